@@ -1,0 +1,214 @@
+"""The bus: start, register, deregister, publish, list and drain, in one page."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gevent.event import Event as Signal
+from gevent.lock import RLock
+
+from eventbus.addresses import Address
+from eventbus.clock import Clock
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane import MAX_SPANS, Lane, Rules
+from eventbus.delivery.place import lane_of, new_record
+from eventbus.delivery.transport import Transport
+from eventbus.endings import Endings
+from eventbus.errors import Draining, JournalError
+from eventbus.journal.base import Appended, Journal
+from eventbus.leases import Lease, Leases
+from eventbus.model import LaneRecord, Message, Options, Subscriber, Terms
+from eventbus.recovery import restore
+from eventbus.settings import Settings
+
+#: Addresses may begin a lease at the same time, but for those that share one of so many locks.
+STRIPES = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A registration that was accepted, and whether it was a new one."""
+
+    lane: Lane
+    created: bool
+
+
+class Bus:
+    """All that the routes call. A process has one."""
+
+    def __init__(self, settings: Settings, journal: Journal, transport: Transport, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.journal = journal
+        self.leases = Leases()
+        self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight)
+        self._rules = Rules(settings.retry_seconds)
+        self.endings = Endings(self.dispatcher, journal, self.clock)
+        self.dispatcher.on_gone = self._gone
+        self.lease_began = Signal()  #: set when a lease may end sooner than the sweeper expects
+        self.draining = False
+        self._registering = tuple(RLock() for _ in range(STRIPES))
+
+    # Start and stop
+
+    def start(self) -> None:
+        """Open the journal and carry on where the last process stopped. Raises JournalError."""
+        recovered = self.journal.open()
+        for remark in recovered.remarks:
+            log.warning("%s", remark)
+        lanes = restore(recovered, self.journal, self.dispatcher, self._rules, self.clock)
+        for lane in lanes:
+            if lane.ended_at is None:
+                self.leases.restore(lane.lease)
+            elif not lane.subscriber.options.resume:
+                self.endings.bury(lane)
+        self.dispatcher.start()
+        backlog = sum(lane.backlog for lane in lanes)
+        log.info("journal read: %d subscribers, %d deliveries pending", len(self.leases), backlog)
+
+    def drain(self) -> None:
+        """Accept and start nothing more, let deliveries under way finish, save the places, close the journal."""
+        self.draining = True
+        seconds = self.settings.drain_seconds
+        log.info("draining: %d deliveries under way get up to %g s", self.dispatcher.busy, seconds)
+        ended = self.dispatcher.drain(seconds)
+        log.info("drained" if ended else "drained: %d deliveries did not end in time", self.dispatcher.busy)
+        self.stop()
+
+    def stop(self) -> None:
+        """Save the places and let go of the journal."""
+        self.draining = True
+        self.endings.stop()
+        self.dispatcher.stop()
+        self.dispatcher.checkpointer.try_save()
+        self.journal.close()
+
+    # Publishers
+
+    def publish(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
+        """Keep messages, all or none; returns when they are safe. Raises Draining and JournalError."""
+        if self.draining:
+            raise Draining("The bus is stopping; publish again in a few seconds.")
+        return self.journal.append(messages, idempotency_key)
+
+    # Subscribers
+
+    def register(self, address: Address, terms: Terms) -> Registration:
+        """Begin or renew a lease; every event that is accepted after this returns goes to the subscriber.
+
+        Raises Draining, JournalError and TooMany.
+        """
+        if self.draining:
+            raise Draining("The bus is stopping; register again in a few seconds.")
+        lane = self._live(address.key)
+        if lane is None:
+            with self._one_at_a_time(address.key):
+                lane = self._live(address.key)
+                if lane is None:
+                    return Registration(self._begin(address, terms), created=True)
+        self._renew(lane, address, terms)
+        return Registration(lane, created=False)
+
+    def deregister(self, address: Address) -> None:
+        """End a lease at once and discard what is pending. Raises JournalError."""
+        with self._one_at_a_time(address.key):
+            self.leases.end(address.key)
+            lane = self.dispatcher.lanes.get(address.key)
+            if lane is not None:
+                log.info("lease of %s ended: deregistered, %d pending discarded", address.key, lane.backlog)
+                self.endings.discard(lane)
+
+    def subscribers(self) -> list[Lane]:
+        """The lanes whose subscribers are live, by address."""
+        return [self.dispatcher.lanes[lease.subscriber.key] for lease in self.leases.live(self.clock.monotonic())]
+
+    def oldest_pending_seconds(self, lane: Lane) -> float:
+        """Seconds that the oldest event has been pending for this subscriber; 0 when none is."""
+        seq = lane.oldest()
+        at = None if seq is None else self.dispatcher.ages.at(seq)
+        return 0.0 if at is None else round(max(0.0, self.clock.wall() - at), 3)
+
+    def end_lease(self, lease: Lease) -> None:
+        """A lease was not renewed: its place is kept, or what is pending becomes dead letters."""
+        lane = self.dispatcher.lanes.get(lease.subscriber.key)
+        if lane is None or lane.closed:
+            return
+        log.info("lease of %s ended: not renewed, %d pending", lease.subscriber.key, lane.backlog)
+        if lane.subscriber.options.resume:
+            lane.ended_at, lane.dirty = self.clock.wall(), True
+        else:
+            self.endings.bury(lane)
+
+    def _one_at_a_time(self, key: str) -> RLock:
+        """Held while this address begins or ends a lease."""
+        return self._registering[hash(key) % STRIPES]
+
+    def _live(self, key: str) -> Lane | None:
+        return self.dispatcher.lanes.get(key) if self.leases.get(key, self.clock.monotonic()) else None
+
+    def _renew(self, lane: Lane, address: Address, terms: Terms) -> None:
+        options = terms.applied(lane.subscriber.options)
+        changed = options != lane.subscriber.options or address != lane.subscriber.address
+        self._lease(lane, Subscriber(address, options))
+        if changed:
+            self.dispatcher.index(lane)
+            self.dispatcher.checkpointer.save()
+        self.dispatcher.look(lane)
+
+    def _lease(self, lane: Lane, subscriber: Subscriber) -> None:
+        now = self.clock.monotonic()
+        lease = self.leases.renew(subscriber, now, self.clock.wall())
+        lane.renew(lease, self.dispatcher.recent.newest, now)
+        self.lease_began.set()
+
+    def _begin(self, address: Address, terms: Terms) -> Lane:
+        """A first registration, or one after the last lease ended."""
+        self._end_if_over(address.key)
+        self.endings.wait(address.key)
+        parked = self.dispatcher.lanes.get(address.key)
+        if parked is not None:
+            log.info("lease of %s began: resumed, %d pending", address.key, parked.backlog)
+            self._renew(parked, address, terms)
+            return parked
+        return self._begin_new(Subscriber(address, terms.applied(self._defaults())), self.journal.lane(address.key))
+
+    def _begin_new(self, subscriber: Subscriber, past: LaneRecord | None) -> Lane:
+        now, wall, scanned = self.clock.monotonic(), self.clock.wall(), self.dispatcher.recent.newest
+        record = new_record(subscriber, wall, scanned)
+        if past is not None:
+            record = replace(
+                record,
+                account=past.account,
+                failed_attempts=past.failed_attempts,
+                runs=past.runs,
+                interests=(*past.interests[1 - MAX_SPANS :], *record.interests),
+                replayed=past.replayed,
+            )
+        lane = lane_of(record, self._rules, deferred=0, ends=now, now=now, wall=wall)
+        self._lease(lane, subscriber)
+        self.dispatcher.add(lane)
+        try:
+            self.dispatcher.checkpointer.save()
+        except JournalError:
+            self.leases.end(subscriber.key)
+            self.dispatcher.remove(lane)
+            raise
+        log.info("lease of %s began", subscriber.key)
+        return lane
+
+    def _end_if_over(self, key: str) -> None:
+        """The lease may be over though the sweeper has not come by yet."""
+        lease = self.leases.end(key)
+        if lease is not None:
+            self.end_lease(lease)
+
+    def _gone(self, lane: Lane) -> None:
+        """The subscriber answered 410: it wants no more."""
+        log.info("lease of %s ended: it answered 410, %d pending discarded", lane.subscriber.key, lane.backlog)
+        self.leases.end(lane.subscriber.key)
+        self.endings.discard(lane)
+
+    def _defaults(self) -> Options:
+        return Options(lease_seconds=self.settings.lease_seconds)

@@ -1,0 +1,229 @@
+"""The dispatcher: lanes that can send stand in a queue, greenlets take them in turn and deliver one event each.
+
+A lane stands in the queue once, and goes back to its end after each event, so that none starves another.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import gevent
+from gevent.pool import Group
+from gevent.queue import SimpleQueue
+
+from eventbus.clock import Clock
+from eventbus.delivery.ages import Ages
+from eventbus.delivery.alarm import Alarm
+from eventbus.delivery.checkpointer import Checkpointer
+from eventbus.delivery.deferred import Delivery
+from eventbus.delivery.lane import MAX_UNSAVED, Lane, Moment
+from eventbus.delivery.outcome import Answer, Verdict, outcome_of
+from eventbus.delivery.reader import Reader
+from eventbus.delivery.recent import RecentEvents
+from eventbus.delivery.topic_index import TopicIndex
+from eventbus.delivery.transport import Transport
+from eventbus.errors import JournalError
+from eventbus.journal.base import Journal
+from eventbus.model import Event, State
+
+#: Seconds until a lane is looked at again that has too much to be saved.
+UNSAVED_PATIENCE = 0.2
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Delivers what the journal has accepted to the lanes whose topics match."""
+
+    def __init__(self, journal: Journal, transport: Transport, clock: Clock, max_in_flight: int) -> None:
+        self.lanes: dict[str, Lane] = {}
+        self.recent = RecentEvents()
+        self.ages = Ages()
+        self.checkpointer = Checkpointer(journal, clock, self.lanes.values, lambda: self.recent.newest)
+        self._index: TopicIndex[Lane] = TopicIndex()
+        self._journal = journal
+        self._transport = transport
+        self._clock = clock
+        self.reader = Reader(journal, self.recent, self.checkpointer, clock)
+        self._alarm = Alarm(self.look, clock.monotonic)
+        self._queue: SimpleQueue[Lane] = SimpleQueue()
+        self._greenlets = Group()
+        self._limit = max_in_flight
+        self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
+        self._held: dict[Lane, None] = {}  # could send, but for the crowd
+        self._idle = 0
+        self.busy = 0  # deliveries under way
+        self._stopping = False
+        self.on_gone = self.remove  #: called with a lane whose subscriber answered that it wants no more
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._journal.listen(self.committed)
+        self.checkpointer.start()
+        self._alarm.start()
+        for lane in self.lanes.values():
+            self.look(lane)
+
+    # Lanes
+
+    def add(self, lane: Lane) -> None:
+        """Deliver to this lane from now on, and offer it each new event that matches."""
+        self.lanes[lane.subscriber.key] = lane
+        self.index(lane)
+
+    def index(self, lane: Lane) -> None:
+        """Offer the lane what its subscriber's topics match from now on."""
+        self._index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
+
+    def unindex(self, lane: Lane) -> None:
+        """Offer the lane nothing new; what it has is still its own."""
+        self._index.remove(lane.subscriber.key)
+
+    def matching(self, topic: str | None) -> tuple[Lane, ...]:
+        """The lanes that an event with this topic is offered to."""
+        return self._index.matching(topic)
+
+    def remove(self, lane: Lane) -> None:
+        """Deliver nothing to this lane any more."""
+        lane.closed = True
+        self._index.remove(lane.subscriber.key)
+        if self.lanes.get(lane.subscriber.key) is lane:
+            del self.lanes[lane.subscriber.key]
+
+    def committed(self, events: Sequence[Event]) -> None:
+        """Offer a committed batch to the lanes; the journal calls this in its order."""
+        for event in events:
+            self.recent.add(event)
+            self.ages.note(event.seq, event.accepted_at)
+            for lane in self._index.matching(event.topic):
+                lane.offer(event.seq)
+                if not lane.queued:
+                    self.look(lane)
+
+    # Turns
+
+    def look(self, lane: Lane) -> None:
+        """Queue a lane that can send or wants to be read for; set the alarm for one that has to wait."""
+        if lane.queued or self._stopping:
+            return
+        now = self._clock.monotonic()
+        if lane.sendable(now):
+            if self.busy >= self._crowded and lane.in_flight:
+                self._held[lane] = None
+                return
+        elif not lane.wants_page(now):
+            if lane.deferred.count or lane.dead_letters or lane.state is not State.OK:
+                self._wake_later(lane, now)
+            return
+        lane.queued = True
+        self._queue.put(lane)
+        if self._idle < self._queue.qsize() and len(self._greenlets) < self._limit:
+            self._idle += 1
+            self._greenlets.spawn(self._work)
+
+    def _wake_later(self, lane: Lane, now: float) -> None:
+        moment = lane.next_moment()
+        if lane.unsaved >= MAX_UNSAVED:
+            moment = max(moment, now + UNSAVED_PATIENCE)
+        if now < moment and now < lane.lease.ends:
+            self._alarm.set(lane, moment)
+
+    def _work(self) -> None:
+        """One greenlet of the pool."""
+        while True:
+            lane = self._queue.get()
+            self._idle -= 1
+            lane.queued = False
+            try:
+                self._turn(lane)
+            except JournalError as error:
+                log.warning("could not read on for %s: %s", lane.subscriber.key, error)
+                self._alarm.set(lane, self._clock.monotonic() + 1)
+            except Exception:
+                log.exception("a delivery to %s failed in a way that was not foreseen", lane.subscriber.key)
+            self._idle += 1
+
+    def _turn(self, lane: Lane) -> None:
+        """Read on for a lane if it is low, and make its next delivery."""
+        now = self._clock.monotonic()
+        if lane.wants_page(now):
+            self.reader.read(lane)
+            now = self._clock.monotonic()
+        delivery = None if self._stopping else lane.take(now)
+        self.look(lane)
+        if delivery is not None:
+            self.busy += 1
+            try:
+                self._deliver(lane, delivery)
+            finally:
+                self.busy -= 1
+                self._readmit()
+                self.look(lane)
+
+    def _readmit(self) -> None:
+        if self._held and self.busy < self._crowded:
+            lane, _ = self._held.popitem()
+            self.look(lane)
+
+    # One delivery
+
+    def _deliver(self, lane: Lane, delivery: Delivery) -> None:
+        event = self.recent.get(delivery.seq)
+        if event is None and (event := self._fetch(lane, delivery)) is None:
+            return
+        wall = self._clock.wall()
+        answer = self._attempt(lane, event, delivery, wall)
+        outcome = outcome_of(answer, wall)
+        state = lane.state
+        lane.settle(delivery, outcome, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
+        if lane.state is not state:
+            _tell(lane, answer)
+        if outcome.verdict is Verdict.GONE and not lane.closed:
+            self.on_gone(lane)
+
+    def _attempt(self, lane: Lane, event: Event, delivery: Delivery, wall: float) -> Answer:
+        try:
+            return self._transport.post(lane.subscriber, event, delivery.attempts, wall)
+        except Exception as error:
+            log.exception("an attempt at %s failed in a way that was not foreseen", lane.subscriber.key)
+            return Answer(None, error=f"the attempt failed: {error!r}")
+
+    def _fetch(self, lane: Lane, delivery: Delivery) -> Event | None:
+        """Read an event that is not in memory any more."""
+        try:
+            found = self._journal.find([delivery.seq])
+        except JournalError:
+            lane.put_back(delivery, self._clock.monotonic())
+            raise
+        if not found:
+            lane.vanish(delivery)
+            log.error("event %d for %s is not in the journal any more", delivery.seq, lane.subscriber.key)
+            return None
+        return found[0]
+
+    # The end
+
+    def drain(self, seconds: float) -> bool:
+        """Start no more deliveries, and wait for those under way; whether all of them ended in time."""
+        self._stopping = True
+        deadline = self._clock.monotonic() + seconds
+        while self.busy and self._clock.monotonic() < deadline:
+            gevent.sleep(0.02)
+        return not self.busy
+
+    def stop(self) -> None:
+        """End the greenlets; deliveries still under way will be made again after the next start."""
+        self._stopping = True
+        self._alarm.stop()
+        self.checkpointer.stop()
+        self._greenlets.kill()
+        self._transport.close()
+
+
+def _tell(lane: Lane, answer: Answer) -> None:
+    """Log that a subscriber has gone down, come back, or asked for a pause."""
+    if lane.state is State.BACKING_OFF:
+        log.warning("subscriber %s is down: %s", lane.subscriber.key, answer.error)
+    elif lane.state is State.PAUSED:
+        log.info("subscriber %s asked for a pause (%s)", lane.subscriber.key, answer.status)
+    else:
+        log.info("subscriber %s is back", lane.subscriber.key)

@@ -1,0 +1,64 @@
+"""How a lane ends: what is pending is discarded at once, or becomes dead letters part by part. Pure."""
+
+from collections.abc import Sequence
+
+from eventbus.delivery.deferred import Delivery
+from eventbus.delivery.lane import Lane
+from eventbus.delivery.place import record_of
+from eventbus.delivery.stretch import Stretch
+from eventbus.model import Checkpoint, Discard
+
+#: Why a delivery is dead when its subscriber did not renew.
+LEASE_ENDED = "lease ended"
+
+
+def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
+    """Close a lane and discard all that is pending; answers what has to be saved."""
+    key = lane.subscriber.key
+    numbers = [d.seq for d in lane.in_flight] + [d.seq for d in lane.deferred.in_memory()]
+    discards = [Discard(key, seq, seq) for seq in numbers]
+    discards += [
+        Discard(key, stretch.span().cursor + 1, scanned if stretch.upto is None else stretch.upto)
+        for stretch in lane.stretches()
+        if stretch.left
+    ]
+    lane.lose_interest(scanned)
+    lane.discarded += lane.backlog
+    gone = tuple((key, seq, run) for seq, run in lane.deferred.gone)
+    _empty(lane)
+    lane.closed, lane.ended_at = True, wall
+    return Checkpoint(
+        at=wall,
+        scanned=scanned,
+        lanes=(record_of(lane, scanned, now, wall),),
+        undeferred=gone,
+        cleared=(key,),
+        dead=tuple(lane.dead_letters),
+        discards=tuple(discards),
+    )
+
+
+def _empty(lane: Lane) -> None:
+    lane.in_flight.clear()
+    lane.deferred.clear()
+    lane.replays.clear()
+    lane.live.empty()
+
+
+def bury_memory(lane: Lane, now: float, wall: float) -> None:
+    """Make dead letters of all that waits in memory, but for what is under way."""
+    for delivery in lane.deferred.take_all():
+        lane.bury(delivery, LEASE_ENDED, b"", now, wall)
+    for stretch in lane.stretches():
+        while stretch.ready:
+            lane.bury(Delivery(stretch.ready.popleft(), stretch.run), LEASE_ENDED, b"", now, wall)
+
+
+def bury_page(lane: Lane, stretch: Stretch, page: Sequence[tuple[int, str | None]], cursor: int, wall: float) -> None:
+    """Make dead letters of the matching events of a page that ended at ``cursor``."""
+    mine = [seq for seq, topic in page if lane.covers(stretch, seq, topic)]
+    for seq in mine:
+        lane.bury(Delivery(seq, stretch.run), LEASE_ENDED, b"", 0.0, wall)
+    stretch.behind -= len(mine)
+    stretch.cursor = cursor
+    lane.dirty = True

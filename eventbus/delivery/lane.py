@@ -1,0 +1,337 @@
+"""A lane: one subscriber's share of the deliveries, and how the subscriber is doing. Pure.
+
+It is told the time (seconds on the monotonic clock) and the dice, and does no I/O. Every delivery that was
+accepted for the subscriber is in exactly one place: in a stretch, deferred, under way, or settled and counted.
+"""
+
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from eventbus.delivery import backoff
+from eventbus.delivery.deferred import Deferred, Delivery
+from eventbus.delivery.outcome import Answer, Outcome, Verdict
+from eventbus.delivery.stretch import Stretch
+from eventbus.errors import TooMany
+from eventbus.leases import Lease
+from eventbus.model import Account, DeadLetter, Interest, LaneRecord, Span, State
+
+#: Deliveries under way at once to a subscriber that has not shown yet what it can take.
+FIRST_WINDOW = 4
+#: Replays and changes of topics that one lane remembers at once.
+MAX_SPANS = 16
+#: Changes that may wait for the journal; a lane with more starts no attempt until they are saved.
+MAX_UNSAVED = 2_000
+#: Characters of an error that are kept.
+MAX_ERROR = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all lanes."""
+
+    retry_seconds: float = 86_400  # seconds that one delivery is tried
+    dice: Callable[[], float] = random.random  # 0 to 1, for jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an answer came."""
+
+    now: float  # monotonic
+    wall: float  # seconds since 1970
+    waited: float = 0.0  # seconds since the event was accepted
+
+
+class Lane:
+    """One subscriber's deliveries."""
+
+    def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, deferred: int = 0) -> None:
+        self._rules = rules
+        self.subscriber = record.subscriber
+        self.lease = lease
+        self.ended_at = record.ended_at  # seconds since 1970
+        self.live = Stretch(record.spans[0])
+        self.replays = deque(Stretch(span) for span in record.spans[1:])
+        self.deferred = Deferred(ordered=record.subscriber.options.ordered, count=deferred)
+        self.in_flight: set[Delivery] = set()
+        self.accepted, self.delivered = record.account.accepted, record.account.delivered
+        self.dead, self.discarded = record.account.dead, record.account.discarded
+        self.failed_attempts = record.failed_attempts
+        self.runs = record.runs
+        self.interests, self.replayed = record.interests, record.replayed
+        self.state, self.failures = record.state, record.failures
+        self.not_before = -math.inf  # monotonic; no attempt starts earlier
+        self.down_since: float | None = None  # monotonic
+        self.last_error = record.last_error
+        self.window = FIRST_WINDOW
+        self.dead_letters: list[DeadLetter] = []  # to be written with the next checkpoint
+        self.closed = False  # nothing is delivered, or counted, any more
+        self.ending = False  # its lease has ended for good: what is pending becomes dead letters
+        self.queued = False  # it stands in the dispatcher's queue
+        self.reading = False  # a page is being read for it
+        self.dirty = False  # it has changed since the last checkpoint
+
+    # What there is to do
+
+    def sendable(self, now: float) -> bool:
+        """Whether an attempt may start."""
+        if self.closed or now >= self.lease.ends or now < self.not_before:
+            return False
+        if len(self.in_flight) >= self.limit or self.unsaved >= MAX_UNSAVED:
+            return False
+        return self.deferred.due(now) or (self._fresh_allowed() and self._source() is not None)
+
+    def wants_page(self, now: float) -> bool:
+        """Whether numbers or deferred deliveries should be read from the journal."""
+        if self.closed or self.reading or now >= self.lease.ends:
+            return False
+        return self.deferred.wants_rows(now) or self.unread() is not None
+
+    def unread(self) -> Stretch | None:
+        """The stretch that should be read on: the live one or the first replay."""
+        if self.live.wants_page():
+            return self.live
+        return self.replays[0] if self.replays and self.replays[0].wants_page() else None
+
+    @property
+    def unsaved(self) -> int:
+        """Deferrals and dead letters that the journal has not got yet."""
+        return len(self.dead_letters) + len(self.deferred.saved) + len(self.deferred.gone)
+
+    @property
+    def limit(self) -> int:
+        """Deliveries that may be under way at once, as things are."""
+        options = self.subscriber.options
+        return 1 if options.ordered or self.state is not State.OK else min(self.window, options.max_in_flight)
+
+    def next_moment(self) -> float:
+        """When this lane should be looked at again though nothing happens to it; infinity for never."""
+        due = -math.inf if self._fresh_allowed() and self._source() is not None else self.deferred.next_due()
+        return max(due, self.not_before)
+
+    # Deliveries
+
+    def offer(self, seq: int) -> None:
+        """A new event is for this subscriber."""
+        self.accepted += 1
+        self.dirty = True
+        self.live.offer(seq)
+
+    def take(self, now: float) -> Delivery | None:
+        """The next delivery to attempt, now under way; None when there is none to start."""
+        if not self.sendable(now):
+            return None
+        delivery = self.deferred.pop(now) or self._fresh()
+        if not delivery.attempts:
+            delivery.first = now
+        delivery.attempts += 1
+        self.in_flight.add(delivery)
+        return delivery
+
+    def put_back(self, delivery: Delivery, now: float) -> None:
+        """The attempt did not take place after all: the delivery waits as if it had not been taken."""
+        self.in_flight.discard(delivery)
+        if self.closed:
+            return
+        delivery.attempts -= 1
+        delivery.due = now
+        self.deferred.push(delivery)
+        self.dirty = True
+
+    def vanish(self, delivery: Delivery) -> None:
+        """The event is not in the journal any more, so that nothing can be attempted: discarded."""
+        self.in_flight.discard(delivery)
+        if not self.closed:
+            self.deferred.forget(delivery)
+            self.discarded += 1
+            self.dirty = True
+
+    def _fresh_allowed(self) -> bool:
+        return not (self.subscriber.options.ordered and self.deferred.count)
+
+    def _source(self) -> Stretch | None:
+        """The stretch to take from: a replay in turn with live events; alone, before them, when ordered."""
+        while self.replays and not self.replays[0].left:
+            self.replays.popleft()
+            self.dirty = True
+        if self.replays:
+            replay, ordered = self.replays[0], self.subscriber.options.ordered
+            if replay.ready and (ordered or not self.live.ready or len(self.in_flight) % 2):
+                return replay
+            if ordered:
+                return None
+        return self.live if self.live.ready else None
+
+    def _fresh(self) -> Delivery:
+        source = self._source()
+        assert source is not None  # noqa: S101 - sendable() has just said so
+        self.dirty = True
+        return Delivery(source.ready.popleft(), source.run)
+
+    # What came back
+
+    def settle(self, delivery: Delivery, outcome: Outcome, answer: Answer, moment: Moment) -> None:
+        """Take an attempt's outcome."""
+        now, wall = moment.now, moment.wall
+        self.in_flight.discard(delivery)
+        if self.closed:
+            return
+        self.dirty = True
+        if outcome.verdict is Verdict.DELIVERED:
+            self._delivered(delivery)
+            return
+        self._failed(delivery, answer)
+        if outcome.verdict is Verdict.REJECTED:
+            self._answered()
+            self.bury(delivery, "rejected", answer.excerpt, now, wall)
+            return
+        if self.ending:
+            self.bury(delivery, "lease ended", answer.excerpt, now, wall)
+            return
+        self._slow_down(outcome, now)
+        if outcome.verdict is not Verdict.GONE and self._tried_for(delivery, moment) >= self._rules.retry_seconds:
+            reason = f"not delivered within {self._rules.retry_seconds:g} s"
+            self.bury(delivery, reason, answer.excerpt, now, wall)
+            return
+        retried = outcome.verdict is Verdict.RETRY
+        delivery.due = now + backoff.delay(delivery.attempts, self._rules.dice) if retried else now
+        self.deferred.push(delivery)
+
+    def _tried_for(self, delivery: Delivery, moment: Moment) -> float:
+        """Seconds since the first attempt; or, longer, that it has waited for a subscriber that was down."""
+        down = 0.0 if self.down_since is None else moment.now - self.down_since
+        return max(moment.now - delivery.first, min(moment.waited, down))
+
+    def bury(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> None:
+        """Make a delivery a dead letter."""
+        self.deferred.forget(delivery)
+        self.dead += 1
+        self.dirty = True
+        first = wall - (now - delivery.first) if delivery.attempts else None
+        self.dead_letters.append(
+            DeadLetter(
+                self.subscriber.key, delivery.seq, delivery.run, reason, delivery.attempts,
+                first, wall, delivery.status, delivery.error, excerpt,
+            )
+        )  # fmt: skip
+
+    def _delivered(self, delivery: Delivery) -> None:
+        self.deferred.forget(delivery)
+        self.delivered += 1
+        if self.window < self.subscriber.options.max_in_flight:
+            self.window += 1
+        if self.state is not State.OK:
+            self._answered()
+
+    def _answered(self) -> None:
+        """The subscriber has shown that it works."""
+        self.state, self.failures, self.down_since = State.OK, 0, None
+        self.not_before = -math.inf
+
+    def _failed(self, delivery: Delivery, answer: Answer) -> None:
+        self.failed_attempts += 1
+        delivery.status = answer.status
+        delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR]
+        self.last_error = delivery.error
+
+    def _slow_down(self, outcome: Outcome, now: float) -> None:
+        if outcome.verdict is Verdict.RETRY:
+            if self.state is State.OK:
+                self.window = max(1, self.window // 2)
+            else:
+                self._answered()
+        elif outcome.verdict is Verdict.PAUSE:
+            self._answered()
+            self.state, self.window = State.PAUSED, FIRST_WINDOW
+            self.not_before = now + outcome.wait
+        elif outcome.verdict is Verdict.DOWN and now >= self.not_before:
+            self.failures += 1
+            self.state, self.window = State.BACKING_OFF, FIRST_WINDOW
+            self.down_since = now if self.down_since is None else self.down_since
+            self.not_before = now + backoff.delay(self.failures, self._rules.dice)
+            self.live.shed()
+
+    # Registration
+
+    def renew(self, lease: Lease, scanned: int, now: float) -> None:
+        """The subscriber has shown that it lives; what it asks for now holds from now on."""
+        self.dirty = True
+        subscriber = lease.subscriber
+        if subscriber.options.topics != self.subscriber.options.topics:
+            self.interests = self._narrowed(subscriber.options.topics, scanned)
+        self.subscriber, self.lease, self.ended_at = subscriber, lease, None
+        self.deferred.reorder(ordered=subscriber.options.ordered)
+        if self.state is State.BACKING_OFF:
+            self.not_before = min(self.not_before, now)
+
+    def lose_interest(self, scanned: int) -> None:
+        """Nothing after ``scanned`` is for this subscriber, until it registers again."""
+        last = self.interests[-1]
+        if last.until is None:
+            self.interests = (*self.interests[:-1], replace(last, until=scanned))
+
+    def _narrowed(self, topics: tuple[str, ...], scanned: int) -> tuple[Interest, ...]:
+        place = self.live.span().cursor
+        kept: tuple[Interest, ...] = (replace(self.interests[-1], until=scanned),)
+        if len(self.interests) < MAX_SPANS:
+            kept = (*self.interests[:-1], *kept)
+        else:
+            open_ones = tuple(i for i in self.interests[:-1] if i.until is None or i.until > place)
+            if len(open_ones) >= MAX_SPANS - 1:
+                raise TooMany("The topics were changed too often while events wait for this subscriber.")
+            kept = (*open_ones, *kept)
+        return (*kept, Interest(scanned, None, topics))
+
+    def add_replay(self, after: int, upto: int, count: int) -> None:
+        """Work through a part of the journal again; ``count`` events there match the topics."""
+        if len(self.replays) >= MAX_SPANS:
+            raise TooMany(f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.")
+        self.runs += 1
+        self.accepted += count
+        self.dirty = True
+        topics = self.subscriber.options.topics
+        self.replays.append(Stretch(Span(self.runs, after, upto, count, topics)))
+        self.replayed = (*self.replayed, Interest(after, upto, topics))[-MAX_SPANS:]
+
+    def covers(self, stretch: Stretch, seq: int, topic: str | None) -> bool:
+        """Whether an event is one of those that a stretch of this lane counts."""
+        if stretch is self.live:
+            return any(interest.covers(seq, topic) for interest in self.interests)
+        return Interest(-1, stretch.upto, stretch.topics).covers(seq, topic)
+
+    def lose(self, stretch: Stretch) -> int:
+        """The journal has no more events for what a stretch still counts: discarded. Answers how many."""
+        lost, stretch.behind = stretch.behind, 0
+        self.discarded += lost
+        self.dirty = True
+        return lost
+
+    # The account
+
+    @property
+    def backlog(self) -> int:
+        """Deliveries that are not settled, counted where they are."""
+        waiting = self.live.left + sum(replay.left for replay in self.replays)
+        return waiting + self.deferred.count + len(self.in_flight)
+
+    @property
+    def account(self) -> Account:
+        """The counters."""
+        return Account(self.accepted, self.delivered, self.dead, self.discarded)
+
+    def oldest(self) -> int | None:
+        """The number of the oldest event that is pending, as far as memory knows."""
+        seqs = [d.seq for d in self.in_flight] + [d.seq for d in self.deferred.in_memory()]
+        seqs += [stretch.span().cursor + 1 for stretch in self.stretches() if stretch.left]
+        return min(seqs, default=None)
+
+    def state_at(self, now: float) -> State:
+        """How the subscriber is doing; a pause that is over is none."""
+        return State.OK if self.state is State.PAUSED and now >= self.not_before else self.state
+
+    def stretches(self) -> Sequence[Stretch]:
+        """All stretches, the live one first."""
+        return (self.live, *self.replays)

@@ -1,0 +1,88 @@
+"""A lane as a record that outlives the process, and back. Pure.
+
+Memory counts on the monotonic clock, a record in seconds since 1970; here one becomes the other.
+"""
+
+from collections.abc import Iterable
+
+from eventbus.delivery.deferred import Delivery
+from eventbus.delivery.lane import Lane, Rules
+from eventbus.leases import Lease
+from eventbus.model import Account, Deferral, Interest, LaneRecord, Span, State, Subscriber
+
+
+def new_record(subscriber: Subscriber, wall: float, scanned: int) -> LaneRecord:
+    """The record of a subscriber that gets all events after ``scanned``."""
+    return LaneRecord(
+        subscriber=subscriber,
+        registered_at=wall,
+        renewed_at=wall,
+        ended_at=None,
+        spans=(Span(0, scanned, None, 0),),
+        in_flight=(),
+        account=Account(),
+        failed_attempts=0,
+        runs=0,
+        interests=(Interest(scanned, None, subscriber.options.topics),),
+        scanned=scanned,
+    )
+
+
+def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
+    """What to keep of a lane at this moment."""
+    return LaneRecord(
+        subscriber=lane.subscriber,
+        registered_at=lane.lease.registered_at,
+        renewed_at=lane.lease.renewed_at,
+        ended_at=lane.ended_at,
+        spans=tuple(stretch.span() for stretch in lane.stretches()),
+        in_flight=tuple((d.seq, d.run) for d in lane.in_flight if not d.kept),
+        account=lane.account,
+        failed_attempts=lane.failed_attempts,
+        runs=lane.runs,
+        interests=lane.interests,
+        replayed=lane.replayed,
+        scanned=scanned,
+        state=lane.state_at(now),
+        failures=lane.failures,
+        not_before=wall + max(0.0, lane.not_before - now),
+        down_since=None if lane.down_since is None else wall - (now - lane.down_since),
+        last_error=lane.last_error,
+    )
+
+
+def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now: float, wall: float) -> Lane:
+    """The lane that a record describes, with a lease until ``ends``. First attempts under way are made again."""
+    lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
+    lane = Lane(record, lease, rules, deferred=deferred)
+    if record.state is not State.OK:
+        lane.not_before = now + max(0.0, record.not_before - wall)
+    if record.down_since is not None:
+        lane.down_since = now - max(0.0, wall - record.down_since)
+    for seq, run in record.in_flight:
+        lane.deferred.push(Delivery(seq, run, attempts=1, first=now, due=now))
+    return lane
+
+
+def deferrals_of(lane: Lane, now: float, wall: float) -> tuple[Deferral, ...]:
+    """The rows for deliveries that have been deferred, or changed, since the last checkpoint."""
+    return tuple(
+        Deferral(
+            lane.subscriber.key, d.seq, d.run, d.attempts,
+            wall - (now - d.first), wall + (d.due - now), d.status, d.error,
+        )
+        for d in lane.deferred.saved.values()
+    )  # fmt: skip
+
+
+def deliveries_of(rows: Iterable[Deferral], now: float, wall: float) -> list[Delivery]:
+    """Deferred deliveries that were read back. A wall clock that was set back lengthens no wait beyond an hour."""
+    longest = 3_600.0
+    return [
+        Delivery(
+            row.seq, row.run, row.attempts,
+            now - max(0.0, wall - row.first_at), now + min(longest, row.due_at - wall),
+            row.status, row.error, kept=True,
+        )
+        for row in rows
+    ]  # fmt: skip

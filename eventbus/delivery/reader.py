@@ -1,0 +1,68 @@
+"""Reads on for a lane: the next numbers of a stretch, or deferred deliveries that were not in memory."""
+
+import logging
+
+from eventbus.clock import Clock
+from eventbus.delivery.checkpointer import Checkpointer
+from eventbus.delivery.deferred import IN_MEMORY
+from eventbus.delivery.lane import Lane
+from eventbus.delivery.place import deliveries_of
+from eventbus.delivery.recent import RecentEvents
+from eventbus.delivery.stretch import LOW_WATER, WINDOW, Stretch
+from eventbus.journal.base import Journal
+
+#: Events in one page, and their bytes, at most.
+PAGE_EVENTS = 256
+PAGE_BYTES = 262_144
+#: Rows that show, beyond those in memory and under way, at least some that are not.
+DEFERRED_ROWS = 2 * IN_MEMORY + 1_000
+
+log = logging.getLogger(__name__)
+
+
+class Reader:
+    """Fills lanes from the tail in memory where it reaches, else from the journal."""
+
+    def __init__(self, journal: Journal, recent: RecentEvents, checkpointer: Checkpointer, clock: Clock) -> None:
+        self._journal = journal
+        self._recent = recent
+        self._checkpointer = checkpointer
+        self._clock = clock
+
+    def read(self, lane: Lane) -> None:
+        """Read one page for a lane; other greenlets may take from it meanwhile."""
+        lane.reading = True
+        try:
+            if lane.deferred.wants_rows(self._clock.monotonic()):
+                self.read_deferred(lane)
+            if (stretch := lane.unread()) is not None:
+                self._read_stretch(lane, stretch)
+        finally:
+            lane.reading = False
+
+    def read_deferred(self, lane: Lane) -> None:
+        """Read back the first of the deliveries that were spilled."""
+        self._checkpointer.save()
+        lane.deferred.begin_load()
+        by_seq = lane.subscriber.options.ordered
+        rows = self._journal.deferred(lane.subscriber.key, by_seq=by_seq, limit=DEFERRED_ROWS)
+        deliveries = deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
+        lane.deferred.load(deliveries, lane.in_flight, more=len(rows) == DEFERRED_ROWS)
+
+    def _read_stretch(self, lane: Lane, stretch: Stretch) -> None:
+        upto = self._recent.newest if stretch.upto is None else stretch.upto
+        tail = self._recent.tail_after(stretch.cursor, WINDOW - LOW_WATER)
+        if tail is not None:
+            events, cursor = tail, min(upto, stretch.cursor + WINDOW - LOW_WATER)
+        else:
+            page = self._journal.page(stretch.cursor, upto, PAGE_EVENTS, PAGE_BYTES)
+            events, cursor = list(page.events), page.cursor
+        if lane.closed:
+            return
+        mine = [event for event in events if event.seq <= upto and lane.covers(stretch, event.seq, event.topic)]
+        if tail is None:
+            self._recent.add_page(mine)
+        stretch.load([event.seq for event in mine], cursor)
+        if cursor >= upto and stretch.behind and (stretch.upto is not None or upto == self._recent.newest):
+            lost = lane.lose(stretch)
+            log.error("%d pending events for %s are not in the journal any more", lost, lane.subscriber.key)

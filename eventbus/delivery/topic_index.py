@@ -1,0 +1,82 @@
+"""Which lanes an event goes to: a tree of topic words, so that a publish touches only lanes that match. Pure."""
+
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+#: Topics whose lanes are remembered.
+REMEMBERED = 1_024
+
+T = TypeVar("T")
+
+
+class TopicIndex(Generic[T]):
+    """Entries by their topic patterns (see eventbus.topics); an entry without patterns gets everything."""
+
+    def __init__(self) -> None:
+        self._everything: dict[str, T] = {}
+        self._patterns: dict[str, tuple[str, ...]] = {}
+        self._root: dict[str, Any] = {}
+        self._answers: dict[str | None, tuple[T, ...]] = {}
+
+    def put(self, key: str, patterns: tuple[str, ...], entry: T) -> None:
+        """Add an entry, or change what it chose."""
+        self.remove(key)
+        self._patterns[key] = patterns
+        if not patterns:
+            self._everything[key] = entry
+        for pattern in patterns:
+            node = self._root
+            for word in pattern.split("."):
+                node = node.setdefault(word, {})
+            node.setdefault("", {})[key] = entry
+        self._answers.clear()
+
+    def remove(self, key: str) -> None:
+        """Take an entry out; unknown ones are passed over."""
+        self._everything.pop(key, None)
+        for pattern in self._patterns.pop(key, ()):
+            _prune(self._root, pattern.split("."), key)
+        self._answers.clear()
+
+    def matching(self, topic: str | None) -> tuple[T, ...]:
+        """The entries that an event with this topic goes to, each once."""
+        found = self._answers.get(topic)
+        if found is None:
+            if len(self._answers) >= REMEMBERED:
+                self._answers.clear()
+            found = self._answers[topic] = self._find(topic)
+        return found
+
+    def _find(self, topic: str | None) -> tuple[T, ...]:
+        found = dict(self._everything)
+        if topic is not None:
+            for keys in _walk(self._root, topic.split("."), 0):
+                found.update(keys)
+        return tuple(found.values())
+
+
+def _walk(node: dict[str, Any], words: list[str], depth: int) -> Iterator[dict[str, Any]]:
+    if depth == len(words):
+        if "" in node:
+            yield node[""]
+        return
+    if ">" in node:
+        yield node[">"][""]
+    for branch in {words[depth], "*"}:
+        if branch in node and branch != "":
+            yield from _walk(node[branch], words, depth + 1)
+
+
+def _prune(node: dict[str, Any], words: list[str], key: str) -> None:
+    """Remove a pattern's entry, and the branches that it leaves empty."""
+    if not words:
+        entries = node.get("", {})
+        entries.pop(key, None)
+        if not entries:
+            node.pop("", None)
+        return
+    branch = node.get(words[0])
+    if branch is not None:
+        _prune(branch, words[1:], key)
+        if not branch:
+            del node[words[0]]

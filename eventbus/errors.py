@@ -1,0 +1,73 @@
+"""What can go wrong, as one tree.
+
+EventbusError
+├── SettingsError          a setting is wrong; the start stops
+├── JournalError           the journal cannot be used
+│   ├── JournalLocked      another process owns it
+│   ├── JournalFull        the disk has no room (507)
+│   ├── BacklogFull        the journal's own limit is reached (503)
+│   └── JournalUnavailable it cannot be written just now (503)
+├── Draining               the bus is stopping and accepts nothing new (503)
+├── Refused                a request says something that cannot be done (400)
+│   ├── BadAddress         an address that cannot be delivered to
+│   └── BadQuery           a query string that does not parse
+├── NotKnown               what was asked for is not there (404)
+├── Conflict               what was asked for contradicts what is there (409)
+└── TooMany                a limit on how much may be asked for at once (429)
+"""
+
+
+class EventbusError(Exception):
+    """Base of every error that the bus raises on purpose; its text is a sentence for people."""
+
+
+class SettingsError(EventbusError):
+    """A setting is wrong; the text names it."""
+
+
+class JournalError(EventbusError):
+    """The journal cannot be used."""
+
+
+class JournalLocked(JournalError):
+    """Another process owns this journal."""
+
+
+class JournalFull(JournalError):
+    """The disk has no room for more."""
+
+
+class BacklogFull(JournalError):
+    """The journal has reached ``EVENTBUS_JOURNAL_MAX_BYTES`` with events that are still pending."""
+
+
+class JournalUnavailable(JournalError):
+    """The journal cannot be written just now."""
+
+
+class Draining(EventbusError):
+    """The bus is stopping and accepts nothing new."""
+
+
+class Refused(EventbusError):
+    """A request says something that cannot be done."""
+
+
+class BadAddress(Refused):
+    """An address that cannot be, or may not be, delivered to; empty text when none was given."""
+
+
+class BadQuery(Refused):
+    """A query string that does not parse."""
+
+
+class NotKnown(EventbusError):
+    """What was asked for is not there."""
+
+
+class Conflict(EventbusError):
+    """What was asked for contradicts what is there."""
+
+
+class TooMany(EventbusError):
+    """More was asked for at once than the bus allows."""

@@ -1,0 +1,120 @@
+"""The contract of a journal. Every implementation passes tests/contract/test_journal.py."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, Message, Recovered
+
+#: Called with each committed batch, in the journal's order, before its publishers are answered.
+CommitListener = Callable[[Sequence[Event]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the journal in order; every event up to ``cursor`` has been looked at."""
+
+    events: tuple[Event, ...]
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a publish: the events' ids, and whether its idempotency key had been seen before."""
+
+    ids: tuple[str, ...]
+    topics: tuple[str | None, ...]
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDeadLetter:
+    """A dead letter with its id, which counts upward."""
+
+    id: int
+    letter: DeadLetter
+    event_id: str
+    topic: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much a journal holds: bytes in use, and events."""
+
+    bytes: int
+    events: int
+
+
+class Journal(Protocol):
+    """Keeps events, lanes and what waits. Greenlets may call it at once; a call waits for its own work alone.
+
+    Whatever returns has been made durable. Every call that writes raises JournalFull when there is no room
+    and JournalUnavailable when the write failed; nothing of it is kept then.
+    """
+
+    def open(self) -> Recovered:
+        """Open or create the journal, and read back what it holds. Raises JournalError or JournalLocked."""
+
+    def listen(self, listener: CommitListener) -> None:
+        """Call the listener with each batch of events from now on."""
+
+    def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
+        """Keep messages, all or none, and return when they are safe.
+
+        A key that was given before (within 24 hours) keeps nothing and answers with the first publish's events.
+        """
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Save what has changed in the lanes."""
+
+    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+        """Read up to ``limit`` events after ``after``, to ``upto``; more than one only while they fit ``max_bytes``."""
+
+    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+        """Numbers, topics and times of up to ``limit`` events after ``after``, without their bodies."""
+
+    def find(self, seqs: Sequence[int]) -> list[Event]:
+        """The events with these numbers that are still there."""
+
+    def event(self, event_id: str) -> Event | None:
+        """The newest event with this id."""
+
+    def place_of(self, moment: float) -> int:
+        """The number after which all events were accepted at or after ``moment``, seconds since 1970."""
+
+    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+        """The first deferred deliveries of a lane, by due time or by number."""
+
+    def is_deferred(self, seq: int) -> list[Deferral]:
+        """The deferred deliveries of an event."""
+
+    def lane(self, key: str) -> LaneRecord | None:
+        """What is kept of a lane, ended ones too."""
+
+    def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
+        """Lanes that are settled and ended before a moment."""
+
+    def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
+        """Dead letters with ids above ``after``, of one subscriber or of all."""
+
+    def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
+        """One dead letter by its id."""
+
+    def settled_badly(self, seq: int) -> list[tuple[str, str]]:
+        """Who did not get an event for good: (key, ``dead`` or ``discarded``)."""
+
+    def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
+        """The oldest dead letters that were last attempted before ``moment``."""
+
+    def trim(self, seqs: Sequence[int], forget_before: float) -> int:
+        """Remove events, but for those that a deferred delivery or a dead letter refers to.
+
+        Who discarded what before ``forget_before`` is forgotten too, and idempotency keys that have had their day.
+        Answers how many events went.
+        """
+
+    def usage(self) -> Usage:
+        """How much is held."""
+
+    def close(self) -> None:
+        """Finish what was begun, and close."""

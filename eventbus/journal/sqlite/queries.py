@@ -1,0 +1,122 @@
+"""The SQL that reads. Every query is bounded, since commits wait behind it on the same thread."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from eventbus.journal.base import KeptDeadLetter, Page
+from eventbus.journal.sqlite.records import from_json
+from eventbus.model import DeadLetter, Deferral, Event, LaneRecord
+
+_EVENT = "seq, id, topic, head, body, at"
+_DEFERRAL = "key, seq, run, attempts, first_at, due_at, status, error"
+_LETTER = (
+    "d.id, d.key, d.seq, d.run, d.reason, d.attempts, d.first_at, d.last_at, d.status, d.error, d.answer,"
+    " coalesce(e.id, ''), e.topic FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
+)
+
+
+def page(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+    """See Journal.page."""
+    events: list[Event] = []
+    size = 0
+    rows = db.execute(
+        f"SELECT {_EVENT} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", (after, upto, limit)
+    )
+    for row in rows:
+        size += len(row[3]) + len(row[4])
+        if events and size > max_bytes:
+            return Page(tuple(events), events[-1].seq)
+        events.append(Event(*row))
+    full = len(events) == limit
+    return Page(tuple(events), events[-1].seq if full else upto)
+
+
+def topics(db: sqlite3.Connection, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+    """See Journal.topics."""
+    sql = "SELECT seq, topic, at FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    return db.execute(sql, (after, upto, limit)).fetchall()
+
+
+def find(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Event]:
+    """See Journal.find."""
+    sql = f"SELECT {_EVENT} FROM events WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
+    return [Event(*row) for row in db.execute(sql, (json.dumps(seqs),))]
+
+
+def event(db: sqlite3.Connection, event_id: str) -> Event | None:
+    """See Journal.event."""
+    row = db.execute(f"SELECT {_EVENT} FROM events WHERE id = ? ORDER BY seq DESC LIMIT 1", (event_id,)).fetchone()
+    return None if row is None else Event(*row)
+
+
+def place_of(db: sqlite3.Connection, moment: float) -> int:
+    """See Journal.place_of: a search by halves, since times rise with numbers but for steps of the clock."""
+    low, high = db.execute("SELECT coalesce(min(seq), 1) - 1, coalesce(max(seq), 0) FROM events").fetchone()
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = db.execute("SELECT seq, at FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (middle,)).fetchone()
+        if row is None or row[1] < moment:
+            low = middle
+        else:
+            high = row[0] - 1
+    return int(low)
+
+
+def deferred(db: sqlite3.Connection, key: str, by_seq: bool, limit: int) -> list[Deferral]:  # noqa: FBT001
+    """See Journal.deferred."""
+    order = "seq, run" if by_seq else "due_at"
+    sql = f"SELECT {_DEFERRAL} FROM deferred WHERE key = ? ORDER BY {order} LIMIT ?"
+    return [Deferral(*row) for row in db.execute(sql, (key, limit))]
+
+
+def is_deferred(db: sqlite3.Connection, seq: int) -> list[Deferral]:
+    """See Journal.is_deferred."""
+    sql = f"SELECT {_DEFERRAL} FROM deferred WHERE seq = ? LIMIT 20000"
+    return [Deferral(*row) for row in db.execute(sql, (seq,))]
+
+
+def lane(db: sqlite3.Connection, key: str) -> LaneRecord | None:
+    """See Journal.lane."""
+    row = db.execute("SELECT record FROM lanes WHERE key = ?", (key,)).fetchone()
+    return None if row is None else from_json(row[0])
+
+
+def closed_lanes(db: sqlite3.Connection, before: float, limit: int) -> list[LaneRecord]:
+    """See Journal.closed_lanes."""
+    sql = "SELECT record FROM lanes WHERE NOT open AND ended_at < ? ORDER BY ended_at LIMIT ?"
+    return [from_json(text) for (text,) in db.execute(sql, (before, limit))]
+
+
+def dead_letters(db: sqlite3.Connection, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
+    """See Journal.dead_letters."""
+    values: tuple[object, ...]
+    whose, values = ("", (after, limit)) if key is None else ("d.key = ? AND", (key, after, limit))
+    sql = f"SELECT {_LETTER} WHERE {whose} d.id > ? ORDER BY d.id LIMIT ?"
+    return [_letter(row) for row in db.execute(sql, values)]
+
+
+def dead_letter(db: sqlite3.Connection, letter_id: int) -> KeptDeadLetter | None:
+    """See Journal.dead_letter."""
+    row = db.execute(f"SELECT {_LETTER} WHERE d.id = ?", (letter_id,)).fetchone()
+    return None if row is None else _letter(row)
+
+
+def dead_before(db: sqlite3.Connection, moment: float, limit: int) -> list[KeptDeadLetter]:
+    """See Journal.dead_before."""
+    sql = f"SELECT {_LETTER} WHERE d.last_at < ? ORDER BY d.last_at LIMIT ?"
+    return [_letter(row) for row in db.execute(sql, (moment, limit))]
+
+
+def settled_badly(db: sqlite3.Connection, seq: int) -> list[tuple[str, str]]:
+    """See Journal.settled_badly."""
+    sql = (
+        "SELECT key, 'dead' FROM dead_letters WHERE seq = ?1 UNION ALL"
+        " SELECT key, 'discarded' FROM discards WHERE first <= ?1 AND last >= ?1 LIMIT 20000"
+    )
+    return db.execute(sql, (seq,)).fetchall()
+
+
+def _letter(row: tuple[Any, ...]) -> KeptDeadLetter:
+    return KeptDeadLetter(row[0], DeadLetter(*row[1:11]), row[11], row[12])

@@ -1,0 +1,85 @@
+"""The tables of a SQLite journal, and how an older one becomes the newest, in place."""
+
+import sqlite3
+
+#: Marks a file as a journal of ours ("evbu"), https://www.sqlite.org/pragma.html#pragma_application_id
+APPLICATION_ID = 0x65766275
+
+#: What brings a journal from each version to the next; the first makes an empty file a journal.
+MIGRATIONS = (
+    """
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        topic TEXT,
+        head BLOB NOT NULL,
+        body BLOB NOT NULL,
+        at REAL NOT NULL
+    );
+    CREATE INDEX events_by_id ON events (id);
+
+    CREATE TABLE lanes (
+        key TEXT PRIMARY KEY,
+        record TEXT NOT NULL,
+        open INTEGER NOT NULL,
+        ended_at REAL
+    ) WITHOUT ROWID;
+    CREATE INDEX lanes_by_end ON lanes (open, ended_at);
+
+    CREATE TABLE deferred (
+        key TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        run INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        first_at REAL NOT NULL,
+        due_at REAL NOT NULL,
+        status INTEGER,
+        error TEXT NOT NULL,
+        PRIMARY KEY (key, seq, run)
+    ) WITHOUT ROWID;
+    CREATE INDEX deferred_by_due ON deferred (key, due_at);
+    CREATE INDEX deferred_by_seq ON deferred (seq);
+
+    CREATE TABLE dead_letters (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        run INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        first_at REAL,
+        last_at REAL NOT NULL,
+        status INTEGER,
+        error TEXT NOT NULL,
+        answer BLOB NOT NULL
+    );
+    CREATE INDEX dead_letters_by_key ON dead_letters (key, id);
+    CREATE INDEX dead_letters_by_seq ON dead_letters (seq);
+    CREATE INDEX dead_letters_by_time ON dead_letters (last_at);
+
+    CREATE TABLE discards (key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, at REAL NOT NULL);
+    CREATE INDEX discards_by_last ON discards (last);
+    CREATE INDEX discards_by_time ON discards (at);
+
+    CREATE TABLE idempotency (key TEXT PRIMARY KEY, ids TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+    CREATE INDEX idempotency_by_time ON idempotency (at);
+
+    CREATE TABLE places (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO places VALUES ('scanned', 0);
+    """,
+)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the journal to the newest version, one transaction a step. Raises ValueError with a sentence."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    owner = db.execute("PRAGMA application_id").fetchone()[0]
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if owner != APPLICATION_ID and tables:
+        raise ValueError("is a database, but no journal of an event bus")
+    if version > len(MIGRATIONS):
+        raise ValueError(f"was written by a newer version of eventbus (schema {version}, known {len(MIGRATIONS)})")
+    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+        db.executescript(
+            f"BEGIN IMMEDIATE; {step}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT"
+        )

@@ -1,0 +1,184 @@
+"""The SQLite database of a journal: one connection, used by one thread, knowing nothing of greenlets."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from eventbus.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
+from eventbus.journal.base import Appended, Usage
+from eventbus.journal.sqlite import records, statements
+from eventbus.journal.sqlite.schema import migrate
+from eventbus.model import Checkpoint, Event, Message, Recovered
+
+#: Bytes that the WAL file is cut back to after a checkpoint that empties it.
+WAL_LIMIT = 16 * 1024 * 1024
+#: Pages in the WAL at which SQLite moves them into the database (4 KiB each).
+WAL_PAGES = 2_000
+#: Seconds that an idempotency key is remembered.
+IDEMPOTENCY_SECONDS = 86_400
+#: Idempotency keys that are kept at most; past this the oldest go before their day is over.
+MAX_IDEMPOTENCY_KEYS = 1_000_000
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Messages that are kept together, or not at all."""
+
+    messages: Sequence[Message]
+    idempotency_key: str | None
+
+
+class Store:
+    """All SQL that changes the journal goes through ``commit``: one transaction, one fsync."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._last_seq = 0
+        self._keys = 0  # idempotency keys
+
+    def open(self) -> Recovered:
+        """Open or create the database, and read back what the bus starts from."""
+        try:
+            self._db = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
+            )
+            self._prepare()
+            return self._recover()
+        except sqlite3.Error as error:
+            raise _opening_error(self._path, error) from error
+        except ValueError as error:
+            raise JournalError(f"{self._path} {error}; it is left as it is") from error
+
+    def _prepare(self) -> None:
+        """One connection that owns the file; WAL without shared memory; durable at every commit."""
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        self._db.execute("PRAGMA temp_store = MEMORY")
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("COMMIT")
+        migrate(self._db)
+
+    def _recover(self) -> Recovered:
+        scanned: int = self._one("SELECT seq FROM places WHERE name = 'scanned'")
+        newest: int = self._one("SELECT coalesce(max(seq), 0) FROM events")
+        self._last_seq = max(scanned, newest)
+        self._keys = self._one("SELECT count(*) FROM idempotency")
+        rows = self._db.execute("SELECT record FROM lanes WHERE open ORDER BY key").fetchall()
+        waiting = self._db.execute("SELECT key, count(*) FROM deferred GROUP BY key").fetchall()
+        return Recovered(self._last_seq, scanned, tuple(records.from_json(text) for (text,) in rows), dict(waiting))
+
+    def commit(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
+    ) -> tuple[list[Event], list[Appended]]:
+        """Keep all of it in one transaction, or raise and keep nothing."""
+        last_seq, keys = self._last_seq, self._keys
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            events, answers = self._publish(publishes)
+            for checkpoint in checkpoints:
+                statements.save_checkpoint(self._db, checkpoint)
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._last_seq, self._keys = last_seq, keys
+            self._roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise _writing_error(error) from error
+            raise
+        return events, answers
+
+    def _publish(self, publishes: Sequence[Publish]) -> tuple[list[Event], list[Appended]]:
+        events: list[Event] = []
+        answers: list[Appended] = []
+        for publish in publishes:
+            key = publish.idempotency_key
+            known = self._known(key) if key is not None else None
+            if known is not None:
+                answers.append(known)
+                continue
+            for message in publish.messages:
+                self._last_seq += 1
+                events.append(
+                    Event(
+                        self._last_seq, message.id, message.topic, message.head, message.body, message.accepted_at
+                    )
+                )  # fmt: skip
+            ids = tuple(message.id for message in publish.messages)
+            answers.append(Appended(ids, tuple(message.topic for message in publish.messages)))
+            if key is not None:
+                self._remember(key, ids, publish.messages)
+        statements.insert_events(self._db, events)
+        return events, answers
+
+    def _known(self, key: str) -> Appended | None:
+        row = self._db.execute("SELECT ids FROM idempotency WHERE key = ?", (key,)).fetchone()
+        return None if row is None else Appended(tuple(row[0].split("\n")), (), duplicate=True)
+
+    def _remember(self, key: str, ids: Sequence[str], messages: Sequence[Message]) -> None:
+        at = messages[0].accepted_at if messages else 0.0
+        self._db.execute("INSERT INTO idempotency VALUES (?, ?, ?)", (key, "\n".join(ids), at))
+        self._keys += 1
+
+    def trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
+        """See Journal.trim."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            gone = statements.trim(self._db, seqs, forget_before)
+            keys = statements.forget_idempotency_keys(
+                self._db, wall - IDEMPOTENCY_SECONDS, self._keys - MAX_IDEMPOTENCY_KEYS
+            )
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise _writing_error(error) from error
+        self._keys -= keys
+        return gone
+
+    def read(self, query: Callable[..., T], *values: object) -> T:
+        """Run one of the ``queries`` on the connection."""
+        try:
+            return query(self._db, *values)
+        except sqlite3.Error as error:
+            raise JournalUnavailable(f"The journal cannot be read just now ({error}).") from error
+
+    def usage(self) -> Usage:
+        """Bytes in pages that hold something, and events, counted from the first number to the last."""
+        pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
+        events = self._one("SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM events")
+        return Usage(pages * self._one("PRAGMA page_size"), events)
+
+    def close(self) -> None:
+        """Move what is in the WAL into the database, and let go of the file."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    def _one(self, sql: str) -> int:
+        return int(self._db.execute(sql).fetchone()[0])
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+
+def _opening_error(path: str, error: sqlite3.Error) -> JournalError:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return JournalLocked(f"The journal {path} is in use by another process; one bus owns a SQLite journal.")
+    if name == "SQLITE_NOTADB":
+        return JournalError(f"{path} is no SQLite database; it is left as it is.")
+    if name == "SQLITE_CANTOPEN" and not Path(path).resolve().parent.is_dir():
+        return JournalError(f"The journal {path} cannot be opened: its folder does not exist.")
+    return JournalError(f"The journal {path} cannot be opened: {error}.")
+
+
+def _writing_error(error: sqlite3.Error) -> JournalError:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        return JournalFull("The disk that holds the journal is full; nothing of this was kept.")
+    return JournalUnavailable(f"The journal cannot be written just now ({error}); nothing of this was kept.")

@@ -1,0 +1,122 @@
+"""Every setting, its default and its unit: read once from the environment, and checked."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from eventbus.errors import SettingsError
+
+#: Known to the client, not to the server: no reason for a warning.
+CLIENT_NAMES = frozenset({"EVENTBUS_URL", "EVENTBUS_TOKEN"})
+#: What Kubernetes sets in every pod beside a service called ``eventbus``.
+KUBERNETES_NAME = re.compile(r"EVENTBUS_(PORT|PORT_.*|SERVICE_.*)\Z")
+
+
+#: How the embedded journal is named, and the one that ends with the process.
+SQLITE = "sqlite:///"
+MEMORY = ":memory:"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the bus was told, each value with its unit."""
+
+    # Where to listen
+    port: int = 3000  # TCP port, on all interfaces
+
+    # Where events are kept
+    journal: str = "sqlite:///eventbus.db"  # sqlite:///PATH or sqlite:///:memory:
+    journal_max_bytes: int = 1_073_741_824  # bytes; past this, settled events go early
+    retention_seconds: float = 86_400  # seconds that settled events and dead letters stay
+
+    # Subscribers
+    lease_seconds: float = 120  # seconds a lease lasts where the subscriber does not say
+    sweep_seconds: float = 60  # seconds between two looks for ended leases, at most
+
+    # Publishing
+    max_body_bytes: int = 1_048_576  # bytes in the largest event
+
+    # Delivering
+    max_in_flight: int = 512  # deliveries under way at once, over all subscribers
+    retry_seconds: float = 86_400  # seconds that one delivery is tried
+
+    # Stopping
+    drain_seconds: float = 20  # seconds that deliveries under way get at SIGTERM
+
+    @property
+    def journal_path(self) -> str:
+        """The SQLite file, or ``:memory:``."""
+        return self.journal.removeprefix(SQLITE)
+
+
+#: Environment name -> (field, smallest, largest) for every number.
+_NUMBERS: dict[str, tuple[str, float, float]] = {
+    "PORT": ("port", 1, 65_535),
+    "EVENTBUS_JOURNAL_MAX_BYTES": ("journal_max_bytes", 1_048_576, 2**50),
+    "EVENTBUS_RETENTION_SECONDS": ("retention_seconds", 1, 31_536_000),
+    "EVENTBUS_LEASE_SECONDS": ("lease_seconds", 5, 86_400),
+    "EVENTBUS_SWEEP_SECONDS": ("sweep_seconds", 0.1, 3_600),
+    "EVENTBUS_MAX_BODY_BYTES": ("max_body_bytes", 1, 1_073_741_824),
+    "EVENTBUS_MAX_IN_FLIGHT": ("max_in_flight", 1, 10_000),
+    "EVENTBUS_RETRY_SECONDS": ("retry_seconds", 0, 31_536_000),
+    "EVENTBUS_DRAIN_SECONDS": ("drain_seconds", 0, 3_600),
+}
+_KNOWN = frozenset({*_NUMBERS, "EVENTBUS_JOURNAL"})
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; an empty value counts as not set.
+
+    Raises SettingsError with a sentence that names the first one that is wrong.
+    """
+    said: dict[str, Any] = {}
+    for name, (field, low, high) in _NUMBERS.items():
+        if text := environment.get(name, "").strip():
+            said[field] = _number(name, text, low, high, whole=_is_whole(field))
+    if text := environment.get("EVENTBUS_JOURNAL", "").strip():
+        said["journal"] = _journal(text)
+    return Settings(**said)
+
+
+def unknown_names(environment: Mapping[str, str]) -> list[str]:
+    """One warning for each ``EVENTBUS_`` name that means nothing, with the nearest that does."""
+    return [
+        f"{name} is no setting of the bus{_nearest(name)}"
+        for name in sorted(environment)
+        if name.startswith("EVENTBUS_")
+        and name not in _KNOWN
+        and name not in CLIENT_NAMES
+        and not KUBERNETES_NAME.match(name)
+    ]
+
+
+def _nearest(name: str) -> str:
+    """Told by what comes after the prefix, which all of them share."""
+    ends = {known.removeprefix("EVENTBUS_"): known for known in sorted(_KNOWN)}
+    close = difflib.get_close_matches(name.removeprefix("EVENTBUS_"), ends, n=1, cutoff=0.75)
+    return f"; did you mean {ends[close[0]]}?" if close else ""
+
+
+def _is_whole(field: str) -> bool:
+    return {f.name: f.type for f in fields(Settings)}[field] in ("int", int)
+
+
+def _number(name: str, text: str, low: float, high: float, *, whole: bool) -> float:
+    kind, pattern = ("a whole number", r"[0-9]+") if whole else ("a number", r"[0-9]+(\.[0-9]+)?")
+    value = (int(text) if whole else float(text)) if re.fullmatch(pattern, text, re.ASCII) else None
+    if value is None or not low <= value <= high:
+        raise SettingsError(f"{name} must be {kind} from {_plain(low)} to {_plain(high)}, not {text!r}")
+    return value
+
+
+def _plain(number: float) -> str:
+    """A bound as people write it."""
+    return str(int(number)) if number == int(number) else str(number)
+
+
+def _journal(text: str) -> str:
+    if not text.startswith(SQLITE) or text == SQLITE:
+        raise SettingsError(f"EVENTBUS_JOURNAL must be sqlite:///PATH or sqlite:///:memory:, not {text!r}")
+    return text

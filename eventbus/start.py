@@ -1,0 +1,37 @@
+"""From the environment to a bus that runs."""
+
+import logging
+import sqlite3
+from collections.abc import Mapping
+
+from eventbus import __version__
+from eventbus.bus import Bus
+from eventbus.delivery.transport import RequestsTransport
+from eventbus.journal.sqlite import SqliteJournal
+from eventbus.settings import MEMORY, Settings, from_environment, unknown_names
+from eventbus.sweeper import Sweeper
+
+log = logging.getLogger(__name__)
+
+
+def start_bus(environment: Mapping[str, str]) -> Bus:
+    """Read the settings, open the journal, and begin to deliver. Raises SettingsError and JournalError."""
+    settings = from_environment(environment)
+    for warning in unknown_names(environment):
+        log.warning("%s", warning)
+    log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal, sqlite3.sqlite_version)
+    _tell_limits(settings, environment)
+    bus = Bus(settings, SqliteJournal(settings.journal_path), RequestsTransport())
+    bus.start()
+    Sweeper(bus).start()
+    return bus
+
+
+def _tell_limits(settings: Settings, environment: Mapping[str, str]) -> None:
+    """What an operator should know of where this journal lives."""
+    if settings.journal_path == MEMORY:
+        log.warning("the journal is in memory: a restart loses what is pending")
+    elif "DYNO" in environment:
+        log.warning("this host's disk does not outlive the process: what is pending at a restart is lost")
+    if environment.get("WEB_CONCURRENCY", "1").strip() not in ("", "1"):
+        log.info("WEB_CONCURRENCY is passed over: one process owns a SQLite journal")

@@ -1,0 +1,1 @@
+"""The HTTP interface: thin routes that parse, call the bus, and phrase the answer."""

@@ -1,0 +1,74 @@
+"""Which status each error of the bus has, and how it is phrased."""
+
+import logging
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from eventbus.errors import (
+    BacklogFull,
+    Conflict,
+    Draining,
+    EventbusError,
+    JournalError,
+    JournalFull,
+    NotKnown,
+    Refused,
+    TooMany,
+)
+from eventbus.web.answers import problem, text, wants_json
+
+log = logging.getLogger(__name__)
+
+#: The first match counts, so the more special come first. Seconds for Retry-After, where waiting helps.
+_STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
+    (Draining, 503, 5),
+    (JournalFull, 507, 10),
+    (BacklogFull, 503, 5),
+    (JournalError, 503, 1),
+    (Refused, 400, None),
+    (NotKnown, 404, None),
+    (Conflict, 409, None),
+    (TooMany, 429, 10),
+)
+#: The four routes, whose errors are part of the wire contract.
+FOUR = frozenset({"/registerAndKeepAlive", "/deregister", "/sendMessage", "/listSubscribers"})
+
+
+def install(app: Flask) -> None:
+    """Phrase every error as the protocol says."""
+    app.register_error_handler(EventbusError, _bus_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _bug)
+
+
+def _bus_error(error: EventbusError) -> Response:
+    status, wait = next(row[1:] for row in _STATUSES if isinstance(error, row[0]))
+    response = _phrased(status, str(error))
+    if wait is not None:
+        response.headers["Retry-After"] = str(wait)
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    if isinstance(error, MethodNotAllowed) and request.path in FOUR:
+        allowed = "".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
+        response = _phrased(400, f"Only {allowed} accepted", separator=": ")
+        response.headers["Allow"] = allowed
+        return response
+    response = _phrased(error.code or 500, error.description or error.name)
+    for name, value in error.get_headers(request.environ):
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _bug(error: Exception) -> Response:
+    log.error("a request failed in a way that was not foreseen", exc_info=error)
+    return _phrased(500, "The bus made a mistake; its log says more.")
+
+
+def _phrased(status: int, detail: str, separator: str = ":") -> Response:
+    if wants_json(request):
+        return problem(status, detail)
+    return text(f"Error{separator}{detail}" if request.path in FOUR else f"Error: {detail}", status)

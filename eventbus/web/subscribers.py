@@ -1,0 +1,88 @@
+"""``/registerAndKeepAlive``, ``/deregister`` and ``/listSubscribers``."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import MethodNotAllowed
+
+from eventbus.addresses import Address, parse_address
+from eventbus.bus import Bus
+from eventbus.clock import rfc3339
+from eventbus.delivery.lane import Lane
+from eventbus.errors import BadAddress
+from eventbus.web.answers import SUCCESS, as_json, text, wants_json
+from eventbus.web.current import the_bus
+from eventbus.web.query import Query, parse_query
+from eventbus.web.terms import terms_of
+
+blueprint = Blueprint("subscribers", __name__)
+
+
+@blueprint.post("/registerAndKeepAlive", provide_automatic_options=False)
+def register_and_keep_alive() -> Response:
+    """Register an address, or renew its lease."""
+    query = parse_query(request.environ["QUERY_STRING"])
+    bus = the_bus()
+    registration = bus.register(_address(query), terms_of(query))
+    if not wants_json(request):
+        return text(SUCCESS)
+    return as_json({"created": registration.created, **standing(bus, registration.lane)})
+
+
+@blueprint.delete("/deregister", provide_automatic_options=False)
+def deregister() -> Response:
+    """End an address's lease, and discard what is pending for it."""
+    address = _address(parse_query(request.environ["QUERY_STRING"]))
+    the_bus().deregister(address)
+    return as_json({"address": address.shown}) if wants_json(request) else text(SUCCESS)
+
+
+@blueprint.get("/listSubscribers", provide_automatic_options=False)
+def list_subscribers() -> Response:
+    """List the live subscribers."""
+    if request.method != "GET":
+        raise MethodNotAllowed(["GET"])
+    parse_query(request.environ["QUERY_STRING"])
+    bus = the_bus()
+    lanes = bus.subscribers()
+    if wants_json(request):
+        return as_json({"subscribers": [standing(bus, lane) for lane in lanes]})
+    lines = (f"{lane.subscriber.address.shown}  :  {rfc3339(lane.lease.renewed_at)}\n" for lane in lanes)
+    return text("".join(lines))
+
+
+def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
+    """A subscriber as JSON: what it asked for, and how it is doing."""
+    options, lease = lane.subscriber.options, lane.lease
+    remaining = lease.ends - bus.clock.monotonic()
+    return {
+        "address": lane.subscriber.address.shown,
+        "registered_at": rfc3339(lease.registered_at),
+        "renewed_at": rfc3339(lease.renewed_at),
+        "expires_at": rfc3339(bus.clock.wall() + remaining),
+        "renew_after": round(options.lease_seconds / 3, 3),
+        "topics": list(options.topics),
+        "lease": options.lease_seconds,
+        "max_in_flight": options.max_in_flight,
+        "timeout": options.timeout,
+        "ordered": options.ordered,
+        "resume": options.resume,
+        "state": lane.state_at(bus.clock.monotonic()),
+        "backlog": lane.backlog,
+        "in_flight": len(lane.in_flight),
+        "oldest_pending_seconds": bus.oldest_pending_seconds(lane),
+        "accepted": lane.accepted,
+        "delivered": lane.delivered,
+        "failed_attempts": lane.failed_attempts,
+        "dead": lane.dead,
+        "discarded": lane.discarded,
+        "last_error": lane.last_error or None,
+    }
+
+
+def _address(query: Query) -> Address:
+    """The address in the query. Raises BadAddress in the wire contract's words."""
+    try:
+        return parse_address(query.first("address") or "")
+    except BadAddress as error:
+        raise BadAddress(f"Wrong input address. {error}".rstrip()) from None

@@ -1,0 +1,84 @@
+"""The gunicorn worker: gunicorn's gevent one, that drains the bus when it is told to end."""
+
+from socket import SHUT_WR
+from types import TracebackType
+from typing import Any, Self
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+#: Seconds between two looks whether the worker was told to end.
+LOOK = 0.1
+#: Seconds and bytes that a refused request's rest is read for, so that its client gets to see the answer.
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 4 * 1024 * 1024
+
+
+class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
+    """Ends idle connections when the bus is drained, and those whose request was not read to its end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle: set[gevent.Greenlet[..., None]] = set()
+
+    def run(self) -> None:
+        """Serve until told to end; return when the bus is drained too."""
+        drain = gevent.spawn(self._drain)
+        super().run()
+        drain.join()
+
+    def _drain(self) -> None:
+        while self.alive:
+            gevent.sleep(LOOK)
+        self.wsgi.extensions["eventbus"].drain()
+        gevent.killall(list(self._idle), StopIteration, block=False)
+
+    def timeout_ctx(self) -> "_Idle":
+        """Around the wait for a request's head: a connection that waits is idle."""
+        return _Idle(self._idle, super().timeout_ctx())
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
+        """Serve one request; a connection on which the rest of a body would follow is closed."""
+        kept = bool(super().handle_request(listener_name, req, sock, addr))
+        if kept and _has_rest(req.body):
+            _linger(sock)
+            raise StopIteration
+        return kept
+
+
+class _Idle:
+    """Notes who waits, and bounds the wait."""
+
+    def __init__(self, idle: set[Any], timeout: gevent.Timeout) -> None:
+        self._idle = idle
+        self._timeout = timeout
+
+    def __enter__(self) -> Self:
+        self._idle.add(gevent.getcurrent())
+        self._timeout.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        self._idle.discard(gevent.getcurrent())
+        self._timeout.close()
+        return error is self._timeout
+
+
+def _has_rest(body: Any) -> bool:
+    """Whether a request's body was not read to its end: by length, or by chunks."""
+    if body.failed:
+        return True
+    reader = body.reader
+    return bool(getattr(reader, "length", 0)) or getattr(reader, "parser", None) is not None
+
+
+def _linger(sock: Any) -> None:
+    """Say that no more is sent, and read some of what still comes, so that no reset overtakes the answer."""
+    left = LINGER_BYTES
+    try:
+        sock.shutdown(SHUT_WR)
+        sock.settimeout(LINGER_SECONDS)
+        while left > 0 and (data := sock.recv(65_536)):
+            left -= len(data)
+    except OSError:
+        return

@@ -1,0 +1,61 @@
+"""How gunicorn runs the bus. Only the standard library at import: the worker has to patch first."""
+
+import os
+import socket
+import sys
+
+
+def _number(name, default):
+    """A number from the environment; a wrong one is told by ``on_starting``, in a sentence."""
+    try:
+        return float(os.environ.get(name) or default)
+    except ValueError:
+        return default
+
+
+port = int(_number("PORT", 3000))
+bind = f"[::]:{port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{port}"
+worker_class = "eventbus.web.worker.Worker"
+workers = 1  # one process owns the journal, whatever WEB_CONCURRENCY says
+worker_connections = 4_000
+backlog = 2_048
+keepalive = 75  # seconds; longer than a proxy in front keeps its connections
+graceful_timeout = int(_number("EVENTBUS_DRAIN_SECONDS", 20)) + 4  # seconds
+timeout = 30  # seconds without a sign of life after which the worker is replaced
+control_socket_disable = True
+logger_class = "eventbus.web.server_log.ServerLog"
+
+
+def on_starting(server):
+    """Check what would stop the worker, where one sentence is enough."""
+    from eventbus.errors import SettingsError
+    from eventbus.settings import from_environment
+
+    try:
+        settings = from_environment(os.environ)
+    except SettingsError as error:
+        _stop(str(error))
+    if server.cfg.workers != 1:
+        _stop(
+            f"{server.cfg.workers} workers were asked for, but one process owns a SQLite journal; leave --workers out"
+        )
+    if server.cfg.preload_app or server.cfg.max_requests:
+        _stop("preload_app and max_requests must stay off: the worker holds the registry and the journal")
+    _check_free(settings.port)
+
+
+def _check_free(port):
+    """Say at once that the port is taken, instead of trying five times."""
+    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as error:
+            _stop(f"port {port} cannot be used: {error.strerror}; set PORT to another one")
+
+
+def _stop(sentence):
+    print(f"eventbus cannot start: {sentence}", file=sys.stderr)
+    sys.exit(1)

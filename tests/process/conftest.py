@@ -1,0 +1,44 @@
+"""One bus for all tests that ask for nothing special, and subscribers that leave no trace on it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("tests.support.answers")
+
+from tests.support.caller import Caller  # noqa: E402 - after the rewrite is asked for
+from tests.support.limits import MAX_BODY_BYTES  # noqa: E402
+from tests.support.server import BusServer  # noqa: E402
+from tests.support.subscriber import RecordingSubscriber, Respond, Subscribe, accept  # noqa: E402
+
+
+@pytest.fixture(scope="package")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+    """A bus that runs for all of these tests."""
+    environment = {"EVENTBUS_MAX_BODY_BYTES": str(MAX_BODY_BYTES)}
+    with BusServer(tmp_path_factory.mktemp("bus"), environment) as server:
+        yield server
+
+
+@pytest.fixture
+def caller(bus: BusServer) -> Iterator[Caller]:
+    """Calls the shared bus, and leaves it without subscribers."""
+    calling = Caller(bus.port)
+    yield calling
+    for subscriber in calling.subscribers():
+        calling.deregister(subscriber["address"])
+
+
+@pytest.fixture
+def subscribe(caller: Caller) -> Iterator[Subscribe]:
+    """Starts and registers recording subscribers; ``prefix`` is the path in their address."""
+    with ExitStack() as stack:
+
+        def start(respond: Respond = accept, prefix: str = "", **options: Any) -> RecordingSubscriber:
+            subscriber = stack.enter_context(RecordingSubscriber(respond))
+            caller.register(subscriber.address + prefix, **options)
+            return subscriber
+
+        yield start

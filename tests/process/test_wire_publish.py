@@ -1,0 +1,103 @@
+"""Publishing as the publisher sees it: any body is taken, of any size up to the limit."""
+
+import pytest
+
+from tests.support.answers import TEXT, assert_accepted, assert_too_large
+from tests.support.caller import Caller
+from tests.support.limits import MAX_BODY_BYTES
+from tests.support.server import BusServer
+from tests.support.wire import Wire, render_chunks, render_request
+
+CHUNKED = [("Transfer-Encoding", "chunked")]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"\x00", bytes(range(256)), b"\r\n\r\n", b"x" * MAX_BODY_BYTES], ids=len
+)
+def test_any_body_is_accepted(caller: Caller, body: bytes) -> None:
+    """Any bytes are an event, none at all too, up to the limit itself."""
+    assert_accepted(caller.call("POST", "/sendMessage", body=body))
+
+
+def test_a_request_without_a_body_is_an_empty_event(caller: Caller) -> None:
+    """A POST with neither length nor body publishes an empty event."""
+    assert_accepted(caller.call("POST", "/sendMessage"))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "nonsense",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/json",
+    ],
+)
+def test_any_content_type_is_accepted(caller: Caller, content_type: str) -> None:
+    """The content type is the publisher's business: JSON that does not parse is an event as well."""
+    headers = [("Content-Type", content_type)]
+    assert_accepted(caller.call("POST", "/sendMessage", headers, b"%zz=1&{"))
+
+
+def test_a_chunked_body_is_accepted(bus: BusServer) -> None:
+    """A body may come in chunks, with no length told."""
+    with Wire(bus.port) as wire:
+        wire.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks([b"a", b"bc" * 1000, b"d"]))
+        assert_accepted(wire.read())
+        assert_accepted(wire.request("POST", "/sendMessage", body=b"next"))
+
+
+def test_a_publisher_that_asks_first_is_told_to_continue(bus: BusServer) -> None:
+    """With ``Expect: 100-continue`` the body is asked for, and the event accepted."""
+    with Wire(bus.port) as wire:
+        head = [("Expect", "100-continue"), ("Content-Length", "2")]
+        wire.send(render_request("POST", "/sendMessage", head))
+        wire.send(b"{}")
+        assert_accepted(wire.read())
+
+
+def test_each_event_has_its_own_id(caller: Caller) -> None:
+    """The same body published twice is two events."""
+    assert caller.publish(b"same") != caller.publish(b"same")
+
+
+def test_a_told_length_over_the_limit_is_refused(bus: BusServer) -> None:
+    """A body over the limit by its ``Content-Length`` is refused with 413 before any of it is sent."""
+    with Wire(bus.port) as wire:
+        wire.send(render_request("POST", "/sendMessage", [("Content-Length", str(MAX_BODY_BYTES + 1))]))
+        assert_too_large(wire.read())
+
+
+def test_a_whole_body_over_the_limit_is_refused(caller: Caller) -> None:
+    """A publisher that sends a body over the limit to its end reads its 413 as well."""
+    assert_too_large(caller.call("POST", "/sendMessage", body=b"x" * (MAX_BODY_BYTES + 1)))
+
+
+@pytest.mark.parametrize("over", [1, MAX_BODY_BYTES])
+def test_chunks_over_the_limit_are_refused(bus: BusServer, over: int) -> None:
+    """A chunked body is refused with 413 once it is over the limit."""
+    chunks = [b"x" * 4_096] * ((MAX_BODY_BYTES + over) // 4_096) + [b"x" * (over % 4_096)] * bool(
+        over % 4_096
+    )
+    with Wire(bus.port) as wire:
+        wire.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks(chunks))
+        assert_too_large(wire.read())
+
+
+def test_chunks_up_to_the_limit_are_accepted(bus: BusServer) -> None:
+    """A chunked body of exactly the limit is accepted."""
+    with Wire(bus.port) as wire:
+        chunks = [b"x" * 4_096] * (MAX_BODY_BYTES // 4_096)
+        wire.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks(chunks))
+        assert_accepted(wire.read())
+
+
+@pytest.mark.parametrize("topic", ["a..b", ".", "orders.*", "orders.%3E", "two%20words", "x" * 257])
+def test_an_impossible_topic_is_refused(caller: Caller, topic: str) -> None:
+    """A topic that is not words between dots is refused with a sentence, and no event is kept."""
+    response = caller.call("POST", f"/sendMessage?topic={topic}", body=b"{}")
+    assert (response.status, response.header("Content-Type")) == (400, TEXT)
+    assert response.text != ""
+    assert response.header("Webhook-Id") is None

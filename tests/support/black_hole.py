@@ -1,0 +1,41 @@
+"""A subscriber that accepts every connection, reads what it is sent, and never answers."""
+
+import socket
+from types import TracebackType
+from typing import Self
+
+from gevent.server import StreamServer
+
+from tests.support.ports import LOOPBACK, free_port
+
+
+class BlackHole:
+    """The worst of subscribers that is still polite: it takes sockets and time, and gives nothing back."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.connections = 0  # accepted so far
+        self._server = StreamServer((LOOPBACK, self.port), self._swallow, backlog=1024)
+
+    @property
+    def address(self) -> str:
+        """Host and port, as it is registered."""
+        return f"{LOOPBACK}:{self.port}"
+
+    def _swallow(self, connection: socket.socket, _: object) -> None:
+        self.connections += 1
+        try:
+            with connection:
+                while connection.recv(65_536):
+                    continue
+        except OSError:
+            return  # reset by the bus: as good an end as a close
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.stop()
