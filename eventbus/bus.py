@@ -74,7 +74,10 @@ class Bus:
         seconds = self.settings.drain_seconds
         log.info("draining: %d deliveries under way get up to %g s", self.dispatcher.busy, seconds)
         ended = self.dispatcher.drain(seconds)
-        log.info("drained" if ended else "drained: %d deliveries did not end in time", self.dispatcher.busy)
+        if ended:
+            log.info("drained")
+        else:
+            log.warning("drained: %d deliveries did not end in time, and will be made again", self.dispatcher.busy)
         self.stop()
 
     def stop(self) -> None:

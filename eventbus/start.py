@@ -1,13 +1,12 @@
 """From the environment to a bus that runs."""
 
 import logging
-import sqlite3
 from collections.abc import Mapping
 
 from eventbus import __version__
 from eventbus.bus import Bus
 from eventbus.delivery.transport import RequestsTransport
-from eventbus.journal.sqlite import SqliteJournal
+from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
 from eventbus.settings import MEMORY, Settings, from_environment, unknown_names
 from eventbus.sweeper import Sweeper
 
@@ -19,7 +18,7 @@ def start_bus(environment: Mapping[str, str]) -> Bus:
     settings = from_environment(environment)
     for warning in unknown_names(environment):
         log.warning("%s", warning)
-    log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal, sqlite3.sqlite_version)
+    log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal, SQLITE_VERSION)
     _tell_limits(settings, environment)
     bus = Bus(settings, SqliteJournal(settings.journal_path), RequestsTransport())
     bus.start()

@@ -1,6 +1,6 @@
 """The application factory."""
 
-from flask import Flask
+from flask import Flask, abort, request
 
 from eventbus.bus import Bus
 from eventbus.web import errors, messages, operations, subscribers
@@ -13,5 +13,12 @@ def create_app(bus: Bus) -> Flask:
     app.url_map.merge_slashes = False
     for blueprint in (subscribers.blueprint, messages.blueprint, operations.blueprint):
         app.register_blueprint(blueprint)
+    app.before_request(_refuse_more_slashes)
     errors.install(app)
     return app
+
+
+def _refuse_more_slashes() -> None:
+    """Paths are exact, while Werkzeug's routing passes over slashes that come before the first."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        abort(404)

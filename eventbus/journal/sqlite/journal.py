@@ -6,7 +6,7 @@ come at once share one fsync. The event loop never touches the file.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import gevent
 from gevent.event import Event as Signal
@@ -53,7 +53,7 @@ class SqliteJournal:
     def open(self) -> Recovered:
         """See Journal.open."""
         self._thread = ThreadPool(1)
-        recovered = self._call(self._store.open)
+        recovered: Recovered = self._call(self._store.open)
         self._writer = gevent.spawn(self._write)
         return recovered
 
@@ -155,11 +155,13 @@ class SqliteJournal:
 
     def trim(self, seqs: Sequence[int], forget_before: float) -> int:
         """See Journal.trim."""
-        return self._call(self._store.trim, seqs, forget_before, self._clock.wall())
+        gone: int = self._call(self._store.trim, seqs, forget_before, self._clock.wall())
+        return gone
 
     def usage(self) -> Usage:
         """See Journal.usage."""
-        return self._call(self._store.usage)
+        usage: Usage = self._call(self._store.usage)
+        return usage
 
     def close(self) -> None:
         """See Journal.close."""
@@ -176,10 +178,20 @@ class SqliteJournal:
         result: T = self._call(self._store.read, query, *values)
         return result
 
-    def _call(self, function: Callable[..., T], *values: object) -> T:
+    def _call(self, function: Callable[..., Any], *values: object) -> Any:
         """Run on the journal's thread; other greenlets go on meanwhile."""
-        result: T = self._thread.apply(function, values)
+        result, error = self._thread.apply(_outcome, (function, values))
+        if error is not None:
+            raise error
         return result
+
+
+def _outcome(function: Callable[..., Any], values: tuple[object, ...]) -> tuple[Any, Exception | None]:
+    """Bring an error back as a value: gevent prints what is raised on another thread."""
+    try:
+        return function(*values), None
+    except Exception as error:  # noqa: BLE001 - raised again by whoever waits
+        return None, error
 
 
 def _nobody(events: Sequence[Event]) -> None:
