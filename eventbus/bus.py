@@ -9,16 +9,22 @@ from gevent.lock import RLock
 
 from eventbus.addresses import Address
 from eventbus.clock import Clock
+from eventbus.dead_letters import DeadLetters
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane import MAX_SPANS, Lane, Rules
 from eventbus.delivery.place import lane_of, new_record
 from eventbus.delivery.transport import Transport
 from eventbus.endings import Endings
 from eventbus.errors import Draining, JournalError
+from eventbus.feed import Feed
+from eventbus.history import History
 from eventbus.journal.base import Appended, Journal
 from eventbus.leases import Lease, Leases
-from eventbus.model import LaneRecord, Message, Options, Subscriber, Terms
+from eventbus.model import Event, LaneRecord, Message, Options, Subscriber, Terms
+from eventbus.places import Places
 from eventbus.recovery import restore
+from eventbus.replays import Replays
+from eventbus.retention import OVERHEAD, Retention
 from eventbus.settings import Settings
 
 #: Addresses may begin a lease at the same time, but for those that share one of so many locks.
@@ -47,6 +53,12 @@ class Bus:
         self._rules = Rules(settings.retry_seconds)
         self.endings = Endings(self.dispatcher, journal, self.clock)
         self.dispatcher.on_gone = self._gone
+        self.places = Places(journal, self.dispatcher.recent)
+        self.replays = Replays(self.dispatcher, journal, self.places, self.clock)
+        self.dead_letters = DeadLetters(self.dispatcher, journal, self.clock)
+        self.feed = Feed(journal, self.dispatcher.recent)
+        self.history = History(self.dispatcher, journal)
+        self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters)
         self.lease_began = Signal()  #: set when a lease may end sooner than the sweeper expects
         self.draining = False
         self._registering = tuple(RLock() for _ in range(STRIPES))
@@ -65,6 +77,8 @@ class Bus:
             elif not lane.subscriber.options.resume:
                 self.endings.bury(lane)
         self.dispatcher.start()
+        self.journal.listen(self._committed)
+        self.retention.start()
         backlog = sum(lane.backlog for lane in lanes)
         log.info("journal read: %d subscribers, %d deliveries pending", len(self.leases), backlog)
 
@@ -83,6 +97,7 @@ class Bus:
     def stop(self) -> None:
         """Save the places and let go of the journal."""
         self.draining = True
+        self.retention.stop()
         self.endings.stop()
         self.dispatcher.stop()
         self.dispatcher.checkpointer.try_save()
@@ -94,14 +109,16 @@ class Bus:
         """Keep messages, all or none; returns when they are safe. Raises Draining and JournalError."""
         if self.draining:
             raise Draining("The bus is stopping; publish again in a few seconds.")
+        self.retention.make_room(sum(len(message.body) + len(message.head) + OVERHEAD for message in messages))
         return self.journal.append(messages, idempotency_key)
 
     # Subscribers
 
-    def register(self, address: Address, terms: Terms) -> Registration:
+    def register(self, address: Address, terms: Terms, start: str | None = None) -> Registration:
         """Begin or renew a lease; every event that is accepted after this returns goes to the subscriber.
 
-        Raises Draining, JournalError and TooMany.
+        A first registration may ``start`` with a replay from a place in the journal (see Places).
+        Raises Draining, JournalError, NotKnown, Refused and TooMany.
         """
         if self.draining:
             raise Draining("The bus is stopping; register again in a few seconds.")
@@ -110,7 +127,7 @@ class Bus:
             with self._one_at_a_time(address.key):
                 lane = self._live(address.key)
                 if lane is None:
-                    return Registration(self._begin(address, terms), created=True)
+                    return Registration(self._begin(address, terms, start), created=True)
         self._renew(lane, address, terms)
         return Registration(lane, created=False)
 
@@ -144,6 +161,10 @@ class Bus:
         else:
             self.endings.bury(lane)
 
+    def _committed(self, events: Sequence[Event]) -> None:
+        self.dispatcher.committed(events)
+        self.feed.committed()
+
     def _one_at_a_time(self, key: str) -> RLock:
         """Held while this address begins or ends a lease."""
         return self._registering[hash(key) % STRIPES]
@@ -166,7 +187,7 @@ class Bus:
         lane.renew(lease, self.dispatcher.recent.newest, now)
         self.lease_began.set()
 
-    def _begin(self, address: Address, terms: Terms) -> Lane:
+    def _begin(self, address: Address, terms: Terms, start: str | None) -> Lane:
         """A first registration, or one after the last lease ended."""
         self._end_if_over(address.key)
         self.endings.wait(address.key)
@@ -175,7 +196,11 @@ class Bus:
             log.info("lease of %s began: resumed, %d pending", address.key, parked.backlog)
             self._renew(parked, address, terms)
             return parked
-        return self._begin_new(Subscriber(address, terms.applied(self._defaults())), self.journal.lane(address.key))
+        after = None if start is None else self.places.before(start)
+        lane = self._begin_new(Subscriber(address, terms.applied(self._defaults())), self.journal.lane(address.key))
+        if after is not None:
+            self.replays.replay(lane, after, lane.interests[-1].after)
+        return lane
 
     def _begin_new(self, subscriber: Subscriber, past: LaneRecord | None) -> Lane:
         now, wall, scanned = self.clock.monotonic(), self.clock.wall(), self.dispatcher.recent.newest

@@ -6,6 +6,7 @@ import time
 
 #: Characters in an id that a publisher gives, at most.
 MAX_ID_LENGTH = 256
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 _GIVEN_ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}\Z")
 
 
@@ -20,3 +21,8 @@ def new_event_id(unix_ms: int | None = None, entropy: bytes | None = None) -> st
 def is_header_safe(text: str) -> bool:
     """Whether a publisher's id can travel as a header's value: visible ASCII, not too long."""
     return _GIVEN_ID.match(text) is not None
+
+
+def unix_ms_of(event_id: str) -> int | None:
+    """When an id was made, in milliseconds since 1970; None for one that is no UUID version 7."""
+    return int(event_id[:8] + event_id[9:13], 16) if _UUID7.match(event_id) else None

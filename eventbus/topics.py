@@ -24,7 +24,10 @@ def check_topic(text: str) -> str:
 
 
 def check_patterns(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the patterns, each once, in their order; raises Refused. ``>``, or an empty one alone, is everything: ()."""
+    """Return the patterns, each once, in their order; raises Refused.
+
+    ``>``, or an empty one alone, is everything: ().
+    """
     patterns = tuple(dict.fromkeys(texts))
     if patterns == ("",):
         return ()

@@ -108,11 +108,9 @@ class Deferred:
         if more:
             self._spill_key = min(self._spill_key, last)
 
-    def add_rows(self, count: int) -> None:
-        """Count rows that were put into the journal by other means, to be read back now."""
-        self.count += count
-        if count:
-            self._spill_key = -math.inf
+    def expect_rows(self) -> None:
+        """Rows that ``count`` holds already were put into the journal by other means: read them now."""
+        self._spill_key = -math.inf
 
     def reorder(self, *, ordered: bool) -> None:
         """Sort by number or by due time from now on."""

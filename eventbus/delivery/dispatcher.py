@@ -42,7 +42,7 @@ class Dispatcher:
         self._index: TopicIndex[Lane] = TopicIndex()
         self._journal = journal
         self._transport = transport
-        self._clock = clock
+        self.clock = clock
         self.reader = Reader(journal, self.recent, self.checkpointer, clock)
         self._alarm = Alarm(self.look, clock.monotonic)
         self._queue: SimpleQueue[Lane] = SimpleQueue()
@@ -57,7 +57,6 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._journal.listen(self.committed)
         self.checkpointer.start()
         self._alarm.start()
         for lane in self.lanes.values():
@@ -105,7 +104,7 @@ class Dispatcher:
         """Queue a lane that can send or wants to be read for; set the alarm for one that has to wait."""
         if lane.queued or self._stopping:
             return
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if lane.sendable(now):
             if self.busy >= self._crowded and lane.in_flight:
                 self._held[lane] = None
@@ -137,17 +136,17 @@ class Dispatcher:
                 self._turn(lane)
             except JournalError as error:
                 log.warning("could not read on for %s: %s", lane.subscriber.key, error)
-                self._alarm.set(lane, self._clock.monotonic() + 1)
+                self._alarm.set(lane, self.clock.monotonic() + 1)
             except Exception:
                 log.exception("a delivery to %s failed in a way that was not foreseen", lane.subscriber.key)
             self._idle += 1
 
     def _turn(self, lane: Lane) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if lane.wants_page(now):
             self.reader.read(lane)
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
         delivery = None if self._stopping else lane.take(now)
         self.look(lane)
         if delivery is not None:
@@ -170,11 +169,11 @@ class Dispatcher:
         event = self.recent.get(delivery.seq)
         if event is None and (event := self._fetch(lane, delivery)) is None:
             return
-        wall = self._clock.wall()
+        wall = self.clock.wall()
         answer = self._attempt(lane, event, delivery, wall)
         outcome = outcome_of(answer, wall)
         state = lane.state
-        lane.settle(delivery, outcome, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
+        lane.settle(delivery, outcome, answer, Moment(self.clock.monotonic(), wall, wall - event.accepted_at))
         if lane.state is not state:
             _tell(lane, answer)
         if outcome.verdict is Verdict.GONE and not lane.closed:
@@ -192,7 +191,7 @@ class Dispatcher:
         try:
             found = self._journal.find([delivery.seq])
         except JournalError:
-            lane.put_back(delivery, self._clock.monotonic())
+            lane.put_back(delivery, self.clock.monotonic())
             raise
         if not found:
             lane.vanish(delivery)
@@ -205,8 +204,8 @@ class Dispatcher:
     def drain(self, seconds: float) -> bool:
         """Start no more deliveries, and wait for those under way; whether all of them ended in time."""
         self._stopping = True
-        deadline = self._clock.monotonic() + seconds
-        while self.busy and self._clock.monotonic() < deadline:
+        deadline = self.clock.monotonic() + seconds
+        while self.busy and self.clock.monotonic() < deadline:
             gevent.sleep(0.02)
         return not self.busy
 

@@ -285,6 +285,18 @@ class Lane:
             kept = (*open_ones, *kept)
         return (*kept, Interest(scanned, None, topics))
 
+    def revive(self, count: int) -> None:
+        """So many dead letters wait for an attempt again."""
+        self.dead -= count
+        self.deferred.count += count
+        self.dirty = True
+
+    def forgive(self, count: int) -> None:
+        """So many dead letters are discarded."""
+        self.dead -= count
+        self.discarded += count
+        self.dirty = True
+
     def add_replay(self, after: int, upto: int, count: int) -> None:
         """Work through a part of the journal again; ``count`` events there match the topics."""
         if len(self.replays) >= MAX_SPANS:
@@ -295,6 +307,17 @@ class Lane:
         topics = self.subscriber.options.topics
         self.replays.append(Stretch(Span(self.runs, after, upto, count, topics)))
         self.replayed = (*self.replayed, Interest(after, upto, topics))[-MAX_SPANS:]
+
+    def holds(self, seq: int, topic: str | None) -> bool:
+        """Whether an event is pending here, as far as memory knows; rows that were spilled are not looked at."""
+        if any(delivery.seq == seq for delivery in self.in_flight):
+            return True
+        if any(number == seq for number, _ in self.deferred.saved):
+            return True
+        return any(
+            stretch.left and stretch.span().cursor < seq and self.covers(stretch, seq, topic)
+            for stretch in self.stretches()
+        )
 
     def covers(self, stretch: Stretch, seq: int, topic: str | None) -> bool:
         """Whether an event is one of those that a stretch of this lane counts."""

@@ -23,7 +23,6 @@ class Appended:
     """What became of a publish: the events' ids, and whether its idempotency key had been seen before."""
 
     ids: tuple[str, ...]
-    topics: tuple[str | None, ...]
     duplicate: bool = False
 
 
@@ -102,6 +101,9 @@ class Journal(Protocol):
 
     def settled_badly(self, seq: int) -> list[tuple[str, str]]:
         """Who did not get an event for good: (key, ``dead`` or ``discarded``)."""
+
+    def last_dead_letter(self) -> int:
+        """The highest id of a dead letter; 0 without any."""
 
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
         """The oldest dead letters that were last attempted before ``moment``."""

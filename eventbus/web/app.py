@@ -3,7 +3,7 @@
 from flask import Flask, abort, request
 
 from eventbus.bus import Bus
-from eventbus.web import errors, messages, operations, subscribers
+from eventbus.web import dead_letters, errors, events, messages, operations, replays, subscribers
 
 
 def create_app(bus: Bus) -> Flask:
@@ -11,8 +11,8 @@ def create_app(bus: Bus) -> Flask:
     app = Flask("eventbus")
     app.extensions["eventbus"] = bus
     app.url_map.merge_slashes = False
-    for blueprint in (subscribers.blueprint, messages.blueprint, operations.blueprint):
-        app.register_blueprint(blueprint)
+    for part in (subscribers, messages, events, dead_letters, replays, operations):
+        app.register_blueprint(part.blueprint)
     app.before_request(_refuse_more_slashes)
     errors.install(app)
     return app

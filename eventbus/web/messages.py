@@ -1,35 +1,112 @@
-"""``/sendMessage``: take an event in, and answer when it is safe."""
+"""``/sendMessage``: take one event in, or many, and answer when they are safe."""
 
+from collections.abc import Iterator, Sequence
+
+import gevent
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from eventbus.event_id import new_event_id
+from eventbus.bus import Bus
+from eventbus.errors import Refused
+from eventbus.event_id import is_header_safe, new_event_id
+from eventbus.journal.base import Appended
 from eventbus.model import Message
 from eventbus.web.answers import SUCCESS, as_json, text, wants_json
 from eventbus.web.body import read_body
+from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
 from eventbus.web.current import the_bus
 from eventbus.web.kept_headers import kept_head, topic_of
-from eventbus.web.query import parse_query
+from eventbus.web.query import Query, parse_query
+
+#: Events in one batch, at most, and bytes of its body.
+MAX_BATCH_EVENTS = 10_000
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+#: Events of a batch that are made without letting other greenlets run.
+SLICE = 200
+#: The kept headers of an event that came in a batch.
+_JSON_HEAD = b"Content-Type: application/json\r\n"
+_STRUCTURED_HEAD = f"Content-Type: {STRUCTURED}\r\n".encode()
 
 blueprint = Blueprint("messages", __name__)
 
 
 @blueprint.post("/sendMessage", provide_automatic_options=False)
 def send_message() -> Response:
-    """Publish the body as one event."""
+    """Publish the body as one event, or as a batch."""
     bus = the_bus()
     environ = request.environ
     query = parse_query(environ["QUERY_STRING"])
+    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if "batch" in query.values or kind == BATCH:
+        return _many(bus, query, kind)
     topic = topic_of(query.first("topic"), environ.get("HTTP_CE_TYPE"))
     head = kept_head(environ)
     body = read_body(request, bus.settings.max_body_bytes)
-    message = Message(new_event_id(), topic, head, body, bus.clock.wall())
-    appended = bus.publish((message,))
-    response = _answer(appended.ids[0], len(bus.dispatcher.matching(topic)))
-    response.headers["Webhook-Id"] = appended.ids[0]
+    event_id = new_event_id()
+    if kind == STRUCTURED:
+        cloud_event = parse_one(body)
+        event_id, topic = cloud_event.id, topic_of(query.first("topic"), cloud_event.type)
+    message = Message(event_id, topic, head, body, bus.clock.wall())
+    return _answer(bus, (message,), bus.publish((message,), _idempotency_key()), batch=False)
+
+
+def _many(bus: Bus, query: Query, kind: str) -> Response:
+    """Publish a batch: all of it, or none."""
+    how = query.first("batch")
+    if how not in (None, "lines"):
+        raise Refused(f"batch is lines, not {(how or '')[:40]!r}; a batch of CloudEvents is told by its Content-Type.")
+    body = read_body(request, MAX_BATCH_BYTES)
+    topic = topic_of(query.first("topic"), request.environ.get("HTTP_CE_TYPE") if how else None)
+    made = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
+    messages: list[Message] = []
+    for message in made:
+        if len(message.body) > bus.settings.max_body_bytes:
+            raise RequestEntityTooLarge(
+                f"Event {len(messages)} of the batch has more than {bus.settings.max_body_bytes} bytes."
+            )
+        messages.append(message)
+        if len(messages) % SLICE == 0:
+            gevent.sleep(0)
+    if not messages:
+        return _answer(bus, (), Appended(()), batch=True)
+    return _answer(bus, messages, bus.publish(messages, _idempotency_key()), batch=True)
+
+
+def _from_lines(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    if len(lines) > MAX_BATCH_EVENTS:
+        raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events, not {len(lines)}.")
+    wall = bus.clock.wall()
+    return (Message(new_event_id(), topic, _JSON_HEAD, line.removesuffix(b"\r"), wall) for line in lines)
+
+
+def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
+    wall = bus.clock.wall()
+    for event in parse_batch(body, MAX_BATCH_EVENTS):
+        yield Message(event.id, topic or topic_of(None, event.type), _STRUCTURED_HEAD, event.written, wall)
+
+
+def _idempotency_key() -> str | None:
+    """The key under which the same publish is known again. Raises Refused."""
+    key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    if key is not None and not is_header_safe(key):
+        raise Refused("An Idempotency-Key is 1 to 256 visible ASCII characters.")
+    return key
+
+
+def _answer(bus: Bus, messages: Sequence[Message], appended: Appended, *, batch: bool) -> Response:
+    if not wants_json(request):
+        response = text(SUCCESS)
+    else:
+        reached = 0 if appended.duplicate else _reach(bus, messages)
+        said = {"ids": list(appended.ids)} if batch else {"id": appended.ids[0]}
+        response = as_json({**said, "subscribers": reached, "duplicate": appended.duplicate})
+    if appended.ids:
+        response.headers["Webhook-Id"] = appended.ids[0]
     return response
 
 
-def _answer(event_id: str, subscribers: int) -> Response:
-    if not wants_json(request):
-        return text(SUCCESS)
-    return as_json({"id": event_id, "subscribers": subscribers, "duplicate": False})
+def _reach(bus: Bus, messages: Sequence[Message]) -> int:
+    """How many subscribers get something of this."""
+    topics = {message.topic for message in messages}
+    return len({lane.subscriber.key for topic in topics for lane in bus.dispatcher.matching(topic)})

@@ -23,7 +23,7 @@ def register_and_keep_alive() -> Response:
     """Register an address, or renew its lease."""
     query = parse_query(request.environ["QUERY_STRING"])
     bus = the_bus()
-    registration = bus.register(_address(query), terms_of(query))
+    registration = bus.register(address_in(query), terms_of(query), query.first("from") or None)
     if not wants_json(request):
         return text(SUCCESS)
     return as_json({"created": registration.created, **standing(bus, registration.lane)})
@@ -32,7 +32,7 @@ def register_and_keep_alive() -> Response:
 @blueprint.delete("/deregister", provide_automatic_options=False)
 def deregister() -> Response:
     """End an address's lease, and discard what is pending for it."""
-    address = _address(parse_query(request.environ["QUERY_STRING"]))
+    address = address_in(parse_query(request.environ["QUERY_STRING"]))
     the_bus().deregister(address)
     return as_json({"address": address.shown}) if wants_json(request) else text(SUCCESS)
 
@@ -68,7 +68,8 @@ def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
         "ordered": options.ordered,
         "resume": options.resume,
         "state": lane.state_at(bus.clock.monotonic()),
-        "backlog": lane.backlog,
+        "pending": lane.backlog,
+        "backlog": lane.backlog - len(lane.in_flight),
         "in_flight": len(lane.in_flight),
         "oldest_pending_seconds": bus.oldest_pending_seconds(lane),
         "accepted": lane.accepted,
@@ -80,7 +81,7 @@ def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
     }
 
 
-def _address(query: Query) -> Address:
+def address_in(query: Query) -> Address:
     """The address in the query. Raises BadAddress in the wire contract's words."""
     try:
         return parse_address(query.first("address") or "")

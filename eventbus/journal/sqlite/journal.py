@@ -145,6 +145,10 @@ class SqliteJournal:
         """See Journal.dead_letter."""
         return self._read(queries.dead_letter, letter_id)
 
+    def last_dead_letter(self) -> int:
+        """See Journal.last_dead_letter."""
+        return self._read(queries.last_dead_letter)
+
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
         """See Journal.dead_before."""
         return self._read(queries.dead_before, moment, limit)
@@ -190,7 +194,7 @@ def _outcome(function: Callable[..., Any], values: tuple[object, ...]) -> tuple[
     """Bring an error back as a value: gevent prints what is raised on another thread."""
     try:
         return function(*values), None
-    except Exception as error:  # noqa: BLE001 - raised again by whoever waits
+    except Exception as error:
         return None, error
 
 

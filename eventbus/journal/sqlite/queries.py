@@ -103,6 +103,11 @@ def dead_letter(db: sqlite3.Connection, letter_id: int) -> KeptDeadLetter | None
     return None if row is None else _letter(row)
 
 
+def last_dead_letter(db: sqlite3.Connection) -> int:
+    """See Journal.last_dead_letter."""
+    return int(db.execute("SELECT coalesce(max(id), 0) FROM dead_letters").fetchone()[0])
+
+
 def dead_before(db: sqlite3.Connection, moment: float, limit: int) -> list[KeptDeadLetter]:
     """See Journal.dead_before."""
     sql = f"SELECT {_LETTER} WHERE d.last_at < ? ORDER BY d.last_at LIMIT ?"

@@ -111,7 +111,7 @@ class Store:
                     )
                 )  # fmt: skip
             ids = tuple(message.id for message in publish.messages)
-            answers.append(Appended(ids, tuple(message.topic for message in publish.messages)))
+            answers.append(Appended(ids))
             if key is not None:
                 self._remember(key, ids, publish.messages)
         statements.insert_events(self._db, events)
@@ -119,7 +119,7 @@ class Store:
 
     def _known(self, key: str) -> Appended | None:
         row = self._db.execute("SELECT ids FROM idempotency WHERE key = ?", (key,)).fetchone()
-        return None if row is None else Appended(tuple(row[0].split("\n")), (), duplicate=True)
+        return None if row is None else Appended(tuple(row[0].split("\n")), duplicate=True)
 
     def _remember(self, key: str, ids: Sequence[str], messages: Sequence[Message]) -> None:
         at = messages[0].accepted_at if messages else 0.0

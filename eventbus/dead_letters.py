@@ -1,0 +1,145 @@
+"""Dead letters: listed, put back as pending, or discarded; page by page, each page in one commit."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from eventbus.clock import Clock
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.errors import Conflict, NotKnown
+from eventbus.journal.base import Journal, KeptDeadLetter
+from eventbus.model import Checkpoint, LaneRecord
+
+#: Dead letters that change in one commit.
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which dead letters are meant: one by its id, one subscriber's, or all."""
+
+    key: str | None = None
+    id: int | None = None
+
+
+#: Changes a page of dead letters, and answers how many it changed.
+Change = Callable[[Sequence[KeptDeadLetter]], int]
+
+
+class DeadLetters:
+    """What people do with deliveries that will not be attempted again."""
+
+    def __init__(self, dispatcher: Dispatcher, journal: Journal, clock: Clock) -> None:
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._clock = clock
+
+    def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
+        """Dead letters with ids above ``after``."""
+        self._dispatcher.checkpointer.save()
+        return self._journal.dead_letters(key, after, limit)
+
+    def replay(self, chosen: Chosen) -> int:
+        """Put dead letters back as pending; answers how many.
+
+        Of all, only those of registered subscribers are. Raises NotKnown, and Conflict where the one that is
+        meant is not registered.
+        """
+        if chosen.key is not None and not self._takes(chosen.key):
+            raise Conflict("This address is not registered; register it, and replay then.")
+        return self._through(chosen, self._replay)
+
+    def discard(self, chosen: Chosen) -> int:
+        """Discard dead letters; answers how many. Raises NotKnown."""
+        return self._through(chosen, self._discard)
+
+    def expire(self, before: float) -> int:
+        """Discard one page of those that were last attempted before a moment; answers how many."""
+        with self._dispatcher.checkpointer.alone:
+            return self._discard(self._journal.dead_before(before, PAGE))
+
+    def _through(self, chosen: Chosen, change: Change) -> int:
+        """Change page after page of what is there now; what dies meanwhile is not meant."""
+        self._dispatcher.checkpointer.save()
+        if chosen.id is not None:
+            return self._one(chosen.id, change)
+        changed, after = 0, 0
+        last = self._journal.last_dead_letter()
+        while after < last:
+            with self._dispatcher.checkpointer.alone:
+                page = self._journal.dead_letters(chosen.key, after, PAGE)
+                changed += change([letter for letter in page if letter.id <= last])
+            after = page[-1].id if len(page) == PAGE else last
+        return changed
+
+    def _one(self, letter_id: int, change: Change) -> int:
+        with self._dispatcher.checkpointer.alone:
+            found = self._journal.dead_letter(letter_id)
+            if found is None:
+                raise NotKnown(f"There is no dead letter {letter_id}.")
+            changed = change([found])
+        if not changed:
+            raise Conflict("Its subscriber is not registered; register it, and replay then.")
+        return changed
+
+    def _replay(self, letters: Sequence[KeptDeadLetter]) -> int:
+        mine = [letter for letter in letters if self._takes(letter.letter.key)]
+        counts = Counter(letter.letter.key for letter in mine)
+        lanes = [(self._dispatcher.lanes[key], count) for key, count in counts.items()]
+        for lane, count in lanes:
+            lane.revive(count)
+        try:
+            self._save(replayed=mine)
+        except Exception:
+            for lane, count in lanes:
+                lane.revive(-count)
+            raise
+        for lane, _ in lanes:
+            lane.deferred.expect_rows()
+            self._dispatcher.look(lane)
+        return len(mine)
+
+    def _discard(self, letters: Sequence[KeptDeadLetter]) -> int:
+        counts = Counter(letter.letter.key for letter in letters)
+        here = [(self._dispatcher.lanes[key], count) for key, count in counts.items() if key in self._dispatcher.lanes]
+        elsewhere = [self._forgiven(key, n) for key, n in counts.items() if key not in self._dispatcher.lanes]
+        for lane, count in here:
+            lane.forgive(count)
+        try:
+            self._save(dropped=letters, lanes=[record for record in elsewhere if record is not None])
+        except Exception:
+            for lane, count in here:
+                lane.forgive(-count)
+            raise
+        return len(letters)
+
+    def _forgiven(self, key: str, count: int) -> LaneRecord | None:
+        """The record of a lane that has ended, with so many dead letters discarded."""
+        record = self._journal.lane(key)
+        if record is None:
+            return None
+        account = record.account
+        changed = replace(account, dead=account.dead - count, discarded=account.discarded + count)
+        return replace(record, account=changed)
+
+    def _save(
+        self,
+        replayed: Sequence[KeptDeadLetter] = (),
+        dropped: Sequence[KeptDeadLetter] = (),
+        lanes: Sequence[LaneRecord] = (),
+    ) -> None:
+        if not replayed and not dropped:
+            return
+        decided = Checkpoint(
+            self._clock.wall(),
+            self._dispatcher.recent.newest,
+            lanes=tuple(lanes),
+            replayed=tuple(letter.id for letter in replayed),
+            dropped=tuple(letter.id for letter in dropped),
+        )
+        self._dispatcher.checkpointer.save(decided)
+
+    def _takes(self, key: str) -> bool:
+        """Whether deliveries can be put back for this address."""
+        lane = self._dispatcher.lanes.get(key)
+        return lane is not None and not lane.closed and not lane.ending and lane.lease.ends > self._clock.monotonic()

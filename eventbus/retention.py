@@ -1,0 +1,159 @@
+"""Lets go of what is settled: after the retention, or early when the journal nears its limit; the oldest first."""
+
+import logging
+from collections.abc import Sequence
+
+import gevent
+from gevent.event import Event as Signal
+
+from eventbus.dead_letters import DeadLetters
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane import Lane
+from eventbus.endings import Endings
+from eventbus.errors import BacklogFull, JournalError
+from eventbus.journal.base import Journal
+from eventbus.model import Checkpoint
+from eventbus.settings import Settings
+
+#: Seconds between two looks, at least.
+INTERVAL = 1.0
+#: A look waits this many times as long as the last one took, so that it costs a bounded share.
+PATIENCE = 10
+#: Events that are looked at in one step.
+PAGE = 1_000
+#: Events whose lanes are looked at without letting other greenlets run.
+SLICE = 100
+#: Part of the limit past which settled events go early, and to which they are brought back.
+HIGH, LOW = 0.9, 0.8
+#: Bytes that an event takes in the journal beside its body and headers, about.
+OVERHEAD = 250
+#: Lanes that are forgotten in one step.
+LANES = 500
+
+log = logging.getLogger(__name__)
+
+
+class Retention:
+    """A greenlet that walks the journal from its oldest event; what is pending anywhere stays."""
+
+    def __init__(
+        self, settings: Settings, dispatcher: Dispatcher, journal: Journal, endings: Endings, letters: DeadLetters
+    ) -> None:
+        self._limit = settings.journal_max_bytes
+        self._seconds = settings.retention_seconds
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._endings = endings
+        self._letters = letters
+        self._clock = dispatcher.clock
+        self._hurry = Signal()
+        self._full = False
+        self.bytes = 0  # in use, as far as is known
+
+    def start(self) -> None:
+        """Measure, and begin to let go."""
+        self._measure()
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Let go of nothing more."""
+        self._greenlet.kill()
+
+    def make_room(self, size: int) -> None:
+        """Count what is about to be kept. Raises BacklogFull when the limit is reached."""
+        if self.bytes + size > self._limit:
+            self._hurry.set()
+            if not self._full:
+                log.warning("the journal is full of events that are pending; publishing is refused until some are not")
+            self._full = True
+            raise BacklogFull(
+                f"The journal holds {self._limit} bytes of events that are still pending; publish again later."
+            )
+        self.bytes += size
+
+    def _run(self) -> None:
+        took = 0.0
+        while True:
+            self._hurry.wait(max(INTERVAL, min(60.0, took * PATIENCE)))
+            self._hurry.clear()
+            began = self._clock.monotonic()
+            try:
+                self.look()
+            except JournalError as error:
+                log.warning("settled events could not be removed: %s", error)
+            took = self._clock.monotonic() - began
+            gevent.sleep(min(INTERVAL, took))
+
+    def look(self) -> None:
+        """Let go of what may go now."""
+        self._measure()
+        before = self._clock.wall() - self._seconds
+        while self._letters.expire(before):
+            gevent.sleep(0)
+        self._end_parked(before)
+        self._forget_lanes(before)
+        self._walk(before)
+        self._measure()
+
+    def _measure(self) -> None:
+        self.bytes = self._journal.usage().bytes
+        if self._full and self.bytes < self._limit:
+            log.info("the journal has room again")
+            self._full = False
+
+    def _walk(self, before: float) -> None:
+        """From the oldest event on, as far as events are too old, or there are too many of them."""
+        cursor, scanned = 0, self._dispatcher.recent.newest
+        goal = int(LOW * self._limit) if self.bytes > HIGH * self._limit else None
+        while rows := self._journal.topics(cursor, scanned, PAGE):
+            pressed = goal is not None and self.bytes > goal
+            old = rows if pressed else [row for row in rows if row[2] < before]
+            settled = self._settled([(seq, topic) for seq, topic, _ in old])
+            if settled:
+                self._journal.trim(settled, before)
+            if goal is not None:
+                self.bytes = self._journal.usage().bytes
+            if len(old) < len(rows):
+                break
+            cursor = rows[-1][0]
+        if not rows:
+            self._journal.trim((), before)
+
+    def _settled(self, events: Sequence[tuple[int, str | None]]) -> list[int]:
+        """The events that no lane still has to deliver."""
+        self._dispatcher.checkpointer.save()
+        lanes = [lane for lane in self._dispatcher.lanes.values() if lane.backlog]
+        floor = min((_floor(lane) for lane in lanes), default=None)
+        settled: list[int] = []
+        for number, (seq, topic) in enumerate(events):
+            if floor is None or seq < floor:
+                settled.append(seq)
+                continue
+            if number % SLICE == 0:
+                gevent.sleep(0)
+            if not any(lane.holds(seq, topic) for lane in lanes):
+                settled.append(seq)
+        return settled
+
+    def _end_parked(self, before: float) -> None:
+        """Kept places whose subscribers did not come back within the retention."""
+        for lane in list(self._dispatcher.lanes.values()):
+            if lane.ended_at is not None and lane.ended_at < before and not lane.ending and not lane.closed:
+                log.info("the place kept for %s is given up, %d pending", lane.subscriber.key, lane.backlog)
+                self._endings.bury(lane)
+
+    def _forget_lanes(self, before: float) -> None:
+        """Accounts of subscribers that have long ended, once nothing of theirs is left."""
+        old = self._journal.closed_lanes(before, LANES)
+        gone = tuple(record.subscriber.key for record in old if not record.account.dead)
+        if gone:
+            wall, scanned = self._clock.wall(), self._dispatcher.recent.newest
+            self._dispatcher.checkpointer.save(Checkpoint(wall, scanned, forgotten=gone))
+
+
+def _floor(lane: Lane) -> int:
+    """No event before this number is pending in a lane, but for rows of deferred ones."""
+    numbers = [stretch.span().cursor + 1 for stretch in lane.stretches() if stretch.left]
+    numbers += [delivery.seq for delivery in lane.in_flight]
+    numbers += [seq for seq, _ in lane.deferred.saved]
+    return min(numbers, default=2**63)

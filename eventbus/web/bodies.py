@@ -1,0 +1,11 @@
+"""Bodies inside JSON: as text where they are text, else as Base64."""
+
+import base64
+
+
+def shown_body(body: bytes) -> dict[str, str]:
+    """``{"text": ...}`` for UTF-8, ``{"base64": ...}`` for anything else."""
+    try:
+        return {"text": body.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode("ascii")}

@@ -1,0 +1,172 @@
+"""Structured CloudEvents: found in a request's bytes, and checked by the rules of CloudEvents 1.0.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+"""
+
+import binascii
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from eventbus.errors import Refused
+from eventbus.event_id import MAX_ID_LENGTH, is_header_safe
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+_REQUIRED = ("id", "source", "specversion", "type")
+_OPTIONAL = ("datacontenttype", "dataschema", "subject", "time")
+_NAME = re.compile(r"[a-z0-9]+\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
+_URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+\Z")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+\s*(;.*)?\Z", re.DOTALL)
+_SPACE = re.compile(r"[ \t\n\r]*")
+#: JSON's integers in an attribute: CloudEvents has 32 bits.
+_INTEGERS = range(-(2**31), 2**31)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """What the bus needs of an event, and the bytes in which it was written."""
+
+    id: str
+    type: str
+    written: bytes
+
+
+def parse_one(body: bytes) -> CloudEvent:
+    """The event that a body holds. Raises Refused with what is wrong."""
+    text = _decoded(body)
+    value = _whole(text)
+    return _checked(value, body, "The event")
+
+
+def parse_batch(body: bytes, limit: int) -> Iterator[CloudEvent]:
+    """The events of a JSON array one by one, each with its own bytes. Raises Refused at the first unsound one."""
+    for number, (value, written) in enumerate(_elements(_decoded(body))):
+        if number >= limit:
+            raise Refused(f"A batch has at most {limit} events.")
+        yield _checked(value, written.encode(), f"Event {number} of the batch")
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused("The body is no JSON: it is not UTF-8.") from None
+
+
+def _whole(text: str) -> Any:
+    value, end = _value(text, _skip(text, 0))
+    if _skip(text, end) != len(text):
+        raise Refused("The body is no JSON: something follows its end.")
+    return value
+
+
+def _elements(text: str) -> Iterator[tuple[Any, str]]:
+    """The elements of an array, each with the text in which it was written."""
+    place = _skip(text, 0)
+    if text[place : place + 1] != "[":
+        raise Refused("A batch is a JSON array of events.")
+    place = _skip(text, place + 1)
+    first = True
+    while text[place : place + 1] != "]":
+        if not first:
+            if text[place : place + 1] != ",":
+                raise Refused("The batch is no JSON: a comma or the array's end is missing.")
+            place = _skip(text, place + 1)
+        value, end = _value(text, place)
+        yield value, text[place:end]
+        place, first = _skip(text, end), False
+    if _skip(text, place + 1) != len(text):
+        raise Refused("The batch is no JSON: something follows its end.")
+
+
+def _skip(text: str, place: int) -> int:
+    match = _SPACE.match(text, place)
+    return place if match is None else match.end()
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice in one object")
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
+
+
+def _value(text: str, place: int) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, place)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Refused(f"The body is no JSON: {reason}.") from None
+
+
+def _checked(value: Any, written: bytes, what: str) -> CloudEvent:
+    if not isinstance(value, dict):
+        raise Refused(f"{what} is no JSON object.")
+    for name in _REQUIRED:
+        if not isinstance(value.get(name), str) or not value[name]:
+            raise Refused(f"{what} has no {name}: a text that is not empty is required.")
+    if value["specversion"] != "1.0":
+        raise Refused(f"{what} has specversion {value['specversion'][:20]!r}; the bus takes 1.0.")
+    if not is_header_safe(value["id"]):
+        raise Refused(f"{what} has an id that is not 1 to {MAX_ID_LENGTH} visible ASCII characters.")
+    _check_forms(value, what)
+    _check_data(value, what)
+    for name, attribute in value.items():
+        if name not in (*_REQUIRED, *_OPTIONAL, "data", "data_base64"):
+            _check_extension(name, attribute, what)
+    return CloudEvent(value["id"], value["type"], written)
+
+
+def _check_forms(value: dict[str, Any], what: str) -> None:
+    for name in _OPTIONAL:
+        if value.get(name) is not None and (not isinstance(value[name], str) or not value[name]):
+            raise Refused(f"{what} has a {name} that is no text, or empty.")
+    for name in ("source", "dataschema"):
+        if value.get(name) is not None and not _URI.match(value[name]):
+            raise Refused(f"{what} has a {name} that is no URI: {value[name][:80]!r}.")
+    if value.get("datacontenttype") is not None and not _MEDIA_TYPE.match(value["datacontenttype"]):
+        raise Refused(f"{what} has a datacontenttype that is no media type: {value['datacontenttype'][:80]!r}.")
+    if value.get("time") is not None and not _is_time(value["time"]):
+        raise Refused(f"{what} has a time that is not as RFC 3339 has it: {value['time'][:40]!r}.")
+
+
+def _is_time(text: str) -> bool:
+    if not _TIME.match(text):
+        return False
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        return False
+    return True
+
+
+def _check_data(value: dict[str, Any], what: str) -> None:
+    if "data_base64" not in value:
+        return
+    if "data" in value:
+        raise Refused(f"{what} has both data and data_base64.")
+    try:
+        binascii.a2b_base64(value["data_base64"].encode("ascii"), strict_mode=True)
+    except (AttributeError, ValueError):
+        raise Refused(f"{what} has data_base64 that is not Base64.") from None
+
+
+def _check_extension(name: str, attribute: Any, what: str) -> None:
+    if not _NAME.match(name):
+        raise Refused(f"{what} has an attribute {name[:40]!r}; names are lower-case letters and digits.")
+    if isinstance(attribute, int) and not isinstance(attribute, bool) and attribute not in _INTEGERS:
+        raise Refused(f"{what} has an attribute {name[:40]!r} beyond 32 bits.")
+    if not isinstance(attribute, str | int | None):
+        raise Refused(f"{what} has an attribute {name[:40]!r} that is no text, whole number or boolean.")

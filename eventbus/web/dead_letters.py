@@ -1,0 +1,81 @@
+"""``/deadLetters``: look at what could not be delivered, put it back as pending, or discard it."""
+
+import re
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from eventbus.addresses import parse_address
+from eventbus.clock import rfc3339
+from eventbus.dead_letters import Chosen
+from eventbus.errors import Refused
+from eventbus.journal.base import KeptDeadLetter
+from eventbus.web.answers import as_json
+from eventbus.web.bodies import shown_body
+from eventbus.web.current import the_bus
+from eventbus.web.numbers import count_in
+from eventbus.web.query import Query, parse_query
+
+#: Dead letters in one page: at most, and where the client does not say.
+MAX_PAGE, USUAL_PAGE = 1_000, 100
+
+blueprint = Blueprint("dead_letters", __name__)
+
+
+@blueprint.get("/deadLetters")
+def list_dead_letters() -> Response:
+    """A page of dead letters, the oldest first; ``next`` continues it."""
+    query = parse_query(request.environ["QUERY_STRING"])
+    after = count_in(query, "after", 0, 0, 2**62)
+    limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
+    letters = the_bus().dead_letters.page(_key(query), after, limit)
+    more = letters[-1].id if len(letters) == limit else None
+    return as_json({"dead_letters": [_shown(letter) for letter in letters], "next": more})
+
+
+@blueprint.post("/deadLetters/replay")
+def replay_dead_letters() -> Response:
+    """Put dead letters back as pending."""
+    chosen = _chosen(parse_query(request.environ["QUERY_STRING"]))
+    return as_json({"replayed": the_bus().dead_letters.replay(chosen)})
+
+
+@blueprint.delete("/deadLetters")
+def discard_dead_letters() -> Response:
+    """Discard dead letters for good."""
+    chosen = _chosen(parse_query(request.environ["QUERY_STRING"]))
+    return as_json({"discarded": the_bus().dead_letters.discard(chosen)})
+
+
+def _chosen(query: Query) -> Chosen:
+    """Which are meant: nobody means all by leaving something out."""
+    key, letter_id, everything = _key(query), query.first("id"), query.first("all")
+    if sum(given is not None for given in (key, letter_id, everything)) != 1:
+        raise Refused("Say which dead letters: address=A, id=ID, or all=true.")
+    if everything not in (None, "true"):
+        raise Refused("all is true, or left out.")
+    if letter_id is not None and not re.fullmatch("[0-9]{1,18}", letter_id):
+        raise Refused("id is the number of a dead letter.")
+    return Chosen(key, None if letter_id is None else int(letter_id))
+
+
+def _key(query: Query) -> str | None:
+    address = query.first("address")
+    return None if address is None else parse_address(address).key
+
+
+def _shown(kept: KeptDeadLetter) -> dict[str, Any]:
+    letter = kept.letter
+    return {
+        "id": kept.id,
+        "event": kept.event_id,
+        "topic": kept.topic,
+        "subscriber": letter.key,
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "first_attempt_at": None if letter.first_at is None else rfc3339(letter.first_at),
+        "last_attempt_at": rfc3339(letter.last_at),
+        "last_status": letter.status,
+        "last_error": letter.error or None,
+        "last_answer": shown_body(letter.answer),
+    }

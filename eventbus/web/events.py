@@ -1,0 +1,113 @@
+"""``/events``: the journal as pages, as a long poll or as a stream, and one event with what became of it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from eventbus.bus import Bus
+from eventbus.clock import rfc3339
+from eventbus.history import Fate
+from eventbus.model import Event
+from eventbus.topics import check_patterns
+from eventbus.web.answers import as_json
+from eventbus.web.bodies import shown_body
+from eventbus.web.current import the_bus
+from eventbus.web.numbers import count_in
+from eventbus.web.query import Query, parse_query
+
+#: Events in one page: at most, and where the client does not say.
+MAX_PAGE, USUAL_PAGE = 1_000, 100
+#: Seconds that a long poll may wait.
+LONGEST_WAIT = 60
+#: Seconds after which a stream with nothing to say shows that it lives.
+HEARTBEAT = 15.0
+#: Parts of the journal that one request looks through for a topic before it answers with what it has.
+MAX_PARTS = 40
+
+blueprint = Blueprint("events", __name__)
+
+
+@blueprint.get("/events")
+def list_events() -> Response:
+    """The journal, oldest first; a stream for who accepts one."""
+    bus = the_bus()
+    query = parse_query(request.environ["QUERY_STRING"])
+    patterns = check_patterns(query.all("topic") or ())
+    if "text/event-stream" in request.environ.get("HTTP_ACCEPT", ""):
+        return _streamed(bus, query, patterns)
+    cursor = _start(bus, query.first("after"))
+    limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
+    wait = count_in(query, "wait", 0, 0, LONGEST_WAIT)
+    events = _collect(bus, cursor, patterns, limit, wait)
+    return as_json({"events": [shown(event) for event in events], "next": events[-1].id if events else None})
+
+
+@blueprint.get("/events/<event_id>")
+def one_event(event_id: str) -> Response:
+    """One event, and its state for each subscriber."""
+    event, fates = the_bus().history.of(event_id)
+    return as_json({**shown(event), "deliveries": [_shown_fate(fate) for fate in fates]})
+
+
+def shown(event: Event) -> dict[str, Any]:
+    """An event as JSON."""
+    return {
+        "id": event.id,
+        "topic": event.topic,
+        "accepted_at": rfc3339(event.accepted_at),
+        "headers": event.headers,
+        "body": shown_body(event.body),
+    }
+
+
+def _shown_fate(fate: Fate) -> dict[str, Any]:
+    row = fate.deferral
+    said: dict[str, Any] = {"address": fate.address, "state": fate.state}
+    if row is not None:
+        said |= {
+            "attempts": row.attempts,
+            "next_attempt_at": rfc3339(row.due_at),
+            "last_status": row.status,
+            "last_error": row.error or None,
+        }
+    return said
+
+
+def _start(bus: Bus, event_id: str | None) -> int:
+    return bus.places.resume(event_id) if event_id else 0
+
+
+def _collect(bus: Bus, cursor: int, patterns: tuple[str, ...], limit: int, wait: float) -> list[Event]:
+    """Up to ``limit`` events; waits for the first one."""
+    deadline = bus.clock.monotonic() + wait
+    events: list[Event] = []
+    for _ in range(MAX_PARTS):
+        part = bus.feed.read(cursor, patterns, limit - len(events))
+        events += part.events
+        cursor = part.cursor
+        left = deadline - bus.clock.monotonic()
+        if len(events) >= limit or (cursor >= bus.feed.newest and (events or left <= 0 or bus.draining)):
+            break
+        bus.feed.wait(cursor, left)
+    return events
+
+
+def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response:
+    """Server-sent events (WHATWG HTML, 9.2). Without a place to go on from, a stream begins now."""
+    last = request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after")
+    cursor = bus.places.resume(last) if last else bus.feed.newest
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(_stream(bus, cursor, patterns), content_type="text/event-stream", headers=headers)
+
+
+def _stream(bus: Bus, cursor: int, patterns: tuple[str, ...]) -> Iterator[bytes]:
+    yield b": eventbus\n\n"
+    while not bus.draining:
+        part = bus.feed.read(cursor, patterns, MAX_PAGE)
+        cursor = part.cursor
+        for event in part.events:
+            yield f"id: {event.id}\ndata: {json.dumps(shown(event), separators=(',', ':'))}\n\n".encode()
+        if cursor >= bus.feed.newest and not bus.feed.wait(cursor, HEARTBEAT):
+            yield b":\n\n"

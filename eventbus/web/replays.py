@@ -1,0 +1,22 @@
+"""``/replay``: deliver a part of the journal again, to one subscriber."""
+
+from flask import Blueprint, Response, request
+
+from eventbus.errors import Refused
+from eventbus.web.answers import as_json
+from eventbus.web.current import the_bus
+from eventbus.web.query import parse_query
+from eventbus.web.subscribers import address_in
+
+blueprint = Blueprint("replays", __name__)
+
+
+@blueprint.post("/replay")
+def replay() -> Response:
+    """Begin a replay; answers how many events it has."""
+    query = parse_query(request.environ["QUERY_STRING"])
+    start = query.first("from")
+    if not start:
+        raise Refused("Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")
+    count = the_bus().replays.begin(address_in(query).key, start, query.first("to") or "now")
+    return as_json({"events": count})

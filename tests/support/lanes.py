@@ -1,0 +1,66 @@
+"""Lanes for tests of rules: a subscriber, a lane in a moment of one's choosing, and what it may be answered."""
+
+from typing import Any
+
+from eventbus.addresses import parse_address
+from eventbus.delivery.deferred import Delivery
+from eventbus.delivery.lane import Lane, Moment, Rules
+from eventbus.delivery.outcome import Answer, outcome_of
+from eventbus.delivery.place import lane_of, new_record
+from eventbus.model import Options, Subscriber
+
+ADDRESS = "127.0.0.1:8000"
+#: What the wall clock shows, in seconds since 1970, when the monotonic one shows zero.
+EPOCH = 1_795_000_000.0
+
+TAKEN = Answer(204)
+BUSY = Answer(500, excerpt=b"busy")
+UNWANTED = Answer(400, excerpt=b"what is this?")
+ENOUGH = Answer(410)
+REFUSED = Answer(None, error="connection refused")
+
+
+def wait_please(seconds: float) -> Answer:
+    """An answer that asks for a pause."""
+    return Answer(503, f"{seconds:g}")
+
+
+def high() -> float:
+    """Dice that always show the most: no jitter."""
+    return 1.0
+
+
+def subscriber_with(**options: Any) -> Subscriber:
+    """A subscriber with these options."""
+    return Subscriber(parse_address(ADDRESS), Options(**options))
+
+
+def lane_with(*seqs: int, retry_seconds: float = 86_400, ends: float = 1_000_000, **options: Any) -> Lane:
+    """A lane that begins at zero on the monotonic clock, and has been offered these events."""
+    rules = Rules(retry_seconds, high)
+    lane = lane_of(new_record(subscriber_with(**options), EPOCH, 0), rules, deferred=0, ends=ends, now=0, wall=EPOCH)
+    for seq in seqs:
+        lane.offer(seq)
+    return lane
+
+
+def answer(lane: Lane, delivery: Delivery, said: Answer, now: float, *, waited: float = 0.0) -> None:
+    """Settle a delivery by what was answered."""
+    lane.settle(delivery, outcome_of(said, EPOCH + now), said, Moment(now, EPOCH + now, waited))
+
+
+def take_all(lane: Lane, now: float) -> list[Delivery]:
+    """Start all attempts that may start now."""
+    taken = []
+    while (delivery := lane.take(now)) is not None:
+        taken.append(delivery)
+    return taken
+
+
+def attempt(lane: Lane, said: Answer, now: float) -> int | None:
+    """Make one attempt that is answered at once; the number of its event, None where none may start."""
+    delivery = lane.take(now)
+    if delivery is None:
+        return None
+    answer(lane, delivery, said, now)
+    return delivery.seq
