@@ -8,10 +8,12 @@ from typing import TypeVar
 
 from eventbus.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
 from eventbus.journal.base import Appended, Usage
-from eventbus.journal.sqlite import records, statements
+from eventbus.journal.sqlite import file, records, statements
 from eventbus.journal.sqlite.schema import migrate
 from eventbus.model import Checkpoint, Event, Message, Recovered
 
+#: A journal that ends with the process.
+MEMORY = ":memory:"
 #: Bytes that the WAL file is cut back to after a checkpoint that empties it.
 WAL_LIMIT = 16 * 1024 * 1024
 #: Pages in the WAL at which SQLite moves them into the database (4 KiB each).
@@ -43,14 +45,19 @@ class Store:
 
     def open(self) -> Recovered:
         """Open or create the database, and read back what the bus starts from."""
+        remarks: list[str] = []
         try:
+            if self._path != MEMORY:
+                remarks = file.prepare(self._path)
             self._db = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
             )
             self._prepare()
-            return self._recover()
+            return self._recover(tuple(remarks))
         except sqlite3.Error as error:
             raise _opening_error(self._path, error) from error
+        except OSError as error:
+            raise JournalError(f"The journal {self._path} cannot be opened: {error.strerror}.") from error
         except ValueError as error:
             raise JournalError(f"{self._path} {error}; it is left as it is") from error
 
@@ -66,14 +73,16 @@ class Store:
         self._db.execute("COMMIT")
         migrate(self._db)
 
-    def _recover(self) -> Recovered:
+    def _recover(self, remarks: tuple[str, ...]) -> Recovered:
         scanned: int = self._one("SELECT seq FROM places WHERE name = 'scanned'")
         newest: int = self._one("SELECT coalesce(max(seq), 0) FROM events")
         self._last_seq = max(scanned, newest)
         self._keys = self._one("SELECT count(*) FROM idempotency")
         rows = self._db.execute("SELECT record FROM lanes WHERE open ORDER BY key").fetchall()
         waiting = self._db.execute("SELECT key, count(*) FROM deferred GROUP BY key").fetchall()
-        return Recovered(self._last_seq, scanned, tuple(records.from_json(text) for (text,) in rows), dict(waiting))
+        return Recovered(
+            self._last_seq, scanned, tuple(records.from_json(text) for (text,) in rows), dict(waiting), remarks
+        )
 
     def commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]

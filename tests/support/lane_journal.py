@@ -1,0 +1,64 @@
+"""As much of a journal as one lane needs, in memory: events, rows that wait, dead letters, and the lane's record."""
+
+from collections.abc import Callable, Iterable
+
+from eventbus.journal.base import Page
+from eventbus.journal.sqlite import records
+from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, Recovered
+
+
+class LaneJournal:
+    """Keeps what is checkpointed as text, as a real one does, so that only what is written survives."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.waiting: dict[tuple[int, int], Deferral] = {}
+        self.dead: list[DeadLetter] = []
+        self.record = ""
+        self.scanned = 0
+        self.before_rows: Callable[[], object] = lambda: None  #: what happens elsewhere while rows are being read
+
+    def publish(self, topic: str | None) -> Event:
+        """Keep one more event."""
+        seq = len(self.events) + 1
+        self.events.append(Event(seq, f"id-{seq}", topic, b"", b"", 0.0))
+        return self.events[-1]
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See Journal.checkpoint."""
+        for record in checkpoint.lanes:
+            self.record = records.to_json(record)
+        for _, seq, run in checkpoint.undeferred:
+            self.waiting.pop((seq, run), None)
+        for row in checkpoint.deferred:
+            self.waiting[row.seq, row.run] = row
+        self.dead += checkpoint.dead
+        if checkpoint.cleared:
+            self.waiting.clear()
+        self.scanned = max(self.scanned, checkpoint.scanned)
+
+    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:  # noqa: ARG002 - as in the contract
+        """See Journal.page."""
+        events = [event for event in self.events if after < event.seq <= upto][:limit]
+        return Page(tuple(events), events[-1].seq if len(events) == limit else upto)
+
+    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+        """See Journal.topics."""
+        return [(e.seq, e.topic, e.accepted_at) for e in self.events if after < e.seq <= upto][:limit]
+
+    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:  # noqa: ARG002 - as in the contract
+        """See Journal.deferred."""
+        rows = sorted(self.waiting.values(), key=lambda row: (row.seq, row.run) if by_seq else (row.due_at, 0))
+        self.before_rows()
+        return rows[:limit]
+
+    def recovered(self) -> Recovered:
+        """What a process that starts now finds."""
+        record = records.from_json(self.record)
+        waiting = {record.subscriber.key: len(self.waiting)} if self.waiting else {}
+        return Recovered(len(self.events), self.scanned, (record,) if record.open else (), waiting)
+
+
+def rows_of(deferrals: Iterable[Deferral]) -> set[tuple[int, int]]:
+    """Which deliveries they are."""
+    return {(row.seq, row.run) for row in deferrals}

@@ -1,0 +1,278 @@
+"""Nothing vanishes: whatever happens to a lane, what was accepted is pending, delivered, dead or discarded."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from eventbus.clock import Clock
+from eventbus.delivery import deferred, reader, stretch
+from eventbus.delivery.deferred import Delivery
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.ending import discarded
+from eventbus.delivery.lane import Lane, Rules
+from eventbus.delivery.outcome import Answer
+from eventbus.delivery.place import lane_of, new_record
+from eventbus.errors import TooMany
+from eventbus.leases import Lease
+from eventbus.model import State
+from eventbus.recovery import restore
+from eventbus.topics import matches
+from tests.support.lane_journal import LaneJournal
+from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, answer, subscriber_with, wait_please
+
+ANSWERS = st.sampled_from([TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, ENOUGH, wait_please(7)])
+TOPICS = st.sampled_from([None, "a", "b"])
+CHOICES = st.sampled_from([(), ("a",), ("b",)])
+#: Seconds that one delivery is tried: few, so that deliveries die of it.
+RETRY_SECONDS = 90
+
+#: An event's number and the run it is delivered in.
+Ticket = tuple[int, int]
+
+
+@pytest.fixture
+def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for a few deliveries, so that a short history already fills it."""
+    for module in (stretch, reader):
+        monkeypatch.setattr(module, "WINDOW", 6)
+        monkeypatch.setattr(module, "LOW_WATER", 2)
+    monkeypatch.setattr(reader, "PAGE_EVENTS", 3)
+    monkeypatch.setattr(deferred, "IN_MEMORY", 3)
+    monkeypatch.setattr(reader, "DEFERRED_ROWS", 12)
+
+
+class LaneAccount(RuleBasedStateMachine):
+    """One lane through any history, beside a model that knows where each delivery has to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
+        self.journal = LaneJournal()
+        self.rules = Rules(RETRY_SECONDS, lambda: 0.5)
+        self.dispatcher = self._dispatcher()
+        record = new_record(subscriber_with(max_in_flight=3), EPOCH, 0)
+        self.lane: Lane = lane_of(record, self.rules, deferred=0, ends=1e9, now=0, wall=EPOCH)
+        self.lane.dirty = True
+        self.dispatcher.add(self.lane)
+        self.topics: tuple[str, ...] = ()
+        self.accepted: set[Ticket] = set()
+        self.settled: Counter[Ticket] = Counter()  # how often each was delivered, or became a dead letter
+        self.discarded: set[Ticket] = set()
+        self._save()
+
+    def _dispatcher(self) -> Dispatcher:
+        return Dispatcher(cast(Any, self.journal), cast(Any, None), self.clock, 512)
+
+    def _save(self) -> None:
+        self.dispatcher.checkpointer.save()
+
+    # What happens to it
+
+    @precondition(lambda self: not self.lane.closed)
+    @rule(count=st.integers(1, 8), topic=TOPICS)
+    def publish(self, count: int, topic: str | None) -> None:
+        for _ in range(count):
+            event = self.journal.publish(topic)
+            self.dispatcher.recent.add(event)
+            if matches(self.topics, topic):
+                self.accepted.add((event.seq, 0))
+                self.lane.offer(event.seq)
+
+    @rule(count=st.integers(1, 3), said=ANSWERS)
+    def attempt(self, count: int, said: Answer) -> None:
+        for _ in range(count):
+            self._read()
+            if (delivery := self.lane.take(self.now)) is not None:
+                self._settle(delivery, said)
+
+    @rule()
+    def begin(self) -> None:
+        self._read()
+        self.lane.take(self.now)
+
+    @precondition(lambda self: self.lane.in_flight)
+    @rule(said=ANSWERS, data=st.data())
+    def end(self, said: Answer, data: st.DataObject) -> None:
+        self._settle(self._one_under_way(data), said)
+
+    @precondition(lambda self: self.lane.in_flight)
+    @rule(data=st.data())
+    def put_back(self, data: st.DataObject) -> None:
+        self.lane.put_back(self._one_under_way(data), self.now)
+
+    @precondition(lambda self: self.lane.in_flight)
+    @rule(data=st.data())
+    def vanish(self, data: st.DataObject) -> None:
+        delivery = self._one_under_way(data)
+        self.discarded.add((delivery.seq, delivery.run))
+        self.lane.vanish(delivery)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 10.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.lane.in_flight and not self.lane.closed)
+    @rule(said=ANSWERS, data=st.data())
+    def read_while_an_attempt_ends(self, said: Answer, data: st.DataObject) -> None:
+        delivery = self._one_under_way(data)
+        self.journal.before_rows = lambda: delivery in self.lane.in_flight and self._settle(delivery, said)
+        self._read()
+        self.journal.before_rows = lambda: None
+
+    @rule()
+    def save(self) -> None:
+        self._save()
+
+    @rule()
+    def the_tail_is_forgotten(self) -> None:
+        self.dispatcher.recent.start(len(self.journal.events))
+
+    @precondition(lambda self: not self.lane.closed)
+    @rule(topics=CHOICES, ordered=st.booleans())
+    def renew(self, topics: tuple[str, ...], ordered: bool) -> None:
+        options = replace(self.lane.subscriber.options, topics=topics, ordered=ordered)
+        subscriber = replace(self.lane.subscriber, options=options)
+        try:
+            self.lane.renew(Lease(subscriber, EPOCH, EPOCH + self.now, 1e9), len(self.journal.events), self.now)
+        except TooMany:
+            return
+        self.topics = topics
+        self.dispatcher.index(self.lane)
+        self._save()
+
+    @precondition(lambda self: not self.lane.closed and self.journal.events and len(self.lane.replays) < 3)
+    @rule(data=st.data())
+    def replay(self, data: st.DataObject) -> None:
+        upto = data.draw(st.integers(1, len(self.journal.events)))
+        after = data.draw(st.integers(0, upto - 1))
+        mine = [e.seq for e in self.journal.events if after < e.seq <= upto and matches(self.topics, e.topic)]
+        self.lane.add_replay(after, upto, len(mine))
+        self.accepted |= {(seq, self.lane.runs) for seq in mine}
+        self._save()
+
+    @precondition(lambda self: not self.lane.closed)
+    @rule()
+    def crash(self) -> None:
+        """The process ends without a word, and another starts from what was saved."""
+        self.dispatcher = self._dispatcher()
+        recovered = self.journal.recovered()
+        (self.lane,) = restore(recovered, cast(Any, self.journal), self.dispatcher, self.rules, self.clock)
+        self.settled = Counter(dict.fromkeys(self._known_settled(), 1))
+
+    @precondition(lambda self: not self.lane.closed and self.lane.accepted > 20)
+    @rule()
+    def deregister(self) -> None:
+        self.discarded |= self._pending()
+        decided = discarded(self.lane, len(self.journal.events), self.now, EPOCH + self.now)
+        self.dispatcher.remove(self.lane)
+        self.dispatcher.checkpointer.save(decided)
+        assert not self.journal.waiting
+
+    # What holds after each step
+
+    @invariant()
+    def the_account_adds_up(self) -> None:
+        """Accepted = pending + delivered + dead + discarded, where pending is counted in its places."""
+        lane = self.lane
+        assert lane.accepted == lane.backlog + lane.delivered + lane.dead + lane.discarded
+        assert lane.accepted == len(self.accepted)
+
+    @invariant()
+    def every_delivery_is_somewhere(self) -> None:
+        """Each accepted delivery is pending in one place, or was settled."""
+        pending = self._pending()
+        assert len(pending) == self.lane.backlog
+        assert self.accepted == pending | set(self.settled) | self.discarded
+        assert not pending & (set(self.settled) | self.discarded)
+
+    @invariant()
+    def nothing_is_settled_twice(self) -> None:
+        """Without a crash in between no delivery is made, or given up, twice."""
+        assert all(times == 1 for times in self.settled.values())
+
+    @invariant()
+    def order_is_kept(self) -> None:
+        """Where order counts, one delivery is under way at once, but for those that were before it did."""
+        if self.lane.subscriber.options.ordered and len(self.lane.in_flight) > 1:
+            assert not self.lane.sendable(self.now)
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        """Memory holds a window of numbers and a few deferred deliveries, however many wait."""
+        assert all(len(stretch.ready) <= 12 for stretch in self.lane.stretches())
+        assert len(self.lane.deferred.in_memory()) <= 3
+
+    def teardown(self) -> None:
+        """In the end, with a subscriber that takes everything, everything is settled."""
+        for _ in range(3 * len(self.accepted) + 10):
+            if not self.lane.backlog:
+                break
+            for delivery in list(self.lane.in_flight):
+                self._settle(delivery, TAKEN)
+            self._read()
+            while (delivery := self.lane.take(self.now)) is not None:
+                self._settle(delivery, TAKEN)
+            self.now += 60
+        assert self.lane.backlog == 0
+        self.every_delivery_is_somewhere()
+        self.nothing_is_settled_twice()
+
+    # Where things are
+
+    def _read(self) -> None:
+        if self.lane.wants_page(self.now):
+            self.dispatcher.reader.read(self.lane)
+
+    def _settle(self, delivery: Delivery, said: Answer) -> None:
+        ticket = delivery.seq, delivery.run
+        closed, before = self.lane.closed, self.lane.delivered + self.lane.dead
+        answer(self.lane, delivery, said, self.now, waited=self.now)
+        if not closed and self.lane.delivered + self.lane.dead > before:
+            self.settled[ticket] += 1
+
+    def _one_under_way(self, data: st.DataObject) -> Delivery:
+        under_way = sorted(self.lane.in_flight, key=lambda delivery: (delivery.seq, delivery.run))
+        return data.draw(st.sampled_from(under_way))
+
+    def _pending(self) -> set[Ticket]:
+        """All deliveries that are not settled, looked up where each has to be."""
+        lane, waits = self.lane, self.lane.deferred
+        if lane.closed:
+            return set()
+        found = {(d.seq, d.run) for d in lane.in_flight}
+        found |= (set(self.journal.waiting) | set(waits.saved)) - waits.gone
+        for part in lane.stretches():
+            found |= {(seq, part.run) for seq in part.ready}
+            found |= {(seq, part.run) for seq in self._behind(part)}
+        return found
+
+    def _behind(self, part: stretch.Stretch) -> list[int]:
+        upto = len(self.journal.events) if part.upto is None else part.upto
+        span = [event for event in self.journal.events if part.cursor < event.seq <= upto]
+        return [event.seq for event in span if part.behind and self.lane.covers(part, event.seq, event.topic)]
+
+    def _known_settled(self) -> set[Ticket]:
+        """What was settled as far as the new process knows: all that is neither pending nor discarded."""
+        pending = self._pending()
+        self.discarded = {ticket for ticket in self.discarded if ticket not in pending}
+        known = self.accepted - pending - self.discarded
+        assert known <= set(self.settled)
+        assert len(known) == self.lane.delivered + self.lane.dead
+        return known
+
+
+@pytest.mark.usefixtures("_small_windows")
+def test_nothing_that_was_accepted_vanishes() -> None:
+    """Through any history a lane's deliveries add up, and none is lost or, without a crash, made twice."""
+    run_state_machine_as_test(LaneAccount, settings=settings(max_examples=150, stateful_step_count=60))
+
+
+def test_the_model_speaks_of_every_state() -> None:
+    """A subscriber is well, backing off, or paused, and nothing else."""
+    assert [state.value for state in State] == ["ok", "backing_off", "paused"]
