@@ -20,7 +20,7 @@ from eventbus.delivery.outcome import Answer, Verdict, outcome_of
 from eventbus.delivery.reader import Reader
 from eventbus.delivery.recent import RecentEvents
 from eventbus.delivery.topic_index import TopicIndex
-from eventbus.delivery.transport import Transport
+from eventbus.delivery.transport import Route, Transport
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 from eventbus.model import Event, State
@@ -42,6 +42,7 @@ class Dispatcher:
         self._index: TopicIndex[Lane] = TopicIndex()
         self._journal = journal
         self._transport = transport
+        self._routes: dict[Lane, Route] = {}
         self.clock = clock
         self.reader = Reader(journal, self.recent, self.checkpointer, clock)
         self._alarm = Alarm(self.look, clock.monotonic)
@@ -72,6 +73,7 @@ class Dispatcher:
     def index(self, lane: Lane) -> None:
         """Offer the lane what its subscriber's topics match from now on."""
         self._index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
+        self._routes[lane] = self._transport.route(lane.subscriber)
 
     def unindex(self, lane: Lane) -> None:
         """Offer the lane nothing new; what it has is still its own."""
@@ -84,6 +86,8 @@ class Dispatcher:
     def remove(self, lane: Lane) -> None:
         """Deliver nothing to this lane any more."""
         lane.closed = True
+        if (route := self._routes.pop(lane, None)) is not None:
+            route.close()
         self._index.remove(lane.subscriber.key)
         if self.lanes.get(lane.subscriber.key) is lane:
             del self.lanes[lane.subscriber.key]
@@ -181,7 +185,7 @@ class Dispatcher:
 
     def _attempt(self, lane: Lane, event: Event, delivery: Delivery, wall: float) -> Answer:
         try:
-            return self._transport.post(lane.subscriber, event, delivery.attempts, wall)
+            return self._routes[lane].post(event, delivery.attempts, self.clock.monotonic(), wall)
         except Exception as error:
             log.exception("an attempt at %s failed in a way that was not foreseen", lane.subscriber.key)
             return Answer(None, error=f"the attempt failed: {error!r}")

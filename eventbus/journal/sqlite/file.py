@@ -76,7 +76,5 @@ def _torn_wal(wal: Path) -> list[str]:
                 committed = place
     if place == committed:
         return []
-    return [
-        f"the write-ahead log ends within a commit: its last {min(place, size) - committed} bytes are dropped;"
-        " every commit before that is kept"
-    ]
+    dropped = min(place, size) - committed
+    return [f"the write-ahead log ends within a commit: its last {dropped} bytes are dropped, and nothing before them"]

@@ -1,0 +1,6 @@
+"""The only door to the subscribers."""
+
+from eventbus.delivery.transport.base import Route, Transport
+from eventbus.delivery.transport.session import SessionTransport
+
+__all__ = ["Route", "SessionTransport", "Transport"]

@@ -1,0 +1,142 @@
+"""Reads answers: one parser in C for each connection, bounded in everything that a subscriber could overdo."""
+
+from collections.abc import Callable
+
+import httptools
+
+from eventbus.delivery.outcome import Answer
+from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
+
+#: Headers that say where an answer ends, so that the end of the connection is not it.
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class NotAnAnswer(Exception):
+    """What came back is no HTTP answer that can be used; the text says why."""
+
+
+class AnswerReader:
+    """One answer after another on one connection. After an exception the connection is of no use."""
+
+    __slots__ = ("_begun", "_complete", "_data", "_headed", "_interim", "_parser", "_size", "reusable", "status")
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.reusable = True  # whether another request may be sent
+        self.expect()
+
+    def expect(self) -> None:
+        """Another answer is to come."""
+        self._begun = self._headed = self._complete = False
+        self._data: list[bytes] = []
+        self._size = 0
+        self._interim = 0
+        self.status = 0
+
+    def feed(self, data: bytes) -> bool:
+        """Take what was received; whether the answer is complete. Raises NotAnAnswer."""
+        self._data.append(data)
+        self._size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.reusable = False
+            if not self._complete:
+                raise NotAnAnswer(f"no HTTP answer: {str(error)[:100] or 'an upgrade'}") from None
+        if not self._complete:
+            self._check_size()
+        return self._complete
+
+    def end(self) -> None:
+        """The subscriber closed the connection, which may be how this answer ends. Raises NotAnAnswer."""
+        self.reusable = False
+        if not self._begun:
+            raise NotAnAnswer("closed without an answer")
+        if not self._headed or any(name in _FRAMING for name, _ in self.closely().headers):
+            raise NotAnAnswer("closed in the middle of an answer")
+        self.status = self._parser.get_status_code()
+
+    def answer(self) -> Answer:
+        """What has been read. Only an answer that is not a success is looked at closely."""
+        if 200 <= self.status < 300:
+            return Answer(self.status)
+        read = self.closely()
+        retry_after = dict(reversed(read.headers)).get(b"retry-after")
+        return Answer(
+            self.status,
+            None if retry_after is None else retry_after[:100].decode("latin-1"),
+            excerpt=read.body[:EXCERPT_BYTES],
+        )
+
+    def closely(self) -> "CloseReading":
+        """The answer with its headers and its body."""
+        read = CloseReading()
+        parser = httptools.HttpResponseParser(read)
+        read.status_code = parser.get_status_code
+        try:
+            parser.feed_data(b"".join(self._data))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            read.complete = True  # the first answer was sound: feed() saw it
+        return read
+
+    def _check_size(self) -> None:
+        if self._size > (MAX_ANSWER_BYTES if self._headed else MAX_HEAD_BYTES):
+            what = "an answer" if self._headed else "an answer's head"
+            raise NotAnAnswer(f"{what} of more than {self._size - 1} bytes")
+        if self._interim > MAX_INTERIM_ANSWERS:
+            raise NotAnAnswer(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """Something that should be an answer begins."""
+        if self._complete:
+            self.reusable = False
+        self._begun = True
+
+    def on_headers_complete(self) -> None:
+        """A head has come to its end."""
+        self._headed = True
+
+    def on_message_complete(self) -> None:
+        """An answer is complete; one of status 1xx is followed by another."""
+        if self._complete:
+            return
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            self._interim += 1
+            self._headed = False
+            return
+        self.status = status
+        self._complete = True
+        if not self._parser.should_keep_alive():
+            self.reusable = False
+
+
+class CloseReading:
+    """Told by a parser what an answer holds; the interim answers before it are passed over."""
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
+        self.body = b""
+        self.complete = False
+        self.status_code: Callable[[], int] = int
+
+    def on_message_begin(self) -> None:
+        """An answer begins."""
+        if not self.complete:
+            self.headers, self.body = [], b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
+        if not self.complete:
+            self.headers.append((name.lower(), value))
+
+    def on_body(self, part: bytes) -> None:
+        """A part of the body, without its framing."""
+        if not self.complete:
+            self.body += part
+
+    def on_message_complete(self) -> None:
+        """An answer is complete; what follows the final one is of no interest."""
+        self.complete = self.complete or not 100 <= self.status_code() < 200

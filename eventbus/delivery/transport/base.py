@@ -1,0 +1,40 @@
+"""The contract of a transport. Every implementation passes tests/contract/test_transport.py."""
+
+from typing import Protocol
+
+from eventbus.delivery.outcome import Answer
+from eventbus.model import Event, Subscriber
+
+#: Bytes of an answer's body that are kept for whoever looks.
+EXCERPT_BYTES = 1_024
+#: Bytes of an answer, and of its head; one with more is no answer.
+MAX_ANSWER_BYTES = 65_536
+MAX_HEAD_BYTES = 32_768
+#: Answers of status 1xx before the real one.
+MAX_INTERIM_ANSWERS = 8
+#: Idle connections kept for one subscriber, and seconds that each is kept.
+KEPT_CONNECTIONS = 64
+KEPT_SECONDS = 60.0
+
+
+class Route(Protocol):
+    """The way to one subscriber: what is constant for it is built once."""
+
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+        """POST an event once, within the subscriber's timeout; never raises for what a subscriber does.
+
+        ``now`` is on the monotonic clock, ``wall`` seconds since 1970.
+        """
+
+    def close(self) -> None:
+        """Close the connections that are idle; those in use close when they become idle."""
+
+
+class Transport(Protocol):
+    """Finds routes."""
+
+    def route(self, subscriber: Subscriber) -> Route:
+        """The way to a subscriber, with its options as they are now."""
+
+    def close(self) -> None:
+        """Close what all routes share."""

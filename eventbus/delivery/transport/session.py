@@ -1,0 +1,69 @@
+"""Routes through a requests Session: the lean adapter for ``http://``, the stock one for ``https://``."""
+
+from http.cookiejar import DefaultCookiePolicy
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from eventbus.delivery.outcome import Answer
+from eventbus.delivery.transport.base import KEPT_CONNECTIONS, Route
+from eventbus.delivery.transport.lean import LeanAdapter
+from eventbus.delivery.transport.message import attempt_head, event_head, subscriber_head
+from eventbus.delivery.transport.stock import StockRoute
+from eventbus.model import Event, Subscriber
+
+#: Subscribers reached by https whose connections are kept.
+KEPT_SUBSCRIBERS = 1_024
+
+
+class SessionTransport:
+    """One Session for all subscribers, that keeps nothing but connections."""
+
+    def __init__(self) -> None:
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.session.mount("http://", LeanAdapter())
+        self.session.mount("https://", HTTPAdapter(KEPT_SUBSCRIBERS, KEPT_CONNECTIONS, max_retries=0))
+        self._head_of: tuple[int, bytes] = (0, b"")
+
+    def route(self, subscriber: Subscriber) -> Route:
+        """See Transport.route."""
+        adapter = self.session.get_adapter(subscriber.address.url)
+        if isinstance(adapter, LeanAdapter):
+            return LeanRoute(adapter, subscriber, self)
+        return StockRoute(adapter, subscriber)
+
+    def head_of(self, event: Event) -> bytes:
+        """An event's headers; the newest are remembered, since one event goes to many in a row."""
+        seq, head = self._head_of
+        if seq != event.seq:
+            head = event_head(event)
+            self._head_of = event.seq, head
+        return head
+
+    def close(self) -> None:
+        """See Transport.close."""
+        self.session.close()
+
+
+class LeanRoute:
+    """The way to a subscriber by ``http://``."""
+
+    __slots__ = ("_adapter", "_head", "_host", "_port", "_timeout", "_transport")
+
+    def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, transport: SessionTransport) -> None:
+        self._adapter = adapter
+        self._transport = transport
+        self._head = subscriber_head(subscriber)
+        self._host, self._port = subscriber.address.host, subscriber.address.port
+        self._timeout = subscriber.options.timeout
+
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+        """See Route.post."""
+        head = self._head + self._transport.head_of(event) + attempt_head(attempt, wall)
+        return self._adapter.attempt(self._host, self._port, head, event.body, now + self._timeout)
+
+    def close(self) -> None:
+        """See Route.close."""
+        self._adapter.forget(self._host, self._port)

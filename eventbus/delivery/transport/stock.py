@@ -1,0 +1,87 @@
+"""A route through the adapter that comes with requests: for ``https://``."""
+
+import gevent
+import requests
+from gevent.queue import LifoQueue
+from requests.adapters import BaseAdapter
+from urllib3.connectionpool import HTTPConnectionPool
+
+from eventbus.delivery.outcome import Answer
+from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
+from eventbus.delivery.transport.message import attempt_head, event_head, subscriber_head
+from eventbus.model import Event, Subscriber
+
+#: How an exception of requests is told to people; the first match counts.
+_TOLD: tuple[tuple[type[Exception], str], ...] = (
+    (requests.exceptions.SSLError, "TLS failed"),
+    (requests.exceptions.Timeout, "timed out"),
+    (requests.exceptions.ConnectionError, "connection failed"),
+    (Exception, "no HTTP answer"),
+)
+
+
+class StockRoute:
+    """The way to one subscriber through a stock adapter."""
+
+    def __init__(self, adapter: BaseAdapter, subscriber: Subscriber) -> None:
+        self._adapter = adapter
+        self._url = subscriber.address.url
+        self._head = subscriber_head(subscriber)
+        self._timeout = subscriber.options.timeout
+
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+        """See Route.post.
+
+        The adapter is asked directly: ``Session.send`` would follow, or read the whole of, a redirect. Its
+        timeouts are for each read, so that a timer around the whole attempt is what ends it.
+        """
+        request = self._prepared(event, attempt, wall)
+        with gevent.Timeout(self._timeout) as deadline:
+            try:
+                return _read(self._adapter.send(request, stream=True, timeout=self._timeout))
+            except gevent.Timeout as timer:
+                if timer is not deadline:
+                    raise
+                return Answer(None, error="timed out")
+            except (requests.RequestException, ValueError, OSError) as error:
+                return Answer(None, error=_told(error))
+
+    def close(self) -> None:
+        """See Route.close; the stock adapter keeps its own count of connections."""
+
+    def _prepared(self, event: Event, attempt: int, wall: float) -> requests.PreparedRequest:
+        head = self._head + event_head(event) + attempt_head(attempt, wall)
+        pairs = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")[1:-2]]
+        request = requests.PreparedRequest()
+        request.method, request.url, request.body = "POST", self._url, event.body
+        request.headers = requests.structures.CaseInsensitiveDict({name: value for name, _, value in pairs})
+        return request
+
+
+def _read(response: requests.Response) -> Answer:
+    """Read a bounded part of the body; a connection that is not at its answer's end is closed."""
+    raw = response.raw
+    try:
+        body = raw.read(MAX_ANSWER_BYTES, decode_content=False)
+        complete = len(body) < MAX_ANSWER_BYTES
+    except BaseException:
+        raw.close()
+        raise
+    if complete:
+        raw.release_conn()
+    else:
+        raw.close()
+    return Answer(response.status_code, response.headers.get("Retry-After"), excerpt=body[:EXCERPT_BYTES])
+
+
+def _told(error: Exception) -> str:
+    text = next(text for kind, text in _TOLD if isinstance(error, kind))
+    cause: BaseException = error
+    while cause.__cause__ is not None or cause.__context__ is not None:
+        cause = cause.__cause__ or cause.__context__ or cause
+    detail = " ".join(str(cause).split())
+    return f"{text}: {detail}" if detail else text
+
+
+# A timeout that strikes while the standard library's queue takes a connection back would lose it.
+HTTPConnectionPool.QueueCls = LifoQueue  # type: ignore[assignment]

@@ -1,0 +1,44 @@
+"""One greenlet for all deadlines: it looks often at the few connections in use, and now and then at the idle ones."""
+
+from collections.abc import Callable
+
+import gevent
+
+from eventbus.delivery.transport.connection import Connection
+
+#: Seconds between two looks: how late an attempt may be ended.
+LOOK = 0.05
+#: Looks between two calls of ``tidy``.
+LOOKS_TO_TIDY = 40
+
+
+class Watchdog:
+    """Cuts connections whose deadline is over."""
+
+    def __init__(self, monotonic: Callable[[], float], tidy: Callable[[float], None]) -> None:
+        self._monotonic = monotonic
+        self._tidy = tidy
+        self.watched: set[Connection] = set()  #: those in use
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+
+    def start(self) -> None:
+        """Begin to look, if that has not begun."""
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+            self._greenlet = None
+
+    def _run(self) -> None:
+        looks = 0
+        while True:
+            gevent.sleep(LOOK)
+            now = self._monotonic()
+            for connection in [each for each in self.watched if each.deadline <= now]:
+                connection.cut()
+            looks += 1
+            if looks % LOOKS_TO_TIDY == 0:
+                self._tidy(now)

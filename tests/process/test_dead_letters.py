@@ -1,0 +1,135 @@
+"""A delivery that will not be attempted again is kept as a dead letter, and says why."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.accounts import settled
+from tests.support.answers import assert_problem
+from tests.support.caller import Caller
+from tests.support.deadline import eventually
+from tests.support.mender import Mender
+from tests.support.responders import always
+from tests.support.server import BusServer
+from tests.support.subscriber import RecordingSubscriber, Subscribe
+
+
+@pytest.fixture
+def mender(bus: BusServer) -> Mender:
+    """Looks into the shared bus."""
+    return Mender(bus.port)
+
+
+@pytest.fixture
+def rejecting(caller: Caller, subscribe: Subscribe) -> Iterator[RecordingSubscriber]:
+    """A subscriber that will take nothing."""
+    return subscribe(always(422, b"\xff" * 2_000))
+
+
+def dead_after(caller: Caller, subscriber: RecordingSubscriber, count: int) -> list[str]:
+    """Publish so many events, and wait until all are dead for the subscriber; their ids."""
+    ids = [caller.publish(b"%d" % number, topic="orders.created") for number in range(count)]
+    eventually(settled(caller, subscriber.address, dead=count), 30)
+    return ids
+
+
+def test_a_rejected_event_is_kept_with_what_was_answered(caller: Caller, mender: Mender, subscribe: Subscribe) -> None:
+    """A dead letter names event, subscriber, reason, attempts, times, the last status and error."""
+    subscriber = subscribe(always(422, b"no such order"))
+    (event,) = dead_after(caller, subscriber, 1)
+    (letter,) = mender.dead_letters(address=subscriber.address)
+    assert (letter["event"], letter["topic"], letter["subscriber"]) == (event, "orders.created", subscriber.address)
+    assert (letter["reason"], letter["attempts"], letter["last_status"]) == ("rejected", 1, 422)
+    assert letter["last_error"] == "answered 422"
+    assert letter["first_attempt_at"] <= letter["last_attempt_at"]
+    assert letter["last_answer"] == {"text": "no such order"}
+
+
+def test_only_the_start_of_an_answer_is_kept(caller: Caller, mender: Mender, rejecting: RecordingSubscriber) -> None:
+    """The first KiB of the last answer's body is kept, as Base64 where it is no text."""
+    dead_after(caller, rejecting, 1)
+    (letter,) = mender.dead_letters(address=rejecting.address)
+    assert letter["last_answer"] == {"base64": "/" * 1_364 + "/w=="}
+
+
+def test_dead_letters_come_in_pages(caller: Caller, mender: Mender, rejecting: RecordingSubscriber) -> None:
+    """``limit`` bounds a page, ``next`` is where the following one begins, and none is left out or told twice."""
+    ids = dead_after(caller, rejecting, 7)
+    found: list[dict[str, Any]] = []
+    after, pages = 0, 0
+    while after is not None:
+        page = mender.answer("GET", "/deadLetters", address=rejecting.address, after=after, limit=3)
+        found += page["dead_letters"]
+        after, pages = page["next"], pages + 1
+    assert (sorted(letter["event"] for letter in found), pages) == (sorted(ids), 3)
+    assert [letter["id"] for letter in found] == sorted({letter["id"] for letter in found})
+
+
+def test_dead_letters_are_told_apart_by_address(
+    caller: Caller, mender: Mender, rejecting: RecordingSubscriber, subscribe: Subscribe
+) -> None:
+    """With an address only that subscriber's are listed; without one, everybody's."""
+    other = subscribe(always(400))
+    dead_after(caller, rejecting, 2)
+    eventually(settled(caller, other.address, dead=2), 30)
+    for subscriber in (rejecting, other):
+        letters = mender.dead_letters(address=subscriber.address)
+        assert [letter["subscriber"] for letter in letters] == [subscriber.address] * 2
+    everybody = {letter["subscriber"] for letter in mender.dead_letters(limit=1_000)}
+    assert everybody >= {rejecting.address, other.address}
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 1_001}, {"limit": "many"}, {"after": -1}, {"address": "a b"}]
+)
+def test_a_page_that_cannot_be_is_refused(mender: Mender, query: dict[str, Any]) -> None:
+    """A page that cannot be is answered 400 with a sentence."""
+    assert_problem(mender.ask("GET", "/deadLetters", **query), 400)
+
+
+def test_an_event_that_is_tried_too_long_is_dead(tmp_path: Path) -> None:
+    """Past ``EVENTBUS_RETRY_SECONDS`` a delivery that keeps failing is dead, and the reason says so."""
+    with (
+        BusServer(tmp_path, {"EVENTBUS_RETRY_SECONDS": "2"}) as bus,
+        RecordingSubscriber(always(500, b"busy")) as subscriber,
+    ):
+        caller = Caller(bus.port)
+        caller.register(subscriber.address)
+        (event,) = dead_after(caller, subscriber, 1)
+        (letter,) = Mender(bus.port).dead_letters()
+        assert (letter["event"], letter["reason"]) == (event, "not delivered within 2 s")
+        assert letter["attempts"] == subscriber.counts[event] > 1
+        assert (letter["last_status"], letter["last_answer"]) == (500, {"text": "busy"})
+
+
+def test_what_a_subscriber_that_is_down_misses_is_dead(tmp_path: Path) -> None:
+    """Events for a subscriber that is not there are dead letters after as long, with why it was not reached."""
+    with BusServer(tmp_path, {"EVENTBUS_RETRY_SECONDS": "2"}) as bus, RecordingSubscriber() as subscriber:
+        caller = Caller(bus.port)
+        caller.register(subscriber.address)
+        subscriber.down()
+        ids = dead_after(caller, subscriber, 5)
+        letters = Mender(bus.port).dead_letters()
+        assert sorted(letter["event"] for letter in letters) == sorted(ids)
+        assert {letter["reason"] for letter in letters} == {"not delivered within 2 s"}
+        assert all(letter["last_status"] is None and letter["last_error"] for letter in letters)
+
+
+def test_what_is_pending_when_a_lease_ends_is_dead(tmp_path: Path) -> None:
+    """What a subscriber without ``resume`` had not got when its lease ended waits until it registers again."""
+    with BusServer(tmp_path) as bus, RecordingSubscriber() as subscriber:
+        caller, mender = Caller(bus.port), Mender(bus.port)
+        caller.register(subscriber.address, lease=5)
+        subscriber.down()
+        ids = [caller.publish(b"%d" % number) for number in range(20)]
+        eventually(lambda: len(mender.dead_letters()) == len(ids), 30)
+        assert {letter["reason"] for letter in mender.dead_letters()} == {"lease ended"}
+        assert_problem(mender.ask("POST", "/deadLetters/replay", address=subscriber.address), 409)
+        subscriber.up()
+        caller.register(subscriber.address)
+        assert mender.replay_dead(address=subscriber.address) == len(ids)
+        subscriber.wait_for_ids(ids)
+        eventually(settled(caller, subscriber.address, accepted=20, delivered=20, dead=0), 30)
+        assert mender.dead_letters() == []

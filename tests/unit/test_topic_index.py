@@ -1,0 +1,70 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventbus.delivery.topic_index import REMEMBERED, TopicIndex
+from eventbus.topics import matches
+
+WORDS = st.sampled_from(["a", "b", "*", ">"])
+TOPICS = st.none() | st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4).map(".".join)
+PATTERNS = (
+    st.lists(WORDS, min_size=1, max_size=4)
+    .filter(lambda words: ">" not in words[:-1])
+    .map(".".join)
+)
+CHOICES = st.lists(PATTERNS, max_size=3, unique=True).map(tuple)
+STEPS = st.lists(st.tuples(st.sampled_from("klmn"), st.none() | CHOICES), max_size=25)
+
+
+@given(STEPS, st.lists(TOPICS, min_size=1, max_size=6))
+def test_the_index_finds_whom_the_patterns_match(
+    steps: list[tuple[str, tuple[str, ...] | None]], topics: list[str | None]
+) -> None:
+    """After any additions, changes and removals an event goes to exactly the entries whose patterns match, once."""
+    index, entries = TopicIndex[str](), dict[str, tuple[str, ...]]()
+    for key, patterns in steps:
+        if patterns is None:
+            index.remove(key)
+            entries.pop(key, None)
+        else:
+            index.put(key, patterns, f"entry {key}")
+            entries[key] = patterns
+        for topic in topics:
+            expected = sorted(f"entry {key}" for key, chosen in entries.items() if matches(chosen, topic))
+            assert sorted(index.matching(topic)) == expected
+
+
+@given(STEPS)
+def test_an_index_that_was_emptied_holds_nothing(steps: list[tuple[str, tuple[str, ...] | None]]) -> None:
+    """When all entries are removed no branch of the tree is left."""
+    index = TopicIndex[str]()
+    for key, patterns in steps:
+        index.put(key, patterns or (), key)
+    for key in "klmn":
+        index.remove(key)
+    held = [index._root, index._patterns, index._everything, index._answers]  # noqa: SLF001 - it shows nowhere else
+    assert held == [{}, {}, {}, {}]
+
+
+def test_what_an_entry_is_changes_with_its_last_put() -> None:
+    """An entry that is put again under the same key takes the place of the old one, topics and all."""
+    index = TopicIndex[str]()
+    index.put("k", ("a", "b"), "old")
+    index.put("k", ("b",), "new")
+    assert (index.matching("a"), index.matching("b")) == ((), ("new",))
+
+
+def test_an_event_without_a_topic_goes_to_who_chose_everything() -> None:
+    """An event without a topic finds only entries without patterns."""
+    index = TopicIndex[str]()
+    index.put("all", (), "all")
+    index.put("some", ("a", "*"), "some")
+    assert index.matching(None) == ("all",)
+
+
+def test_endless_different_topics_take_no_endless_memory() -> None:
+    """A publisher that never uses a topic twice does not make the index grow."""
+    index = TopicIndex[str]()
+    index.put("k", ("t.*",), "entry")
+    for number in range(5 * REMEMBERED):
+        assert index.matching(f"t.{number}") == ("entry",)
+    assert len(index._answers) <= REMEMBERED  # noqa: SLF001 - it shows nowhere else
