@@ -23,6 +23,11 @@ keepalive = 75  # seconds; longer than a proxy in front keeps its connections
 graceful_timeout = int(_number("EVENTBUS_DRAIN_SECONDS", 20)) + 4  # seconds
 timeout = 30  # seconds without a sign of life after which the worker is replaced
 control_socket_disable = True
+http_parser = "python"  # whatever else is installed: what was measured and tested
+# Nothing that a proxy says of the client is used, so nobody has to be trusted, or looked up, for it.
+forwarded_allow_ips = "*"
+secure_scheme_headers = {}
+forwarder_headers = ""
 logger_class = "eventbus.web.server_log.ServerLog"
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from eventbus.addresses import parse_address
 from eventbus.clock import rfc3339
 from eventbus.dead_letters import Chosen
 from eventbus.errors import Refused
@@ -15,6 +14,7 @@ from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, parse_query
+from eventbus.web.subscribers import address_in
 
 #: Dead letters in one page: at most, and where the client does not say.
 MAX_PAGE, USUAL_PAGE = 1_000, 100
@@ -61,7 +61,7 @@ def _chosen(query: Query) -> Chosen:
 
 def _key(query: Query) -> str | None:
     address = query.first("address")
-    return None if address is None else parse_address(address).key
+    return None if address is None else address_in(query).key
 
 
 def _shown(kept: KeptDeadLetter) -> dict[str, Any]:

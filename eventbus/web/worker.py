@@ -1,4 +1,4 @@
-"""The gunicorn worker: gunicorn's gevent one, that drains the bus when it is told to end."""
+"""The gunicorn worker: gunicorn's gevent one, that drains the bus when it is told to end, and wastes little."""
 
 from socket import SHUT_WR
 from types import TracebackType
@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
+
+from eventbus.web.exchange import Exchange, environ_of, frozen
 
 #: Seconds between two looks whether the worker was told to end.
 LOOK = 0.1
@@ -19,6 +21,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.cfg: Any = frozen(self.cfg)
         self._idle: set[gevent.Greenlet[..., None]] = set()
 
     def run(self) -> None:
@@ -37,17 +40,44 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         """Around the wait for a request's head: a connection that waits is idle."""
         return _Idle(self._idle, super().timeout_ctx())
 
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
-        """Serve one request; a connection on which the rest of a body would follow is closed."""
-        kept = bool(super().handle_request(listener_name, req, sock, addr))
-        if kept and _has_rest(req.body):
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """Serve one request; the connection goes on after it, or StopIteration is raised.
+
+        What gunicorn's own does, less what this bus has no use for: hooks, access log, files, early hints.
+        """
+        exchange = Exchange(req, sock, self.cfg)
+        if not self.alive:
+            exchange.force_close()
+        environ = environ_of(req, sock, addr, listener_name, self.cfg)
+        try:
+            _answer(self.wsgi(environ, exchange.start_response), exchange)
+        except Exception:
+            if not exchange.headers_sent:
+                raise
+            self.log.exception("an answer broke off")
+            raise StopIteration from None
+        if _has_rest(req.body):
             _linger(sock)
             raise StopIteration
-        return kept
+        if exchange.should_close():
+            raise StopIteration
+
+
+def _answer(parts: Any, exchange: Exchange) -> None:
+    """Send all that the app has to say."""
+    try:
+        for part in parts:
+            exchange.write(part)
+        exchange.close()
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
 
 
 class _Idle:
     """Notes who waits, and bounds the wait."""
+
+    __slots__ = ("_idle", "_timeout")
 
     def __init__(self, idle: set[Any], timeout: gevent.Timeout) -> None:
         self._idle = idle

@@ -17,9 +17,7 @@ LEASE = 3_600
 BODY = b"x" * 1_024
 
 
-@pytest.mark.parametrize(
-    ("events", "seconds"), [(10_000, 120), pytest.param(200_000, 1_200, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize(("events", "seconds"), [(10_000, 120), pytest.param(200_000, 1_200, marks=pytest.mark.soak)])
 def test_a_backlog_stays_on_disk(tmp_path: Path, events: int, seconds: float) -> None:
     """However much waits for a subscriber that is down, the worker stays small, and all arrives later."""
     with BusServer(tmp_path) as bus, RecordingSubscriber(keep_bodies=False) as subscriber:
@@ -37,9 +35,7 @@ def test_a_backlog_stays_on_disk(tmp_path: Path, events: int, seconds: float) ->
         assert bus.resident_bytes() < 200 * MIB
 
 
-@pytest.mark.parametrize(
-    ("events", "seconds"), [(1_000, 60), pytest.param(5_000, 300, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize(("events", "seconds"), [(1_000, 60), pytest.param(5_000, 300, marks=pytest.mark.soak)])
 def test_black_hole_costs_only_its_own_lane(tmp_path: Path, events: int, seconds: float) -> None:
     """Ten subscribers get everything while an eleventh accepts and never answers; memory is flat."""
     with ExitStack() as stack:

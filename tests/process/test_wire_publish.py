@@ -11,9 +11,7 @@ from tests.support.wire import Wire, render_chunks, render_request
 CHUNKED = [("Transfer-Encoding", "chunked")]
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b"\x00", bytes(range(256)), b"\r\n\r\n", b"x" * MAX_BODY_BYTES], ids=len
-)
+@pytest.mark.parametrize("body", [b"", b"{}", b"\x00", bytes(range(256)), b"\r\n\r\n", b"x" * MAX_BODY_BYTES], ids=len)
 def test_any_body_is_accepted(caller: Caller, body: bytes) -> None:
     """Any bytes are an event, none at all too, up to the limit itself."""
     assert_accepted(caller.call("POST", "/sendMessage", body=body))
@@ -78,9 +76,7 @@ def test_a_whole_body_over_the_limit_is_refused(caller: Caller) -> None:
 @pytest.mark.parametrize("over", [1, MAX_BODY_BYTES])
 def test_chunks_over_the_limit_are_refused(bus: BusServer, over: int) -> None:
     """A chunked body is refused with 413 once it is over the limit."""
-    chunks = [b"x" * 4_096] * ((MAX_BODY_BYTES + over) // 4_096) + [b"x" * (over % 4_096)] * bool(
-        over % 4_096
-    )
+    chunks = [b"x" * 4_096] * ((MAX_BODY_BYTES + over) // 4_096) + [b"x" * (over % 4_096)] * bool(over % 4_096)
     with Wire(bus.port) as wire:
         wire.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks(chunks))
         assert_too_large(wire.read())

@@ -126,9 +126,7 @@ def test_the_first_of_two_addresses_counts(caller: Caller) -> None:
         "a" * 513,
     ],
 )
-def test_an_impossible_address_is_refused_with_a_reason(
-    caller: Caller, method: str, path: str, written: str
-) -> None:
+def test_an_impossible_address_is_refused_with_a_reason(caller: Caller, method: str, path: str, written: str) -> None:
     """What cannot be an address is answered ``Error:Wrong input address.``, a space and a reason."""
     response = caller.call(method, f"{path}?address={written}")
     start, reason = response.text[: len(NO_ADDRESS) + 1], response.text[len(NO_ADDRESS) + 1 :]

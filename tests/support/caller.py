@@ -37,9 +37,7 @@ class Caller:
 
     def publish(self, body: bytes = b"{}", *headers: tuple[str, str], topic: str = "") -> str:
         """Publish one event; its id."""
-        response = self.call(
-            "POST", f"/sendMessage?topic={topic}" if topic else "/sendMessage", headers, body
-        )
+        response = self.call("POST", f"/sendMessage?topic={topic}" if topic else "/sendMessage", headers, body)
         assert response.status == 200, response.text
         return response.header("Webhook-Id") or ""
 

@@ -12,9 +12,7 @@ T = TypeVar("T")
 LOOK_EVERY = 0.02
 
 
-def eventually(
-    condition: Callable[[], T], timeout: float, message: str = "the condition did not come true"
-) -> T:
+def eventually(condition: Callable[[], T], timeout: float, message: str = "the condition did not come true") -> T:
     """Return the first true value of ``condition``; AssertionError after ``timeout`` seconds without one."""
     ends = time.monotonic() + timeout
     while True:

@@ -1,10 +1,11 @@
 """As much of a journal as one lane needs, in memory: events, rows that wait, dead letters, and the lane's record."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from eventbus.delivery.outcome import Answer
 from eventbus.journal.base import Page
 from eventbus.journal.sqlite import records
-from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, Recovered
+from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, Recovered, Subscriber
 
 
 class LaneJournal:
@@ -59,6 +60,16 @@ class LaneJournal:
         return Recovered(len(self.events), self.scanned, (record,) if record.open else (), waiting)
 
 
-def rows_of(deferrals: Iterable[Deferral]) -> set[tuple[int, int]]:
-    """Which deliveries they are."""
-    return {(row.seq, row.run) for row in deferrals}
+class NoTransport:
+    """For dispatchers that deliver nothing: leads nowhere."""
+
+    def route(self, subscriber: Subscriber) -> "NoTransport":  # noqa: ARG002 - as in the contract
+        """See Transport.route."""
+        return self
+
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+        """See Route.post."""
+        raise AssertionError(f"Attempt {attempt} of event {event.seq} was made at {now:g}, {wall:g}")
+
+    def close(self) -> None:
+        """See Transport.close."""

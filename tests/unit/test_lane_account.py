@@ -21,7 +21,7 @@ from eventbus.errors import TooMany
 from eventbus.leases import Lease
 from eventbus.recovery import restore
 from eventbus.topics import matches
-from tests.support.lane_journal import LaneJournal
+from tests.support.lane_journal import LaneJournal, NoTransport
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, answer, subscriber_with, wait_please
 
 ANSWERS = st.sampled_from([TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, ENOUGH, wait_please(7)])
@@ -66,7 +66,7 @@ class LaneAccount(RuleBasedStateMachine):
         self._save()
 
     def _dispatcher(self) -> Dispatcher:
-        return Dispatcher(cast(Any, self.journal), cast(Any, None), self.clock, 512)
+        return Dispatcher(cast(Any, self.journal), NoTransport(), self.clock, 512)
 
     def _save(self) -> None:
         self.dispatcher.checkpointer.save()

@@ -1,0 +1,279 @@
+"""A whole bus over a real journal through any history: what was accepted is pending, delivered, dead or discarded."""
+
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from eventbus import dead_letters, endings, recovery, replays
+from eventbus.addresses import parse_address
+from eventbus.bus import Bus
+from eventbus.clock import Clock
+from eventbus.dead_letters import Chosen
+from eventbus.delivery import deferred, reader, stretch
+from eventbus.errors import Conflict, NotKnown, TooMany
+from eventbus.event_id import new_event_id
+from eventbus.journal.sqlite import SqliteJournal
+from eventbus.model import Account, Message, Terms
+from eventbus.settings import Settings
+from eventbus.sweeper import Sweeper
+from eventbus.topics import matches
+from tests.support.deadline import eventually
+from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
+from tests.support.scripted import ScriptedTransport
+
+KEYS = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
+KEY = st.sampled_from(KEYS)
+ANSWERS = st.sampled_from([TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, UNWANTED, ENOUGH, wait_please(7)])
+TOPIC = st.sampled_from([None, "a", "b"])
+TOPICS = st.sampled_from([(), (), ("a",), ("b",)])
+SETTINGS = Settings(retry_seconds=90, retention_seconds=10_000_000)
+#: More rows than any history makes.
+ALL = 1_000_000
+
+#: A subscriber and an event's id.
+Ticket = tuple[str, str]
+
+
+@pytest.fixture
+def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for a few deliveries, and short pages, so that a short history already fills them."""
+    for module in (stretch, reader):
+        monkeypatch.setattr(module, "WINDOW", 6)
+        monkeypatch.setattr(module, "LOW_WATER", 2)
+    monkeypatch.setattr(reader, "PAGE_EVENTS", 3)
+    monkeypatch.setattr(deferred, "IN_MEMORY", 3)
+    monkeypatch.setattr(reader, "DEFERRED_ROWS", 12)
+    for module in (dead_letters, endings, replays, recovery):
+        monkeypatch.setattr(module, "PAGE", 4)
+
+
+class BusAccount(RuleBasedStateMachine):
+    """A bus, subscribers that answer what the test says, and what has to be known of each accepted event."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
+        self.transport = ScriptedTransport()
+        self.folder = Path(tempfile.mkdtemp(prefix="account-"))
+        self.runs = 0
+        self.ids: list[str] = []
+        self.keys_used: dict[str, tuple[str, ...]] = {}
+        self.accepted: dict[str, int] = defaultdict(int)  # by subscriber, replays too
+        self.tickets: set[Ticket] = set()
+        self.may_be_discarded: set[Ticket] = set()
+        self._start(self.folder / "0.db")
+
+    def _start(self, path: Path) -> None:
+        self.path = path
+        self.bus = Bus(SETTINGS, SqliteJournal(str(path), self.clock), self.transport, self.clock)
+        self.bus.start()
+
+    # What happens
+
+    @rule(count=st.integers(1, 8), topic=TOPIC, key=st.sampled_from([None, None, None, "k1", "k2"]))
+    def publish(self, count: int, topic: str | None, key: str | None) -> None:
+        messages = [Message(new_event_id(), topic, b"", b"body", EPOCH + self.now) for _ in range(count)]
+        reached = {lane.subscriber.key for lane in self.bus.dispatcher.matching(topic)}
+        for lane in self.bus.subscribers():
+            chosen = lane.subscriber.options.topics
+            assert (lane.subscriber.key in reached) == matches(chosen, topic)
+        appended = self.bus.publish(messages, key)
+        if key in self.keys_used:
+            assert (appended.duplicate, appended.ids) == (True, self.keys_used[key])
+            return
+        assert appended.ids == tuple(message.id for message in messages)
+        if key is not None:
+            self.keys_used[key] = appended.ids
+        self.ids += appended.ids
+        for subscriber in reached:
+            self.accepted[subscriber] += count
+            self.tickets |= {(subscriber, event) for event in appended.ids}
+
+    @rule(said=ANSWERS, place=st.integers(0, 100), count=st.integers(1, 6))
+    def answer(self, said: object, place: int, count: int) -> None:
+        held = self.transport.held
+        chosen = [held[(place + number) % len(held)] for number in range(min(count, len(held)))]
+        if said is ENOUGH:
+            self._may_discard(*(attempt.key for attempt in chosen))
+        self.transport.answer(chosen, said)
+        eventually(lambda: not set(map(id, chosen)) & set(map(id, self.transport.held)), 10)
+
+    @rule(seconds=st.sampled_from([0.5, 10.0, 40.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        for lane in list(self.bus.dispatcher.lanes.values()):
+            self.bus.dispatcher.look(lane)
+
+    @rule(seconds=st.sampled_from([0.0, 130.0]))
+    def sweep(self, seconds: float) -> None:
+        self.wait(seconds)
+        Sweeper(self.bus).sweep()
+        self.bus.dispatcher.checkpointer.save()
+
+    @rule(
+        key=KEY, topics=TOPICS, ordered=st.booleans(), resume=st.booleans(), start=st.sampled_from([None, "earliest"])
+    )
+    def register(self, key: str, topics: tuple[str, ...], ordered: bool, resume: bool, start: str | None) -> None:
+        terms = Terms(topics=topics, ordered=ordered, resume=resume, max_in_flight=3)
+        lane = self.bus.dispatcher.lanes.get(key)
+        if lane is not None and lane.lease.ends <= self.now:
+            self._let_go(key)
+        before = 0 if lane is None else lane.accepted
+        try:
+            registration = self.bus.register(parse_address(key), terms, start)
+        except TooMany:
+            return
+        if registration.created and registration.lane is not lane and start is not None:
+            wanted = self._count(topics)
+            assert registration.lane.accepted - self.accepted[key] == wanted, before
+            self.accepted[key] += wanted
+
+    @rule(key=KEY)
+    def deregister(self, key: str) -> None:
+        self._may_discard(key)
+        self.bus.deregister(parse_address(key))
+
+    @rule(key=KEY, place=st.integers(0, 100))
+    def replay(self, key: str, place: int) -> None:
+        start = self.ids[place % len(self.ids)] if self.ids else "earliest"
+        try:
+            self.accepted[key] += self.bus.replays.begin(key, start, "now")
+        except (Conflict, TooMany):
+            return
+
+    @rule(key=st.sampled_from([None, *KEYS]), place=st.integers(0, 100), discard=st.booleans())
+    def mend(self, key: str | None, place: int, discard: bool) -> None:
+        letters = self.bus.dead_letters.page(key, 0, ALL)
+        chosen = Chosen(key) if place % 2 or not letters else Chosen(id=letters[place % len(letters)].id)
+        if discard:
+            self.may_be_discarded |= {(kept.letter.key, kept.event_id) for kept in letters}
+        try:
+            (self.bus.dead_letters.discard if discard else self.bus.dead_letters.replay)(chosen)
+        except (Conflict, NotKnown):
+            return
+
+    @rule()
+    def the_tail_is_forgotten(self) -> None:
+        self.bus.dispatcher.recent.start(self.bus.dispatcher.recent.newest)
+
+    @rule()
+    def stop_and_start(self) -> None:
+        self.bus.stop()
+        self._start(self.path)
+
+    @rule(saved=st.booleans())
+    def crash_and_start(self, saved: bool) -> None:
+        """The files as they are on disk are all that the next process finds."""
+        if saved:
+            self.bus.dispatcher.checkpointer.save()
+        self.runs += 1
+        copy = self.folder / f"{self.runs}.db"
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{self.path}{suffix}", f"{copy}{suffix}")
+        self.bus.stop()
+        self._start(copy)
+
+    # What holds after each step
+
+    @invariant()
+    def every_account_adds_up(self) -> None:
+        """Accepted = pending + delivered + dead + discarded for live and ended subscribers, and the dead are there."""
+        self._settle_down()
+        with self.bus.dispatcher.checkpointer.alone:
+            for key in KEYS:
+                rows = len(self.bus.journal.dead_letters(key, 0, ALL))
+                found, unsaved, backlog = self._account(key)
+                assert found.accepted == backlog + found.delivered + found.dead + found.discarded, key
+                assert found.dead == rows + unsaved, key
+                assert found.accepted == self.accepted[key], key
+
+    def teardown(self) -> None:
+        """In the end, with subscribers that take everything, every event was delivered, is dead, or was discarded."""
+        try:
+            self._heal()
+            self.every_account_adds_up()
+            for key in KEYS:
+                assert self._account(key)[2] == 0, key
+            for ticket in self.tickets:
+                self._check_fate(*ticket)
+        finally:
+            self.bus.stop()
+            shutil.rmtree(self.folder)
+
+    def _heal(self) -> None:
+        self.transport.always = TAKEN
+        self.transport.answer(list(self.transport.held), TAKEN)
+        for key in KEYS:
+            self.register(key, (), ordered=False, resume=True, start=None)
+        for _ in range(200):
+            self._settle_down()
+            if not any(lane.backlog for lane in self.bus.dispatcher.lanes.values()):
+                return
+            self.wait(1.0)
+            for key in KEYS:
+                self.bus.register(parse_address(key), Terms())
+
+    def _check_fate(self, key: str, event_id: str) -> None:
+        fates = {fate.address: fate.state for fate in self.bus.history.of(event_id)[1]}
+        if fates[key] == "delivered":
+            assert self.transport.taken[key, event_id] >= 1
+        elif fates[key] == "discarded":
+            assert (key, event_id) in self.may_be_discarded
+        else:
+            assert fates[key] == "dead"
+            assert event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
+
+    # How it is looked at
+
+    def _settle_down(self) -> None:
+        """Wait until nothing moves any more but attempts that wait for their answers."""
+        eventually(self._quiet, 20, "the bus did not come to rest")
+
+    def _quiet(self) -> bool:
+        for _ in range(3):
+            gevent.sleep(0)
+        dispatcher = self.bus.dispatcher
+        moving = any(lane.queued or lane.reading for lane in dispatcher.lanes.values())
+        return not moving and dispatcher.busy == len(self.transport.held)
+
+    def _account(self, key: str) -> tuple[Account, int, int]:
+        """A subscriber's account, its dead letters that are not written yet, and what is pending."""
+        lane = self.bus.dispatcher.lanes.get(key)
+        if lane is not None:
+            return lane.account, len(lane.dead_letters), lane.backlog
+        record = self.bus.journal.lane(key)
+        account = Account() if record is None else record.account
+        return account, 0, account.pending
+
+    def _may_discard(self, *keys: str) -> None:
+        self.may_be_discarded |= {ticket for ticket in self.tickets if ticket[0] in keys}
+
+    def _let_go(self, key: str) -> None:
+        """Answer what is under way for a subscriber: its old lane is not ended before."""
+        self.transport.answer([attempt for attempt in self.transport.held if attempt.key == key], TAKEN)
+
+    def _count(self, topics: tuple[str, ...]) -> int:
+        return sum(matches(topics, topic) for _, topic, _ in self._rows())
+
+    def _rows(self) -> Iterator[tuple[int, str | None, float]]:
+        yield from self.bus.journal.topics(0, self.bus.dispatcher.recent.newest, ALL)
+
+
+@pytest.mark.usefixtures("_small_windows")
+def test_nothing_that_a_bus_accepted_vanishes() -> None:
+    """Through restarts, kills, leases that end, replays and mending, each account adds up and no event is lost."""
+    run_state_machine_as_test(
+        BusAccount,
+        settings=settings(
+            max_examples=40, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+        ),
+    )

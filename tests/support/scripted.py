@@ -1,0 +1,70 @@
+"""A transport without a network: every attempt waits until a test says what comes back."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gevent.event import AsyncResult
+
+from eventbus.delivery.outcome import Answer
+from eventbus.model import Event, Subscriber
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One attempt that waits for its answer."""
+
+    key: str
+    event: Event
+    answer: AsyncResult = field(default_factory=AsyncResult)
+
+
+class ScriptedTransport:
+    """Holds attempts back in their order; with ``always`` set, each is answered by that at once."""
+
+    def __init__(self, always: Answer | None = None) -> None:
+        self.held: list[Attempt] = []
+        self.always = always
+        self.taken: Counter[tuple[str, str]] = Counter()  # (key, event's id) -> times it was answered 2xx
+
+    def route(self, subscriber: Subscriber) -> "ScriptedRoute":
+        """See Transport.route."""
+        return ScriptedRoute(self, subscriber.key)
+
+    def close(self) -> None:
+        """See Transport.close."""
+
+    def answer(self, attempts: Sequence[Attempt], said: Answer) -> None:
+        """Answer these attempts."""
+        for attempt in attempts:
+            attempt.answer.set(said)
+
+    def post(self, key: str, event: Event) -> Answer:
+        """Wait for what comes back."""
+        said = self.always or self._wait(Attempt(key, event))
+        if said.status is not None and 200 <= said.status < 300:
+            self.taken[key, event.id] += 1
+        return said
+
+    def _wait(self, attempt: Attempt) -> Answer:
+        self.held.append(attempt)
+        try:
+            said: Answer = attempt.answer.get()
+        finally:
+            self.held.remove(attempt)
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedRoute:
+    """The way to one subscriber."""
+
+    transport: ScriptedTransport
+    key: str
+
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:  # noqa: ARG002 - as in the contract
+        """See Route.post."""
+        return self.transport.post(self.key, event)
+
+    def close(self) -> None:
+        """See Route.close."""
