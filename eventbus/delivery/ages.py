@@ -1,30 +1,60 @@
-"""When events were accepted, by number, from samples: good to a second or so, and bounded. Pure."""
+"""When events were accepted, by number, from samples: good to a second for new ones, and bounded. Pure."""
 
 from bisect import bisect_right
 
-#: Samples that are kept; past this every other one goes.
-MAX_SAMPLES = 4_096
-#: Seconds between two samples, at least.
+#: Samples of new events, and of older ones, that are kept.
+MAX_SAMPLES = 2_048
+#: Seconds between two samples of new events, at least.
 SPACING = 1.0
 
 
 class Ages:
-    """Numbers and times, both rising."""
+    """Numbers and times, both rising: the newest close together, older ones further apart the longer it runs."""
 
     def __init__(self) -> None:
-        self._seqs: list[int] = []
-        self._times: list[float] = []
+        self._new = _Samples(SPACING)
+        self._old = _Samples(SPACING)
 
     def note(self, seq: int, at: float) -> None:
         """Take a sample, unless the last one is close."""
-        if self._times and at - self._times[-1] < SPACING:
-            return
-        self._seqs.append(seq)
-        self._times.append(at)
-        if len(self._seqs) > MAX_SAMPLES:
-            del self._seqs[1::2], self._times[1::2]
+        self._new.take(seq, at)
+        if len(self._new.seqs) > MAX_SAMPLES:
+            for sample in self._new.give(MAX_SAMPLES // 2):
+                self._old.take(*sample)
+            if len(self._old.seqs) > MAX_SAMPLES:
+                self._old.thin()
 
     def at(self, seq: int) -> float | None:
         """When the event with this number was accepted, seconds since 1970; None before any sample."""
-        place = bisect_right(self._seqs, seq)
+        among = self._new if not self._old.seqs or seq >= self._new.seqs[0] else self._old
+        return among.at(seq)
+
+    def __len__(self) -> int:
+        return len(self._new.seqs) + len(self._old.seqs)
+
+
+class _Samples:
+    def __init__(self, spacing: float) -> None:
+        self.seqs: list[int] = []
+        self._times: list[float] = []
+        self._spacing = spacing
+
+    def take(self, seq: int, at: float) -> None:
+        if not self._times or at - self._times[-1] >= self._spacing:
+            self.seqs.append(seq)
+            self._times.append(at)
+
+    def give(self, count: int) -> list[tuple[int, float]]:
+        """Take out the oldest."""
+        given = list(zip(self.seqs[:count], self._times[:count], strict=True))
+        del self.seqs[:count], self._times[:count]
+        return given
+
+    def thin(self) -> None:
+        """Every other one goes, and new ones come half as often."""
+        del self.seqs[1::2], self._times[1::2]
+        self._spacing *= 2
+
+    def at(self, seq: int) -> float | None:
+        place = bisect_right(self.seqs, seq)
         return self._times[max(0, place - 1)] if self._times else None

@@ -195,6 +195,7 @@ class Lane:
         if outcome.verdict is not Verdict.GONE and self._tried_for(delivery, moment) >= self._rules.retry_seconds:
             reason = f"not delivered within {self._rules.retry_seconds:g} s"
             self.bury(delivery, reason, answer.excerpt, now, wall)
+            self.not_before = min(self.not_before, now)  # so that others as old need not wait their turn
             return
         retried = outcome.verdict is Verdict.RETRY
         delivery.due = now + backoff.delay(delivery.attempts, self._rules.dice) if retried else now

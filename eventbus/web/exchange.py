@@ -10,6 +10,9 @@ from gunicorn.http.wsgi import Response, base_environ
 #: Requests' headers that WSGI names without ``HTTP_`` (PEP 3333).
 _PLAIN = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
+#: Bytes of a body nobody wanted that are read all the same, so that its connection can be used again.
+SMALL_REST = 65_536
+
 
 def frozen(cfg: Any) -> Any:
     """The settings of gunicorn as plain attributes: its own object works each one out at every look."""
@@ -65,6 +68,12 @@ def _unquoted(path: str) -> str:
     return b"".join(found).decode("latin-1")
 
 
+def rest_of(body: Any) -> bool:
+    """Whether more of a request's body is to come than is worth reading to keep the connection."""
+    reader = body.reader
+    return body.failed or getattr(reader, "length", 0) > SMALL_REST or getattr(reader, "parser", None) is not None
+
+
 class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's answer, whose head waits for the first part of the body so that both leave in one send."""
 
@@ -89,6 +98,8 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
         """Make the head; it is sent with what follows."""
         if self.headers_sent:
             return
+        if rest_of(self.req.body):
+            self.force_close()
         lines = self.default_headers()
         lines += [f"{name}: {value}\r\n" for name, value in self.headers]
         self._head = f"{''.join(lines)}\r\n".encode("latin-1")

@@ -1,5 +1,6 @@
 """The gunicorn worker: gunicorn's gevent one, that drains the bus when it is told to end, and wastes little."""
 
+import time
 from socket import SHUT_WR
 from types import TracebackType
 from typing import Any, Self
@@ -7,13 +8,13 @@ from typing import Any, Self
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
-from eventbus.web.exchange import Exchange, environ_of, frozen
+from eventbus.web.exchange import Exchange, environ_of, frozen, rest_of
 
 #: Seconds between two looks whether the worker was told to end.
 LOOK = 0.1
 #: Seconds and bytes that a refused request's rest is read for, so that its client gets to see the answer.
-LINGER_SECONDS = 2.0
-LINGER_BYTES = 4 * 1024 * 1024
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 32 * 1024 * 1024
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
@@ -56,9 +57,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 raise
             self.log.exception("an answer broke off")
             raise StopIteration from None
-        if _has_rest(req.body):
+        if rest_of(req.body):
             _linger(sock)
-            raise StopIteration
         if exchange.should_close():
             raise StopIteration
 
@@ -94,21 +94,17 @@ class _Idle:
         return error is self._timeout
 
 
-def _has_rest(body: Any) -> bool:
-    """Whether a request's body was not read to its end: by length, or by chunks."""
-    if body.failed:
-        return True
-    reader = body.reader
-    return bool(getattr(reader, "length", 0)) or getattr(reader, "parser", None) is not None
-
-
 def _linger(sock: Any) -> None:
     """Say that no more is sent, and read some of what still comes, so that no reset overtakes the answer."""
     left = LINGER_BYTES
+    deadline = time.monotonic() + LINGER_SECONDS
     try:
         sock.shutdown(SHUT_WR)
-        sock.settimeout(LINGER_SECONDS)
-        while left > 0 and (data := sock.recv(65_536)):
+        while left > 0 and (seconds := deadline - time.monotonic()) > 0:
+            sock.settimeout(seconds)
+            data = sock.recv(65_536)
+            if not data:
+                return
             left -= len(data)
     except OSError:
         return
