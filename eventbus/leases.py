@@ -61,7 +61,7 @@ class Leases:
                 continue
             del self._looks[key]
             lease = self._leases[key]
-            if lease.ends <= now:
+            if lease.ends <= look:
                 yield self._leases.pop(key)
             else:
                 self._put(lease)

@@ -17,6 +17,7 @@ class Delivery:
     run: int = 0
     attempts: int = 0
     first: float = 0.0  # when it was first attempted
+    began: float = 0.0  # when its last attempt began
     due: float = 0.0
     status: int | None = None
     error: str = ""
@@ -80,7 +81,7 @@ class Deferred:
             return False
         if self._ordered:
             return not self._heap or self._spill_key < self._heap[0][0]
-        return self._spill_key <= now
+        return self._spill_key <= now and (len(self._heap) < IN_MEMORY // 2 or not self.due(now))
 
     @property
     def spilled(self) -> int:

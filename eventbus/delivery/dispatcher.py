@@ -153,42 +153,44 @@ class Dispatcher:
             now = self.clock.monotonic()
         delivery = None if self._stopping else lane.take(now)
         self.look(lane)
-        if delivery is not None:
-            self.busy += 1
-            try:
-                self._deliver(lane, delivery)
-            finally:
-                self.busy -= 1
+        if delivery is None:
+            return
+        self.busy += 1
+        try:
+            self._deliver(lane, delivery, now)
+        finally:
+            self.busy -= 1
+            if self._held:
                 self._readmit()
+            if not lane.queued:
                 self.look(lane)
 
     def _readmit(self) -> None:
-        if self._held and self.busy < self._crowded:
+        if self.busy < self._crowded:
             lane, _ = self._held.popitem()
             self.look(lane)
 
     # One delivery
 
-    def _deliver(self, lane: Lane, delivery: Delivery) -> None:
+    def _deliver(self, lane: Lane, delivery: Delivery, now: float) -> None:
         event = self.recent.get(delivery.seq)
         if event is None and (event := self._fetch(lane, delivery)) is None:
             return
-        wall = self.clock.wall()
-        answer = self._attempt(lane, event, delivery, wall)
-        outcome = outcome_of(answer, wall)
-        state = lane.state
-        lane.settle(delivery, outcome, answer, Moment(self.clock.monotonic(), wall, wall - event.accepted_at))
-        if lane.state is not state:
-            _tell(lane, answer)
-        if outcome.verdict is Verdict.GONE and not lane.closed:
-            self.on_gone(lane)
-
-    def _attempt(self, lane: Lane, event: Event, delivery: Delivery, wall: float) -> Answer:
+        wall, state = self.clock.wall(), lane.state
         try:
-            return self._routes[lane].post(event, delivery.attempts, self.clock.monotonic(), wall)
+            answer = self._routes[lane].post(event, delivery.attempts, now, wall)
         except Exception as error:
             log.exception("an attempt at %s failed in a way that was not foreseen", lane.subscriber.key)
-            return Answer(None, error=f"the attempt failed: {error!r}")
+            answer = Answer(None, error=f"the attempt failed: {error!r}")
+        if answer.status is not None and 200 <= answer.status < 300:
+            lane.deliver(delivery, now)
+        else:
+            outcome = outcome_of(answer, wall)
+            lane.settle(delivery, outcome, answer, Moment(self.clock.monotonic(), wall, wall - event.accepted_at))
+            if outcome.verdict is Verdict.GONE and not lane.closed:
+                self.on_gone(lane)
+        if lane.state is not state:
+            _tell(lane, answer)
 
     def _fetch(self, lane: Lane, delivery: Delivery) -> Event | None:
         """Read an event that is not in memory any more."""

@@ -66,26 +66,35 @@ class Lane:
         self.not_before = -math.inf  # monotonic; no attempt starts earlier
         self.down_since: float | None = None  # monotonic
         self.last_error = record.last_error
+        self._down_at = -math.inf  # monotonic; when a failure to reach it was last counted
         self.window = FIRST_WINDOW
+        self._replay_next = False  # whose turn it is, a replay's or the live events'
         self.dead_letters: list[DeadLetter] = []  # to be written with the next checkpoint
         self.closed = False  # nothing is delivered, or counted, any more
         self.ending = False  # its lease has ended for good: what is pending becomes dead letters
         self.queued = False  # it stands in the dispatcher's queue
         self.reading = False  # a page is being read for it
         self.dirty = False  # it has changed since the last checkpoint
+        self._fit()
 
     # What there is to do
 
     def sendable(self, now: float) -> bool:
         """Whether an attempt may start."""
-        if self.closed or now >= self.lease.ends or now < self.not_before:
+        if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends or self.closed:
             return False
-        if len(self.in_flight) >= self.limit or self.unsaved >= MAX_UNSAVED:
+        if self.unsaved >= MAX_UNSAVED:
+            return False
+        if self.usual:
+            return bool(self.live.ready)
+        if self.subscriber.options.ordered and self.deferred.wants_rows(now):
             return False
         return self.deferred.due(now) or (self._fresh_allowed() and self._source() is not None)
 
     def wants_page(self, now: float) -> bool:
         """Whether numbers or deferred deliveries should be read from the journal."""
+        if self.usual and not self.live.behind:
+            return False
         if self.closed or self.reading or now >= self.lease.ends:
             return False
         return self.deferred.wants_rows(now) or self.unread() is not None
@@ -102,10 +111,15 @@ class Lane:
         return len(self.dead_letters) + len(self.deferred.saved) + len(self.deferred.gone)
 
     @property
-    def limit(self) -> int:
-        """Deliveries that may be under way at once, as things are."""
+    def usual(self) -> bool:
+        """Whether there is nothing but live events to think of."""
+        return not self.deferred.count and not self.replays
+
+    def _fit(self) -> None:
+        """Work out how many deliveries may be under way at once, as things are."""
         options = self.subscriber.options
-        return 1 if options.ordered or self.state is not State.OK else min(self.window, options.max_in_flight)
+        alone = options.ordered or self.state is not State.OK
+        self.limit = 1 if alone else min(self.window, options.max_in_flight)
 
     def next_moment(self) -> float:
         """When this lane should be looked at again though nothing happens to it; infinity for never."""
@@ -124,10 +138,12 @@ class Lane:
         """The next delivery to attempt, now under way; None when there is none to start."""
         if not self.sendable(now):
             return None
-        delivery = self.deferred.pop(now) or self._fresh()
+        delivery = Delivery(self.live.ready.popleft()) if self.usual else self.deferred.pop(now) or self._fresh()
         if not delivery.attempts:
             delivery.first = now
+        delivery.began = now
         delivery.attempts += 1
+        self.dirty = True
         self.in_flight.add(delivery)
         return delivery
 
@@ -159,7 +175,7 @@ class Lane:
             self.dirty = True
         if self.replays:
             replay, ordered = self.replays[0], self.subscriber.options.ordered
-            if replay.ready and (ordered or not self.live.ready or len(self.in_flight) % 2):
+            if replay.ready and (ordered or not self.live.ready or self._replay_next):
                 return replay
             if ordered:
                 return None
@@ -168,30 +184,30 @@ class Lane:
     def _fresh(self) -> Delivery:
         source = self._source()
         assert source is not None  # noqa: S101 - sendable() has just said so
-        self.dirty = True
+        self._replay_next = source is self.live
         return Delivery(source.ready.popleft(), source.run)
 
     # What came back
 
     def settle(self, delivery: Delivery, outcome: Outcome, answer: Answer, moment: Moment) -> None:
         """Take an attempt's outcome."""
+        if outcome.verdict is Verdict.DELIVERED:
+            self.deliver(delivery, moment.now)
+            return
         now, wall = moment.now, moment.wall
         self.in_flight.discard(delivery)
         if self.closed:
             return
         self.dirty = True
-        if outcome.verdict is Verdict.DELIVERED:
-            self._delivered(delivery)
-            return
         self._failed(delivery, answer)
         if outcome.verdict is Verdict.REJECTED:
-            self._answered()
+            self._answered(now)
             self.bury(delivery, "rejected", answer.excerpt, now, wall)
             return
         if self.ending:
             self.bury(delivery, "lease ended", answer.excerpt, now, wall)
             return
-        self._slow_down(outcome, now)
+        self._slow_down(outcome, delivery.began, now)
         if outcome.verdict is not Verdict.GONE and self._tried_for(delivery, moment) >= self._rules.retry_seconds:
             reason = f"not delivered within {self._rules.retry_seconds:g} s"
             self.bury(delivery, reason, answer.excerpt, now, wall)
@@ -219,18 +235,28 @@ class Lane:
             )
         )  # fmt: skip
 
-    def _delivered(self, delivery: Delivery) -> None:
-        self.deferred.forget(delivery)
+    def deliver(self, delivery: Delivery, now: float) -> None:
+        """The subscriber has taken a delivery."""
+        self.in_flight.discard(delivery)
+        if self.closed:
+            return
+        self.dirty = True
         self.delivered += 1
+        if delivery.kept:
+            self.deferred.forget(delivery)
         if self.window < self.subscriber.options.max_in_flight:
             self.window += 1
+            self._fit()
         if self.state is not State.OK:
-            self._answered()
+            self._answered(now)
 
-    def _answered(self) -> None:
-        """The subscriber has shown that it works."""
+    def _answered(self, now: float) -> None:
+        """The subscriber has shown that it works; a pause that it asked for goes on all the same."""
+        if self._paused(now):
+            return
         self.state, self.failures, self.down_since = State.OK, 0, None
         self.not_before = -math.inf
+        self._fit()
 
     def _failed(self, delivery: Delivery, answer: Answer) -> None:
         self.failed_attempts += 1
@@ -238,22 +264,27 @@ class Lane:
         delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR]
         self.last_error = delivery.error
 
-    def _slow_down(self, outcome: Outcome, now: float) -> None:
+    def _paused(self, now: float) -> bool:
+        return self.state is State.PAUSED and now < self.not_before
+
+    def _slow_down(self, outcome: Outcome, began: float, now: float) -> None:
+        """What an answer other than success means for the subscriber; attempts that failed together count once."""
         if outcome.verdict is Verdict.RETRY:
             if self.state is State.OK:
                 self.window = max(1, self.window // 2)
             else:
-                self._answered()
+                self._answered(now)
         elif outcome.verdict is Verdict.PAUSE:
-            self._answered()
-            self.state, self.window = State.PAUSED, FIRST_WINDOW
+            self.state, self.window, self.failures, self.down_since = State.PAUSED, FIRST_WINDOW, 0, None
             self.not_before = now + outcome.wait
-        elif outcome.verdict is Verdict.DOWN and now >= self.not_before:
+        elif outcome.verdict is Verdict.DOWN and began >= self._down_at and not self._paused(now):
             self.failures += 1
+            self._down_at = now
             self.state, self.window = State.BACKING_OFF, FIRST_WINDOW
             self.down_since = now if self.down_since is None else self.down_since
             self.not_before = now + backoff.delay(self.failures, self._rules.dice)
             self.live.shed()
+        self._fit()
 
     # Registration
 
@@ -265,6 +296,7 @@ class Lane:
             self.interests = self._narrowed(subscriber.options.topics, scanned)
         self.subscriber, self.lease, self.ended_at = subscriber, lease, None
         self.deferred.reorder(ordered=subscriber.options.ordered)
+        self._fit()
         if self.state is State.BACKING_OFF:
             self.not_before = min(self.not_before, now)
 

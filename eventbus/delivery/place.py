@@ -10,6 +10,9 @@ from eventbus.delivery.lane import Lane, Rules
 from eventbus.leases import Lease
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Span, State, Subscriber
 
+#: Seconds that a delivery waits at most, though a wall clock was set back: as long as the longest pause.
+LONGEST_WAIT = 3_600.0
+
 
 def new_record(subscriber: Subscriber, wall: float, scanned: int) -> LaneRecord:
     """The record of a subscriber that gets all events after ``scanned``."""
@@ -56,7 +59,7 @@ def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now
     lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
     lane = Lane(record, lease, rules, deferred=deferred)
     if record.state is not State.OK:
-        lane.not_before = now + max(0.0, record.not_before - wall)
+        lane.not_before = now + min(LONGEST_WAIT, max(0.0, record.not_before - wall))
     if record.down_since is not None:
         lane.down_since = now - max(0.0, wall - record.down_since)
     for seq, run in record.in_flight:
@@ -76,13 +79,18 @@ def deferrals_of(lane: Lane, now: float, wall: float) -> tuple[Deferral, ...]:
 
 
 def deliveries_of(rows: Iterable[Deferral], now: float, wall: float) -> list[Delivery]:
-    """Deferred deliveries that were read back. A wall clock that was set back lengthens no wait beyond an hour."""
-    longest = 3_600.0
-    return [
-        Delivery(
-            row.seq, row.run, row.attempts,
-            now - max(0.0, wall - row.first_at), now + min(longest, row.due_at - wall),
-            row.status, row.error, kept=True,
-        )
-        for row in rows
-    ]  # fmt: skip
+    """Deferred deliveries that were read back."""
+    return [_delivery_of(row, now, wall) for row in rows]
+
+
+def _delivery_of(row: Deferral, now: float, wall: float) -> Delivery:
+    return Delivery(
+        row.seq,
+        row.run,
+        row.attempts,
+        first=now - max(0.0, wall - row.first_at),
+        due=now + min(LONGEST_WAIT, row.due_at - wall),
+        status=row.status,
+        error=row.error,
+        kept=True,
+    )

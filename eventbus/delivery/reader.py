@@ -9,6 +9,7 @@ from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import deliveries_of
 from eventbus.delivery.recent import RecentEvents
 from eventbus.delivery.stretch import LOW_WATER, WINDOW, Stretch
+from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 
 #: Events in one page, and their bytes, at most.
@@ -42,10 +43,15 @@ class Reader:
 
     def read_deferred(self, lane: Lane) -> None:
         """Read back the first of the deliveries that were spilled."""
+        lane.dirty = True
         self._checkpointer.save()
         lane.deferred.begin_load()
         by_seq = lane.subscriber.options.ordered
-        rows = self._journal.deferred(lane.subscriber.key, by_seq=by_seq, limit=DEFERRED_ROWS)
+        try:
+            rows = self._journal.deferred(lane.subscriber.key, by_seq=by_seq, limit=DEFERRED_ROWS)
+        except JournalError:
+            lane.deferred.expect_rows()
+            raise
         deliveries = deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
         lane.deferred.load(deliveries, lane.in_flight, more=len(rows) == DEFERRED_ROWS)
 

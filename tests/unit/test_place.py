@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from eventbus.addresses import parse_address
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.lane import Rules
-from eventbus.delivery.place import deferrals_of, deliveries_of, lane_of, new_record, record_of
+from eventbus.delivery.place import LONGEST_WAIT, deferrals_of, deliveries_of, lane_of, new_record, record_of
 from eventbus.journal.sqlite import records
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Options, Span, State, Subscriber
 from tests.support.lanes import BUSY, EPOCH, REFUSED, attempt, high, lane_with, subscriber_with, wait_please
@@ -63,7 +63,8 @@ def test_a_record_that_is_written_is_read_as_it_was(record: LaneRecord) -> None:
 def test_a_lane_restored_and_kept_again_is_the_same(record: LaneRecord, now: float) -> None:
     """A restart by itself changes nothing of what is kept, but that first attempts under way wait as retries."""
     wall = 1.8e9
-    record = replace(record, not_before=max(record.not_before, wall) if record.state is not State.OK else wall)
+    soonest = min(max(record.not_before, wall), wall + LONGEST_WAIT)
+    record = replace(record, not_before=soonest if record.state is not State.OK else wall)
     record = replace(record, down_since=None if record.down_since is None else min(record.down_since, wall))
     lane = restored(record, now, wall)
     again = record_of(lane, record.scanned, now, wall)

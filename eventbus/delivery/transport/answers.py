@@ -47,6 +47,11 @@ class AnswerReader:
             self._check_size()
         return self._complete
 
+    @property
+    def simple(self) -> bool:
+        """Whether the answer was a success that came in one piece, and left the connection fit for another."""
+        return len(self._data) == 1 and not self._interim and self.reusable and 200 <= self.status < 300
+
     def end(self) -> None:
         """The subscriber closed the connection, which may be how this answer ends. Raises NotAnAnswer."""
         self.reusable = False

@@ -4,19 +4,17 @@ The watcher on the socket is started once and stays: while a greenlet waits, it 
 has come; while nobody does, what has come means that the connection is of no more use.
 """
 
+import math
 import socket
-from collections.abc import Callable
 from typing import Any
 
-import gevent
+from gevent import getcurrent
 from gevent.hub import get_hub
 
 from eventbus.delivery.transport.answers import AnswerReader
 
 #: Bytes that are received at once, at most.
 RECEIVE = 65_536
-#: A message shorter than this is put together and sent at once; of a longer one, head and body are sent as they are.
-JOINED = 16_384
 _READ, _WRITE = 1, 2
 
 
@@ -45,19 +43,54 @@ class Connection:
         self._greenlet: Any = None
         self.open = True
         self.expired = False
-        self.deadline = 0.0  # monotonic; when the watchdog cuts it off
+        self.deadline = math.inf  # monotonic; when the watchdog cuts it off; infinity while it is idle
         self.idle_since = 0.0
         self._watcher = self._hub.loop.io(peer.fileno(), _READ)
         self._watcher.start(self._readable)
 
-    def exchange(self, head: bytes, body: bytes) -> AnswerReader:
-        """Send a request and read its answer. Raises NotAnAnswer and OSError; the connection is closed then."""
+    def ask(self, message: bytes, deadline: float) -> bytes:
+        """Send a request and return the first that comes back; nothing where the connection ends.
+
+        ``deadline`` is on the monotonic clock. Raises OSError, TimeoutError among them; the connection is
+        closed then.
+        """
+        self.deadline = deadline
+        try:
+            sent = self._raw.send(message)
+            if sent != len(message):
+                self._send_rest(memoryview(message)[sent:])
+            self._greenlet = getcurrent()
+            self._hub.switch()
+            return self._raw.recv(RECEIVE)
+        except BlockingIOError:
+            return self.receive()
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._greenlet = None
+
+    def receive(self) -> bytes:
+        """What comes next; nothing where the connection ends. Raises as ``ask`` does."""
+        while True:
+            self._greenlet = getcurrent()
+            try:
+                self._hub.switch()
+                return self._raw.recv(RECEIVE)
+            except BlockingIOError:
+                continue
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                self._greenlet = None
+
+    def read(self, data: bytes) -> AnswerReader:
+        """Read the rest of the answer that begins with ``data``. Raises NotAnAnswer and OSError."""
         reader = self._reader
         reader.expect()
         try:
-            self._send(head, body)
             while True:
-                data = self._receive()
                 if not data:
                     if self.expired:
                         raise TimeoutError("the answer did not come in time")
@@ -65,6 +98,7 @@ class Connection:
                     break
                 if reader.feed(data):
                     break
+                data = self.receive()
         except BaseException:
             self.close()
             raise
@@ -88,55 +122,26 @@ class Connection:
             self._watcher.close()
             self._peer.close()
 
-    def _send(self, head: bytes, body: bytes) -> None:
-        if len(body) < JOINED:
-            data = head + body
-            sent = self._send_some(self._raw.send, data)
-            if sent == len(data):
-                return
-            rest = memoryview(data)[sent:]
-        else:
-            sent = self._send_some(self._raw.sendmsg, (head, body))
-            rest = memoryview(head + body)[sent:]
-        while rest:
-            self._wait_writable()
-            rest = rest[self._send_some(self._raw.send, rest) :]
-
-    def _send_some(self, send: Callable[[Any], int], data: Any) -> int:
-        try:
-            return send(data)
-        except BlockingIOError:
-            return 0
-
-    def _receive(self) -> bytes:
-        """What has come, at least one byte; nothing at the end of the connection."""
-        while True:
-            self._greenlet = gevent.getcurrent()
-            try:
-                self._hub.switch()
-            finally:
-                self._greenlet = None
-            try:
-                return self._raw.recv(RECEIVE)
-            except BlockingIOError:
-                continue
-
-    def _wait_writable(self) -> None:
-        """Wait until more can be sent; an answer that comes meanwhile waits too."""
+    def _send_rest(self, rest: memoryview) -> None:
+        """Wait until more can be sent, again and again; an answer that comes meanwhile waits too."""
         self._watcher.stop()
-        watcher = self._hub.loop.io(self._raw.fileno(), _WRITE)
+        writable = self._hub.loop.io(self._raw.fileno(), _WRITE)
         try:
-            self._hub.wait(watcher)
+            while rest:
+                self._hub.wait(writable)
+                if self.expired:
+                    raise TimeoutError("the request could not be sent in time")
+                try:
+                    rest = rest[self._raw.send(rest) :]
+                except BlockingIOError:
+                    continue
         finally:
-            watcher.close()
-            if self.open:
-                self._watcher.start(self._readable)
-        if self.expired:
-            raise TimeoutError("the request could not be sent in time")
+            writable.close()
+        self._watcher.start(self._readable)
 
     def _readable(self) -> None:
         """Called by the event loop."""
         if self._greenlet is not None:
             self._greenlet.switch()
-        elif self.deadline == 0.0:
+        elif self.deadline == math.inf:
             self.close()

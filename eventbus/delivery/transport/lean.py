@@ -4,6 +4,7 @@ It keeps connections and nothing else: it knows no cookies, proxies, netrc or re
 costs is a send, a wait and a receive.
 """
 
+import math
 import socket
 import time
 from collections import deque
@@ -27,85 +28,113 @@ from eventbus.delivery.transport.watchdog import Watchdog
 USUAL_TIMEOUT = 10.0
 
 
+#: Equals nothing that can be received, the end of a connection least of all.
+_NOTHING = b"\0"
+#: An answer that says: delivered, with nothing more to know.
+_PLAIN = Answer(200)
+
+
+class Place:
+    """A host and a port, with its idle connections, and the answer that it gave last.
+
+    A subscriber's answers are mostly the same to the byte. One that equals an answer that was read with the
+    parser, in the same situation, means the same, and is not read again.
+    """
+
+    __slots__ = ("answer", "host", "idle", "known", "port")
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self.idle: deque[Connection] = deque()  # the last one used stands last
+        self.known = _NOTHING
+        self.answer = _PLAIN
+
+
 class LeanAdapter(BaseAdapter):
-    """Connections by host and port, the last one used first."""
+    """Keeps connections by host and port."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._idle: dict[tuple[str, int], deque[Connection]] = {}
+        self._places: dict[tuple[str, int], Place] = {}
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic, self._tidy)
 
-    def attempt(self, host: str, port: int, head: bytes, body: bytes, deadline: float) -> Answer:
+    def place(self, host: str, port: int) -> Place:
+        """The place by this name."""
+        found = self._places.get((host, port))
+        if found is None:
+            found = self._places[host, port] = Place(host, port)
+        return found
+
+    def attempt(self, place: Place, message: bytes, deadline: float) -> Answer:
         """Send a request and tell what came back, or why nothing did; ``deadline`` is on the monotonic clock."""
         try:
-            return self._exchange(host, port, head, body, deadline).answer()
+            connection = self._take(place) or self._connect(place, deadline)
+            data = connection.ask(message, deadline)
+            answer = place.answer if data == place.known else self._read(place, connection, data)
         except TimeoutError:
             return Answer(None, error="timed out")
         except NotAnAnswer as error:
             return Answer(None, error=str(error))
         except OSError as error:
             return Answer(None, error=f"connection failed: {error.strerror or error}")
-
-    def _exchange(self, host: str, port: int, head: bytes, body: bytes, deadline: float) -> AnswerReader:
-        place = host, port
-        connection = self._take(place) or self._connect(place, deadline)
-        connection.deadline = deadline
-        watched = self._watchdog.watched
-        watched.add(connection)
-        try:
-            reader = connection.exchange(head, body)
-        finally:
-            watched.discard(connection)
-            connection.deadline = 0.0
         if connection.open:
             self._keep(place, connection)
-        return reader
+        return answer
 
-    def _take(self, place: tuple[str, int]) -> Connection | None:
-        idle = self._idle.get(place)
+    def _read(self, place: Place, connection: Connection, data: bytes) -> Answer:
+        reader = connection.read(data)
+        answer = reader.answer()
+        if reader.simple and data:
+            place.known, place.answer = data, answer
+        return answer
+
+    def _take(self, place: Place) -> Connection | None:
+        idle = place.idle
         while idle:
             connection = idle.pop()
             if connection.open:
                 return connection
         return None
 
-    def _connect(self, place: tuple[str, int], deadline: float) -> Connection:
+    def _connect(self, place: Place, deadline: float) -> Connection:
         self._watchdog.start()
         with gevent.Timeout(max(0.0, deadline - self._monotonic())) as timer:
             try:
-                return Connection(socket.create_connection(place, timeout=None))
+                connection = Connection(socket.create_connection((place.host, place.port), timeout=None))
             except gevent.Timeout as over:
                 if over is not timer:
                     raise
                 raise TimeoutError("no connection in time") from None
             except UnicodeError as error:
                 raise OSError(f"the host name cannot be looked up: {error}") from None
+        self._watchdog.watched.add(connection)
+        return connection
 
-    def _keep(self, place: tuple[str, int], connection: Connection) -> None:
-        idle = self._idle.setdefault(place, deque())
-        connection.idle_since = self._monotonic()
-        idle.append(connection)
-        if len(idle) > KEPT_CONNECTIONS:
-            idle.popleft().close()
+    def _keep(self, place: Place, connection: Connection) -> None:
+        connection.idle_since = connection.deadline
+        connection.deadline = math.inf
+        place.idle.append(connection)
+        if len(place.idle) > KEPT_CONNECTIONS:
+            place.idle.popleft().close()
 
     def _tidy(self, now: float) -> None:
         """Close what has been idle for long."""
-        for place, idle in list(self._idle.items()):
+        for place in self._places.values():
+            idle = place.idle
             while idle and (not idle[0].open or now - idle[0].idle_since > KEPT_SECONDS):
                 idle.popleft().close()
-            if not idle:
-                del self._idle[place]
 
     def forget(self, host: str, port: int) -> None:
         """Close the idle connections to one place."""
-        for connection in self._idle.pop((host, port), ()):
-            connection.close()
+        place = self._places.pop((host, port), None)
+        while place is not None and place.idle:
+            place.idle.pop().close()
 
     def close(self) -> None:
         """Close all idle connections."""
         self._watchdog.stop()
-        for place in list(self._idle):
+        for place in list(self._places):
             self.forget(*place)
 
     # What requests asks of an adapter
@@ -125,15 +154,18 @@ class LeanAdapter(BaseAdapter):
         seconds = timeout if isinstance(timeout, float | int) else USUAL_TIMEOUT
         deadline = self._monotonic() + seconds
         body = request.body or b""
+        place = self.place(url.hostname or "", url.port or 80)
         try:
-            reader = self._exchange(
-                url.hostname or "", url.port or 80, head, body if isinstance(body, bytes) else body.encode(), deadline
-            )
+            connection = self._take(place) or self._connect(place, deadline)
+            reader = connection.read(connection.ask(head + _bytes(body), deadline))
         except TimeoutError as error:
             raise requests.ReadTimeout(error, request=request) from error
         except (NotAnAnswer, OSError) as error:
             raise requests.ConnectionError(error, request=request) from error
-        return _response_of(reader, request)
+        response = _response_of(reader, request)
+        if connection.open:
+            self._keep(place, connection)
+        return response
 
 
 def _head_of(request: requests.PreparedRequest, url: SplitResult) -> bytes:
@@ -144,7 +176,7 @@ def _head_of(request: requests.PreparedRequest, url: SplitResult) -> bytes:
 
 
 def _bytes(text: str | bytes) -> bytes:
-    return checked(text if isinstance(text, bytes) else text.encode("latin-1"))
+    return text if isinstance(text, bytes) else checked(text)
 
 
 def _response_of(reader: AnswerReader, request: requests.PreparedRequest) -> requests.Response:

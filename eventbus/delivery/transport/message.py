@@ -4,8 +4,8 @@ from eventbus import __version__
 from eventbus.errors import Refused
 from eventbus.model import Event, Subscriber
 
-#: Bytes that end a header's line wherever they stand (RFC 9110, 5.5).
-_FORBIDDEN = (b"\r", b"\n", b"\x00")
+#: Events whose headers are remembered: one event goes to many subscribers, at about the same time.
+REMEMBERED = 4_096
 
 
 def subscriber_head(subscriber: Subscriber) -> bytes:
@@ -21,13 +21,8 @@ def subscriber_head(subscriber: Subscriber) -> bytes:
 
 def event_head(event: Event) -> bytes:
     """The headers that are the same for every subscriber. Raises Refused for a value that could break out."""
-    topic = b"" if event.topic is None else b"Eventbus-Topic: " + checked(event.topic.encode("latin-1")) + b"\r\n"
-    return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (
-        event.head,
-        checked(event.id.encode("latin-1")),
-        topic,
-        len(event.body),
-    )
+    topic = b"" if event.topic is None else b"Eventbus-Topic: %s\r\n" % checked(event.topic)
+    return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (event.head, checked(event.id), topic, len(event.body))
 
 
 def attempt_head(attempt: int, wall: float) -> bytes:
@@ -35,8 +30,37 @@ def attempt_head(attempt: int, wall: float) -> bytes:
     return b"Webhook-Timestamp: %d\r\nEventbus-Attempt: %d\r\n\r\n" % (wall, attempt)
 
 
-def checked(value: bytes) -> bytes:
-    """A header's value that stays one. Raises Refused."""
-    if any(byte in value for byte in _FORBIDDEN):
+def checked(value: str) -> bytes:
+    """A header's value that stays one: no CR, LF or NUL (RFC 9110, 5.5). Raises Refused."""
+    if "\r" in value or "\n" in value or "\0" in value:
         raise Refused(f"A header cannot hold {value[:40]!r}.")
-    return value
+    return value.encode("latin-1")
+
+
+class Heads:
+    """Remembers the heads of the newest events, and of a first attempt in this second."""
+
+    __slots__ = ("_events", "_first", "_second")
+
+    def __init__(self) -> None:
+        self._events: dict[int, bytes] = {}
+        self._first = b""
+        self._second = 0
+
+    def of_event(self, event: Event) -> bytes:
+        """See event_head."""
+        head = self._events.get(event.seq)
+        if head is None:
+            if len(self._events) >= REMEMBERED:
+                self._events.clear()
+            head = self._events[event.seq] = event_head(event)
+        return head
+
+    def of_attempt(self, attempt: int, wall: float) -> bytes:
+        """See attempt_head."""
+        if attempt != 1:
+            return attempt_head(attempt, wall)
+        second = int(wall)
+        if second != self._second:
+            self._second, self._first = second, attempt_head(1, wall)
+        return self._first

@@ -8,7 +8,7 @@ from requests.adapters import HTTPAdapter
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.base import KEPT_CONNECTIONS, Route
 from eventbus.delivery.transport.lean import LeanAdapter
-from eventbus.delivery.transport.message import attempt_head, event_head, subscriber_head
+from eventbus.delivery.transport.message import Heads, subscriber_head
 from eventbus.delivery.transport.stock import StockRoute
 from eventbus.model import Event, Subscriber
 
@@ -25,22 +25,14 @@ class SessionTransport:
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.session.mount("http://", LeanAdapter())
         self.session.mount("https://", HTTPAdapter(KEPT_SUBSCRIBERS, KEPT_CONNECTIONS, max_retries=0))
-        self._head_of: tuple[int, bytes] = (0, b"")
+        self.heads = Heads()
 
     def route(self, subscriber: Subscriber) -> Route:
         """See Transport.route."""
         adapter = self.session.get_adapter(subscriber.address.url)
         if isinstance(adapter, LeanAdapter):
-            return LeanRoute(adapter, subscriber, self)
+            return LeanRoute(adapter, subscriber, self.heads)
         return StockRoute(adapter, subscriber)
-
-    def head_of(self, event: Event) -> bytes:
-        """An event's headers; the newest are remembered, since one event goes to many in a row."""
-        seq, head = self._head_of
-        if seq != event.seq:
-            head = event_head(event)
-            self._head_of = event.seq, head
-        return head
 
     def close(self) -> None:
         """See Transport.close."""
@@ -50,20 +42,21 @@ class SessionTransport:
 class LeanRoute:
     """The way to a subscriber by ``http://``."""
 
-    __slots__ = ("_adapter", "_head", "_host", "_port", "_timeout", "_transport")
+    __slots__ = ("_adapter", "_head", "_heads", "_place", "_timeout")
 
-    def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, transport: SessionTransport) -> None:
+    def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, heads: Heads) -> None:
         self._adapter = adapter
-        self._transport = transport
+        self._heads = heads
         self._head = subscriber_head(subscriber)
-        self._host, self._port = subscriber.address.host, subscriber.address.port
+        self._place = adapter.place(subscriber.address.host, subscriber.address.port)
         self._timeout = subscriber.options.timeout
 
     def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
         """See Route.post."""
-        head = self._head + self._transport.head_of(event) + attempt_head(attempt, wall)
-        return self._adapter.attempt(self._host, self._port, head, event.body, now + self._timeout)
+        heads = self._heads
+        parts = self._head, heads.of_event(event), heads.of_attempt(attempt, wall), event.body
+        return self._adapter.attempt(self._place, b"".join(parts), now + self._timeout)
 
     def close(self) -> None:
         """See Route.close."""
-        self._adapter.forget(self._host, self._port)
+        self._adapter.forget(self._place.host, self._place.port)

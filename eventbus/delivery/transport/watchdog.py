@@ -1,4 +1,4 @@
-"""One greenlet for all deadlines: it looks often at the few connections in use, and now and then at the idle ones."""
+"""One greenlet for all deadlines: it looks at every connection many times a second; one in use has a deadline."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ class Watchdog:
     def __init__(self, monotonic: Callable[[], float], tidy: Callable[[float], None]) -> None:
         self._monotonic = monotonic
         self._tidy = tidy
-        self.watched: set[Connection] = set()  #: those in use
+        self.watched: set[Connection] = set()  #: all that are open
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
@@ -41,4 +41,5 @@ class Watchdog:
                 connection.cut()
             looks += 1
             if looks % LOOKS_TO_TIDY == 0:
+                self.watched = {each for each in self.watched if each.open}
                 self._tidy(now)
