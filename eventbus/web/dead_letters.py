@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 
 from eventbus.clock import rfc3339
 from eventbus.dead_letters import Chosen
 from eventbus.errors import Refused
 from eventbus.journal.base import KeptDeadLetter
-from eventbus.web.answers import as_json
+from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
@@ -23,7 +23,7 @@ blueprint = Blueprint("dead_letters", __name__)
 
 
 @blueprint.get("/deadLetters")
-def list_dead_letters() -> Response:
+def list_dead_letters() -> Reply:
     """A page of dead letters, the oldest first; ``next`` continues it."""
     query = parse_query(request.environ["QUERY_STRING"])
     after = count_in(query, "after", 0, 0, 2**62)
@@ -34,14 +34,14 @@ def list_dead_letters() -> Response:
 
 
 @blueprint.post("/deadLetters/replay")
-def replay_dead_letters() -> Response:
+def replay_dead_letters() -> Reply:
     """Put dead letters back as pending."""
     chosen = _chosen(parse_query(request.environ["QUERY_STRING"]))
     return as_json({"replayed": the_bus().dead_letters.replay(chosen)})
 
 
 @blueprint.delete("/deadLetters")
-def discard_dead_letters() -> Response:
+def discard_dead_letters() -> Reply:
     """Discard dead letters for good."""
     chosen = _chosen(parse_query(request.environ["QUERY_STRING"]))
     return as_json({"discarded": the_bus().dead_letters.discard(chosen)})

@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, Response, request
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from eventbus.errors import (
@@ -16,7 +16,7 @@ from eventbus.errors import (
     Refused,
     TooMany,
 )
-from eventbus.web.answers import problem, text, wants_json
+from eventbus.web.answers import Reply, problem, text, wants_json
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _bug)
 
 
-def _bus_error(error: EventbusError) -> Response:
+def _bus_error(error: EventbusError) -> Reply:
     status, wait = next(row[1:] for row in _STATUSES if isinstance(error, row[0]))
     response = _phrased(status, str(error))
     if wait is not None:
@@ -50,7 +50,7 @@ def _bus_error(error: EventbusError) -> Response:
     return response
 
 
-def _http_error(error: HTTPException) -> Response:
+def _http_error(error: HTTPException) -> Reply:
     if isinstance(error, MethodNotAllowed) and request.path in FOUR:
         allowed = "".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
         response = _phrased(400, f"Only {allowed} accepted", separator=": ")
@@ -63,12 +63,12 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _bug(error: Exception) -> Response:
+def _bug(error: Exception) -> Reply:
     log.error("a request failed in a way that was not foreseen", exc_info=error)
     return _phrased(500, "The bus made a mistake; its log says more.")
 
 
-def _phrased(status: int, detail: str, separator: str = ":") -> Response:
+def _phrased(status: int, detail: str, separator: str = ":") -> Reply:
     if wants_json(request):
         return problem(status, detail)
     return text(f"Error{separator}{detail}" if request.path in FOUR else f"Error: {detail}", status)

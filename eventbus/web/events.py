@@ -11,7 +11,7 @@ from eventbus.clock import rfc3339
 from eventbus.history import Fate
 from eventbus.model import Event
 from eventbus.topics import check_patterns
-from eventbus.web.answers import as_json
+from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
@@ -30,7 +30,7 @@ blueprint = Blueprint("events", __name__)
 
 
 @blueprint.get("/events")
-def list_events() -> Response:
+def list_events() -> Reply | Response:
     """The journal, oldest first; a stream for who accepts one."""
     bus = the_bus()
     query = parse_query(request.environ["QUERY_STRING"])
@@ -45,7 +45,7 @@ def list_events() -> Response:
 
 
 @blueprint.get("/events/<event_id>")
-def one_event(event_id: str) -> Response:
+def one_event(event_id: str) -> Reply:
     """One event, and its state for each subscriber."""
     event, fates = the_bus().history.of(event_id)
     return as_json({**shown(event), "deliveries": [_shown_fate(fate) for fate in fates]})

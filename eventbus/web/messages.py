@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import gevent
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from eventbus.bus import Bus
@@ -11,7 +11,7 @@ from eventbus.errors import Refused
 from eventbus.event_id import is_header_safe, new_event_id
 from eventbus.journal.base import Appended
 from eventbus.model import Message
-from eventbus.web.answers import SUCCESS, as_json, text, wants_json
+from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
 from eventbus.web.body import read_body
 from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
 from eventbus.web.current import the_bus
@@ -31,7 +31,7 @@ blueprint = Blueprint("messages", __name__)
 
 
 @blueprint.post("/sendMessage", provide_automatic_options=False)
-def send_message() -> Response:
+def send_message() -> Reply:
     """Publish the body as one event, or as a batch."""
     bus = the_bus()
     environ = request.environ
@@ -50,7 +50,7 @@ def send_message() -> Response:
     return _answer(bus, (message,), bus.publish((message,), _idempotency_key()), batch=False)
 
 
-def _many(bus: Bus, query: Query, kind: str) -> Response:
+def _many(bus: Bus, query: Query, kind: str) -> Reply:
     """Publish a batch: all of it, or none."""
     how = query.first("batch")
     if how not in (None, "lines"):
@@ -94,7 +94,7 @@ def _idempotency_key() -> str | None:
     return key
 
 
-def _answer(bus: Bus, messages: Sequence[Message], appended: Appended, *, batch: bool) -> Response:
+def _answer(bus: Bus, messages: Sequence[Message], appended: Appended, *, batch: bool) -> Reply:
     if not wants_json(request):
         response = text(SUCCESS)
     else:

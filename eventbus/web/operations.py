@@ -1,22 +1,22 @@
 """What machines ask of a running bus: is it alive, can it accept."""
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 
 from eventbus.errors import JournalError
-from eventbus.web.answers import as_json, problem, text, wants_json
+from eventbus.web.answers import Reply, as_json, problem, text, wants_json
 from eventbus.web.current import the_bus
 
 blueprint = Blueprint("operations", __name__)
 
 
 @blueprint.get("/healthz")
-def healthz() -> Response:
+def healthz() -> Reply:
     """The process lives and its event loop turns."""
     return as_json({"status": "ok"}) if wants_json(request) else text("ok")
 
 
 @blueprint.get("/readyz")
-def readyz() -> Response:
+def readyz() -> Reply:
     """Publishing would be accepted: the journal can be written, and the bus is not draining."""
     bus = the_bus()
     if bus.draining:
@@ -28,7 +28,7 @@ def readyz() -> Response:
     return as_json({"status": "ready"}) if wants_json(request) else text("ready")
 
 
-def _not_ready(reason: str) -> Response:
+def _not_ready(reason: str) -> Reply:
     response = problem(503, reason) if wants_json(request) else text(reason, 503)
     response.headers["Retry-After"] = "1"
     return response

@@ -1,9 +1,9 @@
 """``/replay``: deliver a part of the journal again, to one subscriber."""
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 
 from eventbus.errors import Refused
-from eventbus.web.answers import as_json
+from eventbus.web.answers import Reply, as_json
 from eventbus.web.current import the_bus
 from eventbus.web.query import parse_query
 from eventbus.web.subscribers import address_in
@@ -12,7 +12,7 @@ blueprint = Blueprint("replays", __name__)
 
 
 @blueprint.post("/replay")
-def replay() -> Response:
+def replay() -> Reply:
     """Begin a replay; answers how many events it has."""
     query = parse_query(request.environ["QUERY_STRING"])
     start = query.first("from")

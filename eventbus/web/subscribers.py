@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from eventbus.addresses import Address, parse_address
@@ -10,7 +10,7 @@ from eventbus.bus import Bus
 from eventbus.clock import rfc3339
 from eventbus.delivery.lane import Lane
 from eventbus.errors import BadAddress
-from eventbus.web.answers import SUCCESS, as_json, text, wants_json
+from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
 from eventbus.web.current import the_bus
 from eventbus.web.query import Query, parse_query
 from eventbus.web.terms import terms_of
@@ -19,7 +19,7 @@ blueprint = Blueprint("subscribers", __name__)
 
 
 @blueprint.post("/registerAndKeepAlive", provide_automatic_options=False)
-def register_and_keep_alive() -> Response:
+def register_and_keep_alive() -> Reply:
     """Register an address, or renew its lease."""
     query = parse_query(request.environ["QUERY_STRING"])
     bus = the_bus()
@@ -30,7 +30,7 @@ def register_and_keep_alive() -> Response:
 
 
 @blueprint.delete("/deregister", provide_automatic_options=False)
-def deregister() -> Response:
+def deregister() -> Reply:
     """End an address's lease, and discard what is pending for it."""
     address = address_in(parse_query(request.environ["QUERY_STRING"]))
     the_bus().deregister(address)
@@ -38,7 +38,7 @@ def deregister() -> Response:
 
 
 @blueprint.get("/listSubscribers", provide_automatic_options=False)
-def list_subscribers() -> Response:
+def list_subscribers() -> Reply:
     """List the live subscribers."""
     if request.method != "GET":
         raise MethodNotAllowed(["GET"])

@@ -81,6 +81,7 @@ class BusAccount(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 8), topic=TOPIC, key=st.sampled_from([None, None, None, "k1", "k2"]))
     def publish(self, count: int, topic: str | None, key: str | None) -> None:
+        """Messages are published, under an idempotency key or without; whom they reach is what was asked for."""
         messages = [Message(new_event_id(), topic, b"", b"body", EPOCH + self.now) for _ in range(count)]
         reached = {lane.subscriber.key for lane in self.bus.dispatcher.matching(topic)}
         for lane in self.bus.subscribers():
@@ -100,6 +101,7 @@ class BusAccount(RuleBasedStateMachine):
 
     @rule(said=ANSWERS, place=st.integers(0, 100), count=st.integers(1, 6))
     def answer(self, said: object, place: int, count: int) -> None:
+        """Some of the attempts under way are answered."""
         held = self.transport.held
         chosen = [held[(place + number) % len(held)] for number in range(min(count, len(held)))]
         if said is ENOUGH:
@@ -109,12 +111,14 @@ class BusAccount(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.5, 10.0, 40.0]))
     def wait(self, seconds: float) -> None:
+        """Time passes."""
         self.now += seconds
         for lane in list(self.bus.dispatcher.lanes.values()):
             self.bus.dispatcher.look(lane)
 
     @rule(seconds=st.sampled_from([0.0, 130.0]))
     def sweep(self, seconds: float) -> None:
+        """Leases that are over end, and that is saved."""
         self.wait(seconds)
         Sweeper(self.bus).sweep()
         self.bus.dispatcher.checkpointer.save()
@@ -123,6 +127,7 @@ class BusAccount(RuleBasedStateMachine):
         key=KEY, topics=TOPICS, ordered=st.booleans(), resume=st.booleans(), start=st.sampled_from([None, "earliest"])
     )
     def register(self, key: str, topics: tuple[str, ...], ordered: bool, resume: bool, start: str | None) -> None:
+        """A subscriber registers, renews, or comes back."""
         terms = Terms(topics=topics, ordered=ordered, resume=resume, max_in_flight=3)
         lane = self.bus.dispatcher.lanes.get(key)
         if lane is not None and lane.lease.ends <= self.now:
@@ -139,11 +144,13 @@ class BusAccount(RuleBasedStateMachine):
 
     @rule(key=KEY)
     def deregister(self, key: str) -> None:
+        """A subscriber wants no more: what is pending may be discarded."""
         self._may_discard(key)
         self.bus.deregister(parse_address(key))
 
     @rule(key=KEY, place=st.integers(0, 100))
     def replay(self, key: str, place: int) -> None:
+        """A part of the journal is delivered again."""
         start = self.ids[place % len(self.ids)] if self.ids else "earliest"
         try:
             self.accepted[key] += self.bus.replays.begin(key, start, "now")
@@ -152,6 +159,7 @@ class BusAccount(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from([None, *KEYS]), place=st.integers(0, 100), discard=st.booleans())
     def mend(self, key: str | None, place: int, discard: bool) -> None:
+        """Dead letters are put back as pending or discarded: one, one subscriber's, or all."""
         letters = self.bus.dead_letters.page(key, 0, ALL)
         chosen = Chosen(key) if place % 2 or not letters else Chosen(id=letters[place % len(letters)].id)
         if discard:
@@ -163,10 +171,12 @@ class BusAccount(RuleBasedStateMachine):
 
     @rule()
     def the_tail_is_forgotten(self) -> None:
+        """The newest events are no longer in memory."""
         self.bus.dispatcher.recent.start(self.bus.dispatcher.recent.newest)
 
     @rule()
     def stop_and_start(self) -> None:
+        """The bus is stopped as it likes to be, and starts again."""
         self.bus.stop()
         self._start(self.path)
 

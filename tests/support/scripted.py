@@ -62,7 +62,7 @@ class ScriptedRoute:
     transport: ScriptedTransport
     key: str
 
-    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:  # noqa: ARG002 - as in the contract
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
         """See Route.post."""
         return self.transport.post(self.key, event)
 

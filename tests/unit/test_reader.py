@@ -56,6 +56,7 @@ def test_what_waits_in_the_journal_is_read_back_in_parts(ordered: bool) -> None:
         delivery = lane.deferred.pop(0.0)
         assert delivery is not None
         lane.deferred.forget(delivery)
+        lane.dirty = True
         seen.append(delivery.seq)
     assert (len(seen), lane.backlog) == (len(everything), 0)
     assert (seen if ordered else sorted(seen)) == everything
@@ -67,6 +68,7 @@ def test_a_read_that_failed_is_made_again(ordered: bool) -> None:
     lane, journal, reader = lane_of_many(range(1, IN_MEMORY + 2), ordered=ordered)
     for delivery in lane.deferred.take_all():
         lane.deferred.forget(delivery)
+    lane.dirty = True
     assert lane.wants_page(0.0)
     journal.fails = True
     with pytest.raises(JournalUnavailable):

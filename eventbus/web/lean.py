@@ -1,0 +1,77 @@
+"""Flask with what this bus has no use for left out: sessions, signals, hosts, and the search for a fixed path."""
+
+from typing import Any
+
+from flask import Flask, Request, Response
+from flask.sessions import NullSession, SessionInterface, SessionMixin
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import MapAdapter, Rule
+
+from eventbus.web.answers import Reply
+
+
+class LeanFlask(Flask):
+    """A Flask application without sessions, signals or a server name.
+
+    ``before_request``, ``after_request`` and the like are not called: routes do their own work here.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, static_folder=None, template_folder=None)
+        self.session_interface = _NoSessions()
+        self.url_map.merge_slashes = False
+        self._fixed: dict[tuple[str, str], Rule] | None = None
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Match on path and method alone."""
+        return None if request is None else _Adapter(self, request.environ)
+
+    def fixed(self) -> dict[tuple[str, str], Rule]:
+        """The rules without variables, by path and method; worked out at the first request."""
+        if self._fixed is None:
+            self._fixed = {
+                (rule.rule, method): rule
+                for rule in self.url_map.iter_rules()
+                if not rule.arguments
+                for method in rule.methods or ()
+            }
+        return self._fixed
+
+    def full_dispatch_request(self) -> Any:
+        """Call the view, and make its answer a response; a Reply is one already."""
+        try:
+            answer: Any = self.dispatch_request()
+        except Exception as error:
+            answer = self.handle_user_exception(error)
+        return answer if isinstance(answer, Reply | Response) else self.make_response(answer)
+
+
+class _Adapter(MapAdapter):
+    """Finds fixed paths in a table, the others as Werkzeug does."""
+
+    def __init__(self, app: LeanFlask, environ: dict[str, Any]) -> None:
+        self._app = app
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        super().__init__(app.url_map, "", "/", None, "http", path, method, environ["QUERY_STRING"])
+
+    def match(self, *args: Any, **kwargs: Any) -> Any:
+        """The rule for this path. Raises NotFound for more than one slash before it, which Werkzeug passes over."""
+        rule = self._app.fixed().get((self.path_info, self.default_method))
+        if rule is not None:
+            return rule, {}
+        if self.path_info.startswith("//"):
+            raise NotFound
+        return super().match(*args, **kwargs)
+
+
+class _NoSessions(SessionInterface):
+    """Nobody has a session."""
+
+    _none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
+        """The same for all."""
+        return self._none
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Nothing to save."""
