@@ -61,6 +61,7 @@ class Bus:
         self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters)
         self.lease_began = Signal()  #: set when a lease may end sooner than the sweeper expects
         self.draining = False
+        self.first_seq = 0  #: the number of the last event before this start
         self._registering = tuple(RLock() for _ in range(STRIPES))
 
     # Start and stop
@@ -68,6 +69,7 @@ class Bus:
     def start(self) -> None:
         """Open the journal and carry on where the last process stopped. Raises JournalError."""
         recovered = self.journal.open()
+        self.first_seq = recovered.last_seq
         for remark in recovered.remarks:
             log.warning("%s", remark)
         lanes = restore(recovered, self.journal, self.dispatcher, self._rules, self.clock)

@@ -1,4 +1,4 @@
-"""A subscriber in Python's standard library: prints the body of every event. Usage: subscriber.py PORT"""
+"""A subscriber in Python's standard library: prints the body of every event. Usage: ``subscriber.py PORT``."""
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +9,7 @@ class Subscriber(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"  # keeps the connection open between events
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_POST(self) -> None:
         """Print the event, and answer that it has been taken."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         print(body.decode(errors="replace"), flush=True)

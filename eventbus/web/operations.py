@@ -3,6 +3,8 @@
 from flask import Blueprint, request
 
 from eventbus.errors import JournalError
+from eventbus.readings import readings_of
+from eventbus.telemetry.metrics import Metrics
 from eventbus.web.answers import Reply, as_json, problem, text, wants_json
 from eventbus.web.current import the_bus
 
@@ -26,6 +28,14 @@ def readyz() -> Reply:
     except JournalError as error:
         return _not_ready(str(error))
     return as_json({"status": "ready"}) if wants_json(request) else text("ready")
+
+
+@blueprint.get("/metrics")
+def metrics() -> Reply:
+    """What Prometheus scrapes."""
+    bus = the_bus()
+    exposition = Metrics(lambda: readings_of(bus))
+    return Reply(exposition.render(), 200, Metrics.content_type)
 
 
 def _not_ready(reason: str) -> Reply:

@@ -61,7 +61,7 @@ def leave_running(command: str, folder: Path) -> subprocess.Popen[bytes]:
 def test_the_transcript_runs_as_written(folder: Path, started: list[subprocess.Popen[bytes]]) -> None:
     """Each command of the README prints what the README shows, times aside."""
     steps = steps_of(ROOT / "README.md")
-    assert [step.command for step in steps][0] == "make run"
+    assert steps[0].command == "make run"
     assert len(steps) > 8
     for step in steps:
         if step.command == "make run" or step.command.endswith(" &"):

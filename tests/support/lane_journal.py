@@ -38,7 +38,7 @@ class LaneJournal:
             self.waiting.clear()
         self.scanned = max(self.scanned, checkpoint.scanned)
 
-    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:  # noqa: ARG002 - as in the contract
+    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
         events = [event for event in self.events if after < event.seq <= upto][:limit]
         return Page(tuple(events), events[-1].seq if len(events) == limit else upto)
@@ -47,7 +47,7 @@ class LaneJournal:
         """See Journal.topics."""
         return [(e.seq, e.topic, e.accepted_at) for e in self.events if after < e.seq <= upto][:limit]
 
-    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:  # noqa: ARG002 - as in the contract
+    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
         """See Journal.deferred."""
         rows = sorted(self.waiting.values(), key=lambda row: (row.seq, row.run) if by_seq else (row.due_at, 0))
         self.before_rows()
@@ -63,7 +63,7 @@ class LaneJournal:
 class NoTransport:
     """For dispatchers that deliver nothing: leads nowhere."""
 
-    def route(self, subscriber: Subscriber) -> "NoTransport":  # noqa: ARG002 - as in the contract
+    def route(self, subscriber: Subscriber) -> "NoTransport":
         """See Transport.route."""
         return self
 

@@ -79,9 +79,7 @@ HOSTS = st.one_of(
     st.ip_addresses(v=6).map(lambda address: f"[{address.exploded}]"),
 )
 SCHEMES = st.sampled_from(["", "http://", "https://", "HTTP://", "Https://"])
-PORTS = st.one_of(
-    st.just(""), st.sampled_from([80, 443]).map(":{}".format), st.integers(1, 65_535).map(":{}".format)
-)
+PORTS = st.one_of(st.just(""), st.sampled_from([80, 443]).map(":{}".format), st.integers(1, 65_535).map(":{}".format))
 PATHS = st.from_regex(r"(/[a-zA-Z0-9:@_-]{0,5}){0,4}", fullmatch=True)
 ADDRESSES = st.builds("".join, st.tuples(SCHEMES, HOSTS, PORTS, PATHS))
 

@@ -71,7 +71,8 @@ def test_a_spilled_delivery_is_read_back_when_its_turn_comes(ordered: bool) -> N
         deferred.push(one)
     for seq in range(1, IN_MEMORY + 1):
         assert not deferred.wants_rows(float(seq)), seq
-        assert (popped := deferred.pop(float(seq))) is not None
+        popped = deferred.pop(float(seq))
+        assert popped is not None
         assert popped.seq == seq
         deferred.forget(popped)
     assert deferred.wants_rows(IN_MEMORY + 1.0)

@@ -22,7 +22,7 @@ LAYERS = (
         f"eventbus.{name}"
         for name in (
             *("bus", "dead_letters", "endings", "feed", "history", "places"),
-            *("recovery", "replays", "retention", "sweeper"),
+            *("readings", "recovery", "replays", "retention", "sweeper"),
         )
     },
     MIDDLE,

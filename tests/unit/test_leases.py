@@ -157,7 +157,8 @@ def test_any_history_of_leases_ends_each_at_its_second(steps: list[tuple[str, st
             taken = list(leases.take_ended(now))
             assert sorted(hosts(taken)) == sorted(over)
             assert [lease.ends for lease in taken] == sorted(lease.ends for lease in taken)
-            for host in over:
-                del ends[host]
+            for gone in over:
+                del ends[gone]
         assert hosts(leases.live(now)) == sorted(host for host, end in ends.items() if end > now)
-        assert not ends or (look := leases.next_end()) is not None and look <= min(ends.values())
+        look = leases.next_end()
+        assert not ends or (look is not None and look <= min(ends.values()))

@@ -81,17 +81,13 @@ def test_an_empty_value_is_not_set(name: str, empty: str) -> None:
     assert from_environment({name: empty}) == Settings()
 
 
-@pytest.mark.parametrize(
-    "text", ["sqlite:///events.db", "sqlite:////var/lib/events.db", "sqlite:///:memory:"]
-)
+@pytest.mark.parametrize("text", ["sqlite:///events.db", "sqlite:////var/lib/events.db", "sqlite:///:memory:"])
 def test_a_journal_is_a_file_or_memory(text: str) -> None:
     """The journal is named by the URL of a SQLite file, relative or absolute, or of memory."""
     assert from_environment({"EVENTBUS_JOURNAL": text}).journal == text
 
 
-@pytest.mark.parametrize(
-    "text", ["events.db", "sqlite:///", "sqlite://events.db", "postgres://localhost/events"]
-)
+@pytest.mark.parametrize("text", ["events.db", "sqlite:///", "sqlite://events.db", "postgres://localhost/events"])
 def test_a_journal_of_another_kind_stops_the_start(text: str) -> None:
     """A journal that the bus cannot open is refused with what it may be."""
     with pytest.raises(SettingsError, match=r"^EVENTBUS_JOURNAL must be sqlite:///PATH or") as error:

@@ -53,7 +53,7 @@ def test_what_is_no_number_of_the_range_is_refused(parameter: str, text: str) ->
 
 def test_a_fraction_of_a_delivery_is_refused() -> None:
     """Deliveries under way are counted in whole numbers; seconds may have a fraction."""
-    with pytest.raises(Refused, match="max_in_flight is a whole number from 1 to 1000, not 2.5"):
+    with pytest.raises(Refused, match=r"max_in_flight is a whole number from 1 to 1000, not 2\.5"):
         terms(max_in_flight="2.5")
     assert terms(max_in_flight="2.0").max_in_flight == 2
     assert terms(timeout="2.5", lease="30.25") == Terms(timeout=2.5, lease_seconds=30.25)

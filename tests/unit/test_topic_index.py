@@ -6,11 +6,7 @@ from eventbus.topics import matches
 
 WORDS = st.sampled_from(["a", "b", "*", ">"])
 TOPICS = st.none() | st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4).map(".".join)
-PATTERNS = (
-    st.lists(WORDS, min_size=1, max_size=4)
-    .filter(lambda words: ">" not in words[:-1])
-    .map(".".join)
-)
+PATTERNS = st.lists(WORDS, min_size=1, max_size=4).filter(lambda words: ">" not in words[:-1]).map(".".join)
 CHOICES = st.lists(PATTERNS, max_size=3, unique=True).map(tuple)
 STEPS = st.lists(st.tuples(st.sampled_from("klmn"), st.none() | CHOICES), max_size=25)
 
