@@ -4,6 +4,7 @@ A lane stands in the queue once, and goes back to its end after each event, so t
 """
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 
 import gevent
@@ -25,6 +26,11 @@ from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 from eventbus.model import Event, State
 
+#: Deliveries under way that keep the event loop busy, where subscribers answer at once: more of them at a time
+#: would only wait for each other.
+ENOUGH = 64
+#: Seconds within which an answer comes at once.
+QUICK = 0.025
 #: Seconds until a lane is looked at again that has too much to be saved.
 UNSAVED_PATIENCE = 0.2
 
@@ -50,9 +56,10 @@ class Dispatcher:
         self._greenlets = Group()
         self._limit = max_in_flight
         self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
-        self._held: dict[Lane, None] = {}  # could send, but for the crowd
+        self._held: deque[Lane] = deque()  # could send, but for the crowd
         self._idle = 0
         self.busy = 0  # deliveries under way
+        self._quick = 0  # those of them to lanes that answer at once
         self._stopping = False
         self.on_gone = self.remove  #: called with a lane whose subscriber answered that it wants no more
 
@@ -110,14 +117,18 @@ class Dispatcher:
             return
         now = self.clock.monotonic()
         if lane.sendable(now):
-            if self.busy >= self._crowded and lane.in_flight:
-                self._held[lane] = None
+            if lane.in_flight and (self.busy >= self._crowded or (lane.quick and self._quick >= ENOUGH)):
+                lane.queued = True
+                self._held.append(lane)
                 return
         elif not lane.wants_page(now):
             if lane.deferred.count or lane.dead_letters or lane.state is not State.OK:
                 self._wake_later(lane, now)
             return
         lane.queued = True
+        self._enqueue(lane)
+
+    def _enqueue(self, lane: Lane) -> None:
         self._queue.put(lane)
         if self._idle < self._queue.qsize() and len(self._greenlets) < self._limit:
             self._idle += 1
@@ -135,6 +146,12 @@ class Dispatcher:
         while True:
             lane = self._queue.get()
             self._idle -= 1
+            self._turns(lane)
+            self._idle += 1
+
+    def _turns(self, lane: Lane) -> None:
+        """A lane's turn, and then turns of those that were held back, where there is room for them."""
+        while True:
             lane.queued = False
             try:
                 self._turn(lane)
@@ -143,7 +160,11 @@ class Dispatcher:
                 self._alarm.set(lane, self.clock.monotonic() + 1)
             except Exception:
                 log.exception("a delivery to %s failed in a way that was not foreseen", lane.subscriber.key)
-            self._idle += 1
+            if not self._held or self.busy >= self._crowded:
+                return
+            lane = self._held.popleft()
+            while self._held and self._quick + self._queue.qsize() < ENOUGH - 1:
+                self._enqueue(self._held.popleft())
 
     def _turn(self, lane: Lane) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
@@ -155,20 +176,17 @@ class Dispatcher:
         self.look(lane)
         if delivery is None:
             return
+        quick = lane.quick
         self.busy += 1
+        self._quick += quick
         try:
             self._deliver(lane, delivery, now)
         finally:
             self.busy -= 1
-            if self._held:
-                self._readmit()
+            self._quick -= quick
+            lane.quick = self.clock.monotonic() - now < QUICK
             if not lane.queued:
                 self.look(lane)
-
-    def _readmit(self) -> None:
-        if self.busy < self._crowded:
-            lane, _ = self._held.popitem()
-            self.look(lane)
 
     # One delivery
 
