@@ -13,7 +13,7 @@ CHECK_PYTHON := import sys; \
 	+ sys.version.split()[0] + ": name another with make PYTHON=...")
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint soak clean debian-packages
+.PHONY: help run test lint soak bench clean debian-packages
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: .venv/.dev ## Check style, format and types
 
 soak: .venv/.dev debian-packages ## Run the tests that take long
 	.venv/bin/pytest -m soak $(ARGS)
+
+bench: .venv/.run ## Measure, and print a table; ARGS="--quick" for a look
+	.venv/bin/python -m bench $(ARGS)
 
 clean: ## Remove what make has made; journals stay
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -1,0 +1,132 @@
+"""Many subscribers in one process: each answers 200 at once, or late, or never; together they count and time.
+
+    python -m bench.sink BASE_PORT COUNT [--slow N] [--dead N] [--delay SECONDS]
+
+A body begins with 16 hex digits of a number and 16 of the wall clock in nanoseconds. ``GET /stats`` on the first
+port answers what has arrived since ``GET /reset``.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections import defaultdict
+from typing import Any
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#: A latency is counted in buckets of a twentieth of its size.
+PRECISION = 1.05
+
+
+class Tally:
+    """What has arrived, over all subscribers."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.requests = 0
+        self.seen: dict[int, set[int]] = defaultdict(set)
+        self.latencies: dict[int, int] = defaultdict(int)
+        self.last = 0.0
+
+    def take(self, subscriber: int, body: bytes, *, timed: bool) -> None:
+        """Count one delivery."""
+        self.requests += 1
+        self.seen[subscriber].add(int(body[:16], 16))
+        self.last = time.time()
+        if timed:
+            ms = max(1e-3, (time.time_ns() - int(body[16:32], 16)) / 1e6)
+            self.latencies[bucket_of(ms)] += 1
+
+    def stats(self) -> dict[str, Any]:
+        """The counts, and the latencies in milliseconds."""
+        distinct = sum(len(numbers) for numbers in self.seen.values())
+        return {
+            "requests": self.requests,
+            "distinct": distinct,
+            "last": self.last,
+            "ms": {name: self._quantile(part) for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))},
+        }
+
+    def _quantile(self, part: float) -> float:
+        left = part * sum(self.latencies.values())
+        for bucket in sorted(self.latencies):
+            left -= self.latencies[bucket]
+            if left <= 0:
+                return float(PRECISION**bucket)
+        return 0.0
+
+
+def bucket_of(ms: float) -> int:
+    """The bucket of a latency."""
+    bucket = 0
+    while PRECISION**bucket < ms:
+        bucket += 1 if ms < PRECISION ** (bucket + 16) else 16
+    return bucket
+
+
+class Subscriber(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, tally: Tally, number: int, delay: float | None, *, timed: bool) -> None:
+        self._tally, self._number, self._delay, self._timed = tally, number, delay, timed
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection begins."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Take every request that is complete."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head, start = self._buffer[:end], end + 4
+            if head.startswith(b"GET"):
+                self._buffer = self._buffer[start:]
+                self._tell(head)
+                continue
+            place = head.rindex(b"Content-Length: ") + 16
+            length = int(head[place:].split(b"\r\n", 1)[0])
+            if len(self._buffer) < start + length:
+                return
+            body, self._buffer = self._buffer[start : start + length], self._buffer[start + length :]
+            self._tally.take(self._number, body, timed=self._timed)
+            self._answer()
+
+    def _answer(self) -> None:
+        write = self._transport.write  # type: ignore[attr-defined]
+        if self._delay is None:
+            write(ANSWER)
+        elif self._delay >= 0:
+            asyncio.get_running_loop().call_later(self._delay, write, ANSWER)
+
+    def _tell(self, head: bytes) -> None:
+        if head.startswith(b"GET /reset"):
+            self._tally.reset()
+        body = json.dumps(self._tally.stats()).encode()
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))  # type: ignore[attr-defined]
+
+
+async def serve(arguments: argparse.Namespace) -> None:
+    """Listen on all ports; the last ones are the slow and the dead."""
+    loop, tally = asyncio.get_running_loop(), Tally()
+    healthy = arguments.count - arguments.slow - arguments.dead
+    for number in range(arguments.count):
+        delay = None if number < healthy else arguments.delay if number < healthy + arguments.slow else -1.0
+        await loop.create_server(
+            lambda number=number, delay=delay: Subscriber(tally, number, delay, timed=delay is None),
+            "127.0.0.1", arguments.base + number, backlog=1_024,
+        )  # fmt: skip
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("base", type=int)
+    ask.add_argument("count", type=int)
+    ask.add_argument("--slow", type=int, default=0)
+    ask.add_argument("--dead", type=int, default=0)
+    ask.add_argument("--delay", type=float, default=0.5)
+    asyncio.run(serve(ask.parse_args()))
