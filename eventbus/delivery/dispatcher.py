@@ -80,7 +80,10 @@ class Dispatcher:
     def index(self, lane: Lane) -> None:
         """Offer the lane what its subscriber's topics match from now on."""
         self._index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
+        former = self._routes.get(lane)
         self._routes[lane] = self._transport.route(lane.subscriber)
+        if former is not None:
+            former.close()
 
     def unindex(self, lane: Lane) -> None:
         """Offer the lane nothing new; what it has is still its own."""

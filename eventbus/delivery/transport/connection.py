@@ -56,7 +56,7 @@ class Connection:
         """
         self.deadline = deadline
         try:
-            sent = self._raw.send(message)
+            sent = self._send_some(message)
             if sent != len(message):
                 self._send_rest(memoryview(message)[sent:])
             self._greenlet = getcurrent()
@@ -122,6 +122,13 @@ class Connection:
             self._watcher.close()
             self._peer.close()
 
+    def _send_some(self, data: bytes | memoryview) -> int:
+        """Bytes that the socket took now, perhaps none."""
+        try:
+            return self._raw.send(data)
+        except BlockingIOError:
+            return 0
+
     def _send_rest(self, rest: memoryview) -> None:
         """Wait until more can be sent, again and again; an answer that comes meanwhile waits too."""
         self._watcher.stop()
@@ -131,10 +138,7 @@ class Connection:
                 self._hub.wait(writable)
                 if self.expired:
                     raise TimeoutError("the request could not be sent in time")
-                try:
-                    rest = rest[self._raw.send(rest) :]
-                except BlockingIOError:
-                    continue
+                rest = rest[self._send_some(rest) :]
         finally:
             writable.close()
         self._watcher.start(self._readable)

@@ -41,10 +41,11 @@ class Place:
     parser, in the same situation, means the same, and is not read again.
     """
 
-    __slots__ = ("answer", "host", "idle", "known", "port")
+    __slots__ = ("answer", "host", "idle", "known", "port", "users")
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
+        self.users = 0  # routes that lead here
         self.idle: deque[Connection] = deque()  # the last one used stands last
         self.known = _NOTHING
         self.answer = _PLAIN
@@ -125,17 +126,19 @@ class LeanAdapter(BaseAdapter):
             while idle and (not idle[0].open or now - idle[0].idle_since > KEPT_SECONDS):
                 idle.popleft().close()
 
-    def forget(self, host: str, port: int) -> None:
-        """Close the idle connections to one place."""
-        place = self._places.pop((host, port), None)
-        while place is not None and place.idle:
-            place.idle.pop().close()
+    def leave(self, place: Place) -> None:
+        """A route does not lead there any more; the last one closes the idle connections."""
+        place.users -= 1
+        if place.users <= 0:
+            self._places.pop((place.host, place.port), None)
+            _close_idle(place)
 
     def close(self) -> None:
         """Close all idle connections."""
         self._watchdog.stop()
-        for place in list(self._places):
-            self.forget(*place)
+        for place in self._places.values():
+            _close_idle(place)
+        self._places.clear()
 
     # What requests asks of an adapter
 
@@ -166,6 +169,11 @@ class LeanAdapter(BaseAdapter):
         if connection.open:
             self._keep(place, connection)
         return response
+
+
+def _close_idle(place: Place) -> None:
+    while place.idle:
+        place.idle.pop().close()
 
 
 def _head_of(request: requests.PreparedRequest, url: SplitResult) -> bytes:

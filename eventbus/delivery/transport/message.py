@@ -5,7 +5,7 @@ from eventbus.errors import Refused
 from eventbus.model import Event, Subscriber
 
 #: Events whose headers are remembered: one event goes to many subscribers, at about the same time.
-REMEMBERED = 4_096
+REMEMBERED = 1_024
 
 
 def subscriber_head(subscriber: Subscriber) -> bytes:

@@ -49,6 +49,7 @@ class LeanRoute:
         self._heads = heads
         self._head = subscriber_head(subscriber)
         self._place = adapter.place(subscriber.address.host, subscriber.address.port)
+        self._place.users += 1
         self._timeout = subscriber.options.timeout
 
     def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
@@ -59,4 +60,4 @@ class LeanRoute:
 
     def close(self) -> None:
         """See Route.close."""
-        self._adapter.forget(self._place.host, self._place.port)
+        self._adapter.leave(self._place)
