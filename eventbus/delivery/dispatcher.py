@@ -17,6 +17,7 @@ from eventbus.delivery.alarm import Alarm
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.lane import MAX_UNSAVED, Lane, Moment
+from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.outcome import Answer, Verdict, outcome_of
 from eventbus.delivery.reader import Reader
 from eventbus.delivery.recent import RecentEvents
@@ -26,11 +27,8 @@ from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 from eventbus.model import Event, State
 
-#: Deliveries under way that keep the event loop busy, where subscribers answer at once: more of them at a time
-#: would only wait for each other.
+#: Deliveries under way that are enough where the event loop has no time left: more would only wait for it.
 ENOUGH = 64
-#: Seconds within which an answer comes at once.
-QUICK = 0.025
 #: Seconds until a lane is looked at again that has too much to be saved.
 UNSAVED_PATIENCE = 0.2
 
@@ -51,6 +49,7 @@ class Dispatcher:
         self._routes: dict[Lane, Route] = {}
         self.clock = clock
         self.reader = Reader(journal, self.recent, self.checkpointer, clock)
+        self.load = LoopLoad()
         self._alarm = Alarm(self.look, clock.monotonic)
         self._queue: SimpleQueue[Lane] = SimpleQueue()
         self._greenlets = Group()
@@ -59,7 +58,6 @@ class Dispatcher:
         self._held: deque[Lane] = deque()  # could send, but for the crowd
         self._idle = 0
         self.busy = 0  # deliveries under way
-        self._quick = 0  # those of them to lanes that answer at once
         self._stopping = False
         self.on_gone = self.remove  #: called with a lane whose subscriber answered that it wants no more
 
@@ -67,6 +65,7 @@ class Dispatcher:
         """Begin to deliver."""
         self.checkpointer.start()
         self._alarm.start()
+        self.load.start()
         for lane in self.lanes.values():
             self.look(lane)
 
@@ -120,7 +119,7 @@ class Dispatcher:
             return
         now = self.clock.monotonic()
         if lane.sendable(now):
-            if lane.in_flight and (self.busy >= self._crowded or (lane.quick and self._quick >= ENOUGH)):
+            if lane.in_flight and self.busy >= (ENOUGH if self.load.saturated else self._crowded):
                 lane.queued = True
                 self._held.append(lane)
                 return
@@ -166,7 +165,7 @@ class Dispatcher:
             if not self._held or self.busy >= self._crowded:
                 return
             lane = self._held.popleft()
-            while self._held and self._quick + self._queue.qsize() < ENOUGH - 1:
+            while self._held and self.busy + self._queue.qsize() < ENOUGH:
                 self._enqueue(self._held.popleft())
 
     def _turn(self, lane: Lane) -> None:
@@ -179,15 +178,11 @@ class Dispatcher:
         self.look(lane)
         if delivery is None:
             return
-        quick = lane.quick
         self.busy += 1
-        self._quick += quick
         try:
             self._deliver(lane, delivery, now)
         finally:
             self.busy -= 1
-            self._quick -= quick
-            lane.quick = self.clock.monotonic() - now < QUICK
             if not lane.queued:
                 self.look(lane)
 
@@ -240,6 +235,7 @@ class Dispatcher:
         """End the greenlets; deliveries still under way will be made again after the next start."""
         self._stopping = True
         self._alarm.stop()
+        self.load.stop()
         self.checkpointer.stop()
         self._greenlets.kill()
         self._transport.close()

@@ -73,7 +73,6 @@ class Lane:
         self.closed = False  # nothing is delivered, or counted, any more
         self.ending = False  # its lease has ended for good: what is pending becomes dead letters
         self.queued = False  # it stands in the dispatcher's queue
-        self.quick = False  # its last answer came at once
         self.reading = False  # a page is being read for it
         self.dirty = False  # it has changed since the last checkpoint
         self._fit()
