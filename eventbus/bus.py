@@ -159,7 +159,8 @@ class Bus:
             return
         log.info("lease of %s ended: not renewed, %d pending", lease.subscriber.key, lane.backlog)
         if lane.subscriber.options.resume:
-            lane.ended_at, lane.dirty = self.clock.wall(), True
+            lane.ended_at = self.clock.wall()
+            lane.touch()
         else:
             self.endings.bury(lane)
 

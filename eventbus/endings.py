@@ -41,7 +41,8 @@ class Endings:
 
     def bury(self, lane: Lane) -> None:
         """Begin to make dead letters of all that is pending; the lane takes nothing new."""
-        lane.ending, lane.dirty = True, True
+        lane.ending = True
+        lane.touch()
         lane.ended_at = self._clock.wall() if lane.ended_at is None else lane.ended_at
         lane.lose_interest(self._dispatcher.recent.newest)
         self._dispatcher.unindex(lane)
@@ -86,6 +87,7 @@ class Endings:
         return lane.dead > before or stretch is not None or lane.deferred.count > 0
 
     def _close(self, lane: Lane) -> None:
-        lane.closed, lane.dirty = True, True
+        lane.closed = True
+        lane.touch()
         self._dispatcher.checkpointer.try_save()
         self._dispatcher.remove(lane)

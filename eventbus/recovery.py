@@ -53,7 +53,7 @@ def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher)
                 if seq > scanned[lane.subscriber.key]:
                     lane.accepted += 1
                     lane.live.behind += 1
-                    lane.dirty = True
+                    lane.touch()
         cursor = rows[-1][0]
 
 

@@ -1,7 +1,7 @@
 """Saves the lanes' places: what has changed, together, a few times a second and not once a delivery."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 import gevent
@@ -31,12 +31,13 @@ class Checkpointer:
         self,
         journal: Journal,
         clock: Clock,
-        lanes: Callable[[], Iterable[Lane]],
+        is_current: Callable[[Lane], bool],
         scanned: Callable[[], int],
     ) -> None:
         self._journal = journal
         self._clock = clock
-        self._lanes = lanes
+        self._is_current = is_current
+        self.changed: list[Lane] = []  #: lanes put themselves here
         self._scanned = scanned
         self._saved_scanned = 0
         self._unsaved: list[Checkpoint] = []
@@ -108,7 +109,9 @@ class Checkpointer:
         undeferred: list[tuple[str, int, int]] = []
         dead: list[DeadLetter] = []
         self._lane_count = 0
-        for lane in [lane for lane in self._lanes() if lane.dirty]:
+        changed = [lane for lane in self.changed if self._is_current(lane)]
+        self.changed.clear()
+        for lane in changed:
             self._lane_count += 1
             if self._lane_count % SLICE == 0:
                 gevent.sleep(0)

@@ -42,7 +42,7 @@ class Dispatcher:
         self.lanes: dict[str, Lane] = {}
         self.recent = RecentEvents()
         self.ages = Ages()
-        self.checkpointer = Checkpointer(journal, clock, self.lanes.values, lambda: self.recent.newest)
+        self.checkpointer = Checkpointer(journal, clock, self._is_current, lambda: self.recent.newest)
         self._index: TopicIndex[Lane] = TopicIndex()
         self._journal = journal
         self._transport = transport
@@ -74,7 +74,14 @@ class Dispatcher:
     def add(self, lane: Lane) -> None:
         """Deliver to this lane from now on, and offer it each new event that matches."""
         self.lanes[lane.subscriber.key] = lane
+        changed, lane.dirty, lane.changed = lane.dirty, False, self.checkpointer.changed
+        if changed:
+            lane.touch()
         self.index(lane)
+
+    def _is_current(self, lane: Lane) -> bool:
+        """Whether the lane is still the one of its address."""
+        return self.lanes.get(lane.subscriber.key) is lane
 
     def index(self, lane: Lane) -> None:
         """Offer the lane what its subscriber's topics match from now on."""

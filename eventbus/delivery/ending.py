@@ -61,4 +61,4 @@ def bury_page(lane: Lane, stretch: Stretch, page: Sequence[tuple[int, str | None
         lane.bury(Delivery(seq, stretch.run), LEASE_ENDED, b"", 0.0, wall)
     stretch.behind -= len(mine)
     stretch.cursor = cursor
-    lane.dirty = True
+    lane.touch()

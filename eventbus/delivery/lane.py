@@ -74,8 +74,15 @@ class Lane:
         self.ending = False  # its lease has ended for good: what is pending becomes dead letters
         self.queued = False  # it stands in the dispatcher's queue
         self.reading = False  # a page is being read for it
-        self.dirty = False  # it has changed since the last checkpoint
+        self.dirty = False  # it has changed since the last checkpoint, and stands among the changed ones
+        self.changed: list[Lane] = []  # where lanes that have changed are collected
         self._fit()
+
+    def touch(self) -> None:
+        """The lane has changed: the next checkpoint saves it."""
+        if not self.dirty:
+            self.dirty = True
+            self.changed.append(self)
 
     # What there is to do
 
@@ -131,7 +138,8 @@ class Lane:
     def offer(self, seq: int) -> None:
         """A new event is for this subscriber."""
         self.accepted += 1
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
         self.live.offer(seq)
 
     def take(self, now: float) -> Delivery | None:
@@ -143,7 +151,8 @@ class Lane:
             delivery.first = now
         delivery.began = now
         delivery.attempts += 1
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
         self.in_flight.add(delivery)
         return delivery
 
@@ -155,7 +164,8 @@ class Lane:
         delivery.attempts -= 1
         delivery.due = now
         self.deferred.push(delivery)
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
 
     def vanish(self, delivery: Delivery) -> None:
         """The event is not in the journal any more, so that nothing can be attempted: discarded."""
@@ -163,7 +173,7 @@ class Lane:
         if not self.closed:
             self.deferred.forget(delivery)
             self.discarded += 1
-            self.dirty = True
+            self.touch()
 
     def _fresh_allowed(self) -> bool:
         return not (self.subscriber.options.ordered and self.deferred.count)
@@ -172,7 +182,7 @@ class Lane:
         """The stretch to take from: a replay in turn with live events; alone, before them, when ordered."""
         while self.replays and not self.replays[0].left:
             self.replays.popleft()
-            self.dirty = True
+            self.touch()
         if self.replays:
             replay, ordered = self.replays[0], self.subscriber.options.ordered
             if replay.ready and (ordered or not self.live.ready or self._replay_next):
@@ -198,7 +208,8 @@ class Lane:
         self.in_flight.discard(delivery)
         if self.closed:
             return
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
         self._failed(delivery, answer)
         if outcome.verdict is Verdict.REJECTED:
             self._answered(now)
@@ -226,7 +237,8 @@ class Lane:
         """Make a delivery a dead letter."""
         self.deferred.forget(delivery)
         self.dead += 1
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
         first = wall - (now - delivery.first) if delivery.attempts else None
         self.dead_letters.append(
             DeadLetter(
@@ -240,7 +252,8 @@ class Lane:
         self.in_flight.discard(delivery)
         if self.closed:
             return
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
         self.delivered += 1
         if delivery.kept:
             self.deferred.forget(delivery)
@@ -290,7 +303,8 @@ class Lane:
 
     def renew(self, lease: Lease, scanned: int, now: float) -> None:
         """The subscriber has shown that it lives; what it asks for now holds from now on."""
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
         subscriber = lease.subscriber
         if subscriber.options.topics != self.subscriber.options.topics:
             self.interests = self._narrowed(subscriber.options.topics, scanned)
@@ -322,13 +336,15 @@ class Lane:
         """So many dead letters wait for an attempt again."""
         self.dead -= count
         self.deferred.count += count
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
 
     def forgive(self, count: int) -> None:
         """So many dead letters are discarded."""
         self.dead -= count
         self.discarded += count
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
 
     def add_replay(self, after: int, upto: int, count: int) -> None:
         """Work through a part of the journal again; ``count`` events there match the topics."""
@@ -336,7 +352,8 @@ class Lane:
             raise TooMany(f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.")
         self.runs += 1
         self.accepted += count
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
         topics = self.subscriber.options.topics
         self.replays.append(Stretch(Span(self.runs, after, upto, count, topics)))
         self.replayed = (*self.replayed, Interest(after, upto, topics))[-MAX_SPANS:]
@@ -362,7 +379,8 @@ class Lane:
         """The journal has no more events for what a stretch still counts: discarded. Answers how many."""
         lost, stretch.behind = stretch.behind, 0
         self.discarded += lost
-        self.dirty = True
+        if not self.dirty:
+            self.touch()
         return lost
 
     # The account

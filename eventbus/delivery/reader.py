@@ -43,7 +43,7 @@ class Reader:
 
     def read_deferred(self, lane: Lane) -> None:
         """Read back the first of the deliveries that were spilled."""
-        lane.dirty = True
+        lane.touch()
         self._checkpointer.save()
         lane.deferred.begin_load()
         by_seq = lane.subscriber.options.ordered

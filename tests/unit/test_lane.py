@@ -87,6 +87,14 @@ def test_an_event_that_is_not_there_any_more_is_discarded() -> None:
     assert holds_together(lane)
 
 
+def test_what_the_journal_has_lost_is_discarded() -> None:
+    """Events that a lane counts but the journal does not hold any more are counted as discarded."""
+    lane = lane_with(*range(1, WINDOW + 4))
+    assert lane.lose(lane.live) == 3
+    assert (lane.discarded, lane.backlog) == (3, WINDOW)
+    assert holds_together(lane)
+
+
 # The window
 
 

@@ -1,4 +1,5 @@
 import math
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -100,6 +101,19 @@ def test_retry_after_pauses_for_what_it_says_up_to_an_hour(
 def test_retry_after_counts_only_where_it_is_meant(status: int) -> None:
     """With any other status Retry-After changes nothing."""
     assert outcome_of(Answer(status, "30"), NOW) == outcome_of(Answer(status), NOW)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/St_Johns", "Asia/Tokyo"])
+def test_a_date_without_a_zone_is_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The date form that names no zone is in UTC, wherever the machine stands."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        outcome = outcome_of(Answer(503, "Tue Nov 24 06:00:30 2026"), NOW)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert outcome == Outcome(Verdict.PAUSE, 30)
 
 
 @given(st.text(), st.floats(0, 4e9))

@@ -38,8 +38,9 @@ def lane_of_many(seqs: Sequence[int], **options: Any) -> tuple[Lane, CountingJou
     lane.accepted = len(seqs)
     for seq in seqs:
         lane.deferred.push(Delivery(seq, attempts=1))
-    lane.dirty = True
-    checkpointer = Checkpointer(cast(Any, journal), clock, lambda: [lane], lambda: 0)
+    checkpointer = Checkpointer(cast(Any, journal), clock, lambda _: True, lambda: 0)
+    lane.changed, lane.dirty = checkpointer.changed, False
+    lane.touch()
     checkpointer.save()
     return lane, journal, Reader(cast(Any, journal), RecentEvents(), checkpointer, clock)
 
@@ -56,7 +57,7 @@ def test_what_waits_in_the_journal_is_read_back_in_parts(ordered: bool) -> None:
         delivery = lane.deferred.pop(0.0)
         assert delivery is not None
         lane.deferred.forget(delivery)
-        lane.dirty = True
+        lane.touch()
         seen.append(delivery.seq)
     assert (len(seen), lane.backlog) == (len(everything), 0)
     assert (seen if ordered else sorted(seen)) == everything
@@ -68,7 +69,7 @@ def test_a_read_that_failed_is_made_again(ordered: bool) -> None:
     lane, journal, reader = lane_of_many(range(1, IN_MEMORY + 2), ordered=ordered)
     for delivery in lane.deferred.take_all():
         lane.deferred.forget(delivery)
-    lane.dirty = True
+    lane.touch()
     assert lane.wants_page(0.0)
     journal.fails = True
     with pytest.raises(JournalUnavailable):
