@@ -64,6 +64,7 @@ def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now
         lane.down_since = now - max(0.0, wall - record.down_since)
     for seq, run in record.in_flight:
         lane.deferred.push(Delivery(seq, run, attempts=1, first=now, due=now))
+        lane.touch()
     return lane
 
 
