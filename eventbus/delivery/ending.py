@@ -25,6 +25,7 @@ def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
     lane.lose_interest(scanned)
     lane.discarded += lane.backlog
     gone = tuple((key, seq, run) for seq, run in lane.deferred.gone)
+    dead = tuple(lane.dead_letters)
     _empty(lane)
     lane.closed, lane.ended_at = True, wall
     return Checkpoint(
@@ -33,7 +34,7 @@ def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
         lanes=(record_of(lane, scanned, now, wall),),
         undeferred=gone,
         cleared=(key,),
-        dead=tuple(lane.dead_letters),
+        dead=dead,
         discards=tuple(discards),
     )
 
@@ -41,6 +42,7 @@ def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
 def _empty(lane: Lane) -> None:
     lane.in_flight.clear()
     lane.deferred.clear()
+    lane.dead_letters.clear()
     lane.replays.clear()
     lane.live.empty()
 
