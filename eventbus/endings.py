@@ -73,13 +73,17 @@ class Endings:
         """One step; False when there is nothing to do but wait for what is under way."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         before = lane.dead
+        if lane.reading:
+            return False
         bury_memory(lane, now, wall)
         stretch = next((stretch for stretch in lane.stretches() if stretch.behind), None)
         if lane.deferred.spilled:
             self._dispatcher.reader.read_deferred(lane)
         elif stretch is not None:
-            upto = self._dispatcher.recent.newest if stretch.upto is None else stretch.upto
+            upto, began = self._dispatcher.recent.newest if stretch.upto is None else stretch.upto, stretch.cursor
             page = self._journal.topics(stretch.cursor, upto, PAGE)
+            if stretch.cursor != began:
+                return True
             bury_page(lane, stretch, [row[:2] for row in page], page[-1][0] if page else upto, wall)
             if not page:
                 lane.lose(stretch)

@@ -27,6 +27,8 @@ SLICE = 100
 HIGH, LOW = 0.9, 0.8
 #: Bytes that an event takes in the journal beside its body and headers, about.
 OVERHEAD = 250
+#: Seconds that a publish waits for settled events to go, before it is refused.
+ROOM_SECONDS = 3.0
 #: Lanes that are forgotten in one step.
 LANES = 500
 
@@ -47,6 +49,7 @@ class Retention:
         self._letters = letters
         self._clock = dispatcher.clock
         self._hurry = Signal()
+        self._looked = Signal()
         self._full = False
         self.bytes = 0  # in use, as far as is known
 
@@ -60,9 +63,13 @@ class Retention:
         self._greenlet.kill()
 
     def make_room(self, size: int) -> None:
-        """Count what is about to be kept. Raises BacklogFull when the limit is reached."""
-        if self.bytes + size > self._limit:
+        """Count what is about to be kept. Raises BacklogFull when the limit is reached with what is pending."""
+        if self.bytes + size > HIGH * self._limit:
             self._hurry.set()
+        if self.bytes + size > self._limit and not self._full:
+            self._looked.clear()
+            self._looked.wait(ROOM_SECONDS)
+        if self.bytes + size > self._limit:
             if not self._full:
                 log.warning("the journal is full of events that are pending; publishing is refused until some are not")
             self._full = True
@@ -81,6 +88,7 @@ class Retention:
                 self.look()
             except JournalError as error:
                 log.warning("settled events could not be removed: %s", error)
+            self._looked.set()
             took = self._clock.monotonic() - began
             gevent.sleep(min(INTERVAL, took))
 
@@ -108,9 +116,7 @@ class Retention:
         while rows := self._journal.topics(cursor, scanned, PAGE):
             pressed = goal is not None and self.bytes > goal
             old = rows if pressed else [row for row in rows if row[2] < before]
-            settled = self._settled([(seq, topic) for seq, topic, _ in old])
-            if settled:
-                self._journal.trim(settled, before)
+            self._trim([(seq, topic) for seq, topic, _ in old], before)
             if goal is not None:
                 self.bytes = self._journal.usage().bytes
             if len(old) < len(rows):
@@ -118,6 +124,14 @@ class Retention:
             cursor = rows[-1][0]
         if not rows:
             self._journal.trim((), before)
+
+    def _trim(self, events: Sequence[tuple[int, str | None]], before: float) -> None:
+        """Remove those that are settled; no replay begins meanwhile."""
+        with self._dispatcher.checkpointer.alone:
+            settled = self._settled(events)
+            if settled:
+                self._dispatcher.recent.forget(settled[-1])
+                self._journal.trim(settled, before)
 
     def _settled(self, events: Sequence[tuple[int, str | None]]) -> list[int]:
         """The events that no lane still has to deliver."""

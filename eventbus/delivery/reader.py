@@ -56,15 +56,15 @@ class Reader:
         lane.deferred.load(deliveries, lane.in_flight, more=len(rows) == DEFERRED_ROWS)
 
     def _read_stretch(self, lane: Lane, stretch: Stretch) -> None:
-        upto = self._recent.newest if stretch.upto is None else stretch.upto
+        upto, began = self._recent.newest if stretch.upto is None else stretch.upto, stretch.cursor
         tail = self._recent.tail_after(stretch.cursor, WINDOW - LOW_WATER)
         if tail is not None:
             events, cursor = tail, min(upto, stretch.cursor + WINDOW - LOW_WATER)
         else:
             page = self._journal.page(stretch.cursor, upto, PAGE_EVENTS, PAGE_BYTES)
             events, cursor = list(page.events), page.cursor
-        if lane.closed:
-            return
+        if lane.closed or stretch.cursor != began:
+            return  # it was ended, or sent back, while the page was read
         mine = [event for event in events if event.seq <= upto and lane.covers(stretch, event.seq, event.topic)]
         if tail is None:
             self._recent.add_page(mine)

@@ -38,6 +38,13 @@ class RecentEvents:
             self._room += _size(oldest)
             self.after = seq
 
+    def forget(self, upto: int) -> None:
+        """Events up to this one may be gone from the journal: the tail begins after it."""
+        while self._tail and next(iter(self._tail)) <= upto:
+            _, oldest = self._tail.popitem(last=False)
+            self._room += _size(oldest)
+        self.after = max(self.after, min(upto, self.newest))
+
     def add_page(self, events: Iterable[Event]) -> None:
         """Take events that were read for a lane, and let older pages go where there is no room."""
         for event in events:

@@ -8,6 +8,8 @@ import os
 import struct
 from pathlib import Path
 
+from eventbus.journal.sqlite.schema import APPLICATION_ID, MIGRATIONS
+
 PAGE_SIZE = 4_096
 #: Bytes at the end of each page that hold nothing; the format allows up to 255.
 RESERVED = 208
@@ -17,11 +19,15 @@ _WAL_HEADER, _FRAME_HEADER = 32, 24
 
 
 def prepare(path: str) -> list[str]:
-    """Create the file, or mend its end; answers what was dropped or mended, as sentences. Raises OSError."""
+    """Create the file, or mend its end; answers what was dropped or mended, as sentences.
+
+    Raises OSError, and ValueError for a file of another kind, which is left as it is.
+    """
     file = Path(path)
     if not file.exists() or file.stat().st_size == 0:
         _create(file)
         return []
+    _check_kind(file)
     return _mend(file) + _torn_wal(Path(f"{path}-wal"))
 
 
@@ -40,12 +46,25 @@ def _create(file: Path) -> None:
     partial.replace(file)
 
 
+def _check_kind(file: Path) -> None:
+    """Look at the header before SQLite does, which would change that of another program's database."""
+    with file.open("rb") as database:
+        head = database.read(105)
+        one_page = os.fstat(database.fileno()).st_size <= int.from_bytes(head[16:18], "big")
+    blank = one_page and head[103:105] == b"\0\0"  # no table in it (section 1.6)
+    version = int.from_bytes(head[60:64], "big")
+    if head[:16] != _MAGIC:
+        raise ValueError("is no SQLite database")
+    if int.from_bytes(head[68:72], "big") != APPLICATION_ID and not blank:
+        raise ValueError("is a database, but no journal of an event bus")
+    if version > len(MIGRATIONS):
+        raise ValueError(f"was written by a newer version of eventbus (schema {version}, known {len(MIGRATIONS)})")
+
+
 def _mend(file: Path) -> list[str]:
     """Pad a last page that was cut within its reserved bytes."""
     with file.open("r+b") as database:
         head = database.read(21)
-        if len(head) < 21 or head[:16] != _MAGIC:
-            return []
         page, reserved = int.from_bytes(head[16:18], "big"), head[20]
         size = os.fstat(database.fileno()).st_size
         missing = -size % page if page else 0
