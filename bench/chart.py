@@ -21,9 +21,9 @@ def chart(title: str, bars: list[tuple[str, float]]) -> str:
     """A bar for each name, on one scale; readable on light and dark pages."""
     most = max((value for _, value in bars), default=1.0) or 1.0
     height = 40 + ROW * len(bars)
+    view = f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13"'
-        f' role="img" aria-label="{escape(title)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {view} font-family="sans-serif" font-size="13">',
         "<style>text{fill:#24292f}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>",
         f'<text x="0" y="18" font-weight="bold">{escape(title)}</text>',
     ]

@@ -311,7 +311,7 @@ def test_of_two_events_with_one_id_the_newest_is_found(journal: Journal) -> None
 
 
 @pytest.mark.parametrize("gone", [(), (1,), (3,), (1, 2, 3), (5,), (2, 4)])
-def test_the_place_of_a_moment_is_before_the_first_event_at_or_after_it(journal: Journal, gone: tuple[int, ...]) -> None:
+def test_the_place_of_a_moment_is_before_the_first_event_from_then_on(journal: Journal, gone: tuple[int, ...]) -> None:
     """All events after the place of a moment, and no others, were accepted at or after it."""
     times = {seq: EPOCH + 10 * seq for seq in range(1, 6)}
     for seq, at in times.items():

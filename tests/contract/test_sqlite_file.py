@@ -131,8 +131,8 @@ def test_a_journal_of_a_newer_version_is_left_alone(path: Path) -> None:
 def test_a_path_that_cannot_be_a_journal_is_refused_with_a_sentence(tmp_path: Path, kind: str) -> None:
     """A journal in a folder that is not there, or whose path is taken, is refused by its path."""
     (tmp_path / "taken").write_bytes(b"")
-    where = {"folder missing": tmp_path / "no" / "e.db", "folder": tmp_path, "file in the way": tmp_path / "taken" / "e"}
-    assert str(where[kind]) in str(refusal(where[kind]))
+    paths = {"folder missing": tmp_path / "no" / "e", "folder": tmp_path, "file in the way": tmp_path / "taken" / "e"}
+    assert str(paths[kind]) in str(refusal(paths[kind]))
 
 
 # How it is made

@@ -111,6 +111,22 @@ def test_deregistering_keeps_no_place(tmp_path: Path) -> None:
         assert account(caller, subscriber.address)["discarded"] == 3
 
 
+def test_deregistering_keeps_no_place_over_a_restart(tmp_path: Path) -> None:
+    """Who deregistered has no place after a restart either: what is published then is not for it."""
+    with BusServer(tmp_path) as bus, RecordingSubscriber() as subscriber:
+        caller = Caller(bus.port)
+        caller.register(subscriber.address, resume=True)
+        caller.deregister(subscriber.address)
+        bus.kill()
+        bus.start()
+        event = caller.publish()
+        assert Mender(bus.port).states(event) == {}
+        caller.register(subscriber.address)
+        later = caller.publish()
+        subscriber.wait_for_ids([later])
+        assert subscriber.counts == {later: 1}
+
+
 def test_a_place_that_is_kept_too_long_is_given_up(tmp_path: Path) -> None:
     """Past the retention a kept place is given up: what was pending becomes dead letters, which go as others do."""
     with BusServer(tmp_path) as bus, RecordingSubscriber(always(500)) as subscriber:
