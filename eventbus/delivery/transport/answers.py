@@ -55,8 +55,6 @@ class AnswerReader:
     def end(self) -> None:
         """The subscriber closed the connection, which may be how this answer ends. Raises NotAnAnswer."""
         self.reusable = False
-        if not self._begun:
-            raise NotAnAnswer("closed without an answer")
         if not self._headed or any(name in _FRAMING for name, _ in self.closely().headers):
             raise NotAnAnswer("closed in the middle of an answer")
         self.status = self._parser.get_status_code()
@@ -85,9 +83,13 @@ class AnswerReader:
         return read
 
     def _check_size(self) -> None:
-        if self._size > (MAX_ANSWER_BYTES if self._headed else MAX_HEAD_BYTES):
-            what = "an answer" if self._headed else "an answer's head"
-            raise NotAnAnswer(f"{what} of more than {self._size - 1} bytes")
+        """Of a long body the rest is not read: the status has said what there is to know."""
+        if self._headed and self._size > MAX_ANSWER_BYTES:
+            if len(self.closely().body) < self._size // 2:
+                raise NotAnAnswer("an answer of little but framing")
+            self.status, self.reusable, self._complete = self._parser.get_status_code(), False, True
+        elif not self._headed and self._size > MAX_HEAD_BYTES:
+            raise NotAnAnswer(f"an answer's head of more than {MAX_HEAD_BYTES} bytes")
         if self._interim > MAX_INTERIM_ANSWERS:
             raise NotAnAnswer(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
 
@@ -124,18 +126,22 @@ class CloseReading:
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
         self.body = b""
-        self.complete = False
+        self.complete = self._headed = False
         self.status_code: Callable[[], int] = int
 
     def on_message_begin(self) -> None:
         """An answer begins."""
         if not self.complete:
-            self.headers, self.body = [], b""
+            self.headers, self.body, self._headed = [], b"", False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer."""
-        if not self.complete:
+        """A header, or a trailer, which is passed over."""
+        if not self._headed:
             self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """What follows is the body, and trailers."""
+        self._headed = True
 
     def on_body(self, part: bytes) -> None:
         """A part of the body, without its framing."""

@@ -49,10 +49,10 @@ class Connection:
         self._watcher.start(self._readable)
 
     def ask(self, message: bytes, deadline: float) -> bytes:
-        """Send a request and return the first that comes back; nothing where the connection ends.
+        """Send a request and return the first that comes back.
 
-        ``deadline`` is on the monotonic clock. Raises OSError, TimeoutError among them; the connection is
-        closed then.
+        ``deadline`` is on the monotonic clock. Raises OSError: TimeoutError where that is over, ConnectionError
+        where the other side has closed. The connection is closed then.
         """
         self.deadline = deadline
         try:
@@ -61,14 +61,18 @@ class Connection:
                 self._send_rest(memoryview(message)[sent:])
             self._greenlet = getcurrent()
             self._hub.switch()
-            return self._raw.recv(RECEIVE)
+            data = self._raw.recv(RECEIVE)
         except BlockingIOError:
-            return self.receive()
+            data = self.receive()
         except BaseException:
             self.close()
             raise
         finally:
             self._greenlet = None
+        if not data:
+            self.close()
+            raise TimeoutError if self.expired else ConnectionResetError("closed without an answer")
+        return data
 
     def receive(self) -> bytes:
         """What comes next; nothing where the connection ends. Raises as ``ask`` does."""

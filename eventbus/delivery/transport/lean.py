@@ -70,8 +70,7 @@ class LeanAdapter(BaseAdapter):
     def attempt(self, place: Place, message: bytes, deadline: float) -> Answer:
         """Send a request and tell what came back, or why nothing did; ``deadline`` is on the monotonic clock."""
         try:
-            connection = self._take(place) or self._connect(place, deadline)
-            data = connection.ask(message, deadline)
+            connection, data = self._ask(place, message, deadline)
             answer = place.answer if data == place.known else self._read(place, connection, data)
         except TimeoutError:
             return Answer(None, error="timed out")
@@ -82,6 +81,17 @@ class LeanAdapter(BaseAdapter):
         if connection.open:
             self._keep(place, connection)
         return answer
+
+    def _ask(self, place: Place, message: bytes, deadline: float) -> tuple[Connection, bytes]:
+        """Send on a kept connection, or on a new one where there is none or the other side had closed it."""
+        kept = self._take(place)
+        if kept is not None:
+            try:
+                return kept, kept.ask(message, deadline)
+            except ConnectionError:
+                pass  # nothing of an answer came: the same again, at least once
+        connection = self._connect(place, deadline)
+        return connection, connection.ask(message, deadline)
 
     def _read(self, place: Place, connection: Connection, data: bytes) -> Answer:
         reader = connection.read(data)
@@ -159,8 +169,8 @@ class LeanAdapter(BaseAdapter):
         body = request.body or b""
         place = self.place(url.hostname or "", url.port or 80)
         try:
-            connection = self._take(place) or self._connect(place, deadline)
-            reader = connection.read(connection.ask(head + _bytes(body), deadline))
+            connection, data = self._ask(place, head + _bytes(body), deadline)
+            reader = connection.read(data)
         except TimeoutError as error:
             raise requests.ReadTimeout(error, request=request) from error
         except (NotAnAnswer, OSError) as error:

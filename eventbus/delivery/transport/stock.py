@@ -5,6 +5,7 @@ import requests
 from gevent.queue import LifoQueue
 from requests.adapters import BaseAdapter
 from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
 
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
@@ -43,7 +44,7 @@ class StockRoute:
                 if timer is not deadline:
                     raise
                 return Answer(None, error="timed out")
-            except (requests.RequestException, ValueError, OSError) as error:
+            except (requests.RequestException, HTTPError, ValueError, OSError) as error:
                 return Answer(None, error=_told(error))
 
     def close(self) -> None:
@@ -63,7 +64,7 @@ def _read(response: requests.Response) -> Answer:
     raw = response.raw
     try:
         body = raw.read(MAX_ANSWER_BYTES, decode_content=False)
-        complete = len(body) < MAX_ANSWER_BYTES
+        complete = len(body) < MAX_ANSWER_BYTES and not raw.read(1, decode_content=False)
     except BaseException:
         raw.close()
         raise

@@ -76,7 +76,8 @@ class Store:
     def _recover(self, remarks: tuple[str, ...]) -> Recovered:
         scanned: int = self._one("SELECT seq FROM places WHERE name = 'scanned'")
         newest: int = self._one("SELECT coalesce(max(seq), 0) FROM events")
-        self._last_seq = max(scanned, newest)
+        last: int = self._one("SELECT coalesce(max(seq), 0) FROM places")
+        self._last_seq = max(last, newest)
         self._keys = self._one("SELECT count(*) FROM idempotency")
         rows = self._db.execute("SELECT record FROM lanes WHERE open ORDER BY key").fetchall()
         waiting = self._db.execute("SELECT key, count(*) FROM deferred GROUP BY key").fetchall()
@@ -140,6 +141,7 @@ class Store:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             gone = statements.trim(self._db, seqs, forget_before)
+            self._db.execute("INSERT OR REPLACE INTO places VALUES ('last', ?)", (self._last_seq,))
             keys = statements.forget_idempotency_keys(
                 self._db, wall - IDEMPOTENCY_SECONDS, self._keys - MAX_IDEMPOTENCY_KEYS
             )
