@@ -11,7 +11,9 @@ from eventbus.addresses import Address
 from eventbus.clock import Clock
 from eventbus.dead_letters import DeadLetters
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane import MAX_SPANS, Lane, Rules
+from eventbus.delivery.health import Rules
+from eventbus.delivery.interests import MAX_SPANS
+from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import lane_of, new_record
 from eventbus.delivery.transport import Transport
 from eventbus.endings import Endings

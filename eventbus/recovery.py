@@ -4,7 +4,8 @@ import logging
 
 from eventbus.clock import Clock
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane import Lane, Rules
+from eventbus.delivery.health import Rules
+from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import lane_of
 from eventbus.journal.base import Journal
 from eventbus.model import LaneRecord, Recovered

@@ -16,7 +16,8 @@ from eventbus.delivery.ages import Ages
 from eventbus.delivery.alarm import Alarm
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.lane import MAX_UNSAVED, Lane, Moment
+from eventbus.delivery.health import Moment
+from eventbus.delivery.lane import MAX_UNSAVED, Lane
 from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.outcome import Answer, Verdict, outcome_of
 from eventbus.delivery.reader import Reader

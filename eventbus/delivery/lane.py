@@ -5,84 +5,41 @@ accepted for the subscriber is in exactly one place: in a stretch, deferred, und
 """
 
 import math
-import random
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
-from eventbus.delivery import backoff
+from eventbus.delivery import backoff, interests
 from eventbus.delivery.deferred import Deferred, Delivery
+from eventbus.delivery.health import Health, Moment, Rules
+from eventbus.delivery.interests import MAX_SPANS
 from eventbus.delivery.outcome import Answer, Outcome, Verdict
 from eventbus.delivery.stretch import Stretch
 from eventbus.errors import TooMany
 from eventbus.leases import Lease
-from eventbus.model import Account, DeadLetter, Interest, LaneRecord, Span, State
+from eventbus.model import DeadLetter, Interest, LaneRecord, Span
 
-#: Deliveries under way at once to a subscriber that has not shown yet what it can take.
-FIRST_WINDOW = 4
-#: Replays and changes of topics that one lane remembers at once.
-MAX_SPANS = 16
 #: Changes that may wait for the journal; a lane with more starts no attempt until they are saved.
 MAX_UNSAVED = 2_000
-#: Characters of an error that are kept.
-MAX_ERROR = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What holds for all lanes."""
-
-    retry_seconds: float = 86_400  # seconds that one delivery is tried
-    dice: Callable[[], float] = random.random  # 0 to 1, for jitter
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When an answer came."""
-
-    now: float  # monotonic
-    wall: float  # seconds since 1970
-    waited: float = 0.0  # seconds since the event was accepted
-
-
-class Lane:
+class Lane(Health):
     """One subscriber's deliveries."""
 
     def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, deferred: int = 0) -> None:
-        self._rules = rules
-        self.subscriber = record.subscriber
+        super().__init__(record, rules)
         self.lease = lease
         self.ended_at = record.ended_at  # seconds since 1970
         self.live = Stretch(record.spans[0])
         self.replays = deque(Stretch(span) for span in record.spans[1:])
         self.deferred = Deferred(ordered=record.subscriber.options.ordered, count=deferred)
         self.in_flight: set[Delivery] = set()
-        self.accepted, self.delivered = record.account.accepted, record.account.delivered
-        self.dead, self.discarded = record.account.dead, record.account.discarded
-        self.failed_attempts = record.failed_attempts
         self.runs = record.runs
         self.interests, self.replayed = record.interests, record.replayed
-        self.state, self.failures = record.state, record.failures
-        self.not_before = -math.inf  # monotonic; no attempt starts earlier
-        self.down_since: float | None = None  # monotonic
-        self.last_error = record.last_error
-        self._down_at = -math.inf  # monotonic; when a failure to reach it was last counted
-        self.window = FIRST_WINDOW
         self._replay_next = False  # whose turn it is, a replay's or the live events'
-        self.dead_letters: list[DeadLetter] = []  # to be written with the next checkpoint
         self.closed = False  # nothing is delivered, or counted, any more
         self.ending = False  # its lease has ended for good: what is pending becomes dead letters
         self.queued = False  # it stands in the dispatcher's queue
         self.reading = False  # a page is being read for it
-        self.dirty = False  # it has changed since the last checkpoint, and stands among the changed ones
-        self.changed: list[Lane] = []  # where lanes that have changed are collected
-        self._fit()
-
-    def touch(self) -> None:
-        """The lane has changed: the next checkpoint saves it."""
-        if not self.dirty:
-            self.dirty = True
-            self.changed.append(self)
 
     # What there is to do
 
@@ -122,12 +79,6 @@ class Lane:
         """Whether there is nothing but live events to think of."""
         return not self.deferred.count and not self.replays
 
-    def _fit(self) -> None:
-        """Work out how many deliveries may be under way at once, as things are."""
-        options = self.subscriber.options
-        alone = options.ordered or self.state is not State.OK
-        self.limit = 1 if alone else min(self.window, options.max_in_flight)
-
     def next_moment(self) -> float:
         """When this lane should be looked at again though nothing happens to it; infinity for never."""
         due = -math.inf if self._fresh_allowed() and self._source() is not None else self.deferred.next_due()
@@ -164,8 +115,7 @@ class Lane:
         delivery.attempts -= 1
         delivery.due = now
         self.deferred.push(delivery)
-        if not self.dirty:
-            self.touch()
+        self.touch()
 
     def vanish(self, delivery: Delivery) -> None:
         """The event is not in the journal any more, so that nothing can be attempted: discarded."""
@@ -208,8 +158,7 @@ class Lane:
         self.in_flight.discard(delivery)
         if self.closed:
             return
-        if not self.dirty:
-            self.touch()
+        self.touch()
         self._failed(delivery, answer)
         if outcome.verdict is Verdict.REJECTED:
             self._answered(now)
@@ -219,6 +168,8 @@ class Lane:
             self.bury(delivery, "lease ended", answer.excerpt, now, wall)
             return
         self._slow_down(outcome, delivery.began, now)
+        if outcome.verdict is Verdict.DOWN:
+            self.live.shed()
         if outcome.verdict is not Verdict.GONE and self._tried_for(delivery, moment) >= self._rules.retry_seconds:
             reason = f"not delivered within {self._rules.retry_seconds:g} s"
             self.bury(delivery, reason, answer.excerpt, now, wall)
@@ -228,17 +179,11 @@ class Lane:
         delivery.due = now + backoff.delay(delivery.attempts, self._rules.dice) if retried else now
         self.deferred.push(delivery)
 
-    def _tried_for(self, delivery: Delivery, moment: Moment) -> float:
-        """Seconds since the first attempt; or, longer, that it has waited for a subscriber that was down."""
-        down = 0.0 if self.down_since is None else moment.now - self.down_since
-        return max(moment.now - delivery.first, min(moment.waited, down))
-
     def bury(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> None:
         """Make a delivery a dead letter."""
         self.deferred.forget(delivery)
         self.dead += 1
-        if not self.dirty:
-            self.touch()
+        self.touch()
         first = wall - (now - delivery.first) if delivery.attempts else None
         self.dead_letters.append(
             DeadLetter(
@@ -257,94 +202,31 @@ class Lane:
         self.delivered += 1
         if delivery.kept:
             self.deferred.forget(delivery)
-        if self.window < self.subscriber.options.max_in_flight:
-            self.window += 1
-            self._fit()
-        if self.state is not State.OK:
-            self._answered(now)
-
-    def _answered(self, now: float) -> None:
-        """The subscriber has shown that it works; a pause that it asked for goes on all the same."""
-        if self._paused(now):
-            return
-        self.state, self.failures, self.down_since = State.OK, 0, None
-        self.not_before = -math.inf
-        self._fit()
-
-    def _failed(self, delivery: Delivery, answer: Answer) -> None:
-        self.failed_attempts += 1
-        delivery.status = answer.status
-        delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR]
-        self.last_error = delivery.error
-
-    def _paused(self, now: float) -> bool:
-        return self.state is State.PAUSED and now < self.not_before
-
-    def _slow_down(self, outcome: Outcome, began: float, now: float) -> None:
-        """What an answer other than success means for the subscriber; attempts that failed together count once."""
-        if outcome.verdict is Verdict.RETRY:
-            if self.state is State.OK:
-                self.window = max(1, self.window // 2)
-            else:
-                self._answered(now)
-        elif outcome.verdict is Verdict.PAUSE:
-            self.state, self.window, self.failures, self.down_since = State.PAUSED, FIRST_WINDOW, 0, None
-            self.not_before = now + outcome.wait
-        elif outcome.verdict is Verdict.DOWN and began >= self._down_at and not self._paused(now):
-            self.failures += 1
-            self._down_at = now
-            self.state, self.window = State.BACKING_OFF, FIRST_WINDOW
-            self.down_since = now if self.down_since is None else self.down_since
-            self.not_before = now + backoff.delay(self.failures, self._rules.dice)
-            self.live.shed()
-        self._fit()
+        self._succeeded(now)
 
     # Registration
 
     def renew(self, lease: Lease, scanned: int, now: float) -> None:
         """The subscriber has shown that it lives; what it asks for now holds from now on."""
-        if not self.dirty:
-            self.touch()
+        self.touch()
         subscriber = lease.subscriber
         if subscriber.options.topics != self.subscriber.options.topics:
-            self.interests = self._narrowed(subscriber.options.topics, scanned)
+            place = self.live.span().cursor
+            self.interests = interests.changed(self.interests, subscriber.options.topics, scanned, place)
         self.subscriber, self.lease, self.ended_at = subscriber, lease, None
         self.deferred.reorder(ordered=subscriber.options.ordered)
         self._fit()
-        if self.state is State.BACKING_OFF:
-            self.not_before = min(self.not_before, now)
+        self._wake(now)
 
     def lose_interest(self, scanned: int) -> None:
         """Nothing after ``scanned`` is for this subscriber, until it registers again."""
-        last = self.interests[-1]
-        if last.until is None:
-            self.interests = (*self.interests[:-1], replace(last, until=scanned))
-
-    def _narrowed(self, topics: tuple[str, ...], scanned: int) -> tuple[Interest, ...]:
-        place = self.live.span().cursor
-        kept: tuple[Interest, ...] = (replace(self.interests[-1], until=scanned),)
-        if len(self.interests) < MAX_SPANS:
-            kept = (*self.interests[:-1], *kept)
-        else:
-            open_ones = tuple(i for i in self.interests[:-1] if i.until is None or i.until > place)
-            if len(open_ones) >= MAX_SPANS - 1:
-                raise TooMany("The topics were changed too often while events wait for this subscriber.")
-            kept = (*open_ones, *kept)
-        return (*kept, Interest(scanned, None, topics))
+        self.interests = interests.ended(self.interests, scanned)
 
     def revive(self, count: int) -> None:
         """So many dead letters wait for an attempt again."""
         self.dead -= count
         self.deferred.count += count
-        if not self.dirty:
-            self.touch()
-
-    def forgive(self, count: int) -> None:
-        """So many dead letters are discarded."""
-        self.dead -= count
-        self.discarded += count
-        if not self.dirty:
-            self.touch()
+        self.touch()
 
     def add_replay(self, after: int, upto: int, count: int) -> None:
         """Work through a part of the journal again; ``count`` events there match the topics."""
@@ -352,8 +234,7 @@ class Lane:
             raise TooMany(f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.")
         self.runs += 1
         self.accepted += count
-        if not self.dirty:
-            self.touch()
+        self.touch()
         topics = self.subscriber.options.topics
         self.replays.append(Stretch(Span(self.runs, after, upto, count, topics)))
         self.replayed = (*self.replayed, Interest(after, upto, topics))[-MAX_SPANS:]
@@ -379,8 +260,7 @@ class Lane:
         """The journal has no more events for what a stretch still counts: discarded. Answers how many."""
         lost, stretch.behind = stretch.behind, 0
         self.discarded += lost
-        if not self.dirty:
-            self.touch()
+        self.touch()
         return lost
 
     # The account
@@ -391,20 +271,11 @@ class Lane:
         waiting = self.live.left + sum(replay.left for replay in self.replays)
         return waiting + self.deferred.count + len(self.in_flight)
 
-    @property
-    def account(self) -> Account:
-        """The counters."""
-        return Account(self.accepted, self.delivered, self.dead, self.discarded)
-
     def oldest(self) -> int | None:
         """The number of the oldest event that is pending, as far as memory knows."""
         seqs = [d.seq for d in self.in_flight] + [d.seq for d in self.deferred.in_memory()]
         seqs += [stretch.span().cursor + 1 for stretch in self.stretches() if stretch.left]
         return min(seqs, default=None)
-
-    def state_at(self, now: float) -> State:
-        """How the subscriber is doing; a pause that is over is none."""
-        return State.OK if self.state is State.PAUSED and now >= self.not_before else self.state
 
     def stretches(self) -> Sequence[Stretch]:
         """All stretches, the live one first."""

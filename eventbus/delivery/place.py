@@ -6,7 +6,8 @@ Memory counts on the monotonic clock, a record in seconds since 1970; here one b
 from collections.abc import Iterable
 
 from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.lane import Lane, Rules
+from eventbus.delivery.health import Rules
+from eventbus.delivery.lane import Lane
 from eventbus.leases import Lease
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Span, State, Subscriber
 

@@ -410,6 +410,7 @@ BROKEN = {
     "a part of the body": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
     "a part of a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
     "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    "a part of the last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
     "only a continue": b"HTTP/1.1 100 Continue\r\n\r\n",
     "a continue and a part": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 20",
     "SSH": b"SSH-2.0-OpenSSH_9.6\r\n",
@@ -423,7 +424,6 @@ BROKEN = {
 BROKEN_TO_STRICT = {
     "the first line": b"HTTP/1.1 200 OK\r\n",
     "a part of the head": b"HTTP/1.1 200 OK\r\nContent-Le",
-    "a part of the last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
     "a length that is no number": b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nhello",
     "a length below zero": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",

@@ -4,7 +4,8 @@ from typing import Any
 
 from eventbus.addresses import parse_address
 from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.lane import Lane, Moment, Rules
+from eventbus.delivery.health import Moment, Rules
+from eventbus.delivery.lane import Lane
 from eventbus.delivery.outcome import Answer, outcome_of
 from eventbus.delivery.place import lane_of, new_record
 from eventbus.model import Options, Subscriber

@@ -5,7 +5,9 @@ from itertools import count
 
 import pytest
 
-from eventbus.delivery.lane import FIRST_WINDOW, MAX_SPANS, MAX_UNSAVED, Lane, Moment, Rules
+from eventbus.delivery.health import FIRST_WINDOW, Moment, Rules
+from eventbus.delivery.interests import MAX_SPANS
+from eventbus.delivery.lane import MAX_UNSAVED, Lane
 from eventbus.delivery.outcome import GONE, Answer
 from eventbus.delivery.place import lane_of, new_record
 from eventbus.delivery.stretch import WINDOW

@@ -14,7 +14,8 @@ from eventbus.delivery import deferred, reader, stretch
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.ending import discarded
-from eventbus.delivery.lane import Lane, Rules
+from eventbus.delivery.health import Rules
+from eventbus.delivery.lane import Lane
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.place import lane_of, new_record
 from eventbus.errors import TooMany

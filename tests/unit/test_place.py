@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from eventbus.addresses import parse_address
 from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.lane import Rules
+from eventbus.delivery.health import Rules
 from eventbus.delivery.place import LONGEST_WAIT, deferrals_of, deliveries_of, lane_of, new_record, record_of
 from eventbus.journal.sqlite import records
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Options, Span, State, Subscriber
