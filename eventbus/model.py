@@ -180,7 +180,8 @@ class LaneRecord:
     @property
     def open(self) -> bool:
         """Whether a bus has to carry on with this lane after a restart."""
-        return self.ended_at is None or self.subscriber.options.resume or self.account.pending > 0
+        kept = self.subscriber.options.resume and self.interests[-1].until is None
+        return self.ended_at is None or kept or self.account.pending > 0
 
 
 @dataclass(frozen=True, slots=True)
