@@ -105,7 +105,12 @@ class Deferred:
         for delivery in rows:
             last = max(last, self._key(delivery))
             if (delivery.seq, delivery.run) not in here:
-                self._insert(delivery)
+                self._ticket += 1
+                self._heap.append((self._key(delivery), self._ticket, delivery))
+        self._heap.sort(key=lambda entry: entry[:2])  # a sorted list is a heap
+        if len(self._heap) > IN_MEMORY:
+            self._spill_key = min(self._spill_key, self._heap[IN_MEMORY][0])
+            del self._heap[IN_MEMORY:]
         if more:
             self._spill_key = min(self._spill_key, last)
 

@@ -81,7 +81,7 @@ class Health(Ledger):
     def _failed(self, delivery: Delivery, answer: Answer) -> None:
         self.failed_attempts += 1
         delivery.status = answer.status
-        delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR]
+        delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR].replace("\0", " ")
         self.last_error = delivery.error
 
     def _slow_down(self, outcome: Outcome, began: float, now: float) -> None:

@@ -51,7 +51,7 @@ REJECTED = Outcome(Verdict.REJECTED)
 def outcome_of(answer: Answer, wall: float) -> Outcome:
     """Read an answer; ``wall`` is seconds since 1970, for a Retry-After that names a date."""
     status = answer.status
-    if status is None:
+    if status is None or status < 200:
         return DOWN
     if 200 <= status < 300:
         return DELIVERED

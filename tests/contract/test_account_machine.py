@@ -190,6 +190,8 @@ class BusAccount(RuleBasedStateMachine):
         chosen = Chosen(key) if place % 2 or not letters else Chosen(id=letters[place % len(letters)].id)
         if discard:
             self.may_be_discarded |= {(kept.letter.key, kept.event_id) for kept in letters}
+            lanes = self.bus.dispatcher.lanes.values()
+            self._may_discard(*(lane.subscriber.key for lane in lanes if lane.ending))  # more may die meanwhile
         try:
             (self.bus.dead_letters.discard if discard else self.bus.dead_letters.replay)(chosen)
         except (Conflict, NotKnown):

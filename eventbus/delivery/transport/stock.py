@@ -12,6 +12,8 @@ from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
 from eventbus.delivery.transport.message import attempt_head, event_head, subscriber_head
 from eventbus.model import Event, Subscriber
 
+#: Part of an attempt's time for connecting: a connect that ends by itself closes its socket.
+CONNECT_SHARE = 0.95
 #: How an exception of requests is told to people; the first match counts.
 _TOLD: tuple[tuple[type[Exception], str], ...] = (
     (requests.exceptions.SSLError, "TLS failed"),
@@ -39,7 +41,8 @@ class StockRoute:
         request = self._prepared(event, attempt, wall)
         with gevent.Timeout(self._timeout) as deadline:
             try:
-                return _read(self._adapter.send(request, stream=True, timeout=self._timeout))
+                seconds = self._timeout * CONNECT_SHARE, self._timeout
+                return _read(self._adapter.send(request, stream=True, timeout=seconds))
             except gevent.Timeout as timer:
                 if timer is not deadline:
                     raise

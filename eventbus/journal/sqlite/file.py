@@ -38,12 +38,17 @@ def _create(file: Path) -> None:
         _MAGIC, PAGE_SIZE, 1, 1, RESERVED, 64, 32, 32, 1, 1, 0, 0, 0, 4, 0, 0, 1, 0, 0, 0, 1, 3_040_000,
     )  # fmt: skip
     leaf = struct.pack(">BHHHB", 13, 0, 0, PAGE_SIZE - RESERVED, 0)
-    partial = Path(f"{file}.new")
+    partial = Path(f"{file}.{os.getpid()}.new")
     with partial.open("wb") as new:
         new.write((header + leaf).ljust(PAGE_SIZE, b"\x00"))
         new.flush()
         os.fsync(new.fileno())
-    partial.replace(file)
+    try:
+        os.link(partial, file)  # never over a file that another process has made meanwhile
+    except FileExistsError:
+        if file.stat().st_size == 0:
+            partial.replace(file)
+    partial.unlink(missing_ok=True)
 
 
 def _check_kind(file: Path) -> None:
