@@ -94,44 +94,66 @@ class Checkpointer:
             both = changes if decided is None else _joined(changes, decided)
             try:
                 self._journal.checkpoint(both)
-            except JournalError:
-                kept = both if stands else changes
+            except BaseException as error:
+                kept = changes if isinstance(error, JournalError) and not stands else both
                 if not kept.empty:
-                    self._unsaved.append(kept)
+                    self._unsaved.append(kept)  # saving it twice is saving it once
                 raise
             self._saved_scanned = changes.scanned
 
     def _collect(self) -> Checkpoint:
-        """What has changed, lane by lane; ``scanned`` is from before the first, so that no lane is behind it."""
+        """What has changed, lane by lane; ``scanned`` is from before the first, so that no lane is behind it.
+
+        Whoever ends this greenlet while others run loses nothing: what was collected is kept for next time.
+        """
         scanned = self._scanned()
-        lanes: list[LaneRecord] = []
-        deferred: list[Deferral] = []
-        undeferred: list[tuple[str, int, int]] = []
-        dead: list[DeadLetter] = []
-        self._lane_count = 0
-        changed = [lane for lane in self.changed if self._is_current(lane)]
+        waiting, collected = list(self.changed), _Collected()
         self.changed.clear()
-        for lane in changed:
-            self._lane_count += 1
-            if self._lane_count % SLICE == 0:
-                gevent.sleep(0)
-            lane.dirty = False
-            now, wall = self._clock.monotonic(), self._clock.wall()
-            lanes.append(record_of(lane, self._scanned(), now, wall))
-            deferred += deferrals_of(lane, now, wall)
-            undeferred += ((lane.subscriber.key, seq, run) for seq, run in lane.deferred.gone)
-            dead += lane.dead_letters
-            lane.deferred.saved.clear()
-            lane.deferred.gone.clear()
-            lane.dead_letters.clear()
+        self._lane_count = len(waiting)
+        try:
+            while waiting:
+                lane = waiting.pop()
+                if self._is_current(lane):
+                    collected.take(lane, self._scanned(), self._clock)
+                if waiting and len(waiting) % SLICE == 0:
+                    gevent.sleep(0)
+        except BaseException:
+            self.changed.extend(waiting)
+            self._unsaved.append(collected.checkpoint(self._clock.wall(), self._saved_scanned))
+            raise
+        return collected.checkpoint(self._clock.wall(), scanned)
+
+
+class _Collected:
+    """Changes of lanes that have been taken out of them."""
+
+    def __init__(self) -> None:
+        self._lanes: list[LaneRecord] = []
+        self._deferred: list[Deferral] = []
+        self._undeferred: list[tuple[str, int, int]] = []
+        self._dead: list[DeadLetter] = []
+
+    def take(self, lane: Lane, scanned: int, clock: Clock) -> None:
+        """Take what has changed in a lane, all at one moment."""
+        now, wall = clock.monotonic(), clock.wall()
+        lane.dirty = False
+        self._lanes.append(record_of(lane, scanned, now, wall))
+        self._deferred += deferrals_of(lane, now, wall)
+        self._undeferred += ((lane.subscriber.key, seq, run) for seq, run in lane.deferred.gone)
+        self._dead += lane.dead_letters
+        lane.deferred.saved.clear()
+        lane.deferred.gone.clear()
+        lane.dead_letters.clear()
+
+    def checkpoint(self, wall: float, scanned: int) -> Checkpoint:
+        """All of it."""
         return Checkpoint(
-            self._clock.wall(),
-            scanned,
-            tuple(lanes),
-            (),
-            tuple(deferred),
-            tuple(undeferred),
-            dead=tuple(dead),
+            at=wall,
+            scanned=scanned,
+            lanes=tuple(self._lanes),
+            deferred=tuple(self._deferred),
+            undeferred=tuple(self._undeferred),
+            dead=tuple(self._dead),
         )
 
 

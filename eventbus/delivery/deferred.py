@@ -90,7 +90,7 @@ class Deferred:
 
     def begin_load(self) -> None:
         """Rows are about to be read; ``gone`` has been written before."""
-        self._forgotten = set()
+        self._forgotten = set(self.gone)
         self._spill_key = math.inf
 
     def load(self, rows: Iterable[Delivery], under_way: Iterable[Delivery], *, more: bool) -> None:

@@ -82,7 +82,9 @@ def _from_lines(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
 
 def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
     wall = bus.clock.wall()
-    for event in parse_batch(body, MAX_BATCH_EVENTS):
+    for number, event in enumerate(parse_batch(body)):
+        if number >= MAX_BATCH_EVENTS:
+            raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events.")
         yield Message(event.id, topic or topic_of(None, event.type), _STRUCTURED_HEAD, event.written, wall)
 
 

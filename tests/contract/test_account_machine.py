@@ -317,6 +317,6 @@ def test_nothing_that_a_bus_accepted_vanishes() -> None:
     run_state_machine_as_test(
         BusAccount,
         settings=settings(
-            max_examples=200, stateful_step_count=50, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+            max_examples=150, stateful_step_count=50, suppress_health_check=[HealthCheck.too_slow], print_blob=True
         ),
     )

@@ -54,7 +54,7 @@ MIGRATIONS = (
         answer BLOB NOT NULL
     );
     CREATE INDEX dead_letters_by_key ON dead_letters (key, id);
-    CREATE INDEX dead_letters_by_seq ON dead_letters (seq);
+    CREATE UNIQUE INDEX dead_letters_by_seq ON dead_letters (seq, key, run);
     CREATE INDEX dead_letters_by_time ON dead_letters (last_at);
 
     CREATE TABLE discards (key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, at REAL NOT NULL);

@@ -50,7 +50,8 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(8)} FROM json_each(?)", waiting)
     if checkpoint.dead:
         db.executemany(
-            "INSERT INTO dead_letters (key, seq, run, reason, attempts, first_at, last_at, status, error, answer)"
+            "INSERT OR IGNORE INTO dead_letters"
+            " (key, seq, run, reason, attempts, first_at, last_at, status, error, answer)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
