@@ -1,0 +1,94 @@
+"""What is pending or dead keeps its event, whatever comes back while the journal lets go of what is settled."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from eventbus.addresses import parse_address
+from eventbus.bus import Bus
+from eventbus.clock import Clock
+from eventbus.delivery.outcome import Answer
+from eventbus.event_id import new_event_id
+from eventbus.journal.sqlite import SqliteJournal
+from eventbus.model import Checkpoint, Message, Terms
+from eventbus.settings import Settings
+from tests.support.deadline import eventually
+from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, UNWANTED
+from tests.support.scripted import ScriptedTransport
+
+EVENTS = 3
+#: Seconds that settled events stay, and later than that.
+RETENTION, LATER = 10, 60
+ALL = 1_000_000
+
+
+class Scene:
+    """A bus with a few events under way to one subscriber, all older than the retention."""
+
+    def __init__(self, path: str) -> None:
+        self.now = 0.0
+        self.transport = ScriptedTransport()
+        clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
+        self.bus = Bus(Settings(retention_seconds=RETENTION), SqliteJournal(path, clock), self.transport, clock)
+        self.bus.start()
+        self.lane = self.bus.register(parse_address("127.0.0.1:8000"), Terms(lease_seconds=600)).lane
+        messages = [Message(new_event_id(), None, b"", b"", EPOCH) for _ in range(EVENTS)]
+        self.ids = self.bus.publish(messages).ids
+        eventually(lambda: len(self.transport.held) == EVENTS, 10)
+        self.now = LATER
+
+    def answer(self, said: Answer) -> None:
+        """Answer everything that is under way, and wait until that is settled."""
+        self.transport.answer(list(self.transport.held), said)
+        eventually(lambda: not self.bus.dispatcher.busy, 10)
+
+    def kept(self) -> list[str]:
+        """The ids of the events that are in the journal."""
+        return [event.id for event in self.bus.journal.page(0, ALL, ALL, ALL).events]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A bus in the midst of deliveries."""
+    found = Scene(str(tmp_path / "bus.db"))
+    yield found
+    found.transport.always = TAKEN
+    found.bus.stop()
+
+
+@pytest.mark.parametrize(
+    "said", [UNWANTED, BUSY, REFUSED], ids=["rejected", "to be tried again", "for one that is down"]
+)
+def test_an_answer_in_the_midst_of_trimming_costs_no_event(
+    scene: Scene, said: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that becomes a dead letter, or waits again, while places are being saved for a trim, is kept."""
+    checkpoint = scene.bus.journal.checkpoint
+
+    def answered_meanwhile(changes: Checkpoint) -> None:
+        if scene.transport.held:
+            scene.answer(said)
+        checkpoint(changes)
+
+    monkeypatch.setattr(scene.bus.journal, "checkpoint", answered_meanwhile)
+    scene.lane.touch()
+    scene.bus.retention.look()
+    assert scene.kept() == list(scene.ids)
+    letters = scene.bus.dead_letters.page(None, 0, ALL)
+    assert {letter.event_id for letter in letters} == (set(scene.ids) if said is UNWANTED else set())
+
+
+def test_what_is_delivered_is_let_go(scene: Scene) -> None:
+    """The same events go once they are delivered."""
+    scene.answer(TAKEN)
+    gevent.sleep(0)
+    scene.bus.retention.look()
+    assert scene.kept() == []
+
+
+def test_what_is_under_way_is_kept(scene: Scene) -> None:
+    """An event whose attempt has not been answered stays, however old it is."""
+    scene.bus.retention.look()
+    assert scene.kept() == list(scene.ids)
