@@ -10,7 +10,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 #: Pixels.
-WIDTH, ROW, LEFT, RIGHT = 760, 26, 220, 90
+WIDTH, ROW, LEFT, RIGHT = 800, 26, 300, 90
 CHARTS = {
     "deliveries/s": "Deliveries a second",
     "cpu us/delivery": "Processor microseconds for one delivery, publishing included",

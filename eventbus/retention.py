@@ -136,7 +136,7 @@ class Retention:
     def _settled(self, events: Sequence[tuple[int, str | None]]) -> list[int]:
         """The events that no lane still has to deliver."""
         self._dispatcher.checkpointer.save()
-        lanes = [lane for lane in self._dispatcher.lanes.values() if lane.backlog]
+        lanes = [lane for lane in self._dispatcher.lanes.values() if lane.backlog or lane.dead_letters]
         floor = min((_floor(lane) for lane in lanes), default=None)
         settled: list[int] = []
         for number, (seq, topic) in enumerate(events):
@@ -166,8 +166,9 @@ class Retention:
 
 
 def _floor(lane: Lane) -> int:
-    """No event before this number is pending in a lane, but for rows of deferred ones."""
+    """No event before this number is pending or newly dead in a lane, but for those that have rows."""
     numbers = [stretch.span().cursor + 1 for stretch in lane.stretches() if stretch.left]
     numbers += [delivery.seq for delivery in lane.in_flight]
     numbers += [seq for seq, _ in lane.deferred.saved]
+    numbers += [letter.seq for letter in lane.dead_letters]
     return min(numbers, default=2**63)

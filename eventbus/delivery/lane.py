@@ -240,10 +240,12 @@ class Lane(Health):
         self.replayed = (*self.replayed, Interest(after, upto, topics))[-MAX_SPANS:]
 
     def holds(self, seq: int, topic: str | None) -> bool:
-        """Whether an event is pending here, as far as memory knows; rows that were spilled are not looked at."""
+        """Whether an event is pending or newly dead here, as far as memory knows; the journal's rows are not read."""
         if any(delivery.seq == seq for delivery in self.in_flight):
             return True
         if any(number == seq for number, _ in self.deferred.saved):
+            return True
+        if any(letter.seq == seq for letter in self.dead_letters):
             return True
         return any(
             stretch.left and stretch.span().cursor < seq and self.covers(stretch, seq, topic)
