@@ -15,8 +15,8 @@ LEASE_ENDED = "lease ended"
 def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
     """Close a lane and discard all that is pending; answers what has to be saved."""
     key = lane.subscriber.key
-    numbers = [d.seq for d in lane.in_flight] + [d.seq for d in lane.deferred.in_memory()]
-    discards = [Discard(key, seq, seq) for seq in numbers]
+    numbers = {d.seq for d in (*lane.in_flight, *lane.deferred.in_memory(), *lane.deferred.saved.values())}
+    discards = [Discard(key, seq, seq) for seq in sorted(numbers)]
     discards += [
         Discard(key, stretch.span().cursor + 1, scanned if stretch.upto is None else stretch.upto)
         for stretch in lane.stretches()

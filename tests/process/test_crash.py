@@ -35,7 +35,7 @@ def publish_through_kills(bus: BusServer, *, events: int, kills: int, connection
         bus.start()
     published = publisher.join()
     assert published.refused == 0
-    assert published.failed <= kills * connections
+    assert published.failed <= 2 * kills * connections  # one kill may break a connection, and what it tries next
     assert len(published.accepted) + published.failed == events
     return published.accepted
 

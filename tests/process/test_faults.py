@@ -77,7 +77,8 @@ def publish_through_kills(bus: BusServer, events: int, kills: int, dice: random.
         bus.start()
     published = publisher.join()
     assert published.refused == 0
-    assert published.failed <= kills * CONNECTIONS
+    # Twice: who connects anew may still meet the listener of a bus whose worker is dead already.
+    assert published.failed <= 2 * kills * CONNECTIONS
     assert len(published.accepted) + published.failed == events
     return published.accepted
 

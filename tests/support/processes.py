@@ -16,6 +16,12 @@ class Process:
     state: str  # Z is a zombie: ended, but not yet waited for
     parent: int
     group: int
+    threads: int
+
+    @property
+    def runs(self) -> bool:
+        """Whether any of it still runs: a zombie's other threads may, and hold its files and ports."""
+        return self.state != "Z" or self.threads > 1
 
 
 def processes() -> Iterator[Process]:
@@ -27,17 +33,17 @@ def processes() -> Iterator[Process]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended in between
-        yield Process(int(folder.name), fields[0], int(fields[1]), int(fields[2]))
+        yield Process(int(folder.name), fields[0], int(fields[1]), int(fields[2]), int(fields[17]))
 
 
 def running_children(pid: int) -> list[int]:
     """The processes that this one started and that still run."""
-    return [process.pid for process in processes() if process.parent == pid and process.state != "Z"]
+    return [process.pid for process in processes() if process.parent == pid and process.runs]
 
 
 def group_runs(group: int) -> bool:
     """Whether any process of this group still runs."""
-    return any(process.group == group and process.state != "Z" for process in processes())
+    return any(process.group == group and process.runs for process in processes())
 
 
 def resident_bytes(pid: int) -> int:

@@ -1,0 +1,58 @@
+"""A lane that is discarded says of each event that was pending that it was discarded."""
+
+import pytest
+
+from eventbus.delivery import deferred
+from eventbus.delivery.ending import discarded
+from eventbus.delivery.lane import Lane
+from eventbus.delivery.place import deferrals_of
+from eventbus.model import Checkpoint
+from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, answer, lane_with, take_all
+
+EVENTS = 30
+
+
+def numbers(checkpoint: Checkpoint) -> set[int]:
+    """The events that are told to be discarded."""
+    return {seq for discard in checkpoint.discards for seq in range(discard.first, discard.last + 1)}
+
+
+def busy_lane(monkeypatch: pytest.MonkeyPatch, in_memory: int) -> Lane:
+    """A lane that holds so few deferred deliveries in memory, with some under way, some waiting, and some fresh."""
+    monkeypatch.setattr(deferred, "IN_MEMORY", in_memory)
+    lane = lane_with(*range(1, EVENTS + 1), max_in_flight=8)
+    for said in (TAKEN, TAKEN, BUSY, BUSY, BUSY):
+        for delivery in take_all(lane, 0.0):
+            answer(lane, delivery, said, 0.0)
+    take_all(lane, 0.0)
+    return lane
+
+
+@pytest.mark.parametrize("in_memory", [1_000, 3])
+def test_whatever_is_pending_is_told_to_be_discarded(monkeypatch: pytest.MonkeyPatch, in_memory: int) -> None:
+    """Under way, waiting in memory or spilled, not yet saved, or fresh: each pending event is among the discards."""
+    lane = busy_lane(monkeypatch, in_memory)
+    delivered, pending = lane.delivered, lane.backlog
+    checkpoint = discarded(lane, EVENTS, 1.0, EPOCH)
+    assert len(numbers(checkpoint)) == pending == EVENTS - delivered
+    assert (lane.discarded, lane.backlog, lane.closed) == (pending, 0, True)
+
+
+def test_what_is_saved_is_cleared_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spilled deliveries whose rows are saved are discarded with their rows."""
+    lane = busy_lane(monkeypatch, 3)
+    saved = {row.seq for row in deferrals_of(lane, 0.0, EPOCH)}
+    lane.deferred.saved.clear()
+    pending = lane.backlog
+    checkpoint = discarded(lane, EVENTS, 1.0, EPOCH)
+    assert checkpoint.cleared == (lane.subscriber.key,)
+    assert len(numbers(checkpoint) | saved) == pending
+
+
+def test_a_subscriber_that_is_down_loses_what_it_had_not_got(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events that wait for a subscriber that is down are among the discards too."""
+    lane = busy_lane(monkeypatch, 3)
+    for delivery in list(lane.in_flight):
+        answer(lane, delivery, REFUSED, 0.0)
+    pending = lane.backlog
+    assert len(numbers(discarded(lane, EVENTS, 1.0, EPOCH))) == pending
