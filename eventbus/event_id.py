@@ -6,16 +6,17 @@ import time
 
 #: Characters in an id that a publisher gives, at most.
 MAX_ID_LENGTH = 256
+#: A random digit with its two high bits set to 10, the variant.
+_VARIANT = {f"{digit:x}": f"{0x8 | digit & 0x3:x}" for digit in range(16)}
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 _GIVEN_ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}\Z")
 
 
 def new_event_id(unix_ms: int | None = None, entropy: bytes | None = None) -> str:
     """Make an id from milliseconds since 1970 and ten random bytes; both default to the real ones."""
-    ms = time.time_ns() // 1_000_000 if unix_ms is None else unix_ms
-    noise = int.from_bytes(os.urandom(10) if entropy is None else entropy, "big")
-    text = f"{ms:012x}7{noise >> 64 & 0xFFF:03x}{0x8 | noise >> 62 & 0x3:x}{noise & 0xFFF_FFFF_FFFF_FFFF:015x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    ms = "%012x" % (time.time_ns() // 1_000_000 if unix_ms is None else unix_ms)
+    noise = (os.urandom(10) if entropy is None else entropy).hex()
+    return f"{ms[:8]}-{ms[8:]}-7{noise[:3]}-{_VARIANT[noise[3]]}{noise[4:7]}-{noise[7:19]}"
 
 
 def is_header_safe(text: str) -> bool:

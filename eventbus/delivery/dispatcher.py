@@ -6,6 +6,8 @@ A lane stands in the queue once, and goes back to its end after each event, so t
 import logging
 from collections import deque
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 
 import gevent
 from gevent.pool import Group
@@ -32,6 +34,7 @@ from eventbus.model import Event, State
 ENOUGH = 64
 #: Seconds until a lane is looked at again that has too much to be saved.
 UNSAVED_PATIENCE = 0.2
+_topic = attrgetter("topic")
 
 log = logging.getLogger(__name__)
 
@@ -111,11 +114,14 @@ class Dispatcher:
 
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
-        for event in events:
-            self.recent.add(event)
-            self.ages.note(event.seq, event.accepted_at)
-            for lane in self._index.matching(event.topic):
-                lane.offer(event.seq)
+        if not events:
+            return
+        self.recent.add(events)
+        self.ages.note(events[0].seq, events[0].accepted_at)
+        for topic, group in groupby(events, _topic):
+            seqs = [event.seq for event in group]
+            for lane in self._index.matching(topic):
+                lane.offer(seqs)
                 if not lane.queued:
                     self.look(lane)
 

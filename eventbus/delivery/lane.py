@@ -86,12 +86,12 @@ class Lane(Health):
 
     # Deliveries
 
-    def offer(self, seq: int) -> None:
-        """A new event is for this subscriber."""
-        self.accepted += 1
+    def offer(self, seqs: Sequence[int]) -> None:
+        """New events are for this subscriber."""
+        self.accepted += len(seqs)
         if not self.dirty:
             self.touch()
-        self.live.offer(seq)
+        self.live.offer(seqs)
 
     def take(self, now: float) -> Delivery | None:
         """The next delivery to attempt, now under way; None when there is none to start."""

@@ -1,7 +1,7 @@
 """The events in memory: the journal's newest, and pages read for lanes that lag. Bounded in bytes."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from eventbus.model import Event
 
@@ -28,11 +28,12 @@ class RecentEvents:
         """The tail begins after this event."""
         self.after = self.newest = newest
 
-    def add(self, event: Event) -> None:
-        """Take the newest event, and let the oldest of the tail go where there is no room."""
-        self._tail[event.seq] = event
-        self.newest = event.seq
-        self._room -= _size(event)
+    def add(self, events: Sequence[Event]) -> None:
+        """Take the newest events, one at least, and let the oldest of the tail go where there is no room."""
+        for event in events:
+            self._tail[event.seq] = event
+            self._room -= _size(event)
+        self.newest = events[-1].seq
         while self._room < 0 and len(self._tail) > 1:
             seq, oldest = self._tail.popitem(last=False)
             self._room += _size(oldest)

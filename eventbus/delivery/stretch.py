@@ -24,13 +24,14 @@ class Stretch:
         self.topics = span.topics
         self.ready: deque[int] = deque()
 
-    def offer(self, seq: int) -> None:
-        """Take a new event's number; past the window it is only counted, and read later."""
-        if self.behind or len(self.ready) >= WINDOW:
-            self.behind += 1
-        else:
-            self.ready.append(seq)
-            self.cursor = seq
+    def offer(self, seqs: Sequence[int]) -> None:
+        """Take new events' numbers; past the window they are only counted, and read later."""
+        room = 0 if self.behind else max(0, WINDOW - len(self.ready))
+        taken = seqs if len(seqs) <= room else seqs[:room]
+        self.behind += len(seqs) - len(taken)
+        if taken:
+            self.ready.extend(taken)
+            self.cursor = taken[-1]
 
     def wants_page(self) -> bool:
         """Whether the next numbers should be read now."""

@@ -40,8 +40,7 @@ def lane_with(*seqs: int, retry_seconds: float = 86_400, ends: float = 1_000_000
     """A lane that begins at zero on the monotonic clock, and has been offered these events."""
     rules = Rules(retry_seconds, high)
     lane = lane_of(new_record(subscriber_with(**options), EPOCH, 0), rules, deferred=0, ends=ends, now=0, wall=EPOCH)
-    for seq in seqs:
-        lane.offer(seq)
+    lane.offer(seqs)
     return lane
 
 

@@ -212,7 +212,7 @@ def test_an_event_that_is_new_is_not_dead_because_its_subscriber_was_down_for_lo
     """An event that was accepted a moment ago is retried, however long the subscriber has been down."""
     lane = lane_with(1, retry_seconds=60)
     attempt(lane, REFUSED, 0.0)
-    lane.offer(2)
+    lane.offer([2])
     lane.deferred.take_all()
     keep_alive(lane, 100.0)
     delivery = lane.take(100.0)
@@ -297,8 +297,7 @@ def test_what_fails_together_counts_once_however_the_dice_fall() -> None:
     """Attempts that failed together are one failure even where the first wait is thrown as nothing."""
     rules = Rules(dice=lambda: 0.0)
     lane = lane_of(new_record(subscriber_with(), EPOCH, 0), rules, deferred=0, ends=1e6, now=0, wall=EPOCH)
-    for seq in range(1, 10):
-        lane.offer(seq)
+    lane.offer(range(1, 10))
     for delivery in take_all(lane, 0.0):
         answer(lane, delivery, REFUSED, 0.1)
     assert lane.failures == 1
@@ -609,10 +608,10 @@ def test_a_lane_with_nothing_to_do_asks_for_no_look() -> None:
 
 WAITING: list[tuple[str, Callable[[Lane], object], int | None]] = [
     ("nothing", lambda lane: None, None),
-    ("ready", lambda lane: [lane.offer(seq) for seq in (4, 7)], 4),
-    ("under way", lambda lane: [lane.offer(3), lane.offer(9), lane.take(0.0)], 3),
-    ("deferred", lambda lane: [lane.offer(3), lane.offer(9), attempt(lane, BUSY, 0.0)], 3),
-    ("replayed", lambda lane: [lane.offer(8), lane.add_replay(1, 5, 2)], 2),
+    ("ready", lambda lane: lane.offer([4, 7]), 4),
+    ("under way", lambda lane: [lane.offer([3, 9]), lane.take(0.0)], 3),
+    ("deferred", lambda lane: [lane.offer([3, 9]), attempt(lane, BUSY, 0.0)], 3),
+    ("replayed", lambda lane: [lane.offer([8]), lane.add_replay(1, 5, 2)], 2),
 ]
 
 

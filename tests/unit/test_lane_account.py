@@ -79,10 +79,10 @@ class LaneAccount(RuleBasedStateMachine):
     def publish(self, count: int, topic: str | None) -> None:
         for _ in range(count):
             event = self.journal.publish(topic)
-            self.dispatcher.recent.add(event)
+            self.dispatcher.recent.add([event])
             if matches(self.topics, topic):
                 self.accepted.add((event.seq, 0))
-                self.lane.offer(event.seq)
+                self.lane.offer([event.seq])
 
     @rule(count=st.integers(1, 3), said=ANSWERS)
     def attempt(self, count: int, said: Answer) -> None:

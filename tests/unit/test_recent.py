@@ -21,8 +21,7 @@ def seqs(events: list[Event] | None) -> list[int] | None:
 def holding(*numbers: int, events: int = 10) -> RecentEvents:
     """A memory with room for so many events that has seen these."""
     recent = RecentEvents(events * SIZE, events * SIZE)
-    for seq in numbers:
-        recent.add(event(seq))
+    recent.add([event(seq) for seq in numbers])
     return recent
 
 
@@ -36,9 +35,9 @@ def test_the_newest_events_are_in_memory_up_to_a_number_of_bytes() -> None:
 def test_one_event_is_held_however_large() -> None:
     """The newest event is in memory even where it is larger than all the room; it leaves with the next."""
     recent = holding(1, 2)
-    recent.add(event(3, 50 * SIZE))
+    recent.add([event(3, 50 * SIZE)])
     assert [seq for seq in (1, 2, 3) if recent.get(seq)] == [3]
-    recent.add(event(4))
+    recent.add([event(4)])
     assert [seq for seq in (3, 4) if recent.get(seq)] == [4]
     assert recent.after == 3
 
@@ -71,7 +70,7 @@ def test_after_a_start_the_tail_begins_with_the_next_event() -> None:
     assert recent.newest == 100
     assert recent.tail_after(99, 10) is None
     assert recent.tail_after(100, 10) == []
-    recent.add(event(101))
+    recent.add([event(101)])
     assert seqs(recent.tail_after(100, 10)) == [101]
 
 
@@ -99,7 +98,7 @@ def test_memory_holds_no_more_than_its_bytes(steps: list[tuple[bool, int]]) -> N
     for is_new, size in steps:
         if is_new:
             newest += 1
-            recent.add(event(newest, size))
+            recent.add([event(newest, size)])
         else:
             page += 1
             recent.add_page([event(page, size)])

@@ -8,8 +8,7 @@ from eventbus.model import Span
 def stretch_of(*seqs: int, cursor: int = 0) -> Stretch:
     """A live stretch that has been offered these numbers."""
     stretch = Stretch(Span(0, cursor, None, 0))
-    for seq in seqs:
-        stretch.offer(seq)
+    stretch.offer(seqs)
     return stretch
 
 
@@ -25,7 +24,7 @@ def test_once_behind_nothing_overtakes_what_is_in_the_journal() -> None:
     """While numbers are in the journal only, new ones are counted there too, even when memory has room."""
     stretch = stretch_of(*range(1, WINDOW + 2))
     stretch.ready.clear()
-    stretch.offer(WINDOW + 2)
+    stretch.offer([WINDOW + 2])
     assert (list(stretch.ready), stretch.behind, stretch.cursor) == ([], 2, WINDOW)
 
 
@@ -100,10 +99,11 @@ def test_every_number_comes_once_and_in_order(steps: list[str], data: st.DataObj
     stretch, journal, taken, newest = stretch_of(), list[int](), list[int](), 0
     for step in steps:
         if step == "offer":
+            before = len(journal)
             for _ in range(data.draw(st.integers(1, 400))):
                 newest += data.draw(st.integers(1, 2)) if len(journal) < 20 else 1
                 journal.append(newest)
-                stretch.offer(newest)
+            stretch.offer(journal[before:])
         elif step == "take" and stretch.ready:
             taken.append(stretch.ready.popleft())
         elif step == "read" and stretch.behind:

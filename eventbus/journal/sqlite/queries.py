@@ -28,7 +28,7 @@ def page(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: i
         size += len(row[3]) + len(row[4])
         if events and size > max_bytes:
             return Page(tuple(events), events[-1].seq)
-        events.append(Event(*row))
+        events.append(Event._make(row))
     full = len(events) == limit
     return Page(tuple(events), events[-1].seq if full else upto)
 
@@ -42,13 +42,13 @@ def topics(db: sqlite3.Connection, after: int, upto: int, limit: int) -> list[tu
 def find(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Event]:
     """See Journal.find."""
     sql = f"SELECT {_EVENT} FROM events WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
-    return [Event(*row) for row in db.execute(sql, (json.dumps(seqs),))]
+    return [Event._make(row) for row in db.execute(sql, (json.dumps(seqs),))]
 
 
 def event(db: sqlite3.Connection, event_id: str) -> Event | None:
     """See Journal.event."""
     row = db.execute(f"SELECT {_EVENT} FROM events WHERE id = ? ORDER BY seq DESC LIMIT 1", (event_id,)).fetchone()
-    return None if row is None else Event(*row)
+    return None if row is None else Event._make(row)
 
 
 def place_of(db: sqlite3.Connection, moment: float) -> int:

@@ -8,6 +8,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 
 from eventbus.journal.sqlite import records
 from eventbus.model import Checkpoint, Event
@@ -25,10 +26,7 @@ def insert_events(db: sqlite3.Connection, events: Sequence[Event]) -> None:
     start = 0
     for size in _INSERT_SIZES:
         while len(events) - start >= size:
-            values: list[object] = []
-            for event in events[start : start + size]:
-                values += (event.seq, event.id, event.topic, event.head, event.body, event.accepted_at)
-            db.execute(_INSERT_EVENTS[size], values)
+            db.execute(_INSERT_EVENTS[size], list(chain.from_iterable(events[start : start + size])))
             start += size
 
 

@@ -113,14 +113,10 @@ class Store:
             if known is not None:
                 answers.append(known)
                 continue
-            for message in publish.messages:
-                self._last_seq += 1
-                events.append(
-                    Event(
-                        self._last_seq, message.id, message.topic, message.head, message.body, message.accepted_at
-                    )
-                )  # fmt: skip
-            ids = tuple(message.id for message in publish.messages)
+            first = self._last_seq + 1
+            self._last_seq += len(publish.messages)
+            events += [Event(seq, *message) for seq, message in enumerate(publish.messages, first)]
+            ids = tuple([message.id for message in publish.messages])
             answers.append(Appended(ids))
             if key is not None:
                 self._remember(key, ids, publish.messages)
