@@ -1,7 +1,7 @@
 """A commit that fails is no commit: nobody is told that it worked, nothing of it is kept, and the next one works."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import gevent
@@ -131,12 +131,20 @@ def test_a_disk_that_stays_broken_keeps_nothing(journal: SqliteJournal, faults: 
     assert kept(path) == [(1, "first"), (2, "kept")]
 
 
-def test_a_rollback_that_fails_as_well_keeps_nothing(journal: SqliteJournal, faults: Faults, path: str) -> None:
-    """When not even the rollback works, nothing of the batch is ever kept, and appending works again."""
+@pytest.mark.parametrize(
+    "commit",
+    [lambda journal: journal.append(messages("lost"), "key"), lambda journal: journal.checkpoint(Checkpoint(1.0, 9))],
+    ids=["publish", "checkpoint"],
+)
+def test_a_rollback_that_fails_as_well_keeps_nothing(
+    journal: SqliteJournal, faults: Faults, path: str, commit: Callable[[SqliteJournal], object]
+) -> None:
+    """When not even the rollback works, nothing of the batch is ever kept, and what is appended next is."""
     faults.plan("COMMIT", sqlite_error(FSYNC))
     faults.plan("ROLLBACK", sqlite_error(FSYNC))
     with pytest.raises(JournalUnavailable):
-        journal.append(messages("lost"))
+        commit(journal)
+    assert faults.met == ["COMMIT", "ROLLBACK"]
 
     def appended() -> bool:
         try:

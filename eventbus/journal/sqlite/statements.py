@@ -13,8 +13,10 @@ from itertools import chain
 from eventbus.journal.sqlite import records
 from eventbus.model import Checkpoint, Event
 
-#: Rows in one INSERT of events; powers of two, so that few statements have to be prepared.
-_INSERT_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+#: Events that one statement takes, at most.
+ONE_STATEMENT = 64
+#: Rows in one INSERT of events: many together, the rest exactly, so that there are few statements to prepare.
+_INSERT_SIZES = (256, *range(ONE_STATEMENT, 0, -1))
 _INSERT_EVENTS = {
     size: "INSERT INTO events (seq, id, topic, head, body, at) VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)
     for size in _INSERT_SIZES
@@ -24,10 +26,10 @@ _INSERT_EVENTS = {
 def insert_events(db: sqlite3.Connection, events: Sequence[Event]) -> None:
     """Insert events in as few statements as can be."""
     start = 0
-    for size in _INSERT_SIZES:
-        while len(events) - start >= size:
-            db.execute(_INSERT_EVENTS[size], list(chain.from_iterable(events[start : start + size])))
-            start += size
+    while left := len(events) - start:
+        size = _INSERT_SIZES[0] if left >= _INSERT_SIZES[0] else min(left, ONE_STATEMENT)
+        db.execute(_INSERT_EVENTS[size], list(chain.from_iterable(events[start : start + size])))
+        start += size
 
 
 def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:

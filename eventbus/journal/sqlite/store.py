@@ -90,12 +90,16 @@ class Store:
     ) -> tuple[list[Event], list[Appended]]:
         """Keep all of it in one transaction, or raise and keep nothing."""
         last_seq, keys = self._last_seq, self._keys
+        # One statement is a transaction of its own, unless a rollback has failed and left another one open.
+        alone = not checkpoints and _is_one_statement(publishes) and not self._db.in_transaction
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            if not alone:
+                self._db.execute("BEGIN IMMEDIATE")
             events, answers = self._publish(publishes)
             for checkpoint in checkpoints:
                 statements.save_checkpoint(self._db, checkpoint)
-            self._db.execute("COMMIT")
+            if not alone:
+                self._db.execute("COMMIT")
         except BaseException as error:
             self._last_seq, self._keys = last_seq, keys
             self._roll_back()
@@ -172,6 +176,13 @@ class Store:
     def _roll_back(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
+
+
+def _is_one_statement(publishes: Sequence[Publish]) -> bool:
+    """Whether one INSERT keeps all of it."""
+    if any(publish.idempotency_key is not None for publish in publishes):
+        return False
+    return sum(len(publish.messages) for publish in publishes) <= statements.ONE_STATEMENT
 
 
 def _opening_error(path: str, error: sqlite3.Error) -> JournalError:
