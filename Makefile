@@ -32,7 +32,7 @@ lint: .venv/.dev ## Check style, format and types
 soak: .venv/.dev debian-packages ## Run the tests that take long
 	.venv/bin/pytest -m soak $(ARGS)
 
-bench: .venv/.run ## Measure, and print a table; ARGS="--quick" for a look
+bench: .venv/.dev ## Measure, and print a table; ARGS="--quick" for a look
 	.venv/bin/python -m bench $(ARGS)
 
 clean: ## Remove what make has made; journals stay

@@ -8,6 +8,8 @@ import asyncio
 import json
 import time
 
+from bench.loop import run
+
 
 class Publisher(asyncio.Protocol):
     """One connection: sends a request, waits for its answer, sends the next."""
@@ -127,4 +129,4 @@ if __name__ == "__main__":
     ask.add_argument("--size", type=int, default=1_024, help="bytes in a body, at least 32")
     ask.add_argument("--rate", type=float, default=0, help="events a second; 0 publishes as fast as answers come")
     ask.add_argument("--batch", type=int, default=1, help="events in one request, a line each")
-    asyncio.run(publish(ask.parse_args()))
+    run(publish(ask.parse_args()))

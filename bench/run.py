@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PORT, BASE = 13_000, 19_100
 #: Seconds without an arrival after which the rest counts as lost.
 PATIENCE = 5.0
 
@@ -35,27 +35,31 @@ class Scenario:
     @property
     def name(self) -> str:
         """What the table calls it."""
-        extras = [f"batch {self.batch}"] * (self.batch > 1) + [f"{self.rate:g}/s"] * bool(self.rate)
+        extras = [f"batch {self.batch}"] * (self.batch > 1) + ["half the rate"] * bool(self.rate)
         extras += [f"{self.slow} slow, {self.dead} dead"] * bool(self.slow or self.dead)
         return ", ".join([f"fan-out {self.fanout}", f"{self.size} B", *extras])
 
 
 def measure(scenario: Scenario) -> dict[str, Any]:
     """Run one scenario; figures by name."""
-    module = [sys.executable, "-m"]
-    sink = [*module, "bench.sink", str(BASE), str(max(1, scenario.fanout))]
-    sink += ["--slow", str(scenario.slow), "--dead", str(scenario.dead)]
-    with tempfile.TemporaryDirectory() as folder, process(sink), bus(folder) as pid:
-        for number in range(scenario.fanout):
-            call(f"http://127.0.0.1:{PORT}/registerAndKeepAlive?address=127.0.0.1:{BASE + number}&lease=3600", "POST")
+    options = ("--slow", str(scenario.slow), "--dead", str(scenario.dead))
+    with tempfile.TemporaryDirectory() as folder, sink(scenario.fanout, *options) as ports, bus(folder) as (pid, port):
+        for each in ports[: scenario.fanout]:
+            call(f"http://127.0.0.1:{port}/registerAndKeepAlive?address=127.0.0.1:{each}&lease=3600", "POST")
         before, began = cpu_seconds(pid), time.time()
-        load = [*module, "bench.load", str(PORT), "--seconds", str(scenario.seconds), "--size", str(scenario.size)]
-        load += ["--rate", str(scenario.rate), "--batch", str(scenario.batch)]
-        said = json.loads(subprocess.run(load, check=True, capture_output=True, text=True).stdout)
+        said = load(port, scenario)
         healthy = scenario.fanout - scenario.slow - scenario.dead
-        stats = settled(said["accepted"] * healthy)
+        stats = settled(ports[0], said["accepted"] * healthy)
         spent = cpu_seconds(pid) - before
         return figures(scenario, said, stats, spent, began) | {"peak MiB": peak_mib(pid)}
+
+
+def load(port: int, scenario: Scenario) -> dict[str, Any]:
+    """Publish as the scenario says; what became of it."""
+    command = [sys.executable, "-m", "bench.load", str(port), "--seconds", str(scenario.seconds)]
+    command += ["--size", str(scenario.size), "--rate", str(scenario.rate), "--batch", str(scenario.batch)]
+    said: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return said
 
 
 def figures(
@@ -79,40 +83,47 @@ def figures(
     }
 
 
-def settled(goal: int) -> dict[str, Any]:
+def settled(port: int, goal: int) -> dict[str, Any]:
     """Wait until so much has arrived, or nothing comes any more."""
     last, moved = -1, time.monotonic()
     while True:
-        stats: dict[str, Any] = json.loads(call(f"http://127.0.0.1:{BASE}/stats"))
-        if stats["distinct"] != last:
-            last, moved = stats["distinct"], time.monotonic()
+        stats: dict[str, Any] = json.loads(call(f"http://127.0.0.1:{port}/stats"))
+        if stats["requests"] != last:
+            last, moved = stats["requests"], time.monotonic()
         if stats["distinct"] >= goal or time.monotonic() - moved > PATIENCE:
             return stats
         time.sleep(0.05)
 
 
 @contextmanager
-def bus(folder: str) -> Iterator[int]:
-    """A bus that answers; the master's pid."""
-    environment = {**os.environ, "PORT": str(PORT), "EVENTBUS_JOURNAL": f"sqlite:///{folder}/bus.db"}
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
-    with process(command, environment) as pid:
-        for _ in range(200):
-            try:
-                call(f"http://127.0.0.1:{PORT}/readyz")
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield pid
+def bus(folder: str, app: str = "wsgi:app", *options: str) -> Iterator[tuple[int, int]]:
+    """A bus that answers, or another app under the same gunicorn; the master's pid, and the port."""
+    port = free_port()
+    environment = {**os.environ, "PORT": str(port), "EVENTBUS_JOURNAL": f"sqlite:///{folder}/bus.db"}
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *options, app]
+    with process(command, environment, subprocess.DEVNULL) as running:
+        until_answered(f"http://127.0.0.1:{port}/readyz")
+        yield running.pid, port
 
 
 @contextmanager
-def process(command: list[str], environment: dict[str, str] | None = None) -> Iterator[int]:
+def sink(count: int, *options: str) -> Iterator[list[int]]:
+    """Subscribers that listen; their ports. One at least, which tells what has arrived."""
+    command = [sys.executable, "-m", "bench.sink", str(max(1, count)), *options]
+    with process(command, None, subprocess.PIPE) as running:
+        assert running.stdout is not None  # noqa: S101 - a pipe was asked for
+        ports: list[int] = json.loads(running.stdout.readline())
+        yield ports
+
+
+@contextmanager
+def process(command: list[str], environment: dict[str, str] | None, output: int) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a group of its own, that is ended."""
-    quiet = subprocess.DEVNULL
-    running = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+    running = subprocess.Popen(
+        command, env=environment, stdout=output, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
-        yield running.pid
+        yield running
     finally:
         os.killpg(running.pid, signal.SIGTERM)
         try:
@@ -120,6 +131,28 @@ def process(command: list[str], environment: dict[str, str] | None = None) -> It
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until_answered(url: str) -> None:
+    """Return when somebody answers there; give up after a while."""
+    deadline = time.monotonic() + PATIENCE * 2
+    while True:
+        try:
+            call(url)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def call(url: str, method: str = "GET") -> bytes:

@@ -1,9 +1,9 @@
 """Many subscribers in one process: each answers 200 at once, or late, or never; together they count and time.
 
-    python -m bench.sink BASE_PORT COUNT [--slow N] [--dead N] [--delay SECONDS]
+    python -m bench.sink COUNT [--slow N] [--dead N] [--delay SECONDS]
 
-A body begins with 16 hex digits of a number and 16 of the wall clock in nanoseconds. ``GET /stats`` on the first
-port answers what has arrived since ``GET /reset``.
+The first line that it prints is a JSON array of its ports. A body begins with 16 hex digits of a number and 16 of the
+wall clock in nanoseconds. ``GET /stats`` on the first port answers what has arrived since ``GET /reset``.
 """
 
 import argparse
@@ -11,7 +11,10 @@ import asyncio
 import json
 import time
 from collections import defaultdict
+from functools import partial
 from typing import Any
+
+from bench.loop import run
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #: A latency is counted in buckets of a twentieth of its size.
@@ -113,20 +116,20 @@ async def serve(arguments: argparse.Namespace) -> None:
     """Listen on all ports; the last ones are the slow and the dead."""
     loop, tally = asyncio.get_running_loop(), Tally()
     healthy = arguments.count - arguments.slow - arguments.dead
+    ports = []
     for number in range(arguments.count):
         delay = None if number < healthy else arguments.delay if number < healthy + arguments.slow else -1.0
-        await loop.create_server(
-            lambda number=number, delay=delay: Subscriber(tally, number, delay, timed=delay is None),
-            "127.0.0.1", arguments.base + number, backlog=1_024,
-        )  # fmt: skip
+        made = partial(Subscriber, tally, number, delay, timed=delay is None)
+        server = await loop.create_server(made, "127.0.0.1", 0, backlog=1_024)
+        ports.append(server.sockets[0].getsockname()[1])
+    print(json.dumps(ports), flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("base", type=int)
     ask.add_argument("count", type=int)
     ask.add_argument("--slow", type=int, default=0)
     ask.add_argument("--dead", type=int, default=0)
     ask.add_argument("--delay", type=float, default=0.5)
-    asyncio.run(serve(ask.parse_args()))
+    run(serve(ask.parse_args()))
