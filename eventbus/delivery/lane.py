@@ -258,6 +258,13 @@ class Lane(Health):
             return any(interest.covers(seq, topic) for interest in self.interests)
         return Interest(-1, stretch.upto, stretch.topics).covers(seq, topic)
 
+    def covers_all(self, stretch: Stretch) -> bool:
+        """Whether every event after a stretch's cursor is one of those that it counts."""
+        if stretch is not self.live:
+            return not stretch.topics
+        first = self.interests[0]
+        return len(self.interests) == 1 and not first.topics and first.until is None and first.after <= stretch.cursor
+
     def lose(self, stretch: Stretch) -> int:
         """The journal has no more events for what a stretch still counts: discarded. Answers how many."""
         lost, stretch.behind = stretch.behind, 0

@@ -65,7 +65,10 @@ class Reader:
             events, cursor = list(page.events), page.cursor
         if lane.closed or stretch.cursor != began:
             return  # it was ended, or sent back, while the page was read
-        mine = [event for event in events if event.seq <= upto and lane.covers(stretch, event.seq, event.topic)]
+        if events and events[-1].seq <= upto and lane.covers_all(stretch):
+            mine = events
+        else:
+            mine = [event for event in events if event.seq <= upto and lane.covers(stretch, event.seq, event.topic)]
         if tail is None:
             self._recent.add_page(mine)
         stretch.load([event.seq for event in mine], cursor)

@@ -30,9 +30,11 @@ class RecentEvents:
 
     def add(self, events: Sequence[Event]) -> None:
         """Take the newest events, one at least, and let the oldest of the tail go where there is no room."""
+        tail, size = self._tail, 0
         for event in events:
-            self._tail[event.seq] = event
-            self._room -= _size(event)
+            tail[event.seq] = event
+            size += len(event.body) + len(event.head)
+        self._room -= size + OVERHEAD * len(events)
         self.newest = events[-1].seq
         while self._room < 0 and len(self._tail) > 1:
             seq, oldest = self._tail.popitem(last=False)
@@ -48,10 +50,12 @@ class RecentEvents:
 
     def add_page(self, events: Iterable[Event]) -> None:
         """Take events that were read for a lane, and let older pages go where there is no room."""
+        tail, pages = self._tail, self._pages
         for event in events:
-            if event.seq not in self._pages and event.seq not in self._tail:
-                self._pages[event.seq] = event
-                self._page_room -= _size(event)
+            seq = event.seq
+            if seq not in pages and seq not in tail:
+                pages[seq] = event
+                self._page_room -= len(event.body) + len(event.head) + OVERHEAD
         while self._page_room < 0 and len(self._pages) > 1:
             _, oldest = self._pages.popitem(last=False)
             self._page_room += _size(oldest)

@@ -1,6 +1,7 @@
 """``/sendMessage``: take one event in, or many, and answer when they are safe."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import gevent
 from flask import Blueprint, request
@@ -8,7 +9,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from eventbus.bus import Bus
 from eventbus.errors import Refused
-from eventbus.event_id import is_header_safe, new_event_id
+from eventbus.event_id import is_header_safe, new_event_id, new_event_ids
 from eventbus.journal.base import Appended
 from eventbus.model import Message
 from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
@@ -59,14 +60,16 @@ def _many(bus: Bus, query: Query, kind: str) -> Reply:
     topic = topic_of(query.first("topic"), request.environ.get("HTTP_CE_TYPE") if how else None)
     made = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
     messages: list[Message] = []
-    for message in made:
-        if len(message.body) > bus.settings.max_body_bytes:
-            raise RequestEntityTooLarge(
-                f"Event {len(messages)} of the batch has more than {bus.settings.max_body_bytes} bytes."
-            )
-        messages.append(message)
-        if len(messages) % SLICE == 0:
+    while part := list(islice(made, SLICE)):
+        messages += part
+        if len(part) == SLICE:
             gevent.sleep(0)
+    sizes = [len(message.body) for message in messages]
+    if (largest := max(sizes, default=0)) > bus.settings.max_body_bytes:
+        number = sizes.index(largest)
+        raise RequestEntityTooLarge(
+            f"Event {number} of the batch has more than {bus.settings.max_body_bytes} bytes: {largest}."
+        )
     if not messages:
         return _answer(bus, (), Appended(()), batch=True)
     return _answer(bus, messages, bus.publish(messages, _idempotency_key()), batch=True)
@@ -77,7 +80,8 @@ def _from_lines(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
     if len(lines) > MAX_BATCH_EVENTS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events, not {len(lines)}.")
     wall = bus.clock.wall()
-    return (Message(new_event_id(), topic, _JSON_HEAD, line.removesuffix(b"\r"), wall) for line in lines)
+    made = zip(new_event_ids(len(lines)), lines, strict=True)
+    return (Message(event_id, topic, _JSON_HEAD, line.removesuffix(b"\r"), wall) for event_id, line in made)
 
 
 def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:

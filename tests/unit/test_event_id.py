@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.event_id import MAX_ID_LENGTH, is_header_safe, new_event_id
+from eventbus.event_id import MAX_ID_LENGTH, is_header_safe, new_event_id, new_event_ids, unix_ms_of
 
 TIMES = st.integers(0, 2**48 - 1)
 NOISE = st.binary(min_size=10, max_size=10)
@@ -69,3 +69,12 @@ def test_an_id_is_made_now_and_is_no_other() -> None:
 def test_a_given_id_must_fit_in_a_header(text: str, safe: bool) -> None:
     """A publisher's id is taken when it is visible ASCII of at most 256 characters."""
     assert is_header_safe(text) is safe
+
+
+def test_many_ids_are_made_at_once() -> None:
+    """Ids that are made together are as many as were asked for, all different, and of one moment."""
+    ids = new_event_ids(500)
+    assert len(set(ids)) == 500
+    assert {uuid.UUID(text).version for text in ids} == {7}
+    assert len({unix_ms_of(text) for text in ids}) == 1
+    assert new_event_ids(0) == []

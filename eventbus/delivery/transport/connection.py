@@ -56,7 +56,10 @@ class Connection:
         """
         self.deadline = deadline
         try:
-            sent = self._send_some(message)
+            try:
+                sent = self._raw.send(message)
+            except BlockingIOError:
+                sent = 0
             if sent != len(message):
                 self._send_rest(memoryview(message)[sent:])
             self._greenlet = getcurrent()
@@ -126,13 +129,6 @@ class Connection:
             self._watcher.close()
             self._peer.close()
 
-    def _send_some(self, data: bytes | memoryview) -> int:
-        """Bytes that the socket took now, perhaps none."""
-        try:
-            return self._raw.send(data)
-        except BlockingIOError:
-            return 0
-
     def _send_rest(self, rest: memoryview) -> None:
         """Wait until more can be sent, again and again; an answer that comes meanwhile waits too."""
         self._watcher.stop()
@@ -142,7 +138,10 @@ class Connection:
                 self._hub.wait(writable)
                 if self.expired:
                     raise TimeoutError("the request could not be sent in time")
-                rest = rest[self._send_some(rest) :]
+                try:
+                    rest = rest[self._raw.send(rest) :]
+                except BlockingIOError:
+                    continue
         finally:
             writable.close()
         self._watcher.start(self._readable)
