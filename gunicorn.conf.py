@@ -49,6 +49,24 @@ def on_starting(server):
     _check_free(settings.port)
 
 
+def when_ready(server):
+    """Say once who may use the bus, where that is more than it may seem."""
+    from eventbus.settings import from_environment
+
+    tokens = from_environment(os.environ).tokens
+    for scope in tokens.closed:
+        server.log.warning("nobody may %s: there is no token for it, nor one of an administrator", scope)
+    reachable = [address for address in map(_host_of, server.LISTENERS) if address not in ("127.0.0.1", "::1", "")]
+    if reachable and not tokens:
+        server.log.warning("whoever can reach this port may publish, subscribe and administer: no tokens are set")
+
+
+def _host_of(listener):
+    """Where a listener can be reached; nothing for a Unix socket."""
+    name = listener.getsockname()
+    return name[0] if isinstance(name, tuple) else ""
+
+
 def _check_free(port):
     """Say at once that the port is taken, instead of trying five times."""
     if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:

@@ -17,7 +17,7 @@ from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import lane_of, new_record
 from eventbus.delivery.transport import Transport
 from eventbus.endings import Endings
-from eventbus.errors import Draining, JournalError
+from eventbus.errors import BadAddress, Draining, JournalError, TooMany
 from eventbus.feed import Feed
 from eventbus.history import History
 from eventbus.journal.base import Appended, Journal
@@ -51,8 +51,9 @@ class Bus:
         self.clock = clock or Clock()
         self.journal = journal
         self.leases = Leases()
+        self._transport = transport
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight)
-        self._rules = Rules(settings.retry_seconds)
+        self._rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake")
         self.endings = Endings(self.dispatcher, journal, self.clock)
         self.dispatcher.on_gone = self._gone
         self.places = Places(journal, self.dispatcher.recent)
@@ -122,7 +123,7 @@ class Bus:
         """Begin or renew a lease; every event that is accepted after this returns goes to the subscriber.
 
         A first registration may ``start`` with a replay from a place in the journal (see Places).
-        Raises Draining, JournalError, NotKnown, Refused and TooMany.
+        Raises BadAddress, Draining, JournalError, NotKnown, Refused and TooMany.
         """
         if self.draining:
             raise Draining("The bus is stopping; register again in a few seconds.")
@@ -201,11 +202,26 @@ class Bus:
             log.info("lease of %s began: resumed, %d pending", address.key, parked.backlog)
             self._renew(parked, address, terms)
             return parked
+        self._admit(address)
         after = None if start is None else self.places.before(start)
         lane = self._begin_new(Subscriber(address, terms.applied(self._defaults())), self.journal.lane(address.key))
         if after is not None:
             self.replays.replay(lane, after, lane.interests[-1].after)
         return lane
+
+    def _admit(self, address: Address) -> None:
+        """Let a new subscriber in. Raises BadAddress and TooMany."""
+        lanes, hosts, settings = self.dispatcher.lanes, self.dispatcher.hosts, self.settings
+        if len(lanes) >= settings.max_subscribers:
+            raise TooMany(f"There are {len(lanes)} subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).")
+        if hosts[address.host] >= settings.max_subscribers_per_host:
+            raise TooMany(
+                f"There are {hosts[address.host]} subscribers on {address.host}; no more are let in there"
+                " (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST)."
+            )
+        reason = self._transport.refusal(address)
+        if reason is not None:
+            raise BadAddress(reason)
 
     def _begin_new(self, subscriber: Subscriber, past: LaneRecord | None) -> Lane:
         now, wall, scanned = self.clock.monotonic(), self.clock.wall(), self.dispatcher.recent.newest

@@ -12,6 +12,9 @@ EventbusError
 │   ├── BadAddress         an address that cannot be delivered to
 │   └── BadQuery           a query string that does not parse
 ├── NotKnown               what was asked for is not there (404)
+├── NoAccess               a token is needed, or another one
+│   ├── Unauthorized       there is none, or it is not known (401)
+│   └── Forbidden          it is known, and may do other things (403)
 ├── Conflict               what was asked for contradicts what is there (409)
 └── TooMany                a limit on how much may be asked for at once (429)
 """
@@ -63,6 +66,29 @@ class BadQuery(Refused):
 
 class NotKnown(EventbusError):
     """What was asked for is not there."""
+
+
+class NoAccess(EventbusError):
+    """A request needs a token, or another one. ``challenge`` is what ``WWW-Authenticate`` says (RFC 6750, 3)."""
+
+    challenge = 'Bearer realm="eventbus"'
+
+
+class Unauthorized(NoAccess):
+    """No token, or one that is not known; ``error`` is RFC 6750's word for the latter."""
+
+    def __init__(self, text: str, *, error: str | None = None) -> None:
+        super().__init__(text)
+        if error is not None:
+            self.challenge = f'{NoAccess.challenge}, error="{error}"'
+
+
+class Forbidden(NoAccess):
+    """The token may do other things; ``scope`` is what would be needed."""
+
+    def __init__(self, text: str, *, scope: str) -> None:
+        super().__init__(text)
+        self.challenge = f'{NoAccess.challenge}, error="insufficient_scope", scope="{scope}"'
 
 
 class Conflict(EventbusError):

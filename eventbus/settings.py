@@ -3,16 +3,18 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from eventbus.errors import SettingsError
+from eventbus.networks import NetworkRules, rules_of
+from eventbus.signing import secrets_of
+from eventbus.tokens import Scope, Tokens, tokens_of
 
 #: Known to the client, not to the server: no reason for a warning.
 CLIENT_NAMES = frozenset({"EVENTBUS_URL", "EVENTBUS_TOKEN"})
 #: What Kubernetes sets in every pod beside a service called ``eventbus``.
 KUBERNETES_NAME = re.compile(r"EVENTBUS_(PORT|PORT_.*|SERVICE_.*)\Z")
-
 
 #: How the embedded journal is named, and the one that ends with the process.
 SQLITE = "sqlite:///"
@@ -35,12 +37,23 @@ class Settings:
     lease_seconds: float = 120  # seconds a lease lasts where the subscriber does not say
     sweep_seconds: float = 60  # seconds between two looks for ended leases, at most
 
+    max_subscribers: int = 20_000  # those whose places are kept included
+    max_subscribers_per_host: int = 2_000  # on one host or address
+
     # Publishing
     max_body_bytes: int = 1_048_576  # bytes in the largest event
+    request_seconds: float = 30  # seconds in which a request's head has to come, and its body
 
     # Delivering
     max_in_flight: int = 512  # deliveries under way at once, over all subscribers
     retry_seconds: float = 86_400  # seconds that one delivery is tried
+
+    # Security
+    networks: NetworkRules = field(default_factory=NetworkRules)  # where subscribers may be
+    tokens: Tokens = field(default_factory=Tokens, repr=False)  # who may do what; none is everybody, everything
+    signing_secrets: tuple[bytes, ...] = field(default=(), repr=False)  # none is unsigned
+    verify: str = "none"  # or handshake: a subscriber is asked for its consent first
+    origin: str = "eventbus"  # the name under which consent is asked for
 
     # Stopping
     drain_seconds: float = 20  # seconds that deliveries under way get at SIGTERM
@@ -58,12 +71,20 @@ _NUMBERS: dict[str, tuple[str, float, float]] = {
     "EVENTBUS_RETENTION_SECONDS": ("retention_seconds", 1, 31_536_000),
     "EVENTBUS_LEASE_SECONDS": ("lease_seconds", 5, 86_400),
     "EVENTBUS_SWEEP_SECONDS": ("sweep_seconds", 0.1, 3_600),
+    "EVENTBUS_MAX_SUBSCRIBERS": ("max_subscribers", 1, 1_000_000),
+    "EVENTBUS_MAX_SUBSCRIBERS_PER_HOST": ("max_subscribers_per_host", 1, 1_000_000),
+    "EVENTBUS_REQUEST_SECONDS": ("request_seconds", 0.1, 3_600),
     "EVENTBUS_MAX_BODY_BYTES": ("max_body_bytes", 1, 1_073_741_824),
     "EVENTBUS_MAX_IN_FLIGHT": ("max_in_flight", 1, 10_000),
     "EVENTBUS_RETRY_SECONDS": ("retry_seconds", 0, 31_536_000),
     "EVENTBUS_DRAIN_SECONDS": ("drain_seconds", 0, 3_600),
 }
-_KNOWN = frozenset({*_NUMBERS, "EVENTBUS_JOURNAL"})
+_NETWORKS = ("EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS")
+_TOKENS = {scope: f"EVENTBUS_{scope.upper()}_TOKENS" for scope in Scope}
+_SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
+_KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), "EVENTBUS_JOURNAL", _SECRETS, _VERIFY, _ORIGIN})
+#: What is asked in the name of: a host name (CloudEvents web hooks, 4.1.1), or one with a port.
+_ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -72,11 +93,19 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     Raises SettingsError with a sentence that names the first one that is wrong.
     """
     said: dict[str, Any] = {}
-    for name, (field, low, high) in _NUMBERS.items():
+    for name, (key, low, high) in _NUMBERS.items():
         if text := environment.get(name, "").strip():
-            said[field] = _number(name, text, low, high, whole=_is_whole(field))
+            said[key] = _number(name, text, low, high, whole=_is_whole(key))
     if text := environment.get("EVENTBUS_JOURNAL", "").strip():
         said["journal"] = _journal(text)
+    deny, allow = (environment.get(name, "") for name in _NETWORKS)
+    said["networks"] = rules_of(deny, allow)
+    said["tokens"] = tokens_of({scope: environment.get(name, "") for scope, name in _TOKENS.items()})
+    said["signing_secrets"] = secrets_of(environment.get(_SECRETS, ""))
+    if text := environment.get(_VERIFY, "").strip():
+        said["verify"] = _one_of(_VERIFY, text, "none", "handshake")
+    if text := environment.get(_ORIGIN, "").strip():
+        said["origin"] = _origin(text)
     return Settings(**said)
 
 
@@ -99,8 +128,8 @@ def _nearest(name: str) -> str:
     return f"; did you mean {ends[close[0]]}?" if close else ""
 
 
-def _is_whole(field: str) -> bool:
-    return {f.name: f.type for f in fields(Settings)}[field] in ("int", int)
+def _is_whole(key: str) -> bool:
+    return {f.name: f.type for f in fields(Settings)}[key] in ("int", int)
 
 
 def _number(name: str, text: str, low: float, high: float, *, whole: bool) -> float:
@@ -114,6 +143,18 @@ def _number(name: str, text: str, low: float, high: float, *, whole: bool) -> fl
 def _plain(number: float) -> str:
     """A bound as people write it."""
     return str(int(number)) if number == int(number) else str(number)
+
+
+def _one_of(name: str, text: str, *values: str) -> str:
+    if text not in values:
+        raise SettingsError(f"{name} must be {' or '.join(values)}, not {text!r}")
+    return text
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN_NAME.match(text):
+        raise SettingsError(f"{_ORIGIN} must be a host name such as bus.example.com, not {text!r}")
+    return text
 
 
 def _journal(text: str) -> str:

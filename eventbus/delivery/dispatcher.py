@@ -4,7 +4,7 @@ A lane stands in the queue once, and goes back to its end after each event, so t
 """
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -44,6 +44,7 @@ class Dispatcher:
 
     def __init__(self, journal: Journal, transport: Transport, clock: Clock, max_in_flight: int) -> None:
         self.lanes: dict[str, Lane] = {}
+        self.hosts: Counter[str] = Counter()  #: lanes by their subscriber's host
         self.recent = RecentEvents()
         self.ages = Ages()
         self.checkpointer = Checkpointer(journal, clock, self._is_current, lambda: self.recent.newest)
@@ -78,6 +79,7 @@ class Dispatcher:
     def add(self, lane: Lane) -> None:
         """Deliver to this lane from now on, and offer it each new event that matches."""
         self.lanes[lane.subscriber.key] = lane
+        self.hosts[lane.subscriber.address.host] += 1
         changed, lane.dirty, lane.changed = lane.dirty, False, self.checkpointer.changed
         if changed:
             lane.touch()
@@ -111,6 +113,10 @@ class Dispatcher:
         self._index.remove(lane.subscriber.key)
         if self.lanes.get(lane.subscriber.key) is lane:
             del self.lanes[lane.subscriber.key]
+            host = lane.subscriber.address.host
+            self.hosts[host] -= 1
+            if not self.hosts[host]:
+                del self.hosts[host]
 
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
@@ -138,7 +144,7 @@ class Dispatcher:
                 self._held.append(lane)
                 return
         elif not lane.wants_page(now):
-            if lane.deferred.count or lane.dead_letters or lane.state is not State.OK:
+            if lane.deferred.count or lane.dead_letters or lane.spacing or lane.state is not State.OK:
                 self._wake_later(lane, now)
             return
         lane.queued = True
@@ -208,7 +214,9 @@ class Dispatcher:
             return
         wall, state = self.clock.wall(), lane.state
         try:
-            answer = self._routes[lane].post(event, delivery.attempts, now, wall)
+            answer = self._refusal(lane, delivery) if not lane.consented else None
+            if answer is None:
+                answer = self._routes[lane].post(event, delivery.attempts, now, wall)
         except Exception as error:
             log.exception("an attempt at %s failed in a way that was not foreseen", lane.subscriber.key)
             answer = Answer(None, error=f"the attempt failed: {error!r}")
@@ -221,6 +229,15 @@ class Dispatcher:
                 self.on_gone(lane)
         if lane.state is not state:
             _tell(lane, answer)
+
+    def _refusal(self, lane: Lane, delivery: Delivery) -> Answer | None:
+        """Ask a subscriber for its consent; where it does not give it, that is the answer, and there was no attempt."""
+        consent = self._routes[lane].ask_consent()
+        if consent.given:
+            lane.consent(consent.per_minute)
+            return None
+        delivery.attempts -= 1
+        return Answer(None, error=consent.error)
 
     def _fetch(self, lane: Lane, delivery: Delivery) -> Event | None:
         """Read an event that is not in memory any more."""

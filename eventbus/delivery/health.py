@@ -27,6 +27,7 @@ class Rules:
 
     retry_seconds: float = 86_400  # seconds that one delivery is tried
     dice: Callable[[], float] = random.random  # 0 to 1, for jitter
+    handshake: bool = False  # whether a subscriber is asked for its consent before the first delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class Health(Ledger):
         self.down_since: float | None = None
         self.last_error = record.last_error
         self.window = FIRST_WINDOW
+        self.consented = not rules.handshake
+        self.spacing = 0.0  # seconds between the starts of two deliveries, at least
+        self._started = -math.inf  # when the last one started, where that counts
         self._down_at = -math.inf  # when a failure to reach it was last counted
         self._fit()
 
@@ -60,8 +64,13 @@ class Health(Ledger):
     def _fit(self) -> None:
         """Work out how many deliveries may be under way at once, as things are."""
         options = self.subscriber.options
-        alone = options.ordered or self.state is not State.OK
+        alone = options.ordered or self.state is not State.OK or not self.consented
         self.limit = 1 if alone else min(self.window, options.max_in_flight)
+
+    def consent(self, per_minute: int | None) -> None:
+        """The subscriber consents to deliveries, perhaps to no more than so many."""
+        self.consented, self.spacing = True, 60.0 / per_minute if per_minute else 0.0
+        self._fit()
 
     def _succeeded(self, now: float) -> None:
         if self.window < self.subscriber.options.max_in_flight:

@@ -47,7 +47,7 @@ class Lane(Health):
         """Whether an attempt may start."""
         if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends or self.closed:
             return False
-        if self.unsaved >= MAX_UNSAVED:
+        if self.unsaved >= MAX_UNSAVED or (self.spacing and now < self._started + self.spacing):
             return False
         if self.usual:
             return bool(self.live.ready)
@@ -82,7 +82,7 @@ class Lane(Health):
     def next_moment(self) -> float:
         """When this lane should be looked at again though nothing happens to it; infinity for never."""
         due = -math.inf if self._fresh_allowed() and self._source() is not None else self.deferred.next_due()
-        return max(due, self.not_before)
+        return max(due, self.not_before, self._started + self.spacing)
 
     # Deliveries
 
@@ -102,6 +102,8 @@ class Lane(Health):
             delivery.first = now
         delivery.began = now
         delivery.attempts += 1
+        if self.spacing:
+            self._started = now
         if not self.dirty:
             self.touch()
         self.in_flight.add(delivery)

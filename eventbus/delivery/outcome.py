@@ -22,6 +22,15 @@ class Answer:
     excerpt: bytes = b""  # the first KiB of the body
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Whether a subscriber consents to deliveries; ``error`` says why not."""
+
+    given: bool
+    per_minute: int | None = None  # deliveries that it allows; None for any number
+    error: str = ""
+
+
 class Verdict(Enum):
     """What an answer means for the delivery and its subscriber."""
 

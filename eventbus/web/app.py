@@ -4,6 +4,7 @@ from flask import Flask
 
 from eventbus.bus import Bus
 from eventbus.web import dead_letters, errors, events, messages, operations, replays, subscribers
+from eventbus.web.access import guard
 from eventbus.web.lean import LeanFlask
 
 
@@ -14,4 +15,6 @@ def create_app(bus: Bus) -> Flask:
     for part in (subscribers, messages, events, dead_letters, replays, operations):
         app.register_blueprint(part.blueprint)
     errors.install(app)
+    if bus.settings.tokens:
+        app.guard = guard(bus.settings.tokens)
     return app

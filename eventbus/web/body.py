@@ -7,11 +7,8 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
-#: Seconds that a body may take to come.
-BODY_SECONDS = 30.0
 
-
-def read_body(request: Request, max_bytes: int) -> bytes:
+def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     """The whole body. Raises BadRequest, RequestEntityTooLarge or RequestTimeout."""
     environ = request.environ
     length = environ.get("CONTENT_LENGTH")
@@ -19,7 +16,7 @@ def read_body(request: Request, max_bytes: int) -> bytes:
         return b""
     if length is not None and int(length) > max_bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))
-    body = _read(environ["wsgi.input"], max_bytes + 1)
+    body = _read(environ["wsgi.input"], max_bytes + 1, seconds)
     if len(body) > max_bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))
     if length is not None and len(body) != int(length):
@@ -27,14 +24,14 @@ def read_body(request: Request, max_bytes: int) -> bytes:
     return body
 
 
-def _read(stream: IO[bytes], limit: int) -> bytes:
-    with gevent.Timeout(BODY_SECONDS) as deadline:
+def _read(stream: IO[bytes], limit: int, seconds: float) -> bytes:
+    with gevent.Timeout(seconds) as deadline:
         try:
             return stream.read(limit)
         except gevent.Timeout as timer:
             if timer is not deadline:
                 raise
-            raise RequestTimeout(f"The body did not come within {BODY_SECONDS:g} seconds.") from None
+            raise RequestTimeout(f"The body did not come within {seconds:g} seconds.") from None
         except (ParseException, OSError) as error:
             raise BadRequest(f"The body cannot be read: {error}") from None
 

@@ -9,6 +9,8 @@ from eventbus.clock import rfc3339
 from eventbus.dead_letters import Chosen
 from eventbus.errors import Refused
 from eventbus.journal.base import KeptDeadLetter
+from eventbus.tokens import Scope
+from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
@@ -23,6 +25,7 @@ blueprint = Blueprint("dead_letters", __name__)
 
 
 @blueprint.get("/deadLetters")
+@needs(Scope.ADMIN)
 def list_dead_letters() -> Reply:
     """A page of dead letters, the oldest first; ``next`` continues it."""
     query = parse_query(request.environ["QUERY_STRING"])
@@ -34,6 +37,7 @@ def list_dead_letters() -> Reply:
 
 
 @blueprint.post("/deadLetters/replay")
+@needs(Scope.ADMIN)
 def replay_dead_letters() -> Reply:
     """Put dead letters back as pending."""
     chosen = _chosen(parse_query(request.environ["QUERY_STRING"]))
@@ -41,6 +45,7 @@ def replay_dead_letters() -> Reply:
 
 
 @blueprint.delete("/deadLetters")
+@needs(Scope.ADMIN)
 def discard_dead_letters() -> Reply:
     """Discard dead letters for good."""
     chosen = _chosen(parse_query(request.environ["QUERY_STRING"]))

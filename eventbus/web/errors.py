@@ -10,11 +10,14 @@ from eventbus.errors import (
     Conflict,
     Draining,
     EventbusError,
+    Forbidden,
     JournalError,
     JournalFull,
+    NoAccess,
     NotKnown,
     Refused,
     TooMany,
+    Unauthorized,
 )
 from eventbus.web.answers import Reply, problem, text, wants_json
 
@@ -27,6 +30,8 @@ _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (BacklogFull, 503, 5),
     (JournalError, 503, 1),
     (Refused, 400, None),
+    (Unauthorized, 401, None),
+    (Forbidden, 403, None),
     (NotKnown, 404, None),
     (Conflict, 409, None),
     (TooMany, 429, 10),
@@ -47,6 +52,8 @@ def _bus_error(error: EventbusError) -> Reply:
     response = _phrased(status, str(error))
     if wait is not None:
         response.headers["Retry-After"] = str(wait)
+    if isinstance(error, NoAccess):
+        response.headers["WWW-Authenticate"] = error.challenge
     return response
 
 

@@ -10,7 +10,9 @@ from eventbus.bus import Bus
 from eventbus.clock import rfc3339
 from eventbus.history import Fate
 from eventbus.model import Event
+from eventbus.tokens import Scope
 from eventbus.topics import check_patterns
+from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
@@ -30,6 +32,7 @@ blueprint = Blueprint("events", __name__)
 
 
 @blueprint.get("/events")
+@needs(Scope.SUBSCRIBE)
 def list_events() -> Reply | Response:
     """The journal, oldest first; a stream for who accepts one."""
     bus = the_bus()
@@ -45,6 +48,7 @@ def list_events() -> Reply | Response:
 
 
 @blueprint.get("/events/<event_id>")
+@needs(Scope.SUBSCRIBE)
 def one_event(event_id: str) -> Reply:
     """One event, and its state for each subscriber."""
     event, fates = the_bus().history.of(event_id)

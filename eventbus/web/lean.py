@@ -1,5 +1,6 @@
 """Flask with what this bus has no use for left out: sessions, signals, hosts, and the search for a fixed path."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Request, Response
@@ -21,6 +22,7 @@ class LeanFlask(Flask):
         self.session_interface = _NoSessions()
         self.url_map.merge_slashes = False
         self._fixed: dict[tuple[str, str], Rule] | None = None
+        self.guard: Callable[[], None] | None = None  #: called before each view; what it raises is the answer
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Match on path and method alone."""
@@ -40,6 +42,8 @@ class LeanFlask(Flask):
     def full_dispatch_request(self) -> Any:
         """Call the view, and make its answer a response; a Reply is one already."""
         try:
+            if self.guard is not None:
+                self.guard()
             answer: Any = self.dispatch_request()
         except Exception as error:
             answer = self.handle_user_exception(error)

@@ -12,6 +12,8 @@ from eventbus.errors import Refused
 from eventbus.event_id import is_header_safe, new_event_id, new_event_ids
 from eventbus.journal.base import Appended
 from eventbus.model import Message
+from eventbus.tokens import Scope
+from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
 from eventbus.web.body import read_body
 from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
@@ -32,6 +34,7 @@ blueprint = Blueprint("messages", __name__)
 
 
 @blueprint.post("/sendMessage", provide_automatic_options=False)
+@needs(Scope.PUBLISH)
 def send_message() -> Reply:
     """Publish the body as one event, or as a batch."""
     bus = the_bus()
@@ -42,7 +45,7 @@ def send_message() -> Reply:
         return _many(bus, query, kind)
     topic = topic_of(query.first("topic"), environ.get("HTTP_CE_TYPE"))
     head = kept_head(environ)
-    body = read_body(request, bus.settings.max_body_bytes)
+    body = read_body(request, bus.settings.max_body_bytes, bus.settings.request_seconds)
     event_id = new_event_id()
     if kind == STRUCTURED:
         cloud_event = parse_one(body)
@@ -56,7 +59,7 @@ def _many(bus: Bus, query: Query, kind: str) -> Reply:
     how = query.first("batch")
     if how not in (None, "lines"):
         raise Refused(f"batch is lines, not {(how or '')[:40]!r}; a batch of CloudEvents is told by its Content-Type.")
-    body = read_body(request, MAX_BATCH_BYTES)
+    body = read_body(request, MAX_BATCH_BYTES, bus.settings.request_seconds)
     topic = topic_of(query.first("topic"), request.environ.get("HTTP_CE_TYPE") if how else None)
     made = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
     messages: list[Message] = []

@@ -5,6 +5,8 @@ from flask import Blueprint, request
 from eventbus.errors import JournalError
 from eventbus.readings import readings_of
 from eventbus.telemetry.metrics import Metrics
+from eventbus.tokens import Scope
+from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json, problem, text, wants_json
 from eventbus.web.current import the_bus
 
@@ -12,12 +14,14 @@ blueprint = Blueprint("operations", __name__)
 
 
 @blueprint.get("/healthz")
+@needs(None)
 def healthz() -> Reply:
     """The process lives and its event loop turns."""
     return as_json({"status": "ok"}) if wants_json(request) else text("ok")
 
 
 @blueprint.get("/readyz")
+@needs(None)
 def readyz() -> Reply:
     """Publishing would be accepted: the journal can be written, and the bus is not draining."""
     bus = the_bus()
@@ -31,6 +35,7 @@ def readyz() -> Reply:
 
 
 @blueprint.get("/metrics")
+@needs(Scope.ADMIN)
 def metrics() -> Reply:
     """What Prometheus scrapes."""
     bus = the_bus()

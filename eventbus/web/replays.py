@@ -3,6 +3,8 @@
 from flask import Blueprint, request
 
 from eventbus.errors import Refused
+from eventbus.tokens import Scope
+from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.current import the_bus
 from eventbus.web.query import parse_query
@@ -12,6 +14,7 @@ blueprint = Blueprint("replays", __name__)
 
 
 @blueprint.post("/replay")
+@needs(Scope.ADMIN)
 def replay() -> Reply:
     """Begin a replay; answers how many events it has."""
     query = parse_query(request.environ["QUERY_STRING"])

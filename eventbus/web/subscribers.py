@@ -1,5 +1,7 @@
 """``/registerAndKeepAlive``, ``/deregister`` and ``/listSubscribers``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Blueprint, request
@@ -10,6 +12,8 @@ from eventbus.bus import Bus
 from eventbus.clock import rfc3339
 from eventbus.delivery.lane import Lane
 from eventbus.errors import BadAddress
+from eventbus.tokens import Scope
+from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
 from eventbus.web.current import the_bus
 from eventbus.web.query import Query, parse_query
@@ -19,17 +23,20 @@ blueprint = Blueprint("subscribers", __name__)
 
 
 @blueprint.post("/registerAndKeepAlive", provide_automatic_options=False)
+@needs(Scope.SUBSCRIBE)
 def register_and_keep_alive() -> Reply:
     """Register an address, or renew its lease."""
     query = parse_query(request.environ["QUERY_STRING"])
-    bus = the_bus()
-    registration = bus.register(address_in(query), terms_of(query), query.first("from") or None)
+    bus, address = the_bus(), address_in(query)
+    with _wire_words():
+        registration = bus.register(address, terms_of(query), query.first("from") or None)
     if not wants_json(request):
         return text(SUCCESS)
     return as_json({"created": registration.created, **standing(bus, registration.lane)})
 
 
 @blueprint.delete("/deregister", provide_automatic_options=False)
+@needs(Scope.SUBSCRIBE)
 def deregister() -> Reply:
     """End an address's lease, and discard what is pending for it."""
     address = address_in(parse_query(request.environ["QUERY_STRING"]))
@@ -38,6 +45,7 @@ def deregister() -> Reply:
 
 
 @blueprint.get("/listSubscribers", provide_automatic_options=False)
+@needs(Scope.SUBSCRIBE)
 def list_subscribers() -> Reply:
     """List the live subscribers."""
     if request.method != "GET":
@@ -83,7 +91,14 @@ def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
 
 def address_in(query: Query) -> Address:
     """The address in the query. Raises BadAddress in the wire contract's words."""
-    try:
+    with _wire_words():
         return parse_address(query.first("address") or "")
+
+
+@contextmanager
+def _wire_words() -> Iterator[None]:
+    """What is wrong with an address, as the wire contract says it."""
+    try:
+        yield
     except BadAddress as error:
         raise BadAddress(f"Wrong input address. {error}".rstrip()) from None

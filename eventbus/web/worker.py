@@ -1,14 +1,17 @@
 """The gunicorn worker: gunicorn's gevent one, that drains the bus when it is told to end, and wastes little."""
 
+import ssl
 import time
+from http import HTTPStatus
 from socket import SHUT_WR
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import gevent
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
 from eventbus.web.exchange import Exchange, environ_of, frozen, rest_of
+from eventbus.web.intake import Reader, Waiting, refusal, written
 
 #: Seconds between two looks whether the worker was told to end.
 LOOK = 0.1
@@ -37,9 +40,41 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         self.wsgi.extensions["eventbus"].drain()
         gevent.killall(list(self._idle), StopIteration, block=False)
 
-    def timeout_ctx(self) -> "_Idle":
-        """Around the wait for a request's head: a connection that waits is idle."""
-        return _Idle(self._idle, super().timeout_ctx())
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve a connection: what gunicorn's own does, but that a head has to come in time, and less HTTP/2."""
+        client.setblocking(1)
+        bus = self.wsgi.extensions["eventbus"]
+        seconds = bus.settings.request_seconds
+        try:
+            if isinstance(client, ssl.SSLSocket) and not self.cfg.do_handshake_on_connect:
+                client.do_handshake()
+            parser = RequestParser(self.cfg, client, addr)
+            parser.unreader = reader = Reader(client)
+            name = listener.getsockname()
+            while True:
+                request = None
+                with Waiting(reader, self._idle, self.cfg.keepalive, seconds):
+                    request = next(parser)
+                if request is None:
+                    return
+                self.handle_request(name, request, client, addr)
+        except (StopIteration, OSError) as end:
+            self.log.debug("a connection ended: %r", end)
+        except Exception as error:
+            self._refuse(client, *refusal(error, seconds))
+        finally:
+            client.close()
+
+    def _refuse(self, client: Any, status: int, sentence: str) -> None:
+        """Answer what could not be read, and end the connection."""
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.exception("a request failed in a way that was not foreseen")
+        try:
+            client.sendall(written(status, sentence))
+        except OSError as end:
+            self.log.debug("a connection ended: %r", end)
+        else:
+            _linger(client)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request; the connection goes on after it, or StopIteration is raised.
@@ -72,26 +107,6 @@ def _answer(parts: Any, exchange: Exchange) -> None:
     finally:
         if hasattr(parts, "close"):
             parts.close()
-
-
-class _Idle:
-    """Notes who waits, and bounds the wait."""
-
-    __slots__ = ("_idle", "_timeout")
-
-    def __init__(self, idle: set[Any], timeout: gevent.Timeout) -> None:
-        self._idle = idle
-        self._timeout = timeout
-
-    def __enter__(self) -> Self:
-        self._idle.add(gevent.getcurrent())
-        self._timeout.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
-        self._idle.discard(gevent.getcurrent())
-        self._timeout.close()
-        return error is self._timeout
 
 
 def _linger(sock: Any) -> None:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import gevent
 import pytest
-from requests.adapters import HTTPAdapter
 
 from eventbus import __version__
-from eventbus.addresses import parse_address
+from eventbus.addresses import Address, parse_address
 from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport import Route, SessionTransport, Transport
+from eventbus.delivery.transport import Dialler, Route, SessionTransport, Transport
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
-from eventbus.delivery.transport.stock import StockRoute
+from eventbus.delivery.transport.message import Heads
+from eventbus.delivery.transport.stock import StockAdapter, StockRoute
 from eventbus.model import Event, Options, Subscriber
+from eventbus.networks import NetworkRules
 from tests.support.deadline import eventually
 from tests.support.events import event
 from tests.support.ports import LOOPBACK, free_port
@@ -33,25 +34,30 @@ BAD = b"HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\nno"
 class StockTransport:
     """The stock adapter's routes alone; ``SessionTransport`` takes them for https only."""
 
-    def __init__(self) -> None:
-        self._adapter = HTTPAdapter(max_retries=0)
+    def __init__(self, dialler: Dialler) -> None:
+        self._dialler = dialler
+        self._adapter = StockAdapter(dialler)
 
     def route(self, subscriber: Subscriber) -> Route:
         """See Transport.route."""
-        return StockRoute(self._adapter, subscriber)
+        return StockRoute(self._adapter, subscriber, Heads(), "eventbus")
+
+    def refusal(self, address: Address) -> str | None:
+        """See Transport.refusal."""
+        return self._dialler.refusal(address.host, address.port)
 
     def close(self) -> None:
         """See Transport.close."""
         self._adapter.close()
 
 
-TRANSPORTS: dict[str, Callable[[], Transport]] = {"lean": SessionTransport, "stock": StockTransport}
+TRANSPORTS: dict[str, Callable[[Dialler], Transport]] = {"lean": SessionTransport, "stock": StockTransport}
 
 
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
     """Each implementation in turn."""
-    found = TRANSPORTS[request.param]()
+    found = TRANSPORTS[request.param](Dialler(NetworkRules()))
     yield found
     found.close()
 

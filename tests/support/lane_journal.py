@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from eventbus.delivery.outcome import Answer
+from eventbus.addresses import Address
+from eventbus.delivery.outcome import Answer, Consent
 from eventbus.journal.base import Page
 from eventbus.journal.sqlite import records
 from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, Recovered, Subscriber
@@ -70,6 +71,14 @@ class NoTransport:
     def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
         """See Route.post."""
         raise AssertionError(f"Attempt {attempt} of event {event.seq} was made at {now:g}, {wall:g}")
+
+    def ask_consent(self) -> Consent:
+        """See Route.ask_consent."""
+        raise AssertionError("Consent was asked for.")
+
+    def refusal(self, address: Address) -> str | None:
+        """See Transport.refusal."""
+        return None
 
     def close(self) -> None:
         """See Transport.close."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from gevent.event import AsyncResult
 
-from eventbus.delivery.outcome import Answer
+from eventbus.addresses import Address
+from eventbus.delivery.outcome import Answer, Consent
 from eventbus.model import Event, Subscriber
 
 
@@ -30,6 +31,10 @@ class ScriptedTransport:
     def route(self, subscriber: Subscriber) -> "ScriptedRoute":
         """See Transport.route."""
         return ScriptedRoute(self, subscriber.key)
+
+    def refusal(self, address: Address) -> str | None:
+        """See Transport.refusal."""
+        return None
 
     def close(self) -> None:
         """See Transport.close."""
@@ -65,6 +70,10 @@ class ScriptedRoute:
     def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
         """See Route.post."""
         return self.transport.post(self.key, event)
+
+    def ask_consent(self) -> Consent:
+        """See Route.ask_consent."""
+        return Consent(given=True)
 
     def close(self) -> None:
         """See Route.close."""

@@ -9,7 +9,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 BOTTOM = {
-    f"eventbus.{name}" for name in ("addresses", "clock", "errors", "event_id", "leases", "model", "settings", "topics")
+    f"eventbus.{name}"
+    for name in (
+        *("addresses", "clock", "errors", "event_id", "leases", "model"),
+        *("networks", "settings", "signing", "tokens", "topics"),
+    )
 }
 MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}
 #: Top to bottom. An import may go down, or stay in its own part; the package's root (its version) is for all.

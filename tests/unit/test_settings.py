@@ -3,7 +3,9 @@ from dataclasses import fields
 import pytest
 
 from eventbus.errors import SettingsError
+from eventbus.networks import NetworkRules
 from eventbus.settings import Settings, from_environment, unknown_names
+from eventbus.tokens import tokens_of
 
 NUMBERS = [
     # variable, field, default, smallest, largest, whole
@@ -12,6 +14,9 @@ NUMBERS = [
     ("EVENTBUS_RETENTION_SECONDS", "retention_seconds", 86_400, 1, 31_536_000, False),
     ("EVENTBUS_LEASE_SECONDS", "lease_seconds", 120, 5, 86_400, False),
     ("EVENTBUS_SWEEP_SECONDS", "sweep_seconds", 60, 0.1, 3_600, False),
+    ("EVENTBUS_MAX_SUBSCRIBERS", "max_subscribers", 20_000, 1, 1_000_000, True),
+    ("EVENTBUS_MAX_SUBSCRIBERS_PER_HOST", "max_subscribers_per_host", 2_000, 1, 1_000_000, True),
+    ("EVENTBUS_REQUEST_SECONDS", "request_seconds", 30, 0.1, 3_600, False),
     ("EVENTBUS_MAX_BODY_BYTES", "max_body_bytes", 1_048_576, 1, 1_073_741_824, True),
     ("EVENTBUS_MAX_IN_FLIGHT", "max_in_flight", 512, 1, 10_000, True),
     ("EVENTBUS_RETRY_SECONDS", "retry_seconds", 86_400, 0, 31_536_000, False),
@@ -27,7 +32,8 @@ NAMES = [name for name, *_ in NUMBERS]
 def test_every_setting_has_its_documented_default() -> None:
     """Nothing has to be set: each setting has the default that the protocol names."""
     defaults: dict[str, object] = {field: default for _, field, default, *_ in NUMBERS}
-    defaults["journal"] = "sqlite:///eventbus.db"
+    defaults |= {"journal": "sqlite:///eventbus.db", "verify": "none", "origin": "eventbus", "signing_secrets": ()}
+    defaults |= {"networks": NetworkRules(), "tokens": tokens_of({})}
     settings = from_environment({})
     assert {f.name: getattr(settings, f.name) for f in fields(Settings)} == defaults
 

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from eventbus.delivery.outcome import Answer
+from eventbus.addresses import Address
+from eventbus.delivery.outcome import Answer, Consent
 from eventbus.model import Event, Subscriber
 
 #: Bytes of an answer's body that are kept for whoever looks.
@@ -26,6 +27,9 @@ class Route(Protocol):
         ``now`` is on the monotonic clock, ``wall`` seconds since 1970.
         """
 
+    def ask_consent(self) -> Consent:
+        """Ask the subscriber whether it consents to deliveries; never raises for what it does."""
+
     def close(self) -> None:
         """Close the connections that are idle; those in use close when they become idle."""
 
@@ -35,6 +39,9 @@ class Transport(Protocol):
 
     def route(self, subscriber: Subscriber) -> Route:
         """The way to a subscriber, with its options as they are now."""
+
+    def refusal(self, address: Address) -> str | None:
+        """Why nothing would ever be sent to this address, as far as can be told in a moment; None where it would."""
 
     def close(self) -> None:
         """Close what all routes share."""

@@ -5,7 +5,6 @@ costs is a send, a wait and a receive.
 """
 
 import math
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.answers import AnswerReader, NotAnAnswer
 from eventbus.delivery.transport.base import KEPT_CONNECTIONS, KEPT_SECONDS
 from eventbus.delivery.transport.connection import Connection
+from eventbus.delivery.transport.dial import Dialler, NotAllowed
 from eventbus.delivery.transport.message import checked
 from eventbus.delivery.transport.watchdog import Watchdog
 
@@ -54,8 +54,9 @@ class Place:
 class LeanAdapter(BaseAdapter):
     """Keeps connections by host and port."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, dialler: Dialler, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._dialler = dialler
         self._places: dict[tuple[str, int], Place] = {}
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic, self._tidy)
@@ -83,6 +84,8 @@ class LeanAdapter(BaseAdapter):
             return Answer(None, error="timed out")
         except NotAnAnswer as error:
             return Answer(None, error=str(error))
+        except NotAllowed as error:
+            return Answer(None, error=f"not allowed: {error}")
         except OSError as error:
             return Answer(None, error=f"connection failed: {error.strerror or error}")
         if connection.open:
@@ -125,13 +128,11 @@ class LeanAdapter(BaseAdapter):
         self._watchdog.start()
         with gevent.Timeout(max(0.0, deadline - self._monotonic())) as timer:
             try:
-                connection = Connection(socket.create_connection((place.host, place.port), timeout=None))
+                connection = Connection(self._dialler.connect(place.host, place.port))
             except gevent.Timeout as over:
                 if over is not timer:
                     raise
                 raise TimeoutError("no connection in time") from None
-            except UnicodeError as error:
-                raise OSError(f"the host name cannot be looked up: {error}") from None
         self._watchdog.watched.add(connection)
         return connection
 
@@ -218,5 +219,6 @@ def _response_of(reader: AnswerReader, request: requests.PreparedRequest) -> req
     response.request = request
     response.raw = BytesIO(read.body)
     for name, value in read.headers:
-        response.headers[name.decode("latin-1")] = value.decode("latin-1")
+        title, text = name.decode("latin-1"), value.decode("latin-1")
+        response.headers[title] = f"{response.headers[title]}, {text}" if title in response.headers else text
     return response

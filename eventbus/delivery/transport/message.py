@@ -1,8 +1,11 @@
 """The bytes of a delivery: what is constant for a subscriber, for an event, and for neither."""
 
+from collections.abc import Sequence
+
 from eventbus import __version__
 from eventbus.errors import Refused
 from eventbus.model import Event, Subscriber
+from eventbus.signing import signature
 
 #: Events whose headers are remembered: one event goes to many subscribers, at about the same time.
 REMEMBERED = 1_024
@@ -25,9 +28,10 @@ def event_head(event: Event) -> bytes:
     return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (event.head, checked(event.id), topic, len(event.body))
 
 
-def attempt_head(attempt: int, wall: float) -> bytes:
+def attempt_head(attempt: int, wall: float, signature: bytes = b"") -> bytes:
     """The headers of one attempt, and the end of the head."""
-    return b"Webhook-Timestamp: %d\r\nEventbus-Attempt: %d\r\n\r\n" % (wall, attempt)
+    signed = b"Webhook-Signature: %s\r\n" % signature if signature else b""
+    return b"Webhook-Timestamp: %d\r\n%sEventbus-Attempt: %d\r\n\r\n" % (wall, signed, attempt)
 
 
 def checked(value: str) -> bytes:
@@ -38,12 +42,14 @@ def checked(value: str) -> bytes:
 
 
 class Heads:
-    """Remembers the heads of the newest events, and of a first attempt in this second."""
+    """Remembers heads: of the newest events, and of a first attempt in this second. Signs where there are secrets."""
 
-    __slots__ = ("_events", "_first", "_second")
+    __slots__ = ("_events", "_first", "_second", "_secrets", "_signatures")
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Sequence[bytes] = ()) -> None:
         self._events: dict[int, bytes] = {}
+        self._secrets = secrets
+        self._signatures: dict[int, bytes] = {}  # of this second
         self._first = b""
         self._second = 0
 
@@ -56,11 +62,21 @@ class Heads:
             head = self._events[event.seq] = event_head(event)
         return head
 
-    def of_attempt(self, attempt: int, wall: float) -> bytes:
+    def of_attempt(self, event: Event, attempt: int, wall: float) -> bytes:
         """See attempt_head."""
-        if attempt != 1:
-            return attempt_head(attempt, wall)
         second = int(wall)
         if second != self._second:
             self._second, self._first = second, attempt_head(1, wall)
-        return self._first
+            self._signatures.clear()
+        if self._secrets:
+            return attempt_head(attempt, wall, self._signature(event))
+        return self._first if attempt == 1 else attempt_head(attempt, wall)
+
+    def _signature(self, event: Event) -> bytes:
+        """One for all subscribers that get the event in this second."""
+        made = self._signatures.get(event.seq)
+        if made is None:
+            if len(self._signatures) >= REMEMBERED:
+                self._signatures.clear()
+            made = self._signatures[event.seq] = signature(self._secrets, event.id, self._second, event.body)
+        return made

@@ -1,38 +1,44 @@
 """Routes through a requests Session: the lean adapter for ``http://``, the stock one for ``https://``."""
 
+from collections.abc import Sequence
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
-from requests.adapters import HTTPAdapter
 
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport.base import KEPT_CONNECTIONS, Route
+from eventbus.addresses import Address
+from eventbus.delivery.outcome import Answer, Consent
+from eventbus.delivery.transport.base import Route
+from eventbus.delivery.transport.dial import Dialler
+from eventbus.delivery.transport.handshake import ask
 from eventbus.delivery.transport.lean import LeanAdapter
 from eventbus.delivery.transport.message import Heads, subscriber_head
-from eventbus.delivery.transport.stock import StockRoute
+from eventbus.delivery.transport.stock import StockAdapter, StockRoute
 from eventbus.model import Event, Subscriber
-
-#: Subscribers reached by https whose connections are kept.
-KEPT_SUBSCRIBERS = 1_024
 
 
 class SessionTransport:
     """One Session for all subscribers, that keeps nothing but connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialler: Dialler, secrets: Sequence[bytes] = (), origin: str = "eventbus") -> None:
+        self._dialler = dialler
+        self._origin = origin
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.session.mount("http://", LeanAdapter())
-        self.session.mount("https://", HTTPAdapter(KEPT_SUBSCRIBERS, KEPT_CONNECTIONS, max_retries=0))
-        self.heads = Heads()
+        self.session.mount("http://", LeanAdapter(dialler))
+        self.session.mount("https://", StockAdapter(dialler))
+        self.heads = Heads(secrets)
 
     def route(self, subscriber: Subscriber) -> Route:
         """See Transport.route."""
         adapter = self.session.get_adapter(subscriber.address.url)
         if isinstance(adapter, LeanAdapter):
-            return LeanRoute(adapter, subscriber, self.heads)
-        return StockRoute(adapter, subscriber)
+            return LeanRoute(adapter, subscriber, self.heads, self._origin)
+        return StockRoute(adapter, subscriber, self.heads, self._origin)
+
+    def refusal(self, address: Address) -> str | None:
+        """See Transport.refusal."""
+        return self._dialler.refusal(address.host, address.port)
 
     def close(self) -> None:
         """See Transport.close."""
@@ -42,10 +48,11 @@ class SessionTransport:
 class LeanRoute:
     """The way to a subscriber by ``http://``."""
 
-    __slots__ = ("_adapter", "_head", "_heads", "_place", "_timeout")
+    __slots__ = ("_adapter", "_head", "_heads", "_origin", "_place", "_subscriber", "_timeout")
 
-    def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, heads: Heads) -> None:
+    def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, heads: Heads, origin: str) -> None:
         self._adapter = adapter
+        self._subscriber, self._origin = subscriber, origin
         self._heads = heads
         self._head = subscriber_head(subscriber)
         self._place = adapter.place(subscriber.address.host, subscriber.address.port)
@@ -55,8 +62,12 @@ class LeanRoute:
     def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
         """See Route.post."""
         heads = self._heads
-        parts = self._head, heads.of_event(event), heads.of_attempt(attempt, wall), event.body
+        parts = self._head, heads.of_event(event), heads.of_attempt(event, attempt, wall), event.body
         return self._adapter.attempt(self._place, b"".join(parts), now + self._timeout)
+
+    def ask_consent(self) -> Consent:
+        """See Route.ask_consent."""
+        return ask(self._adapter, self._subscriber, self._origin)
 
     def close(self) -> None:
         """See Route.close."""

@@ -1,17 +1,24 @@
 """A route through the adapter that comes with requests: for ``https://``."""
 
+import socket
+from typing import Any
+
 import gevent
 import requests
 from gevent.queue import LifoQueue
-from requests.adapters import BaseAdapter
-from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import HTTPError
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, NewConnectionError
 
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
-from eventbus.delivery.transport.message import attempt_head, event_head, subscriber_head
+from eventbus.delivery.outcome import Answer, Consent
+from eventbus.delivery.transport.base import EXCERPT_BYTES, KEPT_CONNECTIONS, MAX_ANSWER_BYTES
+from eventbus.delivery.transport.dial import Dialler, NotAllowed
+from eventbus.delivery.transport.handshake import ask
+from eventbus.delivery.transport.message import Heads, subscriber_head
 from eventbus.model import Event, Subscriber
 
+#: Subscribers whose connections are kept.
+KEPT_SUBSCRIBERS = 1_024
 #: Part of an attempt's time for connecting: a connect that ends by itself closes its socket.
 CONNECT_SHARE = 0.95
 #: How an exception of requests is told to people; the first match counts.
@@ -23,11 +30,45 @@ _TOLD: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+class StockAdapter(HTTPAdapter):
+    """The stock adapter, but that a connection is opened where the rules for networks let it."""
+
+    def __init__(self, dialler: Dialler) -> None:
+        self._dialler = dialler
+        super().__init__(KEPT_SUBSCRIBERS, KEPT_CONNECTIONS, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """As HTTPAdapter has it, with connections that dial as they should."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": _dialling(HTTPConnectionPool, self._dialler),
+            "https": _dialling(HTTPSConnectionPool, self._dialler),
+        }
+
+
+def _dialling(pool: type[HTTPConnectionPool], dialler: Dialler) -> type[HTTPConnectionPool]:
+    """A pool whose connections are opened by the dialler."""
+    kind: Any = pool.ConnectionCls
+
+    class Connection(kind):  # type: ignore[misc] # one of two classes
+        def _new_conn(self) -> socket.socket:
+            try:
+                peer = dialler.connect(self._dns_host, self.port)
+            except OSError as error:
+                raise NewConnectionError(self, str(error)) from error
+            peer.settimeout(self.timeout)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return peer
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+
+
 class StockRoute:
     """The way to one subscriber through a stock adapter."""
 
-    def __init__(self, adapter: BaseAdapter, subscriber: Subscriber) -> None:
+    def __init__(self, adapter: BaseAdapter, subscriber: Subscriber, heads: Heads, origin: str) -> None:
         self._adapter = adapter
+        self._subscriber, self._heads, self._origin = subscriber, heads, origin
         self._url = subscriber.address.url
         self._head = subscriber_head(subscriber)
         self._timeout = subscriber.options.timeout
@@ -50,11 +91,15 @@ class StockRoute:
             except (requests.RequestException, HTTPError, ValueError, OSError) as error:
                 return Answer(None, error=_told(error))
 
+    def ask_consent(self) -> Consent:
+        """See Route.ask_consent."""
+        return ask(self._adapter, self._subscriber, self._origin)
+
     def close(self) -> None:
         """See Route.close; the stock adapter keeps its own count of connections."""
 
     def _prepared(self, event: Event, attempt: int, wall: float) -> requests.PreparedRequest:
-        head = self._head + event_head(event) + attempt_head(attempt, wall)
+        head = self._head + self._heads.of_event(event) + self._heads.of_attempt(event, attempt, wall)
         pairs = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")[1:-2]]
         request = requests.PreparedRequest()
         request.method, request.url, request.body = "POST", self._url, event.body
@@ -84,6 +129,8 @@ def _told(error: Exception) -> str:
     while cause.__cause__ is not None or cause.__context__ is not None:
         cause = cause.__cause__ or cause.__context__ or cause
     detail = " ".join(str(cause).split())
+    if isinstance(cause, NotAllowed):
+        return f"not allowed: {detail}"
     return f"{text}: {detail}" if detail else text
 
 

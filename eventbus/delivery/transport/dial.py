@@ -1,0 +1,129 @@
+"""Opens connections to subscribers: looks a name up, passes over what may not be dialled, and dials what was checked.
+
+Lookups run on threads of their own, one at a time for a name, so that a resolver that does not answer holds up
+nobody but the subscribers whose names it should know.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import monkey
+from gevent.event import AsyncResult
+from gevent.threadpool import ThreadPool
+
+from eventbus.networks import Ip, NetworkRules
+
+#: Lookups under way at once, at most.
+LOOKUPS = 64
+#: Seconds that a lookup may take where a registration waits for it.
+CHECK_SECONDS = 2.0
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+#: The resolver of the C library, below gevent's.
+_getaddrinfo: Callable[..., list[tuple[Any, ...]]] = monkey.get_original("socket", "getaddrinfo")
+
+
+class NotAllowed(OSError):
+    """Nothing may be sent to this address; the text says why."""
+
+
+class Dialler:
+    """Knows the rules, and where the bus itself listens."""
+
+    def __init__(self, rules: NetworkRules, own_port: int | None = None) -> None:
+        self._rules = rules
+        self._own_port = own_port
+        self._threads: ThreadPool | None = None
+        self._lookups: dict[str, AsyncResult[list[Ip]]] = {}
+
+    def refusal(self, host: str, port: int) -> str | None:
+        """Why a subscriber cannot be there, as far as can be told now; None for a name that is not known yet."""
+        with gevent.Timeout(CHECK_SECONDS) as deadline:
+            try:
+                self._allowed(host, port)
+            except NotAllowed as error:
+                return str(error)
+            except OSError:
+                return None
+            except gevent.Timeout as timer:
+                if timer is not deadline:
+                    raise
+        return None
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A connected socket. Raises OSError, NotAllowed among them; the caller bounds the time."""
+        last: OSError | None = None
+        for ip in self._allowed(host, port):
+            peer = socket.socket(_FAMILIES[ip.version], socket.SOCK_STREAM)
+            try:
+                peer.connect((str(ip), port))
+            except OSError as error:
+                peer.close()
+                last = error
+            except BaseException:
+                peer.close()
+                raise
+            else:
+                return peer
+        raise last or OSError("the name has no address")
+
+    def _allowed(self, host: str, port: int) -> list[Ip]:
+        """The addresses that may be dialled. Raises OSError, NotAllowed where there are only others."""
+        found = self._addresses(host)
+        reasons = [self._reason(ip, port) for ip in found]
+        good = [ip for ip, reason in zip(found, reasons, strict=True) if reason is None]
+        if found and not good:
+            raise NotAllowed(f"{reasons[0]}.")
+        return good
+
+    def _reason(self, ip: Ip, port: int) -> str | None:
+        if port == self._own_port and is_own(ip):
+            return f"{ip} port {port} is the bus itself"
+        return self._rules.refusal(ip)
+
+    def _addresses(self, host: str) -> list[Ip]:
+        try:
+            return [ipaddress.ip_address(host)]
+        except ValueError:
+            return self._look_up(host)
+
+    def _look_up(self, host: str) -> list[Ip]:
+        lookup = self._lookups.get(host)
+        if lookup is None:
+            if self._threads is None:
+                self._threads = ThreadPool(LOOKUPS)
+            lookup = self._lookups[host] = AsyncResult()
+            gevent.spawn(self._run, self._threads, host, lookup)
+        return lookup.get() or []
+
+    def _run(self, threads: ThreadPool, host: str, lookup: "AsyncResult[list[Ip]]") -> None:
+        found, error = threads.apply(_resolve, (host,))
+        del self._lookups[host]
+        if error is None:
+            lookup.set(found)
+        else:
+            lookup.set_exception(error)
+
+
+def _resolve(host: str) -> tuple[list[Ip], OSError | None]:
+    """Runs on a thread: the addresses of a name, in the resolver's order, or why there are none."""
+    try:
+        rows = _getaddrinfo(host, None, 0, socket.SOCK_STREAM)
+    except OSError as error:
+        return [], error
+    except UnicodeError as error:
+        return [], OSError(f"the host name cannot be looked up: {error}")
+    texts = dict.fromkeys(row[4][0].partition("%")[0] for row in rows)
+    return [ipaddress.ip_address(text) for text in texts], None
+
+
+def is_own(ip: Ip) -> bool:
+    """Whether an address is this machine's: only such a one can be bound to."""
+    with socket.socket(_FAMILIES[ip.version], socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(ip), 0))
+        except OSError:
+            return False
+        return True
