@@ -13,7 +13,7 @@ CHECK_PYTHON := import sys; \
 	+ sys.version.split()[0] + ": name another with make PYTHON=...")
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint soak bench clean debian-packages
+.PHONY: help run test lint soak bench audit clean debian-packages
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ soak: .venv/.dev debian-packages ## Run the tests that take long
 
 bench: .venv/.dev ## Measure, and print a table; ARGS="--quick" for a look
 	.venv/bin/python -m bench $(ARGS)
+
+audit: .venv/.dev ## Look the pinned packages up in a database of known vulnerabilities
+	.venv/bin/pip-audit --disable-pip --no-deps -r requirements.txt
 
 clean: ## Remove what make has made; journals stay
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
