@@ -63,7 +63,10 @@ def parse_address(text: str) -> Address:
     authority, slash, path = rest.partition("/")
     _check_no_extras(text, authority)
     host, port = _split_authority(authority, scheme)
-    return Address(text, scheme, host, port, _check_path(slash + path))
+    address = Address(text, scheme, host, port, _check_path(slash + path))
+    if len(address.key) > MAX_ADDRESS_LENGTH:
+        raise BadAddress(f"An address has at most {MAX_ADDRESS_LENGTH} characters in its one spelling.")
+    return address
 
 
 def _split_scheme(text: str) -> tuple[str, str]:

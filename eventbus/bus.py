@@ -211,6 +211,13 @@ class Bus:
 
     def _admit(self, address: Address) -> None:
         """Let a new subscriber in. Raises BadAddress and TooMany."""
+        self._check_room(address)
+        reason = self._transport.refusal(address)
+        if reason is not None:
+            raise BadAddress(reason)
+
+    def _check_room(self, address: Address) -> None:
+        """Whether one more may be there. Raises TooMany."""
         lanes, hosts, settings = self.dispatcher.lanes, self.dispatcher.hosts, self.settings
         if len(lanes) >= settings.max_subscribers:
             raise TooMany(f"There are {len(lanes)} subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).")
@@ -219,11 +226,9 @@ class Bus:
                 f"There are {hosts[address.host]} subscribers on {address.host}; no more are let in there"
                 " (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST)."
             )
-        reason = self._transport.refusal(address)
-        if reason is not None:
-            raise BadAddress(reason)
 
     def _begin_new(self, subscriber: Subscriber, past: LaneRecord | None) -> Lane:
+        self._check_room(subscriber.address)  # others may have come while this one was looked at
         now, wall, scanned = self.clock.monotonic(), self.clock.wall(), self.dispatcher.recent.newest
         record = new_record(subscriber, wall, scanned)
         if past is not None:

@@ -48,6 +48,8 @@ NEVER: tuple[tuple[Network, str], ...] = tuple(
 _COMPATIBLE = ipaddress.ip_network("::/96")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _WORD = 0xFFFF_FFFF
+#: The third word of an ISATAP address, but for the bit that says whether it is unique in the world.
+_ISATAP = 0x0000_5EFE
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,14 @@ def embedded(ip: Ip) -> Iterator[ipaddress.IPv4Address]:
     if ip.version == 4:
         return
     number = int(ip)
-    if (ip in _COMPATIBLE and number > 1) or ip in _NAT64 or number >> 32 & 0xFDFF_FFFF == 0x0000_5EFE:
+    if (ip in _COMPATIBLE and number > 1) or ip in _NAT64:
         yield ipaddress.IPv4Address(number & _WORD)
-    elif ip.sixtofour is not None:
+    if ip.sixtofour is not None:
         yield ip.sixtofour
-    elif ip.teredo is not None:
+    if ip.teredo is not None:
         yield from ip.teredo
+    elif number >> 32 & 0xFDFF_FFFF == _ISATAP:
+        yield ipaddress.IPv4Address(number & _WORD)
 
 
 def _closest(networks: Iterable[Network], ip: Ip) -> int:

@@ -234,7 +234,7 @@ class Dispatcher:
         """Ask a subscriber for its consent; where it does not give it, that is the answer, and there was no attempt."""
         consent = self._routes[lane].ask_consent()
         if consent.given:
-            lane.consent(consent.per_minute)
+            lane.consent(consent.per_minute, self.clock.monotonic())
             return None
         delivery.attempts -= 1
         return Answer(None, error=consent.error)

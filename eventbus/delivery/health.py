@@ -67,9 +67,9 @@ class Health(Ledger):
         alone = options.ordered or self.state is not State.OK or not self.consented
         self.limit = 1 if alone else min(self.window, options.max_in_flight)
 
-    def consent(self, per_minute: int | None) -> None:
-        """The subscriber consents to deliveries, perhaps to no more than so many."""
-        self.consented, self.spacing = True, 60.0 / per_minute if per_minute else 0.0
+    def consent(self, per_minute: int | None, now: float) -> None:
+        """The subscriber consents to deliveries, of which the first starts now, perhaps to no more than so many."""
+        self.consented, self.spacing, self._started = True, 60.0 / per_minute if per_minute else 0.0, now
         self._fit()
 
     def _succeeded(self, now: float) -> None:

@@ -7,6 +7,8 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
+from eventbus.web.intake import refusal
+
 
 def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     """The whole body. Raises BadRequest, RequestEntityTooLarge or RequestTimeout."""
@@ -32,8 +34,10 @@ def _read(stream: IO[bytes], limit: int, seconds: float) -> bytes:
             if timer is not deadline:
                 raise
             raise RequestTimeout(f"The body did not come within {seconds:g} seconds.") from None
-        except (ParseException, OSError) as error:
-            raise BadRequest(f"The body cannot be read: {error}") from None
+        except ParseException as error:
+            raise BadRequest(refusal(error, seconds)[1]) from None
+        except OSError:
+            raise BadRequest("The body broke off.") from None
 
 
 def _too_large(max_bytes: int) -> str:

@@ -5,18 +5,25 @@ from types import TracebackType
 from typing import Any, Self
 
 import gevent
-from gunicorn.http.errors import ExpectationFailed, LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.http import errors
 from gunicorn.http.unreader import SocketUnreader
 
-from eventbus.telemetry.lines import one_line
-
-#: Characters of what was wrong that a client is told.
-MAX_REASON = 200
-#: Statuses of what gunicorn's parser refuses; 400 for all else.
-_STATUSES: tuple[tuple[type[Exception], int], ...] = (
-    (LimitRequestLine, 414),
-    (ExpectationFailed, 417),
-    (LimitRequestHeaders, 431),
+#: The status and the words for what gunicorn's parser refuses; the first match counts. What was sent is not repeated.
+_REFUSALS: tuple[tuple[type[Exception], int, str], ...] = (
+    (errors.LimitRequestLine, 414, "Its first line is too long."),
+    (errors.LimitRequestHeaders, 431, "Its headers are too long, or too many."),
+    (errors.ExpectationFailed, 417, "What it expects cannot be met."),
+    (errors.InvalidRequestMethod, 400, "Its method cannot be read."),
+    (errors.InvalidHTTPVersion, 400, "Its version of HTTP is not supported."),
+    (errors.InvalidRequestLine, 400, "Its first line cannot be read."),
+    (errors.ObsoleteFolding, 400, "A header goes on over more than one line."),
+    (errors.InvalidHeaderName, 400, "A header's name cannot be read."),
+    (errors.InvalidHeader, 400, "A header cannot be read, or contradicts another one."),
+    (errors.UnsupportedTransferCoding, 400, "Its transfer coding is not supported."),
+    (errors.InvalidChunkSize, 400, "The size of a chunk cannot be read."),
+    (errors.ChunkMissingTerminator, 400, "A chunk does not end where it should."),
+    (errors.InvalidChunkExtension, 400, "A chunk's extension cannot be read."),
+    (errors.ParseException, 400, "It cannot be read."),
 )
 
 
@@ -74,10 +81,10 @@ def refusal(error: BaseException, head_seconds: float) -> tuple[int, str]:
     """The status and the sentence for a request that could not be read; 500 for what is no client's fault."""
     if isinstance(error, HeadTooSlow):
         return 408, f"The request's head did not come within {head_seconds:g} seconds."
-    if not isinstance(error, ParseException):
-        return 500, "The bus made a mistake; its log says more."
-    status = next((code for kind, code in _STATUSES if isinstance(error, kind)), 400)
-    return status, f"This is no HTTP request that can be served. {one_line(str(error))[:MAX_REASON]}".strip()
+    for kind, status, words in _REFUSALS:
+        if isinstance(error, kind):
+            return status, f"This is no HTTP request that can be served. {words}"
+    return 500, "The bus made a mistake; its log says more."
 
 
 def written(status: int, sentence: str) -> bytes:

@@ -7,6 +7,7 @@ import httptools
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
 
+_LONG_HEAD = f"an answer's head of more than {MAX_HEAD_BYTES} bytes"
 #: Headers that say where an answer ends, so that the end of the connection is not it.
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -45,6 +46,10 @@ class AnswerReader:
                 raise NotAnAnswer(f"no HTTP answer: {str(error)[:100] or 'an upgrade'}") from None
         if not self._complete:
             self._check_size()
+        if self._interim > MAX_INTERIM_ANSWERS:
+            raise NotAnAnswer(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
+        if self._size > MAX_HEAD_BYTES and not self._interim:
+            self._check_head()
         return self._complete
 
     @property
@@ -89,9 +94,13 @@ class AnswerReader:
                 raise NotAnAnswer("an answer of little but framing")
             self.status, self.reusable, self._complete = self._parser.get_status_code(), False, True
         elif not self._headed and self._size > MAX_HEAD_BYTES:
-            raise NotAnAnswer(f"an answer's head of more than {MAX_HEAD_BYTES} bytes")
-        if self._interim > MAX_INTERIM_ANSWERS:
-            raise NotAnAnswer(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
+            raise NotAnAnswer(_LONG_HEAD)
+
+    def _check_head(self) -> None:
+        """A long head is one though it came together with its body."""
+        start = b"".join(self._data)[: MAX_HEAD_BYTES + 4]
+        if b"\r\n\r\n" not in start and b"\n\n" not in start:
+            raise NotAnAnswer(_LONG_HEAD)
 
     # What the parser calls
 

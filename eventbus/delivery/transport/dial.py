@@ -99,8 +99,12 @@ class Dialler:
         return lookup.get() or []
 
     def _run(self, threads: ThreadPool, host: str, lookup: "AsyncResult[list[Ip]]") -> None:
-        found, error = threads.apply(_resolve, (host,))
-        del self._lookups[host]
+        try:
+            found, error = threads.apply(_resolve, (host,))
+        except Exception as unforeseen:
+            error = OSError(f"the host name could not be looked up: {unforeseen!r}")
+        finally:
+            del self._lookups[host]
         if error is None:
             lookup.set(found)
         else:

@@ -51,7 +51,7 @@ class Heads:
         self._secrets = secrets
         self._signatures: dict[int, bytes] = {}  # of this second
         self._first = b""
-        self._second = 0
+        self._second = -1
 
     def of_event(self, event: Event) -> bytes:
         """See event_head."""

@@ -1,0 +1,175 @@
+"""The shapes of what the bus takes and answers."""
+
+from typing import Any
+
+from eventbus.addresses import MAX_ADDRESS_LENGTH
+from eventbus.event_id import MAX_ID_LENGTH
+from eventbus.topics import MAX_TOPIC_LENGTH
+from eventbus.web.openapi.pieces import A_TIME, AN_ADDRESS, AN_ID, Json, schema
+
+#: A character of a topic but for its dots, the same but for wildcards, and a word: never a wildcard alone.
+_VISIBLE = r"[!-\-/-~]"
+_PLAIN = r"[!-)+,\-/-=?-~]"
+_WORD = rf"(?:{_PLAIN}{_VISIBLE}*|[*>]{_VISIBLE}+)"
+#: A word of a pattern: one of a topic, or ``*``.
+_PATTERN_WORD = rf"(?:{_WORD}|\*)"
+TOPIC = {"type": "string", "maxLength": MAX_TOPIC_LENGTH, "pattern": rf"^{_WORD}(?:\.{_WORD})*$"}
+TOPIC_PATTERN = {
+    "type": "string",
+    "maxLength": MAX_TOPIC_LENGTH,
+    "pattern": rf"^(?:|>|{_PATTERN_WORD}(?:\.{_PATTERN_WORD})*(?:\.>)?)$",
+}
+ADDRESS = {"type": "string", "minLength": 1, "maxLength": MAX_ADDRESS_LENGTH, "pattern": "^[!-~]+$"}
+VISIBLE_ASCII = {"type": "string", "pattern": f"^[!-~]{{1,{MAX_ID_LENGTH}}}$"}
+#: An event's id.
+ID = VISIBLE_ASCII
+_COUNT = {"type": "integer", "minimum": 0}
+_TIME = {"type": "string", "format": "date-time"}
+_TEXT = {"type": "string"}
+_MAYBE_TEXT = {"type": ["string", "null"]}
+_STATUS = {"type": ["integer", "null"], "minimum": 100, "maximum": 999}
+
+
+def shape(description: str, properties: Json, optional: tuple[str, ...] = (), example: Any = None) -> Json:
+    """An object with these properties, all of them there but for the optional ones."""
+    required = [name for name in properties if name not in optional]
+    shown = {} if example is None else {"examples": [example]}
+    return {"type": "object", "description": description, "properties": properties, "required": required, **shown}
+
+
+def described(base: Json, description: str, **more: Any) -> Json:
+    """A schema with words."""
+    return {**base, "description": description, **more}
+
+
+_LIVE: Json = {
+    "address": described(_TEXT, "As the client wrote it."),
+    "registered_at": described(_TIME, "When the lease began."),
+    "renewed_at": described(_TIME, "When it was renewed last."),
+    "expires_at": described(_TIME, "When it ends, if it is not renewed."),
+    "renew_after": {"type": "number", "description": "Seconds after which to renew: a third of the lease."},
+    "topics": {"type": "array", "items": _TEXT, "description": "The patterns in force; none is everything."},
+    "lease": {"type": "number", "minimum": 5, "maximum": 86_400, "description": "Seconds without renewal."},
+    "max_in_flight": {"type": "integer", "minimum": 1, "maximum": 1_000, "description": "Deliveries at once."},
+    "timeout": {"type": "number", "minimum": 0.1, "maximum": 120, "description": "Seconds for one attempt."},
+    "ordered": {"type": "boolean", "description": "One at a time, in order."},
+    "resume": {"type": "boolean", "description": "The place outlives the lease."},
+    "state": {"enum": ["ok", "backing_off", "paused"], "description": "How it is doing."},
+    "pending": described(_COUNT, "All that is not settled."),
+    "backlog": described(_COUNT, "Pending, but not under way."),
+    "in_flight": described(_COUNT, "Attempts under way."),
+    "oldest_pending_seconds": {"type": "number", "minimum": 0, "description": "Age of the oldest pending event."},
+    "accepted": described(_COUNT, "Events accepted for it: pending, delivered, dead and discarded."),
+    "delivered": described(_COUNT, "Events that it has taken."),
+    "failed_attempts": described(_COUNT, "Attempts that were no success."),
+    "dead": described(_COUNT, "Dead letters."),
+    "discarded": described(_COUNT, "Deliveries that were given up on purpose."),
+    "last_error": described(_MAYBE_TEXT, "What went wrong last."),
+}
+A_SUBSCRIBER: Json = {
+    "address": AN_ADDRESS, "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
+    "renew_after": 40.0, "topics": ["orders.*"], "lease": 120, "max_in_flight": 32, "timeout": 10,
+    "ordered": False, "resume": False, "state": "ok", "pending": 0, "backlog": 0, "in_flight": 0,
+    "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1, "failed_attempts": 0, "dead": 0,
+    "discarded": 0, "last_error": None,
+}  # fmt: skip
+_EVENT: Json = {
+    "id": described(_TEXT, "The publisher's, or a UUID of version 7."),
+    "topic": described(_MAYBE_TEXT, "None where none was given."),
+    "accepted_at": _TIME,
+    "headers": {"type": "object", "additionalProperties": _TEXT, "description": "The headers that were kept."},
+    "body": schema("Body"),
+}
+AN_EVENT: Json = {
+    "id": AN_ID, "topic": "orders.created", "accepted_at": A_TIME,
+    "headers": {"Content-Type": "application/json"}, "body": {"text": '{"order": 42}'},
+}  # fmt: skip
+_WAITING: Json = {
+    "attempts": described(_COUNT, "So far."),
+    "next_attempt_at": _TIME,
+    "last_status": described(_STATUS, "None where no answer came."),
+    "last_error": _MAYBE_TEXT,
+}
+_DELIVERY: Json = {
+    "address": _TEXT,
+    "state": {"enum": ["pending", "delivered", "dead", "discarded"]},
+    **_WAITING,
+}
+A_DELIVERY: Json = {"address": AN_ADDRESS, "state": "delivered"}
+A_DEAD_LETTER: Json = {
+    "id": 1, "event": AN_ID, "topic": "orders.created", "subscriber": AN_ADDRESS, "reason": "rejected",
+    "attempts": 1, "first_attempt_at": A_TIME, "last_attempt_at": A_TIME, "last_status": 422,
+    "last_error": "answered 422", "last_answer": {"text": "no such customer"},
+}  # fmt: skip
+_DEAD_LETTER: Json = {
+    "id": described(_COUNT, "A number by which to replay or discard it."),
+    "event": described(_TEXT, "The event's id."),
+    "topic": _MAYBE_TEXT,
+    "subscriber": described(_TEXT, "Its address, in its one spelling."),
+    "reason": described(_TEXT, "`rejected`, `lease ended`, or `not delivered within` so many seconds."),
+    "attempts": _COUNT,
+    "first_attempt_at": described({"type": ["string", "null"], "format": "date-time"}, "None without an attempt."),
+    "last_attempt_at": described(_TIME, "When it was tried last, or given up."),
+    "last_status": described(_STATUS, "None where no answer came."),
+    "last_error": _MAYBE_TEXT,
+    "last_answer": described(schema("Body"), "The first KiB of what the subscriber answered."),
+}
+
+SCHEMAS: Json = {
+    "Error": {
+        "type": "string",
+        "pattern": "^Error:",
+        "description": "`Error:` and a sentence, with no newline; on all but the four routes a space between them.",
+    },
+    "Problem": shape(
+        "Problem details (RFC 9457).",
+        {
+            "type": {"const": "about:blank"},
+            "title": described(_TEXT, "The status in words."),
+            "status": {"type": "integer"},
+            "detail": described(_TEXT, "What was wrong, with which value, and what would be right."),
+        },
+    ),
+    "Subscriber": shape("A live subscriber: what it asked for, and how it is doing.", _LIVE, example=A_SUBSCRIBER),
+    "Registration": shape(
+        "A subscriber as it is now.",
+        {"created": {"type": "boolean", "description": "Whether this was no renewal."}, **_LIVE},
+        example={"created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0},
+    ),
+    "Body": {
+        "description": "A body: as text where it is UTF-8, else as Base64.",
+        "oneOf": [
+            shape("UTF-8.", {"text": _TEXT}),
+            shape("Anything else.", {"base64": {"type": "string", "contentEncoding": "base64"}}),
+        ],
+    },
+    "Event": shape("An event as the journal has it.", _EVENT, example=AN_EVENT),
+    "Delivery": shape(
+        "One event for one subscriber. Attempts are told of one that waits for its next.",
+        _DELIVERY,
+        optional=tuple(_WAITING),
+        example=A_DELIVERY,
+    ),
+    "EventWithDeliveries": shape(
+        "An event, and its state for each subscriber that it was accepted for.",
+        {**_EVENT, "deliveries": {"type": "array", "items": schema("Delivery")}},
+        example={**AN_EVENT, "deliveries": [A_DELIVERY]},
+    ),
+    "DeadLetter": shape("A delivery that will not be attempted again.", _DEAD_LETTER, example=A_DEAD_LETTER),
+    "Accepted": shape(
+        "An event that is safe.",
+        {
+            "id": _TEXT,
+            "subscribers": described(_COUNT, "How many it is for; 0 for a duplicate."),
+            "duplicate": {"type": "boolean", "description": "Whether the key was known, and nothing was kept."},
+        },
+    ),
+    "AcceptedBatch": shape(
+        "Events that are safe.",
+        {
+            "ids": {"type": "array", "items": _TEXT, "description": "In the batch's order."},
+            "subscribers": described(_COUNT, "How many get something of this; 0 for a duplicate."),
+            "duplicate": {"type": "boolean", "description": "Whether the key was known, and nothing was kept."},
+        },
+    ),
+}
