@@ -40,7 +40,7 @@ class Places:
             return event.seq
         ms = unix_ms_of(event_id)
         if ms is None:
-            raise NotKnown(f"Event {event_id!r} is not in the journal; start without it.")
+            raise NotKnown(f"Event {event_id[:80]!r} is not in the journal; start without it.")
         return self._journal.place_of(ms / 1_000)
 
     def _of_event(self, event_id: str) -> int:

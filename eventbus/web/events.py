@@ -47,7 +47,7 @@ def list_events() -> Reply | Response:
     return as_json({"events": [shown(event) for event in events], "next": events[-1].id if events else None})
 
 
-@blueprint.get("/events/<event_id>")
+@blueprint.get("/events/<path:event_id>")
 @needs(Scope.SUBSCRIBE)
 def one_event(event_id: str) -> Reply:
     """One event, and its state for each subscriber."""
