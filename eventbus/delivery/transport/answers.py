@@ -7,6 +7,7 @@ import httptools
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
 
+_HTTP = b"HTTP/"
 _LONG_HEAD = f"an answer's head of more than {MAX_HEAD_BYTES} bytes"
 #: Headers that say where an answer ends, so that the end of the connection is not it.
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -46,6 +47,8 @@ class AnswerReader:
                 raise NotAnAnswer(f"no HTTP answer: {str(error)[:100] or 'an upgrade'}") from None
         if not self._complete:
             self._check_size()
+        if self._headed and not self._is_http():
+            raise NotAnAnswer("no HTTP answer: another protocol")
         if self._interim > MAX_INTERIM_ANSWERS:
             raise NotAnAnswer(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
         if self._size > MAX_HEAD_BYTES and not self._interim:
@@ -95,6 +98,11 @@ class AnswerReader:
             self.status, self.reusable, self._complete = self._parser.get_status_code(), False, True
         elif not self._headed and self._size > MAX_HEAD_BYTES:
             raise NotAnAnswer(_LONG_HEAD)
+
+    def _is_http(self) -> bool:
+        """The parser takes the answers of RTSP and ICE too, which look alike."""
+        start = self._data[0]
+        return (start if len(start) >= len(_HTTP) else b"".join(self._data)).startswith(_HTTP)
 
     def _check_head(self) -> None:
         """A long head is one though it came together with its body."""
