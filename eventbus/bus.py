@@ -22,6 +22,7 @@ from eventbus.feed import Feed
 from eventbus.history import History
 from eventbus.journal.base import Appended, Journal
 from eventbus.leases import Lease, Leases
+from eventbus.meters import Meters
 from eventbus.model import Event, LaneRecord, Message, Options, Subscriber, Terms
 from eventbus.places import Places
 from eventbus.recovery import restore
@@ -52,7 +53,8 @@ class Bus:
         self.journal = journal
         self.leases = Leases()
         self._transport = transport
-        self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight)
+        self.meters = Meters()
+        self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.meters)
         self._rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake")
         self.endings = Endings(self.dispatcher, journal, self.clock)
         self.dispatcher.on_gone = self._gone
@@ -83,6 +85,7 @@ class Bus:
                 self.endings.bury(lane)
         self.dispatcher.start()
         self.journal.listen(self._committed)
+        self.journal.watch(self.meters.committed)
         self.retention.start()
         backlog = sum(lane.backlog for lane in lanes)
         log.info("journal read: %d subscribers, %d deliveries pending", len(self.leases), backlog)
@@ -115,7 +118,10 @@ class Bus:
         if self.draining:
             raise Draining("The bus is stopping; publish again in a few seconds.")
         self.retention.make_room(sum(len(message.body) + len(message.head) + OVERHEAD for message in messages))
-        return self.journal.append(messages, idempotency_key)
+        appended = self.journal.append(messages, idempotency_key)
+        if appended.duplicate:
+            self.meters.duplicates += 1
+        return appended
 
     # Subscribers
 
@@ -142,7 +148,12 @@ class Bus:
             self.leases.end(address.key)
             lane = self.dispatcher.lanes.get(address.key)
             if lane is not None:
-                log.info("lease of %s ended: deregistered, %d pending discarded", address.key, lane.backlog)
+                log.info(
+                    "lease of %s ended: deregistered, %d pending discarded",
+                    address.key,
+                    lane.backlog,
+                    extra={"address": address.key},
+                )
                 self.endings.discard(lane)
 
     def subscribers(self) -> list[Lane]:
@@ -160,7 +171,12 @@ class Bus:
         lane = self.dispatcher.lanes.get(lease.subscriber.key)
         if lane is None or lane.closed:
             return
-        log.info("lease of %s ended: not renewed, %d pending", lease.subscriber.key, lane.backlog)
+        log.info(
+            "lease of %s ended: not renewed, %d pending",
+            lease.subscriber.key,
+            lane.backlog,
+            extra={"address": lease.subscriber.key},
+        )
         if lane.subscriber.options.resume:
             lane.ended_at = self.clock.wall()
             lane.touch()
@@ -199,7 +215,9 @@ class Bus:
         self.endings.wait(address.key)
         parked = self.dispatcher.lanes.get(address.key)
         if parked is not None:
-            log.info("lease of %s began: resumed, %d pending", address.key, parked.backlog)
+            log.info(
+                "lease of %s began: resumed, %d pending", address.key, parked.backlog, extra={"address": address.key}
+            )
             self._renew(parked, address, terms)
             return parked
         self._admit(address)
@@ -249,7 +267,7 @@ class Bus:
             self.leases.end(subscriber.key)
             self.dispatcher.remove(lane)
             raise
-        log.info("lease of %s began", subscriber.key)
+        log.info("lease of %s began", subscriber.key, extra={"address": subscriber.key})
         return lane
 
     def _end_if_over(self, key: str) -> None:
@@ -260,7 +278,12 @@ class Bus:
 
     def _gone(self, lane: Lane) -> None:
         """The subscriber answered 410: it wants no more."""
-        log.info("lease of %s ended: it answered 410, %d pending discarded", lane.subscriber.key, lane.backlog)
+        log.info(
+            "lease of %s ended: it answered 410, %d pending discarded",
+            lane.subscriber.key,
+            lane.backlog,
+            extra={"address": lane.subscriber.key},
+        )
         self.leases.end(lane.subscriber.key)
         self.endings.discard(lane)
 

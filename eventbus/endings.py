@@ -65,7 +65,12 @@ class Endings:
                 if not self._bury_some(lane):
                     gevent.sleep(PATIENCE)
             except JournalError as error:
-                log.warning("what is pending for %s cannot be put away yet: %s", lane.subscriber.key, error)
+                log.warning(
+                    "what is pending for %s cannot be put away yet: %s",
+                    lane.subscriber.key,
+                    error,
+                    extra={"address": lane.subscriber.key},
+                )
                 gevent.sleep(PATIENCE)
         self._close(lane)
 

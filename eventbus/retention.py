@@ -153,7 +153,12 @@ class Retention:
         """Kept places whose subscribers did not come back within the retention."""
         for lane in list(self._dispatcher.lanes.values()):
             if lane.ended_at is not None and lane.ended_at < before and not lane.ending and not lane.closed:
-                log.info("the place kept for %s is given up, %d pending", lane.subscriber.key, lane.backlog)
+                log.info(
+                    "the place kept for %s is given up, %d pending",
+                    lane.subscriber.key,
+                    lane.backlog,
+                    extra={"address": lane.subscriber.key},
+                )
                 self._endings.bury(lane)
 
     def _forget_lanes(self, before: float) -> None:

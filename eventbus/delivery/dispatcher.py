@@ -28,6 +28,7 @@ from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transport import Route, Transport
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
+from eventbus.meters import Meters
 from eventbus.model import Event, State
 
 #: Deliveries under way that are enough where the event loop has no time left: more would only wait for it.
@@ -42,7 +43,9 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Delivers what the journal has accepted to the lanes whose topics match."""
 
-    def __init__(self, journal: Journal, transport: Transport, clock: Clock, max_in_flight: int) -> None:
+    def __init__(
+        self, journal: Journal, transport: Transport, clock: Clock, max_in_flight: int, meters: Meters
+    ) -> None:
         self.lanes: dict[str, Lane] = {}
         self.hosts: Counter[str] = Counter()  #: lanes by their subscriber's host
         self.recent = RecentEvents()
@@ -59,6 +62,7 @@ class Dispatcher:
         self._queue: SimpleQueue[Lane] = SimpleQueue()
         self._greenlets = Group()
         self._limit = max_in_flight
+        self.meters = meters
         self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
         self._held: deque[Lane] = deque()  # could send, but for the crowd
         self._idle = 0
@@ -178,10 +182,16 @@ class Dispatcher:
             try:
                 self._turn(lane)
             except JournalError as error:
-                log.warning("could not read on for %s: %s", lane.subscriber.key, error)
+                log.warning(
+                    "could not read on for %s: %s", lane.subscriber.key, error, extra={"address": lane.subscriber.key}
+                )
                 self._alarm.set(lane, self.clock.monotonic() + 1)
             except Exception:
-                log.exception("a delivery to %s failed in a way that was not foreseen", lane.subscriber.key)
+                log.exception(
+                    "a delivery to %s failed in a way that was not foreseen",
+                    lane.subscriber.key,
+                    extra={"address": lane.subscriber.key},
+                )
             if not self._held or self.busy >= self._crowded:
                 return
             lane = self._held.popleft()
@@ -218,12 +228,20 @@ class Dispatcher:
             if answer is None:
                 answer = self._routes[lane].post(event, delivery.attempts, now, wall)
         except Exception as error:
-            log.exception("an attempt at %s failed in a way that was not foreseen", lane.subscriber.key)
+            log.exception(
+                "an attempt at %s failed in a way that was not foreseen",
+                lane.subscriber.key,
+                extra={"address": lane.subscriber.key},
+            )
             answer = Answer(None, error=f"the attempt failed: {error!r}")
+        took = self.clock.monotonic() - now
+        self.meters.attempt.observe(took)
         if answer.status is not None and 200 <= answer.status < 300:
+            self.meters.arrival.observe(max(0.0, wall - event.accepted_at + took))
             lane.deliver(delivery, now)
         else:
             outcome = outcome_of(answer, wall)
+            self.meters.attempts[outcome.verdict.value] += 1
             lane.settle(delivery, outcome, answer, Moment(self.clock.monotonic(), wall, wall - event.accepted_at))
             if outcome.verdict is Verdict.GONE and not lane.closed:
                 self.on_gone(lane)
@@ -248,7 +266,12 @@ class Dispatcher:
             raise
         if not found:
             lane.vanish(delivery)
-            log.error("event %d for %s is not in the journal any more", delivery.seq, lane.subscriber.key)
+            log.error(
+                "event %d for %s is not in the journal any more",
+                delivery.seq,
+                lane.subscriber.key,
+                extra={"address": lane.subscriber.key},
+            )
             return None
         return found[0]
 
@@ -275,8 +298,15 @@ class Dispatcher:
 def _tell(lane: Lane, answer: Answer) -> None:
     """Log that a subscriber has gone down, come back, or asked for a pause."""
     if lane.state is State.BACKING_OFF:
-        log.warning("subscriber %s is down: %s", lane.subscriber.key, answer.error)
+        log.warning(
+            "subscriber %s is down: %s", lane.subscriber.key, answer.error, extra={"address": lane.subscriber.key}
+        )
     elif lane.state is State.PAUSED:
-        log.info("subscriber %s asked for a pause (%s)", lane.subscriber.key, answer.status)
+        log.info(
+            "subscriber %s asked for a pause (%s)",
+            lane.subscriber.key,
+            answer.status,
+            extra={"address": lane.subscriber.key},
+        )
     else:
-        log.info("subscriber %s is back", lane.subscriber.key)
+        log.info("subscriber %s is back", lane.subscriber.key, extra={"address": lane.subscriber.key})

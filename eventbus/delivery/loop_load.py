@@ -9,6 +9,8 @@ from gevent.hub import get_hub
 SPAN = 0.02
 #: With less than this part of the time spent waiting, the loop is saturated.
 SPARE = 0.1
+#: Seconds for which the longest turn is remembered, at least; at most twice as long.
+LAG_SPAN = 15.0
 #: Runs after gevent's own callbacks of the same kind.
 _LAST = -2
 
@@ -18,8 +20,9 @@ class LoopLoad:
 
     def __init__(self) -> None:
         self.saturated = False
-        self._waiting_since = self._span_began = time.monotonic()
+        self._waiting_since = self._span_began = self._woke = self._lag_began = time.monotonic()
         self._waited = 0.0
+        self._longest = self._longest_before = 0.0  # seconds of a turn, in this span and in the one before
 
     def start(self) -> None:
         """Begin to measure."""
@@ -36,13 +39,20 @@ class LoopLoad:
             watcher.close()
         self.saturated = False
 
+    def lag(self) -> float:
+        """Seconds of the longest turn lately: how long what had come waited until it was looked at."""
+        return max(self._longest, self._longest_before)
+
     def _begin_wait(self) -> None:
-        self._waiting_since = time.monotonic()
+        now = self._waiting_since = time.monotonic()
+        self._longest = max(self._longest, now - self._woke)
 
     def _end_wait(self) -> None:
-        now = time.monotonic()
+        now = self._woke = time.monotonic()
         self._waited += now - self._waiting_since
         span = now - self._span_began
         if span >= SPAN:
             self.saturated = self._waited < SPARE * span
             self._span_began, self._waited = now, 0.0
+            if now - self._lag_began >= LAG_SPAN:
+                self._longest_before, self._longest, self._lag_began = self._longest, 0.0, now

@@ -74,4 +74,9 @@ class Reader:
         stretch.load([event.seq for event in mine], cursor)
         if cursor >= upto and stretch.behind and (stretch.upto is not None or upto == self._recent.newest):
             lost = lane.lose(stretch)
-            log.error("%d pending events for %s are not in the journal any more", lost, lane.subscriber.key)
+            log.error(
+                "%d pending events for %s are not in the journal any more",
+                lost,
+                lane.subscriber.key,
+                extra={"address": lane.subscriber.key},
+            )

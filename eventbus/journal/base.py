@@ -8,6 +8,8 @@ from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, 
 
 #: Called with each committed batch, in the journal's order, before its publishers are answered.
 CommitListener = Callable[[Sequence[Event]], None]
+#: Called with what each commit took in seconds, and the events in it and the bytes of their bodies; 0 for places alone.
+CommitWatcher = Callable[[float, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class Journal(Protocol):
 
     def listen(self, listener: CommitListener) -> None:
         """Call the listener with each batch of events from now on."""
+
+    def watch(self, watcher: CommitWatcher) -> None:
+        """Tell the watcher of each commit from now on."""
 
     def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
         """Keep messages, all or none, and return when they are safe.

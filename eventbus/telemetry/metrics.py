@@ -1,70 +1,145 @@
-"""Metrics for Prometheus: worked out from the lanes' own counters when they are asked for, at no cost before.
+"""Metrics for Prometheus: worked out from plain counters when they are asked for.
 
-Names by https://prometheus.io/docs/practices/naming/.
+Names and units by https://prometheus.io/docs/practices/naming/.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from eventbus import __version__
+from eventbus.meters import Histogram, Meters
+
+#: What all subscribers beyond those with series of their own are summed up as.
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberReadings:
+    """What is measured of one subscriber, or of several together."""
+
+    name: str
+    pending: int
+    oldest_pending_seconds: float
+    delivered: int
+    failed_attempts: int
+    dead: int
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What is measured, over all live subscribers."""
+    """What is measured at a moment, over all live subscribers."""
 
-    subscribers: int
-    backing_off: int
-    paused: int
+    states: dict[str, int]
     pending: int
     in_flight: int
     dead: int
-    delivered: int
-    failed_attempts: int
     oldest_pending_seconds: float
-    accepted_events: int
     journal_bytes: int
+    journal_max_bytes: int
+    loop_lag_seconds: float
+    subscribers: tuple[SubscriberReadings, ...]
 
 
 class Metrics:
-    """Renders readings in Prometheus's text format."""
+    """Renders meters and readings in Prometheus's text format, from a registry of its own."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self, read: Callable[[], Readings]) -> None:
+    def __init__(self, meters: Meters, read: Callable[[], Readings]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Readings(read))
+        self._registry.register(_Counted(meters))
+        self._registry.register(_Read(read))
+        ProcessCollector(registry=self._registry)
 
     def render(self) -> bytes:
         """The exposition."""
         return generate_latest(self._registry)
 
 
-class _Readings(Collector):
-    def __init__(self, read: Callable[[], Readings]) -> None:
-        self._read = read
-
+class _Collector(Collector):
     def describe(self) -> list[Metric]:
         """Nothing is read before it is asked for."""
         return []
 
+
+class _Counted(_Collector):
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+
     def collect(self) -> Iterator[Metric]:
-        """All metrics, as they are now."""
+        """What has been counted since the start."""
+        meters = self._meters
+        build = GaugeMetricFamily("eventbus_build_info", "The version that runs.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        yield _counter("eventbus_events_accepted", "Events accepted.", meters.accepted_events)
+        yield _counter("eventbus_event_bytes", "Bytes in the bodies of accepted events.", meters.accepted_bytes)
+        yield _counter("eventbus_duplicates_suppressed", "Publishes known by their key.", meters.duplicates)
+        refused = CounterMetricFamily("eventbus_requests_refused", "Requests refused.", labels=["reason"])
+        for reason, count in sorted(meters.refused.items()):
+            refused.add_metric([reason], count)
+        yield refused
+        attempts = CounterMetricFamily("eventbus_attempts", "Attempts, by outcome.", labels=["outcome"])
+        for outcome, count in sorted({**meters.attempts, "delivered": meters.arrival.count}.items()):
+            attempts.add_metric([outcome], count)
+        yield attempts
+        yield _histogram("eventbus_arrival_seconds", "From publish to arrival.", meters.arrival)
+        yield _histogram("eventbus_attempt_seconds", "What an attempt takes.", meters.attempt)
+        yield _histogram("eventbus_journal_commit_seconds", "What a commit of the journal takes.", meters.commit)
+        yield _histogram("eventbus_journal_commit_events", "Events in one commit.", meters.commit_events)
+
+
+class _Read(_Collector):
+    def __init__(self, read: Callable[[], Readings]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """How things are now."""
         now = self._read()
         states = GaugeMetricFamily("eventbus_subscribers", "Live subscribers, by state.", labels=["state"])
-        states.add_metric(["ok"], now.subscribers - now.backing_off - now.paused)
-        states.add_metric(["backing_off"], now.backing_off)
-        states.add_metric(["paused"], now.paused)
+        for state, count in sorted(now.states.items()):
+            states.add_metric([state], count)
         yield states
-        yield GaugeMetricFamily("eventbus_deliveries_pending", "Deliveries that are not settled.", now.pending)
-        yield GaugeMetricFamily("eventbus_deliveries_in_flight", "Attempts under way.", now.in_flight)
-        yield GaugeMetricFamily("eventbus_dead_letters", "Dead letters of live subscribers.", now.dead)
-        yield GaugeMetricFamily(
-            "eventbus_oldest_pending_seconds", "Age of the oldest pending event.", now.oldest_pending_seconds
-        )
-        yield GaugeMetricFamily("eventbus_journal_bytes", "Bytes in use in the journal.", now.journal_bytes)
-        yield GaugeMetricFamily("eventbus_deliveries_delivered", "Taken by live subscribers.", now.delivered)
-        yield GaugeMetricFamily("eventbus_attempts_failed", "Failed attempts at live subscribers.", now.failed_attempts)
-        yield CounterMetricFamily("eventbus_events_accepted", "Events accepted since the start.", now.accepted_events)
+        for name, text, value in (
+            ("eventbus_deliveries_pending", "Deliveries that are not settled.", now.pending),
+            ("eventbus_deliveries_in_flight", "Attempts under way.", now.in_flight),
+            ("eventbus_dead_letters", "Dead letters of live subscribers.", now.dead),
+            ("eventbus_oldest_pending_seconds", "Age of the oldest pending event.", now.oldest_pending_seconds),
+            ("eventbus_journal_bytes", "Bytes in use in the journal.", now.journal_bytes),
+            ("eventbus_journal_max_bytes", "Bytes at which publishing is refused.", now.journal_max_bytes),
+            ("eventbus_event_loop_lag_seconds", "The loop's longest turn lately.", now.loop_lag_seconds),
+        ):
+            yield GaugeMetricFamily(name, text, value)
+        yield from _by_subscriber(now.subscribers)
+
+
+def _by_subscriber(subscribers: tuple[SubscriberReadings, ...]) -> Iterator[Metric]:
+    families = (
+        (GaugeMetricFamily, "pending", "Deliveries that are not settled."),
+        (GaugeMetricFamily, "oldest_pending_seconds", "Age of the oldest pending event."),
+        (CounterMetricFamily, "delivered", "Events delivered."),
+        (CounterMetricFamily, "failed_attempts", "Attempts that failed."),
+        (GaugeMetricFamily, "dead", "Dead letters."),
+    )
+    for kind, field, text in families:
+        name = "dead_letters" if field == "dead" else field
+        family = kind(f"eventbus_subscriber_{name}", text, labels=["subscriber"])
+        for each in subscribers:
+            family.add_metric([each.name], getattr(each, field))
+        yield family
+
+
+def _counter(name: str, text: str, value: int) -> Metric:
+    return CounterMetricFamily(name, text, value)
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    total, buckets = 0, []
+    for bound, count in zip((*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.sum)

@@ -1,6 +1,7 @@
 """Which status each error of the bus has, and how it is phrased."""
 
 import logging
+from http import HTTPStatus
 
 from flask import Flask, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -20,6 +21,7 @@ from eventbus.errors import (
     Unauthorized,
 )
 from eventbus.web.answers import Reply, problem, text, wants_json
+from eventbus.web.current import the_bus
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,14 @@ _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (Conflict, 409, None),
     (TooMany, 429, 10),
 )
+#: How a refusal is counted; else by its status. There are only so many.
+_REASONS: dict[type[EventbusError], str] = {
+    Draining: "draining",
+    JournalFull: "disk_full",
+    BacklogFull: "journal_full",
+    JournalError: "journal_unavailable",
+    Refused: "malformed",
+}
 #: The four routes, whose errors are part of the wire contract.
 FOUR = frozenset({"/registerAndKeepAlive", "/deregister", "/sendMessage", "/listSubscribers"})
 
@@ -48,7 +58,8 @@ def install(app: Flask) -> None:
 
 
 def _bus_error(error: EventbusError) -> Reply:
-    status, wait = next(row[1:] for row in _STATUSES if isinstance(error, row[0]))
+    kind, status, wait = next(row for row in _STATUSES if isinstance(error, row[0]))
+    the_bus().meters.refused[_REASONS.get(kind, HTTPStatus(status).name.lower())] += 1
     response = _phrased(status, str(error))
     if wait is not None:
         response.headers["Retry-After"] = str(wait)
@@ -58,6 +69,7 @@ def _bus_error(error: EventbusError) -> Reply:
 
 
 def _http_error(error: HTTPException) -> Reply:
+    the_bus().meters.refused[_KNOWN_STATUSES.get(error.code or 500, "other")] += 1
     if isinstance(error, MethodNotAllowed) and request.path in FOUR:
         allowed = "".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
         response = _phrased(400, f"Only {allowed} accepted", separator=": ")
@@ -73,6 +85,9 @@ def _http_error(error: HTTPException) -> Reply:
 def _bug(error: Exception) -> Reply:
     log.error("a request failed in a way that was not foreseen", exc_info=error)
     return _phrased(500, "The bus made a mistake; its log says more.")
+
+
+_KNOWN_STATUSES = {status.value: status.name.lower() for status in HTTPStatus if 400 <= status < 600}
 
 
 def _phrased(status: int, detail: str, separator: str = ":") -> Reply:

@@ -39,8 +39,7 @@ def readyz() -> Reply:
 def metrics() -> Reply:
     """What Prometheus scrapes."""
     bus = the_bus()
-    exposition = Metrics(lambda: readings_of(bus))
-    return Reply(exposition.render(), 200, Metrics.content_type)
+    return Reply(Metrics(bus.meters, lambda: readings_of(bus)).render(), 200, Metrics.content_type)
 
 
 def _not_ready(reason: str) -> Reply:

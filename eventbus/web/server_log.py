@@ -1,12 +1,16 @@
 """gunicorn's log, as lines like all others, on standard output; no line for each request."""
 
 import logging
+import os
 import sys
 from typing import Any
 
 from gunicorn.glogging import Logger
 
-from eventbus.telemetry.lines import LineFormatter
+from eventbus.telemetry.lines import JsonFormatter, LineFormatter
+
+#: A wrong one is told of by the settings.
+_LEVELS = {"debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no types
@@ -16,10 +20,11 @@ class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no types
         """Send every record to standard output."""
         super().setup(cfg)
         handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(LineFormatter())
+        handler.setFormatter(JsonFormatter() if os.environ.get("EVENTBUS_LOG_FORMAT") == "json" else LineFormatter())
         root = logging.getLogger()
         root.handlers = [handler]
-        root.setLevel(logging.INFO)
+        root.setLevel(_LEVELS.get(os.environ.get("EVENTBUS_LOG_LEVEL", ""), logging.INFO))
+        self.error_log.setLevel(logging.NOTSET)
         self.error_log.handlers = []
         self.error_log.propagate = True
 

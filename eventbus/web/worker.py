@@ -61,6 +61,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         except (StopIteration, OSError) as end:
             self.log.debug("a connection ended: %r", end)
         except Exception as error:
+            bus.meters.refused["no_http"] += 1
             self._refuse(client, *refusal(error, seconds))
         finally:
             client.close()

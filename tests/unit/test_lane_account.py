@@ -20,6 +20,7 @@ from eventbus.delivery.outcome import Answer
 from eventbus.delivery.place import lane_of, new_record
 from eventbus.errors import TooMany
 from eventbus.leases import Lease
+from eventbus.meters import Meters
 from eventbus.recovery import restore
 from eventbus.topics import matches
 from tests.support.lane_journal import LaneJournal, NoTransport
@@ -67,7 +68,7 @@ class LaneAccount(RuleBasedStateMachine):
         self._save()
 
     def _dispatcher(self) -> Dispatcher:
-        return Dispatcher(cast(Any, self.journal), NoTransport(), self.clock, 512)
+        return Dispatcher(cast(Any, self.journal), NoTransport(), self.clock, 512, Meters())
 
     def _save(self) -> None:
         self.dispatcher.checkpointer.save()

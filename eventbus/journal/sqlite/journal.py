@@ -14,7 +14,7 @@ from gevent.threadpool import ThreadPool
 
 from eventbus.clock import Clock
 from eventbus.errors import JournalError, JournalUnavailable
-from eventbus.journal.base import Appended, CommitListener, KeptDeadLetter, Page, Usage
+from eventbus.journal.base import Appended, CommitListener, CommitWatcher, KeptDeadLetter, Page, Usage
 from eventbus.journal.sqlite import queries
 from eventbus.journal.sqlite.store import Publish, Store
 from eventbus.model import Checkpoint, Deferral, Event, LaneRecord, Message, Recovered
@@ -48,6 +48,7 @@ class SqliteJournal:
         self._next = _Batch()
         self._wanted = Signal()
         self._listener: CommitListener = _nobody
+        self._watcher: CommitWatcher = _nobody
         self._closed = False
 
     def open(self) -> Recovered:
@@ -60,6 +61,10 @@ class SqliteJournal:
     def listen(self, listener: CommitListener) -> None:
         """See Journal.listen."""
         self._listener = listener
+
+    def watch(self, watcher: CommitWatcher) -> None:
+        """See Journal.watch."""
+        self._watcher = watcher
 
     def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
         """See Journal.append."""
@@ -91,6 +96,7 @@ class SqliteJournal:
             self._commit(batch)
 
     def _commit(self, batch: _Batch) -> None:
+        began = self._clock.monotonic()
         try:
             events, batch.answers = self._call(self._store.commit, batch.publishes, batch.checkpoints)
         except JournalError as error:
@@ -98,6 +104,7 @@ class SqliteJournal:
         except Exception as error:
             batch.error = JournalUnavailable(f"The journal could not be written ({error!r}); nothing of this was kept.")
         else:
+            self._watcher(self._clock.monotonic() - began, len(events), sum([len(event.body) for event in events]))
             self._listener(events)
         batch.done.set()
 
@@ -198,5 +205,5 @@ def _outcome(function: Callable[..., Any], values: tuple[object, ...]) -> tuple[
         return None, error
 
 
-def _nobody(events: Sequence[Event]) -> None:
-    """Listens until somebody does."""
+def _nobody(*_: object) -> None:
+    """Listens, and watches, until somebody does."""

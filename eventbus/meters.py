@@ -1,0 +1,66 @@
+"""What is counted while the bus works: plain numbers, since a delivery can afford little more than an addition."""
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+
+#: Seconds. From what a kept connection on the same machine takes to what a subscriber may be given.
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0)
+#: Events in one commit.
+EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096)
+
+
+class Histogram:
+    """Values by bucket; each bound belongs to its bucket."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)  # the last one is for all beyond the last bound
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return sum(self.counts)
+
+
+def quantile(bounds: tuple[float, ...], counts: list[int], part: float) -> float:
+    """The value below which that part of the counted ones lies, taken to be spread evenly in a bucket; 0 for none."""
+    left = part * sum(counts)
+    low = 0.0
+    for high, count in zip((*bounds, bounds[-1]), counts, strict=True):
+        if count and left <= count:
+            return low + (high - low) * left / count
+        left -= count
+        low = high
+    return 0.0
+
+
+@dataclass(slots=True)
+class Meters:
+    """All counters of one bus, since its start."""
+
+    attempts: Counter[str] = field(default_factory=Counter)  # by outcome (see Verdict)
+    refused: Counter[str] = field(default_factory=Counter)  # requests, by a reason out of a fixed few
+    duplicates: int = 0  # publishes that were known by their idempotency key
+    accepted_events: int = 0
+    accepted_bytes: int = 0  # of bodies
+    arrival: Histogram = field(default_factory=lambda: Histogram(SECONDS))  # publish to arrival
+    attempt: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    commit: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    commit_events: Histogram = field(default_factory=lambda: Histogram(EVENTS))
+
+    def committed(self, seconds: float, events: int, size: int) -> None:
+        """The journal has committed so many events, with so many bytes in their bodies."""
+        self.commit.observe(seconds)
+        if events:
+            self.commit_events.observe(events)
+            self.accepted_events += events
+            self.accepted_bytes += size
