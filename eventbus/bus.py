@@ -28,6 +28,7 @@ from eventbus.places import Places
 from eventbus.recovery import restore
 from eventbus.replays import Replays
 from eventbus.retention import OVERHEAD, Retention
+from eventbus.samples import Samples
 from eventbus.settings import Settings
 
 #: Addresses may begin a lease at the same time, but for those that share one of so many locks.
@@ -64,6 +65,7 @@ class Bus:
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(self.dispatcher, journal)
         self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters)
+        self.samples = Samples(self.dispatcher, self.meters)
         self.lease_began = Signal()  #: set when a lease may end sooner than the sweeper expects
         self.draining = False
         self.first_seq = 0  #: the number of the last event before this start
@@ -87,6 +89,7 @@ class Bus:
         self.journal.listen(self._committed)
         self.journal.watch(self.meters.committed)
         self.retention.start()
+        self.samples.start()
         backlog = sum(lane.backlog for lane in lanes)
         log.info("journal read: %d subscribers, %d deliveries pending", len(self.leases), backlog)
 
@@ -106,6 +109,7 @@ class Bus:
         """Save the places and let go of the journal."""
         self.draining = True
         self.retention.stop()
+        self.samples.stop()
         self.endings.stop()
         self.dispatcher.stop()
         self.dispatcher.checkpointer.try_save()

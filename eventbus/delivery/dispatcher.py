@@ -18,7 +18,7 @@ from eventbus.delivery.ages import Ages
 from eventbus.delivery.alarm import Alarm
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.health import Moment
+from eventbus.delivery.health import MAX_ERROR, Moment
 from eventbus.delivery.lane import MAX_UNSAVED, Lane
 from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.outcome import Answer, Verdict, outcome_of
@@ -246,7 +246,7 @@ class Dispatcher:
             if outcome.verdict is Verdict.GONE and not lane.closed:
                 self.on_gone(lane)
         if lane.state is not state:
-            _tell(lane, answer)
+            _tell(lane, answer, wall)
 
     def _refusal(self, lane: Lane, delivery: Delivery) -> Answer | None:
         """Ask a subscriber for its consent; where it does not give it, that is the answer, and there was no attempt."""
@@ -295,18 +295,13 @@ class Dispatcher:
         self._transport.close()
 
 
-def _tell(lane: Lane, answer: Answer) -> None:
-    """Log that a subscriber has gone down, come back, or asked for a pause."""
+def _tell(lane: Lane, answer: Answer, wall: float) -> None:
+    """Log, and note for whoever looks, that a subscriber has gone down, come back, or asked for a pause."""
+    key = lane.subscriber.key
+    level, said = logging.INFO, "is back"
     if lane.state is State.BACKING_OFF:
-        log.warning(
-            "subscriber %s is down: %s", lane.subscriber.key, answer.error, extra={"address": lane.subscriber.key}
-        )
+        level, said = logging.WARNING, f"is down: {answer.error}"
     elif lane.state is State.PAUSED:
-        log.info(
-            "subscriber %s asked for a pause (%s)",
-            lane.subscriber.key,
-            answer.status,
-            extra={"address": lane.subscriber.key},
-        )
-    else:
-        log.info("subscriber %s is back", lane.subscriber.key, extra={"address": lane.subscriber.key})
+        said = f"asked for a pause ({answer.status})"
+    lane.notes.append((wall, said[:MAX_ERROR]))
+    log.log(level, "subscriber %s %s", key, said, extra={"address": key})

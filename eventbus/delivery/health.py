@@ -6,6 +6,7 @@ reached is probed with one delivery at a time.
 
 import math
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from eventbus.model import LaneRecord, State
 FIRST_WINDOW = 4
 #: Characters of an error that are kept.
 MAX_ERROR = 300
+#: Changes of state that are remembered.
+MAX_NOTES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Health(Ledger):
         self.down_since: float | None = None
         self.last_error = record.last_error
         self.window = FIRST_WINDOW
+        self.notes: deque[tuple[float, str]] = deque(maxlen=MAX_NOTES)  #: what happened lately, and when (wall clock)
         self.consented = not rules.handshake
         self.spacing = 0.0  # seconds between the starts of two deliveries, at least
         self._started = -math.inf  # when the last one started, where that counts

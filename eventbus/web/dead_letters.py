@@ -33,7 +33,7 @@ def list_dead_letters() -> Reply:
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     letters = the_bus().dead_letters.page(_key(query), after, limit)
     more = letters[-1].id if len(letters) == limit else None
-    return as_json({"dead_letters": [_shown(letter) for letter in letters], "next": more})
+    return as_json({"dead_letters": [shown(letter) for letter in letters], "next": more})
 
 
 @blueprint.post("/deadLetters/replay")
@@ -69,7 +69,8 @@ def _key(query: Query) -> str | None:
     return None if address is None else address_in(query).key
 
 
-def _shown(kept: KeptDeadLetter) -> dict[str, Any]:
+def shown(kept: KeptDeadLetter) -> dict[str, Any]:
+    """A dead letter as JSON."""
     letter = kept.letter
     return {
         "id": kept.id,

@@ -52,7 +52,7 @@ def list_events() -> Reply | Response:
 def one_event(event_id: str) -> Reply:
     """One event, and its state for each subscriber."""
     event, fates = the_bus().history.of(event_id)
-    return as_json({**shown(event), "deliveries": [_shown_fate(fate) for fate in fates]})
+    return as_json({**shown(event), "deliveries": [shown_fate(fate) for fate in fates]})
 
 
 def shown(event: Event) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def shown(event: Event) -> dict[str, Any]:
     }
 
 
-def _shown_fate(fate: Fate) -> dict[str, Any]:
+def shown_fate(fate: Fate) -> dict[str, Any]:
+    """What became of an event for one subscriber, as JSON."""
     row = fate.deferral
     said: dict[str, Any] = {"address": fate.address, "state": fate.state}
     if row is not None:

@@ -26,7 +26,7 @@ LAYERS = (
         f"eventbus.{name}"
         for name in (
             *("bus", "dead_letters", "endings", "feed", "history", "places"),
-            *("readings", "recovery", "replays", "retention", "sweeper"),
+            *("readings", "recovery", "replays", "retention", "samples", "sweeper"),
         )
     },
     MIDDLE,

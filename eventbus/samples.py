@@ -1,0 +1,88 @@
+"""How the bus has been doing lately: a sample a second for ten minutes, in memory."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import gevent
+
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.meters import Meters, quantile
+
+#: Samples that are kept.
+KEPT = 600
+#: Seconds between two samples, at least, and subscribers that one more second is taken for.
+INTERVAL, PER_SECOND = 1.0, 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What happened since the sample before, each second, and how things were at its end."""
+
+    at: float  # seconds since 1970
+    events: float  # accepted, a second
+    deliveries: float  # a second
+    failures: float  # attempts that failed, a second
+    arrival_p50: float  # seconds
+    arrival_p99: float
+    pending: int
+    oldest: float  # seconds
+
+
+class Samples:
+    """Takes the samples, and works out how much each subscriber gets."""
+
+    def __init__(self, dispatcher: Dispatcher, meters: Meters) -> None:
+        self._dispatcher = dispatcher
+        self._meters = meters
+        self._clock = dispatcher.clock
+        self.kept: deque[Sample] = deque(maxlen=KEPT)
+        self._rates: dict[str, tuple[int, float]] = {}
+        self._last = (self._clock.monotonic(), 0, 0, 0, list(meters.arrival.counts))
+
+    def start(self) -> None:
+        """Begin to take samples."""
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Take no more."""
+        self._greenlet.kill()
+
+    def rate(self, key: str) -> float:
+        """Deliveries a second to a subscriber, lately."""
+        return self._rates.get(key, (0, 0.0))[1]
+
+    def take(self) -> None:
+        """Take a sample now."""
+        now, meters = self._clock.monotonic(), self._meters
+        before, events, deliveries, failures, counts = self._last
+        arrived = list(meters.arrival.counts)
+        failed = meters.attempts.total()
+        self._last = now, meters.accepted_events, sum(arrived), failed, arrived
+        seconds = max(1e-3, now - before)
+        new = [count - past for count, past in zip(arrived, counts, strict=True)]
+        bounds, lanes = meters.arrival.bounds, list(self._dispatcher.lanes.values())
+        oldest = [seq for lane in lanes if (seq := lane.oldest()) is not None]
+        since = self._dispatcher.ages.at(min(oldest)) if oldest else None
+        self.kept.append(
+            Sample(
+                at=self._clock.wall(),
+                events=(meters.accepted_events - events) / seconds,
+                deliveries=(sum(arrived) - deliveries) / seconds,
+                failures=(failed - failures) / seconds,
+                arrival_p50=quantile(bounds, new, 0.5),
+                arrival_p99=quantile(bounds, new, 0.99),
+                pending=sum(lane.backlog for lane in lanes),
+                oldest=0.0 if since is None else max(0.0, self._clock.wall() - since),
+            )
+        )
+        known = self._rates
+        self._rates = {
+            lane.subscriber.key: (lane.delivered, (lane.delivered - last) / seconds)
+            for lane in lanes
+            for last in (known.get(lane.subscriber.key, (lane.delivered, 0.0))[0],)
+        }
+
+    def _run(self) -> None:
+        while True:
+            gevent.sleep(max(INTERVAL, len(self._dispatcher.lanes) / PER_SECOND))
+            self.take()

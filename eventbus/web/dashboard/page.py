@@ -1,0 +1,83 @@
+"""What every page has: its frame, its headers, its JSON twin, and a door where tokens are set."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flask import render_template, request
+
+from eventbus import __version__
+from eventbus.errors import EventbusError, NoAccess, NotKnown
+from eventbus.tokens import Scope
+from eventbus.web.access import check, needs
+from eventbus.web.answers import Reply, as_json, problem, wants_json
+from eventbus.web.current import the_bus
+
+HTML = "text/html; charset=utf-8"
+#: Nothing from elsewhere, nothing inline, in nobody's frame.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+#: The pages by their paths, as the navigation shows them.
+NAVIGATION = (
+    ("/", "Overview"),
+    ("/dashboard/subscribers", "Subscribers"),
+    ("/dashboard/journal", "Journal"),
+    ("/dashboard/deadLetters", "Dead letters"),
+    ("/dashboard/send", "Send"),
+    ("/dashboard/settings", "Settings"),
+)
+
+Data = Callable[[], dict[str, Any]]
+
+
+def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
+    """Makes a page of a function that collects what it shows. Whoever may not see it is asked for a token."""
+
+    def wrap(collect: Data) -> Callable[[], Reply]:
+        @needs(None)
+        @functools.wraps(collect)
+        def view() -> Reply:
+            try:
+                check_visitor()
+                data = collect()
+            except NoAccess as error:
+                return _door(error)
+            except EventbusError as error:
+                return _trouble(error)
+            return as_json(data) if wants_json(request) else _html(template, **data)
+
+        return view
+
+    return wrap
+
+
+def check_visitor() -> None:
+    """Let an administrator in. Raises NoAccess."""
+    tokens = the_bus().settings.tokens
+    if tokens:
+        check(tokens, Scope.ADMIN, request.environ.get("HTTP_AUTHORIZATION"))
+
+
+def _html(template: str, status: int = 200, **data: Any) -> Reply:
+    frame = {"navigation": NAVIGATION, "path": request.path, "version": __version__}
+    body = render_template(f"dashboard/{template}", **frame, **data)
+    return Reply(body.encode("utf-8", "replace"), status, HTML, dict(HEADERS))
+
+
+def _door(error: NoAccess) -> Reply:
+    status = 401 if request.environ.get("HTTP_AUTHORIZATION") is None or "invalid" in error.challenge else 403
+    reply = problem(status, str(error)) if wants_json(request) else _html("door.html", status, reason=str(error))
+    reply.headers["WWW-Authenticate"] = error.challenge
+    return reply
+
+
+def _trouble(error: EventbusError) -> Reply:
+    status = 404 if isinstance(error, NotKnown) else 400
+    return problem(status, str(error)) if wants_json(request) else _html("trouble.html", status, reason=str(error))

@@ -1,0 +1,237 @@
+// Keeps pages up to date, asks before anything is lost, and carries the token where one is needed.
+// Pages are rendered on the server; what is fetched again replaces the sections marked data-live.
+"use strict";
+
+const TOKEN = "eventbus-token";
+const PART = 100; // dead letters in one request
+const $ = (selector) => document.querySelector(selector);
+let round = 0; // counts the pages that were opened, so that an old page's timers end
+let chosen = new Set(); // ids of dead letters
+
+async function ask(method, url, options = {}) {
+  const token = sessionStorage.getItem(TOKEN);
+  const headers = { Accept: "application/json", ...(options.headers || {}) };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  return fetch(url, { method, headers, body: options.body, cache: "no-store" });
+}
+
+async function told(response) {
+  const said = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(said.detail || `${response.status} ${response.statusText}`);
+  return said;
+}
+
+function connected(yes) {
+  $("#connection").textContent = yes ? "" : "The bus does not answer";
+}
+
+async function document_at(url) {
+  const response = await ask("GET", url, { headers: { Accept: "text/html" } });
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
+// Where a token is needed, links are followed here, so that it can be sent along.
+async function open(url, push = true) {
+  const page = await document_at(url);
+  if (push) history.pushState(null, "", url);
+  document.title = page.title;
+  $("#main").replaceChildren(...page.querySelector("#main").childNodes);
+  $("header nav").replaceChildren(...page.querySelector("header nav").childNodes);
+  $("#main").focus();
+  begin();
+}
+
+// Live sections
+
+const busy = (section) => section.contains(document.activeElement) && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
+
+async function refresh(sections) {
+  const page = await document_at(location.href);
+  for (const section of sections) {
+    const fresh = page.getElementById(section.id);
+    if (!fresh || busy(section) || fresh.innerHTML === section.innerHTML) continue;
+    const at = document.activeElement && section.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const left = section.querySelector(".scroll")?.scrollLeft || 0;
+    section.replaceChildren(...fresh.childNodes);
+    const scroll = section.querySelector(".scroll");
+    if (scroll) scroll.scrollLeft = left;
+    if (at) [...section.querySelectorAll("a")].find((link) => link.getAttribute("href") === at)?.focus();
+  }
+}
+
+async function chart() {
+  Charts.add((await told(await ask("GET", `/?since=${Charts.since()}`))).samples);
+}
+
+function live() {
+  const mine = round;
+  const sections = [...document.querySelectorAll("[data-live]")];
+  const charts = Boolean($("#charts"));
+  if (charts) { Charts.drawAll(); chart().catch(() => connected(false)); }
+  if (!sections.length && !charts) return;
+  const seconds = Math.min(...sections.map((section) => Number(section.dataset.live)), 5);
+  const turn = async () => {
+    if (mine !== round) return;
+    if (!document.hidden) {
+      try {
+        await refresh(sections);
+        if (charts) await chart();
+        connected(true);
+      } catch { connected(false); }
+    }
+    if (mine === round) setTimeout(turn, seconds * 1000);
+  };
+  setTimeout(turn, seconds * 1000);
+}
+
+// Asking twice
+
+function confirmed({ title, text, go, again, work }) {
+  const dialog = $("#ask"), button = $("#ask-go"), progress = $("#ask-progress"), result = $("#ask-result");
+  let asked = 0;
+  $("#ask-title").textContent = title;
+  $("#ask-text").textContent = text;
+  $("#ask-cancel").textContent = "Cancel";
+  result.textContent = "";
+  button.textContent = go;
+  button.disabled = button.hidden = false;
+  progress.hidden = true;
+  button.onclick = async () => {
+    asked += 1;
+    if (again && asked === 1) { button.textContent = again; $("#ask-text").textContent = "This cannot be undone. Are you sure?"; return; }
+    button.disabled = true;
+    progress.hidden = false;
+    progress.removeAttribute("value");
+    try {
+      result.textContent = await work((done, all) => { progress.max = all; progress.value = done; });
+      progress.max = progress.value = 1;
+    } catch (error) { result.textContent = `It did not work: ${error.message}`; }
+    button.hidden = true;
+    $("#ask-cancel").textContent = "Close";
+  };
+  dialog.onclose = () => { chosen.clear(); refreshAll(); };
+  dialog.showModal();
+  $("#ask-cancel").focus();
+}
+
+async function refreshAll() {
+  if ($("#letters")) await refresh([$("#letters")]).catch(() => connected(false));
+}
+
+// Takes the ids in turn, so that progress shows and no request is long.
+async function each(ids, method, path, progress) {
+  let count = 0;
+  for (let start = 0; start < ids.length; start += PART) {
+    const part = ids.slice(start, start + PART);
+    const said = await Promise.all(part.map(async (id) => told(await ask(method, `${path}?id=${id}`))));
+    count += said.reduce((sum, one) => sum + (one.replayed ?? one.discarded ?? 0), 0);
+    progress(Math.min(start + PART, ids.length), ids.length);
+  }
+  return count;
+}
+
+const things = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
+const whose = (address) => (address ? `address=${encodeURIComponent(address)}` : "all=true");
+
+const ACTS = {
+  "replay-letters": () => picked((ids) => confirmed({
+    title: `Replay ${things(ids.length, "dead letter")}?`, text: "They become pending again and are delivered as soon as their subscribers take them.", go: "Replay",
+    work: async (progress) => `${await each(ids, "POST", "/deadLetters/replay", progress)} put back as pending.`,
+  })),
+  "discard-letters": () => picked((ids) => confirmed({
+    title: `Discard ${things(ids.length, "dead letter")}?`, text: "They will not be delivered any more.", go: "Discard", again: `Yes, discard ${ids.length}`,
+    work: async (progress) => `${await each(ids, "DELETE", "/deadLetters", progress)} discarded.`,
+  })),
+  "replay-all": ({ address }) => confirmed({
+    title: "Replay all?", text: address ? `All dead letters of ${address} become pending again.` : "All dead letters of everybody become pending again.", go: "Replay all",
+    work: async () => `${(await told(await ask("POST", `/deadLetters/replay?${whose(address)}`))).replayed} put back as pending.`,
+  }),
+  "discard-all": ({ address }) => confirmed({
+    title: "Discard all?", text: address ? `All dead letters of ${address} will be gone.` : "All dead letters of everybody will be gone.", go: "Discard all", again: "Yes, discard all",
+    work: async () => `${(await told(await ask("DELETE", `/deadLetters?${whose(address)}`))).discarded} discarded.`,
+  }),
+  deregister: ({ address, pending }) => confirmed({
+    title: `Deregister ${address}?`, text: `What is pending for it, ${pending} now, is discarded.`, go: "Deregister", again: "Yes, deregister",
+    work: async () => { await told(await ask("DELETE", `/deregister?address=${encodeURIComponent(address)}`)); return "Its lease has ended."; },
+  }),
+  "replay-journal": ({ address }, form) => confirmed({
+    title: `Deliver again to ${address}?`, text: `Everything it chose, from ${form.elements.from.value} on, is delivered once more.`, go: "Replay",
+    work: async () => `${(await told(await ask("POST", `/replay?address=${encodeURIComponent(address)}&from=${encodeURIComponent(form.elements.from.value)}`))).events} events are on their way.`,
+  }),
+  send: async (_, form) => {
+    const topic = form.elements.topic.value.trim();
+    const response = await ask("POST", `/sendMessage${topic ? `?topic=${encodeURIComponent(topic)}` : ""}`, {
+      headers: { "Content-Type": form.elements.type.value }, body: form.elements.body.value,
+    });
+    const said = await told(response);
+    const link = Object.assign(document.createElement("a"), { href: `/dashboard/event?id=${encodeURIComponent(said.id)}`, textContent: said.id });
+    $("#sent").replaceChildren("Accepted as ", link, `, for ${things(said.subscribers, "subscriber")}.`);
+  },
+  token: async (_, form) => {
+    sessionStorage.setItem(TOKEN, form.elements.token.value.trim());
+    await open(location.href, false);
+  },
+};
+
+function picked(act) {
+  const ids = [...chosen];
+  if (ids.length) act(ids);
+}
+
+// What the pages' elements do
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-act]");
+  if (button) ACTS[button.dataset.act](button.dataset);
+  const link = event.target.closest("a[href^='/']");
+  const plain = link && !event.defaultPrevented && event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey;
+  const page = link && (link.pathname === "/" || link.pathname.startsWith("/dashboard/"));
+  if (plain && page && sessionStorage.getItem(TOKEN)) { event.preventDefault(); open(link.href).catch(() => connected(false)); }
+});
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.dataset.act) {
+    event.preventDefault();
+    try { await ACTS[form.dataset.act](form.dataset, form); } catch (error) { $("#sent").textContent = `It did not work: ${error.message}`; }
+  } else if (form.method === "get" && sessionStorage.getItem(TOKEN)) {
+    event.preventDefault();
+    open(`${form.action}?${new URLSearchParams(new FormData(form))}`).catch(() => connected(false));
+  }
+});
+
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-all]")) {
+    document.querySelectorAll("[data-letter]").forEach((box) => { box.checked = target.checked; });
+  }
+  if (target.matches("[data-all], [data-letter]")) {
+    chosen = new Set([...document.querySelectorAll("[data-letter]:checked")].map((box) => box.dataset.letter));
+  }
+});
+
+window.addEventListener("popstate", () => { if (sessionStorage.getItem(TOKEN)) open(location.href, false); });
+
+function begin() {
+  round += 1;
+  chosen = new Set();
+  const door = $("form[data-act='token']");
+  if (door && sessionStorage.getItem(TOKEN) && !door.dataset.tried) return knock();
+  live();
+  return undefined;
+}
+
+// A page that was opened without the token is fetched again with it, once.
+async function knock() {
+  const page = await document_at(location.href);
+  const again = page.querySelector("form[data-act='token']");
+  if (again) {
+    sessionStorage.removeItem(TOKEN);
+    $("#sent").textContent = "That token does not open this page.";
+    return;
+  }
+  document.title = page.title;
+  $("#main").replaceChildren(...page.querySelector("#main").childNodes);
+  live();
+}
+
+begin();
