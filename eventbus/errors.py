@@ -15,6 +15,7 @@ EventbusError
 ├── NoAccess               a token is needed, or another one
 │   ├── Unauthorized       there is none, or it is not known (401)
 │   └── Forbidden          it is known, and may do other things (403)
+├── CrossOrigin            a page from elsewhere wants to change something (403)
 ├── Conflict               what was asked for contradicts what is there (409)
 └── TooMany                a limit on how much may be asked for at once (429)
 """
@@ -89,6 +90,10 @@ class Forbidden(NoAccess):
     def __init__(self, text: str, *, scope: str) -> None:
         super().__init__(text)
         self.challenge = f'{NoAccess.challenge}, error="insufficient_scope", scope="{scope}"'
+
+
+class CrossOrigin(EventbusError):
+    """A page that somebody else served wants to change something, in a browser that may come where it may not."""
 
 
 class Conflict(EventbusError):

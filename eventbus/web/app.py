@@ -15,6 +15,5 @@ def create_app(bus: Bus) -> Flask:
     for part in (subscribers, messages, events, dead_letters, replays, operations, dashboard):
         app.register_blueprint(part.blueprint)
     errors.install(app)
-    if bus.settings.tokens:
-        app.guard = guard(bus.settings.tokens)
+    app.guard = guard(bus.settings.tokens)
     return app

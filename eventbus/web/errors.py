@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from eventbus.errors import (
     BacklogFull,
     Conflict,
+    CrossOrigin,
     Draining,
     EventbusError,
     Forbidden,
@@ -34,6 +35,7 @@ _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (Refused, 400, None),
     (Unauthorized, 401, None),
     (Forbidden, 403, None),
+    (CrossOrigin, 403, None),
     (NotKnown, 404, None),
     (Conflict, 409, None),
     (TooMany, 429, 10),
@@ -45,6 +47,7 @@ _REASONS: dict[type[EventbusError], str] = {
     BacklogFull: "journal_full",
     JournalError: "journal_unavailable",
     Refused: "malformed",
+    CrossOrigin: "cross_origin",
 }
 #: The four routes, whose errors are part of the wire contract.
 FOUR = frozenset({"/registerAndKeepAlive", "/deregister", "/sendMessage", "/listSubscribers"})

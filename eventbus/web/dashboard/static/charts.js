@@ -23,12 +23,13 @@ const Charts = (() => {
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
     const second = kind === "pending" ? "y2" : "y";
     const [one, two] = SERIES[kind];
+    const clock = (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toTimeString().slice(0, 8));
     const options = {
       width: place.clientWidth || 400,
       height: 220,
       cursor: { y: false },
-      scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] }, y2: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 60 }, ...(second === "y2" ? [{ ...axis, scale: "y2", side: 1, size: 60 }] : [])],
+      scales: { x: { range: (_, low, high) => [Math.max(high - KEPT, Math.min(low, high - 60)), high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] }, y2: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+      axes: [{ ...axis, values: clock, space: 70 }, { ...axis, size: 60 }, ...(second === "y2" ? [{ ...axis, scale: "y2", side: 1, size: 60, grid: { show: false } }] : [])],
       series: [
         {},
         { label: one[1], stroke: color("--one"), width: 2, fill: color("--one") + "22" },
