@@ -48,7 +48,7 @@ def guard(tokens: Tokens) -> Callable[[], None]:
 
 
 def check_origin(environ: Mapping[str, Any]) -> None:
-    """Let a browser change something only from a page of this bus (Fetch, 3.2 and Fetch Metadata). Raises CrossOrigin."""
+    """Let a browser change something only from a page of this bus (Fetch Metadata). Raises CrossOrigin."""
     site = environ.get(_SITE)
     if site is not None:
         ours = site in ("same-origin", "none")
