@@ -1,11 +1,15 @@
 """Places in the journal as people name them: ``earliest``, ``now``, an event's id, or a time."""
 
+import re
 from datetime import UTC, datetime
 
 from eventbus.delivery.recent import RecentEvents
 from eventbus.errors import NotKnown, Refused
 from eventbus.event_id import unix_ms_of
 from eventbus.journal.base import Journal
+
+_LIKE_A_TIME = re.compile(r"\d{4}-.{5}[Tt ]", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?(?P<offset>[Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
 
 
 class Places:
@@ -52,12 +56,14 @@ class Places:
 
 def _moment(text: str) -> float | None:
     """Seconds since 1970 of an RFC 3339 time; None for what is none. Raises Refused without an offset."""
-    if len(text) < len("2026-11-24T06:03:29") or text[4] != "-" or text[10] not in "Tt ":
+    if not _LIKE_A_TIME.match(text):
         return None
-    try:
-        moment = datetime.fromisoformat(text.upper().replace(" ", "T"))
-    except ValueError:
-        raise Refused(f"{text[:40]!r} is no time as RFC 3339 has it, such as 2026-11-24T06:03:29Z.") from None
-    if moment.tzinfo is None:
+    match = _TIME.match(text)
+    if match is None:
+        raise Refused(f"{text[:40]!r} is no time as RFC 3339 has it, such as 2026-11-24T06:03:29Z.")
+    if match["offset"] is None:
         raise Refused(f"The time {text[:40]!r} says no offset; add Z for UTC.")
-    return moment.astimezone(UTC).timestamp()
+    try:
+        return datetime.fromisoformat(text.upper().replace(" ", "T")).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
+        raise Refused(f"There is no such time as {text[:40]!r}.") from None

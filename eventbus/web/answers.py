@@ -22,11 +22,13 @@ class Reply:
     content_type: str = TEXT
     headers: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, _: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], Any]) -> list[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], Any]
+    ) -> list[bytes]:
         """Answer (PEP 3333)."""
         head = [("Content-Type", self.content_type), ("Content-Length", str(len(self.body))), *self.headers.items()]
         start_response(_STATUS_LINES[self.status], head)
-        return [self.body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
 
 
 def wants_json(request: Request) -> bool:

@@ -1,6 +1,6 @@
 """Reads a request's body: bounded in size and in time, whole or not at all."""
 
-from typing import IO
+from typing import Any
 
 import gevent
 from flask import Request
@@ -9,16 +9,23 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeou
 
 from eventbus.web.intake import refusal
 
+#: Bytes of a chunked body that are read before its framing is looked at.
+STEP = 65_536
+#: Bytes of framing that a chunk's own bytes may cost on average, and some that are always free.
+FRAMING, FREE = 4, 65_536
+
 
 def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     """The whole body. Raises BadRequest, RequestEntityTooLarge or RequestTimeout."""
     environ = request.environ
-    length = environ.get("CONTENT_LENGTH")
-    if length == "0" or (length is None and "HTTP_TRANSFER_ENCODING" not in environ):
+    length, coding = environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING")
+    if length == "0" or (length is None and coding is None):
         return b""
+    if coding is not None and coding.strip().lower() != "chunked":
+        raise BadRequest("Its transfer coding is not supported; only chunked is.")
     if length is not None and int(length) > max_bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))
-    body = _read(environ["wsgi.input"], max_bytes + 1, seconds)
+    body = _read(environ["wsgi.input"], max_bytes + 1, seconds, chunked=coding is not None)
     if len(body) > max_bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))
     if length is not None and len(body) != int(length):
@@ -26,10 +33,10 @@ def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     return body
 
 
-def _read(stream: IO[bytes], limit: int, seconds: float) -> bytes:
+def _read(stream: Any, limit: int, seconds: float, *, chunked: bool) -> bytes:
     with gevent.Timeout(seconds) as deadline:
         try:
-            return stream.read(limit)
+            return _chunks(stream, limit) if chunked else stream.read(limit)
         except gevent.Timeout as timer:
             if timer is not deadline:
                 raise
@@ -38,6 +45,16 @@ def _read(stream: IO[bytes], limit: int, seconds: float) -> bytes:
             raise BadRequest(refusal(error, seconds)[1]) from None
         except OSError:
             raise BadRequest("The body broke off.") from None
+
+
+def _chunks(stream: Any, limit: int) -> bytes:
+    """A chunked body, that is more than framing."""
+    reader, body = stream.reader.req.unreader, bytearray()
+    while len(body) < limit and (part := stream.read(min(STEP, limit - len(body)))):
+        body += part
+        if reader.wire > FRAMING * len(body) + FREE:
+            raise BadRequest("The body's chunks are too small; send larger ones.")
+    return bytes(body)
 
 
 def _too_large(max_bytes: int) -> str:

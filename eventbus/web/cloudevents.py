@@ -22,6 +22,8 @@ _NAME = re.compile(r"[a-z0-9]+\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 _URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+\Z")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+\s*(;.*)?\Z", re.DOTALL)
+#: Characters in which the end of an event is looked for first.
+WINDOW = 16_384
 _SPACE = re.compile(r"[ \t\n\r]*")
 #: JSON's integers in an attribute: CloudEvents has 32 bits.
 _INTEGERS = range(-(2**31), 2**31)
@@ -43,9 +45,12 @@ def parse_one(body: bytes) -> CloudEvent:
     return _checked(value, body, "The event")
 
 
-def parse_batch(body: bytes) -> Iterator[CloudEvent]:
-    """The events of a JSON array one by one, each with its own bytes. Raises Refused at the first unsound one."""
-    for number, (value, written) in enumerate(_elements(_decoded(body))):
+def parse_batch(body: bytes, max_bytes: int) -> Iterator[CloudEvent]:
+    """The events of a JSON array one by one, each with its own bytes. Raises Refused at the first unsound one.
+
+    One with more than ``max_bytes`` is not read to its end.
+    """
+    for number, (value, written) in enumerate(_elements(_decoded(body), max_bytes)):
         yield _checked(value, written.encode(), f"Event {number} of the batch")
 
 
@@ -63,7 +68,7 @@ def _whole(text: str) -> Any:
     return value
 
 
-def _elements(text: str) -> Iterator[tuple[Any, str]]:
+def _elements(text: str, longest: int) -> Iterator[tuple[Any, str]]:
     """The elements of an array, each with the text in which it was written."""
     place = _skip(text, 0)
     if text[place : place + 1] != "[":
@@ -75,11 +80,25 @@ def _elements(text: str) -> Iterator[tuple[Any, str]]:
             if text[place : place + 1] != ",":
                 raise Refused("The batch is no JSON: a comma or the array's end is missing.")
             place = _skip(text, place + 1)
-        value, end = _value(text, place)
+        value, end = _bounded_value(text, place, longest)
         yield value, text[place:end]
         place, first = _skip(text, end), False
     if _skip(text, place + 1) != len(text):
         raise Refused("The batch is no JSON: something follows its end.")
+
+
+def _bounded_value(text: str, place: int, longest: int) -> tuple[Any, int]:
+    """A value and its end, looked for in a window that is small at first: most events are."""
+    for window in (WINDOW, longest):
+        if place + window < len(text):
+            try:
+                value, end = _value(text[place : place + window], 0)
+            except Refused:
+                continue
+            return value, place + end
+    if place + longest < len(text):
+        raise Refused(f"The batch holds an event that is no JSON, or has more than {longest} bytes.")
+    return _value(text, place)
 
 
 def _skip(text: str, place: int) -> int:

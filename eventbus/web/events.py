@@ -39,6 +39,8 @@ def list_events() -> Reply | Response:
     query = parse_query(request.environ["QUERY_STRING"])
     patterns = check_patterns(query.all("topic") or ())
     if "text/event-stream" in request.environ.get("HTTP_ACCEPT", ""):
+        if request.method == "HEAD":
+            return Reply(b"", content_type="text/event-stream")
         return _streamed(bus, query, patterns)
     cursor = _start(bus, query.first("after"))
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)

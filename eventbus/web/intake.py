@@ -1,5 +1,6 @@
 """Reads requests off a connection: in bounded time, and with a sentence for whoever sends what is no HTTP."""
 
+import time
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,10 @@ _REFUSALS: tuple[tuple[type[Exception], int, str], ...] = (
 )
 
 
+#: Seconds after which the reading of a body leaves others their turn.
+TURN = 0.002
+
+
 class HeadTooSlow(Exception):
     """A request's head began, and did not come to its end in time."""
 
@@ -35,16 +40,27 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's reader, that tells who waits for a head when that comes in pieces."""
 
     waiting: "Waiting | None" = None
+    wire = 0  # bytes of the current request's body that have come, framing included
+    _turn = 0.0  # when others had a turn last
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """What comes next."""
         waiting = self.waiting
         if waiting is None:
-            data: bytes = super().chunk(size_hint)
-            return data
+            return self._of_body(size_hint)
         waiting.more()
-        data = super().chunk(size_hint)
+        data: bytes = super().chunk(size_hint)
         waiting.began = True
+        return data
+
+    def _of_body(self, size_hint: int | None) -> bytes:
+        """A piece of a body. One that comes fast, in pieces that are much work, leaves others their turn."""
+        now = time.monotonic()
+        if now - self._turn > TURN:
+            gevent.sleep(0)
+            self._turn = time.monotonic()
+        data: bytes = super().chunk(size_hint)
+        self.wire += len(data)
         return data
 
 
@@ -56,7 +72,8 @@ class Waiting:
     def __init__(self, reader: Reader, idle: set[Any], idle_seconds: float, head_seconds: float) -> None:
         self._reader, self._idle, self._head_seconds = reader, idle, head_seconds
         self._timeout = gevent.Timeout(idle_seconds)
-        self.began = False
+        self.began = reader.buf.getbuffer().nbytes > 0  # with the last bytes of the request before
+        reader.wire = 0
 
     def more(self) -> None:
         """The head wants another piece."""

@@ -23,6 +23,7 @@ from eventbus.web.query import Query, parse_query
 
 #: Events in one batch, at most, and bytes of its body.
 MAX_BATCH_EVENTS = 10_000
+MAX_BATCH_LINES = 2 * MAX_BATCH_EVENTS
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 #: Events of a batch that are made without letting other greenlets run.
 SLICE = 200
@@ -79,6 +80,8 @@ def _many(bus: Bus, query: Query, kind: str) -> Reply:
 
 
 def _from_lines(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
+    if body.count(b"\n") > MAX_BATCH_LINES:
+        raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_LINES} lines, blank ones included.")
     lines = [line for line in body.split(b"\n") if line.strip()]
     if len(lines) > MAX_BATCH_EVENTS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events, not {len(lines)}.")
@@ -89,7 +92,7 @@ def _from_lines(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
 
 def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
     wall = bus.clock.wall()
-    for number, event in enumerate(parse_batch(body)):
+    for number, event in enumerate(parse_batch(body, bus.settings.max_body_bytes)):
         if number >= MAX_BATCH_EVENTS:
             raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events.")
         yield Message(event.id, topic or topic_of(None, event.type), _STRUCTURED_HEAD, event.written, wall)

@@ -51,7 +51,10 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             parser = RequestParser(self.cfg, client, addr)
             parser.unreader = reader = Reader(client)
             name = listener.getsockname()
+            request = None
             while True:
+                if request is not None and not _finished(parser, request, seconds):
+                    return
                 request = None
                 with Waiting(reader, self._idle, self.cfg.keepalive, seconds):
                     request = next(parser)
@@ -86,6 +89,9 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         if not self.alive:
             exchange.force_close()
         environ = environ_of(req, sock, addr, listener_name, self.cfg)
+        if "HTTP_HOST" not in environ and req.version == (1, 1):
+            self._refuse(sock, 400, "An HTTP/1.1 request names its Host (RFC 9112, 3.2).")
+            raise StopIteration
         try:
             _answer(self.wsgi(environ, exchange.start_response), exchange)
         except Exception:
@@ -108,6 +114,16 @@ def _answer(parts: Any, exchange: Exchange) -> None:
     finally:
         if hasattr(parts, "close"):
             parts.close()
+
+
+def _finished(parser: RequestParser, request: Any, seconds: float) -> bool:
+    """Read what is left of a request's body, in bounded time; whether the next request can follow."""
+    reader = request.body.reader
+    if not getattr(reader, "length", 0) and getattr(reader, "parser", None) is None:
+        return True
+    with gevent.Timeout(seconds, False):  # type: ignore[arg-type] # noqa: FBT003 - raises nothing
+        return bool(parser.finish_body())
+    return False
 
 
 def _linger(sock: Any) -> None:

@@ -7,7 +7,8 @@ import httptools
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
 
-_HTTP = b"HTTP/"
+FIRST_STATUS, LAST_STATUS = 200, 599
+_HTTP = b"HTTP/1."
 _LONG_HEAD = f"an answer's head of more than {MAX_HEAD_BYTES} bytes"
 #: Headers that say where an answer ends, so that the end of the connection is not it.
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -44,11 +45,14 @@ class AnswerReader:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.reusable = False
             if not self._complete:
-                raise NotAnAnswer(f"no HTTP answer: {str(error)[:100] or 'an upgrade'}") from None
+                upgrade = isinstance(error, httptools.HttpParserUpgrade)
+                raise NotAnAnswer(f"no HTTP answer: {'an upgrade' if upgrade else str(error)[:100]}") from None
         if not self._complete:
             self._check_size()
         if self._headed and not self._is_http():
             raise NotAnAnswer("no HTTP answer: another protocol")
+        if self._complete and not FIRST_STATUS <= self.status <= LAST_STATUS:
+            raise NotAnAnswer(f"no HTTP answer: status {self.status}")
         if self._interim > MAX_INTERIM_ANSWERS:
             raise NotAnAnswer(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
         if self._size > MAX_HEAD_BYTES and not self._interim:
@@ -66,6 +70,10 @@ class AnswerReader:
         if not self._headed or any(name in _FRAMING for name, _ in self.closely().headers):
             raise NotAnAnswer("closed in the middle of an answer")
         self.status = self._parser.get_status_code()
+
+    def forget(self) -> None:
+        """Keep nothing of an answer that has been looked at, for as long as the connection is idle."""
+        self._data = []
 
     def answer(self) -> Answer:
         """What has been read. Only an answer that is not a success is looked at closely."""

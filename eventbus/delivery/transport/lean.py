@@ -28,6 +28,8 @@ from eventbus.delivery.transport.watchdog import Watchdog
 USUAL_TIMEOUT = 10.0
 
 
+#: Bytes of an answer that is remembered.
+MAX_KNOWN = 1_024
 #: Equals nothing that can be received, the end of a connection least of all.
 _NOTHING = b"\0"
 #: An answer that says: delivered, with nothing more to know.
@@ -112,8 +114,9 @@ class LeanAdapter(BaseAdapter):
     def _read(self, place: Place, connection: Connection, data: bytes) -> Answer:
         reader = connection.read(data)
         answer = reader.answer()
-        if reader.simple and data:
+        if reader.simple and 0 < len(data) <= MAX_KNOWN:
             place.known, place.answer = data, answer
+        reader.forget()
         return answer
 
     def _take(self, place: Place) -> Connection | None:
@@ -190,6 +193,7 @@ class LeanAdapter(BaseAdapter):
         except (NotAnAnswer, OSError) as error:
             raise requests.ConnectionError(error, request=request) from error
         response = _response_of(reader, request)
+        reader.forget()
         if connection.open:
             self._keep(place, connection)
         return response
