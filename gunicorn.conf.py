@@ -1,8 +1,14 @@
 """How gunicorn runs the bus. Only the standard library at import: the worker has to patch first."""
 
 import os
+import resource
+import signal
 import socket
 import sys
+
+#: Files that the bus may have open, where the system lets it.
+FILES = 65_536
+_names = {number: number.name for number in signal.Signals}
 
 
 def _number(name, default):
@@ -32,7 +38,8 @@ logger_class = "eventbus.web.server_log.ServerLog"
 
 
 def on_starting(server):
-    """Check what would stop the worker, where one sentence is enough."""
+    """Check what would stop the worker, where one sentence is enough, and take as many files as are given."""
+    _raise_file_limit()
     from eventbus.errors import SettingsError
     from eventbus.settings import from_environment
 
@@ -53,12 +60,22 @@ def when_ready(server):
     """Say once who may use the bus, where that is more than it may seem."""
     from eventbus.settings import from_environment
 
+    for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, lambda *_: server.log.warning("%s is passed over: restart the bus instead", _names[_[0]]))
     tokens = from_environment(os.environ).tokens
     for scope in tokens.closed:
         server.log.warning("nobody may %s: there is no token for it, nor one of an administrator", scope)
     reachable = [address for address in map(_host_of, server.LISTENERS) if address not in ("127.0.0.1", "::1", "")]
     if reachable and not tokens:
         server.log.warning("whoever can reach this port may publish, subscribe and administer: no tokens are set")
+
+
+def _raise_file_limit():
+    """Each client and each subscriber takes a file; the usual soft limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _host_of(listener):

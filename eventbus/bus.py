@@ -139,6 +139,8 @@ class Bus:
             raise Draining("The bus is stopping; register again in a few seconds.")
         lane = self._live(address.key)
         if lane is None:
+            if address.key not in self.dispatcher.lanes:
+                self._admit(address)  # which may take a moment, in which nobody else is held up
             with self._one_at_a_time(address.key):
                 lane = self._live(address.key)
                 if lane is None:
@@ -224,7 +226,6 @@ class Bus:
             )
             self._renew(parked, address, terms)
             return parked
-        self._admit(address)
         after = None if start is None else self.places.before(start)
         lane = self._begin_new(Subscriber(address, terms.applied(self._defaults())), self.journal.lane(address.key))
         if after is not None:

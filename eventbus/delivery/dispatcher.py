@@ -35,6 +35,8 @@ from eventbus.model import Event, State
 ENOUGH = 64
 #: Seconds until a lane is looked at again that has too much to be saved.
 UNSAVED_PATIENCE = 0.2
+#: Seconds until a delivery is tried again for which the bus was short of something.
+SHORTAGE_PATIENCE = 1.0
 _topic = attrgetter("topic")
 
 log = logging.getLogger(__name__)
@@ -234,6 +236,9 @@ class Dispatcher:
                 extra={"address": lane.subscriber.key},
             )
             answer = Answer(None, error=f"the attempt failed: {error!r}")
+        if not answer.made:
+            lane.put_back(delivery, self.clock.monotonic() + SHORTAGE_PATIENCE)
+            return
         took = self.clock.monotonic() - now
         self.meters.attempt.observe(took)
         if answer.status is not None and 200 <= answer.status < 300:

@@ -109,13 +109,13 @@ class Lane(Health):
         self.in_flight.add(delivery)
         return delivery
 
-    def put_back(self, delivery: Delivery, now: float) -> None:
-        """The attempt did not take place after all: the delivery waits as if it had not been taken."""
+    def put_back(self, delivery: Delivery, due: float) -> None:
+        """The attempt did not take place after all: the delivery waits until then as if it had not been taken."""
         self.in_flight.discard(delivery)
         if self.closed:
             return
         delivery.attempts -= 1
-        delivery.due = now
+        delivery.due = due
         self.deferred.push(delivery)
         self.touch()
 

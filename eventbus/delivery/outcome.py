@@ -20,6 +20,7 @@ class Answer:
     retry_after: str | None = None
     error: str = ""
     excerpt: bytes = b""  # the first KiB of the body
+    made: bool = True  # False where the bus itself was short of files, ports or memory: no word about the subscriber
 
 
 @dataclass(frozen=True, slots=True)

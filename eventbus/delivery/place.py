@@ -5,13 +5,14 @@ Memory counts on the monotonic clock, a record in seconds since 1970; here one b
 
 from collections.abc import Iterable
 
+from eventbus.delivery import backoff
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.health import Rules
 from eventbus.delivery.lane import Lane
 from eventbus.leases import Lease
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Span, State, Subscriber
 
-#: Seconds that a delivery waits at most, though a wall clock was set back: as long as the longest pause.
+#: Seconds that a pause lasts at most, though a wall clock was set back.
 LONGEST_WAIT = 3_600.0
 
 
@@ -60,7 +61,8 @@ def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now
     lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
     lane = Lane(record, lease, rules, deferred=deferred)
     if record.state is not State.OK:
-        lane.not_before = now + min(LONGEST_WAIT, max(0.0, record.not_before - wall))
+        longest = LONGEST_WAIT if record.state is State.PAUSED else backoff.LONGEST_DELAY
+        lane.not_before = now + min(longest, max(0.0, record.not_before - wall))
     if record.down_since is not None:
         lane.down_since = now - max(0.0, wall - record.down_since)
     for seq, run in record.in_flight:
@@ -91,7 +93,7 @@ def _delivery_of(row: Deferral, now: float, wall: float) -> Delivery:
         row.run,
         row.attempts,
         first=now - max(0.0, wall - row.first_at),
-        due=now + min(LONGEST_WAIT, row.due_at - wall),
+        due=now + min(backoff.LONGEST_DELAY, row.due_at - wall),
         status=row.status,
         error=row.error,
         kept=True,

@@ -7,7 +7,7 @@ from eventbus.model import Terms
 from eventbus.topics import check_patterns
 from eventbus.web.query import Query
 
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?\Z")
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")
 
 
 def terms_of(query: Query) -> Terms:

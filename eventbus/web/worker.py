@@ -1,5 +1,6 @@
 """The gunicorn worker: gunicorn's gevent one, that drains the bus when it is told to end, and wastes little."""
 
+import errno
 import ssl
 import time
 from http import HTTPStatus
@@ -7,6 +8,7 @@ from socket import SHUT_WR
 from typing import Any
 
 import gevent
+from gevent.hub import get_hub
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -15,6 +17,8 @@ from eventbus.web.intake import Reader, Waiting, refusal, written
 
 #: Seconds between two looks whether the worker was told to end.
 LOOK = 0.1
+#: Seconds until a shortage is told again.
+TELL_AGAIN = 60.0
 #: Seconds and bytes that a refused request's rest is read for, so that its client gets to see the answer.
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 32 * 1024 * 1024
@@ -27,12 +31,27 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         super().__init__(*args, **kwargs)
         self.cfg: Any = frozen(self.cfg)
         self._idle: set[gevent.Greenlet[..., None]] = set()
+        self._told_of_files = -TELL_AGAIN
 
     def run(self) -> None:
         """Serve until told to end; return when the bus is drained too."""
+        hub: Any = get_hub()
+        hub.print_exception = self._tell
         drain = gevent.spawn(self._drain)
         super().run()
         drain.join()
+
+    def _tell(self, context: Any, kind: Any, error: Any, trace: Any) -> None:
+        """Log what nobody caught, as a line; a shortage of files, which comes again and again, once a minute."""
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            now = time.monotonic()
+            if now - self._told_of_files > TELL_AGAIN:
+                self._told_of_files = now
+                self.log.error(
+                    "no files are left: clients wait; raise the limit on open files (LimitNOFILE, ulimit -n)"
+                )
+            return
+        self.log.error("something failed in a way that was not foreseen: %s", context, exc_info=(kind, error, trace))
 
     def _drain(self) -> None:
         while self.alive:

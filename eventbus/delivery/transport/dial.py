@@ -6,6 +6,7 @@ nobody but the subscribers whose names it should know.
 
 import ipaddress
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,12 @@ from eventbus.networks import Ip, NetworkRules
 
 #: Lookups under way at once, at most.
 LOOKUPS = 64
+#: Of these, for names that have not been found before.
+UNKNOWN_LOOKUPS = LOOKUPS * 3 // 4
+#: Names that were found, and those that were not, that are remembered.
+REMEMBERED = 4_096
+#: Seconds for which a name is not looked up again: so many times what a lookup without success took, and at most.
+AGAIN, LONGEST_AGAIN = 3.0, 30.0
 #: Seconds that a lookup may take where a registration waits for it.
 CHECK_SECONDS = 2.0
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -37,6 +44,8 @@ class Dialler:
         self._own_port = own_port
         self._threads: ThreadPool | None = None
         self._lookups: dict[str, AsyncResult[list[Ip]]] = {}
+        self._found: dict[str, None] = {}  # names that were found, the latest last
+        self._missing: dict[str, tuple[float, OSError]] = {}  # until when a name counts as not found, and why
 
     def refusal(self, host: str, port: int) -> str | None:
         """Why a subscriber cannot be there, as far as can be told now; None for a name that is not known yet."""
@@ -92,6 +101,11 @@ class Dialler:
     def _look_up(self, host: str) -> list[Ip]:
         lookup = self._lookups.get(host)
         if lookup is None:
+            until, why = self._missing.get(host, (0.0, None))
+            if why is not None and time.monotonic() < until:
+                raise why
+            if host not in self._found and len(self._lookups) >= UNKNOWN_LOOKUPS:
+                raise OSError("too many names are being looked up")
             if self._threads is None:
                 self._threads = ThreadPool(LOOKUPS)
             lookup = self._lookups[host] = AsyncResult()
@@ -99,16 +113,32 @@ class Dialler:
         return lookup.get() or []
 
     def _run(self, threads: ThreadPool, host: str, lookup: "AsyncResult[list[Ip]]") -> None:
+        began = time.monotonic()
         try:
             found, error = threads.apply(_resolve, (host,))
         except Exception as unforeseen:
             error = OSError(f"the host name could not be looked up: {unforeseen!r}")
         finally:
             del self._lookups[host]
+        self._remember(host, began, error)
         if error is None:
             lookup.set(found)
         else:
             lookup.set_exception(error)
+
+    def _remember(self, host: str, began: float, error: OSError | None) -> None:
+        """A name that was found may use threads that others may not; one that was not is left alone for a while."""
+        now = time.monotonic()
+        self._found.pop(host, None)
+        self._missing.pop(host, None)
+        if error is None:
+            self._found[host] = None
+        else:
+            self._missing[host] = now + min(LONGEST_AGAIN, AGAIN * (now - began)), error
+        if len(self._found) > REMEMBERED:
+            self._found.pop(next(iter(self._found)))
+        if len(self._missing) > REMEMBERED:
+            self._missing.pop(next(iter(self._missing)))
 
 
 def _resolve(host: str) -> tuple[list[Ip], OSError | None]:

@@ -5,6 +5,7 @@ costs is a send, a wait and a receive.
 """
 
 import math
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -20,8 +21,9 @@ from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.answers import AnswerReader, NotAnAnswer
 from eventbus.delivery.transport.base import KEPT_CONNECTIONS, KEPT_SECONDS
 from eventbus.delivery.transport.connection import Connection
-from eventbus.delivery.transport.dial import Dialler, NotAllowed
+from eventbus.delivery.transport.dial import Dialler
 from eventbus.delivery.transport.message import checked
+from eventbus.delivery.transport.shortage import SHORTAGES, most_connections, told
 from eventbus.delivery.transport.watchdog import Watchdog
 
 #: Seconds for a request through the Session that says no timeout.
@@ -86,10 +88,8 @@ class LeanAdapter(BaseAdapter):
             return Answer(None, error="timed out")
         except NotAnAnswer as error:
             return Answer(None, error=str(error))
-        except NotAllowed as error:
-            return Answer(None, error=f"not allowed: {error}")
         except OSError as error:
-            return Answer(None, error=f"connection failed: {error.strerror or error}")
+            return told(error)
         if connection.open:
             connection.idle_since, connection.deadline = connection.deadline, math.inf
             idle.append(connection)
@@ -131,13 +131,32 @@ class LeanAdapter(BaseAdapter):
         self._watchdog.start()
         with gevent.Timeout(max(0.0, deadline - self._monotonic())) as timer:
             try:
-                connection = Connection(self._dialler.connect(place.host, place.port))
+                connection = Connection(self._dial(place))
             except gevent.Timeout as over:
                 if over is not timer:
                     raise
                 raise TimeoutError("no connection in time") from None
         self._watchdog.watched.add(connection)
         return connection
+
+    def _dial(self, place: Place) -> socket.socket:
+        """A connected socket; where the bus is short of files, idle connections are given up for it."""
+        if len(self._watchdog.watched) >= most_connections():
+            self._give_up_idle()
+        try:
+            return self._dialler.connect(place.host, place.port)
+        except OSError as error:
+            if error.errno not in SHORTAGES:
+                raise
+        self._give_up_idle()
+        return self._dialler.connect(place.host, place.port)
+
+    def _give_up_idle(self) -> None:
+        """Close half of the idle connections of each place, the longest idle first, and forget the closed ones."""
+        for place in self._places.values():
+            for _ in range((len(place.idle) + 1) // 2):
+                place.idle.popleft().close()
+        self._watchdog.forget_closed()
 
     def _keep(self, place: Place, connection: Connection) -> None:
         connection.idle_since = connection.deadline

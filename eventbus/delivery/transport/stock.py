@@ -15,6 +15,7 @@ from eventbus.delivery.transport.base import EXCERPT_BYTES, KEPT_CONNECTIONS, MA
 from eventbus.delivery.transport.dial import Dialler, NotAllowed
 from eventbus.delivery.transport.handshake import ask
 from eventbus.delivery.transport.message import Heads, subscriber_head
+from eventbus.delivery.transport.shortage import SHORTAGES, told
 from eventbus.model import Event, Subscriber
 
 #: Subscribers whose connections are kept.
@@ -89,7 +90,7 @@ class StockRoute:
                     raise
                 return Answer(None, error="timed out")
             except (requests.RequestException, HTTPError, ValueError, OSError) as error:
-                return Answer(None, error=_told(error))
+                return _answer(error)
 
     def ask_consent(self) -> Consent:
         """See Route.ask_consent."""
@@ -123,15 +124,16 @@ def _read(response: requests.Response) -> Answer:
     return Answer(response.status_code, response.headers.get("Retry-After"), excerpt=body[:EXCERPT_BYTES])
 
 
-def _told(error: Exception) -> str:
+def _answer(error: Exception) -> Answer:
+    """What an attempt comes to that failed with this."""
     text = next(text for kind, text in _TOLD if isinstance(error, kind))
     cause: BaseException = error
     while cause.__cause__ is not None or cause.__context__ is not None:
         cause = cause.__cause__ or cause.__context__ or cause
+    if isinstance(cause, OSError) and (isinstance(cause, NotAllowed) or cause.errno in SHORTAGES):
+        return told(cause)
     detail = " ".join(str(cause).split())
-    if isinstance(cause, NotAllowed):
-        return f"not allowed: {detail}"
-    return f"{text}: {detail}" if detail else text
+    return Answer(None, error=f"{text}: {detail}" if detail else text)
 
 
 # A timeout that strikes while the standard library's queue takes a connection back would lose it.

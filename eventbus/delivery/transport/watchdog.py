@@ -32,6 +32,10 @@ class Watchdog:
             self._greenlet.kill()
             self._greenlet = None
 
+    def forget_closed(self) -> None:
+        """Watch only those that are open."""
+        self.watched = {each for each in self.watched if each.open}
+
     def _run(self) -> None:
         looks = 0
         while True:
@@ -41,5 +45,5 @@ class Watchdog:
                 connection.cut()
             looks += 1
             if looks % LOOKS_TO_TIDY == 0:
-                self.watched = {each for each in self.watched if each.open}
+                self.forget_closed()
                 self._tidy(now)
