@@ -11,6 +11,8 @@ from eventbus.errors import Refused
 
 #: Characters in a topic or a pattern, at most.
 MAX_TOPIC_LENGTH = 256
+#: Words in a topic or a pattern, at most.
+MAX_WORDS = 16
 #: Patterns that one subscriber may have.
 MAX_PATTERNS = 64
 
@@ -69,5 +71,8 @@ def _check_words(text: str, what: str) -> None:
         raise Refused(f"A {what} has at most {MAX_TOPIC_LENGTH} characters, not {len(text)}")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise Refused(f"A {what} is visible ASCII without spaces: {text!r}")
-    if not all(text.split(".")):
+    words = text.split(".")
+    if not all(words):
         raise Refused(f"A {what} is words between dots, none of them empty: {text!r}")
+    if len(words) > MAX_WORDS:
+        raise Refused(f"A {what} has at most {MAX_WORDS} words, not {len(words)}")

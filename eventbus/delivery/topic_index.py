@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 #: Topics whose lanes are remembered.
-REMEMBERED = 1_024
+REMEMBERED = 4_096
 
 T = TypeVar("T")
 

@@ -39,9 +39,8 @@ def guard(tokens: Tokens) -> Callable[[], None]:
         environ = request.environ
         if ("HTTP_ORIGIN" in environ or _SITE in environ) and environ["REQUEST_METHOD"] not in _READING:
             check_origin(environ)
-        endpoint = request.endpoint  # none for what leads nowhere, which is told so
-        if tokens and endpoint is not None and not endpoint.endswith(".static"):
-            view = current_app.view_functions[endpoint]
+        if tokens and request.endpoint is not None:  # what leads nowhere is told so
+            view = current_app.view_functions[request.endpoint]
             check(tokens, scope_of(view), environ.get("HTTP_AUTHORIZATION"))
 
     return check_request

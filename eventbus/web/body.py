@@ -10,9 +10,9 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeou
 from eventbus.web.intake import refusal
 
 #: Bytes of a chunked body that are read before its framing is looked at.
-STEP = 65_536
+STEP = 4_096
 #: Bytes of framing that a chunk's own bytes may cost on average, and some that are always free.
-FRAMING, FREE = 4, 65_536
+FRAMING, FREE = 4, 8_192
 
 
 def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
@@ -40,6 +40,7 @@ def _read(stream: Any, limit: int, seconds: float, *, chunked: bool) -> bytes:
         except gevent.Timeout as timer:
             if timer is not deadline:
                 raise
+            stream.failed = True  # what follows on this connection is the rest of the body, if anything
             raise RequestTimeout(f"The body did not come within {seconds:g} seconds.") from None
         except ParseException as error:
             raise BadRequest(refusal(error, seconds)[1]) from None
@@ -54,6 +55,7 @@ def _chunks(stream: Any, limit: int) -> bytes:
         body += part
         if reader.wire > FRAMING * len(body) + FREE:
             raise BadRequest("The body's chunks are too small; send larger ones.")
+        gevent.sleep(0)
     return bytes(body)
 
 

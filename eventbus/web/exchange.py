@@ -41,7 +41,7 @@ def environ_of(req: Any, sock: Any, client: Any, server: Any, cfg: Any) -> dict[
     environ["QUERY_STRING"] = req.query
     environ["RAW_URI"] = req.uri
     environ["SERVER_PROTOCOL"] = "HTTP/1.1" if req.version == (1, 1) else f"HTTP/{req.version[0]}.{req.version[1]}"
-    environ["PATH_INFO"] = _unquoted(req.path)
+    environ["PATH_INFO"] = _unquoted(req.path) or "/"
     environ["SCRIPT_NAME"] = ""
     environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
     environ["SERVER_NAME"], environ["SERVER_PORT"] = server[0], str(server[1])

@@ -25,6 +25,8 @@ from eventbus.web.query import Query, parse_query
 MAX_BATCH_EVENTS = 10_000
 MAX_BATCH_LINES = 2 * MAX_BATCH_EVENTS
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+#: Different topics of one batch, at most, and those that are looked at without letting other greenlets run.
+MAX_BATCH_TOPICS, SLICE_OF_TOPICS = 1_000, 10
 #: Events of a batch that are made without letting other greenlets run.
 SLICE = 200
 #: The kept headers of an event that came in a batch.
@@ -68,6 +70,7 @@ def _many(bus: Bus, query: Query, kind: str) -> Reply:
         messages += part
         if len(part) == SLICE:
             gevent.sleep(0)
+    _look_at_topics(bus, messages)
     sizes = [len(message.body) for message in messages]
     if (largest := max(sizes, default=0)) > bus.settings.max_body_bytes:
         number = sizes.index(largest)
@@ -77,6 +80,17 @@ def _many(bus: Bus, query: Query, kind: str) -> Reply:
     if not messages:
         return _answer(bus, (), Appended(()), batch=True)
     return _answer(bus, messages, bus.publish(messages, _idempotency_key()), batch=True)
+
+
+def _look_at_topics(bus: Bus, messages: Sequence[Message]) -> None:
+    """Find the subscribers of each topic, which takes its time for a new one, while others have their turns."""
+    topics = {message.topic for message in messages}
+    if len(topics) > MAX_BATCH_TOPICS:
+        raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_TOPICS} different topics, not {len(topics)}.")
+    for number, topic in enumerate(topics):
+        bus.dispatcher.matching(topic)
+        if number % SLICE_OF_TOPICS == SLICE_OF_TOPICS - 1:
+            gevent.sleep(0)
 
 
 def _from_lines(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:

@@ -163,7 +163,7 @@ def test_a_row_counts_on_the_clock_of_the_process_that_reads_it() -> None:
 
 @pytest.mark.parametrize("step", [-86_400.0 * 365, -7_200.0])
 def test_a_clock_that_was_set_back_lengthens_no_retry_beyond_a_minute(step: float) -> None:
-    """When the wall clock was set back, a retry is made within the longest backoff, and the delivery is not younger than new."""
+    """When the wall clock was set back, a retry is made within the longest backoff, and is not younger than new."""
     (delivery,) = deliveries_of([row(EPOCH, EPOCH + 60)], 1_000.0, EPOCH + step)
     assert delivery.due == 1_000.0 + LONGEST_DELAY
     assert delivery.first == 1_000.0

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.errors import Refused
-from eventbus.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, check_patterns, check_topic, matches
+from eventbus.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, MAX_WORDS, check_patterns, check_topic, matches
 
 MATCHES = [
     # pattern, topic, whether it matches
@@ -128,6 +128,15 @@ def test_a_topic_may_be_long_but_not_longer() -> None:
     for check in (check_topic, lambda text: check_patterns([text])):
         with pytest.raises(Refused, match="257"):
             check(longest + "a")
+
+
+def test_a_topic_has_no_more_than_16_words() -> None:
+    """A topic or pattern of 16 words is accepted, and one of 17 refused with their number."""
+    longest = ".".join(["a"] * MAX_WORDS)
+    assert check_topic(longest) == longest
+    for check in (check_topic, lambda text: check_patterns([text])):
+        with pytest.raises(Refused, match="at most 16 words, not 17"):
+            check(f"{longest}.b")
 
 
 def test_a_subscriber_may_have_many_patterns_but_not_more() -> None:

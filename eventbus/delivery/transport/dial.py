@@ -4,6 +4,7 @@ Lookups run on threads of their own, one at a time for a name, so that a resolve
 nobody but the subscribers whose names it should know.
 """
 
+import errno
 import ipaddress
 import socket
 import time
@@ -43,9 +44,9 @@ class Dialler:
         self._rules = rules
         self._own_port = own_port
         self._threads: ThreadPool | None = None
-        self._lookups: dict[str, AsyncResult[list[Ip]]] = {}
+        self._lookups: dict[str, AsyncResult[tuple[list[Ip], str]]] = {}
         self._found: dict[str, None] = {}  # names that were found, the latest last
-        self._missing: dict[str, tuple[float, OSError]] = {}  # until when a name counts as not found, and why
+        self._missing: dict[str, tuple[float, str]] = {}  # until when a name counts as not found, and why
 
     def refusal(self, host: str, port: int) -> str | None:
         """Why a subscriber cannot be there, as far as can be told now; None for a name that is not known yet."""
@@ -101,56 +102,56 @@ class Dialler:
     def _look_up(self, host: str) -> list[Ip]:
         lookup = self._lookups.get(host)
         if lookup is None:
-            until, why = self._missing.get(host, (0.0, None))
-            if why is not None and time.monotonic() < until:
-                raise why
+            until, why = self._missing.get(host, (0.0, ""))
+            if time.monotonic() < until:
+                raise OSError(why)
             if host not in self._found and len(self._lookups) >= UNKNOWN_LOOKUPS:
-                raise OSError("too many names are being looked up")
+                raise OSError(errno.EBUSY, "too many names are being looked up")
             if self._threads is None:
                 self._threads = ThreadPool(LOOKUPS)
             lookup = self._lookups[host] = AsyncResult()
             gevent.spawn(self._run, self._threads, host, lookup)
-        return lookup.get() or []
+        found, why = lookup.get() or ([], "the name has no address")
+        if why:
+            raise OSError(why)
+        return found
 
-    def _run(self, threads: ThreadPool, host: str, lookup: "AsyncResult[list[Ip]]") -> None:
+    def _run(self, threads: ThreadPool, host: str, lookup: "AsyncResult[tuple[list[Ip], str]]") -> None:
         began = time.monotonic()
         try:
-            found, error = threads.apply(_resolve, (host,))
+            found, why = threads.apply(_resolve, (host,))
         except Exception as unforeseen:
-            error = OSError(f"the host name could not be looked up: {unforeseen!r}")
+            found, why = [], f"the host name could not be looked up: {unforeseen!r}"
         finally:
             del self._lookups[host]
-        self._remember(host, began, error)
-        if error is None:
-            lookup.set(found)
-        else:
-            lookup.set_exception(error)
+        self._remember(host, began, why)
+        lookup.set((found, why))
 
-    def _remember(self, host: str, began: float, error: OSError | None) -> None:
+    def _remember(self, host: str, began: float, why: str) -> None:
         """A name that was found may use threads that others may not; one that was not is left alone for a while."""
         now = time.monotonic()
         self._found.pop(host, None)
         self._missing.pop(host, None)
-        if error is None:
-            self._found[host] = None
+        if why:
+            self._missing[host] = now + min(LONGEST_AGAIN, AGAIN * (now - began)), why
         else:
-            self._missing[host] = now + min(LONGEST_AGAIN, AGAIN * (now - began)), error
+            self._found[host] = None
         if len(self._found) > REMEMBERED:
             self._found.pop(next(iter(self._found)))
         if len(self._missing) > REMEMBERED:
             self._missing.pop(next(iter(self._missing)))
 
 
-def _resolve(host: str) -> tuple[list[Ip], OSError | None]:
+def _resolve(host: str) -> tuple[list[Ip], str]:
     """Runs on a thread: the addresses of a name, in the resolver's order, or why there are none."""
     try:
         rows = _getaddrinfo(host, None, 0, socket.SOCK_STREAM)
     except OSError as error:
-        return [], error
+        return [], error.strerror or str(error)
     except UnicodeError as error:
-        return [], OSError(f"the host name cannot be looked up: {error}")
+        return [], f"the host name cannot be looked up: {error}"
     texts = dict.fromkeys(row[4][0].partition("%")[0] for row in rows)
-    return [ipaddress.ip_address(text) for text in texts], None
+    return [ipaddress.ip_address(text) for text in texts], ""
 
 
 def is_own(ip: Ip) -> bool:

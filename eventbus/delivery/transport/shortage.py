@@ -6,8 +6,8 @@ import resource
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.dial import NotAllowed
 
-#: No files, no ports, no memory.
-SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+#: No files, no ports, no memory, no thread for a lookup.
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EBUSY})
 #: Connections to subscribers, idle ones included, whatever the limit on files.
 MOST = 16_384
 
