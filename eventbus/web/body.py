@@ -12,7 +12,7 @@ from eventbus.web.intake import refusal
 #: Bytes of a chunked body that are read before its framing is looked at.
 STEP = 4_096
 #: Bytes of framing that a chunk's own bytes may cost on average, and some that are always free.
-FRAMING, FREE = 4, 8_192
+FRAMING, FREE = 2, 16_384
 
 
 def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
@@ -50,13 +50,25 @@ def _read(stream: Any, limit: int, seconds: float, *, chunked: bool) -> bytes:
 
 def _chunks(stream: Any, limit: int) -> bytes:
     """A chunked body, that is more than framing."""
-    reader, body = stream.reader.req.unreader, bytearray()
-    while len(body) < limit and (part := stream.read(min(STEP, limit - len(body)))):
+    chunks, body = stream.reader, bytearray()
+    unreader = chunks.req.unreader
+    while len(body) < limit:
+        ready = _held(chunks) + _held(stream)  # decoded already
+        part = stream.read(min(max(STEP, ready), limit - len(body)))
+        if not part:
+            break
         body += part
-        if reader.wire > FRAMING * len(body) + FREE:
+        decoded = len(body) + _held(chunks) + _held(stream)
+        if unreader.wire - decoded > FRAMING * decoded + FREE:
             raise BadRequest("The body's chunks are too small; send larger ones.")
         gevent.sleep(0)
     return bytes(body)
+
+
+def _held(reader: Any) -> int:
+    """Bytes in a reader's buffer."""
+    count: int = reader.buf.getbuffer().nbytes
+    return count
 
 
 def _too_large(max_bytes: int) -> str:

@@ -1,0 +1,350 @@
+"""What is dialled: the addresses that were checked, by either adapter, whatever a name says the next moment."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+
+from eventbus.addresses import parse_address
+from eventbus.delivery.outcome import Answer
+from eventbus.delivery.transport import Dialler, SessionTransport, dial
+from eventbus.delivery.transport.message import Heads
+from eventbus.delivery.transport.stock import StockAdapter, StockRoute
+from eventbus.model import Options, Subscriber
+from eventbus.networks import NetworkRules, rules_of
+from tests.support.deadline import eventually
+from tests.support.events import event
+from tests.support.lanes import EPOCH
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.raw_server import RawServer, always
+from tests.support.resolver import BAD, GOOD, OK, Both, Resolver, has_ipv6
+
+RULES = rules_of(f"{BAD}/32", "")
+METADATA = "169.254.169.254"
+ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    """The names that there are."""
+    resolver = Resolver()
+    monkeypatch.setattr(dial, "_getaddrinfo", resolver)
+    yield resolver
+    resolver.speak()
+    eventually(lambda: resolver.busy == 0, 10)
+
+
+@pytest.fixture
+def both() -> Iterator[Both]:
+    """Listens on both."""
+    with Both() as listening:
+        yield listening
+
+
+#: Makes an attempt at an address through a dialler.
+Post = Callable[[Dialler, str], Answer]
+
+
+def by_lean(dialler: Dialler, address: str, timeout: float = 5) -> Answer:
+    """By the adapter for http."""
+    transport = SessionTransport(dialler)
+    subscriber = Subscriber(parse_address(address), Options(timeout=timeout))
+    try:
+        return transport.route(subscriber).post(event(), 1, time.monotonic(), EPOCH)
+    finally:
+        transport.close()
+
+
+def by_stock(dialler: Dialler, address: str, timeout: float = 5) -> Answer:
+    """By the adapter for https, over http."""
+    adapter = StockAdapter(dialler)
+    subscriber = Subscriber(parse_address(address), Options(timeout=timeout))
+    try:
+        return StockRoute(adapter, subscriber, Heads(), "eventbus").post(event(), 1, time.monotonic(), EPOCH)
+    finally:
+        adapter.close()
+
+
+@pytest.fixture(params=[by_lean, by_stock], ids=["lean", "stock"])
+def post(request: pytest.FixtureRequest) -> Post:
+    """Each adapter in turn."""
+    found: Post = request.param
+    return found
+
+
+# What may be dialled
+
+
+@pytest.mark.parametrize("address", [METADATA, f"[::ffff:{METADATA}]", "[64:ff9b::a9fe:a9fe]", "0.1.2.3", "[fe80::1]"])
+def test_an_address_that_is_denied_is_not_dialled(post: Post, address: str) -> None:
+    """An attempt at an address that nobody may be sent to fails at once, and says that it is not allowed."""
+    said = post(Dialler(NetworkRules()), f"{address}:80")
+    assert said.status is None
+    assert said.error.startswith("not allowed: ")
+    assert "link-local" in said.error or "unspecified" in said.error
+
+
+@pytest.mark.parametrize("found", [[BAD, GOOD], [GOOD, BAD], [METADATA, GOOD], ["::ffff:127.0.0.2", GOOD, GOOD]])
+def test_a_name_with_a_good_and_a_bad_address_uses_the_good(
+    post: Post, names: Resolver, both: Both, found: list[str]
+) -> None:
+    """Of a name's addresses, those that are denied are passed over, wherever they stand."""
+    names.knows("mixed.example", found)
+    dialler = Dialler(RULES)
+    assert dialler.refusal("mixed.example", both.port) is None
+    assert post(dialler, f"mixed.example:{both.port}") == Answer(200)
+    assert both.connections == {GOOD: 1}
+
+
+def test_a_name_with_bad_addresses_alone_is_not_dialled(post: Post, names: Resolver, both: Both) -> None:
+    """A name that leads nowhere but to what is denied is refused when it is checked, and when it is dialled."""
+    names.knows("bad.example", [BAD, METADATA])
+    dialler = Dialler(RULES)
+    assert (dialler.refusal("bad.example", both.port) or "").startswith(BAD)
+    assert post(dialler, f"bad.example:{both.port}").error.startswith(f"not allowed: {BAD} is in a network")
+    assert not both.connections
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_name_that_changes_after_its_check_is_caught(names: Resolver, both: Both, scheme: str) -> None:
+    """A name that was good when it registered, and leads to what is denied when it is dialled, is not dialled."""
+    names.knows("rebind.example", [GOOD], [BAD])
+    dialler = Dialler(RULES)
+    assert dialler.refusal("rebind.example", both.port) is None
+    said = by_lean(dialler, f"{scheme}://rebind.example:{both.port}")
+    assert (said.status, said.error.split(":")[0]) == (None, "not allowed")
+    assert (names.asked["rebind.example"], both.connections) == (2, {})
+
+
+def test_a_name_that_changes_is_caught_by_the_stock_adapter_too(names: Resolver, both: Both) -> None:
+    """The stock adapter dials what was checked at that moment, as the lean one does."""
+    names.knows("rebind.example", [GOOD], [BAD], [GOOD])
+    dialler = Dialler(RULES)
+    assert dialler.refusal("rebind.example", both.port) is None
+    assert by_stock(dialler, f"rebind.example:{both.port}").error.startswith("not allowed: ")
+    assert by_stock(dialler, f"rebind.example:{both.port}") == Answer(200)
+    assert both.connections == {GOOD: 1}
+
+
+def test_https_dials_the_address_that_was_checked(names: Resolver, both: Both) -> None:
+    """A name that is looked up once for an attempt is dialled by that answer: it cannot change in between."""
+    names.knows("twice.example", [GOOD], [BAD])
+    said = by_lean(Dialler(RULES), f"https://twice.example:{both.port}")
+    assert said.status is None  # what listens there speaks no TLS
+    assert (names.asked["twice.example"], both.connections) == (1, {GOOD: 1})
+
+
+def test_the_next_address_is_dialled_where_one_refuses(post: Post, names: Resolver) -> None:
+    """Where nobody listens on a name's first address, the second is dialled."""
+    names.knows("two.example", ["127.0.0.3", GOOD])
+    with RawServer(always(OK)) as server:
+        assert post(Dialler(NetworkRules()), f"two.example:{server.port}") == Answer(200)
+
+
+@ipv6
+def test_ipv6_is_dialled_as_well(post: Post, names: Resolver) -> None:
+    """A subscriber on IPv6 is reached by its name and by its address."""
+    names.knows("six.example", ["::1"])
+    port, served = free_port(), []
+    with socket.create_server(("::1", port), family=socket.AF_INET6) as listener:
+
+        def accept() -> None:
+            while True:
+                connection, peer = listener.accept()
+                served.append(peer[0])
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(OK)
+
+        accepting = gevent.spawn(accept)
+        try:
+            for host in ("[::1]", "six.example"):
+                assert post(Dialler(NetworkRules()), f"{host}:{port}") == Answer(200)
+        finally:
+            accepting.kill()
+    assert served == ["::1", "::1"]
+
+
+# The bus itself
+
+
+@pytest.mark.parametrize(
+    "host", [LOOPBACK, "127.0.0.7", "[::ffff:127.0.0.1]", pytest.param("[::1]", marks=ipv6), "self.example"]
+)
+def test_the_bus_is_no_subscriber_of_its_own(post: Post, names: Resolver, host: str) -> None:
+    """The bus's own port on any of this machine's addresses is refused when it is checked, and when it is dialled."""
+    names.knows("self.example", [LOOPBACK, "127.0.0.9"])
+    with RawServer(always(OK)) as server:
+        dialler = Dialler(NetworkRules(), server.port)
+        assert "is the bus itself" in (dialler.refusal(host.strip("[]"), server.port) or "")
+        assert "is the bus itself" in post(dialler, f"{host}:{server.port}").error
+        assert server.connections == 0
+
+
+def test_a_name_that_comes_to_lead_to_the_bus_is_caught(post: Post, names: Resolver, both: Both) -> None:
+    """A name that leads to the bus only after it was checked is caught when it is dialled."""
+    names.knows("turns.example", ["198.51.100.1", "10.0.0.1"], [LOOPBACK])
+    dialler = Dialler(NetworkRules(), both.port)
+    assert dialler.refusal("turns.example", both.port) is None
+    assert "is the bus itself" in post(dialler, f"turns.example:{both.port}").error
+    assert not both.connections
+
+
+def test_other_ports_and_other_machines_are_not_the_bus() -> None:
+    """The same number on another machine, and another number on this one, are no reason to refuse."""
+    dialler = Dialler(NetworkRules(), 3_000)
+    assert dialler.refusal("10.255.255.1", 3_000) is None
+    assert dialler.refusal(LOOPBACK, 3_001) is None
+
+
+# Looking names up
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_NONAME, "not known"), OSError("no resolver"), []])
+def test_a_name_without_an_address_may_register_and_is_down(
+    post: Post, names: Resolver, error: Exception | list[str]
+) -> None:
+    """A name that is not known yet is let in; an attempt at it fails as at anyone who is away."""
+    names.knows("new.example", error)
+    dialler = Dialler(NetworkRules())
+    assert dialler.refusal("new.example", 80) is None
+    said = post(dialler, "new.example:80")
+    assert (said.status, said.error.partition(":")[0]) == (None, "connection failed")
+
+
+def test_a_name_is_looked_up_once_for_all_who_wait(names: Resolver) -> None:
+    """Whoever asks for a name while it is being looked up waits for that answer."""
+    dialler = Dialler(NetworkRules())
+    waiting = [gevent.spawn(_outcome, dialler, "slow.example") for _ in range(20)]
+    eventually(lambda: names.busy, 10)
+    names.speak()
+    gevent.joinall(waiting, timeout=10)
+    assert [waiter.value for waiter in waiting] == ["OSError"] * 20
+    assert names.asked == {"slow.example": 1}
+
+
+def test_a_name_that_is_found_is_looked_up_for_each_connection(names: Resolver) -> None:
+    """No answer is kept that a name had, so that who moves is followed."""
+    names.knows("moves.example", [METADATA], [BAD], [METADATA])
+    dialler = Dialler(RULES)
+    said = [dialler.refusal("moves.example", 80) or "" for _ in range(3)]
+    assert [reason.split(" ")[0] for reason in said] == [METADATA, BAD, METADATA]
+
+
+def test_a_name_that_is_not_found_is_left_alone_for_a_while(names: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lookup that found nothing is not made again at once."""
+    monkeypatch.setattr(dial, "AGAIN", 1e9)
+    dialler = Dialler(NetworkRules())
+    names.speak()
+    assert all(_outcome(dialler, "gone.example") != "" for _ in range(5))
+    assert names.asked["gone.example"] == 1
+
+
+def test_a_name_that_was_not_found_is_looked_up_again_later(names: Resolver) -> None:
+    """A name that gets an address after it was asked for in vain is found."""
+    names.knows("late.example", socket.gaierror(socket.EAI_NONAME, "not known"), [METADATA])
+    dialler = Dialler(NetworkRules())
+    assert _outcome(dialler, "late.example") == "OSError"
+    eventually(lambda: _outcome(dialler, "late.example") == "NotAllowed", 10)
+
+
+def test_a_name_that_is_not_found_keeps_nothing_of_its_attempts(
+    names: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered of a name without an address does not grow with the attempts at it."""
+    monkeypatch.setattr(dial, "AGAIN", 1e9)
+    dialler = Dialler(NetworkRules())
+    names.speak()
+    assert _outcome(dialler, "gone.example")
+    depths = []
+    for _ in range(20):
+        with pytest.raises(OSError, match="not known") as raised:
+            dialler.connect("gone.example", 80)
+        depths.append(len(raised.traceback))
+    assert names.asked["gone.example"] == 1
+    assert depths[0] == depths[-1]
+
+
+def test_names_that_never_resolve_hold_no_other_up(post: Post, names: Resolver, both: Both) -> None:
+    """While 50 names are asked for in vain, another one that was found before is looked up and delivered to."""
+    names.knows("fast.example", [GOOD])
+    dialler = Dialler(RULES)
+    assert dialler.refusal("fast.example", both.port) is None
+    stuck = [gevent.spawn(_outcome, dialler, f"dead-{number}.example") for number in range(50)]
+    eventually(lambda: names.busy == dial.UNKNOWN_LOOKUPS, 10)
+    assert post(dialler, f"fast.example:{both.port}") == Answer(200)
+    assert names.busy == dial.UNKNOWN_LOOKUPS
+    names.speak()
+    gevent.joinall(stuck, timeout=10)
+
+
+def test_a_new_name_is_looked_up_beside_40_that_never_resolve(post: Post, names: Resolver, both: Both) -> None:
+    """A name that was never asked for before is found while 40 others are asked for in vain."""
+    names.knows("new.example", [GOOD])
+    dialler = Dialler(RULES)
+    stuck = [gevent.spawn(_outcome, dialler, f"dead-{number}.example") for number in range(40)]
+    eventually(lambda: names.busy == 40, 10)
+    assert post(dialler, f"new.example:{both.port}") == Answer(200)
+    names.speak()
+    gevent.joinall(stuck, timeout=10)
+
+
+def test_names_that_were_never_found_take_three_quarters_of_the_threads(names: Resolver) -> None:
+    """However many names are asked for in vain, 48 lookups are made at once, and who is beyond is told at once."""
+    dialler = Dialler(NetworkRules())
+    waiting = [gevent.spawn(_outcome, dialler, f"name-{number}.example") for number in range(100)]
+    eventually(lambda: names.busy == dial.UNKNOWN_LOOKUPS == 48, 10)
+    eventually(lambda: sum(waiter.ready() for waiter in waiting) == 52, 10)
+    names.speak()
+    gevent.joinall(waiting, timeout=10)
+    assert (names.asked.total(), set(names.asked.values())) == (48, {1})
+    assert sorted(waiter.value for waiter in waiting) == ["OSError"] * 52 + ["OSError"] * 48
+
+
+def test_names_that_were_found_wait_their_turn_for_a_thread(names: Resolver) -> None:
+    """64 lookups run at once; those of names that were found before wait for one of the others to end."""
+    hosts = [f"name-{number}.example" for number in range(dial.LOOKUPS + 10)]
+    dialler = Dialler(NetworkRules())
+    for host in hosts:
+        names.knows(host, [METADATA])
+        assert _outcome(dialler, host) == "NotAllowed"
+        names.forgets(host)
+    waiting = [gevent.spawn(_outcome, dialler, host) for host in hosts]
+    eventually(lambda: names.busy == dial.LOOKUPS, 10)
+    names.speak()
+    gevent.joinall(waiting, timeout=10)
+    assert [waiter.value for waiter in waiting] == ["OSError"] * len(hosts)
+    assert set(names.asked.values()) == {2}
+
+
+def test_a_lookup_that_takes_long_lets_a_registration_in(names: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registration does not wait for ever for its name: it is let in, and the dial will tell."""
+    monkeypatch.setattr(dial, "CHECK_SECONDS", 0.05)
+    assert Dialler(NetworkRules()).refusal("dead.example", 80) is None
+    assert names.busy == 1
+
+
+def test_a_lookup_counts_in_an_attempts_time(names: Resolver) -> None:
+    """An attempt ends after its timeout though its name is still being looked up."""
+    for attempt in (by_lean, by_stock):
+        assert attempt(Dialler(NetworkRules()), "dead.example:80", timeout=0.1).error == "timed out"
+
+
+def test_a_lookup_that_failed_in_an_unforeseen_way_is_made_again(names: Resolver) -> None:
+    """Whatever goes wrong in a lookup, the name can be looked up again."""
+    names.knows("odd.example", RuntimeError("no more threads"), [METADATA])
+    dialler = Dialler(NetworkRules())
+    with gevent.Timeout(5):
+        assert _outcome(dialler, "odd.example") == "OSError"
+        eventually(lambda: _outcome(dialler, "odd.example") == "NotAllowed", 4)
+
+
+def _outcome(dialler: Dialler, host: str) -> str:
+    """What becomes of dialling a name: the name of an error."""
+    try:
+        dialler.connect(host, 80).close()
+    except Exception as error:
+        return type(error).__name__
+    return ""

@@ -1,0 +1,249 @@
+"""Clients that mean ill, or nothing at all: each gets an answer that blames it, and nobody else notices."""
+
+import random
+import re
+import resource
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import gevent
+import pytest
+
+from tests.support.answers import TEXT, assert_accepted, assert_too_large
+from tests.support.batches import BATCH, STRUCTURED, array, cloud_event, publish_cloud_events, written
+from tests.support.caller import Caller
+from tests.support.cpu import cpu_seconds
+from tests.support.hostile_values import FORGED, HEADER_VALUES, HEADERS, PARAMETERS, QUERY_VALUES, SPARE
+from tests.support.ports import LOOPBACK
+from tests.support.processes import resident_bytes
+from tests.support.server import BusServer
+from tests.support.wire import Response, Wire, render_request
+
+MIB = 1_048_576
+ALIVE = render_request("GET", "/healthz")
+CHUNKED = [("Transfer-Encoding", "chunked")]
+PUBLISH_CHUNKS = render_request("POST", "/sendMessage", CHUNKED)
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING|ERROR|CRITICAL) [\w.]+ .+")
+#: A request's beginning, and what follows of it one byte a second.
+SLOW = {
+    "a head": (b"", ALIVE),
+    "a head's end": (ALIVE[:-2], b"X: a\r\n\r\n"),
+    "a body": (render_request("POST", "/sendMessage", [("Content-Length", "60")]), b"x" * 60),
+    "a chunk": (PUBLISH_CHUNKS + b"3c\r\n", b"x" * 60),
+    "a chunk's size": (PUBLISH_CHUNKS, b"0" * 60),
+    "a trailer": (PUBLISH_CHUNKS + b"1\r\nx\r\n0\r\n", b"X: " + b"x" * 60),
+    "a head behind a request, that goes no further": (ALIVE + ALIVE[:5], b""),
+}
+#: JSON that is a burden or says two things, as an event's data.
+JSON_BOMBS = {
+    "brackets": b"[" * 100_000 + b"]" * 100_000,
+    "braces": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "a huge integer": b"7" * 100_000,
+    "a name twice": b'{"a":1,"a":2}',
+    "a name twice in two spellings": rb'{"a":1,"\u0061":2}',
+}
+BAD_REQUESTS = [
+    ALIVE.replace(b"HTTP/1.1", b"HTTP/9.9"), ALIVE.replace(b"Host", b"Ho st"), ALIVE.replace(b"healthz", b"nowhere"),
+    render_request("PUT", "/sendMessage"), render_request("POST", "/registerAndKeepAlive?address=%zz"),
+    render_request("POST", "/sendMessage", [("Content-Type", STRUCTURED)], b"{"), PUBLISH_CHUNKS + b"x\r\n",
+    render_request("POST", "/registerAndKeepAlive?address=a%0ab"), render_request("HEAD", "/nowhere"), ALIVE[:20],
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+    """A bus that waits a second for a request."""
+    with BusServer(tmp_path_factory.mktemp("bus"), {"EVENTBUS_REQUEST_SECONDS": "1"}) as server:
+        yield server
+
+
+def assert_fair(response: Response) -> None:
+    """The answer is a success, or says what the client did wrong."""
+    assert 200 <= response.status < 300 or 400 <= response.status < 500, response
+    if response.status >= 400:
+        plain = response.header("Content-Type") == TEXT
+        assert len((response.text if plain else response.json()["detail"]).split()) > 2, response
+        assert response.text.isprintable() or not plain
+
+
+def drip(wire: Wire, data: bytes) -> None:
+    """Send these bytes, one each second, until the bus closes the connection."""
+    with suppress(OSError):
+        for number in range(len(data)):
+            gevent.sleep(1)
+            wire.send(data[number : number + 1])
+
+
+@pytest.mark.parametrize(("begun", "rest"), SLOW.values(), ids=SLOW)
+def test_a_slow_request_is_ended(bus: BusServer, begun: bytes, rest: bytes) -> None:
+    """A head or a body that comes one byte a second is answered 408 with a sentence, and the connection ends."""
+    with Wire(bus.port, timeout=5) as wire:
+        wire.send(begun or rest[:1])
+        dripping = gevent.spawn(drip, wire, rest if begun else rest[1:])
+        response = wire.read()
+        if begun.startswith(ALIVE):
+            assert response.status == 200
+            response = wire.read()
+        assert_fair(response)
+        assert (response.status, response.header("Connection")) == (408, "close")
+        assert wire.at_end()
+        dripping.kill()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[], [ALIVE], [render_request("PUT", "/sendMessage", [("Content-Length", "2")]), b"{}"]],
+    ids=["nothing", "a request", "a request whose body nobody reads"],
+)
+def test_an_idle_connection_is_not_answered(bus: BusServer, parts: list[bytes]) -> None:
+    """A connection that has nothing to say may be silent for longer than a head may take, and be used then."""
+    with socket.create_connection((LOOPBACK, bus.port)) as connection:
+        for number, part in enumerate(parts):
+            connection.sendall(part)
+            assert number or connection.recv(65_536).startswith(b"HTTP/1.1 ")
+        assert not select.select([connection], [], [], 1.5)[0]
+        connection.sendall(ALIVE)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_head_of_a_stream_ends(bus: BusServer) -> None:
+    """A HEAD for a stream is answered by a head alone, and the connection goes on."""
+    with Wire(bus.port, timeout=5) as wire:
+        assert wire.request("HEAD", "/events", [("Accept", "text/event-stream")]).status == 200
+        assert wire.request("GET", "/healthz").status == 200
+
+
+def test_a_body_that_is_too_large_is_refused_by_its_length(bus: BusServer) -> None:
+    """A length over the limit is 413 before a byte of the body has come."""
+    with Wire(bus.port, timeout=5) as wire:
+        wire.send(render_request("POST", "/sendMessage", [("Content-Length", "200000000")]))
+        assert_too_large(wire.read())
+        assert wire.at_end()
+
+
+def test_a_body_that_is_too_large_is_not_kept(bus: BusServer) -> None:
+    """200 MB in chunks are 413, are not read to their end, and take less than 4 MiB of memory."""
+    chunk, worker = b"10000\r\n" + b"x" * 65_536 + b"\r\n", bus.worker_pid
+    Caller(bus.port).publish(b"x" * MIB)
+    before = most = resident_bytes(worker)
+    with Wire(bus.port) as wire:
+        wire.send(PUBLISH_CHUNKS + chunk * 17)
+        assert_too_large(wire.read())
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            for _ in range(3_200):
+                wire.send(chunk)
+                most = max(most, resident_bytes(worker))
+    assert most - before < 4 * MIB
+
+
+def test_a_body_in_tiny_chunks_costs_little(bus: BusServer) -> None:
+    """A million chunks of one byte cost the bus less than a second, whether it takes them or not."""
+    worker = bus.worker_pid
+    began = cpu_seconds(worker)
+    with Wire(bus.port) as wire:
+        sending = gevent.spawn(wire.send, PUBLISH_CHUNKS + b"1\r\nx\r\n" * 1_000_000 + b"0\r\n\r\n")
+        assert_fair(wire.read())
+        sending.kill()
+    assert cpu_seconds(worker) - began < 1
+
+
+def test_idle_connections_are_in_nobodys_way(bus: BusServer) -> None:
+    """Beside 1,000 connections that send nothing, events are published as ever."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4_096)), hard))
+    with ExitStack() as stack:
+        for _ in range(1_000):
+            stack.enter_context(socket.create_connection((LOOPBACK, bus.port)))
+        for _ in range(50):
+            assert_accepted(Caller(bus.port).call("POST", "/sendMessage", body=b"{}"))
+
+
+@pytest.mark.parametrize(("method", "target", "name"), PARAMETERS, ids=lambda text: text.split("?")[0])
+def test_no_parameter_breaks_anything(bus: BusServer, method: str, target: str, name: str) -> None:
+    """Whatever a parameter holds, the answer is a success, or blames the client in a sentence."""
+    caller = Caller(bus.port)
+    for value in QUERY_VALUES.values():
+        if target.startswith("/replay"):
+            caller.register(SPARE)
+        assert_fair(caller.call(method, f"{target}&{name}={value}"))
+        caller.deregister(SPARE)
+
+
+@pytest.mark.parametrize(("method", "target", "name"), HEADERS, ids=lambda text: text.split("?")[0])
+def test_no_header_breaks_anything(bus: BusServer, method: str, target: str, name: str) -> None:
+    """Whatever a header holds, the answer is a success or blames the client, and the journal can be read."""
+    for value in HEADER_VALUES.values():
+        assert_fair(Caller(bus.port).call(method, target, [(name, value)]))
+    assert Caller(bus.port).call("GET", "/events?limit=1000").status == 200
+
+
+@pytest.mark.parametrize("data", JSON_BOMBS.values(), ids=JSON_BOMBS)
+@pytest.mark.parametrize("kind", [STRUCTURED, BATCH])
+def test_json_that_is_a_burden_is_refused(bus: BusServer, kind: str, data: bytes) -> None:
+    """What is nested too deeply, has too many digits, or a name twice, is 400."""
+    event = written(cloud_event(data="D")).replace(b'"D"', data)
+    for body in (event, data):
+        response = publish_cloud_events(Caller(bus.port), array([body]) if kind == BATCH else body, kind)
+        assert response.status == 400
+        assert_fair(response)
+
+
+def test_many_topics_take_little_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """20,000 topics that were never seen before take less than 40 MiB, and are no names in the metrics."""
+    with BusServer(tmp_path_factory.mktemp("topics")) as own:
+        caller = Caller(own.port)
+        caller.register(SPARE, topic="elsewhere.>")
+        publish_types(caller, ["one"] * 10_000)
+        before, told = own.resident_bytes(), len(caller.call("GET", "/metrics").body)
+        for start in (0, 10_000):
+            publish_types(caller, [f"topic-{number}.created" for number in range(start, start + 10_000)])
+        assert own.resident_bytes() - before < 40 * MIB
+        assert len(caller.call("GET", "/metrics").body) < told + 2_000
+
+
+def publish_types(caller: Caller, types: list[str]) -> None:
+    """Publish a batch of CloudEvents with these types; a type that is no topic may be refused."""
+    batch = array([written(cloud_event(number, type=name)) for number, name in enumerate(types)])
+    assert_fair(publish_cloud_events(caller, batch))
+
+
+def test_slow_patterns_cost_little(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As many wildcards as fit, and 1,000 topics that match nearly all of them, cost less than a second."""
+    dice = random.Random(7)  # noqa: S311 - the same patterns each time
+    with BusServer(tmp_path_factory.mktemp("patterns")) as own:
+        caller, worker = Caller(own.port), own.worker_pid
+        publish_types(caller, ["one"] * 1_000)
+        began = cpu_seconds(worker)
+        for port in range(9, 14):
+            patterns = "&".join("topic=" + ".".join(dice.choices("*a", k=126)) + ".>" for _ in range(15))
+            assert_fair(caller.call("POST", f"/registerAndKeepAlive?address={LOOPBACK}:{port}&{patterns}"))
+        publish_types(caller, [".".join("a" * 124) + f".{number}" for number in range(1_000)])
+        nearly = "&".join(f"topic={'*.' * 120}b{number}.>" for number in range(15))
+        assert_fair(caller.call("GET", f"/events?{nearly}"))
+        assert cpu_seconds(worker) - began < 1
+
+
+def test_no_value_forges_a_line_of_the_log(bus: BusServer) -> None:
+    """Whatever clients send, one record of the log is one line, and no line is theirs."""
+    caller = Caller(bus.port)
+    for method, target, name in PARAMETERS:
+        for value in ("CR and LF", "a separator of lines"):
+            caller.call(method, f"{target}&{name}={QUERY_VALUES[value]}")
+    for method, target, name in HEADERS:
+        for value in ("CR", "LF", "CR and LF"):
+            caller.call(method, target, [(name, HEADER_VALUES[value])])
+    lines = bus.log_text().splitlines()
+    assert [line for line in lines if not LOG_LINE.fullmatch(line) or line.startswith(FORGED)] == []
+
+
+def test_bad_requests_write_no_log(bus: BusServer) -> None:
+    """1,000 bad requests, among them some that break off, write no line each."""
+    before = len(bus.log_text().splitlines())
+    for data in BAD_REQUESTS * 100:
+        with Wire(bus.port) as wire:
+            wire.send(data)
+            if data != ALIVE[:20]:
+                assert 400 <= wire.read(to_head=data.startswith(b"HEAD")).status < 500
+    assert len(bus.log_text().splitlines()) - before < 20

@@ -1,0 +1,109 @@
+"""Whatever a subscriber does to an attempt, it harms nobody but itself."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.deadline import eventually
+from tests.support.hostilities import ALL, Meaning
+from tests.support.mender import Mender
+from tests.support.server import BusServer
+from tests.support.siege import LONG, TIMEOUT, Siege, open_files, siege_of
+
+#: Seconds that an attempt may last beyond its timeout, and more of them for a busy machine.
+LATE = 0.2 + 0.3
+#: Seconds that a request may have been under way before the subscriber's clock began.
+ON_ITS_WAY = 0.15
+#: Bytes that the worker may need for an attempt, and for the first one of its kind.
+MIB = 1_048_576
+FIRST = 8 * MIB
+#: Deliveries under way at once, over all subscribers: so few that one that was lost would soon be missed.
+GREENLETS = 4
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+    """A bus with next to no greenlets."""
+    with BusServer(tmp_path_factory.mktemp("bus"), {"EVENTBUS_MAX_IN_FLIGHT": str(GREENLETS)}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=ALL)
+def siege(bus: BusServer, request: pytest.FixtureRequest) -> Iterator[Siege]:
+    """Each hostility in turn, after some attempts."""
+    with siege_of(bus, ALL[request.param]) as found:
+        found.besiege()
+        yield found
+
+
+def test_an_attempt_ends_in_time(siege: Siege) -> None:
+    """An attempt ends with the answer or with its timeout, and one that waits for an answer not before that."""
+    for _, attempt in siege.rounds:
+        lasted = (attempt.ended or 0) - attempt.began
+        assert lasted < TIMEOUT + LATE
+        assert lasted > TIMEOUT - ON_ITS_WAY or not siege.hostility.patient
+
+
+def test_a_connection_is_closed_whose_answer_was_not_sound(siege: Siege) -> None:
+    """The bus closes each connection but one whose answer was sound, which it uses again."""
+    if siege.hostility.sound:
+        assert siege.hostile.connections <= len(siege.hostile.attempts)
+    assert [attempt.cut for _, attempt in siege.rounds] == [not siege.hostility.sound] * len(siege.rounds)
+
+
+def test_no_socket_stays_open(siege: Siege) -> None:
+    """After any number of attempts the bus has no more sockets open than it may use again."""
+    to_it = siege.hostile.connections if siege.hostility.sound else 1
+    few = siege.files + siege.healthy.connections + to_it
+    eventually(lambda: open_files(siege.bus.worker_pid) <= few, LONG, f"more than {few} were open")
+
+
+def test_the_next_event_is_attempted_again(siege: Siege) -> None:
+    """After a keep-alive the next event is attempted; after a pause, when the subscriber registers anew."""
+    before = len(siege.rounds)
+    siege.again()
+    assert len(siege.rounds) == before + 1
+
+
+def test_its_standing_tells_what_came_of_it(siege: Siege) -> None:
+    """State and account are what the protocol's table says, and the last error says what was wrong."""
+    expected = siege.hostility.meaning.standing(len(siege.baits))
+    eventually(siege.stands(**expected), LONG, f"it was not {expected}, but {siege.standing()}")
+    error = siege.standing()["last_error"]
+    assert siege.hostility.error in error if siege.hostility.error else error is None
+
+
+def test_each_failed_attempt_is_counted(siege: Siege) -> None:
+    """As many attempts have failed as the subscriber has seen, but for those that were delivered."""
+
+    def counted() -> bool:
+        found = siege.standing()
+        return found["failed_attempts"] == len(siege.hostile.attempts) - found["delivered"]
+
+    eventually(counted, LONG, f"{len(siege.hostile.attempts)} attempts, but {siege.standing()}")
+
+
+def test_only_what_it_rejects_is_dead(siege: Siege) -> None:
+    """Each event that was answered with a redirect is a dead letter after one attempt, and nothing else is."""
+    rejected = siege.baits if siege.hostility.meaning is Meaning.REJECTED else []
+    letters = Mender(siege.bus.port).dead_letters(address=siege.hostile.address)
+    assert [(letter["event"], letter["reason"], letter["attempts"]) for letter in letters] == [
+        (event, "rejected", 1) for event in rejected
+    ]
+    assert all(siege.hostility.error == letter["last_error"] for letter in letters)
+
+
+def test_an_attempt_takes_next_to_no_memory(siege: Siege) -> None:
+    """The most memory that the worker ever held rises by no more than a MiB for each attempt."""
+    memory = siege.memory
+    assert memory.first - memory.before < FIRST
+    assert memory.last - memory.first <= (len(siege.rounds) - 1) * MIB
+
+
+def test_a_healthy_subscriber_gets_everything_meanwhile(siege: Siege) -> None:
+    """A subscriber beside it gets each event once, while an attempt at the hostile one lasts."""
+    assert all(siege.healthy.counts[event] == 1 for event in siege.baits + siege.calm)
+    if siege.hostility.patient:
+        assert all(healthy_at < (attempt.ended or 0) for healthy_at, attempt in siege.rounds)
+    found = siege.caller.subscriber(siege.healthy.address)
+    assert (found["state"], found["failed_attempts"], found["dead"]) == ("ok", 0, 0)
