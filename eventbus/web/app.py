@@ -3,7 +3,7 @@
 from flask import Flask
 
 from eventbus.bus import Bus
-from eventbus.web import dashboard, dead_letters, errors, events, messages, operations, replays, subscribers
+from eventbus.web import dashboard, dead_letters, errors, events, messages, operations, reference, replays, subscribers
 from eventbus.web.access import guard
 from eventbus.web.lean import LeanFlask
 
@@ -12,7 +12,7 @@ def create_app(bus: Bus) -> Flask:
     """The WSGI application over a bus; it starts and opens nothing."""
     app = LeanFlask("eventbus")
     app.extensions["eventbus"] = bus
-    for part in (subscribers, messages, events, dead_letters, replays, operations, dashboard):
+    for part in (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard):
         app.register_blueprint(part.blueprint)
     errors.install(app)
     app.guard = guard(bus.settings.tokens)

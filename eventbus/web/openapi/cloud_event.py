@@ -8,6 +8,7 @@ from eventbus.web.openapi.schemas import ID, TOPIC, described
 
 _URI = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-]+$"
 _MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+\-]+/[A-Za-z0-9!#$&^_.+\-]+$"
+_BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _MAYBE_TEXT = {"type": ["string", "null"]}
 
 A_CLOUD_EVENT: Json = {
@@ -33,7 +34,12 @@ CLOUD_EVENT: Json = {
         "datacontenttype": {**_MAYBE_TEXT, "pattern": _MEDIA_TYPE, "description": "A media type."},
         "dataschema": {**_MAYBE_TEXT, "pattern": _URI, "description": "A URI."},
         "data": {"description": "Anything."},
-        "data_base64": {"type": "string", "contentEncoding": "base64", "description": "Bytes, instead of `data`."},
+        "data_base64": {
+            "type": "string",
+            "contentEncoding": "base64",
+            "pattern": _BASE64,
+            "description": "Bytes, instead of `data`.",
+        },
     },
     "propertyNames": {"pattern": "^(?:[a-z0-9]+|data_base64)$"},
     "additionalProperties": {

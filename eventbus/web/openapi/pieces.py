@@ -1,6 +1,7 @@
 """What the document is put together from: parameters, answers and contents, each as a plain dictionary."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 Json = dict[str, Any]
@@ -24,30 +25,30 @@ def response(name: str) -> Json:
     return {"$ref": f"#/components/responses/{name}"}
 
 
-def query(name: str, description: str, schema: Json, *, required: bool = False, example: Any = None) -> Json:
+def query(name: str, description: str, values: Json, *, required: bool = False, example: Any = None) -> Json:
     """A parameter in the query."""
-    return _parameter("query", name, description, schema, required=required, example=example)
+    return _parameter("query", name, description, values, required=required, example=example)
 
 
-def header(name: str, description: str, schema: Json, *, example: Any = None) -> Json:
+def header(name: str, description: str, values: Json, *, example: Any = None) -> Json:
     """A header that a request may have."""
-    return _parameter("header", name, description, schema, required=False, example=example)
+    return _parameter("header", name, description, values, required=False, example=example)
 
 
-def said(description: str, schema: Json) -> Json:
+def said(description: str, values: Json) -> Json:
     """A header that an answer has."""
-    return {"description": description, "required": True, "schema": schema}
+    return {"description": description, "required": True, "schema": values}
 
 
-def content(kind: str, schema: Json, example: Any = None) -> Json:
+def content(kind: str, values: Json, example: Any = None) -> Json:
     """A body of one media type."""
     shown = {} if example is None else {"example": example}
-    return {kind: {"schema": schema, **shown}}
+    return {kind: {"schema": values, **shown}}
 
 
-def problem(status: int, title: str, detail: str) -> Json:
+def problem(status: int, detail: str) -> Json:
     """An error as JSON: problem details (RFC 9457)."""
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
 
 
 def error(description: str, example: Json, headers: Json | None = None) -> Json:
@@ -58,7 +59,7 @@ def error(description: str, example: Json, headers: Json | None = None) -> Json:
 
 def bad_request(description: str, detail: str) -> Json:
     """The answer to a request that says something that cannot be done."""
-    return error(description, problem(400, "Bad Request", detail))
+    return error(description, problem(400, detail))
 
 
 def answers(own: Json, *shared: str) -> Json:
@@ -78,14 +79,14 @@ def sample(command: str) -> Sequence[Json]:
     return [{"lang": "Shell", "label": "curl", "source": command}]
 
 
-def _parameter(place: str, name: str, description: str, schema: Json, *, required: bool, example: Any) -> Json:
+def _parameter(place: str, name: str, description: str, values: Json, *, required: bool, example: Any) -> Json:
     shown = {} if example is None else {"example": example}
     return {
         "name": name,
         "in": place,
         "description": description,
         "required": required,
-        "schema": schema,
+        "schema": values,
         **shown,
     }
 

@@ -19,34 +19,35 @@ RESPONSES: Json = {
     "HeadTooLong": _before_any_route("The request's headers are too many, or too long."),
     "Mistake": error(
         "The bus made a mistake; its log says more.",
-        problem(500, "Internal Server Error", "The bus made a mistake; its log says more."),
+        problem(500, "The bus made a mistake; its log says more."),
     ),
     "Unauthorized": error(
         "Tokens are set, and the request has none, or one that is not known.",
-        problem(401, "Unauthorized", "A token is needed: send Authorization: Bearer and the token."),
+        problem(401, "A token is needed: send Authorization: Bearer and the token."),
         {"WWW-Authenticate": _CHALLENGE},
     ),
     "Forbidden": error(
-        "The token is known, and may do other things.",
-        problem(403, "Forbidden", "This token may not publish."),
-        {"WWW-Authenticate": _CHALLENGE},
+        "The token is known, and may do other things. Or a browser says, by `Origin` or `Sec-Fetch-Site`, that a page "
+        "from elsewhere wants to change something; then nothing is asked for.",
+        problem(403, "This token may not publish."),
+        {"WWW-Authenticate": {**_CHALLENGE, "required": False}},
     ),
     "NoPlace": error(
         "The event that is named as a place is not in the journal.",
-        problem(404, "Not Found", "'order-42' is no event in the journal, and no time as RFC 3339 has it."),
+        problem(404, "'order-42' is no event in the journal, and no time as RFC 3339 has it."),
     ),
     "NotRegistered": error(
         "The subscriber is not registered, so that nothing can be delivered to it.",
-        problem(409, "Conflict", "This address is not registered; register it, and replay then."),
+        problem(409, "This address is not registered; register it, and replay then."),
     ),
     "Unavailable": error(
         "The bus is stopping, or the journal cannot be used just now. Nothing of this was kept.",
-        problem(503, "Service Unavailable", "The bus is stopping; publish again in a few seconds."),
+        problem(503, "The bus is stopping; publish again in a few seconds."),
         {"Retry-After": WAIT},
     ),
     "DiskFull": error(
         "The disk that holds the journal is full. Nothing of this was kept.",
-        problem(507, "Insufficient Storage", "The disk that holds the journal is full; nothing of this was kept."),
+        problem(507, "The disk that holds the journal is full; nothing of this was kept."),
         {"Retry-After": WAIT},
     ),
 }

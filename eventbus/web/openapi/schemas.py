@@ -4,7 +4,7 @@ from typing import Any
 
 from eventbus.addresses import MAX_ADDRESS_LENGTH
 from eventbus.event_id import MAX_ID_LENGTH
-from eventbus.topics import MAX_TOPIC_LENGTH
+from eventbus.topics import MAX_TOPIC_LENGTH, MAX_WORDS
 from eventbus.web.openapi.pieces import A_TIME, AN_ADDRESS, AN_ID, Json, schema
 
 #: A character of a topic but for its dots, the same but for wildcards, and a word: never a wildcard alone.
@@ -13,12 +13,15 @@ _PLAIN = r"[!-)+,\-/-=?-~]"
 _WORD = rf"(?:{_PLAIN}{_VISIBLE}*|[*>]{_VISIBLE}+)"
 #: A word of a pattern: one of a topic, or ``*``.
 _PATTERN_WORD = rf"(?:{_WORD}|\*)"
-TOPIC = {"type": "string", "maxLength": MAX_TOPIC_LENGTH, "pattern": rf"^{_WORD}(?:\.{_WORD})*$"}
-TOPIC_PATTERN = {
+TOPIC = {"type": "string", "maxLength": MAX_TOPIC_LENGTH, "pattern": rf"^{_WORD}(?:\.{_WORD}){{0,{MAX_WORDS - 1}}}$"}
+_TOPIC_PATTERN = {
     "type": "string",
     "maxLength": MAX_TOPIC_LENGTH,
-    "pattern": rf"^(?:|>|{_PATTERN_WORD}(?:\.{_PATTERN_WORD})*(?:\.>)?)$",
+    "pattern": rf"^(?:>|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 1}}}"
+    rf"|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 2}}}\.>)$",
 }
+#: Patterns; an empty one stands alone. How many different ones there may be is nothing that a schema can say.
+TOPIC_PATTERNS = {"anyOf": [{"type": "array", "items": _TOPIC_PATTERN}, {"const": [""]}]}
 ADDRESS = {"type": "string", "minLength": 1, "maxLength": MAX_ADDRESS_LENGTH, "pattern": "^[!-~]+$"}
 VISIBLE_ASCII = {"type": "string", "pattern": f"^[!-~]{{1,{MAX_ID_LENGTH}}}$"}
 #: An event's id.

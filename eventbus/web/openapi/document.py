@@ -1,0 +1,67 @@
+"""The whole document (OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.1)."""
+
+from eventbus import __version__
+from eventbus.web.openapi import paths_dead_letters, paths_events, paths_operations, paths_publishing, paths_subscribers
+from eventbus.web.openapi.cloud_event import CLOUD_EVENT
+from eventbus.web.openapi.pieces import Json
+from eventbus.web.openapi.responses import RESPONSES
+from eventbus.web.openapi.schemas import SCHEMAS
+from eventbus.web.openapi.webhooks import WEBHOOKS
+
+_ABOUT = """\
+An HTTP event bus: services register, anyone publishes, every live subscriber receives.
+
+Errors are text, a sentence after `Error:`. With `Accept: application/json` answers are JSON and errors are problem \
+details (RFC 9457) with the same status. Only the query is read for parameters, never a form body; a parameter that \
+is given twice counts once, the first, unless it may repeat; one that is not known is passed over. A broken escape or \
+a `;` in the query is answered 400. Paths are exact.
+
+A method that a path does not know is answered 400 on the four routes (`/registerAndKeepAlive`, `/deregister`, \
+`/sendMessage`, `/listSubscribers`), 405 on the others, with `Allow`. `HEAD` is answered as `GET` without a body, and \
+`OPTIONS` with `Allow`, on all but the four. A path that is not here is 404."""
+
+_TAGS = {
+    "Subscribers": "A subscriber is an address with a lease: it lives as long as it renews.",
+    "Publishing": "An event is a body with its headers and an id. What is answered with 2xx is on disk.",
+    "Looking": "What was accepted, and what became of it.",
+    "Mending": "What could not be delivered, or is wanted again.",
+    "Operating": "For those who run the bus.",
+    "Receiving": "What a subscriber gets, and what its answers mean.",
+}
+
+_BEARER: Json = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token (RFC 6750), where tokens are set; else everything is open. Each operation names the scope "
+    "that it needs: `publish`, `subscribe` or `admin`; an `admin` token may do all.",
+}
+
+
+def document() -> Json:
+    """The document as JSON has it."""
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "eventbus",
+            "version": __version__,
+            "summary": "An HTTP event bus",
+            "description": _ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "The bus that serves this document"}],
+        "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
+        "security": [{}, {"bearer": []}],
+        "paths": {
+            **paths_subscribers.PATHS,
+            **paths_publishing.PATHS,
+            **paths_events.PATHS,
+            **paths_dead_letters.PATHS,
+            **paths_operations.PATHS,
+        },
+        "webhooks": WEBHOOKS,
+        "components": {
+            "schemas": {**SCHEMAS, "CloudEvent": CLOUD_EVENT},
+            "responses": RESPONSES,
+            "securitySchemes": {"bearer": _BEARER},
+        },
+    }

@@ -1,0 +1,108 @@
+"""Dead letters: looked at, put back as pending, or discarded."""
+
+from eventbus.web.dead_letters import MAX_PAGE, USUAL_PAGE
+from eventbus.web.openapi.paths_subscribers import address
+from eventbus.web.openapi.pieces import (
+    AN_ADDRESS,
+    BUS,
+    JSON,
+    Json,
+    answers,
+    bad_request,
+    content,
+    error,
+    needs,
+    problem,
+    query,
+    sample,
+    schema,
+)
+from eventbus.web.openapi.schemas import A_DEAD_LETTER, shape
+
+_WRITES = ("Unauthorized", "Forbidden", "Unavailable", "DiskFull")
+_CHOICE = [
+    address("One subscriber's.", required=False),
+    query("id", "One, by its number.", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, example=1),
+    query("all", "All there are.", {"enum": ["true"]}),
+]
+_NOT_CHOSEN = bad_request(
+    "Not exactly one choice, or a malformed one.", "Say which dead letters: address=A, id=ID, or all=true."
+)
+_NO_SUCH = error("There is no dead letter with this id.", problem(404, "There is no dead letter 1."))
+
+
+def _counted(description: str, name: str) -> Json:
+    """The answer of a change: how many it changed."""
+    counted = shape("How many they were.", {name: {"type": "integer", "minimum": 0}})
+    return {"description": description, "content": content(JSON, counted, {name: 1})}
+
+
+LIST: Json = {
+    "tags": ["Looking"],
+    "operationId": "listDeadLetters",
+    "summary": "Read the dead letters",
+    "description": "Deliveries that will not be attempted again, with the reason, the oldest first. `next` is where to "
+    "go on `after`.",
+    "security": needs("admin"),
+    "parameters": [
+        address("Only this subscriber's.", required=False),
+        query("after", "Begin after this number.", {"type": "integer", "minimum": 0, "maximum": 2**62, "default": 0}),
+        query(
+            "limit",
+            "Dead letters in one page, at most.",
+            {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": USUAL_PAGE},
+        ),
+    ],
+    "responses": answers(
+        {
+            "200": {
+                "description": "A page.",
+                "content": content(
+                    JSON,
+                    shape(
+                        "A page of dead letters.",
+                        {
+                            "dead_letters": {"type": "array", "items": schema("DeadLetter")},
+                            "next": {"type": ["integer", "null"], "description": "Null where there is nothing more."},
+                        },
+                    ),
+                    {"dead_letters": [A_DEAD_LETTER], "next": None},
+                ),
+            },
+            "400": bad_request("A malformed parameter.", "limit is a whole number from 1 to 1000, not '0'."),
+        },
+        *_WRITES,
+    ),
+    "x-codeSamples": sample(f"curl '{BUS}/deadLetters?address={AN_ADDRESS}'"),
+}
+
+DISCARD: Json = {
+    "tags": ["Mending"],
+    "operationId": "discardDeadLetters",
+    "summary": "Discard dead letters",
+    "description": "Discards them for good. Give exactly one of `address`, `id` and `all`.",
+    "security": needs("admin"),
+    "parameters": _CHOICE,
+    "responses": answers(
+        {"200": _counted("They are discarded.", "discarded"), "400": _NOT_CHOSEN, "404": _NO_SUCH}, *_WRITES
+    ),
+    "x-codeSamples": sample(f"curl -X DELETE '{BUS}/deadLetters?address={AN_ADDRESS}'"),
+}
+
+REPLAY: Json = {
+    "tags": ["Mending"],
+    "operationId": "replayDeadLetters",
+    "summary": "Put dead letters back",
+    "description": "Makes them pending again. Give exactly one of `address`, `id` and `all`; of all, only those of "
+    "registered subscribers are put back.",
+    "security": needs("admin"),
+    "parameters": _CHOICE,
+    "responses": answers(
+        {"200": _counted("They are pending.", "replayed"), "400": _NOT_CHOSEN, "404": _NO_SUCH},
+        *_WRITES,
+        "NotRegistered",
+    ),
+    "x-codeSamples": sample(f"curl -X POST '{BUS}/deadLetters/replay?address={AN_ADDRESS}'"),
+}
+
+PATHS: Json = {"/deadLetters": {"get": LIST, "delete": DISCARD}, "/deadLetters/replay": {"post": REPLAY}}

@@ -1,0 +1,137 @@
+"""Publishing: one event, or a batch."""
+
+from eventbus.topics import MAX_WORDS
+from eventbus.web.cloudevents import BATCH, STRUCTURED
+from eventbus.web.messages import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_TOPICS
+from eventbus.web.openapi.cloud_event import A_CLOUD_EVENT
+from eventbus.web.openapi.paths_subscribers import SUCCESS
+from eventbus.web.openapi.pieces import (
+    AN_ID,
+    BUS,
+    JSON,
+    Json,
+    answers,
+    bad_request,
+    content,
+    error,
+    header,
+    needs,
+    problem,
+    query,
+    said,
+    sample,
+    schema,
+)
+from eventbus.web.openapi.schemas import TOPIC, VISIBLE_ASCII
+
+_KEPT = "Sent on unchanged."
+_TEXT: Json = {"type": "string"}
+_SAID: Json = {"id": AN_ID, "subscribers": 2, "duplicate": False}
+
+_PARAMETERS = [
+    query(
+        "topic",
+        f"The event's topic: up to {MAX_WORDS} words between dots, no wildcards. Where it is missing or empty: the "
+        "`ce-type` header, a CloudEvent's `type`, else none, which only subscribers to everything match.",
+        {"anyOf": [TOPIC, {"const": ""}]},
+        example="orders.created",
+    ),
+    query(
+        "batch",
+        "`lines`: the body is an event on each line, all accepted or none; each line that is not blank is delivered as "
+        "`application/json`.",
+        {"enum": ["lines"]},
+    ),
+    header(
+        "Idempotency-Key",
+        "The same key within 24 hours is answered with the first publish's ids and `duplicate: true`, and nothing is "
+        "kept.",
+        VISIBLE_ASCII,
+        example="order-42-created",
+    ),
+    header(
+        "ce-type",
+        "The topic, where the query gives none. This and any other `ce-*` header of a CloudEvent is sent on unchanged.",
+        _TEXT,
+        example="orders.created",
+    ),
+    header("ce-id", _KEPT, _TEXT, example="order-42"),
+    header("ce-source", _KEPT, _TEXT, example="/shop"),
+    header("ce-specversion", _KEPT, _TEXT, example="1.0"),
+    header("Content-Encoding", _KEPT, _TEXT, example="gzip"),
+    header("traceparent", _KEPT, _TEXT, example="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    header("tracestate", _KEPT, _TEXT, example="vendor=value"),
+]
+
+_BODY: Json = {
+    "description": "Any bytes, at most `EVENTBUS_MAX_BODY_BYTES` of them (1 MiB). `Content-Type` is sent on unchanged. "
+    f"A batch has at most {MAX_BATCH_EVENTS:,} events, {MAX_BATCH_TOPICS:,} different topics and "
+    f"{MAX_BATCH_BYTES // 2**20} MiB.",
+    "required": False,
+    "content": content("*/*", {"description": "An event's body, delivered as it came."})
+    | content(JSON, {"description": "An event's body; it is not parsed."}, {"order": 42})
+    | content(STRUCTURED, schema("CloudEvent"), A_CLOUD_EVENT)
+    | content(
+        BATCH,
+        {
+            "type": "array",
+            "items": schema("CloudEvent"),
+            "maxItems": MAX_BATCH_EVENTS,
+            "description": "CloudEvents, all accepted or none, each delivered on its own.",
+        },
+        [A_CLOUD_EVENT],
+    ),
+}
+
+_SAFE: Json = {
+    "description": "The event is on disk. A batch is answered with `ids`.",
+    "headers": {
+        "Webhook-Id": {
+            **said("The event's id, the first one's of a batch; left out for an empty batch.", {"type": "string"}),
+            "required": False,
+        }
+    },
+    "content": SUCCESS | content(JSON, {"oneOf": [schema("Accepted"), schema("AcceptedBatch")]}, _SAID),
+    "links": {
+        "event": {
+            "operationId": "getEvent",
+            "parameters": {"event_id": "$response.header.Webhook-Id"},
+            "description": "The event, and what became of it.",
+        }
+    },
+}
+
+SEND: Json = {
+    "tags": ["Publishing"],
+    "operationId": "sendMessage",
+    "summary": "Publish",
+    "description": "Publishes the body as one event, or as a batch. The answer comes once the event is safe: anything "
+    "that is not 2xx means that nothing was kept.",
+    "security": needs("publish"),
+    "parameters": _PARAMETERS,
+    "requestBody": _BODY,
+    "responses": answers(
+        {
+            "200": _SAFE,
+            "400": bad_request(
+                "A malformed parameter, header, CloudEvent or batch: which one, and why.",
+                "The event has no source: a text that is not empty is required.",
+            ),
+            "408": error(
+                "The request did not come within `EVENTBUS_REQUEST_SECONDS`.",
+                problem(408, "The body did not come within 30 seconds."),
+            ),
+            "413": error(
+                "An event over `EVENTBUS_MAX_BODY_BYTES`, or a batch over its limits.",
+                problem(413, "The body may have at most 1048576 bytes."),
+            ),
+        },
+        *("Unauthorized", "Forbidden", "Unavailable", "DiskFull"),
+    ),
+    "x-codeSamples": sample(
+        f"curl -X POST '{BUS}/sendMessage?topic=orders.created' -H 'Content-Type: application/json' "
+        """--data '{"order": 42}'"""
+    ),
+}
+
+PATHS: Json = {"/sendMessage": {"post": SEND}}

@@ -1,0 +1,174 @@
+"""Registering, deregistering and listing."""
+
+from eventbus.topics import MAX_PATTERNS, MAX_WORDS
+from eventbus.web.openapi.pieces import (
+    A_TIME,
+    AN_ADDRESS,
+    BUS,
+    JSON,
+    TEXT,
+    Json,
+    answers,
+    bad_request,
+    content,
+    error,
+    needs,
+    problem,
+    query,
+    sample,
+    schema,
+)
+from eventbus.web.openapi.responses import WAIT
+from eventbus.web.openapi.schemas import A_SUBSCRIBER, ADDRESS, TOPIC_PATTERNS
+
+_ACCESS = ("Unauthorized", "Forbidden")
+_WRITES = (*_ACCESS, "Unavailable", "DiskFull")
+SUCCESS = content(TEXT, {"const": "success"}, "success")
+_SWITCH: Json = {"enum": ["true", "false"]}
+ADDRESS_OF = "`host`, `host:port` or `[v6]:port`, with a path prefix and `http://` or `https://` where you like."
+WRONG_ADDRESS = bad_request(
+    "The address is missing, cannot be or may not be delivered to, or a parameter is malformed.",
+    "Wrong input address. The port is a number from 1 to 65535, not '80a'.",
+)
+
+
+def address(description: str = ADDRESS_OF, *, required: bool = True) -> Json:
+    """The parameter that names a subscriber."""
+    return query("address", description, ADDRESS, required=required, example=AN_ADDRESS)
+
+
+_TERMS = [
+    query(
+        "topic",
+        f"Only events whose topic matches: up to {MAX_WORDS} words between dots, `*` for one word, a last `>` for the "
+        f"rest. May repeat, with up to {MAX_PATTERNS} different ones. An empty one alone, or `>`, is everything, and "
+        "so it is at first. A change holds for events from then on.",
+        TOPIC_PATTERNS,
+        example=["orders.*"],
+    ),
+    query(
+        "lease",
+        "Seconds without renewal after which the lease ends. At first 120, or `EVENTBUS_LEASE_SECONDS`.",
+        {"type": "number", "minimum": 5, "maximum": 86_400},
+        example=120,
+    ),
+    query(
+        "max_in_flight",
+        "Deliveries under way at once. At first 32.",
+        {"type": "integer", "minimum": 1, "maximum": 1_000},
+        example=32,
+    ),
+    query(
+        "timeout",
+        "Seconds for one attempt in all. At first 10.",
+        {"type": "number", "minimum": 0.1, "maximum": 120},
+        example=10,
+    ),
+    query("ordered", "`true`: one at a time, in order. At first `false`.", _SWITCH, example="true"),
+    query(
+        "resume",
+        "`true`: the place outlives the lease, for the retention. At first `false`.",
+        _SWITCH,
+        example="true",
+    ),
+    query(
+        "from",
+        "On a first registration: begin with a replay from there. `now`, `earliest`, an event's id or an RFC 3339 "
+        "time. A renewal takes no notice of it.",
+        {"type": "string"},
+        example="earliest",
+    ),
+]
+
+REGISTER: Json = {
+    "tags": ["Subscribers"],
+    "operationId": "registerAndKeepAlive",
+    "summary": "Register, or renew",
+    "description": "Registers an address, or renews its lease. Every event that is accepted after the answer, and "
+    "whose topic the subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was.",
+    "security": needs("subscribe"),
+    "parameters": [address(), *_TERMS],
+    "responses": answers(
+        {
+            "200": {
+                "description": "Registered, or renewed.",
+                "content": SUCCESS
+                | content(
+                    JSON, schema("Registration"), {"created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0}
+                ),
+            },
+            "400": WRONG_ADDRESS,
+            "429": error(
+                "There are as many subscribers as are let in, or as many replays or changes of topics under way.",
+                problem(
+                    429,
+                    "There are 20000 subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).",
+                ),
+                {"Retry-After": WAIT},
+            ),
+        },
+        "NoPlace",
+        *_WRITES,
+    ),
+    "x-codeSamples": sample(f"curl -X POST '{BUS}/registerAndKeepAlive?address={AN_ADDRESS}'"),
+}
+
+DEREGISTER: Json = {
+    "tags": ["Subscribers"],
+    "operationId": "deregister",
+    "summary": "Deregister",
+    "description": "Ends a lease at once, and discards what is pending. Succeeds whether or not the address was there.",
+    "security": needs("subscribe"),
+    "parameters": [address()],
+    "responses": answers(
+        {
+            "200": {
+                "description": "The address is not registered any more.",
+                "content": SUCCESS
+                | content(
+                    JSON,
+                    {"type": "object", "properties": {"address": {"type": "string"}}, "required": ["address"]},
+                    {"address": AN_ADDRESS},
+                ),
+            },
+            "400": WRONG_ADDRESS,
+        },
+        *_WRITES,
+    ),
+    "x-codeSamples": sample(f"curl -X DELETE '{BUS}/deregister?address={AN_ADDRESS}'"),
+}
+
+LIST: Json = {
+    "tags": ["Subscribers"],
+    "operationId": "listSubscribers",
+    "summary": "List the live subscribers",
+    "description": "As text a line for each: the address as it was written, two spaces, a colon, two spaces, the time "
+    "of its last renewal.",
+    "security": needs("subscribe"),
+    "responses": answers(
+        {
+            "200": {
+                "description": "The live subscribers, by address.",
+                "content": content(TEXT, {"type": "string"}, f"{AN_ADDRESS}  :  {A_TIME}\n")
+                | content(
+                    JSON,
+                    {
+                        "type": "object",
+                        "properties": {"subscribers": {"type": "array", "items": schema("Subscriber")}},
+                        "required": ["subscribers"],
+                    },
+                    {"subscribers": [A_SUBSCRIBER]},
+                ),
+            },
+            "400": bad_request("The query does not parse.", 'invalid URL escape "%zz"'),
+        },
+        *_ACCESS,
+    ),
+    "x-codeSamples": sample(f"curl '{BUS}/listSubscribers'"),
+}
+
+PATHS: Json = {
+    "/registerAndKeepAlive": {"post": REGISTER},
+    "/deregister": {"delete": DEREGISTER},
+    "/listSubscribers": {"get": LIST},
+}
