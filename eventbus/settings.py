@@ -58,6 +58,7 @@ class Settings:
     # Telling
     log_format: str = "text"  # or json
     log_level: str = "info"  # debug, info, warning or error
+    tracing: str = "none"  # or otel: spans for OpenTelemetry, by the extra of that name
 
     # Stopping
     drain_seconds: float = 20  # seconds that deliveries under way get at SIGTERM
@@ -86,8 +87,8 @@ _NUMBERS: dict[str, tuple[str, float, float]] = {
 _NETWORKS = ("EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS")
 _TOKENS = {scope: f"EVENTBUS_{scope.upper()}_TOKENS" for scope in Scope}
 _SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
-_LOG_FORMAT, _LOG_LEVEL = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL"
-_TEXTS = ("EVENTBUS_JOURNAL", _SECRETS, _VERIFY, _ORIGIN, _LOG_FORMAT, _LOG_LEVEL)
+_LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
+_TEXTS = ("EVENTBUS_JOURNAL", _SECRETS, _VERIFY, _ORIGIN, _LOG_FORMAT, _LOG_LEVEL, _TRACING)
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
 #: What is asked in the name of: a host name (CloudEvents web hooks, 4.1.1), or one with a port.
 _ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
@@ -112,6 +113,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         said["verify"] = _one_of(_VERIFY, text, "none", "handshake")
     if text := environment.get(_LOG_FORMAT, "").strip():
         said["log_format"] = _one_of(_LOG_FORMAT, text, "text", "json")
+    if text := environment.get(_TRACING, "").strip():
+        said["tracing"] = _one_of(_TRACING, text, "none", "otel")
     if text := environment.get(_LOG_LEVEL, "").strip():
         said["log_level"] = _one_of(_LOG_LEVEL, text, "debug", "info", "warning", "error")
     if text := environment.get(_ORIGIN, "").strip():

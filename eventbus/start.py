@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from eventbus import __version__
 from eventbus.bus import Bus
-from eventbus.delivery.transport import Dialler, SessionTransport
+from eventbus.delivery.transport import Dialler, SessionTransport, Transport
+from eventbus.delivery.transport.traced import traced
 from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
 from eventbus.settings import MEMORY, Settings, from_environment, unknown_names
 from eventbus.sweeper import Sweeper
@@ -21,7 +22,9 @@ def start_bus(environment: Mapping[str, str]) -> Bus:
     log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal, SQLITE_VERSION)
     _tell_limits(settings, environment)
     dialler = Dialler(settings.networks, settings.port)
-    transport = SessionTransport(dialler, settings.signing_secrets, settings.origin)
+    transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin)
+    if settings.tracing == "otel":
+        transport = traced(transport)
     bus = Bus(settings, SqliteJournal(settings.journal_path), transport)
     bus.start()
     Sweeper(bus).start()

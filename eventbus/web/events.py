@@ -45,8 +45,9 @@ def list_events() -> Reply | Response:
     cursor = _start(bus, query.first("after"))
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     wait = count_in(query, "wait", 0, 0, LONGEST_WAIT)
-    events = _collect(bus, cursor, patterns, limit, wait)
-    return as_json({"events": [shown(event) for event in events], "next": events[-1].id if events else None})
+    events, place = _collect(bus, cursor, patterns, limit, wait)
+    looked_at = events[-1:] or (bus.journal.find([place]) if place > cursor else [])
+    return as_json({"events": [shown(event) for event in events], "next": looked_at[0].id if looked_at else None})
 
 
 @blueprint.get("/events/<path:event_id>")
@@ -86,8 +87,8 @@ def _start(bus: Bus, event_id: str | None) -> int:
     return bus.places.resume(event_id) if event_id else 0
 
 
-def _collect(bus: Bus, cursor: int, patterns: tuple[str, ...], limit: int, wait: float) -> list[Event]:
-    """Up to ``limit`` events; waits for the first one."""
+def _collect(bus: Bus, cursor: int, patterns: tuple[str, ...], limit: int, wait: float) -> tuple[list[Event], int]:
+    """Up to ``limit`` events, and how far was looked; waits for the first one."""
     deadline = bus.clock.monotonic() + wait
     events: list[Event] = []
     for _ in range(MAX_PARTS):
@@ -98,7 +99,7 @@ def _collect(bus: Bus, cursor: int, patterns: tuple[str, ...], limit: int, wait:
         if len(events) >= limit or (cursor >= bus.feed.newest and (events or left <= 0 or bus.draining)):
             break
         bus.feed.wait(cursor, left)
-    return events
+    return events, cursor
 
 
 def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response:
