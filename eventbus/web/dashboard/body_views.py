@@ -1,6 +1,8 @@
 """A body for people to read: as JSON, as text, as bytes. Pure."""
 
 import json
+from decimal import Decimal
+from typing import Any, NoReturn
 
 #: Bytes that are shown as text, and as bytes.
 MAX_TEXT, MAX_HEX = 65_536, 4_096
@@ -9,13 +11,13 @@ _ROW = 16
 
 def views_of(body: bytes) -> dict[str, str | int | None]:
     """``json`` and ``text`` where it is such, ``hex`` always; ``bytes`` is how many there are."""
-    text = _text(body[:MAX_TEXT])
-    whole = text is not None and len(body) <= MAX_TEXT
+    whole = len(body) <= MAX_TEXT
+    text = _text(body[:MAX_TEXT], 1 if whole else 4)
     return {"bytes": len(body), "json": _json(text) if whole and text else None, "text": text, "hex": _hex(body)}
 
 
-def _text(body: bytes) -> str | None:
-    for cut in range(4):  # a character may have been cut through
+def _text(body: bytes, cuts: int) -> str | None:
+    for cut in range(cuts):  # a character may have been cut through
         try:
             return body[: len(body) - cut].decode("utf-8")
         except UnicodeDecodeError:
@@ -24,10 +26,26 @@ def _text(body: bytes) -> str | None:
 
 
 def _json(text: str) -> str | None:
+    """The text laid out; None where it is no JSON, or would not mean the same any more."""
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
+        value = json.loads(text, parse_float=_exact, parse_constant=_refuse, object_pairs_hook=_once)
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except (ValueError, ArithmeticError, RecursionError):
         return None
+
+
+def _exact(text: str) -> float:
+    value = float(text)
+    return value if Decimal(text) == Decimal(repr(value)) else _refuse(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else _refuse("a name that is there twice")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise ValueError(what)
 
 
 def _hex(body: bytes) -> str:

@@ -1,14 +1,16 @@
 """The pages. What they can change goes through the same routes as everybody's requests."""
 
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request, send_from_directory
 
 from eventbus.clock import rfc3339
 from eventbus.errors import NotKnown
 from eventbus.readings import readings_of
 from eventbus.settings import Settings
+from eventbus.web.access import needs
 from eventbus.web.current import the_bus
 from eventbus.web.dashboard import tables
 from eventbus.web.dashboard.body_views import views_of
@@ -20,14 +22,20 @@ from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, parse_query
 from eventbus.web.subscribers import address_in, standing
 
+STATIC = Path(__file__).parent / "static"
 #: Rows of one page.
 ROWS = 50
 #: Settings of which nothing is shown but whether they are set.
 SECRET = frozenset({"tokens", "signing_secrets"})
 
-blueprint = Blueprint(
-    "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/dashboard/static"
-)
+blueprint = Blueprint("dashboard", __name__, template_folder="templates")
+
+
+@blueprint.get("/dashboard/static/<path:name>")
+@needs(None)
+def static_file(name: str) -> Response:
+    """A style sheet, a script or a picture; they hold nothing of this bus."""
+    return send_from_directory(STATIC, name)
 
 
 def _query() -> Query:
@@ -43,9 +51,9 @@ def overview() -> dict[str, Any]:
     now = readings_of(bus)
     samples = [asdict(sample) for sample in bus.samples.kept if sample.at * 1_000 > since]
     latest = bus.samples.kept[-1] if bus.samples.kept else None
-    rows = tables.sorted_by(tables.rows(bus, ""), "trouble")
     return {
         "fresh": not now.states["ok"] + now.states["backing_off"] + now.states["paused"] and not bus.feed.newest,
+        "closed": bool(bus.settings.tokens),
         "host": request.environ.get("HTTP_HOST", f"localhost:{bus.settings.port}")[:200],
         "subscribers": now.states,
         "pending": now.pending,
@@ -57,7 +65,7 @@ def overview() -> dict[str, Any]:
         "draining": bus.draining,
         "latest": None if latest is None else asdict(latest),
         "samples": samples,
-        "trouble": [row for row in rows if row["state"] != "ok" or row["dead"] or row["oldest"] > tables.OLD][:10],
+        "trouble": tables.trouble(bus, 10),
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from eventbus.bus import Bus
 from eventbus.delivery.lane import Lane
+from eventbus.model import State
 
 #: Seconds after which what is pending counts as trouble.
 OLD = 60.0
@@ -30,6 +31,19 @@ def rows(bus: Bus, text: str) -> list[dict[str, Any]]:
     wanted = text.lower()
     found = (_row(bus, lane) for lane in bus.subscribers())
     return [row for row in found if wanted in f"{row['address']} {row['state']} {row['topics']}".lower()]
+
+
+def trouble(bus: Bus, most: int) -> list[dict[str, Any]]:
+    """A row for each of the subscribers that need somebody, up to so many, those first that need it most."""
+    now = bus.clock.monotonic()
+    lanes = [lane for lane in bus.subscribers() if _in_trouble(bus, lane, now)]
+    return sorted_by([_row(bus, lane) for lane in lanes], "trouble")[:most]
+
+
+def _in_trouble(bus: Bus, lane: Lane, now: float) -> bool:
+    if lane.dead or lane.state_at(now) is not State.OK:
+        return True
+    return bus.oldest_pending_seconds(lane) > OLD
 
 
 def sorted_by(found: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:

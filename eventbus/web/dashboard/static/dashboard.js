@@ -3,10 +3,10 @@
 "use strict";
 
 const TOKEN = "eventbus-token";
-const PART = 100; // dead letters in one request
+const DOOR = "form[data-act='token']";
+const PART = 100; // dead letters under way at once
 const $ = (selector) => document.querySelector(selector);
 let round = 0; // counts the pages that were opened, so that an old page's timers end
-let chosen = new Set(); // ids of dead letters
 
 async function ask(method, url, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
@@ -27,40 +27,66 @@ function connected(yes) {
 
 async function document_at(url) {
   const response = await ask("GET", url, { headers: { Accept: "text/html" } });
-  return new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (!page.querySelector("#main")) throw new Error(`${response.status} ${response.statusText}`);
+  return page;
+}
+
+function show(page) {
+  document.title = page.title;
+  $("#main").replaceChildren(...page.querySelector("#main").childNodes);
+  $("header nav").replaceChildren(...page.querySelector("header nav").childNodes);
+  begin();
 }
 
 // Where a token is needed, links are followed here, so that it can be sent along.
 async function open(url, push = true) {
   const page = await document_at(url);
   if (push) history.pushState(null, "", url);
-  document.title = page.title;
-  $("#main").replaceChildren(...page.querySelector("#main").childNodes);
-  $("header nav").replaceChildren(...page.querySelector("header nav").childNodes);
+  show(page);
   $("#main").focus();
-  begin();
 }
 
 // Live sections
 
 const busy = (section) => section.contains(document.activeElement) && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
 
+// The element of a section that stands for one that was replaced.
+const NAMES = ["href", "data-act", "data-letter", "aria-label"];
+const same = (section, element) => [...section.querySelectorAll(element.tagName)].find(
+  (other) => NAMES.every((name) => other.getAttribute(name) === element.getAttribute(name)));
+
+function replace(section, fresh) {
+  const at = section.contains(document.activeElement) ? document.activeElement : null;
+  const left = section.querySelector(".scroll")?.scrollLeft || 0;
+  section.replaceChildren(...fresh.childNodes);
+  const scroll = section.querySelector(".scroll");
+  if (scroll) scroll.scrollLeft = left;
+  if (at) (same(section, at) || $("#main")).focus({ preventScroll: true });
+}
+
 async function refresh(sections) {
+  const mine = round;
   const page = await document_at(location.href);
+  if (mine !== round) return null;
+  if (!sections.some((section) => page.getElementById(section.id))) { show(page); return null; } // another page by now
   for (const section of sections) {
     const fresh = page.getElementById(section.id);
-    if (!fresh || busy(section) || fresh.innerHTML === section.innerHTML) continue;
-    const at = document.activeElement && section.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-    const left = section.querySelector(".scroll")?.scrollLeft || 0;
-    section.replaceChildren(...fresh.childNodes);
-    const scroll = section.querySelector(".scroll");
-    if (scroll) scroll.scrollLeft = left;
-    if (at) [...section.querySelectorAll("a")].find((link) => link.getAttribute("href") === at)?.focus();
+    if (!fresh) section.remove();
+    else if (!busy(section) && fresh.innerHTML !== section.innerHTML) replace(section, fresh);
   }
+  return page;
 }
 
 async function chart() {
   Charts.add((await told(await ask("GET", `/?since=${Charts.since()}`))).samples);
+}
+
+// The page has the latest samples; where some before them are missing, they are asked for.
+async function go_on(page) {
+  const latest = JSON.parse(page.getElementById("charts").dataset.latest);
+  if (latest.length && latest[0].at * 1000 > Charts.since()) await chart();
+  else Charts.add(latest);
 }
 
 function live() {
@@ -74,8 +100,8 @@ function live() {
     if (mine !== round) return;
     if (!document.hidden) {
       try {
-        await refresh(sections);
-        if (charts) await chart();
+        const page = await refresh(sections);
+        if (charts && page) await go_on(page);
         connected(true);
       } catch { connected(false); }
     }
@@ -86,8 +112,11 @@ function live() {
 
 // Asking twice
 
+let questions = 0; // counts them, so that what an earlier one began does not speak in a later one
+
 function confirmed({ title, text, go, again, work }) {
   const dialog = $("#ask"), button = $("#ask-go"), progress = $("#ask-progress"), result = $("#ask-result");
+  const mine = questions += 1;
   let asked = 0;
   $("#ask-title").textContent = title;
   $("#ask-text").textContent = text;
@@ -96,20 +125,28 @@ function confirmed({ title, text, go, again, work }) {
   button.textContent = go;
   button.disabled = button.hidden = false;
   progress.hidden = true;
+  const askAgain = () => { // not where a double click would answer it
+    button.textContent = again;
+    button.disabled = true;
+    $("#ask-text").textContent = "This cannot be undone. Are you sure?";
+    $("#ask-cancel").focus();
+    setTimeout(() => { if (mine === questions) button.disabled = false; }, 600);
+  };
   button.onclick = async () => {
     asked += 1;
-    if (again && asked === 1) { button.textContent = again; $("#ask-text").textContent = "This cannot be undone. Are you sure?"; return; }
+    if (again && asked === 1) { askAgain(); return; }
     button.disabled = true;
     progress.hidden = false;
     progress.removeAttribute("value");
-    try {
-      result.textContent = await work((done, all) => { progress.max = all; progress.value = done; });
-      progress.max = progress.value = 1;
-    } catch (error) { result.textContent = `It did not work: ${error.message}`; }
-    button.hidden = true;
+    const said = await work((done, all) => { if (mine === questions) { progress.max = all; progress.value = done; } })
+      .catch((error) => `It did not work: ${error.message}`);
+    if (mine !== questions) return;
+    progress.hidden = button.hidden = true;
+    result.textContent = said;
     $("#ask-cancel").textContent = "Close";
+    $("#ask-cancel").focus();
   };
-  dialog.onclose = () => { chosen.clear(); refreshAll(); };
+  dialog.onclose = refreshAll;
   dialog.showModal();
   $("#ask-cancel").focus();
 }
@@ -164,7 +201,8 @@ const ACTS = {
       headers: { "Content-Type": form.elements.type.value }, body: form.elements.body.value,
     });
     const said = await told(response);
-    const link = Object.assign(document.createElement("a"), { href: `/dashboard/event?id=${encodeURIComponent(said.id)}`, textContent: said.id });
+    const id = said.id ?? said.ids[0];
+    const link = Object.assign(document.createElement("a"), { href: `/dashboard/event?id=${encodeURIComponent(id)}`, textContent: id });
     $("#sent").replaceChildren("Accepted as ", link, `, for ${things(said.subscribers, "subscriber")}.`);
   },
   token: async (_, form) => {
@@ -174,7 +212,7 @@ const ACTS = {
 };
 
 function picked(act) {
-  const ids = [...chosen];
+  const ids = [...document.querySelectorAll("[data-letter]:checked")].map((box) => box.dataset.letter);
   if (ids.length) act(ids);
 }
 
@@ -204,34 +242,22 @@ document.addEventListener("change", ({ target }) => {
   if (target.matches("[data-all]")) {
     document.querySelectorAll("[data-letter]").forEach((box) => { box.checked = target.checked; });
   }
-  if (target.matches("[data-all], [data-letter]")) {
-    chosen = new Set([...document.querySelectorAll("[data-letter]:checked")].map((box) => box.dataset.letter));
-  }
 });
 
 window.addEventListener("popstate", () => { if (sessionStorage.getItem(TOKEN)) open(location.href, false); });
 
 function begin() {
   round += 1;
-  chosen = new Set();
-  const door = $("form[data-act='token']");
-  if (door && sessionStorage.getItem(TOKEN) && !door.dataset.tried) return knock();
-  live();
-  return undefined;
+  if ($(DOOR) && sessionStorage.getItem(TOKEN)) knock().catch(() => connected(false));
+  else live();
 }
 
 // A page that was opened without the token is fetched again with it, once.
 async function knock() {
   const page = await document_at(location.href);
-  const again = page.querySelector("form[data-act='token']");
-  if (again) {
-    sessionStorage.removeItem(TOKEN);
-    $("#sent").textContent = "That token does not open this page.";
-    return;
-  }
-  document.title = page.title;
-  $("#main").replaceChildren(...page.querySelector("#main").childNodes);
-  live();
+  if (!page.querySelector(DOOR)) { show(page); return; }
+  sessionStorage.removeItem(TOKEN);
+  $("#sent").textContent = "That token does not open this page.";
 }
 
 begin();

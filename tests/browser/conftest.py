@@ -1,0 +1,54 @@
+"""One browser for all of these tests, a tab for each test, and a bus for each module."""
+
+from collections.abc import Iterator
+
+import pytest
+from selenium.webdriver.chrome.webdriver import WebDriver
+
+from tests.browser.chromium import chromium, why_not
+from tests.browser.visitor import Tab, Visitor
+from tests.support.caller import Caller
+from tests.support.server import BusServer
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """The browser; where there is none the tests skip."""
+    missing = why_not()
+    if missing is not None:
+        pytest.skip(missing)
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def tab(browser: WebDriver) -> Iterator[Tab]:
+    """A new tab, with nothing stored, in whose console nothing is complained of but what a test has expected."""
+    before = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    tab = Tab(browser)
+    yield tab
+    Visitor(tab, 0).usual()
+    complaints = tab.complaints()
+    browser.close()
+    browser.switch_to.window(before)
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+    """A bus for the tests of one module."""
+    with BusServer(tmp_path_factory.mktemp("bus")) as server:
+        yield server
+
+
+@pytest.fixture
+def caller(bus: BusServer) -> Caller:
+    """Calls that bus."""
+    return Caller(bus.port)
+
+
+@pytest.fixture
+def visitor(tab: Tab, bus: BusServer) -> Visitor:
+    """Looks at that bus."""
+    return Visitor(tab, bus.port)

@@ -1,0 +1,73 @@
+"""Every page can be used by everybody, as far as axe-core can tell: it finds nothing wrong."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from tests.browser.axe import violations
+from tests.browser.shop import shop
+from tests.browser.visitor import Visitor
+from tests.support.caller import Caller
+from tests.support.server import BusServer
+
+PAGES = {
+    "overview": "/",
+    "subscribers": "/dashboard/subscribers",
+    "no subscribers": "/dashboard/subscribers?q=nobody",
+    "subscriber": "/dashboard/subscriber?address={billing}",
+    "subscriber that is down": "/dashboard/subscriber?address={warehouse}",
+    "journal": "/dashboard/journal",
+    "event": "/dashboard/event?id={event}",
+    "dead letters": "/dashboard/deadLetters?address={billing}",
+    "no dead letters": "/dashboard/deadLetters?address={audit}",
+    "send": "/dashboard/send",
+    "settings": "/dashboard/settings",
+    "not there": "/dashboard/event?id=nothing",
+}
+
+
+@pytest.fixture(scope="module")
+def places(bus: BusServer) -> Iterator[dict[str, str]]:
+    """Addresses by their services' names, and an event's id, as they stand in links."""
+    with shop(Caller(bus.port)) as found:
+        yield {"event": found.publish(3)} | {name: quote(address) for name, address in found.addresses.items()}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_fault_light_or_dark(visitor: Visitor, places: dict[str, str], page: str) -> None:
+    """Names, roles, order and contrast are as they should be, in both colour schemes."""
+    visitor.expect(*[404] * (page == "not there"))
+    visitor.open(PAGES[page].format(**places))
+    assert violations(visitor) == []
+    visitor.dark()
+    assert violations(visitor, "color-contrast") == []
+
+
+@pytest.mark.parametrize("name", ["Discard chosen", "Replay chosen"])
+def test_a_question_has_no_fault_light_or_dark(visitor: Visitor, places: dict[str, str], name: str) -> None:
+    """A question is as accessible as the pages are, before it is answered and after it."""
+    visitor.open(PAGES["dead letters"].format(**places))
+    visitor.find("tbody input").click()
+    visitor.click(name)
+    assert violations(visitor) == []
+    visitor.dark()
+    assert violations(visitor, "color-contrast") == []
+    if name == "Replay chosen":
+        visitor.click("Replay")
+        visitor.see("put back as pending", "dialog")
+        assert violations(visitor) == []
+
+
+def test_a_telephone_has_no_fault(visitor: Visitor, places: dict[str, str]) -> None:
+    """On a telephone, where tables move in themselves, there is none either."""
+    visitor.phone()
+    visitor.open(PAGES["dead letters"].format(**places))
+    assert violations(visitor) == []
+
+
+def test_a_fault_would_be_found(visitor: Visitor, bus: BusServer) -> None:
+    """A field without a label, and a text that can hardly be read, are found."""
+    visitor.open("/dashboard/send")
+    visitor.run("document.querySelector('[for=body]').remove(); document.querySelector('h1').style.color = '#ccc'")
+    assert {found.partition(":")[0] for found in violations(visitor)} == {"color-contrast", "label"}

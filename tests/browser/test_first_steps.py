@@ -1,0 +1,74 @@
+"""A bus with nothing in it shows how to begin; an event can be sent by hand."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.visitor import Visitor
+from tests.support.caller import Caller
+from tests.support.server import BusServer
+from tests.support.subscriber import RecordingSubscriber
+
+
+@pytest.fixture
+def service(caller: Caller) -> Iterator[RecordingSubscriber]:
+    """A service that nobody has registered; it is gone afterwards."""
+    with RecordingSubscriber() as subscriber:
+        yield subscriber
+        caller.deregister(subscriber.address)
+
+
+def test_who_comes_first_is_shown_how_to_begin(visitor: Visitor, service: RecordingSubscriber) -> None:
+    """The calls that an empty bus shows work as they stand; once they are made they are shown no more."""
+    visitor.hurry()
+    visitor.open("/")
+    visitor.see("Nobody: every subscriber takes what it is sent.")
+    calls = visitor.text("#teach pre").replace("localhost:8001", service.address)
+    said = subprocess.run(["sh", "-ec", calls.replace("curl", "curl -sS")], capture_output=True, check=True, text=True)
+    assert said.stdout.startswith(f"successsuccess{service.address}  :  ")
+    service.wait_for(1)
+    assert service.received[0].body == b'{"order": 42}'
+    visitor.miss("Nothing here yet")
+    visitor.see("1\nsubscribers", "#tiles")
+
+
+def test_a_test_event_is_sent(visitor: Visitor, caller: Caller, service: RecordingSubscriber) -> None:
+    """The form publishes what was typed, tells the event's id and for how many it is, and leads to it."""
+    caller.register(service.address, topic="greetings.*")
+    visitor.open("/dashboard/send")
+    visitor.fill("#topic", "greetings.morning")
+    visitor.fill("#type", "text/plain; charset=utf-8")
+    visitor.fill("#body", "Grüße 東京 <b>&amp;</b>")
+    visitor.click("Send")
+    visitor.see("for 1 subscriber.", "#sent")
+    service.wait_for(1)
+    (event,) = service.received
+    assert event.body.decode() == "Grüße 東京 <b>&amp;</b>"
+    assert (event.header("Eventbus-Topic"), event.header("Content-Type")) == (
+        "greetings.morning", "text/plain; charset=utf-8",
+    )  # fmt: skip
+    visitor.click(event.id)
+    visitor.see("Grüße 東京 <b>&amp;</b>", "pre")
+    visitor.see(f"delivered {service.address}", "#fates")
+
+
+def test_what_cannot_be_sent_is_told(visitor: Visitor) -> None:
+    """A topic that cannot be is told of in the bus's own words, and what was typed stays."""
+    visitor.expect(400)
+    visitor.open("/dashboard/send")
+    visitor.fill("#topic", "a..b")
+    visitor.click("Send")
+    visitor.see("It did not work: A topic is words between dots, none of them empty: 'a..b'", "#sent")
+    assert visitor.run("return document.querySelector('#topic').value") == "a..b"
+
+
+def test_an_empty_bus_says_so_on_every_page(visitor: Visitor, bus: BusServer) -> None:
+    """Where there is nothing to list, a page says what would be there, and how it comes there."""
+    for path, text in {
+        "/dashboard/subscribers?q=nobody": "No live subscriber matches “nobody”.",
+        "/dashboard/subscribers": "POST /registerAndKeepAlive?address=host:port",
+        "/dashboard/deadLetters": "None. What a subscriber rejects, or cannot take in time, is kept here.",
+    }.items():
+        visitor.open(path)
+        visitor.see(text)

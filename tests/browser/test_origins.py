@@ -1,0 +1,70 @@
+"""Which pages may change something on the bus: its own, under each of its names, and nobody else's."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from tests.browser.chromium import PLAIN_HOST
+from tests.browser.visitor import PATIENCE, Tab, Visitor
+from tests.support.caller import Caller
+from tests.support.deadline import eventually
+from tests.support.mender import Mender
+from tests.support.ports import LOOPBACK
+from tests.support.server import BusServer
+from tests.support.subscriber import Answer, Received, RecordingSubscriber
+
+_FORM = "<form method='post' enctype='text/plain' action='{}'><input name='a' value='b'><button>Go</button></form>"
+_FETCH = """
+    const [target, done] = arguments;
+    fetch(target, { method: "POST", mode: "no-cors", body: "from elsewhere" }).then(() => done(), () => done());
+"""
+
+
+@pytest.fixture
+def elsewhere(caller: Caller) -> Iterator[RecordingSubscriber]:
+    """A web server of somebody else, who would like to publish, from a page with a form."""
+    form = _FORM.format(f"http://{LOOPBACK}:{caller.port}/sendMessage")
+
+    def respond(_: Received) -> Answer:
+        return 200, [("Content-Type", "text/html")], f"<link rel=icon href='data:,'>{form}".encode()
+
+    with RecordingSubscriber(respond) as server:
+        yield server
+
+
+@pytest.mark.parametrize("host", ["localhost", LOOPBACK, PLAIN_HOST])
+def test_the_dashboard_works_under_each_of_its_names(tab: Tab, bus: BusServer, host: str) -> None:
+    """Where a browser tells where a request is from, and where it tells the origin alone, the bus knows its own."""
+    visitor = Visitor(tab, bus.port, host)
+    visitor.expect(404)
+    visitor.open("/dashboard/send")
+    assert visitor.run("return isSecureContext") == (host != PLAIN_HOST)
+    visitor.click("Send")
+    visitor.see("Accepted as ", "#sent")
+    if host != PLAIN_HOST:
+        return
+    address = f"{LOOPBACK}:9"
+    Caller(bus.port).register(address)
+    visitor.open(f"/dashboard/subscriber?address={quote(address)}")
+    visitor.click("Deregister")
+    visitor.click("Deregister")
+    eventually(lambda: visitor.find("#ask-go").is_enabled(), PATIENCE)
+    visitor.click("Yes, deregister")
+    visitor.see("Its lease has ended.", "dialog")
+
+
+@pytest.mark.parametrize("host", [LOOPBACK, "localhost", PLAIN_HOST])
+def test_a_page_from_elsewhere_publishes_nothing(
+    tab: Tab, caller: Caller, elsewhere: RecordingSubscriber, host: str
+) -> None:
+    """Neither a script nor a form of another origin gets an event in, be it from the same machine."""
+    before = Mender(caller.port).events()
+    visitor = Visitor(tab, elsewhere.port, host)
+    visitor.expect(403, 404)
+    visitor.open("/")
+    target = f"http://{LOOPBACK}:{caller.port}/sendMessage"
+    tab.driver.execute_async_script(_FETCH, target)
+    visitor.click("Go")
+    visitor.see("Error:A page from elsewhere may not change anything here.", "body")
+    assert Mender(caller.port).events() == before

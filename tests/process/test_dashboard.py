@@ -1,0 +1,216 @@
+"""The dashboard's pages as a client without a browser gets them: headers, JSON, tokens and origins."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.answers import assert_problem
+from tests.support.caller import JSON, Caller, register_target
+from tests.support.server import BusServer
+from tests.support.subscriber import RecordingSubscriber
+
+PAGES = [
+    "/",
+    "/dashboard/subscribers",
+    "/dashboard/subscriber?address={address}",
+    "/dashboard/journal",
+    "/dashboard/event?id={event}",
+    "/dashboard/deadLetters",
+    "/dashboard/send",
+    "/dashboard/settings",
+]
+FILES = {
+    "dashboard.css": "text/css; charset=utf-8",
+    "uplot.css": "text/css; charset=utf-8",
+    "dashboard.js": "text/javascript; charset=utf-8",
+    "charts.js": "text/javascript; charset=utf-8",
+    "uplot.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml; charset=utf-8",
+}
+ADMIN, PUBLISHER = "admin-0123456789", "publisher-0123456789"
+SECRET = "whsec_" + "c2VjcmV0IQ" * 4
+CLOSED = {
+    "EVENTBUS_ADMIN_TOKENS": ADMIN,
+    "EVENTBUS_PUBLISH_TOKENS": PUBLISHER,
+    "EVENTBUS_SIGNING_SECRETS": SECRET,
+}
+OURS, THEIRS = "http://127.0.0.1", "http://elsewhere.example"
+HTML = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+
+
+class Found(HTMLParser):
+    """What a page would load or run: addresses, and code that stands in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.inline: list[str] = []
+        self._code = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what an element refers to, and what its attributes would run."""
+        self._code = tag in ("script", "style")
+        for name, value in attrs:
+            if name in ("src", "href", "action", "srcset", "data", "poster", "formaction"):
+                self.addresses.append(value or "")
+            if name.startswith("on") or name in ("style", "srcdoc"):
+                self.inline.append(f"{tag} {name}={value}")
+
+    def handle_data(self, data: str) -> None:
+        """Note code between tags."""
+        if self._code and data.strip():
+            self.inline.append(data)
+
+
+@pytest.fixture(scope="module")
+def places(bus: BusServer) -> Iterator[dict[str, str]]:
+    """A subscriber's address and an event's id on the shared bus, as they stand in links."""
+    caller = Caller(bus.port)
+    with RecordingSubscriber() as subscriber:
+        caller.register(subscriber.address, lease=3_600)
+        yield {"address": quote(subscriber.address), "event": caller.publish(b'{"a":1}')}
+        caller.deregister(subscriber.address)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_loads_nothing_but_from_the_bus(bus: BusServer, places: dict[str, str], path: str) -> None:
+    """A page comes as HTML with a policy that allows nothing inline and nothing from elsewhere, and needs neither."""
+    response = Caller(bus.port).call("GET", path.format(**places), [HTML])
+    assert (response.status, response.header("Content-Type")) == (200, "text/html; charset=utf-8")
+    assert response.header("X-Content-Type-Options") == "nosniff"
+    assert response.header("Cache-Control") == "no-store"
+    assert response.header("Referrer-Policy") == "no-referrer"
+    policy = response.header("Content-Security-Policy") or ""
+    assert {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} <= set(policy.split("; "))
+    assert not re.search("unsafe|https?:|\\*", policy)
+    found = Found(response.text)
+    assert len(found.addresses) > 10
+    assert [address for address in found.addresses if not re.match("/[^/]|/$|#main$", address)] == []
+    assert found.inline == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_told_as_json_too(bus: BusServer, places: dict[str, str], path: str) -> None:
+    """Who accepts JSON gets what the page shows as an object."""
+    response = Caller(bus.port).call("GET", path.format(**places), [JSON])
+    assert (response.status, response.header("Content-Type")) == (200, "application/json")
+    assert response.json()
+
+
+def test_what_pages_load_is_there(caller: Caller) -> None:
+    """Scripts, styles and the icon come with their own types, and refer to nothing elsewhere."""
+    for name, kind in FILES.items():
+        response = caller.call("GET", f"/dashboard/static/{name}")
+        assert (response.status, response.header("Content-Type")) == (200, kind), name
+        assert not re.search(r"url\(|@import|importScripts|eval\(|new Function", response.text), name
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/dashboard/event?id=nothing", 404),
+        ("/dashboard/event", 404),
+        ("/dashboard/subscriber?address=127.0.0.1:1", 404),
+        ("/dashboard/subscriber", 400),
+        ("/dashboard/deadLetters?after=x", 400),
+        ("/dashboard/journal?upto=-1", 400),
+        ("/dashboard/subscribers?start=99999999999", 400),
+        ("/?since=%zz", 400),
+    ],
+)
+def test_what_cannot_be_shown_is_told(caller: Caller, path: str, status: int) -> None:
+    """What is not there is 404, what cannot be asked for 400: as a page, or as a problem."""
+    response = caller.call("GET", path, [HTML])
+    assert (response.status, response.header("Content-Type")) == (status, "text/html; charset=utf-8")
+    assert "That cannot be shown" in response.text
+    assert response.header("Content-Security-Policy")
+    assert_problem(caller.call("GET", path, [JSON]), status)
+
+
+# Tokens
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    """Calls a bus with tokens and secrets."""
+    with BusServer(tmp_path_factory.mktemp("closed"), CLOSED) as server:
+        yield Caller(server.port)
+
+
+def bearer(token: str) -> tuple[str, str]:
+    """The header that a token is sent in."""
+    return "Authorization", f"Bearer {token}"
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "{" not in path] + ["/dashboard/event?id=x"])
+def test_where_tokens_are_set_a_page_is_for_administrators(closed: Caller, path: str) -> None:
+    """Without a token a page is a door, 401; with another's 403; as JSON each is a problem; both name the challenge."""
+    for headers, status in (([], 401), ([bearer("unknown-0123456789")], 401), ([bearer(PUBLISHER)], 403)):
+        response = closed.call("GET", path, [HTML, *headers])
+        assert response.status == status
+        assert "A token is needed" in response.text
+        assert (response.header("WWW-Authenticate") or "").startswith('Bearer realm="eventbus"')
+        assert response.header("Content-Security-Policy")
+        assert "<table" not in response.text
+        problem = closed.call("GET", path, [JSON, *headers])
+        assert_problem(problem, status)
+        assert problem.header("WWW-Authenticate") == response.header("WWW-Authenticate")
+    assert closed.call("GET", path, [HTML, bearer(ADMIN)]).status == (404 if "event" in path else 200)
+
+
+def test_the_door_can_be_shown_without_a_token(closed: Caller) -> None:
+    """What a page needs to ask for the token is open: styles and scripts, which hold no secret."""
+    for name in FILES:
+        assert closed.call("GET", f"/dashboard/static/{name}").status == 200
+
+
+def test_secrets_are_shown_nowhere(closed: Caller) -> None:
+    """The settings tell whether tokens and secrets are set, and no page has a part of one in it."""
+    settings = closed.call("GET", "/dashboard/settings", [JSON, bearer(ADMIN)]).json()["settings"]
+    assert (settings["tokens"], settings["signing_secrets"]) == ("set", "set")
+    pages = [closed.call("GET", path, [kind, bearer(ADMIN)]).text for path in PAGES for kind in (HTML, JSON)]
+    for secret in (ADMIN, PUBLISHER, SECRET, SECRET.removeprefix("whsec_"), "secret!"):
+        assert [page for page in pages if secret in page] == []
+
+
+# Origins
+
+
+def test_what_a_page_from_elsewhere_asks_for_is_refused(caller: Caller) -> None:
+    """Whatever changes something is 403 for a browser on another's page, told by Sec-Fetch-Site or else by Origin."""
+    address = f"{OURS.removeprefix('http://')}:9"
+    foreign = [
+        [("Origin", THEIRS)], [("Origin", "null")], [("Origin", "http://127.0.0.1.elsewhere.example")],
+        [("Origin", THEIRS), ("Sec-Fetch-Site", "cross-site")], [("Sec-Fetch-Site", "same-site")],
+        [("Origin", OURS), ("Sec-Fetch-Site", "cross-site")],
+    ]  # fmt: skip
+    requests = [
+        ("POST", "/sendMessage"), ("POST", register_target(address)), ("DELETE", f"/deregister?address={address}"),
+        ("POST", "/deadLetters/replay?all=true"), ("DELETE", "/deadLetters?all=true"),
+        ("POST", f"/replay?address={address}&from=earliest"),
+    ]  # fmt: skip
+    for headers in foreign:
+        for method, target in requests:
+            assert caller.call(method, target, headers).status == 403, (method, target, headers)
+            assert_problem(caller.call(method, target, [JSON, *headers]), 403)
+        assert caller.call("GET", "/dashboard/send", headers).status == 200
+    assert not caller.listed(address)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("Origin", OURS)],
+        [("Origin", OURS), ("Sec-Fetch-Site", "same-origin")],
+        [("Sec-Fetch-Site", "none")],
+        [("Origin", THEIRS), ("Sec-Fetch-Site", "same-origin")],
+    ],
+)
+def test_what_the_own_pages_and_programs_ask_for_is_done(caller: Caller, headers: list[tuple[str, str]]) -> None:
+    """The bus's own pages may publish, and so may whoever is no browser and says neither."""
+    assert caller.publish(b"{}", *headers)
