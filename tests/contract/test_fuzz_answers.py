@@ -35,6 +35,7 @@ MOST = MAX_ANSWER_BYTES + MAX_HEAD_BYTES
 #: Seconds of a processor that an answer of that size may cost in pieces of one byte, many times what it does.
 MOST_CPU = 3.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+COOKIE = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Max-Age\r\nContent-Length: 0\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\n"
 MUTATED = st.integers(0, 2**32).map(lambda seed: mutated(Random(seed)))  # noqa: S311 - bends answers
 ANYTHING = st.one_of(
@@ -181,7 +182,7 @@ def test_no_bent_answer_gets_an_adapter_out_of_its_bounds(
 
     After all of them the same route takes a sound answer.
     """
-    answers = [mutated(dice) for _ in range(ANSWERS)] + [SOUND[0]]
+    answers = [COOKIE, *(mutated(dice) for _ in range(ANSWERS - 1)), SOUND[0]]
     route_to, close = adapter()
     with Bender(answers, dice) as server:
         route = route_to(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))
@@ -192,7 +193,7 @@ def test_no_bent_answer_gets_an_adapter_out_of_its_bounds(
 
         results = Pool(AT_ONCE).map(attempt, range(ANSWERS))
         assert sum(said.status is not None for said, _ in results) > ANSWERS // 4
-        for data, (said, took) in zip(answers[:-1], results, strict=True):
+        for data, (said, took) in zip(answers, results, strict=False):
             assert (said.status is None) == bool(said.error), (data, said)
             assert said.status is None or 100 <= said.status <= 999, (data, said)
             assert len(said.excerpt) <= EXCERPT_BYTES, (data, said)

@@ -70,7 +70,8 @@ def test_its_standing_tells_what_came_of_it(siege: Siege) -> None:
     expected = siege.hostility.meaning.standing(len(siege.baits))
     eventually(siege.stands(**expected), LONG, f"it was not {expected}, but {siege.standing()}")
     error = siege.standing()["last_error"]
-    assert siege.hostility.error in error if siege.hostility.error else error is None
+    assert siege.hostility.error in (error or ""), error
+    assert (error is None) == (siege.hostility.meaning is Meaning.DELIVERED)
 
 
 def test_each_failed_attempt_is_counted(siege: Siege) -> None:

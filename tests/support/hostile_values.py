@@ -56,6 +56,15 @@ HEADER_VALUES = {
     "1 MB": "a" * 1_000_000,
 }
 
+#: JSON that is a burden or says two things, as an event's data.
+JSON_BOMBS = {
+    "brackets": b"[" * 100_000 + b"]" * 100_000,
+    "braces": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "a huge integer": b"7" * 100_000,
+    "a name twice": b'{"a":1,"a":2}',
+    "a name twice in two spellings": rb'{"a":1,"\u0061":2}',
+}
+
 #: Every parameter that a route reads, on a request that is sound without it.
 PARAMETERS = [
     *(

@@ -29,6 +29,17 @@ _STREAM = (
     "Server-sent events: each has `id`, the event's id, and `data`, the event as JSON on one line. It goes on after "
     "`Last-Event-ID`, else `after`, else begins now. Lines that begin with a colon only show that it lives."
 )
+_PAGE = shape(
+    "A page of the journal.",
+    {
+        "events": {"type": "array", "items": schema("Event")},
+        "next": {
+            "type": ["string", "null"],
+            "description": "Where to go on: the last one's id, or where none matched, that of the last that was looked "
+            "at. Null where there was nothing to look at.",
+        },
+    },
+)
 
 LIST: Json = {
     "tags": ["Looking"],
@@ -65,16 +76,7 @@ LIST: Json = {
                 "description": "A page, or a stream.",
                 "content": content(
                     JSON,
-                    shape(
-                        "A page of the journal.",
-                        {
-                            "events": {"type": "array", "items": schema("Event")},
-                            "next": {
-                                "type": ["string", "null"],
-                                "description": "The last one's id; null where there is none.",
-                            },
-                        },
-                    ),
+                    _PAGE,
                     {"events": [AN_EVENT], "next": AN_ID},
                 )
                 | content("text/event-stream", {"type": "string", "description": _STREAM}),
