@@ -46,6 +46,7 @@ NEVER: tuple[tuple[Network, str], ...] = tuple(
     )
 )
 _COMPATIBLE = ipaddress.ip_network("::/96")
+_TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _WORD = 0xFFFF_FFFF
 #: The third word of an ISATAP address, but for the bit that says whether it is unique in the world.
@@ -87,13 +88,13 @@ def rules_of(deny: str, allow: str) -> NetworkRules:
 def embedded(ip: Ip) -> Iterator[ipaddress.IPv4Address]:
     """The IPv4 addresses that an IPv6 one leads to.
 
-    IPv4-compatible (RFC 4291, 2.5.5.1), NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo (RFC 4380: its server
-    and its client) and ISATAP (RFC 5214, 6.1).
+    IPv4-compatible (RFC 4291, 2.5.5.1) and -translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo
+    (RFC 4380: its server and its client) and ISATAP (RFC 5214, 6.1).
     """
     if ip.version == 4:
         return
     number = int(ip)
-    if (ip in _COMPATIBLE and number > 1) or ip in _NAT64:
+    if (ip in _COMPATIBLE and number > 1) or ip in _NAT64 or ip in _TRANSLATED:
         yield ipaddress.IPv4Address(number & _WORD)
     if ip.sixtofour is not None:
         yield ip.sixtofour

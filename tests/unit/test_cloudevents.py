@@ -51,6 +51,9 @@ JSON_VALUES = st.recursive(
     max_leaves=6,
 )
 
+#: Bytes that an event of a batch may have.
+LONGEST = 1_048_576
+
 
 def written(event: dict[str, Any]) -> bytes:
     """An event as JSON, without what is left out."""
@@ -141,16 +144,16 @@ def test_each_event_of_a_batch_has_its_own_bytes(data: st.DataObject, contents: 
         body.decode()
     except UnicodeDecodeError:
         with pytest.raises(Refused):
-            list(parse_batch(body))
+            list(parse_batch(body, LONGEST))
         return
-    found = list(parse_batch(body))
+    found = list(parse_batch(body, LONGEST))
     assert [(event.id, event.written.decode()) for event in found] == [(str(n), text) for n, text in enumerate(texts)]
 
 
 @given(st.binary(max_size=60) | st.text(st.sampled_from('[]{},:"\\ 1eE.-tfn\n'), max_size=60).map(str.encode))
 def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
     """Whatever bytes come, they are an event or refused, and nothing else happens."""
-    readers: list[Callable[[bytes], object]] = [parse_one, lambda text: list(parse_batch(text))]
+    readers: list[Callable[[bytes], object]] = [parse_one, lambda text: list(parse_batch(text, LONGEST))]
     for read in readers:
         with suppress(Refused):
             read(body)
