@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,6 +31,7 @@ def test_the_benchmark_prints_and_saves_a_table(tmp_path: Path) -> None:
     assert all(row["deliveries/s"] > 0 and row["cpu us/delivery"] > 0 and row["arrival p99 ms"] > 0 for row in rows)
 
 
+@pytest.mark.soak
 def test_the_floor_is_measured_beside_the_bus() -> None:
     """A publish and a delivery are measured beside the least that the stack can do, with their ratios."""
     figures = json.loads(run("bench.floor", "--rounds", "1", "--seconds", "1"))
@@ -36,6 +39,7 @@ def test_the_floor_is_measured_beside_the_bus() -> None:
     assert figures["delivery / bare loop"] > 1
 
 
+@pytest.mark.soak
 def test_many_subscribers_are_measured_narrow_and_wide() -> None:
     """So many subscribers with narrow topics, and as many with none, are registered and what they cost is told."""
     few, narrow, wide = (json.loads(line) for line in run("bench.scale", "--subscribers", "50").splitlines())

@@ -48,7 +48,10 @@ MISTAKES = [
     ("POST", "/deadLetters/replay", f"address={NOBODY}", 409),
 ]
 #: What is asked for as JSON, and as text: of the latter nothing can be followed up.
-PHASES = [("application/json", "examples,coverage,fuzzing,stateful"), ("text/plain", "coverage")]
+PHASES = [
+    ("application/json", "examples,coverage,fuzzing,stateful"),
+    pytest.param("text/plain", "coverage", marks=pytest.mark.soak),
+]
 #: What a schema cannot say is left out where it matters: that of three parameters exactly one is given, that a
 #: body's Content-Type means nothing beside ``batch=lines``, and that a CloudEvent's 1.0 is no whole number.
 CONFIGURATION = f"""\

@@ -98,6 +98,7 @@ def test_a_lease_lasts_as_long_as_it_says_however_the_clock_is_stepped(tmp_path:
 
 
 @needs_clock
+@pytest.mark.soak
 def test_retries_go_on_however_the_clock_is_stepped(stepped: Clocked) -> None:
     """Who was down, or failing, when the clock was stepped gets every event once it is well, without renewing."""
     caller = stepped.caller
