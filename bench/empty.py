@@ -6,7 +6,21 @@ monkey.patch_all()
 
 from flask import Flask  # noqa: E402 - nothing may be imported before the patch
 
+from eventbus.meters import Meters  # noqa: E402
+from eventbus.settings import Settings  # noqa: E402
+
+
+class Nothing:
+    """In the place of the bus, for its worker."""
+
+    settings, meters = Settings(), Meters()
+
+    def drain(self) -> None:
+        """There is nothing to drain."""
+
+
 app = Flask(__name__)
+app.extensions["eventbus"] = Nothing()
 
 
 @app.post("/sendMessage")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from werkzeug.exceptions import RequestEntityTooLarge
+
 from eventbus.errors import Refused
 from eventbus.event_id import MAX_ID_LENGTH, is_header_safe
 
@@ -97,7 +99,7 @@ def _bounded_value(text: str, place: int, longest: int) -> tuple[Any, int]:
                 continue
             return value, place + end
     if place + longest < len(text):
-        raise Refused(f"The batch holds an event that is no JSON, or has more than {longest} bytes.")
+        raise RequestEntityTooLarge(f"The batch holds an event that has more than {longest} bytes, or is no JSON.")
     return _value(text, place)
 
 

@@ -185,12 +185,12 @@ def test_a_place_that_cannot_be_is_refused(
 
 def test_a_replay_needs_a_registration(mender: Mender) -> None:
     """A replay for an address that is not registered is 409, and one for no address 400."""
-    assert_problem(mender.ask("POST", "/replay", address="192.0.2.1:9", from_="earliest"), 409)
+    assert_problem(mender.ask("POST", "/replay", address="127.0.0.1:9", from_="earliest"), 409)
     assert_problem(mender.ask("POST", "/replay", from_="earliest"), 400)
 
 
 def test_a_registration_from_nowhere_is_refused(caller: Caller) -> None:
     """A first registration whose ``from`` is no place is refused, and nothing is registered."""
-    target = register_target("192.0.2.1:9", **{"from": "nothing-of-that-name"})
+    target = register_target("127.0.0.1:9", **{"from": "nothing-of-that-name"})
     assert caller.call("POST", target).status == 404
-    assert not caller.listed("192.0.2.1:9")
+    assert not caller.listed("127.0.0.1:9")

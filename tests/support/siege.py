@@ -96,6 +96,13 @@ class Siege:
             self.again()
         self.memory.last = peak_bytes(self.bus.worker_pid)
 
+    def served_meanwhile(self) -> bool:
+        """Whether the healthy subscriber had all of a round while its attempt went on; one more round where not."""
+        if any(attempt.began < at < (attempt.ended or 0) for at, attempt in self.rounds):
+            return True
+        self.again()
+        return False
+
     # How the hostile subscriber is doing
 
     def standing(self) -> dict[str, Any]:

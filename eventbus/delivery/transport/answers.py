@@ -21,7 +21,19 @@ class NotAnAnswer(Exception):
 class AnswerReader:
     """One answer after another on one connection. After an exception the connection is of no use."""
 
-    __slots__ = ("_begun", "_complete", "_data", "_headed", "_interim", "_parser", "_size", "reusable", "status")
+    __slots__ = (
+        "_begun",
+        "_complete",
+        "_data",
+        "_headed",
+        "_interim",
+        "_known",
+        "_parser",
+        "_short_head",
+        "_size",
+        "reusable",
+        "status",
+    )
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -31,6 +43,7 @@ class AnswerReader:
     def expect(self) -> None:
         """Another answer is to come."""
         self._begun = self._headed = self._complete = False
+        self._known = self._short_head = False  # what has been looked at and found sound
         self._data: list[bytes] = []
         self._size = 0
         self._interim = 0
@@ -49,13 +62,13 @@ class AnswerReader:
                 raise NotAnAnswer(f"no HTTP answer: {'an upgrade' if upgrade else str(error)[:100]}") from None
         if not self._complete:
             self._check_size()
-        if self._headed and not self._is_http():
-            raise NotAnAnswer("no HTTP answer: another protocol")
+        if self._headed and not self._known:
+            self._check_protocol()
         if self._complete and not FIRST_STATUS <= self.status <= LAST_STATUS:
             raise NotAnAnswer(f"no HTTP answer: status {self.status}")
         if self._interim > MAX_INTERIM_ANSWERS:
             raise NotAnAnswer(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
-        if self._size > MAX_HEAD_BYTES and not self._interim:
+        if self._size > MAX_HEAD_BYTES and not self._interim and not self._short_head:
             self._check_head()
         return self._complete
 
@@ -107,16 +120,18 @@ class AnswerReader:
         elif not self._headed and self._size > MAX_HEAD_BYTES:
             raise NotAnAnswer(_LONG_HEAD)
 
-    def _is_http(self) -> bool:
+    def _check_protocol(self) -> None:
         """The parser takes the answers of RTSP and ICE too, which look alike."""
-        start = self._data[0]
-        return (start if len(start) >= len(_HTTP) else b"".join(self._data)).startswith(_HTTP)
+        if not b"".join(self._data).startswith(_HTTP):
+            raise NotAnAnswer("no HTTP answer: another protocol")
+        self._known = True
 
     def _check_head(self) -> None:
         """A long head is one though it came together with its body."""
         start = b"".join(self._data)[: MAX_HEAD_BYTES + 4]
         if b"\r\n\r\n" not in start and b"\n\n" not in start:
             raise NotAnAnswer(_LONG_HEAD)
+        self._short_head = True
 
     # What the parser calls
 

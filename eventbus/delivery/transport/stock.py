@@ -38,6 +38,14 @@ class StockAdapter(HTTPAdapter):
         self._dialler = dialler
         super().__init__(KEPT_SUBSCRIBERS, KEPT_CONNECTIONS, max_retries=0)
 
+    def build_response(self, request: requests.PreparedRequest, answer: Any) -> requests.Response:
+        """As HTTPAdapter has it, without a look at the cookies, which nobody keeps."""
+        original = getattr(answer, "_original_response", None)
+        if original is not None:
+            for name in ("Set-Cookie", "Set-Cookie2"):
+                del original.msg[name]
+        return super().build_response(request, answer)
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """As HTTPAdapter has it, with connections that dial as they should."""
         super().init_poolmanager(*args, **kwargs)
