@@ -31,6 +31,10 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _INTEGERS = range(-(2**31), 2**31)
 
 
+class TooDeep(Refused):
+    """Nested so deeply that a longer look would not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class CloudEvent:
     """What the bus needs of an event, and the bytes in which it was written."""
@@ -95,6 +99,8 @@ def _bounded_value(text: str, place: int, longest: int) -> tuple[Any, int]:
         if place + window < len(text):
             try:
                 value, end = _value(text[place : place + window], 0)
+            except TooDeep:
+                raise
             except Refused:
                 continue
             return value, place + end
@@ -125,9 +131,10 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
 def _value(text: str, place: int) -> tuple[Any, int]:
     try:
         return _DECODER.raw_decode(text, place)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Refused(f"The body is no JSON: {reason}.") from None
+    except RecursionError:
+        raise TooDeep("The body is no JSON: it is nested too deeply.") from None
+    except ValueError as error:
+        raise Refused(f"The body is no JSON: {error}.") from None
 
 
 def _checked(value: Any, written: bytes, what: str) -> CloudEvent:

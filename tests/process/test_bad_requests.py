@@ -171,9 +171,9 @@ def test_an_odd_request_is_answered_and_the_connection_goes_on(
 def test_no_path_is_the_first_path(bus: BusServer) -> None:
     """An absolute form without a path is answered as ``/`` is (RFC 9112, 3.2.1)."""
     with Wire(bus.port, timeout=10) as wire:
-        expected = wire.request("GET", "/")
         response = wire.request("GET", "http://elsewhere")
-        assert (response.status, response.body) == (expected.status, expected.body)
+        assert response.status == 200
+        assert b"<h1>Overview</h1>" in response.body
 
 
 @pytest.mark.parametrize("target", ["/nowhere", "/events", "/sendMessage?topic=%zz", "/sendMessage?topic=a..b"])

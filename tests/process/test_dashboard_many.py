@@ -90,7 +90,7 @@ def crowd(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Crowd]:
         yield Crowd(bus, request.param)
 
 
-@pytest.mark.parametrize("crowd", [5_000], indirect=True)
+@pytest.mark.parametrize("crowd", [20_000], indirect=True)
 def test_pages_show_many(crowd: Crowd) -> None:
     """With 1,000 subscribers and 20,000 dead letters each page answers, a part of each list at a time."""
     for path in PAGES:
