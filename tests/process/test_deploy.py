@@ -296,7 +296,7 @@ def place(copy: Copy, tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("copy", [hold, snapshot, stop])
+@pytest.mark.parametrize("copy", [hold, pytest.param(snapshot, marks=pytest.mark.soak), stop])
 def test_a_copy_of_a_running_journal_is_restored_whole(copy: Copy, place: Path, tmp_path: Path) -> None:
     """Copied while it is published to and restored, a journal has all that was accepted before, and delivers it."""
     folder = tmp_path / "copy"
