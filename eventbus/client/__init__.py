@@ -1,0 +1,72 @@
+"""The bus from Python: ``Bus`` for who publishes and who operates it, ``Inbox`` for who receives.
+
+Imports nothing of the server, and nothing that is not in the standard library.
+"""
+
+from eventbus.client.aio import AsyncBus
+from eventbus.client.backoff import NO_RETRY, Backoff
+from eventbus.client.bus import Bus
+from eventbus.client.dispatch import Answer
+from eventbus.client.errors import (
+    BadSignature,
+    BusError,
+    Conflict,
+    Forbidden,
+    Misused,
+    NotKnown,
+    NotUnderstood,
+    Outcome,
+    Refused,
+    Reject,
+    Retry,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+)
+from eventbus.client.events import Feed
+from eventbus.client.inbox import Inbox
+from eventbus.client.keeper import Registration, State
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Subscriber, Terms
+from eventbus.client.seen import Memory, Seen, Standing
+from eventbus.client.server import Server, serve
+from eventbus.client.signatures import Verifier
+
+__all__ = [
+    "NO_RETRY",
+    "Answer",
+    "AsyncBus",
+    "Backoff",
+    "BadSignature",
+    "Bus",
+    "BusError",
+    "Conflict",
+    "DeadLetter",
+    "Delivery",
+    "Event",
+    "Feed",
+    "Forbidden",
+    "Inbox",
+    "Memory",
+    "Misused",
+    "NotKnown",
+    "NotUnderstood",
+    "Outcome",
+    "Published",
+    "Refused",
+    "Registration",
+    "Reject",
+    "Retry",
+    "Seen",
+    "Server",
+    "Standing",
+    "State",
+    "Subscriber",
+    "Terms",
+    "TooLarge",
+    "Unauthorized",
+    "Unavailable",
+    "Unreachable",
+    "Verifier",
+    "serve",
+]

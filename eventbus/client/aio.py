@@ -1,0 +1,109 @@
+"""The bus for asyncio: the same calls, each in a thread, so that the loop goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from eventbus.client.bus import Bus
+from eventbus.client.events import Place
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Subscriber, Terms
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_END = object()
+
+
+class AsyncBus:
+    """A bus whose methods are awaited; see ``Bus``, whose options it takes."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.bus = Bus(url, **options)
+
+    @classmethod
+    def of(cls, bus: Bus) -> Self:
+        """The same bus, for asyncio."""
+        made = cls.__new__(cls)
+        made.bus = bus
+        return made
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """See Bus.from_env."""
+        return cls.of(Bus.from_env(**options))
+
+    async def publish(self, topic: str | None, data: Any = b"", **options: Any) -> Published:
+        """See Bus.publish."""
+        return await _in_thread(self.bus.publish, topic, data, **options)
+
+    async def publish_many(self, topic: str | None, items: Iterable[Any], **options: Any) -> list[str]:
+        """See Bus.publish_many."""
+        return await _in_thread(self.bus.publish_many, topic, items, **options)
+
+    async def register(
+        self, address: str, *, topics: Sequence[str] | None = None, terms: Terms | None = None
+    ) -> Subscriber:
+        """See Bus.register."""
+        return await _in_thread(self.bus.register, address, topics=topics, terms=terms)
+
+    async def deregister(self, address: str) -> None:
+        """See Bus.deregister."""
+        await _in_thread(self.bus.deregister, address)
+
+    async def subscribers(self) -> list[Subscriber]:
+        """See Bus.subscribers."""
+        return await _in_thread(self.bus.subscribers)
+
+    async def events(
+        self, *, after: Place = None, topics: Sequence[str] = (), follow: bool = False
+    ) -> AsyncIterator[Event]:
+        """See Bus.events. A task that is cancelled while it waits leaves no thread behind."""
+        feed = self.bus.events(after=after, topics=topics, follow=follow)
+        try:
+            while (event := await asyncio.to_thread(next, feed, _END)) is not _END:
+                yield event  # type: ignore[misc] # _END is told apart by identity
+        finally:
+            feed.close()
+
+    async def event(self, event_id: str) -> Event:
+        """See Bus.event."""
+        return await _in_thread(self.bus.event, event_id)
+
+    async def deliveries(self, event_id: str) -> list[Delivery]:
+        """See Bus.deliveries."""
+        return await _in_thread(self.bus.deliveries, event_id)
+
+    async def dead_letters(self, *, address: str | None = None) -> AsyncIterator[DeadLetter]:
+        """See Bus.dead_letters."""
+        letters = self.bus.dead_letters(address=address)
+        while (letter := await asyncio.to_thread(next, letters, _END)) is not _END:
+            yield letter  # type: ignore[misc] # as above
+
+    async def replay_dead_letters(self, **chosen: Any) -> int:
+        """See Bus.replay_dead_letters."""
+        return await _in_thread(self.bus.replay_dead_letters, **chosen)
+
+    async def discard(self, **chosen: Any) -> int:
+        """See Bus.discard."""
+        return await _in_thread(self.bus.discard, **chosen)
+
+    async def replay(self, address: str, *, start: str | datetime, end: str | datetime = "now") -> int:
+        """See Bus.replay."""
+        return await _in_thread(self.bus.replay, address, start=start, end=end)
+
+    async def close(self) -> None:
+        """See Bus.close."""
+        await _in_thread(self.bus.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await asyncio.to_thread(call, *args, **kwargs)

@@ -1,0 +1,227 @@
+"""The bus, as publishers and operators call it."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+from eventbus.client import encode
+from eventbus.client.backoff import Backoff
+from eventbus.client.calls import Call, Caller
+from eventbus.client.errors import Misused, NotUnderstood
+from eventbus.client.events import Feed, Place
+from eventbus.client.http import HttpTransport, Transport
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Subscriber, Terms, shaped
+
+T = TypeVar("T")
+#: Seconds without a byte after which a call counts as unanswered.
+TIMEOUT = 10.0
+#: Dead letters that are asked for at once.
+PAGE = 200
+
+
+class Bus:
+    """The bus at ``url``. Safe to share between threads and greenlets, and to use after a fork.
+
+    ``token`` is sent with each call; ``backoff`` says how a call is repeated; ``source`` makes each event that is
+    published a CloudEvent from there. ``transport`` is for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float = TIMEOUT,
+        backoff: Backoff | None = None,
+        source: str | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.url = url
+        self._options: dict[str, Any] = {"token": token, "timeout": timeout, "source": source}
+        self._source = source
+        self._transport = transport or HttpTransport(url)
+        self._caller = Caller(self._transport, token, timeout, backoff or Backoff())
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """The bus at ``EVENTBUS_URL``, with ``EVENTBUS_TOKEN`` where it is set. Raises Misused."""
+        url = os.environ.get("EVENTBUS_URL")
+        if not url:
+            raise Misused("EVENTBUS_URL is not set; set it to the bus's address, such as http://localhost:3000.")
+        return cls(url, **{"token": os.environ.get("EVENTBUS_TOKEN") or None, **options})
+
+    def with_backoff(self, backoff: Backoff) -> "Bus":
+        """The same bus and the same connections, with other patience."""
+        return Bus(self.url, backoff=backoff, transport=self._transport, **self._options)
+
+    # Publishing
+
+    def publish(
+        self,
+        topic: str | None,
+        data: Any = b"",
+        *,
+        content_type: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+    ) -> Published:
+        """Publish one event, and return when it is safe.
+
+        bytes are sent as they are, a str as text, anything else as JSON. ``attributes`` are those of CloudEvents;
+        of ``headers`` the bus keeps ``traceparent``, ``tracestate`` and ``Content-Encoding``. ``key`` is the
+        Idempotency-Key, by which a repeated publish is known; where it is left out, each call has its own.
+        """
+        key = key or uuid4().hex
+        body, usual = encode.encoded(data)
+        sent = {"Idempotency-Key": key, **encode.checked_headers(headers or {})}
+        if kind := content_type or usual:
+            sent["Content-Type"] = kind
+        if attributes is not None or self._source is not None:
+            sent |= encode.cloud_headers({"source": self._source, **(attributes or {})}, topic, key)
+        return self._publish(topic, body, sent)
+
+    def publish_many(
+        self,
+        topic: str | None,
+        items: Iterable[Any],
+        *,
+        size: int = 1_000,
+        key: str | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> list[str]:
+        """Publish each item as an event of its own, ``size`` at a time; their ids, in order.
+
+        Each is delivered as JSON: bytes are taken to be that already. A batch is kept whole or not at all. After
+        an error the same call with the same ``key`` adds what is missing and repeats nothing. ``progress`` is told
+        how many are safe so far.
+        """
+        key, ids = key or uuid4().hex, list[str]()
+        for number, lines in enumerate(encode.batches(items, size)):
+            headers = {"Idempotency-Key": f"{key}-{number}", "Content-Type": "application/x-ndjson"}
+            ids += self._publish(topic, b"\n".join(lines), headers, batch=True).ids
+            if progress is not None:
+                progress(len(ids))
+        return ids
+
+    def _publish(self, topic: str | None, body: bytes, headers: Mapping[str, str], *, batch: bool = False) -> Published:
+        query = [("topic", topic)] if topic else []
+        query += [("batch", "lines")] if batch else []
+        headers = encode.checked_headers(headers)
+        said = self._caller.json(Call(method="POST", path="/sendMessage", query=query, headers=headers, body=body))
+        try:
+            ids = tuple(said["ids"]) if batch else (said["id"],)
+            return Published(ids, said["subscribers"], said["duplicate"])
+        except (KeyError, TypeError) as error:
+            raise NotUnderstood(f"Not a bus's answer to a publish: {str(said)[:80]}") from error
+
+    # Subscribers
+
+    def register(self, address: str, *, topics: Sequence[str] | None = None, terms: Terms | None = None) -> Subscriber:
+        """Register an address, or renew its lease; no topics at all, (), are everything."""
+        asked = [("address", address)]
+        if topics is not None:
+            asked += [("topic", topic) for topic in topics] or [("topic", "")]
+        options = {} if terms is None else asdict(terms)
+        start = options.pop("start", None)
+        asked += [(name, _told(value)) for name, value in options.items() if value is not None]
+        asked += [("from", _told(start))] if start is not None else []
+        return _shaped(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=asked)))
+
+    def deregister(self, address: str) -> None:
+        """End an address's lease; what is pending for it is discarded."""
+        self._caller.json(Call(method="DELETE", path="/deregister", query=[("address", address)]))
+
+    def subscribers(self) -> list[Subscriber]:
+        """The live subscribers, and how each is doing."""
+        said = self._caller.json(Call(method="GET", path="/listSubscribers"))
+        return [_shaped(Subscriber, one) for one in said["subscribers"]]
+
+    # Looking and mending
+
+    def events(self, *, after: Place = None, topics: Sequence[str] = (), follow: bool = False) -> Feed:
+        """The journal's events, oldest first; with ``follow`` those that come, too, for as long as it is read.
+
+        ``after`` is the last event's id that was seen, a time, or ``"now"``.
+        """
+        return Feed(self._caller, after, topics, follow=follow)
+
+    def event(self, event_id: str) -> Event:
+        """One event. Raises NotKnown."""
+        return Event.from_json(self._event(event_id))
+
+    def deliveries(self, event_id: str) -> list[Delivery]:
+        """What became of an event for each subscriber. Raises NotKnown."""
+        return [_shaped(Delivery, one) for one in self._event(event_id)["deliveries"]]
+
+    def _event(self, event_id: str) -> Any:
+        return self._caller.json(Call(method="GET", path=f"/events/{quote(event_id, safe='')}"))
+
+    def dead_letters(self, *, address: str | None = None) -> Iterator[DeadLetter]:
+        """Dead letters, one subscriber's or all, the oldest first; asked for as they are read."""
+        chosen, after = [("address", address)] if address is not None else [], 0
+        while after is not None:
+            query = [*chosen, ("after", str(after)), ("limit", str(PAGE))]
+            said = self._caller.json(Call(method="GET", path="/deadLetters", query=query))
+            yield from (_shaped(DeadLetter, one) for one in said["dead_letters"])
+            after = said["next"]
+
+    def replay_dead_letters(
+        self, *, address: str | None = None, letter: int | None = None, everything: bool = False
+    ) -> int:
+        """Put dead letters back as pending; how many. Say which: one subscriber's, one by its id, or everything."""
+        chosen = _chosen(address, letter, everything=everything)
+        return int(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen))["replayed"])
+
+    def discard(self, *, address: str | None = None, letter: int | None = None, everything: bool = False) -> int:
+        """Discard dead letters for good; how many. Say which, as in ``replay_dead_letters``."""
+        chosen = _chosen(address, letter, everything=everything)
+        return int(self._caller.json(Call(method="DELETE", path="/deadLetters", query=chosen))["discarded"])
+
+    def replay(self, address: str, *, start: str | datetime, end: str | datetime = "now") -> int:
+        """Deliver a part of the journal to one subscriber again; how many events.
+
+        ``start`` and ``end`` are ``"earliest"``, ``"now"``, an event's id, or a time. Not repeated when its answer
+        is lost: each call that arrives is a replay of its own.
+        """
+        query = [("address", address), ("from", _told(start)), ("to", _told(end))]
+        return int(self._caller.json(Call(method="POST", path="/replay", query=query, repeatable=False))["events"])
+
+    def close(self) -> None:
+        """Close the idle connections; the bus can be used again."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _told(value: Any) -> str:
+    """A parameter's value as the bus reads it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return encode.rfc3339(value) if isinstance(value, datetime) else str(value)
+
+
+def _chosen(address: str | None, letter: int | None, *, everything: bool) -> list[tuple[str, str]]:
+    named = {"address": address, "id": letter, "all": "true" if everything else None}
+    chosen = [(name, str(value)) for name, value in named.items() if value is not None]
+    if len(chosen) != 1:
+        raise Misused("Say which dead letters: address=..., letter=..., or everything=True.")
+    return chosen
+
+
+def _shaped(kind: type[T], said: Any) -> T:
+    try:
+        return shaped(kind, said)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotUnderstood(f"Not a bus's {kind.__name__}: {str(said)[:80]}") from error

@@ -1,0 +1,123 @@
+"""One call to the bus: sent, repeated where that may help and can do no harm, and its answer understood."""
+
+import json
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from eventbus import __version__
+from eventbus.client.backoff import Backoff
+from eventbus.client.errors import BY_STATUS, NotUnderstood, Refused, Unavailable, Unreachable
+from eventbus.client.http import Request, Response, Stream, Transport
+
+#: Seconds that a bus is believed when it asks to wait, at most.
+LONGEST_RETRY_AFTER = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What to ask for. ``repeatable`` says that it may reach the bus twice and mean the same as once."""
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    repeatable: bool = True
+
+    @property
+    def target(self) -> str:
+        """The path and the query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+class Caller:
+    """Makes calls through a transport, in the name of ``token``."""
+
+    def __init__(self, transport: Transport, token: str | None, timeout: float, backoff: Backoff) -> None:
+        self._transport = transport
+        self._token = token
+        self._timeout = timeout
+        self.backoff = backoff
+
+    def json(self, call: Call) -> Any:
+        """Make a call; its answer's JSON. Raises BusError."""
+        response = self._with_patience(call)
+        try:
+            return json.loads(response.body)
+        except ValueError as error:
+            raise NotUnderstood(f"Not a bus's answer to {call.method} {call.path}: {response.body[:80]!r}") from error
+
+    def stream(self, call: Call, *, timeout: float) -> Stream:
+        """Open a stream, once; ``timeout`` is the seconds between two bytes. Raises BusError."""
+        stream = self._transport.stream(self._request(call, "text/event-stream", timeout))
+        if stream.response.status != 200:
+            stream.close()
+            raise refusal(stream.response)
+        return stream
+
+    def pause(self, tries: int, error: Exception) -> float:
+        """Seconds to wait after so many tries, the last of which ended so."""
+        return self.backoff.wait(tries, random.random(), getattr(error, "retry_after", None))  # noqa: S311 - no secret
+
+    def _with_patience(self, call: Call) -> Response:
+        ends, tries = time.monotonic() + self.backoff.patience, 0
+        while True:
+            tries += 1
+            try:
+                return self._once(call)
+            except (Unreachable, Unavailable) as error:
+                wait = self.pause(tries, error)
+                if not _helps(call, error) or time.monotonic() + wait >= ends:
+                    raise
+            time.sleep(wait)
+
+    def _once(self, call: Call) -> Response:
+        request = self._request(call, "application/json", self._timeout)
+        response = self._transport.request(request, fresh=not call.repeatable)
+        if not 200 <= response.status < 300:
+            raise refusal(response)
+        return response
+
+    def _request(self, call: Call, accept: str, timeout: float) -> Request:
+        own = {"Accept": accept, "User-Agent": f"eventbus-client/{__version__}"}
+        if self._token:
+            own["Authorization"] = f"Bearer {self._token}"
+        return Request(call.method, call.target, {**own, **call.headers}, call.body, timeout)
+
+
+def _helps(call: Call, error: Exception) -> bool:
+    """Whether the same call may go well later, and cannot do harm: what is not answered with 2xx is not kept."""
+    return call.repeatable or isinstance(error, Unavailable) or not getattr(error, "sent", True)
+
+
+def refusal(response: Response) -> Refused:
+    """The error that an answer other than 2xx is."""
+    kind = BY_STATUS.get(response.status, Refused)
+    retry_after = _seconds(response.headers.get("retry-after", ""))
+    return kind(response.status, _detail(response), retry_after=retry_after)
+
+
+def _detail(response: Response) -> str:
+    """The reason: of problem details (RFC 9457), or the text."""
+    try:
+        return str(json.loads(response.body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return response.body[:200].decode(errors="replace").strip()
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3); None where it says nothing sensible."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return min(LONGEST_RETRY_AFTER, float(text[:9]))
+    try:
+        wait = (parsedate_to_datetime(text).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(LONGEST_RETRY_AFTER, max(0.0, wait))

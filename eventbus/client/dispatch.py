@@ -1,0 +1,107 @@
+"""What a delivery is, and what to answer: pure, so that every adapter does the same.
+
+| what happened | answer | what the bus does |
+| --- | --- | --- |
+| the handler returned; nobody wants this topic; the event was handled before | 200 | delivered |
+| Reject | 422 | a dead letter at once |
+| Retry | 503 | this event again, on its schedule |
+| Retry with ``after`` | 503 with Retry-After | the whole subscriber waits |
+| any other exception | 500 | this event again, on its schedule |
+| the same event is being handled at this moment | 409 | this event again, on its schedule |
+| no good signature | 401 | a dead letter at once |
+| no ``Webhook-Id`` | 400 | a dead letter at once |
+| a body over the inbox's limit | 413 | a dead letter at once |
+| another method | 405 | a dead letter at once |
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from eventbus.client.errors import BadSignature, Reject, Retry
+from eventbus.client.model import Event
+from eventbus.client.signatures import Verifier, time_of
+
+#: What a request's headers may come as.
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+#: Seconds that the bus waits at a subscriber's wish, at most.
+LONGEST = 3_600.0
+#: Characters of a reason that are answered: the bus keeps the first KiB.
+REASON = 500
+
+
+class Answer(NamedTuple):
+    """What to answer; a tuple of status, headers and body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def say(status: int, sentence: str, **headers: str) -> Answer:
+    """An answer in a sentence; ``_`` in a header's name stands for ``-``."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = sentence[:REASON].encode()
+    return Answer(
+        status, {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), **named}, body
+    )
+
+
+HANDLED = say(200, "handled")
+DUPLICATE = say(200, "handled before")
+IGNORED = say(200, "ignored: no handler wants this topic")
+BUSY = say(409, "this event is being handled at this moment")
+TOO_LARGE = say(413, "the body is larger than this inbox takes")
+NOT_HERE = say(404, "events are taken at another path")
+#: CloudEvents' web hooks, 4.2: this subscriber has asked for what it gets.
+CONSENT = say(200, "", WebHook_Allowed_Origin="*", Allow="POST, OPTIONS")
+
+
+def received(method: str, headers: Headers, body: bytes, verifier: Verifier, now: float) -> Event | Answer:
+    """The event of a delivery; or at once the answer. ``now`` is seconds since 1970."""
+    if method == "OPTIONS":
+        return CONSENT
+    if method != "POST":
+        return say(405, "an event comes by POST", Allow="POST, OPTIONS")
+    named = lowered(headers)
+    try:
+        verifier.check(named, body, now)
+    except BadSignature as error:
+        return say(401, str(error))
+    if not named.get("webhook-id"):
+        return say(400, "Webhook-Id is missing: this is no delivery")
+    return event_of(named, body, now)
+
+
+def event_of(headers: Mapping[str, str], body: bytes, now: float) -> Event:
+    """The event that a delivery holds; names of ``headers`` are lower case."""
+    attempt = headers.get("eventbus-attempt", "1")
+    return Event(
+        id=headers["webhook-id"],
+        topic=headers.get("eventbus-topic"),
+        body=body,
+        headers=headers,
+        at=time_of(headers.get("webhook-timestamp", ""), now),
+        attempt=int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) < 10 else 1,
+    )
+
+
+def answer_to(outcome: object) -> Answer:
+    """The answer to what a handler returned or raised."""
+    if isinstance(outcome, Retry):
+        wait = {} if outcome.after is None else {"Retry_After": str(max(1, math.ceil(min(LONGEST, outcome.after))))}
+        return say(503, outcome.reason or "again later", **wait)
+    if isinstance(outcome, Reject):
+        return say(422, outcome.reason or "rejected")
+    if isinstance(outcome, BaseException):
+        return say(500, f"the handler raised {type(outcome).__name__}")
+    return HANDLED
+
+
+def lowered(headers: Headers) -> dict[str, str]:
+    """The headers by their names in lower case; of two with one name the first."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    named: dict[str, str] = {}
+    for name, value in pairs:
+        named.setdefault(name.lower(), value)
+    return named

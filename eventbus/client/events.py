@@ -1,0 +1,156 @@
+"""The journal as an iterator: pages for what is there, a stream for what comes; it goes on where it stood."""
+
+import json
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+
+from eventbus.client.calls import Call, Caller
+from eventbus.client.errors import Misused, NotUnderstood, Unavailable, Unreachable
+from eventbus.client.http import Stream
+from eventbus.client.model import Event
+from eventbus.client.topics import check_pattern, matches_any
+
+#: Where to begin: after an event's id or a time, ``"now"``, or, None, with the oldest.
+Place = str | datetime | None
+#: Events that are asked for at once.
+PAGE = 200
+#: Seconds without a byte of a stream, which shows every 15 that it lives, after which it is opened again.
+SILENCE = 40.0
+
+
+class Feed:
+    """Events, one after another. May be closed by another thread, which ends the iteration."""
+
+    def __init__(self, caller: Caller, after: Place, topics: Sequence[str], *, follow: bool) -> None:
+        self._caller = caller
+        self._topics = tuple(map(check_pattern, topics))
+        self._last = id_at(after) if isinstance(after, datetime) else after
+        self._stream: Stream | None = None
+        self._closed = threading.Event()
+        self._heard_at = 0.0  # on the monotonic clock
+        self._events = self._followed() if follow else self._paged()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def close(self) -> None:
+        """End it, whoever may be waiting for the next event."""
+        self._closed.set()
+        if self._stream is not None:
+            self._stream.interrupt()
+        with suppress(ValueError):  # it runs in another thread, which will see that it is closed
+            self._events.close()
+
+    def _paged(self) -> Generator[Event]:
+        """Everything up to the newest.
+
+        Topics are chosen here: the bus names no place to go on from where none of a long part matches.
+        """
+        more = self._last != "now"
+        while more and not self._closed.is_set():
+            place = [("after", self._last)] if self._last else []
+            call = Call(method="GET", path="/events", query=[*place, ("limit", str(PAGE))])
+            said = self._caller.json(call)
+            yield from self._chosen(map(_event, said["events"]))
+            self._last, more = said["next"], bool(said["next"])
+
+    def _followed(self) -> Generator[Event]:
+        """Everything, for as long as the bus comes back within its patience."""
+        tries, self._heard_at = 0, time.monotonic()
+        while not self._closed.is_set():
+            error: Exception = Unreachable("The bus ended the stream.", sent=True)
+            try:
+                for event in self._chosen(self._streamed()):
+                    tries = 0
+                    yield event
+            except (Unreachable, Unavailable) as lost:
+                error = lost
+            tries += 1
+            wait = self._caller.pause(tries, error)
+            if time.monotonic() + wait >= self._heard_at + self._caller.backoff.patience and not self._closed.is_set():
+                raise error
+            self._closed.wait(wait)
+
+    def _streamed(self) -> Iterator[Event]:
+        """The events of one stream, from where the last one ended."""
+        query = [("topic", topic) for topic in self._topics]
+        last = {"Last-Event-ID": self._start} if self._start else {}
+        stream = self._stream = self._caller.stream(
+            Call(method="GET", path="/events", query=query, headers=last), timeout=SILENCE
+        )
+        try:
+            self._last = self._start or _opened_at(stream.response.headers)
+            if self._closed.is_set():
+                return
+            for fields in server_sent(stream.lines()):
+                event = _event(json.loads(fields["data"]))
+                self._last = event.id
+                yield event
+        finally:
+            self._heard_at = time.monotonic()
+            stream.close()
+
+    @property
+    def _start(self) -> str | None:
+        """The place as a stream is asked for it; nothing is now."""
+        return None if self._last == "now" else self._last or OLDEST
+
+    def _chosen(self, events: Iterable[Event]) -> Iterator[Event]:
+        return (event for event in events if matches_any(self._topics, event.topic))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def server_sent(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
+    """The fields of each server-sent event (WHATWG HTML, 9.2.6), as far as the bus uses them."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        text = line.decode().removesuffix("\r")
+        if not text and "data" in fields:
+            yield fields
+            fields = {}
+        elif text and not text.startswith(":"):
+            name, _, value = text.partition(":")
+            fields[name] = value.removeprefix(" ")
+
+
+def id_at(at: datetime) -> str:
+    """An id that stands for a time: a UUIDv7 (RFC 9562, 5.7), by whose time the bus goes on where no event has it."""
+    if at.tzinfo is None:
+        raise Misused(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
+    ms = f"{max(0, int(at.timestamp() * 1_000)):012x}"
+    return f"{ms[:8]}-{ms[8:]}-7000-8000-000000000000"
+
+
+#: Stands for the time before every event.
+OLDEST = id_at(datetime.fromtimestamp(0, UTC))
+
+
+def _opened_at(headers: Mapping[str, str]) -> str:
+    """Where a stream that began now goes on if it breaks before its first event: by the bus's own clock."""
+    try:
+        return id_at(parsedate_to_datetime(headers["date"]))
+    except (KeyError, ValueError):
+        return id_at(datetime.now(UTC))
+
+
+def _event(said: Any) -> Event:
+    try:
+        return Event.from_json(said)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotUnderstood(f"Not a bus's event: {str(said)[:80]}") from error

@@ -1,0 +1,204 @@
+"""HTTP with connections that are kept alive, on the standard library alone.
+
+Works under threads, in a process that gevent has patched, and after a fork: connections are never shared with
+the parent. It holds no lock, so that a fork can find none held.
+"""
+
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import BadStatusLine, HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from eventbus.client.errors import Misused, Unreachable
+
+#: Idle connections that are kept, and seconds for which they are: less than the bus keeps its side.
+KEPT_CONNECTIONS = 8
+KEPT_SECONDS = 30.0
+#: Seconds that a connection may take to come about, at most.
+CONNECT_SECONDS = 10.0
+#: Bytes that are read of a stream at once, at most.
+READ_BYTES = 65_536
+#: What a kept connection says that the other side has closed meanwhile.
+_STALE = (ConnectionError, BadStatusLine)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send; ``target`` is a path with its query, ``timeout`` the seconds without a byte of the answer."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back; names of headers are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Stream(Protocol):
+    """An answer that is read while it comes."""
+
+    @property
+    def response(self) -> Response:
+        """Its head; and its body, where it is no success."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Whole lines without their ends, as they come, until the other side ends. Raises Unreachable."""
+
+    def interrupt(self) -> None:
+        """End it for whoever may be reading it meanwhile."""
+
+    def close(self) -> None:
+        """Close the connection; nobody may be reading."""
+
+
+class Transport(Protocol):
+    """The one door to the network."""
+
+    def request(self, request: Request, *, fresh: bool = False) -> Response:
+        """Send, and read the answer; ``fresh`` asks for a new connection. Raises Unreachable."""
+
+    def stream(self, request: Request) -> Stream:
+        """Send, and read the answer's head. Raises Unreachable."""
+
+    def close(self) -> None:
+        """Close the idle connections."""
+
+
+class HttpTransport:
+    """Speaks HTTP/1.1 to one place, ``http://`` or ``https://``, with an optional path before every target."""
+
+    def __init__(self, url: str) -> None:
+        self._idle: deque[tuple[float, HTTPConnection]] = deque()
+        self._pid = os.getpid()
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        try:
+            self._port = parts.port
+        except ValueError:
+            self._port = 0
+        if parts.scheme not in ("http", "https") or not parts.hostname or self._port == 0 or parts.username:
+            raise Misused(f"The URL of a bus is http://HOST:PORT, or https: {url!r}")
+        self._host = parts.hostname
+        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._prefix = parts.path.rstrip("/")
+
+    def request(self, request: Request, *, fresh: bool = False) -> Response:
+        """See Transport.request."""
+        kept = None if fresh else self._take()
+        if kept is not None:
+            with _told(sent=True), suppress(*_STALE):  # then the same again, on a new connection
+                return self._exchange(kept, request)
+        with _told(sent=False):
+            connection = self._connect(request)
+        with _told(sent=True):
+            return self._exchange(connection, request)
+
+    def stream(self, request: Request) -> "HttpStream":
+        """See Transport.stream."""
+        with _told(sent=False):
+            connection = self._connect(request)
+        with _told(sent=True):
+            return HttpStream(connection, self._ask(connection, request))
+
+    def close(self) -> None:
+        """See Transport.close."""
+        while self._idle:
+            self._idle.pop()[1].close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _connect(self, request: Request) -> HTTPConnection:
+        connection = self._kind(self._host, self._port, timeout=min(request.timeout, CONNECT_SECONDS))
+        connection.connect()
+        return connection
+
+    def _exchange(self, connection: HTTPConnection, request: Request) -> Response:
+        response = self._ask(connection, request)
+        try:
+            answer = _response(response, response.read())
+        except BaseException:
+            connection.close()
+            raise
+        if response.will_close or len(self._idle) >= KEPT_CONNECTIONS:
+            connection.close()
+        else:
+            self._idle.append((time.monotonic(), connection))
+        return answer
+
+    def _ask(self, connection: HTTPConnection, request: Request) -> HTTPResponse:
+        try:
+            connection.sock.settimeout(request.timeout)
+            connection.request(request.method, self._prefix + request.target, request.body, dict(request.headers))
+            return connection.getresponse()
+        except BaseException:  # a killed greenlet too leaves it in an unknown state
+            connection.close()
+            raise
+
+    def _take(self) -> HTTPConnection | None:
+        """An idle connection, the last one used, that is this process's own and not too old."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self.close()
+        with suppress(IndexError):  # another thread took the last one
+            while self._idle:
+                since, connection = self._idle.pop()
+                if time.monotonic() - since < KEPT_SECONDS:
+                    return connection
+                connection.close()
+        return None
+
+
+class HttpStream:
+    """See Stream."""
+
+    def __init__(self, connection: HTTPConnection, response: HTTPResponse) -> None:
+        self._connection = connection
+        self._socket: socket.socket | None = connection.sock
+        self._source = response
+        self.response = _response(response, b"" if response.status == 200 else response.read())
+
+    def lines(self) -> Iterator[bytes]:
+        """See Stream.lines."""
+        rest = b""
+        with _told(sent=True):
+            while data := self._source.read1(READ_BYTES):
+                *lines, rest = (rest + data).split(b"\n")
+                yield from lines
+
+    def interrupt(self) -> None:
+        """See Stream.interrupt."""
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """See Stream.close."""
+        self._source.close()
+        self._connection.close()
+
+
+@contextmanager
+def _told(*, sent: bool) -> Iterator[None]:
+    """Tell what the network raises as Unreachable."""
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        raise Unreachable(f"No answer from the bus: {error or type(error).__name__}", sent=sent) from error
+
+
+def _response(response: HTTPResponse, body: bytes) -> Response:
+    return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, body)

@@ -1,0 +1,138 @@
+"""Keeps an address registered: registers, renews in time, registers again where the bus has forgotten it."""
+
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from eventbus.client.backoff import Backoff
+from eventbus.client.errors import BusError, Refused, Unreachable
+from eventbus.client.model import Subscriber
+
+log = logging.getLogger(__name__)
+
+#: A renewal comes at this part of the time that the bus names, a third of the lease, at the earliest.
+EARLIEST = 0.8
+#: Between tries when the bus is away or says no. It may be back at any moment, so not for long.
+BACKOFF = Backoff(first=0.5, longest=10.0)
+
+
+class State(Enum):
+    """How a registration stands."""
+
+    REGISTERED = "registered"  # for the first time in this process
+    RENEWED = "renewed"
+    REGISTERED_AGAIN = "registered again"  # the bus had forgotten it: its lease had ended
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a keeper tells: its state, how the bus sees the subscriber where it answered, or what went wrong."""
+
+    state: State
+    subscriber: Subscriber | None = None
+    error: BusError | None = None
+
+
+#: Registers once; told whether it is the first time in this process.
+Register = Callable[[bool], Subscriber]
+Tell = Callable[[Registration], object]
+
+
+class Keeper:
+    """Runs a thread in this process, once started. After a fork the child has none, until it is asked to ensure one."""
+
+    def __init__(self, register: Register, tell: Tell | None = None) -> None:
+        self._register = register
+        self._tell = tell
+        self._wanted = False
+        self._runs: dict[int, _Run] = {}  # by process id; no lock, so that a fork can find none held
+
+    def start(self) -> None:
+        """Register and renew from now on; does nothing where it does so already."""
+        self._wanted = True
+        self.ensure()
+
+    def ensure(self) -> None:
+        """Start in this process what was started before a fork."""
+        pid = os.getpid()
+        if self._wanted and pid not in self._runs:
+            run = _Run(self._register, self._tell)
+            if self._runs.setdefault(pid, run) is run:  # of two threads that come here one is the first
+                run.start()
+
+    def wait_registered(self, timeout: float) -> bool:
+        """Wait until the last try went well; whether it did, after so many seconds at most."""
+        run = self._runs.get(os.getpid())
+        return run is not None and run.registered.wait(timeout)
+
+    def stop(self) -> None:
+        """Renew no more; when this returns, no renewal is under way."""
+        self._wanted = False
+        run = self._runs.pop(os.getpid(), None)
+        if run is not None:
+            run.stop()
+
+
+class _Run(threading.Thread):
+    """A keeper's thread in one process."""
+
+    def __init__(self, register: Register, tell: Tell | None) -> None:
+        super().__init__(name="eventbus-keeper", daemon=True)
+        self.registered = threading.Event()
+        self._stopping = threading.Event()
+        self._register = register
+        self._tell = tell
+        self._state: State | None = None
+        self._first = True
+        self._failures = 0
+
+    def run(self) -> None:
+        """Register, and renew, until stopped."""
+        while not self._stopping.is_set():
+            found = self._try(first=self._first)
+            self._say(found)
+            self._stopping.wait(self._pause(found))
+        self._say(Registration(State.STOPPED))
+
+    def stop(self) -> None:
+        """End, and wait for the end unless this is the thread itself."""
+        self._stopping.set()
+        if threading.current_thread() is not self:
+            self.join()
+
+    def _pause(self, found: Registration) -> float:
+        """Seconds until the next try."""
+        if found.subscriber is not None:
+            self._first, self._failures = False, 0
+            return found.subscriber.renew_after * random.uniform(EARLIEST, 1.0)  # noqa: S311 - no secret
+        self._failures += 1
+        return BACKOFF.wait(self._failures, random.random(), getattr(found.error, "retry_after", None))  # noqa: S311
+
+    def _try(self, *, first: bool) -> Registration:
+        try:
+            subscriber = self._register(first)
+        except Unreachable as error:
+            return Registration(State.UNREACHABLE, error=error)
+        except BusError as error:
+            return Registration(State.REFUSED if isinstance(error, Refused) else State.UNREACHABLE, error=error)
+        if first:
+            return Registration(State.REGISTERED, subscriber)
+        return Registration(State.REGISTERED_AGAIN if subscriber.created else State.RENEWED, subscriber)
+
+    def _say(self, found: Registration) -> None:
+        (self.registered.clear if found.subscriber is None else self.registered.set)()
+        if found.error is not None and found.state is not self._state:
+            log.warning("not registered with the bus: %s", found.error)
+        self._state = found.state
+        try:
+            if self._tell is not None:
+                self._tell(found)
+        except Exception:
+            log.exception("what is told of a registration's state raised")

@@ -1,0 +1,179 @@
+"""What the client hands out: events, what became of a publish, subscribers and dead letters."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Self, TypeVar, cast
+from urllib.parse import unquote
+
+STRUCTURED = "application/cloudevents+json"
+T = TypeVar("T")
+_BODIES = ("data", "data_base64")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. Names in ``headers`` are lower case.
+
+    ``at`` is when it was accepted, for one that was read from the bus, and when this attempt was made, for one
+    that was delivered; ``attempt`` counts from 1, and is 0 for one that was read.
+    """
+
+    id: str
+    topic: str | None
+    body: bytes
+    headers: Mapping[str, str]
+    at: datetime
+    attempt: int = 0
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters, in lower case; empty where the publisher gave none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8. Raises UnicodeDecodeError."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """The body as JSON, whatever its type. Raises ValueError."""
+        return json.loads(self.body)
+
+    @property
+    def data(self) -> Any:
+        """What was published: decoded for JSON and text, of a structured CloudEvent its data, else the bytes."""
+        kind = self.content_type
+        if kind == STRUCTURED:
+            return self._structured_data()
+        if kind == "application/json" or kind.endswith("+json"):
+            return self.json()
+        return self.text if kind.startswith("text/") else self.body
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The CloudEvents attributes, in whichever mode they came; empty where the event is no CloudEvent."""
+        if self.content_type == STRUCTURED:
+            return {name: value for name, value in self.json().items() if name not in _BODIES}
+        return {name[3:]: unquote(value) for name, value in self.headers.items() if name.startswith("ce-")}
+
+    def _structured_data(self) -> Any:
+        envelope = self.json()
+        return base64.b64decode(envelope["data_base64"]) if "data_base64" in envelope else envelope.get("data")
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Self:
+        """As the bus shows it."""
+        headers = {name.lower(): value for name, value in said["headers"].items()}
+        return cls(said["id"], said["topic"], body_of(said["body"]), headers, moment(said["accepted_at"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of an event for one subscriber: ``pending``, ``delivered``, ``dead`` or ``discarded``."""
+
+    address: str
+    state: str
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_status: int | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of a publish. ``duplicate`` says that its key was known, and nothing was kept a second time."""
+
+    ids: tuple[str, ...]
+    subscribers: int
+    duplicate: bool
+
+    @property
+    def id(self) -> str:
+        """The first event's id."""
+        return self.ids[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a subscriber may ask for; what is None stays as it was, or as the bus has it."""
+
+    lease: float | None = None  # seconds without renewal
+    max_in_flight: int | None = None
+    timeout: float | None = None  # seconds for one attempt
+    ordered: bool | None = None
+    resume: bool | None = None
+    #: ``earliest``, an event's id, or a time: where a first registration begins.
+    start: str | datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """A subscriber and how it is doing, as the protocol describes it; ``created`` says that it is new to the bus."""
+
+    address: str
+    registered_at: datetime
+    renewed_at: datetime
+    expires_at: datetime
+    renew_after: float  # seconds
+    topics: tuple[str, ...]
+    lease: float  # seconds
+    max_in_flight: int
+    timeout: float  # seconds
+    ordered: bool
+    resume: bool
+    state: str
+    pending: int
+    backlog: int
+    in_flight: int
+    oldest_pending_seconds: float | None
+    accepted: int
+    delivered: int
+    failed_attempts: int
+    dead: int
+    discarded: int
+    last_error: str | None
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A delivery that was given up; ``event`` is the event's id, ``last_answer`` the start of the last answer."""
+
+    id: int
+    event: str
+    topic: str | None
+    subscriber: str
+    reason: str
+    attempts: int
+    first_attempt_at: datetime | None
+    last_attempt_at: datetime
+    last_status: int | None
+    last_error: str | None
+    last_answer: bytes = field(default=b"")
+
+
+def shaped(kind: type[T], said: Mapping[str, Any]) -> T:
+    """A dataclass of this kind from what the bus said; what a newer bus says beyond it is passed over."""
+    names = [part.name for part in fields(cast(Any, kind)) if part.name in said]
+    return kind(**{name: _value(name, said[name]) for name in names})
+
+
+def _value(name: str, value: Any) -> Any:
+    if name.endswith("_at"):
+        return None if value is None else moment(value)
+    if name == "last_answer":
+        return body_of(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def body_of(shown: Mapping[str, str]) -> bytes:
+    """A body from how the bus shows it: ``text``, or ``base64``."""
+    return shown["text"].encode() if "text" in shown else base64.b64decode(shown["base64"])
+
+
+def moment(text: str) -> datetime:
+    """A time from RFC 3339."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,47 @@
+"""An inbox under any WSGI server (PEP 3333): alone, or in front of an application."""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from eventbus.client.dispatch import NOT_HERE, TOO_LARGE, Answer
+from eventbus.client.inbox import MAX_BODY, Inbox
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class InboxApp:
+    """Takes events at ``path``, below where it is mounted; everything else goes to ``app``, if there is one."""
+
+    def __init__(self, app: App | None = None, *, inbox: Inbox, path: str = "/event") -> None:
+        self._app = app
+        self._inbox = inbox
+        self._path = path
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        here = environ.get("PATH_INFO") == self._path
+        if not here and self._app is not None:
+            return self._app(environ, start_response)
+        answer = answer_to_environ(self._inbox, environ) if here else NOT_HERE
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(answer.headers.items()))
+        return [answer.body]
+
+
+def answer_to_environ(inbox: Inbox, environ: Environ) -> Answer:
+    """The inbox's answer to a request as WSGI tells it; its body has not been read."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit() or int(length) > MAX_BODY:
+        return TOO_LARGE
+    body = environ["wsgi.input"].read(int(length)) if int(length) else b""
+    return inbox.dispatch(environ["REQUEST_METHOD"], headers_of(environ), body)
+
+
+def headers_of(environ: Environ) -> dict[str, str]:
+    """The request's headers by their names in lower case."""
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    if kind := environ.get("CONTENT_TYPE"):
+        headers["content-type"] = kind
+    return headers

@@ -1,0 +1,10 @@
+"""For the tests of services that use the bus: a bus that only records, deliveries without one, and the true server.
+
+``pytest_plugins = ["eventbus.testing.plugin"]`` in a conftest.py adds the fixtures.
+"""
+
+from eventbus.testing.deliveries import deliver, signed_headers
+from eventbus.testing.fake import FakeBus
+from eventbus.testing.server import TrueServer
+
+__all__ = ["FakeBus", "TrueServer", "deliver", "signed_headers"]

@@ -1,0 +1,52 @@
+"""Deliveries as the bus makes them, signatures and all, handed to an inbox directly."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from eventbus import __version__
+from eventbus.client.dispatch import Answer
+from eventbus.client.encode import encoded
+from eventbus.client.inbox import Inbox
+from eventbus.client.model import Event
+from eventbus.client.signatures import signature
+
+
+def deliver(
+    inbox: Inbox,
+    topic: str | None,
+    data: Any = b"",
+    *,
+    event_id: str | None = None,
+    attempt: int = 1,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Hand an event to an inbox, as ``Bus.publish`` would have sent it; what the inbox answers.
+
+    It is signed with the inbox's first secret. ``event_id`` makes it a repetition of an earlier one, ``headers``
+    are those that the bus keeps of a publish.
+    """
+    body, kind = encoded(data)
+    kept = {**({"content-type": kind} if kind else {}), **(headers or {})}
+    event = Event(event_id or str(uuid4()), topic, body, kept, datetime.now(UTC))
+    return inbox.dispatch("POST", signed_headers(inbox, event, attempt), body)
+
+
+def signed_headers(inbox: Inbox, event: Event, attempt: int = 1, at: float | None = None) -> dict[str, str]:
+    """The headers of one attempt for this inbox, in lower case; ``at`` is seconds since 1970, now if left out."""
+    stamp = int(time.time() if at is None else at)
+    headers = {
+        "user-agent": f"eventbus/{__version__}",
+        **event.headers,
+        "webhook-id": event.id,
+        "webhook-timestamp": str(stamp),
+        "eventbus-attempt": str(attempt),
+    }
+    if event.topic is not None:
+        headers["eventbus-topic"] = event.topic
+    if inbox.verifier.secrets:
+        made = [signature(secret, event.id, stamp, event.body) for secret in inbox.verifier.secrets]
+        headers["webhook-signature"] = " ".join(made)
+    return headers

@@ -1,0 +1,178 @@
+"""A bus that is none: it takes what is published, records it, and hands it to inboxes if it is asked to."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import uuid4
+
+from eventbus.client.backoff import NO_RETRY
+from eventbus.client.bus import Bus
+from eventbus.client.dispatch import Answer
+from eventbus.client.errors import BusError, Misused
+from eventbus.client.http import Request, Response
+from eventbus.client.inbox import Inbox
+from eventbus.client.model import Event
+from eventbus.client.topics import matches_any
+from eventbus.testing.deliveries import signed_headers
+
+#: How a subscriber begins that asks for nothing.
+_NEW: dict[str, Any] = {
+    "topics": [],
+    "lease": 120,
+    "max_in_flight": 32,
+    "timeout": 10,
+    "ordered": False,
+    "resume": False,
+    "state": "ok",
+    "last_error": None,
+    "oldest_pending_seconds": None,
+    **dict.fromkeys(("pending", "backlog", "in_flight", "accepted", "delivered"), 0),
+    **dict.fromkeys(("failed_attempts", "dead", "discarded"), 0),
+}
+_KEPT = ("content-type", "content-encoding", "traceparent", "tracestate")
+
+
+class FakeBus(Bus):
+    """Behaves as a bus with nobody else on it, without a network: publishing, registering, and reading ``events()``.
+
+    What it has not, such as dead letters and streams, it says.
+    """
+
+    def __init__(self, *, source: str | None = None) -> None:
+        self._fake = _Answers()
+        super().__init__("http://fake", source=source, transport=self._fake, backoff=NO_RETRY)
+
+    @property
+    def published(self) -> list[Event]:
+        """All events that were published, in order; a repeated key is no new one."""
+        return list(self._fake.events)
+
+    def deliver_to(self, inbox: Inbox) -> None:
+        """From now on, hand each event that an inbox has a handler for to it, signed, before publish returns."""
+        self._fake.inboxes.append(inbox)
+
+    @property
+    def answers(self) -> list[tuple[Event, Answer]]:
+        """What inboxes answered, in order."""
+        return list(self._fake.answers)
+
+    def fail_next(self, *errors: BusError) -> None:
+        """Let the next calls raise these, one each."""
+        self._fake.errors += errors
+
+
+class _Answers:
+    """A transport that answers as the bus does."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.answers: list[tuple[Event, Answer]] = []
+        self.inboxes: list[Inbox] = []
+        self.errors: list[BusError] = []
+        self._keys: dict[str, tuple[str, ...]] = {}
+        self._subscribers: dict[str, dict[str, Any]] = {}
+        self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
+            ("POST", "/sendMessage"): self._publish,
+            ("POST", "/registerAndKeepAlive"): self._register,
+            ("DELETE", "/deregister"): self._deregister,
+            ("GET", "/listSubscribers"): lambda *_: {"subscribers": list(self._subscribers.values())},
+            ("GET", "/events"): self._page,
+        }
+
+    def request(self, request: Request, *, fresh: bool = False) -> Response:
+        """See Transport.request."""
+        if self.errors:
+            raise self.errors.pop(0)
+        parts = urlsplit(request.target)
+        query = parse_qs(parts.query, keep_blank_values=True)
+        route = self._routes.get((request.method, parts.path))
+        said = self._one(parts.path) if route is None else route(request, query)
+        return Response(200, {}, json.dumps(said).encode())
+
+    def stream(self, request: Request) -> NoReturn:
+        """See Transport.stream."""
+        raise Misused(f"A fake bus has no stream ({request.target}); eventbus.testing.TrueServer has.")
+
+    def close(self) -> None:
+        """See Transport.close."""
+
+    def _publish(self, request: Request, query: dict[str, list[str]]) -> dict[str, Any]:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        batch, key = "batch" in query, headers.get("idempotency-key", "")
+        duplicate = key in self._keys
+        if not duplicate:
+            kept = {"content-type": "application/json"} if batch else _kept(headers)
+            topic = query.get("topic", [kept.get("ce-type")])[0]
+            bodies = (request.body or b"").split(b"\n") if batch else [request.body or b""]
+            self._keys[key] = tuple(self._accept(topic, body, kept) for body in bodies)
+        ids = self._keys[key]
+        return {**({"ids": ids} if batch else {"id": ids[0]}), "subscribers": 0, "duplicate": duplicate}
+
+    def _accept(self, topic: str | None, body: bytes, headers: Mapping[str, str]) -> str:
+        event = Event(str(uuid4()), topic, body, headers, datetime.now(UTC))
+        self.events.append(event)
+        for inbox in self.inboxes:
+            if matches_any(inbox.topics, topic):
+                self.answers.append((event, inbox.dispatch("POST", signed_headers(inbox, event), body)))
+        return event.id
+
+    def _register(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
+        address = query["address"][0]
+        known = self._subscribers.get(address)
+        self._subscribers[address] = _standing(query, known)
+        return {"created": known is None, **self._subscribers[address]}
+
+    def _deregister(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
+        self._subscribers.pop(query["address"][0], None)
+        return {"address": query["address"][0]}
+
+    def _page(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
+        ids = [event.id for event in self.events]
+        start = 0
+        with suppress(ValueError):  # a place of which nothing is known is before everything
+            start = ids.index(query.get("after", [""])[0]) + 1
+        found = self.events[start:][: int(query["limit"][0])]
+        return {"events": [_shown(event) for event in found], "next": found[-1].id if found else None}
+
+    def _one(self, path: str) -> dict[str, Any]:
+        for event in self.events:
+            if unquote(path) == f"/events/{event.id}":
+                return {**_shown(event), "deliveries": []}
+        raise Misused(f"A fake bus has no {path}; eventbus.testing.TrueServer has.")
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name in _KEPT or name.startswith("ce-")}
+
+
+def _shown(event: Event) -> dict[str, Any]:
+    """An event as the bus shows it."""
+    try:
+        body = {"text": event.body.decode()}
+    except UnicodeDecodeError:
+        body = {"base64": b64encode(event.body).decode()}
+    shown = {"id": event.id, "topic": event.topic, "headers": dict(event.headers), "body": body}
+    return {**shown, "accepted_at": event.at.isoformat()}
+
+
+def _standing(query: Mapping[str, list[str]], known: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A subscriber as the bus shows it: what it asks for over what it had, and nothing delivered yet."""
+    now = datetime.now(UTC)
+    asked = {name: _read(values[0]) for name, values in query.items() if name not in ("topic", "from")}
+    said = {**_NEW, "registered_at": now.isoformat(), **(known or {}), **asked, "renewed_at": now.isoformat()}
+    if "topic" in query:
+        said["topics"] = [topic for topic in query["topic"] if topic]
+    ends = now + timedelta(seconds=said["lease"])
+    return {**said, "expires_at": ends.isoformat(), "renew_after": said["lease"] / 3}
+
+
+def _read(value: str) -> Any:
+    """A parameter's value: numbers and truths as such."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

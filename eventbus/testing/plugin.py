@@ -1,0 +1,22 @@
+"""Fixtures for pytest: ``pytest_plugins = ["eventbus.testing.plugin"]``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventbus.testing.fake import FakeBus
+from eventbus.testing.server import TrueServer
+
+
+@pytest.fixture
+def fake_bus() -> FakeBus:
+    """A bus that records what is published."""
+    return FakeBus()
+
+
+@pytest.fixture
+def eventbus_server(tmp_path: Path) -> Iterator[TrueServer]:
+    """The true bus on a free port, with a journal of its own."""
+    with TrueServer(tmp_path) as server:
+        yield server

@@ -1,0 +1,100 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_binary_event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventbus.client.encode import BATCH_BYTES, batches, checked_headers, cloud_headers, encoded, line_of
+from eventbus.client.errors import Misused
+
+
+@pytest.mark.parametrize(
+    ("data", "body", "kind"),
+    [
+        (b"\x00\xff", b"\x00\xff", None),
+        (bytearray(b"x"), b"x", None),
+        ("\u00fc", "\u00fc".encode(), "text/plain; charset=utf-8"),
+        ({"a": [1, None, "\u00fc"]}, '{"a":[1,null,"\u00fc"]}'.encode(), "application/json"),
+        (None, b"null", "application/json"),
+        (False, b"false", "application/json"),
+    ],
+)
+def test_data_is_sent_by_what_it_is(data: Any, body: bytes, kind: str | None) -> None:
+    """Bytes as they are, a str as text, and anything else as JSON."""
+    assert encoded(data) == (body, kind)
+
+
+@pytest.mark.parametrize("data", [object(), {1: {2}}, float("nan")])
+def test_what_is_no_json_is_refused(data: object) -> None:
+    """Before anything is sent, and in a sentence."""
+    with pytest.raises(Misused, match="cannot be written as JSON"):
+        encoded(data)
+
+
+@given(value=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_an_attribute_survives_its_way_through_a_header(value: str) -> None:
+    """CloudEvents' own library reads what was meant, and every header can be sent."""
+    headers = cloud_headers({"source": "/s", "subject": value}, "a.b", "e1")
+    assert checked_headers(headers) == headers
+    event = from_binary_event(HTTPMessage(headers=headers, body=b""))
+    assert (event.get_id(), event.get_type(), event.get_source()) == ("e1", "a.b", "/s")
+    assert event.get_subject() == value
+
+
+def test_attributes_are_written_as_cloudevents_write_them() -> None:
+    """Times, numbers and truths; None is left out, and what is given comes before what is usual."""
+    at = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
+    given = {"source": "/s", "time": at, "number": 7, "yes": True, "none": None, "id": "mine"}
+    headers = cloud_headers(given, "t", "e1")
+    assert headers["ce-time"] == "2026-11-24T06:03:29+00:00"
+    assert (headers["ce-number"], headers["ce-yes"], headers["ce-id"]) == ("7", "true", "mine")
+    assert "ce-none" not in headers
+
+
+@pytest.mark.parametrize(
+    ("attributes", "topic", "why"),
+    [
+        ({"source": None}, "t", "source"),
+        ({"source": "/s"}, None, "type"),
+        ({"source": "/s", "Bad_Name": 1}, "t", "Bad_Name"),
+        ({"source": "/s", "time": datetime(2026, 1, 1)}, "t", "offset"),  # noqa: DTZ001 - what is refused
+    ],
+)
+def test_an_incomplete_cloudevent_is_refused(attributes: dict[str, Any], topic: str | None, why: str) -> None:
+    """The error names what is missing or wrong."""
+    with pytest.raises(Misused, match=why):
+        cloud_headers(attributes, topic, "e1")
+
+
+@pytest.mark.parametrize("headers", [{"a b": "x"}, {"a": "x\r\nb: y"}, {"a": "\u2603"}, {"": "x"}, {"a": "\0"}])
+def test_a_header_that_could_break_out_is_refused(headers: dict[str, str]) -> None:
+    """Names and values are checked before anything is sent."""
+    with pytest.raises(Misused, match="cannot hold"):
+        checked_headers(headers)
+
+
+def test_a_batch_line_is_json() -> None:
+    """Bytes are JSON already; a str is data like any other, even one with line ends."""
+    assert line_of(b' {"a":1}\r\n') == b'{"a":1}'
+    assert line_of("a\nb") == rb'"a\nb"'
+    for broken in (b"", b" \n", b"1\n2"):
+        with pytest.raises(Misused, match="one line"):
+            line_of(broken)
+
+
+@given(st.lists(st.integers()), st.integers(1, 7))
+def test_batches_are_full_and_keep_the_order(items: list[int], size: int) -> None:
+    """Every item is in one batch; all but the last are full."""
+    made = list(batches(items, size))
+    assert [line for batch in made for line in batch] == [b"%d" % item for item in items]
+    assert all(len(batch) == size for batch in made[:-1])
+    assert all(made)
+
+
+def test_a_batch_is_bounded_in_bytes() -> None:
+    """Large events make smaller batches; one that is larger than a batch goes alone."""
+    third = b'"%s"' % (b"x" * (BATCH_BYTES // 3))
+    huge = b'"%s"' % (b"x" * (BATCH_BYTES + 1))
+    assert [len(batch) for batch in batches([third, third, third, huge, third], 1_000)] == [2, 1, 1, 1]

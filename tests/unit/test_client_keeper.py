@@ -1,0 +1,164 @@
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from eventbus.client import BusError, Registration, State, Subscriber, Unauthorized, Unavailable, Unreachable
+from eventbus.client import keeper as module
+from eventbus.client.backoff import Backoff
+from eventbus.client.keeper import Keeper, Register
+from eventbus.testing import FakeBus
+from tests.support.deadline import eventually
+
+NOW = datetime.now(UTC)
+#: Seconds between renewals.
+RENEW = 0.02
+
+
+def standing(*, created: bool) -> Subscriber:
+    """What the bus answers to a registration."""
+    shown = FakeBus().register("a:1")
+    return Subscriber(
+        **{name: getattr(shown, name) for name in shown.__slots__} | {"created": created, "renew_after": RENEW}
+    )
+
+
+@contextmanager
+def keeping(register: Register) -> Iterator[tuple[Keeper, list[Registration]]]:
+    """A keeper that runs, and what it tells."""
+    told: list[Registration] = []
+    keeper = Keeper(register, told.append)
+    keeper.start()
+    try:
+        yield keeper, told
+    finally:
+        keeper.stop()
+
+
+def scripted(*script: Subscriber | BusError) -> Callable[[bool], Subscriber]:
+    """Answers registrations by a script; its last line is repeated."""
+    steps = list(script)
+
+    def register(_: bool) -> Subscriber:
+        step = steps.pop(0) if len(steps) > 1 else steps[0]
+        if isinstance(step, BusError):
+            raise step
+        return step
+
+    return register
+
+
+def test_a_registration_is_renewed_and_each_state_is_told() -> None:
+    """Registered, renewed, and registered again where the bus had forgotten it."""
+    new, known = standing(created=True), standing(created=False)
+    with keeping(scripted(new, known, new, known)) as (_, told):
+        eventually(lambda: len(told) >= 4, 10)
+    states = [found.state for found in told]
+    assert states[:4] == [State.REGISTERED, State.RENEWED, State.REGISTERED_AGAIN, State.RENEWED]
+    assert states[-1] is State.STOPPED
+    assert told[0].subscriber is new
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (Unreachable("gone", sent=False), State.UNREACHABLE),
+        (Unavailable(503, "stopping"), State.REFUSED),
+        (Unauthorized(401, "no token"), State.REFUSED),
+    ],
+)
+def test_a_failure_is_told_and_tried_again(
+    error: BusError, state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The keeper never gives up: the bus may come back, or be set right. The log says so once."""
+    monkeypatch.setattr(module, "BACKOFF", Backoff(first=0.001, longest=0.002))
+    with keeping(scripted(error, error, error, standing(created=True))) as (keeper, told):
+        assert keeper.wait_registered(10)
+    assert [found.state for found in told[:4]] == [state] * 3 + [State.REGISTERED]
+    assert told[0].error is error
+    assert len([record for record in caplog.records if "not registered" in record.message]) == 1
+
+
+def test_only_the_first_registration_is_the_first() -> None:
+    """Where to begin is asked for until it was answered, and never again: it would repeat everything."""
+    firsts: list[bool] = []
+
+    def register(first: bool) -> Subscriber:
+        firsts.append(first)
+        return standing(created=True)
+
+    with keeping(register):
+        eventually(lambda: len(firsts) >= 3, 10)
+    assert firsts[:3] == [True, False, False]
+
+
+def test_renewals_come_at_a_third_of_the_lease_or_a_little_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many services that started at once do not renew at once for ever."""
+    drawn: list[tuple[float, float]] = []
+    monkeypatch.setattr(module.random, "uniform", lambda low, high: drawn.append((low, high)) or 1.0)
+    with keeping(scripted(standing(created=True))):
+        eventually(lambda: drawn, 10)
+    assert drawn[0] == (0.8, 1.0)
+
+
+def test_starting_twice_is_starting_once() -> None:
+    """One process has one keeper, however many threads ask for it."""
+    running = [threading.Thread(target=lambda: [keeper.start() for _ in range(10)]) for _ in range(8)]
+    with keeping(scripted(standing(created=True))) as (keeper, _):
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        assert _keepers() == 1
+    assert _keepers() == 0
+
+
+def _keepers() -> int:
+    return sum(thread.name == "eventbus-keeper" for thread in threading.enumerate())
+
+
+def test_a_callback_that_raises_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """What a service does with the state is its own; the lease is kept."""
+    told: list[Registration] = []
+
+    def broken(found: Registration) -> None:
+        told.append(found)
+        raise RuntimeError("broken")
+
+    keeper = Keeper(scripted(standing(created=True)), broken)
+    keeper.start()
+    eventually(lambda: len(told) >= 3, 10)
+    keeper.stop()
+    assert "raised" in caplog.text
+
+
+def test_a_callback_may_stop_the_keeper() -> None:
+    """From within its own thread, too, without waiting for itself."""
+    stopped = threading.Event()
+
+    def stop(_: Registration) -> None:
+        keeper.stop()
+        stopped.set()
+
+    keeper = Keeper(scripted(standing(created=True)), stop)
+    keeper.start()
+    assert stopped.wait(10)
+    eventually(lambda: _keepers() == 0, 10)
+
+
+def test_after_a_fork_the_child_has_no_keeper_until_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked process that only computes renews nothing; one that serves has a keeper of its own."""
+    with keeping(scripted(standing(created=True))) as (keeper, told):
+        eventually(lambda: told, 10)
+        parent = os.getpid()
+        monkeypatch.setattr(module.os, "getpid", lambda: parent + 1)  # as after a fork
+        assert not keeper.wait_registered(0)
+        keeper.ensure()
+        assert keeper.wait_registered(10)
+        assert _keepers() == 2
+        keeper.stop()
+        monkeypatch.undo()
+    assert _keepers() == 0

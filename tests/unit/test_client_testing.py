@@ -1,0 +1,94 @@
+import base64
+
+import pytest
+
+from eventbus.client import Event, Inbox, Misused, Reject, Terms, Unreachable, Verifier
+from eventbus.testing import FakeBus, deliver
+
+SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
+
+
+def test_a_fake_bus_records_what_is_published() -> None:
+    """Topic, data, type and CloudEvents attributes, as a subscriber would see them."""
+    bus = FakeBus(source="/shop")
+    published = bus.publish("orders.created", {"n": 1}, attributes={"subject": "a b"})
+    (event,) = bus.published
+    assert (event.id, event.topic, event.data) == (published.id, "orders.created", {"n": 1})
+    assert (event.attributes["subject"], event.attributes["source"]) == ("a b", "/shop")
+    assert bus.event(published.id).body == event.body
+    assert set(event.headers) == {"content-type", *(f"ce-{name}" for name in event.attributes)}
+
+
+def test_a_fake_bus_knows_keys_and_batches() -> None:
+    """A repeated key is no new event, of a batch neither."""
+    bus = FakeBus()
+    first = bus.publish("a", "x", key="k")
+    assert bus.publish("a", "x", key="k").duplicate
+    assert bus.publish("a", "x", key="k").id == first.id
+    ids = bus.publish_many("b", range(5), size=2, key="m")
+    assert bus.publish_many("b", range(5), size=2, key="m") == ids
+    assert [event.data for event in bus.events(topics=["b"])] == list(range(5))
+    assert [event.id for event in bus.events(after=ids[2])] == ids[3:]
+    assert bus.publish("c", b"\xff").id == next(iter(bus.events(topics=["c"]))).id
+
+
+def test_a_fake_bus_has_subscribers() -> None:
+    """Registering, renewing and deregistering answer as the bus does."""
+    bus = FakeBus()
+    first = bus.register("h:1", topics=["a.*"], terms=Terms(lease=30, ordered=True))
+    again = bus.register("h:1", terms=Terms(lease=60))
+    assert (first.created, first.topics, first.lease, first.ordered) == (True, ("a.*",), 30, True)
+    assert (again.created, again.topics, again.lease, again.renew_after) == (False, ("a.*",), 60, 20)
+    assert [found.address for found in bus.subscribers()] == ["h:1"]
+    bus.deregister("h:1")
+    assert bus.subscribers() == []
+
+
+def test_a_fake_bus_delivers_to_inboxes() -> None:
+    """What has a handler is handed over, signed, before the publish returns; and what the inbox answered is there."""
+    bus, got = FakeBus(), list[Event]()
+    inbox = Inbox(bus, "h:1", verifier=Verifier(SECRET))
+    inbox.on("a")(got.append)
+
+    @inbox.on("b")
+    def reject(_: Event) -> None:
+        raise Reject("no")
+
+    bus.deliver_to(inbox)
+    for topic in ("a", "b", "c"):
+        bus.publish(topic, {"n": 1})
+    assert [event.data for event in got] == [{"n": 1}]
+    assert [(event.topic, answer.status) for event, answer in bus.answers] == [("a", 200), ("b", 422)]
+
+
+def test_a_fake_bus_fails_when_it_is_asked_to() -> None:
+    """How a service takes a failure can be tried, without waiting."""
+    bus = FakeBus()
+    bus.fail_next(Unreachable("gone", sent=True))
+    with pytest.raises(Unreachable):
+        bus.publish("a")
+    bus.publish("a")
+    assert len(bus.published) == 1
+
+
+def test_a_fake_bus_says_what_it_has_not() -> None:
+    """Nobody takes silence for an answer."""
+    bus = FakeBus()
+    with pytest.raises(Misused, match="TrueServer has"):
+        next(bus.events(follow=True))
+    with pytest.raises(Misused, match="TrueServer has"):
+        list(bus.dead_letters())
+    with pytest.raises(Misused, match="TrueServer has"):
+        bus.event("nope")
+
+
+def test_a_delivery_is_signed_as_the_inbox_wants_it() -> None:
+    """A test that feeds an inbox passes through the same check as the bus."""
+    inbox = Inbox(verifier=Verifier(SECRET))
+    inbox.on()(lambda _: None)
+    assert deliver(inbox, "a", {"n": 1}).status == 200
+    other = Inbox(verifier=Verifier("whsec_" + base64.b64encode(b"o" * 32).decode()))
+    bus = FakeBus()
+    bus.publish("a")
+    event = bus.published[0]
+    assert other.dispatch("POST", {"webhook-id": event.id}, event.body).status == 401
