@@ -18,12 +18,9 @@ DEPLOY = ROOT / "deploy"
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
 #: What the bus runs; the client and the commands write to logs of their own.
 SOURCES = [
-    *(ROOT / "gunicorn.conf.py", ROOT / "wsgi.py"),
-    *(
-        path
-        for path in sorted(ROOT.glob("eventbus/**/*.py"))
-        if path.parts[len(ROOT.parts) + 1] not in ("client", "cli")
-    ),
+    path
+    for path in sorted(ROOT.glob("eventbus/**/*.py"))
+    if path.parts[len(ROOT.parts) + 1] not in ("client", "cli", "testing")
 ]
 YAML = [ROOT / "compose.yaml", *sorted(DEPLOY.rglob("*.yml")), *sorted(DEPLOY.rglob("*.yaml"))]
 #: Seconds at least from SIGTERM until SIGKILL: the drain, what gunicorn adds to it, and some to end in.

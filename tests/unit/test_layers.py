@@ -18,7 +18,7 @@ BOTTOM = {
 MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}
 #: Top to bottom. An import may go down, or stay in its own part; the package's root (its version) is for all.
 LAYERS = (
-    {"wsgi", "eventbus.cli"},
+    {"wsgi", "eventbus.cli", "eventbus.gunicorn_config", "eventbus.wsgi"},
     {"eventbus.testing"},
     {"eventbus.client"},
     {"eventbus.start"},

@@ -1,12 +1,16 @@
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+ROOT = Path(__file__).parents[2]
 PINS = dict(
     re.fullmatch(r"([A-Za-z0-9-]+)(?:\[\w+\])?==([0-9.]+)", line).groups()  # type: ignore[union-attr,misc]
-    for line in (Path(__file__).parents[2] / "requirements.txt").read_text().split()
+    for line in (ROOT / "requirements.txt").read_text().split()
 )
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 #: The first version without each known vulnerability, and the vulnerability.
 CLEAR = [
     ("Flask", "3.1.1", "CVE-2025-47278"),
@@ -32,3 +36,15 @@ def test_a_pin_is_clear_of_known_vulnerabilities(package: str, clear: str, why: 
 def test_everything_is_pinned_exactly() -> None:
     """A deploy installs the versions that were tested."""
     assert set(PINS) >= {"Flask", "gevent", "gunicorn", "requests", "urllib3", "Werkzeug"}
+
+
+def test_who_installs_the_server_gets_what_a_deploy_runs_or_its_like() -> None:
+    """The wheel's extra for the server asks for the packages that are pinned, and each pin is one that it takes."""
+    asked = {wanted.name: wanted.specifier for wanted in map(Requirement, PROJECT["optional-dependencies"]["server"])}
+    assert asked.keys() == PINS.keys()
+    assert [name for name, version in PINS.items() if not asked[name].contains(version)] == []
+
+
+def test_without_extras_only_what_the_command_needs_is_installed() -> None:
+    """Who installs the client alone gets click, for the command, and no server."""
+    assert [Requirement(wanted).name for wanted in PROJECT["dependencies"]] == ["click"]

@@ -1,0 +1,102 @@
+"""How gunicorn runs the bus. Only the standard library at import: the worker has to patch first."""
+
+import os
+import resource
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+#: Files that the bus may have open, where the system lets it.
+FILES = 65_536
+_names = {number: number.name for number in signal.Signals}
+
+
+def _number(name: str, default: float) -> float:
+    """A number from the environment; a wrong one is told by ``on_starting``, in a sentence."""
+    try:
+        return float(os.environ.get(name) or default)
+    except ValueError:
+        return default
+
+
+port = int(_number("PORT", 3000))
+bind = f"[::]:{port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{port}"
+worker_class = "eventbus.web.worker.Worker"
+workers = 1  # one process owns the journal, whatever WEB_CONCURRENCY says
+worker_connections = 4_000
+backlog = 2_048
+keepalive = 75  # seconds; longer than a proxy in front keeps its connections
+graceful_timeout = int(_number("EVENTBUS_DRAIN_SECONDS", 20)) + 4  # seconds
+timeout = 30  # seconds without a sign of life after which the worker is replaced
+control_socket_disable = True
+http_parser = "python"  # whatever else is installed: what was measured and tested
+# Nothing that a proxy says of the client is used, so nobody has to be trusted, or looked up, for it.
+forwarded_allow_ips = "*"
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+logger_class = "eventbus.web.server_log.ServerLog"
+
+
+def on_starting(server: Any) -> None:
+    """Check what would stop the worker, where one sentence is enough, and take as many files as are given."""
+    _raise_file_limit()
+    from eventbus.errors import SettingsError
+    from eventbus.settings import from_environment
+
+    try:
+        settings = from_environment(os.environ)
+    except SettingsError as error:
+        _stop(str(error))
+    if server.cfg.workers != 1:
+        _stop(
+            f"{server.cfg.workers} workers were asked for, but one process owns a SQLite journal; leave --workers out"
+        )
+    if server.cfg.preload_app or server.cfg.max_requests:
+        _stop("preload_app and max_requests must stay off: the worker holds the registry and the journal")
+    _check_free(settings.port)
+
+
+def when_ready(server: Any) -> None:
+    """Say once who may use the bus, where that is more than it may seem."""
+    from eventbus.settings import from_environment
+
+    for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, lambda *_: server.log.warning("%s is passed over: restart the bus instead", _names[_[0]]))
+    tokens = from_environment(os.environ).tokens
+    for scope in tokens.closed:
+        server.log.warning("nobody may %s: there is no token for it, nor one of an administrator", scope)
+    reachable = [address for address in map(_host_of, server.LISTENERS) if address not in ("127.0.0.1", "::1", "")]
+    if reachable and not tokens:
+        server.log.warning("whoever can reach this port may publish, subscribe and administer: no tokens are set")
+
+
+def _raise_file_limit() -> None:
+    """Each client and each subscriber takes a file; the usual soft limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _host_of(listener: socket.socket) -> str:
+    """Where a listener can be reached; nothing for a Unix socket."""
+    name = listener.getsockname()
+    return name[0] if isinstance(name, tuple) else ""
+
+
+def _check_free(port: int) -> None:
+    """Say at once that the port is taken, instead of trying five times."""
+    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as error:
+            _stop(f"port {port} cannot be used: {error.strerror}; set PORT to another one")
+
+
+def _stop(sentence: str) -> NoReturn:
+    print(f"eventbus cannot start: {sentence}", file=sys.stderr)
+    sys.exit(1)
