@@ -21,8 +21,8 @@ help: ## Show the targets
 run: .venv/.run ## Start the bus on PORT (3000)
 	exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
 
-test: .venv/.dev debian-packages ## Run the tests; ARGS="..." goes to pytest
-	.venv/bin/pytest -m "not soak" $(ARGS)
+test: .venv/.dev debian-packages ## Run the tests; ARGS="..." chooses some, and goes to pytest
+	.venv/bin/$(if $(ARGS),pytest,python tests/side_by_side.py) -m "not soak" $(ARGS)
 
 lint: .venv/.dev ## Check style, format and types
 	.venv/bin/ruff check .

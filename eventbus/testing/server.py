@@ -23,7 +23,7 @@ START_SECONDS = 30.0
 #: Seconds between two looks whether it is ready.
 LOOK_EVERY = 0.02
 #: Below Linux's range for outgoing connections, so that none of those takes the bus's port while it is down.
-PORTS = range(20_000, 32_000)
+PORTS = range(30_000, 32_000)
 #: Left out of its environment, so that a developer's own settings change no test.
 _FOREIGN = ("EVENTBUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "PORT")
 _ONCE = {"Connection": "close"}

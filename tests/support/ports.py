@@ -1,17 +1,24 @@
 """Free ports on loopback that nothing takes by chance before they are listened on."""
 
+import os
 import random
 import socket
 
-#: Below Linux's range for outgoing connections (32768 to 60999), so that none of those ever sits on one.
-PORTS = range(20_000, 32_000)
+#: Below Linux's range for outgoing connections (32768 to 60999), so that none of those ever sits on one; above it
+#: stand the ports of eventbus.testing.
+ALL_PORTS = range(20_000, 30_000)
+#: Those of this process, where tests run side by side: each share picks among its own.
+_number, _shares = (int(part) for part in os.environ.get("TESTS_SHARE", "0/1").split("/"))
+PORTS = ALL_PORTS[_number::_shares]
+#: Such as pages of documentation name: as wide as theirs, so that tables look the same.
+FOUR_DIGITS = range(4_000, 10_000)
 LOOPBACK = "127.0.0.1"
 _given: set[int] = set()
 
 
-def free_port() -> int:
+def free_port(within: range = PORTS) -> int:
     """A port that nobody listens on now, and that was not given before: a bus remembers an address's account."""
-    for port in random.sample(sorted(set(PORTS) - _given), 200):
+    for port in random.sample(sorted(set(within) - _given), 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
