@@ -6,6 +6,11 @@ from typing import Protocol
 
 from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, Message, Recovered
 
+#: Seconds that an idempotency key is remembered.
+IDEMPOTENCY_SECONDS = 86_400
+#: Idempotency keys that are kept at most; past this the oldest go before their day is over.
+MAX_IDEMPOTENCY_KEYS = 1_000_000
+
 #: Called with each committed batch, in the journal's order, before its publishers are answered.
 CommitListener = Callable[[Sequence[Event]], None]
 #: Called with what each commit took in seconds, and the events in it and the bytes of their bodies; 0 for places alone.

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from eventbus.addresses import Address
 from eventbus.delivery.outcome import Answer, Consent
+from eventbus.journal import records
 from eventbus.journal.base import Page
-from eventbus.journal.sqlite import records
 from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, Recovered, Subscriber
 
 

@@ -10,7 +10,7 @@ from eventbus.delivery.backoff import LONGEST_DELAY
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.health import Rules
 from eventbus.delivery.place import LONGEST_WAIT, deferrals_of, deliveries_of, lane_of, new_record, record_of
-from eventbus.journal.sqlite import records
+from eventbus.journal import records
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Options, Span, State, Subscriber
 from tests.support.lanes import BUSY, EPOCH, REFUSED, attempt, high, lane_with, subscriber_with, wait_please
 

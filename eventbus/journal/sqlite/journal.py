@@ -1,42 +1,18 @@
-"""The embedded journal: a SQLite file, written by one thread of its own in groups.
-
-While one commit runs, what comes next gathers and goes into the following commit, so that publishers who
-come at once share one fsync. The event loop never touches the file.
-"""
+"""The embedded journal: a SQLite file, written in groups by one thread of its own. The event loop never touches it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import gevent
-from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
 from eventbus.clock import Clock
-from eventbus.errors import JournalError, JournalUnavailable
-from eventbus.journal.base import Appended, CommitListener, CommitWatcher, KeptDeadLetter, Page, Usage
+from eventbus.journal.base import Appended, KeptDeadLetter, Page, Usage
+from eventbus.journal.group_commit import GroupCommit, Publish
 from eventbus.journal.sqlite import queries
-from eventbus.journal.sqlite.store import Publish, Store
-from eventbus.model import Checkpoint, Deferral, Event, LaneRecord, Message, Recovered
+from eventbus.journal.sqlite.store import Store
+from eventbus.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What goes into one commit, and who waits for it."""
-
-    publishes: list[Publish] = field(default_factory=list)
-    checkpoints: list[Checkpoint] = field(default_factory=list)
-    done: Signal = field(default_factory=Signal)
-    answers: list[Appended] = field(default_factory=list)
-    error: JournalError | None = None
-
-    def wait(self) -> None:
-        """Return when the batch is safe, or raise why it is not."""
-        self.done.wait()
-        if self.error is not None:
-            raise self.error.with_traceback(None)
 
 
 class SqliteJournal:
@@ -45,68 +21,24 @@ class SqliteJournal:
     def __init__(self, path: str, clock: Clock | None = None, store: Store | None = None) -> None:
         self._store = store or Store(path)
         self._clock = clock or Clock()
-        self._next = _Batch()
-        self._wanted = Signal()
-        self._listener: CommitListener = _nobody
-        self._watcher: CommitWatcher = _nobody
-        self._closed = False
+        self._group = GroupCommit(self._commit, self._clock)
+        self.listen = self._group.listen
+        self.watch = self._group.watch
+        self.append = self._group.append
+        self.checkpoint = self._group.checkpoint
 
     def open(self) -> Recovered:
         """See Journal.open."""
         self._thread = ThreadPool(1)
         recovered: Recovered = self._call(self._store.open)
-        self._writer = gevent.spawn(self._write)
+        self._group.start()
         return recovered
 
-    def listen(self, listener: CommitListener) -> None:
-        """See Journal.listen."""
-        self._listener = listener
-
-    def watch(self, watcher: CommitWatcher) -> None:
-        """See Journal.watch."""
-        self._watcher = watcher
-
-    def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
-        """See Journal.append."""
-        batch = self._batch()
-        number = len(batch.publishes)
-        batch.publishes.append(Publish(messages, idempotency_key))
-        batch.wait()
-        return batch.answers[number]
-
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """See Journal.checkpoint."""
-        batch = self._batch()
-        batch.checkpoints.append(checkpoint)
-        batch.wait()
-
-    def _batch(self) -> _Batch:
-        """The batch that gathers now."""
-        if self._closed:
-            raise JournalUnavailable("The journal is closed.")
-        self._wanted.set()
-        return self._next
-
-    def _write(self) -> None:
-        """Commit what has gathered, again and again."""
-        while True:
-            self._wanted.wait()
-            self._wanted.clear()
-            batch, self._next = self._next, _Batch()
-            self._commit(batch)
-
-    def _commit(self, batch: _Batch) -> None:
-        began = self._clock.monotonic()
-        try:
-            events, batch.answers = self._call(self._store.commit, batch.publishes, batch.checkpoints)
-        except JournalError as error:
-            batch.error = error
-        except Exception as error:
-            batch.error = JournalUnavailable(f"The journal could not be written ({error!r}); nothing of this was kept.")
-        else:
-            self._watcher(self._clock.monotonic() - began, len(events), sum([len(event.body) for event in events]))
-            self._listener(events)
-        batch.done.set()
+    def _commit(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
+    ) -> tuple[list[Event], list[Appended]]:
+        kept: tuple[list[Event], list[Appended]] = self._call(self._store.commit, publishes, checkpoints)
+        return kept
 
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
@@ -176,12 +108,9 @@ class SqliteJournal:
 
     def close(self) -> None:
         """See Journal.close."""
-        if self._closed:
+        if self._group.closed:
             return
-        last = self._batch()
-        self._closed = True
-        last.done.wait()
-        self._writer.kill()
+        self._group.close()
         self._call(self._store.close)
         self._thread.kill()
 
@@ -203,7 +132,3 @@ def _outcome(function: Callable[..., Any], values: tuple[object, ...]) -> tuple[
         return function(*values), None
     except Exception as error:
         return None, error
-
-
-def _nobody(*_: object) -> None:
-    """Listens, and watches, until somebody does."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventbus.journal.base import KeptDeadLetter, Page
-from eventbus.journal.sqlite.records import from_json
+from eventbus.journal.records import from_json
 from eventbus.model import DeadLetter, Deferral, Event, LaneRecord
 
 _EVENT = "seq, id, topic, head, body, at"

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 
-from eventbus.journal.sqlite import records
+from eventbus.journal import records
 from eventbus.model import Checkpoint, Event
 
 #: Events that one statement takes, at most.

@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from eventbus.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
-from eventbus.journal.base import Appended, Usage
-from eventbus.journal.sqlite import file, records, statements
+from eventbus.journal import records
+from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended, Usage
+from eventbus.journal.group_commit import Publish
+from eventbus.journal.sqlite import file, statements
 from eventbus.journal.sqlite.schema import migrate
 from eventbus.model import Checkpoint, Event, Message, Recovered
 
@@ -18,21 +19,8 @@ MEMORY = ":memory:"
 WAL_LIMIT = 16 * 1024 * 1024
 #: Pages in the WAL at which SQLite moves them into the database (4 KiB each).
 WAL_PAGES = 2_000
-#: Seconds that an idempotency key is remembered.
-IDEMPOTENCY_SECONDS = 86_400
-#: Idempotency keys that are kept at most; past this the oldest go before their day is over.
-MAX_IDEMPOTENCY_KEYS = 1_000_000
-
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Messages that are kept together, or not at all."""
-
-    messages: Sequence[Message]
-    idempotency_key: str | None
 
 
 class Store:
