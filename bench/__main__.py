@@ -1,6 +1,6 @@
 """Runs the scenarios, prints a table, and saves it.
 
-python -m bench [--quick] [--rounds N] [--save FILE]
+python -m bench [--quick] [--rounds N] [--redis] [--save FILE]
 """
 
 import argparse
@@ -17,6 +17,8 @@ FULL = (
     Scenario(10, size=100), Scenario(10, size=65_536),
     Scenario(1, batch=100), Scenario(10, batch=10),
 )  # fmt: skip
+#: Each on a file and on a Redis server, one after the other.
+BESIDE_REDIS = tuple(Scenario(fanout, redis=redis) for fanout in (1, 10, 100) for redis in (False, True))
 QUICK = (Scenario(1, seconds=1), Scenario(10, seconds=1))
 #: What is measured again with half of the publishes that it could take, at a fixed rate.
 PACED = Scenario(10)
@@ -63,12 +65,14 @@ def main() -> None:
     ask = argparse.ArgumentParser(prog="bench", description=__doc__)
     ask.add_argument("--quick", action="store_true", help="a few seconds, to see that it works")
     ask.add_argument("--rounds", type=int, default=3, help="the table shows medians")
+    ask.add_argument("--redis", action="store_true", help="the journal in a file beside one on Redis")
     ask.add_argument("--save", type=Path, default=Path("bench/results.json"), help="where the figures go, as JSON")
     arguments = ask.parse_args()
     count = 1 if arguments.quick else arguments.rounds
-    rows = {scenario: row_of(scenario, count) for scenario in (QUICK if arguments.quick else FULL)}
+    chosen = BESIDE_REDIS if arguments.redis else QUICK if arguments.quick else FULL
+    rows = {scenario: row_of(scenario, count) for scenario in chosen}
     for scenario, row in list(rows.items()):
-        if replace(scenario, seconds=PACED.seconds) == PACED:
+        if replace(scenario, seconds=PACED.seconds) == PACED and not arguments.redis:
             top = row["deliveries/s"] / scenario.fanout
             rows |= {slower: row_of(slower, count) for slower in paced(top, scenario.seconds)}
     print(f"\n{table(list(rows.values()))}")

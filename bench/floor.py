@@ -33,7 +33,7 @@ def publish(seconds: float) -> float:
 
 
 def _request(seconds: float, app: str, options: tuple[str, ...]) -> float:
-    with tempfile.TemporaryDirectory() as folder, bus(folder, app, *options) as (pid, port):
+    with tempfile.TemporaryDirectory() as folder, bus(f"sqlite:///{folder}/bus.db", app, *options) as (pid, port):
         before = cpu_seconds(pid)
         said = load(port, Scenario(0, seconds=seconds))
         return (cpu_seconds(pid) - before) / float(said["accepted"]) * 1e6

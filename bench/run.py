@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,25 @@ class Scenario:
     slow: int = 0  # of the subscribers
     dead: int = 0
     seconds: float = 4
+    redis: bool = False  # the journal is on a Redis server of its own instead of in a file
 
     @property
     def name(self) -> str:
         """What the table calls it."""
         extras = [f"batch {self.batch}"] * (self.batch > 1) + ["half the rate"] * bool(self.rate)
         extras += [f"{self.slow} slow, {self.dead} dead"] * bool(self.slow or self.dead)
+        extras += ["on Redis"] * self.redis
         return ", ".join([f"fan-out {self.fanout}", f"{self.size} B", *extras])
 
 
 def measure(scenario: Scenario) -> dict[str, Any]:
     """Run one scenario; figures by name."""
     options = ("--slow", str(scenario.slow), "--dead", str(scenario.dead))
-    with tempfile.TemporaryDirectory() as folder, sink(scenario.fanout, *options) as ports, bus(folder) as (pid, port):
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        ports = stack.enter_context(sink(scenario.fanout, *options))
+        journal = stack.enter_context(redis(folder)) if scenario.redis else f"sqlite:///{folder}/bus.db"
+        pid, port = stack.enter_context(bus(journal))
         for each in ports[: scenario.fanout]:
             call(f"http://127.0.0.1:{port}/registerAndKeepAlive?address=127.0.0.1:{each}&lease=3600", "POST")
         before, began = cpu_seconds(pid), time.time()
@@ -96,14 +102,25 @@ def settled(port: int, goal: int) -> dict[str, Any]:
 
 
 @contextmanager
-def bus(folder: str, app: str = "wsgi:app", *options: str) -> Iterator[tuple[int, int]]:
+def bus(journal: str, app: str = "wsgi:app", *options: str) -> Iterator[tuple[int, int]]:
     """A bus that answers, or another app under the same gunicorn; the master's pid, and the port."""
     port = free_port()
-    environment = {**os.environ, "PORT": str(port), "EVENTBUS_JOURNAL": f"sqlite:///{folder}/bus.db"}
+    environment = {**os.environ, "PORT": str(port), "EVENTBUS_JOURNAL": journal}
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *options, app]
     with process(command, environment, subprocess.DEVNULL) as running:
         until_answered(f"http://127.0.0.1:{port}/readyz")
         yield running.pid, port
+
+
+@contextmanager
+def redis(folder: str) -> Iterator[str]:
+    """A Redis server that keeps every commit on disk; its URL."""
+    port = free_port()
+    kept = ["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", folder]
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), *kept]
+    with process(command, None, subprocess.DEVNULL):
+        until_listening(port)
+        yield f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
@@ -153,6 +170,18 @@ def until_answered(url: str) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def until_listening(port: int) -> None:
+    """Return when somebody listens there; give up after a while."""
+    deadline = time.monotonic() + PATIENCE * 2
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody listens on port {port}")
+        time.sleep(0.05)
 
 
 def call(url: str, method: str = "GET") -> bytes:

@@ -50,7 +50,7 @@ def at_rest(pid: int, seconds: float) -> float:
 
 def measure(subscribers: int, *, narrow: bool) -> dict[str, float]:
     """All figures with so many subscribers, which share one port and differ in their paths."""
-    with tempfile.TemporaryDirectory() as folder, sink(1) as ports, bus(folder) as (pid, port):
+    with tempfile.TemporaryDirectory() as folder, sink(1) as ports, bus(f"sqlite:///{folder}/bus.db") as (pid, port):
         client = Client(pid, port)
         address = f"127.0.0.1:{ports[0]}/{{number}}" + "&topic=t.{number}" * narrow
         register = f"/registerAndKeepAlive?address={address}&lease=3600"

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from eventbus.errors import SettingsError
 from eventbus.networks import NetworkRules, rules_of
@@ -19,6 +20,10 @@ KUBERNETES_NAME = re.compile(r"EVENTBUS_(PORT|PORT_.*|SERVICE_.*)\Z")
 #: How the embedded journal is named, and the one that ends with the process.
 SQLITE = "sqlite:///"
 MEMORY = ":memory:"
+#: How a journal on a Redis server is named; the second one speaks TLS.
+REDIS = ("redis://", "rediss://")
+#: What may be said of TLS after a question mark.
+_TLS_OPTIONS = {"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Settings:
     port: int = 3000  # TCP port, on all interfaces
 
     # Where events are kept
-    journal: str = "sqlite:///eventbus.db"  # sqlite:///PATH or sqlite:///:memory:
+    journal: str = field(default="sqlite:///eventbus.db", repr=False)  # or sqlite:///:memory:, or redis://HOST/NUMBER
     journal_max_bytes: int = 1_073_741_824  # bytes; past this, settled events go early
     retention_seconds: float = 86_400  # seconds that settled events and dead letters stay
 
@@ -67,6 +72,19 @@ class Settings:
     def journal_path(self) -> str:
         """The SQLite file, or ``:memory:``."""
         return self.journal.removeprefix(SQLITE)
+
+    @property
+    def on_redis(self) -> bool:
+        """Whether the journal is on a Redis server."""
+        return self.journal.startswith(REDIS)
+
+    @property
+    def journal_shown(self) -> str:
+        """The journal's URL without what is secret in it."""
+        if not self.on_redis:
+            return self.journal
+        parts = urlsplit(self.journal)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 #: Environment name -> (field, smallest, largest) for every number.
@@ -171,6 +189,27 @@ def _origin(text: str) -> str:
 
 
 def _journal(text: str) -> str:
+    if text.startswith(REDIS):
+        return _redis(text)
     if not text.startswith(SQLITE) or text == SQLITE:
-        raise SettingsError(f"EVENTBUS_JOURNAL must be sqlite:///PATH or sqlite:///:memory:, not {text!r}")
+        kind = text.partition("://")[0] if "://" in text else text  # what follows may be secret
+        raise SettingsError(
+            f"EVENTBUS_JOURNAL must be sqlite:///PATH, sqlite:///:memory: or redis://HOST:PORT/NUMBER, not {kind!r}"
+        )
+    return text
+
+
+def _redis(text: str) -> str:
+    """A Redis URL, whose text is not repeated: there may be a password in it."""
+    try:
+        parts = urlsplit(text)
+        sound = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"/?[0-9]*", parts.path, re.ASCII)
+        sound = sound and set(parse_qs(parts.query, keep_blank_values=True)) <= _TLS_OPTIONS
+    except ValueError:
+        sound = False
+    if not sound:
+        raise SettingsError(
+            "EVENTBUS_JOURNAL on Redis must be redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], or rediss:// with,"
+            f" where they are needed, {', '.join(sorted(_TLS_OPTIONS))}"
+        )
     return text

@@ -14,10 +14,12 @@ from eventbus.clock import Clock
 from eventbus.delivery.place import new_record
 from eventbus.errors import JournalUnavailable
 from eventbus.journal.base import Journal
+from eventbus.journal.redis import RedisJournal
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.model import Account, Checkpoint, DeadLetter, Deferral, Discard, Event, LaneRecord, Options, Subscriber
 from tests.support.events import message
 from tests.support.lanes import EPOCH
+from tests.support.redis_server import COMMAND, RedisServer
 
 ROOT = Path(__file__).parents[2]
 DAY = 86_400
@@ -28,7 +30,10 @@ ALL = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One implementation: how it is made in a folder, and whether what it holds outlives the process."""
+    """One implementation: how it is made in a folder, and whether what it holds outlives the process.
+
+    Where it needs a server, its URL stands in the folder, in a file called ``url``.
+    """
 
     name: str
     make: Callable[[Path, Clock], Journal]
@@ -38,6 +43,7 @@ class Kind:
 KINDS = (
     Kind("sqlite-file", lambda folder, clock: SqliteJournal(str(folder / "events.db"), clock), lasts=True),
     Kind("sqlite-memory", lambda _, clock: SqliteJournal(":memory:", clock), lasts=False),
+    Kind("redis", lambda folder, clock: RedisJournal((folder / "url").read_text(), clock), lasts=True),
 )
 
 
@@ -64,10 +70,23 @@ class Bench:
         return self.journal
 
 
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server for all tests of this module."""
+    if COMMAND is None:
+        pytest.skip("there is no redis-server here")
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each implementation in turn."""
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kind:
+    """Each implementation in turn, with nothing kept."""
     found: Kind = request.param
+    if found.name == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        assert server.ask("FLUSHALL") == b"+OK\r\n"
+        (tmp_path / "url").write_text(server.url)
     return found
 
 

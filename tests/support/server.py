@@ -12,6 +12,7 @@ from typing import Self
 from tests.support.deadline import eventually
 from tests.support.ports import free_port
 from tests.support.processes import group_runs, resident_bytes, running_children
+from tests.support.redis_journals import redis_journal
 from tests.support.wire import Wire
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ class BusServer:
         self.journal = folder / "bus.db"
         self._log = folder / f"bus-{self.port}.log"
         self._arguments = tuple(arguments)
-        own = {"PORT": str(self.port), "EVENTBUS_JOURNAL": f"sqlite:///{self.journal}"}
+        own = {"PORT": str(self.port), "EVENTBUS_JOURNAL": redis_journal(folder) or f"sqlite:///{self.journal}"}
         self._environment = _clean_environment() | own | dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 

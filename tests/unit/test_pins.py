@@ -39,8 +39,9 @@ def test_everything_is_pinned_exactly() -> None:
 
 
 def test_who_installs_the_server_gets_what_a_deploy_runs_or_its_like() -> None:
-    """The wheel's extra for the server asks for the packages that are pinned, and each pin is one that it takes."""
-    asked = {wanted.name: wanted.specifier for wanted in map(Requirement, PROJECT["optional-dependencies"]["server"])}
+    """The wheel's extras for the server ask for the packages that are pinned, and each pin is one that they take."""
+    extras = PROJECT["optional-dependencies"]
+    asked = {wanted.name: wanted.specifier for wanted in map(Requirement, extras["server"] + extras["redis"])}
     assert asked.keys() == PINS.keys()
     assert [name for name, version in PINS.items() if not asked[name].contains(version)] == []
 

@@ -94,12 +94,36 @@ def test_a_journal_is_a_file_or_memory(text: str) -> None:
     assert from_environment({"EVENTBUS_JOURNAL": text}).journal == text
 
 
-@pytest.mark.parametrize("text", ["events.db", "sqlite:///", "sqlite://events.db", "postgres://localhost/events"])
+@pytest.mark.parametrize("text", ["events.db", "sqlite:///", "sqlite://events.db", "postgres://u:secret@host/events"])
 def test_a_journal_of_another_kind_stops_the_start(text: str) -> None:
-    """A journal that the bus cannot open is refused with what it may be."""
-    with pytest.raises(SettingsError, match=r"^EVENTBUS_JOURNAL must be sqlite:///PATH or") as error:
+    """A journal that the bus cannot open is refused with what it may be, and without what may be secret in it."""
+    with pytest.raises(SettingsError, match=r"^EVENTBUS_JOURNAL must be sqlite:///PATH, ") as error:
         from_environment({"EVENTBUS_JOURNAL": text})
-    assert repr(text) in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis://localhost", "redis://localhost"),
+        ("redis://:pass@10.0.0.7:6380/2", "redis://10.0.0.7:6380/2"),
+        ("rediss://user:p%40ss@redis.internal:6379/0?ssl_cert_reqs=none", "rediss://redis.internal:6379/0"),
+        ("redis://[::1]:6379/1", "redis://[::1]:6379/1"),
+    ],
+)
+def test_a_journal_may_be_on_redis_and_is_shown_without_its_password(text: str, shown: str) -> None:
+    """A Redis URL is taken as it is, and told to people without user, password and options."""
+    settings = from_environment({"EVENTBUS_JOURNAL": text})
+    assert (settings.journal, settings.journal_shown, settings.on_redis) == (text, shown, True)
+    assert text not in repr(settings)
+
+
+@pytest.mark.parametrize("text", ["redis://", "redis:///0", "redis://:secret@host:99999", "redis://secret@host/events", "redis://h?db=secret"])
+def test_a_redis_url_that_names_no_server_stops_the_start(text: str) -> None:
+    """A broken Redis URL is refused with its form, and not repeated: there may be a password in it."""
+    with pytest.raises(SettingsError, match=r"redis://\[USER:PASSWORD@\]HOST") as error:
+        from_environment({"EVENTBUS_JOURNAL": text})
+    assert "secret" not in str(error.value)
 
 
 def test_a_misspelt_name_is_warned_of_with_the_nearest() -> None:

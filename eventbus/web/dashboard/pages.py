@@ -167,6 +167,8 @@ def _shown_setting(name: str, told: Settings) -> str:
     value = getattr(told, name)
     if name in SECRET:
         return "set" if value else "not set"
+    if name == "journal":
+        return told.journal_shown
     if name == "networks":
         deny, allow = (", ".join(map(str, networks)) or "none" for networks in (value.deny, value.allow))
         return f"denied: {deny}; allowed: {allow}"

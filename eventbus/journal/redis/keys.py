@@ -1,0 +1,42 @@
+"""The names of what a journal keeps in Redis. One hash tag in all, so that on a cluster they share one node."""
+
+PREFIX = "{eventbus}:"
+
+EPOCH = f"{PREFIX}epoch"  # a number, which rises with each owner: who has an older one may not write
+OWNER = f"{PREFIX}owner"  # who owns the journal, for as long as that shows that it lives
+LAST = f"{PREFIX}last"  # the last commit: its number, and what would have to be taken back
+SEQ = f"{PREFIX}seq"  # the newest event's number
+SCANNED = f"{PREFIX}scanned"  # every event up to here has been offered to the lanes
+BYTES = f"{PREFIX}bytes"  # what the events take
+EVENTS = f"{PREFIX}events"  # stream: the events, by number
+IDS = f"{PREFIX}ids"  # hash: an event's id to its number
+LANES = f"{PREFIX}lanes"  # hash: a lane's key to its record
+OPEN = f"{PREFIX}open"  # set: lanes to carry on with
+ENDED = f"{PREFIX}ended"  # sorted set: lanes that are over, by when
+WAITING = f"{PREFIX}waiting"  # sorted set: what is deferred, by event
+DEAD = f"{PREFIX}dead"  # hash: a dead letter's id to its row
+DEAD_ID = f"{PREFIX}dead:id"  # the newest dead letter's id
+DEAD_IDS = f"{PREFIX}dead:ids"  # sorted set: all dead letters, by id
+DEAD_AT = f"{PREFIX}dead:at"  # sorted set: the same by last attempt
+DEAD_SEQ = f"{PREFIX}dead:seq"  # sorted set: the same by event
+DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by their ends
+
+
+def waits(lane: str) -> str:
+    """Hash: a lane's deferred deliveries."""
+    return f"{PREFIX}waits:{lane}"
+
+
+def due(lane: str) -> str:
+    """Sorted set: a lane's deferred deliveries, by due time."""
+    return f"{PREFIX}due:{lane}"
+
+
+def line(lane: str) -> str:
+    """Sorted set: a lane's deferred deliveries, by number."""
+    return f"{PREFIX}line:{lane}"
+
+
+def dead_of(lane: str) -> str:
+    """Sorted set: a lane's dead letters, by id."""
+    return f"{PREFIX}dead:of:{lane}"

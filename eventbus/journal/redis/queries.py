@@ -1,0 +1,157 @@
+"""What is read from a journal in Redis. Every query is bounded: Redis does one thing at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from eventbus.journal import records
+from eventbus.journal.base import KeptDeadLetter, Page, Usage
+from eventbus.journal.redis import keys
+from eventbus.journal.redis.rows import deferral_of, event_of, letter_of, topic_of
+from eventbus.journal.redis.server import script
+from eventbus.model import Deferral, Event, LaneRecord, Recovered
+
+#: Deliveries of one event that are told, at most.
+MANY = 20_000
+
+
+class Queries:
+    """Reads through a client. Raises RedisError."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._page = client.register_script(script("page"))
+        self._topics = client.register_script(script("topics"))
+        self._names = client.register_script(script("names"))
+        self._place = client.register_script(script("place"))
+
+    def recovered(self, remarks: tuple[str, ...]) -> Recovered:
+        """What the bus starts from."""
+        last, scanned, lanes = self._pipelined(("GET", keys.SEQ), ("GET", keys.SCANNED), ("SMEMBERS", keys.OPEN))
+        names = sorted(name.decode() for name in lanes)
+        texts = self._ask("HMGET", keys.LANES, *names) if names else []
+        counts = self._pipelined(*(("HLEN", keys.waits(name)) for name in names))
+        deferred = {name: count for name, count in zip(names, counts, strict=True) if count}
+        found = tuple(records.from_json(text.decode()) for text in texts if text is not None)
+        return Recovered(int(last or 0), int(scanned or 0), found, deferred, remarks)
+
+    def last_commit(self) -> int:
+        """The number of the last commit that was made."""
+        return int(self._ask("HGET", keys.LAST, "number") or 0)
+
+    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+        """See Journal.page."""
+        entries, more = self._page(keys=[keys.EVENTS], args=[max(0, after), upto, limit, max_bytes])
+        events = tuple(event_of(entry) for entry in entries)
+        return Page(events, events[-1].seq if more == b"more" else upto)
+
+    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+        """See Journal.topics."""
+        rows = self._topics(keys=[keys.EVENTS], args=[max(0, after), upto, limit])
+        return [(int(seq), topic_of(topic), float(at)) for seq, topic, at in rows]
+
+    def find(self, seqs: Sequence[int]) -> list[Event]:
+        """See Journal.find."""
+        wanted = sorted(set(seqs))
+        found = self._pipelined(*(("XRANGE", keys.EVENTS, f"{seq}-0", f"{seq}-0") for seq in wanted))
+        return [_event(entries[0]) for entries in found if entries]
+
+    def event(self, event_id: str) -> Event | None:
+        """See Journal.event."""
+        seq = self._ask("HGET", keys.IDS, event_id)
+        return None if seq is None else next(iter(self.find([int(seq)])), None)
+
+    def place_of(self, moment: float) -> int:
+        """See Journal.place_of."""
+        return int(self._place(keys=[keys.EVENTS], args=[repr(moment)]))
+
+    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+        """See Journal.deferred."""
+        names = self._ask("ZRANGE", keys.line(key) if by_seq else keys.due(key), 0, limit - 1)
+        return self._deferrals([(key, name.decode()) for name in names])
+
+    def is_deferred(self, seq: int) -> list[Deferral]:
+        """See Journal.is_deferred."""
+        members = self._ask("ZRANGEBYSCORE", keys.WAITING, seq, seq, "LIMIT", 0, MANY)
+        found = []
+        for member in members:
+            number, run, key = member.decode().split(":", 2)
+            found.append((key, f"{number}:{run}"))
+        return self._deferrals(found)
+
+    def _deferrals(self, wanted: Sequence[tuple[str, str]]) -> list[Deferral]:
+        texts = self._pipelined(*(("HGET", keys.waits(key), name) for key, name in wanted))
+        return [
+            deferral_of(key, name, text) for (key, name), text in zip(wanted, texts, strict=True) if text is not None
+        ]
+
+    def lane(self, key: str) -> LaneRecord | None:
+        """See Journal.lane."""
+        text = self._ask("HGET", keys.LANES, key)
+        return None if text is None else records.from_json(text.decode())
+
+    def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
+        """See Journal.closed_lanes."""
+        names = self._ask("ZRANGEBYSCORE", keys.ENDED, "-inf", f"({before!r}", "LIMIT", 0, limit)
+        texts = self._ask("HMGET", keys.LANES, *names) if names else []
+        return [records.from_json(text.decode()) for text in texts if text is not None]
+
+    def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
+        """See Journal.dead_letters."""
+        where = keys.DEAD_IDS if key is None else keys.dead_of(key)
+        return self._letters(self._ask("ZRANGEBYSCORE", where, f"({after}", "+inf", "LIMIT", 0, limit))
+
+    def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
+        """See Journal.dead_letter."""
+        return next(iter(self._letters([b"%d" % letter_id])), None)
+
+    def last_dead_letter(self) -> int:
+        """See Journal.last_dead_letter."""
+        last = self._ask("ZRANGE", keys.DEAD_IDS, -1, -1)
+        return int(last[0]) if last else 0
+
+    def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
+        """See Journal.dead_before."""
+        return self._letters(self._ask("ZRANGEBYSCORE", keys.DEAD_AT, "-inf", f"({moment!r}", "LIMIT", 0, limit))
+
+    def settled_badly(self, seq: int) -> list[tuple[str, str]]:
+        """See Journal.settled_badly."""
+        letters, spans = self._pipelined(
+            ("ZRANGEBYSCORE", keys.DEAD_SEQ, seq, seq, "LIMIT", 0, MANY),
+            ("ZRANGEBYSCORE", keys.DISCARDS, seq, "+inf", "LIMIT", 0, MANY),
+        )
+        dead = [(kept.letter.key, "dead") for kept in self._letters(letters)]
+        parts = [span.decode().split(":", 3) for span in spans]
+        return dead + list(dict.fromkeys((whom, "discarded") for first, _, _, whom in parts if int(first) <= seq))
+
+    def usage(self) -> Usage:
+        """See Journal.usage."""
+        size, events = self._pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS))
+        return Usage(int(size or 0), events)
+
+    def _letters(self, ids: Sequence[bytes]) -> list[KeptDeadLetter]:
+        if not ids:
+            return []
+        texts = self._ask("HMGET", keys.DEAD, *ids)
+        found = [(int(number), text) for number, text in zip(ids, texts, strict=True) if text is not None]
+        letters = [letter_of(number, text, ()) for number, text in found]
+        names = self._names(keys=[keys.EVENTS], args=[kept.letter.seq for kept in letters]) if letters else []
+        return [letter_of(number, text, name) for (number, text), name in zip(found, names, strict=True)]
+
+    def _ask(self, *command: Any) -> Any:
+        return self._pipelined(command)[0]
+
+    def _pipelined(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """The answers to commands that are sent at once."""
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: list[Any] = pipeline.execute()
+        return answers
+
+
+def _event(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+    """An event from an entry as the client shows it."""
+    entry_id, said = entry
+    return event_of([entry_id, [part for pair in said.items() for part in pair]])

@@ -1,0 +1,86 @@
+"""What a journal in Redis keeps, as text and back. A delivery's name there is ``SEQ:RUN``, the run with six digits."""
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from eventbus.journal.base import KeptDeadLetter
+from eventbus.model import DeadLetter, Deferral, Event
+
+#: Fields of an event in the stream, in this order: id, topic, head, body, time.
+FIELDS = (b"i", b"t", b"h", b"b", b"a")
+
+
+def topic_text(topic: str | None) -> str:
+    """A topic as it is kept: none is empty, and any other has a sign before it."""
+    return "" if topic is None else f"={topic}"
+
+
+def topic_of(kept: bytes) -> str | None:
+    """A topic from how it is kept."""
+    return kept[1:].decode() if kept else None
+
+
+def number_of(entry_id: bytes) -> int:
+    """An event's number, from its id in the stream."""
+    return int(entry_id.partition(b"-")[0])
+
+
+def event_of(entry: Sequence[Any]) -> Event:
+    """An event from the stream's entry: its id there, and names and values by turns."""
+    entry_id, parts = entry
+    _, event_id, _, topic, _, head, _, body, _, at = parts
+    return Event(number_of(entry_id), event_id.decode(), topic_of(topic), head, body, float(at))
+
+
+def delivery_name(seq: int, run: int) -> str:
+    """What a delivery is called among a lane's."""
+    return f"{seq}:{run:06d}"
+
+
+def deferral_text(row: Deferral) -> str:
+    """A deferral, but for its lane and its name."""
+    told = {"attempts": row.attempts, "first_at": row.first_at, "due_at": row.due_at}
+    return json.dumps({**told, "status": row.status, "error": _plain(row.error)})
+
+
+def deferral_of(lane: str, name: str, text: bytes) -> Deferral:
+    """A deferral from its lane, its name and its text."""
+    seq, run = name.split(":")
+    said = json.loads(text)
+    return Deferral(
+        lane, int(seq), int(run), said["attempts"], said["first_at"], said["due_at"], said["status"], said["error"]
+    )
+
+
+def letter_text(letter: DeadLetter) -> str:
+    """A dead letter, but for its id."""
+    return json.dumps(
+        {
+            "key": letter.key,
+            "delivery": delivery_name(letter.seq, letter.run),
+            "reason": letter.reason,
+            "attempts": letter.attempts,
+            "first_at": letter.first_at,
+            "last_at": letter.last_at,
+            "status": letter.status,
+            "error": _plain(letter.error),
+            "answer": base64.b64encode(letter.answer).decode(),
+        }
+    )
+
+
+def letter_of(letter_id: int, text: bytes, names: Sequence[bytes]) -> KeptDeadLetter:
+    """A dead letter from its id, its text, and its event's id and topic, where that is still there."""
+    said = json.loads(text)
+    seq, run = said.pop("delivery").split(":")
+    answer = base64.b64decode(said.pop("answer"))
+    letter = DeadLetter(seq=int(seq), run=int(run), answer=answer, **said)
+    event_id, topic = (names[0].decode(), topic_of(names[1])) if names else ("", None)
+    return KeptDeadLetter(letter_id, letter, event_id, topic)
+
+
+def _plain(text: str) -> str:
+    """Without what is half a character, which no other reader of JSON takes."""
+    return text.encode("utf-8", "replace").decode()

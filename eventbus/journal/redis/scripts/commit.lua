@@ -1,0 +1,151 @@
+-- Keeps a batch, publishes and checkpoints: all of it, or nothing.
+-- KEYS 1: the epoch; every other key begins as it does.
+-- ARGV 1: the writer's epoch; 2: this commit's number; 3: the last commit whose answer the writer has;
+--      4: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each message.
+-- Answers the number of each publish's first event, or the ids that its idempotency key stands for.
+local prefix = string.sub(KEYS[1], 1, -6)
+local function key(name) return prefix .. name end
+local call = redis.call
+
+if call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('EPOCH another bus owns this journal') end
+local last = call('HMGET', key('last'), 'number', 'first', 'upto', 'keys', 'bytes')
+local number = tonumber(ARGV[2])
+if last[1] and tonumber(last[1]) >= number then return redis.error_reply('LATE a later commit came first') end
+
+-- A commit whose answer was lost was told to its publishers as not kept: it is taken back.
+if last[1] and tonumber(last[1]) > tonumber(ARGV[3]) then
+  for seq = tonumber(last[2]), tonumber(last[3]) do
+    local id = string.format('%.0f-0', seq)
+    local entry = call('XRANGE', key('events'), id, id)[1]
+    if entry then
+      if call('HGET', key('ids'), entry[2][2]) == string.format('%.0f', seq) then call('HDEL', key('ids'), entry[2][2]) end
+      call('XDEL', key('events'), id)
+    end
+  end
+  for _, known in ipairs(cjson.decode(last[4])) do
+    call('HDEL', key('keys'), known)
+    call('ZREM', key('keys:at'), known)
+  end
+  call('DECRBY', key('bytes'), last[5])
+end
+
+local plan = cjson.decode(ARGV[4])
+local first = tonumber(call('GET', key('seq')) or '0') + 1
+local seq, part, bytes, used, answers = first, 5, 0, {}, {}
+for place, publish in ipairs(plan.publishes) do
+  local known = publish.key and call('HGET', key('keys'), publish.key)
+  if known then
+    answers[place] = known
+    part = part + 5 * publish.count
+  else
+    answers[place] = seq
+    local ids = {}
+    for message = 1, publish.count do
+      local id, topic, head, body, at = ARGV[part], ARGV[part + 1], ARGV[part + 2], ARGV[part + 3], ARGV[part + 4]
+      local text = string.format('%.0f', seq)
+      call('XADD', key('events'), text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at)
+      call('HSET', key('ids'), id, text)
+      bytes = bytes + #id + #topic + #head + #body + plan.overhead
+      ids[message] = id
+      seq, part = seq + 1, part + 5
+    end
+    if publish.key then
+      call('HSET', key('keys'), publish.key, table.concat(ids, '\n'))
+      call('ZADD', key('keys:at'), publish.at, publish.key)
+      used[#used + 1] = publish.key
+    end
+  end
+end
+if seq > first then
+  call('SET', key('seq'), string.format('%.0f', seq - 1))
+  call('INCRBY', key('bytes'), bytes)
+end
+
+local function discard(whom, from, upto, at)
+  local member = table.concat({from, upto, at, whom}, ':')
+  call('ZADD', key('discards'), upto, member)
+  call('ZADD', key('discards:at'), at, member)
+end
+local function defer(whom, delivery, of, due, row)
+  call('HSET', key('waits:' .. whom), delivery, row)
+  call('ZADD', key('due:' .. whom), due, delivery)
+  call('ZADD', key('line:' .. whom), of, delivery)
+  call('ZADD', key('waiting'), of, delivery .. ':' .. whom)
+end
+local function undefer(whom, delivery)
+  call('HDEL', key('waits:' .. whom), delivery)
+  call('ZREM', key('due:' .. whom), delivery)
+  call('ZREM', key('line:' .. whom), delivery)
+  call('ZREM', key('waiting'), delivery .. ':' .. whom)
+end
+local function unbury(id, letter)
+  call('HDEL', key('dead'), id)
+  call('HDEL', key('dead:known'), letter.delivery .. ':' .. letter.key)
+  for _, name in ipairs({'dead:ids', 'dead:at', 'dead:seq', 'dead:of:' .. letter.key}) do call('ZREM', key(name), id) end
+end
+local function letter_of(id)
+  local row = call('HGET', key('dead'), id)
+  return row and cjson.decode(row)
+end
+
+for _, checkpoint in ipairs(plan.checkpoints) do
+  for _, lane in ipairs(checkpoint.lanes) do
+    call('HSET', key('lanes'), lane.key, lane.record)
+    call(lane.ended and 'SREM' or 'SADD', key('open'), lane.key)
+    if lane.ended then call('ZADD', key('ended'), lane.ended, lane.key) else call('ZREM', key('ended'), lane.key) end
+  end
+  for _, gone in ipairs(checkpoint.undeferred) do undefer(gone[1], gone[2]) end
+  for _, row in ipairs(checkpoint.deferred) do defer(row[1], row[2], row[3], row[4], row[5]) end
+  for _, letter in ipairs(checkpoint.dead) do
+    local name = letter.delivery .. ':' .. letter.key
+    if call('HEXISTS', key('dead:known'), name) == 0 then
+      local id = call('INCR', key('dead:id'))
+      call('HSET', key('dead:known'), name, id)
+      call('HSET', key('dead'), id, letter.row)
+      call('ZADD', key('dead:ids'), id, id)
+      call('ZADD', key('dead:of:' .. letter.key), id, id)
+      call('ZADD', key('dead:at'), letter.at, id)
+      call('ZADD', key('dead:seq'), letter.seq, id)
+    end
+  end
+  for _, whom in ipairs(checkpoint.cleared) do
+    for _, delivery in ipairs(call('HKEYS', key('waits:' .. whom))) do
+      local of = string.match(delivery, '^%d+')
+      discard(whom, of, of, checkpoint.at)
+      call('ZREM', key('waiting'), delivery .. ':' .. whom)
+    end
+    call('DEL', key('waits:' .. whom), key('due:' .. whom), key('line:' .. whom))
+  end
+  for _, id in ipairs(checkpoint.replayed) do
+    local letter = letter_of(id)
+    if letter then
+      unbury(id, letter)
+      local row = string.format(
+        '{"attempts":0,"first_at":%s,"due_at":%s,"status":%s,"error":%s}',
+        checkpoint.at, checkpoint.at, cjson.encode(letter.status), cjson.encode(letter.error)
+      )
+      defer(letter.key, letter.delivery, string.match(letter.delivery, '^%d+'), checkpoint.at, row)
+    end
+  end
+  for _, id in ipairs(checkpoint.dropped) do
+    local letter = letter_of(id)
+    if letter then
+      unbury(id, letter)
+      local of = string.match(letter.delivery, '^%d+')
+      discard(letter.key, of, of, checkpoint.at)
+    end
+  end
+  for _, span in ipairs(checkpoint.discards) do discard(span[1], span[2], span[3], checkpoint.at) end
+  for _, whom in ipairs(checkpoint.forgotten) do
+    call('HDEL', key('lanes'), whom)
+    call('SREM', key('open'), whom)
+    call('ZREM', key('ended'), whom)
+  end
+  if tonumber(checkpoint.scanned) > tonumber(call('GET', key('scanned')) or '0') then
+    call('SET', key('scanned'), checkpoint.scanned)
+  end
+end
+
+local keys = #used > 0 and cjson.encode(used) or '[]'
+call('HSET', key('last'), 'number', ARGV[2], 'first', first, 'upto', seq - 1, 'keys', keys, 'bytes', bytes)
+return answers

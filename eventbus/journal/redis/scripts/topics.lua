@@ -1,0 +1,13 @@
+-- Numbers, topics and times of events in order, without their bodies.
+-- KEYS 1: the events. ARGV 1: after; 2: upto; 3: limit.
+local left, found, after = tonumber(ARGV[3]), {}, ARGV[1]
+while left > 0 do
+  local entries = redis.call('XRANGE', KEYS[1], '(' .. after .. '-0', ARGV[2] .. '-0', 'COUNT', math.min(left, 16))
+  if #entries == 0 then break end
+  for _, entry in ipairs(entries) do
+    after = string.match(entry[1], '^%d+')
+    found[#found + 1] = {after, entry[2][4], entry[2][10]}
+  end
+  left = left - #entries
+end
+return found

@@ -1,0 +1,244 @@
+"""A journal on a Redis server outlives the bus and Redis both, and no trouble of Redis's makes the bus lie."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.accounts import settled
+from tests.support.caller import Caller
+from tests.support.deadline import eventually
+from tests.support.publisher import Publisher
+from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.server import BusServer
+from tests.support.subscriber import RecordingSubscriber
+from tests.support.wire import Response
+
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+BODY = b"x" * 1_024
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server that keeps every commit on disk."""
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def bus(tmp_path: Path, redis: RedisServer) -> Iterator[BusServer]:
+    """A bus whose journal is there."""
+    with BusServer(tmp_path, on(redis)) as server:
+        yield server
+
+
+@pytest.fixture
+def heir(tmp_path: Path, redis: RedisServer) -> Iterator[BusServer]:
+    """Another bus for the same journal, not started."""
+    folder = tmp_path / "heir"
+    folder.mkdir()
+    server = BusServer(folder, on(redis))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def subscriber(bus: BusServer) -> Iterator[RecordingSubscriber]:
+    """One that is registered for long."""
+    with RecordingSubscriber() as found:
+        Caller(bus.port).register(found.address, lease=3_600)
+        yield found
+
+
+def on(redis: RedisServer) -> dict[str, str]:
+    """The setting that puts the journal there."""
+    return {"EVENTBUS_JOURNAL": redis.url}
+
+
+def publish(bus: BusServer, *headers: tuple[str, str], body: bytes = BODY) -> Response:
+    """Publish once, whatever comes of it."""
+    return Caller(bus.port).call("POST", "/sendMessage", headers, body)
+
+
+def accepted_again(bus: BusServer) -> str:
+    """The id of an event that was accepted, empty where it was not."""
+    response = publish(bus)
+    assert response.status in (200, 503), response.text
+    return response.header("Webhook-Id") or ""
+
+
+def is_listed(bus: BusServer, subscriber: RecordingSubscriber) -> bool:
+    """Whether a bus, which may not serve yet, has this subscriber."""
+    try:
+        return Caller(bus.port).listed(subscriber.address)
+    except OSError:
+        return False
+
+
+def assert_refused(response: Response) -> None:
+    """503 with a sentence, and a time to try again."""
+    assert response.status == 503, response.text
+    assert response.header("Webhook-Id") is None
+    assert "journal" in response.text
+    assert int(response.header("Retry-After") or "0") > 0
+
+
+def test_kills_of_bus_and_redis_under_load_lose_nothing(
+    bus: BusServer, redis: RedisServer, subscriber: RecordingSubscriber
+) -> None:
+    """Bus and Redis are killed by turns while it is published to; all that was accepted is delivered."""
+    subscriber.keep_bodies = False
+    publisher = Publisher(bus.port, (BODY for _ in range(1_500)), connections=8, timeout=120)
+    publisher.start()
+    for number in range(1, 5):
+        publisher.wait_accepted(number * 150)
+        victim = redis if number % 2 else bus
+        victim.kill()
+        victim.start()
+    published = publisher.join()
+    assert published.accepted
+    subscriber.wait_for_ids(published.accepted, 60)
+    eventually(lambda: Caller(bus.port).subscriber(subscriber.address)["pending"] == 0, 30)
+    account = Caller(bus.port).subscriber(subscriber.address)
+    assert account["accepted"] == account["delivered"] + account["dead"] + account["discarded"]
+
+
+def test_without_redis_publishing_is_refused_and_goes_on_by_itself(
+    bus: BusServer, redis: RedisServer, subscriber: RecordingSubscriber
+) -> None:
+    """While Redis is away publishing is 503 and ``/readyz`` says so; when it is back all goes on, leases included."""
+    first = accepted_again(bus)
+    redis.kill()
+    assert_refused(publish(bus))
+    assert Caller(bus.port).call("GET", "/readyz").status == 503
+    assert Caller(bus.port).call("GET", "/healthz").status == 200
+    redis.start()
+    second = eventually(lambda: accepted_again(bus), 30)
+    subscriber.wait_for_ids([first, second])
+    assert Caller(bus.port).call("GET", "/readyz").status == 200
+
+
+def test_what_was_refused_is_not_kept_though_redis_does_it_late(
+    bus: BusServer, redis: RedisServer, subscriber: RecordingSubscriber
+) -> None:
+    """A Redis that hangs, and then does what it was told, adds nothing that the publisher was told is not kept."""
+    key = ("Idempotency-Key", "order-7")
+    redis.stop()
+    refused = publish(bus, key, body=b"first try")
+    redis.go_on()
+    assert_refused(refused)
+    again = publish(bus, key, body=b"second try")
+    assert again.status == 200
+    subscriber.wait_for_ids([again.header("Webhook-Id") or ""])
+    last = accepted_again(bus)
+    subscriber.wait_for_ids([last])
+    assert [request.body for request in subscriber.received] == [b"second try", BODY]
+    shown = Caller(bus.port).call("GET", "/events", [("Accept", "application/json")]).json()["events"]
+    assert len(shown) == 2
+
+
+def test_a_redis_without_memory_refuses_and_goes_on_when_it_has_some(
+    bus: BusServer, redis: RedisServer, subscriber: RecordingSubscriber
+) -> None:
+    """At ``maxmemory`` publishing is 503, what was accepted is delivered, and with room publishing goes on."""
+    subscriber.down()
+    accepted = [accepted_again(bus) for _ in range(5)]
+    assert redis.ask("CONFIG", "SET", "maxmemory", "1mb") == b"+OK\r\n"
+    refused = publish(bus)
+    assert_refused(refused)
+    assert "maxmemory" in refused.text
+    assert Caller(bus.port).call("GET", "/readyz").status == 503
+    subscriber.up()
+    Caller(bus.port).register(subscriber.address)
+    subscriber.wait_for_ids(accepted)
+    eventually(settled(Caller(bus.port), subscriber.address, accepted=5, delivered=5), 30)
+    assert redis.ask("CONFIG", "SET", "maxmemory", "0") == b"+OK\r\n"
+    subscriber.wait_for_ids([eventually(lambda: accepted_again(bus), 30)])
+
+
+def test_a_redis_that_has_lost_its_data_is_begun_anew(bus: BusServer, redis: RedisServer) -> None:
+    """Where the journal is gone publishing is 503 until the bus has begun an empty one; nothing hangs."""
+    worker = bus.worker_pid
+    assert accepted_again(bus)
+    assert redis.ask("FLUSHALL") == b"+OK\r\n"
+    assert_refused(publish(bus))
+    eventually(lambda: bus.worker_pids not in ([], [worker]), 30)
+    eventually(lambda: accepted_again(bus), 30)
+    assert "Redis has lost it" in bus.log_text()
+
+
+def test_a_second_bus_waits_and_takes_over_from_one_that_was_killed(
+    bus: BusServer, heir: BusServer, subscriber: RecordingSubscriber
+) -> None:
+    """A bus that finds the journal in use waits; when the owner is killed it has the journal at once, and delivers."""
+    subscriber.down()
+    accepted = [accepted_again(bus) for _ in range(20)]
+    heir.spawn()
+    eventually(lambda: "waits" in heir.log_text(), 20)
+    assert accepted_again(bus)
+    bus.kill()
+    eventually(lambda: "journal read: 1 subscribers, 21 deliveries pending" in heir.log_text(), 10)
+    subscriber.up()
+    eventually(lambda: is_listed(heir, subscriber), 20)
+    subscriber.wait_for_ids(accepted)
+
+
+@pytest.mark.soak
+def test_an_owner_that_was_stopped_for_long_ends_when_it_goes_on(
+    bus: BusServer, heir: BusServer, subscriber: RecordingSubscriber
+) -> None:
+    """Another bus takes over from one that shows no life, which then keeps nothing, delivers nothing, and ends."""
+    first = accepted_again(bus)
+    subscriber.wait_for_ids([first])
+    bus.send(signal.SIGSTOP, whole_group=True)
+    heir.start()
+    second = accepted_again(heir)
+    subscriber.wait_for_ids([second])
+    bus.send(signal.SIGCONT, whole_group=True)
+    assert_refused(publish(bus))
+    assert bus.ended(60) != 0
+    third = accepted_again(heir)
+    subscriber.wait_for_ids([third])
+    eventually(settled(Caller(heir.port), subscriber.address, accepted=3, delivered=3), 30)
+    assert subscriber.counts.keys() == {first, second, third}
+
+
+@pytest.mark.soak
+def test_a_bus_that_waits_in_vain_ends(bus: BusServer, heir: BusServer) -> None:
+    """Where the owner lives on, the start of another bus ends with a sentence."""
+    with pytest.raises(RuntimeError, match="in use by another bus"):
+        heir.start()
+    assert accepted_again(bus)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--maxmemory-policy", "allkeys-lru"), "maxmemory-policy is allkeys-lru"),
+        (("--replicaof", "127.0.0.1", "9"), "is a replica"),
+    ],
+    ids=["drops events", "replica"],
+)
+def test_a_redis_that_cannot_hold_a_journal_stops_the_start(tmp_path: Path, options: tuple[str, ...], why: str) -> None:
+    """A server that would drop events, or takes no writes, is refused with what would be right."""
+    with RedisServer(tmp_path, *options) as redis, pytest.raises(RuntimeError, match=why):
+        BusServer(tmp_path, on(redis)).start()
+
+
+def test_no_redis_stops_the_start_and_no_password_is_told(tmp_path: Path) -> None:
+    """A server that does not answer stops the start with a sentence, in which there is no password."""
+    bus = BusServer(tmp_path, {"EVENTBUS_JOURNAL": "redis://:hush-hush@127.0.0.1:9/0"})
+    with pytest.raises(RuntimeError, match="eventbus cannot start: The journal cannot be opened"):
+        bus.start()
+    assert "hush" not in bus.log_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "remark"),
+    [((), "keeps no append-only file"), (("--appendonly", "yes", "--appendfsync", "everysec"), "appendfsync is every")],
+)
+def test_a_redis_that_keeps_less_is_warned_of(tmp_path: Path, options: tuple[str, ...], remark: str) -> None:
+    """Where accepted does not mean on disk, the start says so, and what to set."""
+    with RedisServer(tmp_path, *options, durable=False) as redis, BusServer(tmp_path, on(redis)) as bus:
+        assert remark in bus.log_text()

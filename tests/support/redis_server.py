@@ -1,0 +1,77 @@
+"""A real redis-server on a free port, with its append-only file in a folder."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.deadline import eventually
+from tests.support.ports import LOOPBACK, free_port
+
+COMMAND = shutil.which("redis-server")
+
+
+class RedisServer:
+    """May be killed, stopped for a while, and started again with what it kept. ``options`` go to its command line."""
+
+    def __init__(self, folder: Path, *options: str, durable: bool = True) -> None:
+        self.port = free_port()
+        self.url = f"redis://{LOOPBACK}:{self.port}/0"
+        self._folder = folder
+        kept = ("--appendonly", "yes", "--appendfsync", "always") if durable else ()
+        self._options = (*kept, *options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start, and wait until it answers."""
+        assert COMMAND is not None
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(COMMAND, "--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self._folder)),
+                    *("--save", "", *self._options),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        eventually(lambda: self.ask("PING") == b"+PONG\r\n", 20)
+        return self
+
+    def ask(self, *command: str) -> bytes:
+        """The raw answer to a command; empty where there is none."""
+        try:
+            with socket.create_connection((LOOPBACK, self.port), timeout=5) as connection:
+                connection.sendall((" ".join(command) + "\r\n").encode())
+                return connection.recv(65_536)
+        except OSError:
+            return b""
+
+    def kill(self) -> None:
+        """SIGKILL; what it had on disk stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """It answers nothing until ``go_on``."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After ``stop``."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
