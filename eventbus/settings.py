@@ -203,8 +203,9 @@ def _redis(text: str) -> str:
     """A Redis URL, whose text is not repeated: there may be a password in it."""
     try:
         parts = urlsplit(text)
-        sound = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"/?[0-9]*", parts.path, re.ASCII)
-        sound = sound and set(parse_qs(parts.query, keep_blank_values=True)) <= _TLS_OPTIONS
+        named = bool(parts.hostname) and parts.port != 0
+        numbered = re.fullmatch(r"/?[0-9]*", parts.path, re.ASCII) is not None
+        sound = named and numbered and set(parse_qs(parts.query, keep_blank_values=True)) <= _TLS_OPTIONS
     except ValueError:
         sound = False
     if not sound:

@@ -7,6 +7,7 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
+from eventbus.web.exchange import CONTINUE
 from eventbus.web.intake import refusal
 
 #: Bytes of a chunked body that are read before its framing is looked at.
@@ -25,6 +26,8 @@ def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
         raise BadRequest("Its transfer coding is not supported; only chunked is.")
     if length is not None and int(length) > max_bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))
+    if CONTINUE in environ:
+        environ[CONTINUE]()
     body = _read(environ["wsgi.input"], max_bytes + 1, seconds, chunked=coding is not None)
     if len(body) > max_bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))

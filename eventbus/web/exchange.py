@@ -2,6 +2,7 @@
 
 import time
 from email.utils import formatdate
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,8 @@ from gunicorn.http.wsgi import Response, base_environ
 #: Requests' headers that WSGI names without ``HTTP_`` (PEP 3333).
 _PLAIN = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
+#: Where a client waits to be asked for the body: what asks.
+CONTINUE = "eventbus.continue"
 #: Bytes of a body nobody wanted that are read all the same, so that its connection can be used again.
 SMALL_REST = 65_536
 
@@ -32,9 +35,10 @@ class _Frozen(SimpleNamespace):
 
 def environ_of(req: Any, sock: Any, client: Any, server: Any, cfg: Any) -> dict[str, Any]:
     """The WSGI environment of a request, as gunicorn makes it where nobody may set it but the client."""
-    if req._expected_100_continue:  # noqa: SLF001 - what gunicorn's own function looks at
-        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     environ: dict[str, Any] = cfg.environ.copy()
+    req.body.awaits = req._expected_100_continue  # noqa: SLF001 - what gunicorn's own function looks at
+    if req.body.awaits:
+        environ[CONTINUE] = partial(_continue, req.body, sock)
     environ["wsgi.input"] = req.body
     environ["wsgi.url_scheme"] = req.scheme
     environ["REQUEST_METHOD"] = req.method
@@ -54,6 +58,12 @@ def environ_of(req: Any, sock: Any, client: Any, server: Any, cfg: Any) -> dict[
     return environ
 
 
+def _continue(body: Any, sock: Any) -> None:
+    """Ask for a body whose client waits to be asked (RFC 9110, 10.1.1)."""
+    body.awaits = False
+    sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def _unquoted(path: str) -> str:
     """A path without escapes, as WSGI has it: bytes as Latin-1."""
     if "%" not in path:
@@ -69,9 +79,14 @@ def _unquoted(path: str) -> str:
 
 
 def rest_of(body: Any) -> bool:
-    """Whether more of a request's body is to come than is worth reading to keep the connection."""
+    """Whether more of a request's body is to come than is worth reading to keep the connection, or nobody knows."""
     reader = body.reader
-    return body.failed or getattr(reader, "length", 0) > SMALL_REST or getattr(reader, "parser", None) is not None
+    return (
+        body.failed
+        or body.awaits
+        or getattr(reader, "length", 0) > SMALL_REST
+        or getattr(reader, "parser", None) is not None
+    )
 
 
 class Exchange(Response):  # type: ignore[misc] # gunicorn has no types

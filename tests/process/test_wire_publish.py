@@ -1,5 +1,7 @@
 """Publishing as the publisher sees it: any body is taken, of any size up to the limit."""
 
+import socket
+
 import pytest
 
 from tests.support.answers import TEXT, assert_accepted, assert_too_large
@@ -54,6 +56,25 @@ def test_a_publisher_that_asks_first_is_told_to_continue(bus: BusServer) -> None
         wire.send(render_request("POST", "/sendMessage", head))
         wire.send(b"{}")
         assert_accepted(wire.read())
+
+
+def test_a_publisher_that_asks_first_is_refused_without_being_asked_for_the_body(bus: BusServer) -> None:
+    """With ``Expect: 100-continue`` a body over the limit is refused with 413 at once, and is not asked for."""
+    with socket.create_connection(("127.0.0.1", bus.port), timeout=10) as connection:
+        head = [("Expect", "100-continue"), ("Content-Length", str(MAX_BODY_BYTES + 1))]
+        connection.sendall(render_request("POST", "/sendMessage", head))
+        answer = connection.makefile("rb").readline()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_view_that_reads_no_body_asks_for_none(bus: BusServer) -> None:
+    """A body that nobody wants is not asked for, and the connection ends with the answer."""
+    with socket.create_connection(("127.0.0.1", bus.port), timeout=10) as connection:
+        head = [("Expect", "100-continue"), ("Content-Length", "2")]
+        connection.sendall(render_request("POST", "/registerAndKeepAlive?address=", head))
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nConnection: close\r\n" in answer
 
 
 def test_each_event_has_its_own_id(caller: Caller) -> None:
