@@ -118,7 +118,10 @@ def test_a_journal_may_be_on_redis_and_is_shown_without_its_password(text: str, 
     assert text not in repr(settings)
 
 
-@pytest.mark.parametrize("text", ["redis://", "redis:///0", "redis://:secret@host:99999", "redis://secret@host/events", "redis://h?db=secret"])
+@pytest.mark.parametrize(
+    "text",
+    ["redis://", "redis:///0", "redis://:secret@host:99999", "redis://secret@host/events", "redis://h?db=secret"],
+)
 def test_a_redis_url_that_names_no_server_stops_the_start(text: str) -> None:
     """A broken Redis URL is refused with its form, and not repeated: there may be a password in it."""
     with pytest.raises(SettingsError, match=r"redis://\[USER:PASSWORD@\]HOST") as error:
