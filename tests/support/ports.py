@@ -11,7 +11,7 @@ ALL_PORTS = range(20_000, 30_000)
 _number, _shares = (int(part) for part in os.environ.get("TESTS_SHARE", "0/1").split("/"))
 PORTS = ALL_PORTS[_number::_shares]
 #: Such as pages of documentation name: as wide as theirs, so that tables look the same.
-FOUR_DIGITS = range(4_000, 10_000)
+FOUR_DIGITS = range(4_000, 10_000)[_number::_shares]
 LOOPBACK = "127.0.0.1"
 _given: set[int] = set()
 

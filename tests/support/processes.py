@@ -16,6 +16,7 @@ class Process:
     state: str  # Z is a zombie: ended, but not yet waited for
     parent: int
     group: int
+    session: int
     threads: int
 
     @property
@@ -33,7 +34,7 @@ def processes() -> Iterator[Process]:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended in between
-        yield Process(int(folder.name), fields[0], int(fields[1]), int(fields[2]), int(fields[17]))
+        yield Process(int(folder.name), fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[17]))
 
 
 def running_children(pid: int) -> list[int]:
@@ -44,6 +45,11 @@ def running_children(pid: int) -> list[int]:
 def group_runs(group: int) -> bool:
     """Whether any process of this group still runs."""
     return any(process.group == group and process.runs for process in processes())
+
+
+def session_members(session: int) -> list[int]:
+    """The processes of this session that still run, in whichever process group."""
+    return [process.pid for process in processes() if process.session == session and process.runs]
 
 
 def resident_bytes(pid: int) -> int:

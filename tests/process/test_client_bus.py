@@ -1,0 +1,219 @@
+import base64
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from eventbus.client import (
+    NO_RETRY,
+    Backoff,
+    Bus,
+    Conflict,
+    Forbidden,
+    NotKnown,
+    Refused,
+    Terms,
+    TooLarge,
+    Unauthorized,
+    Unreachable,
+)
+from tests.support.deadline import eventually
+from tests.support.limits import MAX_BODY_BYTES
+from tests.support.ports import free_port
+from tests.support.server import BusServer
+from tests.support.subscriber import Answer, Received, RecordingSubscriber, Subscribe
+
+TOKENS = {name: f"{name}-token-0123456789" for name in ("publish", "subscribe", "admin")}
+
+
+@pytest.fixture
+def client(bus: BusServer) -> Iterator[Bus]:
+    """A client of the shared bus."""
+    with Bus(f"http://127.0.0.1:{bus.port}", backoff=NO_RETRY) as client:
+        yield client
+
+
+def refuse(_: Received) -> Answer:
+    """Reject everything."""
+    return 422, (), b"\xffnot this"
+
+
+def test_an_event_is_published_and_read_back(client: Bus, subscribe: Subscribe) -> None:
+    """Topic, data and attributes reach the subscriber, and the journal shows what became of it."""
+    subscriber = subscribe(topic="client.*")
+    published = client.publish("client.one", {"n": 1}, attributes={"source": "/t", "subject": "\u00fc"})
+    subscriber.wait_for_ids([published.id])
+    received = subscriber.received[0]
+    assert (received.body, received.header("ce-subject")) == (b'{"n":1}', "%C3%BC")
+    assert (published.subscribers, published.duplicate) == (1, False)
+    event = client.event(published.id)
+    assert (event.topic, event.data, event.attributes["subject"]) == ("client.one", {"n": 1}, "\u00fc")
+    assert event.at.tzinfo is not None
+    address = client.subscribers()[0].address
+    eventually(lambda: client.deliveries(published.id)[0].state == "delivered", 10)
+    assert [found.address for found in client.deliveries(published.id)] == [address]
+
+
+def test_a_key_makes_two_publishes_one(client: Bus) -> None:
+    """The second is answered with the first's id, and says so."""
+    first = client.publish("client.key", b"x", key="k-one")
+    again = client.publish("client.key", b"x", key="k-one")
+    assert (first.duplicate, again.duplicate, again.id) == (False, True, first.id)
+    batch = client.publish_many("client.key", range(3), key="k-many")
+    assert client.publish_many("client.key", range(3), key="k-many") == batch
+    assert client.event(first.id).body == b"x"
+    assert sum(event.id in batch for event in client.events(topics=["client.key"])) == 3
+
+
+def test_many_events_are_published_in_batches(client: Bus) -> None:
+    """Each is an event of its own, in order, whatever is in it."""
+    texts = [f"line\nend {number} \u2028" for number in range(2_500)]
+    told: list[int] = []
+    ids = client.publish_many("client.many", iter(texts), progress=told.append)
+    assert told == [1_000, 2_000, 2_500]
+    read = list(client.events(topics=["client.many"]))
+    assert [event.id for event in read] == ids
+    assert [event.data for event in read] == texts
+
+
+def test_reading_begins_where_it_is_told(client: Bus) -> None:
+    """After an event, after a time, or now; pages end with the newest."""
+    before = datetime.now(UTC) - timedelta(days=1)
+    ids = [client.publish("client.place", str(number)).id for number in range(5)]
+    assert [event.id for event in client.events(after=ids[1])] == ids[2:]
+    assert [event.id for event in client.events(after=before, topics=["client.place"])] == ids
+    assert list(client.events(after="now")) == []
+    with pytest.raises(NotKnown, match="not in the journal"):
+        next(client.events(after="never-published"))
+
+
+def test_a_rare_topic_is_found_behind_many_others(client: Bus) -> None:
+    """However many events of other topics lie between."""
+    start = client.publish("client.start").id
+    client.publish_many("client.noise", range(11_000))
+    rare = client.publish("client.rare").id
+    assert [event.id for event in client.events(after=start, topics=["client.rare"])] == [rare]
+
+
+@contextmanager
+def followed(client: Bus, after: str) -> Iterator[list[str]]:
+    """What a thread reads that follows some topics, until another closes its feed."""
+    got: list[str] = []
+    feed = client.events(after=after, topics=["client.f.>"], follow=True)
+    reader = threading.Thread(target=lambda: got.extend(event.text for event in feed))
+    reader.start()
+    try:
+        yield got
+    finally:
+        feed.close()
+        reader.join(10)
+    assert not reader.is_alive()
+    assert list(feed) == []
+
+
+def test_a_follower_gets_what_comes(client: Bus) -> None:
+    """What is there after its place, and what comes, of its topics only, until its feed is closed."""
+    place = client.publish("client.f.x", "before").id
+    client.publish("client.f.x", "one")
+    with followed(client, place) as got:
+        eventually(lambda: got == ["one"], 10)
+        client.publish("client.g", "other")
+        client.publish("client.f.x.y", "two")
+        eventually(lambda: got == ["one", "two"], 10)
+
+
+def test_a_follower_may_begin_now(client: Bus) -> None:
+    """What was there before is not read."""
+    client.publish("client.f.x", "before")
+    with followed(client, "now") as got:
+        eventually(lambda: client.publish("client.f.x", "after") and got, 10)
+        assert set(got) == {"after"}
+
+
+def test_dead_letters_are_read_replayed_and_discarded(client: Bus, subscribe: Subscribe) -> None:
+    """Over more than one page, and by each way to choose them."""
+    rejecting = subscribe(refuse, topic="client.dead")
+    client.publish_many("client.dead", range(250))
+    address = rejecting.address
+    eventually(lambda: client.subscribers()[0].dead == 250, 20)
+    letters = list(client.dead_letters(address=address))
+    assert len({letter.event for letter in letters}) == 250
+    assert (letters[0].last_status, letters[0].last_answer, letters[0].topic) == (422, b"\xffnot this", "client.dead")
+    assert client.discard(letter=letters[0].id) == 1
+    rejecting.respond = lambda _: (200, (), b"")
+    assert client.replay_dead_letters(letter=letters[1].id) == 1
+    assert client.replay_dead_letters(address=address) == 248
+    eventually(lambda: client.subscribers()[0].delivered == 249, 20)
+    assert client.replay(address, start=letters[-1].event, end=letters[-1].event) == 1
+    assert client.discard(address=address) == 0
+
+
+def test_a_refusal_says_why(client: Bus) -> None:
+    """Each has its status, the bus's reason, and its own place in the tree."""
+    with pytest.raises(Refused, match="Wrong input address") as error:
+        client.register("no address")
+    assert error.value.status == 400
+    with pytest.raises(Conflict, match="not registered"):
+        client.replay(f"127.0.0.1:{free_port()}", start="earliest")
+    with pytest.raises(NotKnown):
+        client.discard(letter=10**9)
+    with pytest.raises(TooLarge):
+        client.publish("a", b"x" * (MAX_BODY_BYTES + 1))
+    assert client.publish("a", b"").id  # the connection is none the worse
+
+
+def test_a_bus_that_is_not_there_is_unreachable() -> None:
+    """After as much patience as was asked for."""
+    for backoff in (NO_RETRY, Backoff(first=0.01, longest=0.02, patience=0.2)):
+        with Bus(f"127.0.0.1:{free_port()}", backoff=backoff) as nobody:
+            for call in (
+                nobody.subscribers,
+                lambda nobody=nobody: nobody.publish("a"),
+                lambda nobody=nobody: next(nobody.events(follow=True)),
+            ):
+                with pytest.raises(Unreachable, match="No answer from the bus"):
+                    call()
+
+
+def test_registering_answers_how_the_subscriber_is_doing(client: Bus) -> None:
+    """With its options in force, times and account; and it can be taken back."""
+    with RecordingSubscriber() as subscriber:
+        terms = Terms(lease=30, max_in_flight=3, timeout=2.5, ordered=True, resume=False, start="now")
+        said = client.register(subscriber.address, topics=["client.r.*"], terms=terms)
+        assert (said.created, said.topics, said.lease, said.renew_after) == (True, ("client.r.*",), 30, 10)
+        assert said.expires_at > said.registered_at
+        assert client.register(subscriber.address, topics=()).topics == ()
+        client.deregister(subscriber.address)
+        assert client.subscribers() == []
+
+
+def test_tokens_let_each_do_its_own(tmp_path: Path) -> None:
+    """A missing token is Unauthorized, one for other things Forbidden."""
+    settings = {f"EVENTBUS_{name.upper()}_TOKENS": token for name, token in TOKENS.items()}
+    with BusServer(tmp_path, settings) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        publisher, admin = Bus(url, token=TOKENS["publish"]), Bus(url, token=TOKENS["admin"])
+        event_id = publisher.publish("a", b"\xff").id
+        assert admin.event(event_id).body == b"\xff"
+        with pytest.raises(Forbidden):
+            publisher.subscribers()
+        with pytest.raises(Unauthorized):
+            Bus(url).publish("a")
+        with pytest.raises(Unauthorized):
+            next(Bus(url, token="x" * 20).events(follow=True))
+        for each in (publisher, admin):
+            each.close()
+
+
+def test_a_path_before_the_routes_is_kept(tmp_path: Path) -> None:
+    """Behind a proxy the bus may live below a path; here the answer shows that it was asked for."""
+    with (
+        RecordingSubscriber(lambda _: (404, (), b"nothing here")) as proxy,
+        Bus(f"http://{proxy.address}/bus/") as client,
+    ):
+        with pytest.raises(NotKnown, match="nothing here"):
+            client.publish("a b&c", base64.b64decode("AA=="))
+        assert proxy.received[0].path == "/bus/sendMessage?topic=a+b%26c"

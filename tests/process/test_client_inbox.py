@@ -1,0 +1,228 @@
+import base64
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventbus.client import Bus, Event, Inbox, Misused, Registration, Reject, Retry, Server, State, Terms, Verifier
+from tests.support.deadline import eventually
+from tests.support.ports import free_port
+from tests.support.server import ROOT, BusServer
+from tests.support.wire import Wire
+
+SECRETS = tuple("whsec_" + base64.b64encode(letter * 32).decode() for letter in (b"n", b"o"))
+#: The shortest lease that there is, in seconds.
+SHORT = Terms(lease=5)
+
+
+@pytest.fixture
+def client(bus: BusServer) -> Iterator[Bus]:
+    """A client of the shared bus, which is left without subscribers."""
+    with Bus(f"http://127.0.0.1:{bus.port}") as client:
+        yield client
+        assert client.subscribers() == []
+
+
+@contextmanager
+def served(inbox: Inbox, **options: Any) -> Iterator[Server]:
+    """An inbox that is served, and registered."""
+    with Server(inbox, **options) as server:
+        assert inbox.wait_registered(20)
+        yield server
+
+
+def test_an_inbox_receives_what_its_handlers_want(client: Bus) -> None:
+    """Registered under its topics while it is served, and deregistered at the end."""
+    inbox, got = Inbox(client), list[Event]()
+    inbox.on("inbox.*")(got.append)
+    with served(inbox) as server:
+        (seen,) = client.subscribers()
+        assert (seen.address, seen.topics) == (f"127.0.0.1:{server.port}", ("inbox.*",))
+        ids = [client.publish(topic, {"n": 1}).id for topic in ("inbox.a", "other", "inbox.b")]
+        eventually(lambda: len(got) == 2, 10)
+    assert {(event.id, event.topic) for event in got} == {(ids[0], "inbox.a"), (ids[2], "inbox.b")}
+
+
+def test_a_handler_decides_what_becomes_of_an_event(client: Bus) -> None:
+    """Retry comes again, Reject is a dead letter with its reason, and so the account shows."""
+    inbox, attempts = Inbox(client), list[int]()
+
+    @inbox.on("inbox.retry")
+    def later(event: Event) -> None:
+        attempts.append(event.attempt)
+        if event.attempt < 3:
+            raise Retry("not yet")
+
+    @inbox.on("inbox.reject")
+    def never(_: Event) -> None:
+        raise Reject("no such order")
+
+    with served(inbox):
+        client.publish("inbox.retry")
+        client.publish("inbox.reject")
+        eventually(lambda: (client.subscribers()[0].delivered, client.subscribers()[0].dead) == (1, 1), 20)
+        (letter,) = client.dead_letters(address=inbox.address)
+        client.discard(letter=letter.id)
+    assert attempts == [1, 2, 3]
+    assert (letter.last_status, letter.last_answer) == (422, b"no such order")
+
+
+def test_a_pause_holds_the_whole_subscriber(client: Bus) -> None:
+    """Retry with ``after`` is a pause for everything that comes to this inbox."""
+    inbox, got = Inbox(client), list[str]()
+
+    @inbox.on("inbox.pause")
+    def pause(event: Event) -> None:
+        got.append(event.text)
+        if event.attempt == 1:
+            raise Retry(after=1)
+
+    with served(inbox):
+        client.publish("inbox.pause", "x")
+        eventually(lambda: client.subscribers()[0].state == "paused", 10)
+        eventually(lambda: len(got) == 2, 10)
+
+
+def test_a_path_in_the_address_is_where_events_are_taken(client: Bus) -> None:
+    """Anywhere else there is nothing, and what is no delivery is told so."""
+    port = free_port()
+    inbox, got = Inbox(client, f"http://127.0.0.1:{port}/in/box/"), list[Event]()
+    inbox.on()(got.append)
+    with served(inbox, port=port), Wire(port) as wire:
+        client.publish(None, b"x")
+        eventually(lambda: got, 10)
+        assert wire.request("POST", "/event", body=b"x").status == 404
+        assert wire.request("POST", "/in/box/event", body=b"x").status == 400
+        assert wire.request("OPTIONS", "/in/box/event").header("WebHook-Allowed-Origin") == "*"
+        assert wire.request("POST", "/in/box/event", [("Content-Length", str(10**9))]).status == 413
+
+
+def test_an_address_is_needed_where_none_can_be_guessed() -> None:
+    """Listening everywhere is no address by which the bus comes back."""
+    with pytest.raises(Misused, match="by which address"):
+        Server(Inbox(Bus("http://bus")), host="0.0.0.0")  # noqa: S104 - what is refused
+    with pytest.raises(Misused, match="under an address"):
+        Inbox().start()
+
+
+def test_signed_deliveries_are_taken_and_others_are_not(tmp_path: Path) -> None:
+    """With one of two secrets known here; a bus that signs with another gets nothing delivered."""
+    settings = {"EVENTBUS_SIGNING_SECRETS": ",".join(SECRETS), "EVENTBUS_VERIFY": "handshake"}
+    with BusServer(tmp_path, settings) as server, Bus(f"http://127.0.0.1:{server.port}") as client:
+        knowing, strange, got = (
+            Inbox(client, verifier=Verifier(SECRETS[1])),
+            Inbox(client, verifier=Verifier("whsec_" + base64.b64encode(b"x" * 32).decode())),
+            list[Event](),
+        )
+        for inbox in (knowing, strange):
+            inbox.on()(got.append)
+        with served(knowing), served(strange):
+            client.publish("a", b"\xff\r\n")
+            eventually(lambda: len(got) == 1, 10)
+            eventually(lambda: [letter.last_status for letter in client.dead_letters()] == [401], 10)
+        assert got[0].body == b"\xff\r\n"
+
+
+def test_an_inbox_registers_again_where_the_bus_has_forgotten_it(tmp_path: Path) -> None:
+    """After a bus came back without its journal, the next renewal is a registration, and that is told."""
+    with BusServer(tmp_path) as server, Bus(f"http://127.0.0.1:{server.port}") as client:
+        told: list[Registration] = []
+        inbox, got = Inbox(client, terms=SHORT, on_state=told.append), list[Event]()
+        inbox.on("a")(got.append)
+        with served(inbox):
+            server.kill()
+            for part in tmp_path.glob("bus.db*"):
+                part.unlink()
+            server.start()
+            eventually(lambda: any(found.state is State.REGISTERED_AGAIN for found in told), 30)
+            client.publish("a")
+            eventually(lambda: got, 10)
+        states = [found.state for found in told]
+    assert states[0] is State.REGISTERED
+    assert states[-1] is State.STOPPED
+
+
+@pytest.mark.parametrize("renewals", [2, pytest.param(4, marks=pytest.mark.soak, id="longer than a lease")])
+def test_a_lease_is_kept(renewals: int, client: Bus) -> None:
+    """The keeper renews the same registration, well before its end, and stops when it is told to."""
+    told: list[Registration] = []
+    inbox = Inbox(client, terms=SHORT, on_state=told.append)
+    with served(inbox):
+        eventually(lambda: len(told) > renewals, 20)
+        (seen,) = client.subscribers()
+        assert (seen.registered_at, seen.lease) == (told[0].subscriber.registered_at, 5)  # type: ignore[union-attr]
+    assert {found.state for found in told[1:-1]} == {State.RENEWED}
+    assert told[-1].state is State.STOPPED
+
+
+def test_a_place_that_is_kept_is_not_given_up(client: Bus) -> None:
+    """With ``resume`` an inbox that closes comes back to what it missed."""
+    port, got = free_port(), list[str]()
+    inbox = Inbox(client, f"127.0.0.1:{port}", terms=Terms(resume=True))
+    inbox.on("inbox.kept")(lambda event: got.append(event.text))
+    with served(inbox, port=port):
+        client.publish("inbox.kept", "before")
+        eventually(lambda: got == ["before"], 10)
+    client.publish("inbox.kept", "meanwhile")
+    with served(inbox, port=port):
+        eventually(lambda: got == ["before", "meanwhile"], 10)
+    client.deregister(f"127.0.0.1:{port}")
+
+
+SCRIPT = """
+import sys
+from eventbus.client import Bus, Inbox, serve
+
+inbox = Inbox(Bus(sys.argv[1]))
+
+@inbox.on("inbox.script")
+def show(event):
+    print(event.text, flush=True)
+
+serve(inbox)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_script_serves_until_it_is_told_to_end(number: signal.Signals, client: Bus, bus: BusServer) -> None:
+    """It leaves the bus in order, and ends with status 0."""
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, f"http://127.0.0.1:{bus.port}"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            eventually(client.subscribers, 20)
+            client.publish("inbox.script", "hello")
+            assert process.stdout is not None
+            assert process.stdout.readline() == "hello\n"
+            process.send_signal(number)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def test_a_handler_that_is_under_way_at_the_end_finishes(client: Bus) -> None:
+    """Closing waits for it, so that nothing is left half done."""
+    began, finish, finished = threading.Event(), threading.Event(), threading.Event()
+    inbox = Inbox(client)
+
+    @inbox.on("inbox.slow")
+    def slow(_: Event) -> None:
+        began.set()
+        assert finish.wait(10)
+        finished.set()
+
+    with served(inbox) as server:
+        client.publish("inbox.slow")
+        assert began.wait(10)
+        closing = threading.Thread(target=server.close)
+        closing.start()
+        eventually(lambda: not client.subscribers(), 10)
+        assert closing.is_alive()
+        finish.set()
+        closing.join(10)
+        assert finished.is_set()
