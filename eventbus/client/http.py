@@ -87,6 +87,7 @@ class HttpTransport:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         try:
             self._port = parts.port
+            (parts.hostname or "").encode("idna")  # as it is looked up
         except ValueError:
             self._port = 0
         if parts.scheme not in ("http", "https") or not parts.hostname or self._port == 0 or parts.username:

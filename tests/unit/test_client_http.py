@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from gevent.server import StreamServer
 
-from eventbus.client import Unreachable
+from eventbus.client import Misused, Unreachable
 from eventbus.client import http as module
 from eventbus.client.http import HttpTransport, Request
 from tests.support.black_hole import BlackHole
@@ -127,3 +127,10 @@ def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             assert transport.request(get()).body == b"hi"
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("url", ["http://a..b", f"http://{'a' * 64}.example", "ftp://bus", "http://:3000", "http://h:0"])
+def test_a_url_that_leads_nowhere_is_refused_before_anything_is_sent(url: str) -> None:
+    """A URL whose host cannot be looked up, or that is no HTTP, is misused at once."""
+    with pytest.raises(Misused, match="URL of a bus"):
+        HttpTransport(url)

@@ -18,7 +18,7 @@ BOTTOM = {
 MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}
 #: Top to bottom. An import may go down, or stay in its own part; the package's root (its version) is for all.
 LAYERS = (
-    {"wsgi", "eventbus.cli", "eventbus.gunicorn_config", "eventbus.wsgi"},
+    {"wsgi", "eventbus.__main__", "eventbus.cli", "eventbus.gunicorn_config", "eventbus.wsgi"},
     {"eventbus.testing"},
     {"eventbus.client"},
     {"eventbus.start"},
@@ -40,7 +40,7 @@ KEEPERS = {
     "werkzeug": ("wsgi", "eventbus.web"),
     "requests": ("eventbus.delivery.transport",),
     "urllib3": ("eventbus.delivery.transport",),
-    "sqlite3": ("eventbus.journal.sqlite",),
+    "sqlite3": ("eventbus.journal.sqlite", "eventbus.cli.doctor"),
     "redis": ("eventbus.journal.redis",),
 }
 #: What the bottom layer does without, since it is pure: greenlets, threads, sockets, files, processes.
@@ -75,6 +75,7 @@ FORBIDDEN = [
     ("eventbus.web.messages", "import wsgi"),
     ("eventbus.web.messages", "from eventbus.client import Inbox"),
     ("eventbus.cli.send", "from werkzeug.exceptions import HTTPException"),
+    ("eventbus.cli.send", "from eventbus.settings import Settings"),
     ("eventbus.client.inbox", "from eventbus.topics import matches"),
     ("eventbus.client.inbox", "from flask import request"),
     ("eventbus.client.inbox", "from eventbus.testing import FakeBus"),
@@ -84,7 +85,8 @@ FORBIDDEN = [
 ]
 ALLOWED = [
     ("wsgi", "from flask import Flask\nfrom eventbus.web.app import create_app"),
-    ("eventbus.cli.send", "from eventbus.client import Bus\nfrom eventbus.settings import Settings"),
+    ("eventbus.cli.send", "from eventbus.cli.screen import Screen\nfrom eventbus.client import Bus"),
+    ("eventbus.cli.doctor.settings", "from eventbus.client import Bus\nfrom eventbus.settings import Settings"),
     (
         "eventbus.client.inbox",
         "from eventbus import __version__\nfrom eventbus.client.bus import Bus\nimport socket",
@@ -128,6 +130,8 @@ def may_import(importer: str, target: str) -> bool:
         return True
     if ours in ("eventbus.client", "eventbus.testing"):
         return (ours, theirs) == ("eventbus.testing", "eventbus.client")
+    if ours == "eventbus.cli":
+        return theirs == "eventbus.client" or is_inside(importer, "eventbus.cli.doctor")
     if ours in MIDDLE and theirs in MIDDLE:
         return ours == "eventbus.delivery" and is_inside(target, "eventbus.journal.base")
     return depth(ours) <= depth(theirs)

@@ -1,0 +1,92 @@
+"""The bus that runs: does it answer, is it ready, which version, and what time does it have."""
+
+import json
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from eventbus import __version__
+from eventbus.cli.doctor.findings import Finding, warning, well, wrong
+from eventbus.cli.reach import Reach
+from eventbus.client.errors import BusError
+from eventbus.client.http import Response
+
+_BUS, _CLOCK = "bus", "clock"
+#: Seconds that two clocks may differ before it matters to people, and before signatures are refused.
+NOTED, REFUSED = 5.0, 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the bus answered; ``ahead`` is by how many seconds its clock is ahead of this machine's."""
+
+    url: str
+    status: int
+    reason: str
+    version: str | None
+    ahead: float | None
+
+
+def gathered(reach: Reach) -> Facts:
+    """Ask it. Raises BusError where no bus answers."""
+    before = time.time()
+    answer = reach.find()
+    now = (before + time.time()) / 2
+    return Facts(reach.url, answer.status, _reason(answer), _version(reach), _ahead(answer, now))
+
+
+def judged(facts: Facts) -> list[Finding]:
+    """What is to be said of a bus that answered."""
+    return [_ready(facts), *_clock(facts.ahead)]
+
+
+def unreachable(error: BusError, url: str) -> Finding:
+    """What is to be said of one that did not."""
+    said = str(error).replace("from the bus", f"from the bus at {url}", 1).rstrip(".")
+    return wrong(_BUS, f"{said}.", "Start one with 'eventbus serve', or name another by --url or EVENTBUS_URL.")
+
+
+def _ready(facts: Facts) -> Finding:
+    version = f", version {facts.version}" if facts.version else ""
+    if facts.status != 200:
+        mend = "Wait until it has started again, or look into its log."
+        return wrong(_BUS, f"The bus at {facts.url} accepts nothing: {facts.reason}.", mend)
+    said = f"The bus at {facts.url} is ready{version}"
+    if facts.version not in (None, __version__):
+        return warning(_BUS, f"{said}; this command is {__version__}.", "Use the same version on both sides.")
+    return well(_BUS, f"{said}.")
+
+
+def _clock(ahead: float | None) -> list[Finding]:
+    if ahead is None:
+        return []
+    off = f"The bus's clock is {abs(ahead):,.0f} seconds {'ahead of' if ahead > 0 else 'behind'} this machine's."
+    mend = "Let both machines keep their time by NTP."
+    if abs(ahead) >= REFUSED:
+        return [wrong(_CLOCK, f"{off} Signatures are refused that far off.", mend)]
+    if abs(ahead) >= NOTED:
+        return [warning(_CLOCK, off, mend)]
+    return [well(_CLOCK, "The bus's clock and this machine's agree.")]
+
+
+def _ahead(answer: Response, now: float) -> float | None:
+    """By the ``Date`` header, which has whole seconds: half a second later is the best guess."""
+    try:
+        return parsedate_to_datetime(answer.headers["date"]).timestamp() + 0.5 - now
+    except (KeyError, ValueError):
+        return None
+
+
+def _reason(answer: Response) -> str:
+    try:
+        return str(json.loads(answer.body)["detail"]).rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return f"status {answer.status}"
+
+
+def _version(reach: Reach) -> str | None:
+    """The version that its OpenAPI document is of; None where it does not say."""
+    try:
+        return str(json.loads(reach.get("/openapi.json").body)["info"]["version"])
+    except (BusError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,42 @@
+"""The settings of this environment, as a bus that starts here would read them."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from eventbus.cli.doctor.findings import Finding, warning, well, wrong
+
+if TYPE_CHECKING:
+    from eventbus.settings import Settings
+
+_ABOUT = "settings"
+#: What several settings are made of, or what nobody should read: only whether it is set is told.
+_HIDDEN = (
+    "EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS", "EVENTBUS_PUBLISH_TOKENS", "EVENTBUS_SUBSCRIBE_TOKENS",
+    "EVENTBUS_ADMIN_TOKENS", "EVENTBUS_SIGNING_SECRETS",
+)  # fmt: skip
+
+
+def look(environment: Mapping[str, str]) -> tuple["Settings | None", list[Finding]]:
+    """The settings, where they are good, and what is to be said of them."""
+    from eventbus.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
+    from eventbus.settings import from_environment, unknown_names  # noqa: PLC0415
+
+    unknown = [warning(_ABOUT, f"{said}.", "Unset it, or mend its name.") for said in unknown_names(environment)]
+    try:
+        settings = from_environment(environment)
+    except SettingsError as error:
+        return None, [wrong(_ABOUT, f"{error}.", "A bus that starts here stops at once: set it right."), *unknown]
+    return settings, [well(_ABOUT, "The settings of this environment are good."), *unknown]
+
+
+def shown(settings: "Settings", environment: Mapping[str, str]) -> dict[str, str]:
+    """Each setting by its environment name, defaults too; secrets only as set or not."""
+    plain = {part.name: getattr(settings, part.name) for part in fields(settings) if part.repr}
+    told = {_named(name): str(value) for name, value in plain.items() if isinstance(value, str | int | float)}
+    told["EVENTBUS_JOURNAL"] = settings.journal_shown
+    return told | {name: "set" if environment.get(name, "").strip() else "not set" for name in _HIDDEN}
+
+
+def _named(part: str) -> str:
+    return "PORT" if part == "port" else f"EVENTBUS_{part.upper()}"

@@ -1,0 +1,130 @@
+"""``eventbus listen``: events as they come, read from the feed or delivered as to any subscriber."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eventbus.cli.command import command
+from eventbus.cli.delivered import Deliveries, address_towards, listening
+from eventbus.cli.places import after, place
+from eventbus.cli.printer import printer
+from eventbus.cli.reach import FILE, Reach, reaching, text_in
+from eventbus.cli.safe import safe
+from eventbus.cli.signals import stopped_by_signals
+from eventbus.client import Event, Inbox, Terms, Verifier
+from eventbus.client.events import Place
+from eventbus.client.topics import check_pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was typed."""
+
+    topics: tuple[str, ...]
+    place: Place
+    count: int | None
+    raw: bool
+    address: str | None  # "" is one to be found
+    secrets: Path | None
+
+
+def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """HOST:PORT, perhaps with a path: anything else is a topic that stands at the wrong place."""
+    host, _colon, rest = (value or "").rpartition("://")[2].partition(":")
+    port = rest.partition("/")[0]
+    if value and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise click.BadParameter(f"{value!r} is no HOST:PORT with an IPv4 host; topics stand before this option")
+    return value
+
+
+@command(
+    "listen",
+    "eventbus listen",
+    "eventbus listen 'orders.*' --after 2026-11-24T06:00:00Z",
+    "eventbus listen orders.created --json | jq .data.order",
+    "eventbus listen --count 1 --raw > event.bin",
+    "eventbus listen 'orders.>' --register",
+    "eventbus listen --register dev.example.com:8001 --secret-file secrets.txt",
+)
+@click.argument("topics", nargs=-1, metavar="[TOPIC]...")
+@click.option(
+    "--after",
+    "place",
+    default="now",
+    show_default=True,
+    callback=place,
+    metavar="PLACE",
+    help="Begin after an event's id or a time, with the 'earliest', or 'now'.",
+)
+@click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
+@click.option("--raw", is_flag=True, help="Print bodies only, as they came, each with a newline after it.")
+@click.option(
+    "--register",
+    "address",
+    is_flag=False,
+    flag_value="",
+    callback=_address,
+    metavar="[HOST:PORT]",
+    help="Be a subscriber, to which the bus delivers; HOST:PORT is how it reaches this machine.",
+)
+@click.option(
+    "--secret-file",
+    "secrets",
+    type=FILE,
+    metavar="FILE",
+    help="Signing secrets, by which deliveries are verified; else EVENTBUS_SIGNING_SECRETS.",
+)
+@reaching
+def listen(reach: Reach, **typed: Any) -> None:
+    """Print events as they come.
+
+    All, or those that match a TOPIC, until Ctrl-C. Reads the feed, and goes on where it stood when the bus has
+    restarted. With --register each delivery is answered when it has been printed, and the subscriber is
+    deregistered at the end.
+    """
+    asked = Asked(**typed)
+    for topic in asked.topics:
+        check_pattern(topic)
+    if asked.raw and reach.screen.as_json:
+        raise click.UsageError("--raw and --json say two things: leave one out")
+    if asked.secrets is not None and asked.address is None:
+        raise click.UsageError("--secret-file verifies deliveries, which come with --register")
+    show = printer(reach.screen, raw=asked.raw)
+    (_follow if asked.address is None else _subscribe)(reach, asked, show)
+
+
+def _follow(reach: Reach, asked: Asked, show: Callable[[Event], None]) -> None:
+    """Read the feed, for as long as it takes the bus to come back."""
+    reach.find()
+    if reach.screen.error_terminal:
+        reach.screen.note(f"Listening at {safe(reach.url)}; Ctrl-C ends.")
+    with (
+        reach.bus(retry=inf) as bus,
+        bus.events(after=after(asked.place), topics=asked.topics, follow=True) as feed,
+    ):
+        for event in islice(feed, asked.count):
+            show(event)
+
+
+def _subscribe(reach: Reach, asked: Asked, show: Callable[[Event], None]) -> None:
+    """Register, and print what is delivered."""
+    address = asked.address or None
+    deliveries = Deliveries(reach.screen, seen=asked.place if isinstance(asked.place, str) else None)
+    start = None if asked.place == "now" else asked.place
+    verifier = Verifier(_secrets(asked.secrets))
+    with reach.bus() as bus:
+        inbox = Inbox(bus, address, terms=Terms(start=start), verifier=verifier, on_state=deliveries.tell)
+        inbox.on(*asked.topics)(deliveries.take)
+        with stopped_by_signals(), listening(inbox, address or address_towards(reach.url)), deliveries:
+            deliveries.show(show, asked.count)
+
+
+def _secrets(file: Path | None) -> str:
+    """Signing secrets, separated by commas."""
+    return os.environ.get("EVENTBUS_SIGNING_SECRETS", "") if file is None else ",".join(text_in(file).split())

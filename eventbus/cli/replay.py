@@ -1,0 +1,119 @@
+"""``eventbus replay``: a part of the journal again, for one subscriber."""
+
+import threading
+from dataclasses import dataclass
+
+import click
+
+from eventbus.cli.command import command
+from eventbus.cli.places import count_between, place
+from eventbus.cli.reach import Reach, reaching
+from eventbus.cli.safe import safe
+from eventbus.cli.screen import Screen, counted
+from eventbus.cli.status import Failed
+from eventbus.client import Bus, Subscriber
+from eventbus.client.events import Place
+
+#: Seconds between two looks at how far it is.
+EVERY = 0.5
+
+
+@command(
+    "replay",
+    "eventbus replay localhost:8001 --from 2026-11-24T06:00:00Z --dry-run",
+    "eventbus replay localhost:8001 --from earliest",
+    "eventbus replay localhost:8001 --from 2026-11-24T06:00:00Z --to 2026-11-24T07:00:00Z --no-wait",
+)
+@click.argument("address")
+@click.option(
+    "--from",
+    "start",
+    required=True,
+    callback=place,
+    metavar="PLACE",
+    help="The first: 'earliest', an event's id, or a time.",
+)
+@click.option(
+    "--to",
+    "end",
+    default="now",
+    show_default=True,
+    callback=place,
+    metavar="PLACE",
+    help="The last: 'now', an event's id, or a time.",
+)
+@click.option("--dry-run", is_flag=True, help="Only count the events, by reading the journal.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until they have been delivered.")
+@reaching
+def replay(reach: Reach, address: str, start: Place, end: Place, dry_run: bool, no_wait: bool) -> None:  # noqa: FBT001 - click names them
+    """Deliver a part of the journal to a subscriber again.
+
+    Those events that match its topics, at its own pace; prints how many. Waits until they are delivered or dead:
+    Ctrl-C ends the waiting, not the replay.
+    """
+    with reach.bus() as bus:
+        if dry_run:
+            topics = found(bus, address).topics
+            _say(reach.screen, count_between(bus, topics, start, end), "would be replayed")
+            return
+        before = Settled.of(found(bus, address))
+        count = bus.replay(address, start=start or "", end=end or "now")
+        _say(reach.screen, count, "are replayed" if count != 1 else "is replayed")
+        if count and not no_wait:
+            _wait(reach.screen, bus, address, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How much of a subscriber's account has come to an end, and how much has not."""
+
+    settled: int
+    pending: int
+
+    @classmethod
+    def of(cls, one: Subscriber) -> "Settled":
+        """As it stands now."""
+        return cls(one.delivered + one.dead + one.discarded, one.pending)
+
+    def done(self, now: "Settled", total: int) -> int:
+        """How many of ``total`` have come to an end since this."""
+        return total if not now.pending else min(total, max(0, now.settled - self.settled))
+
+
+def found(bus: Bus, address: str) -> Subscriber:
+    """The subscriber with this address, however it is spelled."""
+    for one in bus.subscribers():
+        if spelled(one.address) == spelled(address):
+            return one
+    raise Failed(f"{safe(address)} is not registered; 'eventbus subscribers' lists who is.")
+
+
+def spelled(address: str) -> str:
+    """One spelling of an address: case, default port and a last slash make no difference."""
+    scheme, separator, rest = address.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    default = ":443" if scheme.lower() == "https" else ":80"
+    kept = f"{scheme}{separator}".lower() if scheme.lower() == "https" else ""
+    return f"{kept}{authority.lower().removesuffix(default)}{(slash + path).rstrip('/')}"
+
+
+def _wait(screen: Screen, bus: Bus, address: str, before: Settled) -> None:
+    """Follow the subscriber until all that was pending at the beginning has come to an end."""
+    one = found(bus, address)
+    now = Settled.of(one)
+    total = now.pending + now.settled - before.settled
+    with screen.progress("delivered", total) as bar:
+        while (done := before.done(now, total)) < total:
+            bar.to(done, "" if one.state == "ok" else safe(f"{one.state}: {one.last_error or ''}".rstrip(": ")))
+            threading.Event().wait(EVERY)
+            one = found(bus, address)
+            now = Settled.of(one)
+        bar.to(total)
+
+
+def _say(screen: Screen, count: int, what: str) -> None:
+    if screen.as_json:
+        screen.value({"events": count})
+    else:
+        screen.line(str(count))
+        screen.note(f"{counted(count, 'event')} {what}.")

@@ -1,0 +1,207 @@
+"""``eventbus send``: publish one event, or one for each line."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import click
+
+from eventbus.cli.command import command
+from eventbus.cli.reach import Reach, reaching
+from eventbus.cli.safe import safe
+from eventbus.cli.screen import counted
+from eventbus.cli.shown import is_json, text_of
+from eventbus.cli.status import REFUSED, Failed, failure
+from eventbus.client.errors import BusError
+
+#: Seconds for which a publish is repeated, without a duplicate: as long as a bus takes to restart.
+RETRY = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was typed."""
+
+    topic: str | None
+    data: str | None
+    file: Path | None
+    lines: bool
+    content_type: str | None
+    key: str | None
+    attributes: dict[str, str]
+    source: str | None
+    retry: float  # seconds
+
+    def check(self) -> None:
+        """Raises UsageError where it contradicts itself."""
+        if (self.data is None) == (self.file is None):
+            raise click.UsageError("Say what to send: DATA, - for standard input, or --file FILE; '' is an empty event")
+        if self.lines and self.data not in (None, "-"):
+            raise click.UsageError("--lines reads --file FILE, or - for standard input")
+        if self.lines and (self.content_type or self.attributes or self.source):
+            raise click.UsageError(
+                "With --lines each event is JSON: leave out --content-type, --attribute and --source"
+            )
+
+    def opened(self) -> BinaryIO:
+        """The file, or standard input."""
+        if self.file is None or str(self.file) == "-":
+            return sys.stdin.buffer
+        return self.file.open("rb")
+
+    def body(self) -> bytes:
+        """What to send as one event."""
+        if self.data is not None and self.data != "-":
+            return os.fsencode(self.data)
+        with self.opened() as source:
+            return source.read()
+
+    def events(self) -> int | None:
+        """How many lines there are to send; None where they only come."""
+        if self.file is None or not self.file.is_file():
+            return None
+        with self.file.open("rb") as source:
+            return sum(1 for line in source if line.strip())
+
+
+def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"an attribute is NAME=VALUE, not {pair!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+@command(
+    "send",
+    "eventbus send orders.created '{\"order\": 42}'",
+    "echo hello | eventbus send greetings -",
+    "eventbus send reports.daily --file report.pdf --content-type application/pdf",
+    "eventbus send orders.imported --lines --file orders.ndjson",
+    "eventbus send orders.paid '{\"order\": 42}' --key paid-42 --source /shop --attribute subject=42",
+)
+@click.argument("topic", required=False)
+@click.argument("data", required=False)
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="Send what a file holds.",
+)
+@click.option("--lines", is_flag=True, help="Send each line, which is JSON, as an event of its own, in batches.")
+@click.option("--content-type", metavar="TYPE", help="What the data is; else it is looked at: JSON, text or bytes.")
+@click.option("--key", metavar="KEY", help="Idempotency-Key: with the same key, within 24 hours, nothing is added.")
+@click.option(
+    "--attribute", "attributes", multiple=True, callback=_attributes, metavar="NAME=VALUE",
+    help="A CloudEvents attribute; may repeat.",
+)  # fmt: skip
+@click.option("--source", metavar="SOURCE", help="The CloudEvents source; makes the event a CloudEvent.")
+@click.option(
+    "--retry", type=click.FloatRange(0, 86_400), default=RETRY, show_default=True, metavar="SECONDS",
+    help="How long to try again while the bus does not take it.",
+)  # fmt: skip
+@reaching
+def send(reach: Reach, **typed: Any) -> None:
+    """Publish an event, or one for each line.
+
+    Prints the id when the event is safe. DATA may be - for standard input. Without a TOPIC, or with '', the event
+    goes only to subscribers to everything.
+    """
+    asked = Asked(**typed)
+    asked.check()
+    if asked.retry and reach.screen.error_terminal:
+        _tell_if_away(reach, asked.retry)
+    if asked.lines:
+        _send_lines(reach, asked)
+    else:
+        _send_one(reach, asked)
+
+
+def _tell_if_away(reach: Reach, retry: float) -> None:
+    """Say why nothing happens for a while, to who looks on."""
+    try:
+        reach.find()
+    except BusError:
+        reach.screen.note(f"The bus at {safe(reach.url)} does not answer; trying for {retry:g} seconds.")
+
+
+def _send_one(reach: Reach, asked: Asked) -> None:
+    body = asked.body()
+    with reach.bus(retry=asked.retry, source=asked.source) as bus:
+        published = bus.publish(
+            asked.topic or None,
+            body,
+            content_type=asked.content_type or type_of(body),
+            attributes=asked.attributes or None,
+            key=asked.key,
+        )
+    if published.duplicate:
+        reach.screen.note("This key was used before: nothing was added.")
+    if reach.screen.as_json:
+        said = {"id": published.id, "subscribers": published.subscribers, "duplicate": published.duplicate}
+        reach.screen.value(said)
+    else:
+        reach.screen.safe_line(published.id)
+
+
+def type_of(body: bytes) -> str | None:
+    """What the data looks like."""
+    text = text_of(body)
+    if text is None:
+        return "application/octet-stream"
+    if not text:
+        return None
+    return "application/json" if is_json(text) else "text/plain; charset=utf-8"
+
+
+def _send_lines(reach: Reach, asked: Asked) -> None:
+    key = asked.key or uuid4().hex
+    done = 0
+
+    def progress(count: int) -> None:
+        nonlocal done
+        done = count
+        bar.to(count)
+
+    with (
+        reach.bus(retry=asked.retry) as bus,
+        asked.opened() as source,
+        reach.screen.progress("published", asked.events()) as bar,
+    ):
+        try:
+            ids = bus.publish_many(asked.topic or None, checked(source), key=key, progress=progress)
+        except (BusError, _NoJson) as error:
+            raise _half_done(error, reach.url, done, key) from error
+    if reach.screen.as_json:
+        reach.screen.value({"ids": ids})
+        return
+    for event_id in ids:
+        reach.screen.safe_line(event_id)
+    reach.screen.note(f"Published {counted(len(ids), 'event')}.")
+
+
+class _NoJson(Exception):
+    """A line cannot be sent."""
+
+
+def checked(lines: BinaryIO) -> Iterator[bytes]:
+    """The lines that are not blank, each of which is JSON."""
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text and not is_json(text):
+            raise _NoJson(f"Line {number:,} is no JSON: {text[:40].decode(errors='replace')!r}.")
+        if text:
+            yield text
+
+
+def _half_done(error: Exception, url: str, done: int, key: str) -> Failed:
+    """Say how to go on without publishing anything twice."""
+    ended = failure(error, url) if isinstance(error, BusError) else Failed(str(error), REFUSED)
+    if not done:
+        return ended
+    safe_so_far = f"{counted(done, 'event')} before it {'is' if done == 1 else 'are'} published"
+    again = f"mend it and run the same again with --key {key}, which adds only the rest"
+    return Failed(f"{ended.message.rstrip('.')}; {safe_so_far}: {again}.", ended.status)

@@ -1,0 +1,49 @@
+"""``eventbus serve``: the bus itself, by gunicorn."""
+
+import importlib.util
+import os
+import sys
+
+import click
+
+from eventbus.cli.command import command
+from eventbus.cli.status import Failed
+
+#: What the bus is made of, beyond the standard library.
+PARTS = ("flask", "gevent", "gunicorn", "httptools", "prometheus_client", "requests", "urllib3", "werkzeug")
+_GUNICORN = ("-m", "gunicorn", "-c", "python:eventbus.gunicorn_config", "eventbus.wsgi:app")
+
+
+@command(
+    "serve",
+    "eventbus serve",
+    "eventbus serve --port 8080 --journal /var/lib/eventbus/journal.db",
+    "eventbus serve --journal :memory:",
+)
+@click.option("--port", type=click.IntRange(1, 65_535), metavar="PORT", help="Where to listen; else PORT, else 3000.")
+@click.option("--journal", metavar="FILE", help="Where events are kept; else EVENTBUS_JOURNAL, else eventbus.db here.")
+@click.option("--json", "as_json", is_flag=True, help="Log an object a line.")
+def serve(port: int | None, journal: str | None, as_json: bool) -> None:  # noqa: FBT001 - click names it
+    """Run the bus.
+
+    All its other settings are environment variables. It is gunicorn that runs from here on: signals and the exit
+    status are gunicorn's.
+    """
+    missing = [part for part in PARTS if importlib.util.find_spec(part) is None]
+    if missing:
+        raise Failed(f"The server is not installed (no {', '.join(missing)}): pip install 'eventbus[server]'.")
+    os.environ.update(settings_of(port, journal, as_json=as_json))
+    os.execv(sys.executable, (sys.executable, *_GUNICORN))  # noqa: S606 - a fixed command, which needs no shell
+
+
+def settings_of(port: int | None, journal: str | None, *, as_json: bool) -> dict[str, str]:
+    """The settings that the options stand for."""
+    scheme, separator, _ = (journal or "").partition("://")
+    if separator and scheme != "sqlite":
+        raise click.UsageError("--journal is a file; a URL, in which there may be a password, is for EVENTBUS_JOURNAL")
+    asked = {
+        "PORT": None if port is None else str(port),
+        "EVENTBUS_JOURNAL": f"sqlite:///{journal}" if journal and not separator else journal,
+        "EVENTBUS_LOG_FORMAT": "json" if as_json else None,
+    }
+    return {name: value for name, value in asked.items() if value is not None}

@@ -1,0 +1,371 @@
+"""Commands over a bus that only records: what they refuse, print, ask and end with."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from eventbus.cli.program import program
+from eventbus.cli.progress import Silent
+from eventbus.cli.reach import Reach
+from eventbus.cli.screen import Screen
+from eventbus.cli.serve import settings_of
+from eventbus.cli.shown import event_json
+from eventbus.client import (
+    Conflict,
+    DeadLetter,
+    Misused,
+    NotUnderstood,
+    Refused,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+)
+from eventbus.client.errors import BusError
+from eventbus.client.http import Response
+from eventbus.testing import FakeBus
+
+AT = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
+Type = Callable[..., Result]
+
+
+class Lettered(FakeBus):
+    """A fake bus with dead letters."""
+
+    letters: list[DeadLetter]
+
+    def dead_letters(self, *, address: str | None = None) -> Any:
+        return iter([letter for letter in self.letters if address in (None, letter.subscriber)])
+
+    def replay_dead_letters(self, **chosen: Any) -> int:
+        return self._drop(**chosen)
+
+    def discard(self, **chosen: Any) -> int:
+        return self._drop(**chosen)
+
+    def _drop(self, *, address: str | None = None, letter: int | None = None, everything: bool = False) -> int:
+        meant = [one for one in self.letters if everything or one.subscriber == address or one.id == letter]
+        self.letters = [one for one in self.letters if one not in meant]
+        return len(meant)
+
+
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> Lettered:
+    """The bus that commands speak to."""
+    fake = Lettered(source=None)
+    fake.letters = [dead_letter(1, "h:1"), dead_letter(2, "h:1"), dead_letter(3, "h:2")]
+    monkeypatch.setattr(Reach, "bus", lambda *_, **__: fake)
+    monkeypatch.setattr(Reach, "get", lambda *_: Response(200, {}, b"{}"))
+    for name in ("EVENTBUS_URL", "EVENTBUS_TOKEN", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    return fake
+
+
+@pytest.fixture
+def typed(bus: Lettered) -> Type:
+    """Types a command."""
+
+    def run(*args: str, **options: Any) -> Result:
+        return CliRunner().invoke(program, args, **options)
+
+    return run
+
+
+def dead_letter(number: int, subscriber: str) -> DeadLetter:
+    """A dead letter of a subscriber."""
+    return DeadLetter(
+        id=number, event=f"e-{number}", topic="a\x1b[2J", subscriber=subscriber, reason="refused", attempts=1,
+        first_attempt_at=None, last_attempt_at=AT, last_status=422, last_error=None, last_answer=b"no\x07\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "body", "kind"),
+    [
+        (['{"n": 1}'], b"", b'{"n": 1}', "application/json"),
+        (["plain text"], b"", b"plain text", "text/plain; charset=utf-8"),
+        ([""], b"", b"", ""),
+        (["-"], b"\xff\x00", b"\xff\x00", "application/octet-stream"),
+        (["-", "--content-type", "image/png"], b"1", b"1", "image/png"),
+        (["--file", "-"], b"[]", b"[]", "application/json"),
+    ],
+)
+def test_what_is_sent_is_what_was_given(
+    typed: Type, bus: Lettered, args: list[str], stdin: bytes, body: bytes, kind: str
+) -> None:
+    """Byte for byte, with the type that it looks like, or is said to have; its id is printed."""
+    result = typed("send", "a.b", *args, input=stdin)
+    (event,) = bus.published
+    assert (event.topic, event.body, event.headers.get("content-type", "")) == ("a.b", body, kind)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{event.id}\n", "")
+
+
+def test_a_topic_can_be_left_out(typed: Type, bus: Lettered, tmp_path: Path) -> None:
+    """By an empty one, or with a file."""
+    file = tmp_path / "data"
+    file.write_bytes(b"\xff\n")
+    assert typed("send", "", "x").exit_code == typed("send", "--file", str(file)).exit_code == 0
+    assert [(event.topic, event.body) for event in bus.published] == [(None, b"x"), (None, b"\xff\n")]
+
+
+def test_an_event_may_be_a_cloud_event(typed: Type, bus: Lettered) -> None:
+    """Attributes become its headers; a value may hold what separates it from its name."""
+    result = typed("send", "a", "1", "--attribute", "source=/shop", "--attribute", "subject=a=b", "--key", "k-1")
+    assert result.exit_code == 0
+    assert bus.published[0].attributes.items() >= {("source", "/shop"), ("subject", "a=b"), ("id", "k-1")}
+
+
+def test_a_key_that_was_used_adds_nothing(typed: Type, bus: Lettered) -> None:
+    """The first event's id is printed again, and it is said."""
+    first, again = (typed("send", "a", "x", "--key", "k") for _ in range(2))
+    assert first.stdout == again.stdout
+    assert "nothing was added" in again.stderr
+    assert json.loads(typed("send", "a", "x", "--key", "k", "--json").stdout)["duplicate"]
+    assert len(bus.published) == 1
+
+
+def test_lines_are_events(typed: Type, bus: Lettered, tmp_path: Path) -> None:
+    """Each line that is not blank is one, and each has its id printed."""
+    file = tmp_path / "lines"
+    file.write_text('{"n": 1}\n\n  {"n": 2}\r\n3')
+    result = typed("send", "a", "--lines", "--file", str(file))
+    assert [event.data for event in bus.published] == [{"n": 1}, {"n": 2}, 3]
+    assert result.stdout.split() == [event.id for event in bus.published]
+    assert result.stderr == "Published 3 events.\n"
+    said = json.loads(typed("send", "--lines", "--json", "a", "-", input="4\n").stdout)
+    assert said == {"ids": [bus.published[3].id]}
+
+
+def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> None:
+    """What was published before it stays; with the same key only the rest is added."""
+    lines = [f"{number}" for number in range(1_500)]
+    wrong = typed("send", "a", "-", "--lines", "--key", "k", input="\n".join([*lines, "nope"]))
+    assert (wrong.exit_code, wrong.stdout, len(bus.published)) == (1, "", 1_000)
+    assert "Line 1,501 is no JSON: 'nope'; 1,000 events before it are published" in wrong.stderr
+    assert "--key k" in wrong.stderr
+    assert typed("send", "a", "-", "--lines", "--key", "k", input="\n".join(lines)).exit_code == 0
+    assert [event.data for event in bus.published] == list(range(1_500))
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["send"], "Say what to send"),
+        (["send", "a"], "Say what to send"),
+        (["send", "a", "b", "--file", "-"], "Say what to send"),
+        (["send", "a", "b", "--lines"], "--lines reads --file FILE, or -"),
+        (["send", "a", "-", "--lines", "--source", "/x"], "leave out --content-type"),
+        (["send", "a", "b", "--attribute", "c"], "an attribute is NAME=VALUE, not 'c'"),
+        (["send", "--file", "not-there"], "'not-there' does not exist"),
+        (["events", "--after", "2026-11-24T06:00:00"], "says no offset; add Z for UTC: 2026-11-24T06:00:00Z"),
+        (["events", "--after", "2026-11-24T99:00:00Z"], "no time as RFC 3339 has it"),
+        (["listen", "a..b"], "A topic pattern is words between dots"),
+        (["listen", "--register", "a.*"], "no HOST:PORT with an IPv4 host; topics stand before this option"),
+        (["listen", "--register", "[::1]:80"], "no HOST:PORT with an IPv4 host"),
+        (["listen", "--raw", "--json"], "--raw and --json"),
+        (["listen", "--secret-file", "pyproject.toml"], "come with --register"),
+        (["dead-letters", "replay"], "Say which dead letters"),
+        (["dead-letters", "replay", "--all", "--id", "3"], "Say which dead letters"),
+        (["dead-letters", "discard", "--all"], "Discard 3 dead letters? Say --yes to go on: there is no terminal"),
+        (["events", "--timeout", "0"], "0.0 is not in the range"),
+        (["events", "--url", "http://a..b"], "'http://a..b' is no URL of a bus"),
+        (["events", "--token-file", "not-there"], "'not-there' does not exist"),
+        (["serve", "--journal", "redis://:secret@h/0"], "is for EVENTBUS_JOURNAL"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["replay", "h:1"], "Missing option '--from'"),
+    ],
+)
+def test_what_was_typed_wrongly_is_said(typed: Type, args: list[str], said: str) -> None:
+    """Status 2, nothing on standard output, and one sentence that names the place to look at."""
+    result = typed(*args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert result.stderr.startswith("eventbus: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_nothing_typed_shows_the_help(typed: Type) -> None:
+    """As a usage error: on standard error."""
+    result = typed()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Examples:\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            Unreachable("No answer from the bus: refused", sent=False),
+            3,
+            "from the bus at http://localhost:3000: refused",
+        ),
+        (NotUnderstood("Not a bus's answer: <html>."), 3, "<html>; what answers at http://localhost:3000 is no bus"),
+        (Misused("The header 'a' cannot hold that."), 2, "The header 'a' cannot hold that.\n"),
+        (Unauthorized(401, "A token is needed."), 1, "A token is needed (status 401); give a token in EVENTBUS_TOKEN"),
+        (Conflict(409, "No\x1b[2J"), 1, "No\\x1b[2J (status 409).\n"),
+        (Unavailable(503, "The bus is full.", retry_after=7.0), 1, "try again in 7 seconds.\n"),
+        (Unavailable(502, "Bad gateway"), 3, "does not reach the bus behind it"),
+        (Refused(400, ""), 1, "The bus gave no reason (status 400).\n"),
+    ],
+)
+def test_each_error_has_its_status(typed: Type, bus: Lettered, error: BusError, status: int, said: str) -> None:
+    """Refused is 1, asked for wrongly 2, no bus reached 3; and it says what would be right."""
+    bus.fail_next(error)
+    result = typed("subscribers")
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert said in result.stderr
+
+
+def test_a_token_is_never_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It comes from the environment, or from a file, which is preferred."""
+    tokens: list[str | None] = []
+    bus = FakeBus()
+    monkeypatch.setattr(Reach, "bus", lambda reach, **_: tokens.append(reach.token) or bus)
+    file = tmp_path / "token"
+    for content, environment in (("", ""), (" from-file \n", "from-environment"), ("two words", "")):
+        file.write_text(content)
+        given = {"EVENTBUS_TOKEN": environment}
+        CliRunner().invoke(program, ["events"], env=given)
+        result = CliRunner().invoke(program, ["events", "--token-file", str(file)], env=given)
+    assert tokens == [None, None, "from-environment", "from-file", None]
+    assert result.exit_code == 2
+    assert "two words" not in result.stderr
+
+
+def test_events_are_listed(typed: Type, bus: Lettered) -> None:
+    """As a table, or an object a line; what is left out is said on standard error."""
+    assert typed("events").stderr == "There are no such events.\n"
+    for number in range(3):
+        bus.publish("a.\x1b[1m", {"n": number})
+    first, second, _ = bus.published
+    table = typed("events", "--limit", "2")
+    assert [line.split()[1] for line in table.stdout.splitlines()[1:]] == [first.id, second.id]
+    assert f"--after {second.id} goes on" in table.stderr
+    assert "a.\\x1b[1m" in table.stdout
+    rows = [json.loads(line) for line in typed("events", "--json", "--after", first.id).stdout.splitlines()]
+    assert rows == [event_json(event) for event in bus.published[1:]]
+    assert typed("events", "--topic", "b").stdout == ""
+
+
+def test_one_event_is_shown(typed: Type, bus: Lettered) -> None:
+    """With its headers and deliveries, or its body alone, as it came."""
+    event = bus.published[0] if bus.publish("a", b"\x1b\xff", content_type="x/y") else None
+    assert event is not None
+    shown = typed("event", event.id)
+    assert "content-type: x/y" in shown.stdout
+    assert "1b ff" in shown.stdout
+    assert json.loads(typed("event", event.id, "--json").stdout)["deliveries"] == []
+    assert typed("event", event.id, "--raw").stdout_bytes == b"\x1b\xff"
+
+
+def test_subscribers_come_and_go(typed: Type, bus: Lettered) -> None:
+    """Registered, renewed, listed and deregistered."""
+    assert typed("subscribers").stderr == "There are no subscribers.\n"
+    first = typed("register", "h:1", "--topic", "a.*", "--lease", "60", "--ordered")
+    assert first.stderr.startswith("Registered h:1 until 20")
+    assert typed("register", "h:1", "--no-resume").stderr.startswith("Renewed h:1 until 20")
+    (one,) = json.loads(typed("subscribers", "--json").stdout)
+    assert (one["address"], one["topics"], one["lease"], one["ordered"], one["resume"]) == (
+        *("h:1", ["a.*"], 60, True, False),
+    )
+    assert typed("subscribers").stdout.splitlines()[1].split()[:2] == ["h:1", "ok"]
+    assert json.loads(typed("deregister", "h:1", "--json").stdout) == {"address": "h:1"}
+    assert bus.subscribers() == []
+
+
+def test_dead_letters_are_listed_and_shown(typed: Type) -> None:
+    """All or one subscriber's; what a subscriber answered is made safe."""
+    assert [line.split()[0] for line in typed("dead-letters", "list", "--address", "h:1").stdout.splitlines()] == [
+        *("id", "1", "2"),
+    ]
+    rows = [json.loads(line) for line in typed("dead-letters", "list", "--json").stdout.splitlines()]
+    assert (rows[2]["subscriber"], rows[2]["last_answer"]) == ("h:2", {"text": "no\x07\n"})
+    shown = typed("dead-letters", "show", "2").stdout
+    assert "last answer:\n  no\\x07\n" in shown
+    assert "\x1b" not in shown
+    assert typed("dead-letters", "show", "4").exit_code == 1
+    assert "--limit shows more" in typed("dead-letters", "list", "--limit", "2").stderr
+
+
+def test_dead_letters_are_replayed_and_discarded(typed: Type, bus: Lettered) -> None:
+    """One without being asked, more when it was said; how many is printed."""
+    assert typed("dead-letters", "replay", "--id", "1").stdout == "1\n"
+    assert json.loads(typed("dead-letters", "discard", "--all", "--yes", "--json").stdout) == {"discarded": 2}
+    assert typed("dead-letters", "discard", "--all").stdout == "0\n"
+    assert bus.letters == []
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("y\n", 0, 0), ("n\n", 1, 3), ("", 130, 3)])
+def test_more_than_one_dead_letter_is_asked_for(
+    typed: Type, bus: Lettered, monkeypatch: pytest.MonkeyPatch, answer: str, status: int, left: int
+) -> None:
+    """On a terminal; the question is no data."""
+    monkeypatch.setattr("eventbus.cli.screen._is_terminal", lambda stream: stream is not sys.stdout)
+    monkeypatch.setattr(Screen, "progress", lambda *_: Silent())
+    result = typed("dead-letters", "discard", "--all", input=answer)
+    assert (result.exit_code, len(bus.letters)) == (status, left)
+    assert "Discard 3 dead letters? [y/N]" in result.stderr
+    assert "[y/N]" not in result.stdout
+
+
+def test_a_replay_can_be_counted_first(typed: Type, bus: Lettered) -> None:
+    """From a place to another, both included, of the subscriber's topics only."""
+    assert "h:1 is not registered" in typed("replay", "h:1", "--from", "earliest", "--dry-run").stderr
+    bus.register("H:1", topics=["a"])
+    for number in range(6):
+        bus.publish("b" if number == 2 else "a", number)
+    ids = [event.id for event in bus.published]
+
+    def counted(*places: str) -> int:
+        return int(typed("replay", "h:1", "--dry-run", *places).stdout)
+
+    assert counted("--from", "earliest") == 5
+    assert counted("--from", ids[1]) == 4
+    assert counted("--from", ids[1], "--to", ids[3]) == 2
+    assert counted("--from", ids[3], "--to", ids[3]) == 1
+    assert counted("--from", ids[3], "--to", ids[1]) == 0
+    assert counted("--from", "now") == 0
+    assert counted("--from", "earliest", "--to", "2026-01-01T00:00:00Z") == 0
+
+
+def test_what_is_no_utf_8_is_no_name(typed: Type) -> None:
+    """A topic that was typed in another encoding is refused; data is taken as it is."""
+    result = typed("send", "\udcff", "x")
+    assert (result.exit_code, "no UTF-8" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete(typed: Type, shell: str) -> None:
+    """The script asks this command, which knows its parts and their options."""
+    script = typed("completion", shell).stdout
+    assert f"_EVENTBUS_COMPLETE={shell}_complete" in script
+    assert json.loads(typed("completion", shell, "--json").stdout) == {"shell": shell, "script": script[:-1]}
+    asked = {"_EVENTBUS_COMPLETE": "bash_complete", "COMP_WORDS": "eventbus send --", "COMP_CWORD": "2"}
+    assert "plain,--lines" in typed(env=asked).stdout.splitlines()
+
+
+def test_serve_says_what_to_install(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server's own packages are not installed."""
+    monkeypatch.setitem(sys.modules, "gevent", None)
+    result = typed("serve")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "eventbus: The server is not installed (no gevent): pip install 'eventbus[server]'.\n"
+
+
+def test_serve_is_gunicorn_with_the_settings_that_were_typed(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process becomes it: signals and exit status are its own."""
+    became: list[tuple[Any, ...]] = []
+    given: dict[str, str] = {}
+    monkeypatch.setattr("os.environ", given)
+    monkeypatch.setattr("os.execv", lambda *args: became.append(args))
+    assert typed("serve", "--port", "8080", "--journal", "a.db", "--json").exit_code == 0
+    assert became[0][1][1:3] == ("-m", "gunicorn")
+    wanted = {"PORT": "8080", "EVENTBUS_JOURNAL": "sqlite:///a.db", "EVENTBUS_LOG_FORMAT": "json"}
+    assert given.items() >= wanted.items()
+    assert settings_of(None, "sqlite:///b.db", as_json=False) == {"EVENTBUS_JOURNAL": "sqlite:///b.db"}
+    assert settings_of(None, None, as_json=False) == {}

@@ -1,0 +1,114 @@
+"""Being a subscriber from a terminal: what is answered to the bus, and when."""
+
+import threading
+
+import pytest
+
+from eventbus.cli.delivered import Deliveries, address_towards, listening
+from eventbus.cli.screen import Screen
+from eventbus.cli.status import Failed
+from eventbus.client import Event, Inbox, Registration, State, Unreachable
+from eventbus.testing import FakeBus, deliver
+from tests.support.deadline import eventually
+
+
+@pytest.fixture
+def deliveries() -> Deliveries:
+    """Hands over to a screen that is none."""
+    return Deliveries(Screen(), seen="seen-before")
+
+
+def taking(deliveries: Deliveries) -> Inbox:
+    """An inbox whose deliveries are handed over."""
+    inbox = Inbox()
+    inbox.on("a")(deliveries.take)
+    return inbox
+
+
+def delivered(inbox: Inbox, event_id: str, answers: list[int]) -> threading.Thread:
+    """A delivery under way."""
+    thread = threading.Thread(target=lambda: answers.append(deliver(inbox, "a", "x", event_id=event_id).status))
+    thread.start()
+    return thread
+
+
+def broken(_: Event) -> None:
+    """An output that nobody reads any more."""
+    raise BrokenPipeError
+
+
+def test_a_delivery_is_answered_when_it_has_been_printed(deliveries: Deliveries) -> None:
+    """Not before: what could not be printed may come again."""
+    answers: list[int] = []
+    printed: list[str] = []
+
+    def show(event: Event) -> None:
+        assert answers == []
+        printed.append(event.id)
+
+    thread = delivered(taking(deliveries), "one", answers)
+    deliveries.show(show, 1)
+    thread.join(10)
+    assert (printed, answers) == (["one"], [200])
+
+
+@pytest.mark.parametrize("when", ["it breaks", "it has ended", "it waits"])
+def test_what_is_not_printed_comes_again(deliveries: Deliveries, when: str) -> None:
+    """To the next subscriber at this address: the bus is told to try again."""
+    answers: list[int] = []
+    inbox = taking(deliveries)
+    if when == "it breaks":
+        thread = delivered(inbox, "one", answers)
+        with pytest.raises(BrokenPipeError):
+            deliveries.show(broken, None)
+    elif when == "it has ended":
+        with deliveries:
+            pass
+        thread = delivered(inbox, "one", answers)
+    else:
+        with deliveries:
+            thread = delivered(inbox, "one", answers)
+            eventually(lambda: not deliveries._queue.empty(), 10)  # noqa: SLF001 - it has arrived when it stands there
+    thread.join(10)
+    assert answers == [503]
+
+
+def test_the_place_to_begin_after_is_not_printed(deliveries: Deliveries) -> None:
+    """The bus begins with that event; it is answered at once."""
+    assert deliver(taking(deliveries), "a", "x", event_id="seen-before").status == 200
+
+
+def test_a_registration_is_told_where_it_changes(deliveries: Deliveries, capsys: pytest.CaptureFixture[str]) -> None:
+    """Renewals are no news; a bus that is away is, once, and so is its return."""
+    subscriber = FakeBus().register("h:1")
+    away = Registration(State.UNREACHABLE, error=Unreachable("No answer\x1b.", sent=False))
+    renewed = Registration(State.RENEWED, subscriber)
+    for told in (Registration(State.REGISTERED, subscriber), renewed, away, away, renewed, renewed):
+        deliveries.tell(told)
+    shown: list[Event] = []
+    thread = delivered(taking(deliveries), "one", [])
+    deliveries.show(shown.append, 1)
+    thread.join(10)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "Registered as h:1; Ctrl-C ends.",
+        "Unreachable, trying again: No answer\\x1b.",
+        "Renewed as h:1; Ctrl-C ends.",
+    ]
+
+
+def test_a_bus_that_never_took_it_ends_it(deliveries: Deliveries) -> None:
+    """With its error."""
+    deliveries.tell(Registration(State.UNREACHABLE, error=Unreachable("nobody", sent=False)))
+    with pytest.raises(Unreachable, match="nobody"):
+        deliveries.show(broken, None)
+
+
+def test_a_port_is_found_or_taken() -> None:
+    """The way to a bus here is loopback, on a free port; a port that is taken is said."""
+    assert address_towards("localhost:3000") == "127.0.0.1:0"
+    with pytest.raises(Failed, match="No way from here"):
+        address_towards("http://[::1]:3000")
+    with listening(Inbox(FakeBus()), "127.0.0.1:0") as server, pytest.raises(Failed, match="name another port"):
+        listening(Inbox(FakeBus(), server.inbox.address), server.inbox.address or "")

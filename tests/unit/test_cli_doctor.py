@@ -1,0 +1,226 @@
+"""What the doctor makes of what it finds."""
+
+import fcntl
+import json
+import resource
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eventbus.cli.doctor import journal, machine, running, settings, subscribers
+from eventbus.cli.doctor.findings import Finding, Level
+from eventbus.client import Subscriber, Unauthorized, Unreachable
+from eventbus.testing import FakeBus
+from tests.support.ports import free_port
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="who holds a lock is asked in Linux's way")
+FACTS = journal.Facts(Path("j.db"), folder_there=True, writable=True, size=4_096, free=2**40, checked=True)
+RUNNING = running.Facts("http://bus", 200, "", running.__version__, 0.2)
+
+
+def levels(findings: list[Finding]) -> list[str]:
+    """How bad each is."""
+    return [finding.level.value for finding in findings]
+
+
+def subscriber(**changes: object) -> Subscriber:
+    """A subscriber that is well, but for changes."""
+    bus = FakeBus()
+    return replace(bus.register("h:1"), **changes)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A journal's file, as far as it is looked at."""
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA page_size = 4096")
+        db.execute("CREATE TABLE events (body)")
+        db.executemany("INSERT INTO events VALUES (?)", [("x" * 1_000,) for _ in range(100)])
+        db.commit()
+    return path
+
+
+@pytest.fixture
+def untouched(database: Path) -> Iterator[Path]:
+    """The same, with what stands beside it, of which nothing may change."""
+    before = {path.name: path.read_bytes() for path in database.parent.iterdir()}
+    yield database
+    assert {path.name: path.read_bytes() for path in database.parent.iterdir()} == before
+
+
+def test_good_settings_are_told_from_wrong_ones() -> None:
+    """A wrong one stops a bus; an unknown name is only passed over; a secret is never shown."""
+    known, findings = settings.look({"EVENTBUS_LEASE_SECONDS": "30", "EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
+    assert levels(findings) == ["ok"]
+    assert known is not None
+    shown = settings.shown(known, {"EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
+    assert (shown["EVENTBUS_LEASE_SECONDS"], shown["EVENTBUS_ADMIN_TOKENS"], shown["PORT"]) == ("30.0", "set", "3000")
+    assert shown["EVENTBUS_JOURNAL"] == "sqlite:///eventbus.db"
+    assert "secret" not in str(shown)
+    assert levels(settings.look({"EVENTBUS_LEASE_SECOND": "30"})[1]) == ["ok", "warning"]
+    wrong, findings = settings.look({"PORT": "x"})
+    assert (wrong, levels(findings)) == (None, ["wrong"])
+    assert "PORT must be" in findings[0].text
+
+
+def test_a_whole_journal_is_left_as_it_is(untouched: Path) -> None:
+    """It is checked without a lock, and nothing appears beside it."""
+    facts = journal.gathered(untouched)
+    assert (facts.held_by, facts.trouble, facts.checked) == (None, "", True)
+    assert levels(journal.judged(facts, 1)) == ["ok", "ok"]
+
+
+def test_damage_in_a_journal_is_found(database: Path) -> None:
+    """A page that was overwritten, a file of another kind, and another program's database."""
+    whole = database.read_bytes()
+    database.write_bytes(whole[:4_096] + b"\xff" * 4_096 + whole[8_192:])
+    assert journal.check(database)
+    database.write_bytes(b"no database" * 4_096)
+    assert "not a database" in journal.check(database)
+    assert levels(journal.judged(journal.gathered(database), 1))[0] == "wrong"
+    database.unlink()
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("CREATE TABLE others (x)")
+    assert journal.check(database) == "it is a database, but no journal"
+
+
+def test_what_a_crash_has_left_is_no_damage(tmp_path: Path) -> None:
+    """A write-ahead log belongs to the journal, and a last page that was cut is mended by the bus: both in a copy."""
+    live, left = tmp_path / "live.db", tmp_path / "left"
+    left.mkdir()
+    with closing(sqlite3.connect(live)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE events (x)")
+        db.commit()
+        for name in ("live.db", "live.db-wal"):
+            (left / name).write_bytes((tmp_path / name).read_bytes())
+    assert (left / "live.db-wal").stat().st_size > 0
+    assert journal.check(left / "live.db") == ""
+    assert sorted(path.name for path in left.iterdir()) == ["live.db", "live.db-wal"]
+
+
+@LINUX
+def test_a_held_journal_is_not_looked_into(database: Path) -> None:
+    """Another process's lock is seen; one's own is none."""
+    script = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('BEGIN EXCLUSIVE'); print(flush=1); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, database], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        facts = journal.gathered(database)
+        other.communicate(b"\n")
+    assert (facts.held_by, facts.checked) == (other.pid, False)
+    assert f"held by process {other.pid}" in journal.judged(facts, 1)[0].text
+    assert journal.gathered(database).held_by is None
+    with database.open("rb+") as mine:
+        fcntl.lockf(mine, fcntl.LOCK_EX)
+        assert journal.gathered(database).held_by is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (FACTS, ["ok", "ok"]),
+        (replace(FACTS, size=None), ["ok", "ok"]),
+        (replace(FACTS, held_by=7, checked=False), ["ok", "ok"]),
+        (replace(FACTS, folder_there=False), ["wrong"]),
+        (replace(FACTS, writable=False), ["wrong"]),
+        (replace(FACTS, trouble="malformed"), ["wrong", "ok"]),
+        (replace(FACTS, free=2**29), ["ok", "warning"]),
+        (replace(FACTS, free=2**20), ["ok", "wrong"]),
+    ],
+)
+def test_a_journal_is_judged(facts: journal.Facts, expected: list[str]) -> None:
+    """Whether a bus could start on it, and go on."""
+    findings = journal.judged(facts, 2**30)
+    assert levels(findings) == expected
+    assert all(bool(finding.mend) == (finding.level is not Level.OK) for finding in findings)
+
+
+def test_a_journal_that_is_not_there_is_made_by_the_bus(tmp_path: Path) -> None:
+    """Its folder is not."""
+    assert "not there yet" in journal.judged(journal.gathered(tmp_path / "new.db"), 1)[0].text
+    assert levels(journal.judged(journal.gathered(tmp_path / "no" / "new.db"), 1)) == ["wrong"]
+    (tmp_path / "empty.db").touch()
+    assert levels(journal.judged(journal.gathered(tmp_path / "empty.db"), 1))[0] == "ok"
+
+
+def test_a_redis_server_is_only_connected_to() -> None:
+    """Whether it can be reached from here."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert journal.on_redis(f"redis://127.0.0.1:{port}/0").level is Level.OK
+    assert journal.on_redis(f"redis://127.0.0.1:{free_port()}/0").level is Level.WRONG
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (RUNNING, ["ok", "ok"]),
+        (replace(RUNNING, ahead=None), ["ok"]),
+        (replace(RUNNING, ahead=-60.0), ["ok", "warning"]),
+        (replace(RUNNING, ahead=400.0), ["ok", "wrong"]),
+        (replace(RUNNING, status=503, reason="draining"), ["wrong", "ok"]),
+        (replace(RUNNING, version="9.9"), ["warning", "ok"]),
+        (replace(RUNNING, version=None), ["ok", "ok"]),
+    ],
+)
+def test_a_running_bus_is_judged(facts: running.Facts, expected: list[str]) -> None:
+    """By whether it is ready, by its version and by its clock."""
+    assert levels(running.judged(facts)) == expected
+
+
+def test_a_bus_that_does_not_answer_is_wrong() -> None:
+    """And it is said where it was looked for."""
+    found = running.unreachable(Unreachable("No answer from the bus: refused.", sent=False), "http://h")
+    assert (found.level, found.text) == (Level.WRONG, "No answer from the bus at http://h: refused.")
+
+
+def test_subscribers_are_judged_by_what_the_bus_says() -> None:
+    """Who is stuck and who has dead letters is named, up to a number."""
+    assert levels(subscribers.judged([subscriber()])) == ["ok"]
+    stuck = subscriber(state="backing_off", pending=3, oldest_pending_seconds=300.0, last_error="refused")
+    (found,) = subscribers.judged([stuck])
+    assert found.text == "h:1 is backing off; 3 events pending, the oldest for 5 min. Last error: refused."
+    assert levels(subscribers.judged([subscriber(state="paused", dead=1)])) == ["warning", "warning"]
+    many = subscribers.judged([subscriber(dead=1)] * 25)
+    assert (len(many), many[-1].text) == (21, "5 subscribers more have dead letters too.")
+    assert subscribers.refused(Unauthorized(401, "no")).level is Level.WARNING
+
+
+def test_subscribers_are_connected_to_from_here() -> None:
+    """Which says nothing of where the bus is, and so is a warning at most."""
+    assert subscribers.unreached([]) == []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here, gone = f"127.0.0.1:{server.getsockname()[1]}/path", f"https://127.0.0.1:{free_port()}"
+        found = subscribers.unreached([subscriber(address=here), subscriber(address=gone)])
+    assert [(finding.level.value, finding.text) for finding in found] == [
+        ("warning", f"{gone} cannot be reached from here: Connection refused."),
+        ("ok", "1 subscriber can be reached from here."),
+    ]
+
+
+def test_too_few_files_are_a_warning() -> None:
+    """What counts is how far the bus may raise its own limit."""
+    assert levels([machine.judged(1_024), machine.judged(65_536), machine.judged(resource.RLIM_INFINITY)]) == [
+        *("warning", "ok", "ok"),
+    ]
+    assert machine.files().about == "files"
+
+
+def test_findings_are_json() -> None:
+    """What is well has nothing to mend."""
+    found = machine.judged(1_024).as_json()
+    assert json.loads(json.dumps(found))["level"] == "warning"
+    assert machine.judged(65_536).as_json()["mend"] is None
