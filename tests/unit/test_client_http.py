@@ -129,7 +129,9 @@ def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         server.stop()
 
 
-@pytest.mark.parametrize("url", ["http://a..b", f"http://{'a' * 64}.example", "ftp://bus", "http://:3000", "http://h:0"])
+@pytest.mark.parametrize(
+    "url", ["http://a..b", f"http://{'a' * 64}.example", "ftp://bus", "http://:3000", "http://h:0"]
+)
 def test_a_url_that_leads_nowhere_is_refused_before_anything_is_sent(url: str) -> None:
     """A URL whose host cannot be looked up, or that is no HTTP, is misused at once."""
     with pytest.raises(Misused, match="URL of a bus"):
