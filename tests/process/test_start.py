@@ -36,7 +36,7 @@ def refusal(bus: BusServer, names: str) -> str:
         ("EVENTBUS_RETRY_SECONDS", "nan"),
         ("PORT", "http"),
         ("PORT", "65536"),
-        ("EVENTBUS_JOURNAL", "postgres://localhost/bus"),
+        ("EVENTBUS_JOURNAL", "events.db"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
