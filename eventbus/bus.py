@@ -1,7 +1,7 @@
 """The bus: start, register, deregister, publish, list and drain, in one page."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gevent.event import Event as Signal
@@ -25,7 +25,7 @@ from eventbus.leases import Lease, Leases
 from eventbus.meters import Meters
 from eventbus.model import Event, LaneRecord, Message, Options, Subscriber, Terms
 from eventbus.places import Places
-from eventbus.recovery import restore
+from eventbus.recovery import adopt, restore
 from eventbus.replays import Replays
 from eventbus.retention import OVERHEAD, Retention
 from eventbus.samples import Samples
@@ -67,6 +67,7 @@ class Bus:
         self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters)
         self.samples = Samples(self.dispatcher, self.meters)
         self.lease_began = Signal()  #: set when a lease may end sooner than the sweeper expects
+        self.claim: Callable[[str], object] = lambda _: None  #: makes a lane this bus's, where others share the journal
         self.draining = False
         self.first_seq = 0  #: the number of the last event before this start
         self._registering = tuple(RLock() for _ in range(STRIPES))
@@ -81,10 +82,7 @@ class Bus:
             log.warning("%s", remark)
         lanes = restore(recovered, self.journal, self.dispatcher, self._rules, self.clock)
         for lane in lanes:
-            if lane.ended_at is None:
-                self.leases.restore(lane.lease)
-            elif not lane.subscriber.options.resume:
-                self.endings.bury(lane)
+            self.carry_on(lane)
         self.dispatcher.start()
         self.journal.listen(self._committed)
         self.journal.watch(self.meters.committed)
@@ -92,6 +90,19 @@ class Bus:
         self.samples.start()
         backlog = sum(lane.backlog for lane in lanes)
         log.info("journal read: %d subscribers, %d deliveries pending", len(self.leases), backlog)
+
+    def carry_on(self, lane: Lane) -> None:
+        """Go on with a lane that was put back."""
+        if lane.ended_at is None:
+            self.leases.restore(lane.lease)
+            self.lease_began.set()
+        elif not lane.subscriber.options.resume:
+            self.endings.bury(lane)
+        self.dispatcher.look(lane)
+
+    def adopt(self, kept: Sequence[tuple[LaneRecord, int]]) -> list[Lane]:
+        """Put back lanes that another bus had, each with how much is deferred for it."""
+        return adopt(kept, self.journal, self.dispatcher, self._rules, self.clock)
 
     def drain(self) -> None:
         """Accept and start nothing more, let deliveries under way finish, save the places, close the journal."""
@@ -142,6 +153,7 @@ class Bus:
             if address.key not in self.dispatcher.lanes:
                 self._admit(address)  # which may take a moment, in which nobody else is held up
             with self._one_at_a_time(address.key):
+                self.claim(address.key)
                 lane = self._live(address.key)
                 if lane is None:
                     return Registration(self._begin(address, terms, start), created=True)
@@ -151,6 +163,8 @@ class Bus:
     def deregister(self, address: Address) -> None:
         """End a lease at once and discard what is pending. Raises JournalError."""
         with self._one_at_a_time(address.key):
+            if address.key not in self.dispatcher.lanes:
+                self.claim(address.key)
             self.leases.end(address.key)
             lane = self.dispatcher.lanes.get(address.key)
             if lane is not None:

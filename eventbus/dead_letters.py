@@ -33,6 +33,7 @@ class DeadLetters:
         self._dispatcher = dispatcher
         self._journal = journal
         self._clock = clock
+        self.foreign: Callable[[str], bool] = lambda _: False  #: whether an address is another bus's to care for
 
     def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
         """Dead letters with ids above ``after``."""
@@ -56,7 +57,13 @@ class DeadLetters:
     def expire(self, before: float) -> int:
         """Discard one page of those that were last attempted before a moment; answers how many."""
         with self._dispatcher.checkpointer.alone:
-            return self._discard(self._journal.dead_before(before, PAGE))
+            return self._discard(self._mine(self._journal.dead_before(before, PAGE)))
+
+    def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
+        """Those that no other bus has to care for."""
+        keys = {letter.letter.key for letter in letters}
+        foreign = {key for key in keys if key not in self._dispatcher.lanes and self.foreign(key)}
+        return [letter for letter in letters if letter.letter.key not in foreign]
 
     def _through(self, chosen: Chosen, change: Change) -> int:
         """Change page after page of what is there now; what dies meanwhile is not meant."""
@@ -68,7 +75,7 @@ class DeadLetters:
         while after < last:
             with self._dispatcher.checkpointer.alone:
                 page = self._journal.dead_letters(chosen.key, after, PAGE)
-                changed += change([letter for letter in page if letter.id <= last])
+                changed += change(self._mine([letter for letter in page if letter.id <= last]))
             after = page[-1].id if len(page) == PAGE else last
         return changed
 

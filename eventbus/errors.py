@@ -16,8 +16,10 @@ EventbusError
 │   ├── Unauthorized       there is none, or it is not known (401)
 │   └── Forbidden          it is known, and may do other things (403)
 ├── CrossOrigin            a page from elsewhere wants to change something (403)
+├── Elsewhere              another of the buses that share the journal has it (503)
 ├── Conflict               what was asked for contradicts what is there (409)
-└── TooMany                a limit on how much may be asked for at once (429)
+├── TooMany                a limit on how much may be asked for at once (429)
+└── NodeSilent             another node of the bus was asked, and does not answer (503)
 """
 
 
@@ -96,9 +98,17 @@ class CrossOrigin(EventbusError):
     """A page that somebody else served wants to change something, in a browser that may come where it may not."""
 
 
+class Elsewhere(EventbusError):
+    """Another of the buses that share the journal has the subscriber that is meant."""
+
+
 class Conflict(EventbusError):
     """What was asked for contradicts what is there."""
 
 
 class TooMany(EventbusError):
     """More was asked for at once than the bus allows."""
+
+
+class NodeSilent(EventbusError):
+    """Another node of the bus was asked, and does not answer; whether it did what it was asked is not known."""

@@ -1,12 +1,14 @@
 """From what a journal held to lanes that carry on."""
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 
 from eventbus.clock import Clock
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.health import Rules
 from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import lane_of
+from eventbus.delivery.topic_index import TopicIndex
 from eventbus.journal.base import Journal
 from eventbus.model import LaneRecord, Recovered
 
@@ -23,7 +25,16 @@ def restore(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, rule
 
     Every lease gets a full fresh term, since nobody could renew while the bus was away.
     """
-    lanes = [_lane(record, recovered, rules, clock) for record in recovered.lanes]
+    lanes = [
+        _lane(
+            record,
+            recovered.deferred.get(record.subscriber.key, 0),
+            max(record.scanned, recovered.scanned),
+            rules,
+            clock,
+        )
+        for record in recovered.lanes
+    ]
     for lane in lanes:
         dispatcher.add(lane)
         if lane.ended_at is not None and not lane.subscriber.options.resume:
@@ -34,12 +45,36 @@ def restore(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, rule
     return lanes
 
 
-def _lane(record: LaneRecord, recovered: Recovered, rules: Rules, clock: Clock) -> Lane:
+def adopt(
+    kept: Sequence[tuple[LaneRecord, int]], journal: Journal, dispatcher: Dispatcher, rules: Rules, clock: Clock
+) -> list[Lane]:
+    """Put back lanes that another bus had, and offer them what has come since it saved them last.
+
+    Events go on coming meanwhile: the lanes are in the dispatcher when none is missing.
+    """
+    lanes = [_lane(record, count, record.scanned, rules, clock) for record, count in kept]
+    index: TopicIndex[Lane] = TopicIndex()
+    for lane in lanes:
+        if lane.ended_at is None or lane.subscriber.options.resume:
+            index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
+    scanned = {record.subscriber.key: record.scanned for record, _ in kept}
+    cursor = min(scanned.values(), default=dispatcher.recent.newest)
+    while cursor < dispatcher.recent.newest:
+        newest = dispatcher.recent.newest
+        rows = journal.topics(cursor, newest, PAGE)
+        _offer(rows, index.matching, scanned)
+        cursor = rows[-1][0] if len(rows) == PAGE else newest
+    for lane in lanes:
+        dispatcher.add(lane)
+        if lane.ended_at is not None and not lane.subscriber.options.resume:
+            dispatcher.unindex(lane)
+    return lanes
+
+
+def _lane(record: LaneRecord, deferred: int, scanned: int, rules: Rules, clock: Clock) -> Lane:
     now, wall = clock.monotonic(), clock.wall()
     ends = now + record.subscriber.options.lease_seconds if record.ended_at is None else now
-    deferred = recovered.deferred.get(record.subscriber.key, 0)
     lane = lane_of(record, rules, deferred=deferred, ends=ends, now=now, wall=wall)
-    scanned = max(record.scanned, recovered.scanned)
     if not lane.live.left:
         lane.live.cursor = max(lane.live.cursor, scanned)
     return lane
@@ -49,13 +84,22 @@ def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher)
     scanned = {record.subscriber.key: record.scanned for record in recovered.lanes}
     cursor = recovered.scanned
     while rows := journal.topics(cursor, recovered.last_seq, PAGE):
-        for seq, topic, _ in rows:
-            for lane in dispatcher.matching(topic):
-                if seq > scanned[lane.subscriber.key]:
-                    lane.accepted += 1
-                    lane.live.behind += 1
-                    lane.touch()
+        _offer(rows, dispatcher.matching, scanned)
         cursor = rows[-1][0]
+
+
+def _offer(
+    rows: Sequence[tuple[int, str | None, float]],
+    matching: Callable[[str | None], Sequence[Lane]],
+    scanned: Mapping[str, int],
+) -> None:
+    """Count events for the lanes that match and had not been offered them."""
+    for seq, topic, _ in rows:
+        for lane in matching(topic):
+            if seq > scanned[lane.subscriber.key]:
+                lane.accepted += 1
+                lane.live.behind += 1
+                lane.touch()
 
 
 def _sample_ages(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:

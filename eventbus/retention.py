@@ -1,18 +1,20 @@
 """Lets go of what is settled: after the retention, or early when the journal nears its limit; the oldest first."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gevent
 from gevent.event import Event as Signal
 
 from eventbus.dead_letters import DeadLetters
 from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.health import Rules
 from eventbus.delivery.lane import Lane
+from eventbus.delivery.place import lane_of
 from eventbus.endings import Endings
 from eventbus.errors import BacklogFull, JournalError
 from eventbus.journal.base import Journal
-from eventbus.model import Checkpoint
+from eventbus.model import Checkpoint, LaneRecord
 from eventbus.settings import Settings
 
 #: Seconds between two looks, at least.
@@ -51,6 +53,9 @@ class Retention:
         self._hurry = Signal()
         self._looked = Signal()
         self._full = False
+        #: What the lanes of other buses have to do; None where another bus lets go of what is settled.
+        self.others: Callable[[], list[tuple[LaneRecord, int]] | None] = list
+        self._foreign: list[_Foreign] = []
         self.bytes = 0  # in use, as far as is known
 
     def start(self) -> None:
@@ -96,9 +101,13 @@ class Retention:
         """Let go of what may go now."""
         self._measure()
         before = self._clock.wall() - self._seconds
+        self._end_parked(before)
         while self._letters.expire(before):
             gevent.sleep(0)
-        self._end_parked(before)
+        others = self.others()
+        if others is None:
+            return
+        self._foreign = [_Foreign(record) for record, _ in others]
         self._forget_lanes(before)
         self._walk(before)
         self._measure()
@@ -136,8 +145,9 @@ class Retention:
     def _settled(self, events: Sequence[tuple[int, str | None]]) -> list[int]:
         """The events that no lane still has to deliver."""
         self._dispatcher.checkpointer.save()
-        lanes = [lane for lane in self._dispatcher.lanes.values() if lane.backlog or lane.dead_letters]
-        floor = min((_floor(lane) for lane in lanes), default=None)
+        mine = [lane for lane in self._dispatcher.lanes.values() if lane.backlog or lane.dead_letters]
+        lanes: list[Lane | _Foreign] = [*mine, *self._foreign]
+        floor = min([*map(_floor, mine), *(lane.floor for lane in self._foreign)], default=None)
         settled: list[int] = []
         for number, (seq, topic) in enumerate(events):
             if floor is None or seq < floor:
@@ -177,3 +187,16 @@ def _floor(lane: Lane) -> int:
     numbers += [seq for seq, _ in lane.deferred.saved]
     numbers += [letter.seq for letter in lane.dead_letters]
     return min(numbers, default=2**63)
+
+
+class _Foreign:
+    """A lane of another bus, as far as retention asks: by its record, since which it may have done more."""
+
+    def __init__(self, record: LaneRecord) -> None:
+        self._lane = lane_of(record, Rules(0), deferred=0, ends=0, now=0, wall=0)
+        self._scanned = record.scanned
+        self.floor = min(_floor(self._lane), record.scanned + 1, *(seq for seq, _ in record.in_flight))
+
+    def holds(self, seq: int, topic: str | None) -> bool:
+        """Whether an event may be pending there; deferred ones have rows, which keep it anyway."""
+        return seq > self._scanned or self._lane.holds(seq, topic)

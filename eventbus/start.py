@@ -1,8 +1,6 @@
 """From the environment to a bus that runs."""
 
 import logging
-import os
-import signal
 from collections.abc import Mapping
 
 from eventbus import __version__
@@ -10,9 +8,9 @@ from eventbus.bus import Bus
 from eventbus.delivery.transport import Dialler, SessionTransport, Transport
 from eventbus.delivery.transport.traced import traced
 from eventbus.errors import SettingsError
-from eventbus.journal.base import Journal
 from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
 from eventbus.settings import MEMORY, Settings, from_environment, unknown_names
+from eventbus.sharing import Sharing
 from eventbus.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
@@ -29,26 +27,30 @@ def start_bus(environment: Mapping[str, str]) -> Bus:
     transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin)
     if settings.tracing == "otel":
         transport = traced(transport)
-    bus = Bus(settings, _journal(settings), transport)
-    bus.start()
+    bus = _shared(settings, transport) if settings.on_redis else _alone(settings, transport)
     Sweeper(bus).start()
     return bus
 
 
-def _journal(settings: Settings) -> Journal:
-    """The journal that the settings name, not open yet. Raises SettingsError where its extra is not installed."""
-    if not settings.on_redis:
-        return SqliteJournal(settings.journal_path)
+def _alone(settings: Settings, transport: Transport) -> Bus:
+    """A bus that owns its journal, and has begun."""
+    bus = Bus(settings, SqliteJournal(settings.journal_path), transport)
+    bus.start()
+    return bus
+
+
+def _shared(settings: Settings, transport: Transport) -> Bus:
+    """A bus that shares its journal with others, and has begun. Raises SettingsError without the extra for it."""
     try:
         from eventbus.journal.redis import RedisJournal  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SettingsError("a journal on Redis needs the extra: pip install 'eventbus[redis]'") from error
-    return RedisJournal(settings.journal, lost=_end)
-
-
-def _end() -> None:
-    """End as at a deploy: another bus has the journal."""
-    os.kill(os.getpid(), signal.SIGTERM)
+    journal = RedisJournal(settings.journal)
+    bus = Bus(settings, journal, transport)
+    sharing = Sharing(bus, journal)
+    bus.start()
+    sharing.start()
+    return bus
 
 
 def _tell_limits(settings: Settings, environment: Mapping[str, str]) -> None:

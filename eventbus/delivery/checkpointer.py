@@ -101,6 +101,17 @@ class Checkpointer:
                 raise
             self._saved_scanned = changes.scanned
 
+    def save_last(self, lane: Lane) -> None:
+        """Save a lane that was removed at this moment, for who carries on with it. Raises JournalError."""
+        collected = _Collected()
+        collected.take(lane, self._scanned(), self._clock)
+        self._journal.checkpoint(collected.checkpoint(self._clock.wall(), self._saved_scanned))
+
+    def forget(self) -> None:
+        """Save nothing of what has changed so far: it is others' now."""
+        self.changed.clear()
+        self._unsaved.clear()
+
     def _collect(self) -> Checkpoint:
         """What has changed, lane by lane; ``scanned`` is from before the first, so that no lane is behind it.
 

@@ -4,6 +4,7 @@ A lane stands in the queue once, and goes back to its end after each event, so t
 """
 
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import groupby
@@ -37,6 +38,8 @@ ENOUGH = 64
 UNSAVED_PATIENCE = 0.2
 #: Seconds until a delivery is tried again for which the bus was short of something.
 SHORTAGE_PATIENCE = 1.0
+#: Seconds until a lane is looked at again while this bus may not act.
+UNHEARD_PATIENCE = 0.25
 _topic = attrgetter("topic")
 
 log = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ class Dispatcher:
         self._idle = 0
         self.busy = 0  # deliveries under way
         self._stopping = False
+        self.until = math.inf  #: no attempt starts from then on, on the monotonic clock
         self.on_gone = self.remove  #: called with a lane whose subscriber answered that it wants no more
 
     def start(self) -> None:
@@ -124,6 +128,13 @@ class Dispatcher:
             if not self.hosts[host]:
                 del self.hosts[host]
 
+    def hand_over(self, lane: Lane) -> None:
+        """Save a lane as it is at this moment, and deliver nothing to it any more. Raises JournalError."""
+        with self.checkpointer.alone:
+            self.checkpointer.save()
+            self.remove(lane)
+            self.checkpointer.save_last(lane)
+
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
         if not events:
@@ -144,6 +155,9 @@ class Dispatcher:
         if lane.queued or self._stopping:
             return
         now = self.clock.monotonic()
+        if now >= self.until:
+            self._alarm.set(lane, now + UNHEARD_PATIENCE)
+            return
         if lane.sendable(now):
             if lane.in_flight and self.busy >= (ENOUGH if self.load.saturated else self._crowded):
                 lane.queued = True
@@ -206,7 +220,7 @@ class Dispatcher:
         if lane.wants_page(now):
             self.reader.read(lane)
             now = self.clock.monotonic()
-        delivery = None if self._stopping else lane.take(now)
+        delivery = None if self._stopping or now >= self.until else lane.take(now)
         self.look(lane)
         if delivery is None:
             return

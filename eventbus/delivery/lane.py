@@ -38,6 +38,7 @@ class Lane(Health):
         self._replay_next = False  # whose turn it is, a replay's or the live events'
         self.closed = False  # nothing is delivered, or counted, any more
         self.ending = False  # its lease has ended for good: what is pending becomes dead letters
+        self.leaving = False  # it is handed over to another bus: nothing new starts here
         self.queued = False  # it stands in the dispatcher's queue
         self.reading = False  # a page is being read for it
 
@@ -46,6 +47,8 @@ class Lane(Health):
     def sendable(self, now: float) -> bool:
         """Whether an attempt may start."""
         if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends or self.closed:
+            return False
+        if self.leaving:
             return False
         if self.unsaved >= MAX_UNSAVED or (self.spacing and now < self._started + self.spacing):
             return False
@@ -59,7 +62,7 @@ class Lane(Health):
         """Whether numbers or deferred deliveries should be read from the journal."""
         if self.usual and not self.live.behind:
             return False
-        if self.closed or self.reading or now >= self.lease.ends:
+        if self.closed or self.leaving or self.reading or now >= self.lease.ends:
             return False
         return self.deferred.wants_rows(now) or self.unread() is not None
 

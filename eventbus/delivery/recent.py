@@ -28,6 +28,14 @@ class RecentEvents:
         """The tail begins after this event."""
         self.after = self.newest = newest
 
+    def begin_anew(self, newest: int) -> None:
+        """Forget all: the journal is not what it was."""
+        self._room += sum(map(_size, self._tail.values()))
+        self._page_room += sum(map(_size, self._pages.values()))
+        self._tail.clear()
+        self._pages.clear()
+        self.start(newest)
+
     def add(self, events: Sequence[Event]) -> None:
         """Take the newest events, one at least, and let the oldest of the tail go where there is no room."""
         tail, size = self._tail, 0

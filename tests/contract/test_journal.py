@@ -574,9 +574,12 @@ def fill(journal: Journal) -> None:
 def assert_filled(bench: Bench) -> None:
     """What ``fill`` put in is there, in the recovered state and to be read."""
     journal, recovered = bench.journal, bench.recovered
-    assert (recovered.last_seq, recovered.scanned) == (3, 2)
-    assert recovered.lanes == (record(scanned=2, account=Account(accepted=2)),)
-    assert dict(recovered.deferred) == {A: 2}
+    assert recovered.last_seq == 3
+    carried_on = record(scanned=2, account=Account(accepted=2))
+    if isinstance(journal, RedisJournal):  # which hands lanes out one by one
+        assert journal.kept(journal.open_lanes()) == [(carried_on, 2)]
+    else:
+        assert (recovered.scanned, recovered.lanes, dict(recovered.deferred)) == (2, (carried_on,), {A: 2})
     assert journal.event("a") == Event(1, "a", "t", b"ce-a: b\r\n", b"body", EPOCH)
     assert held(journal) == [1, 2, 3]
     assert journal.deferred(A, by_seq=True, limit=ALL) == [deferral(1), deferral(2)]

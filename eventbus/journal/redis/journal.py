@@ -1,19 +1,21 @@
-"""The journal on a Redis server: one bus owns it, and any machine's bus may be the next."""
+"""The journal on a Redis server, which any number of buses on any number of machines share."""
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 import redis
 
 from eventbus.clock import Clock
-from eventbus.journal.base import KeptDeadLetter, Page, Usage
-from eventbus.journal.group_commit import GroupCommit
-from eventbus.journal.redis import server
-from eventbus.journal.redis.ownership import Ownership
+from eventbus.journal.base import Appended, CommitListener, KeptDeadLetter, Page, Usage
+from eventbus.journal.group_commit import GroupCommit, Publish
+from eventbus.journal.redis import keys, server
+from eventbus.journal.redis.membership import Membership
 from eventbus.journal.redis.queries import Queries
+from eventbus.journal.redis.tail import Tail
 from eventbus.journal.redis.writer import Writer
-from eventbus.model import Deferral, Event, LaneRecord, Recovered
+from eventbus.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,17 +23,21 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class RedisJournal:
-    """``eventbus.journal.base.Journal`` on Redis at ``url``; ``lost`` is called when another bus has taken it over."""
+#: Seconds that a publish waits, once it is safe, until this node has heard of it too.
+HEARD_SECONDS = 1.0
 
-    def __init__(self, url: str, clock: Clock | None = None, lost: Callable[[], object] = lambda: None) -> None:
+
+class RedisJournal:
+    """``eventbus.journal.base.Journal`` on Redis at ``url``, shared by all nodes that name it."""
+
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
         self._client = server.connect(url, "eventbus")
-        self._owner = Ownership(url, Clock(), lost)
-        self._writer = Writer(self._client)
+        self.members = Membership(server.connect(url, "eventbus-node"), Clock())
+        self._writer = Writer(self._client, self.members)
         self._queries = Queries(self._client)
-        self._group = GroupCommit(self._writer.commit, self._clock)
-        self.listen = self._group.listen
+        self._tail = Tail(server.connect(url, "eventbus-tail"))
+        self._group = GroupCommit(self._commit, self._clock)
         self.watch = self._group.watch
         self.append = self._group.append
         self.checkpoint = self._group.checkpoint
@@ -40,11 +46,45 @@ class RedisJournal:
         """See Journal.open."""
         with server.told("cannot be opened"):
             remarks = server.check(self._client.info(), self._appendfsync())
-            self._owner.take()
-            self._writer.begin(self._owner.epoch, self._queries.last_commit())
+            self.members.join()
             recovered = self._queries.recovered(remarks)
+        self._tail.start(recovered.last_seq)
         self._group.start()
         return recovered
+
+    def on_taken(self, listener: Callable[[Sequence[str]], object]) -> None:
+        """Tell the listener of lanes that others have taken."""
+        self._writer.lost = listener
+
+    def listen(self, listener: CommitListener) -> None:
+        """See Journal.listen: other nodes' events are told too."""
+        self._tail.listener = listener
+
+    def _commit(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
+    ) -> tuple[list[Event], list[Appended]]:
+        events, answers = self._writer.commit(publishes, checkpoints)
+        if events:
+            self._tail.wait_for(events[-1].seq, HEARD_SECONDS)
+        return events, answers
+
+    def read_again(self) -> int:
+        """Go on from the journal's end as it is now, which is answered. Raises JournalError."""
+        newest = self._read(self._queries.newest)
+        self._tail.move(newest)
+        return newest
+
+    def wait_for(self, seq: int) -> None:
+        """Return when this node has heard of an event, or does not soon."""
+        self._tail.wait_for(seq, HEARD_SECONDS)
+
+    def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
+        """The records of these lanes, and how many deliveries are deferred in each."""
+        return self._read(self._queries.kept, lanes)
+
+    def open_lanes(self) -> list[str]:
+        """The lanes that some node has to carry on with."""
+        return self._read(self._queries.open_lanes)
 
     def _appendfsync(self) -> str | None:
         try:
@@ -109,7 +149,9 @@ class RedisJournal:
         return self._read(self._queries.settled_badly, seq)
 
     def trim(self, seqs: Sequence[int], forget_before: float) -> int:
-        """See Journal.trim."""
+        """See Journal.trim; nothing goes where another node does so for all."""
+        if self.members.claim(keys.RETENTION) is not None:
+            return 0
         return self._writer.trim(seqs, forget_before, self._clock.wall())
 
     def usage(self) -> Usage:
@@ -121,7 +163,9 @@ class RedisJournal:
         if self._group.closed:
             return
         self._group.close()
-        self._owner.give_up()
+        self._tail.stop()
+        with suppress(redis.RedisError, OSError):  # then it counts as gone by itself
+            self.members.leave()
         self._client.close()
 
     def _read(self, query: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:

@@ -2,9 +2,8 @@
 
 PREFIX = "{eventbus}:"
 
-EPOCH = f"{PREFIX}epoch"  # a number, which rises with each owner: who has an older one may not write
-OWNER = f"{PREFIX}owner"  # who owns the journal, for as long as that shows that it lives
-LAST = f"{PREFIX}last"  # the last commit: its number, and what would have to be taken back
+NODES = f"{PREFIX}nodes"  # sorted set: the nodes, by when they count as gone, in ms as Redis has the time
+OWNERS = f"{PREFIX}owner"  # hash: a lane's key to the node that has it
 SEQ = f"{PREFIX}seq"  # the newest event's number
 SCANNED = f"{PREFIX}scanned"  # every event up to here has been offered to the lanes
 BYTES = f"{PREFIX}bytes"  # what the events take
@@ -20,6 +19,15 @@ DEAD_IDS = f"{PREFIX}dead:ids"  # sorted set: all dead letters, by id
 DEAD_AT = f"{PREFIX}dead:at"  # sorted set: the same by last attempt
 DEAD_SEQ = f"{PREFIX}dead:seq"  # sorted set: the same by event
 DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by their ends
+
+
+#: Which node has this lane, that is no subscriber's, removes settled events for all.
+RETENTION = ".retention"
+
+
+def of(node: str) -> str:
+    """Set: the lanes that a node has."""
+    return f"{PREFIX}of:{node}"
 
 
 def waits(lane: str) -> str:
@@ -40,3 +48,18 @@ def line(lane: str) -> str:
 def dead_of(lane: str) -> str:
     """Sorted set: a lane's dead letters, by id."""
     return f"{PREFIX}dead:of:{lane}"
+
+
+def calls(node: str) -> str:
+    """List: what other nodes ask of a node."""
+    return f"{PREFIX}calls:{node}"
+
+
+def request(call: str) -> str:
+    """What is asked in a call, for as long as its caller waits."""
+    return f"{PREFIX}call:{call}"
+
+
+def answers(node: str) -> str:
+    """List: what a node's calls were answered with."""
+    return f"{PREFIX}answers:{node}"

@@ -27,18 +27,29 @@ class Queries:
         self._place = client.register_script(script("place"))
 
     def recovered(self, remarks: tuple[str, ...]) -> Recovered:
-        """What the bus starts from."""
-        last, scanned, lanes = self._pipelined(("GET", keys.SEQ), ("GET", keys.SCANNED), ("SMEMBERS", keys.OPEN))
-        names = sorted(name.decode() for name in lanes)
-        texts = self._ask("HMGET", keys.LANES, *names) if names else []
-        counts = self._pipelined(*(("HLEN", keys.waits(name)) for name in names))
-        deferred = {name: count for name, count in zip(names, counts, strict=True) if count}
-        found = tuple(records.from_json(text.decode()) for text in texts if text is not None)
-        return Recovered(int(last or 0), int(scanned or 0), found, deferred, remarks)
+        """What the bus starts from: the journal's end. Lanes come as this node gets them."""
+        newest = self.newest()
+        return Recovered(newest, newest, (), {}, remarks)
 
-    def last_commit(self) -> int:
-        """The number of the last commit that was made."""
-        return int(self._ask("HGET", keys.LAST, "number") or 0)
+    def newest(self) -> int:
+        """The newest event's number, or that of one that is gone."""
+        return int(self._ask("GET", keys.SEQ) or 0)
+
+    def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
+        """The records of these lanes, and how many deliveries are deferred in each."""
+        if not lanes:
+            return []
+        texts = self._ask("HMGET", keys.LANES, *lanes)
+        counts = self._pipelined(*(("HLEN", keys.waits(lane)) for lane in lanes))
+        return [
+            (records.from_json(text.decode()), count)
+            for text, count in zip(texts, counts, strict=True)
+            if text is not None
+        ]
+
+    def open_lanes(self) -> list[str]:
+        """The lanes that some node has to carry on with."""
+        return sorted(lane.decode() for lane in self._ask("SMEMBERS", keys.OPEN))
 
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""

@@ -1,15 +1,20 @@
 -- Keeps a batch, publishes and checkpoints: all of it, or nothing.
--- KEYS 1: the epoch; every other key begins as it does.
--- ARGV 1: the writer's epoch; 2: this commit's number; 3: the last commit whose answer the writer has;
---      4: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each message.
--- Answers the number of each publish's first event, or the ids that its idempotency key stands for.
+-- KEYS 1: the nodes; every other key begins as it does.
+-- ARGV 1: the node that writes; 2: this commit's number; 3: its last commit whose answer it has; 4: the time in ms, as
+--      Redis has it, after which the commit comes too late; 5: the plan, as JSON; then id, topic ("=" before it, empty
+--      without), head, body and time of each message.
+-- Answers the number of each publish's first event, or the ids that its idempotency key stands for; then the lanes of
+-- the checkpoints that are another node's by now, of which nothing was kept.
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
+local node, number = ARGV[1], tonumber(ARGV[2])
+local time = call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local LAST = key('last:' .. node)
 
-if call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('EPOCH another bus owns this journal') end
-local last = call('HMGET', key('last'), 'number', 'first', 'upto', 'keys', 'bytes')
-local number = tonumber(ARGV[2])
+if now > tonumber(ARGV[4]) then return redis.error_reply('LATE the commit came too late') end
+local last = call('HMGET', LAST, 'number', 'first', 'upto', 'keys', 'bytes')
 if last[1] and tonumber(last[1]) >= number then return redis.error_reply('LATE a later commit came first') end
 
 -- A commit whose answer was lost was told to its publishers as not kept: it is taken back.
@@ -29,9 +34,9 @@ if last[1] and tonumber(last[1]) > tonumber(ARGV[3]) then
   call('DECRBY', key('bytes'), last[5])
 end
 
-local plan = cjson.decode(ARGV[4])
+local plan = cjson.decode(ARGV[5])
 local first = tonumber(call('GET', key('seq')) or '0') + 1
-local seq, part, bytes, used, answers = first, 5, 0, {}, {}
+local seq, part, bytes, used, answers = first, 6, 0, {}, {}
 for place, publish in ipairs(plan.publishes) do
   local known = publish.key and call('HGET', key('keys'), publish.key)
   if known then
@@ -88,17 +93,40 @@ local function letter_of(id)
   return row and cjson.decode(row)
 end
 
+-- A node that counts as gone may keep nothing of a lane; of a lane that another one has, nobody else may.
+local good = call('ZSCORE', KEYS[1], node)
+local lives = good and tonumber(good) >= now
+local lost = {}
+local function mine(lane)
+  local owner = call('HGET', key('owner'), lane)
+  if lives and (not owner or owner == node) then return true end
+  lost[#lost + 1] = lane
+  return false
+end
+
 for _, checkpoint in ipairs(plan.checkpoints) do
-  for _, lane in ipairs(checkpoint.lanes) do
+  for _, lane in ipairs(checkpoint.lanes) do if mine(lane.key) then
     call('HSET', key('lanes'), lane.key, lane.record)
     call(lane.ended and 'SREM' or 'SADD', key('open'), lane.key)
-    if lane.ended then call('ZADD', key('ended'), lane.ended, lane.key) else call('ZREM', key('ended'), lane.key) end
+    if lane.ended then
+      call('ZADD', key('ended'), lane.ended, lane.key)
+      call('HDEL', key('owner'), lane.key)
+      call('SREM', key('of:' .. node), lane.key)
+      call('SREM', key('unclaimed'), lane.key)
+    else
+      call('ZREM', key('ended'), lane.key)
+      call('HSET', key('owner'), lane.key, node)
+      call('SADD', key('of:' .. node), lane.key)
+      call('SREM', key('unclaimed'), lane.key)
+    end
+  end end
+  for _, gone in ipairs(checkpoint.undeferred) do if mine(gone[1]) then undefer(gone[1], gone[2]) end end
+  for _, row in ipairs(checkpoint.deferred) do
+    if mine(row[1]) then defer(row[1], row[2], row[3], row[4], row[5]) end
   end
-  for _, gone in ipairs(checkpoint.undeferred) do undefer(gone[1], gone[2]) end
-  for _, row in ipairs(checkpoint.deferred) do defer(row[1], row[2], row[3], row[4], row[5]) end
   for _, letter in ipairs(checkpoint.dead) do
     local name = letter.delivery .. ':' .. letter.key
-    if call('HEXISTS', key('dead:known'), name) == 0 then
+    if mine(letter.key) and call('HEXISTS', key('dead:known'), name) == 0 then
       local id = call('INCR', key('dead:id'))
       call('HSET', key('dead:known'), name, id)
       call('HSET', key('dead'), id, letter.row)
@@ -108,17 +136,17 @@ for _, checkpoint in ipairs(plan.checkpoints) do
       call('ZADD', key('dead:seq'), letter.seq, id)
     end
   end
-  for _, whom in ipairs(checkpoint.cleared) do
+  for _, whom in ipairs(checkpoint.cleared) do if mine(whom) then
     for _, delivery in ipairs(call('HKEYS', key('waits:' .. whom))) do
       local of = string.match(delivery, '^%d+')
       discard(whom, of, of, checkpoint.at)
       call('ZREM', key('waiting'), delivery .. ':' .. whom)
     end
     call('DEL', key('waits:' .. whom), key('due:' .. whom), key('line:' .. whom))
-  end
+  end end
   for _, id in ipairs(checkpoint.replayed) do
     local letter = letter_of(id)
-    if letter then
+    if letter and mine(letter.key) then
       unbury(id, letter)
       local row = string.format(
         '{"attempts":0,"first_at":%s,"due_at":%s,"status":%s,"error":%s}',
@@ -129,23 +157,27 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   end
   for _, id in ipairs(checkpoint.dropped) do
     local letter = letter_of(id)
-    if letter then
+    if letter and mine(letter.key) then
       unbury(id, letter)
       local of = string.match(letter.delivery, '^%d+')
       discard(letter.key, of, of, checkpoint.at)
     end
   end
-  for _, span in ipairs(checkpoint.discards) do discard(span[1], span[2], span[3], checkpoint.at) end
-  for _, whom in ipairs(checkpoint.forgotten) do
-    call('HDEL', key('lanes'), whom)
-    call('SREM', key('open'), whom)
-    call('ZREM', key('ended'), whom)
+  for _, span in ipairs(checkpoint.discards) do
+    if mine(span[1]) then discard(span[1], span[2], span[3], checkpoint.at) end
   end
+  for _, whom in ipairs(checkpoint.forgotten) do if mine(whom) then
+    call('HDEL', key('lanes'), whom)
+    call('ZREM', key('ended'), whom)
+    for _, name in ipairs({'open', 'unclaimed', 'of:' .. node}) do call('SREM', key(name), whom) end
+    call('HDEL', key('owner'), whom)
+  end end
   if tonumber(checkpoint.scanned) > tonumber(call('GET', key('scanned')) or '0') then
     call('SET', key('scanned'), checkpoint.scanned)
   end
 end
 
 local keys = #used > 0 and cjson.encode(used) or '[]'
-call('HSET', key('last'), 'number', ARGV[2], 'first', first, 'upto', seq - 1, 'keys', keys, 'bytes', bytes)
-return answers
+call('HSET', LAST, 'number', ARGV[2], 'first', first, 'upto', seq - 1, 'keys', keys, 'bytes', bytes)
+call('PEXPIRE', LAST, 86400000)
+return {answers, lost}

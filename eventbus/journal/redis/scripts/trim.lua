@@ -1,13 +1,13 @@
 -- Removes settled events, and what is remembered of older times.
--- KEYS 1: the epoch; every other key begins as it does.
--- ARGV 1: the writer's epoch; 2: the numbers, as JSON; 3: discards before this moment are forgotten;
+-- KEYS 1: the nodes; every other key begins as it does.
+-- ARGV 1: the node that does so for all; 2: the numbers, as JSON; 3: discards before this moment are forgotten;
 --      4: idempotency keys before this one; 5: how many of those are kept at most; 6: what an event costs beside itself.
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
 local SOME = 1000
 
-if call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('EPOCH another bus owns this journal') end
+if call('HGET', key('owner'), '.retention') ~= ARGV[1] then return 0 end
 local gone, bytes = 0, 0
 for _, seq in ipairs(cjson.decode(ARGV[2])) do
   if call('ZCOUNT', key('waiting'), seq, seq) == 0 and call('ZCOUNT', key('dead:seq'), seq, seq) == 0 then

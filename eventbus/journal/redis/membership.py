@@ -1,0 +1,172 @@
+"""Which node has which lane: each lane is one node's at a time, for as long as that node shows that it lives.
+
+Redis is the judge: it has the time by which a node counts as gone, hands what that one had to the others, and refuses
+what it may still write. A node that has not been heard for long stops by itself before that moment, since it counts
+the same time from when it last sent its sign.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import gevent
+import redis
+
+from eventbus.clock import Clock
+from eventbus.errors import JournalError
+from eventbus.journal.redis import keys
+from eventbus.journal.redis.server import script, told
+
+log = logging.getLogger(__name__)
+
+#: Seconds after its last sign that a node counts as gone, and by how much sooner it stops by itself.
+ALIVE_SECONDS, MARGIN = 6.0, 1.5
+#: Seconds between two signs.
+SIGN_EVERY = 1.0
+#: Lanes that are let go in one step, so that a node that joins gets its share.
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a sign was answered with: the nodes that live, the lanes that are a fair share, and those that one has."""
+
+    nodes: tuple[str, ...]
+    fair: int
+    mine: int
+    new: tuple[str, ...]
+
+
+class Membership:
+    """This process as one of the nodes that share a journal.
+
+    ``took`` is called with lanes that are this node's from now on, ``surplus`` with how many are more than its share,
+    ``lost`` when it counted as gone: it has nothing any more, and a new name; ``beat`` with the moment until which it
+    may act, on the monotonic clock.
+    """
+
+    def __init__(self, client: redis.Redis, clock: Clock) -> None:
+        self._clock = clock
+        self._sign_of_life = client.register_script(script("beat"))
+        self._claim = client.register_script(script("claim"))
+        self._release = client.register_script(script("release"))
+        self._client = client
+        self.took: Callable[[Sequence[str]], object] = _nobody
+        self.surplus: Callable[[int], object] = _nobody
+        self.lost: Callable[[], object] = _nobody
+        self.beat: Callable[[float], object] = _nobody
+        self.id = ""
+        self.nodes: tuple[str, ...] = ()
+        self.until = -math.inf  #: this node may act until then, on the monotonic clock
+        self._ahead = 0.0  # ms that Redis's clock is ahead of the monotonic one
+        self._signs: gevent.Greenlet[[], None] | None = None
+        self._server = ""  # which run of the Redis server this was, when the node joined
+
+    def join(self) -> None:
+        """Be a node, under a new name, with no lanes yet. Raises RedisError."""
+        self.id = uuid4().hex[:12]
+        self._server = self._run_id()
+        self._sign("first")
+
+    def start(self) -> None:
+        """Show life from now on, and take what is handed out."""
+        self._signs = gevent.spawn(self._run)
+
+    def leave(self) -> None:
+        """Be a node no more: others have at once what this one had."""
+        if self._signs is not None:
+            self._signs.kill()
+        self.until = -math.inf
+        try:
+            self._ask(self._sign_of_life, self.id, 0, "last")
+        finally:
+            self._client.close()
+
+    def claim(self, lane: str) -> str | None:
+        """Take a lane; the node that has it where that is another one. Raises JournalUnavailable."""
+        with told("does not tell whose a subscriber is"):
+            said = self._ask(self._claim, self.id, lane)
+            if said[0] == b"dead":
+                raise redis.ConnectionError("this bus was not heard for too long")
+        return str(said[1].decode()) if said[0] == b"other" else None
+
+    def release(self, lanes: Sequence[str]) -> None:
+        """Let others have these lanes. Raises JournalUnavailable."""
+        if lanes:
+            with told("does not take back what was this bus's"):
+                self._ask(self._release, self.id, *lanes)
+
+    def owner(self, lane: str) -> str | None:
+        """Another node that has a lane and lives; None where there is none."""
+        client: Any = self._client
+        with told("does not tell whose a subscriber is"):
+            found: bytes | None = client.execute_command("HGET", keys.OWNERS, lane)
+        name = None if found is None else found.decode()
+        return name if name != self.id and name in self.nodes else None
+
+    def deadline(self, seconds: float) -> float:
+        """A moment so many seconds from now, in ms as Redis has the time."""
+        return (self._clock.monotonic() + seconds) * 1_000 + self._ahead
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.look()
+            except (redis.RedisError, OSError, JournalError) as error:
+                log.warning("Redis does not answer: %s", error)
+            gevent.sleep(SIGN_EVERY)
+
+    def look(self) -> None:
+        """Show life, and take or give what that is answered with. Raises RedisError."""
+        if self._run_id() != self._server:
+            log.warning("Redis has started anew, perhaps with less than it had: what it has is read again")
+            self._begin_anew()
+            return
+        share = self._sign("again")
+        if share is None:
+            log.error("this bus was not heard for too long: others have its subscribers now, and it begins anew")
+            self._begin_anew()
+        elif share.new:
+            self.took(share.new)
+        elif share.mine > share.fair + 1:
+            self.surplus(min(AT_ONCE, share.mine - share.fair))
+
+    def _begin_anew(self) -> None:
+        """Have nothing any more, and be a new node: what it had is handed out again."""
+        self.until = -math.inf
+        self.beat(self.until)
+        self._ask(self._sign_of_life, self.id, 0, "last")
+        self.lost()
+        self.join()
+
+    def mine(self) -> set[str]:
+        """The lanes that Redis says this node has. Raises JournalUnavailable."""
+        client: Any = self._client
+        with told("does not tell what this bus has"):
+            return {lane.decode() for lane in client.execute_command("SMEMBERS", keys.of(self.id))}
+
+    def _run_id(self) -> str:
+        """Which run of the server this is: another one after a restart or a failover."""
+        said: Any = self._client.info("server")
+        return str(said.get("run_id", ""))
+
+    def _sign(self, kind: str) -> Share | None:
+        before = self._clock.monotonic()
+        said = self._ask(self._sign_of_life, self.id, int(ALIVE_SECONDS * 1_000), kind)
+        if said[0] == b"dead":
+            return None
+        self.until = before + ALIVE_SECONDS - MARGIN
+        self.beat(self.until)
+        self._ahead = float(said[0]) - self._clock.monotonic() * 1_000
+        self.nodes = tuple(name.decode() for name in said[1])
+        return Share(self.nodes, said[2], said[3], tuple(lane.decode() for lane in said[4]))
+
+    def _ask(self, run: Any, *arguments: Any) -> Any:
+        return run(keys=[keys.NODES], args=arguments)
+
+
+def _nobody(*_: object) -> None:
+    """Is told until somebody is."""

@@ -1,0 +1,49 @@
+-- Shows that a node lives, hands out what dead nodes had, and gives this node its share.
+-- KEYS 1: the nodes; every other key begins as it does.
+-- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", or "last" to leave.
+-- Answers "dead" where others may have taken what it had; else the time in ms, the live nodes, how many lanes are a
+-- fair share, how many it has, and those that are new to it.
+local prefix = string.sub(KEYS[1], 1, -6)
+local function key(name) return prefix .. name end
+local call = redis.call
+local node, kind = ARGV[1], ARGV[3]
+local time = call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local function free(gone)
+  for _, lane in ipairs(call('SMEMBERS', key('of:' .. gone))) do
+    if call('HGET', key('owner'), lane) == gone then call('HDEL', key('owner'), lane) end
+    if call('SISMEMBER', key('open'), lane) == 1 then call('SADD', key('unclaimed'), lane) end
+  end
+  call('DEL', key('of:' .. gone))
+  call('ZREM', KEYS[1], gone)
+end
+
+if kind == 'last' then
+  free(node)
+  return {'left'}
+end
+local good = call('ZSCORE', KEYS[1], node)
+if kind == 'again' and (not good or tonumber(good) < now) then
+  free(node)
+  return {'dead'}
+end
+call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[2])), node)
+for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))) do free(gone) end
+
+local live = call('ZRANGE', KEYS[1], 0, -1)
+local share = math.ceil(call('SCARD', key('open')) / #live)
+local mine = call('SCARD', key('of:' .. node))
+if call('HGET', key('owner'), '.retention') == node then mine = mine - 1 end
+local new = {}
+while kind ~= 'first' and mine < share do
+  local lane = call('SPOP', key('unclaimed'))
+  if not lane then break end
+  if call('SISMEMBER', key('open'), lane) == 1 and not call('HGET', key('owner'), lane) then
+    call('HSET', key('owner'), lane, node)
+    call('SADD', key('of:' .. node), lane)
+    new[#new + 1] = lane
+    mine = mine + 1
+  end
+end
+return {string.format('%.0f', now), live, share, mine, new}

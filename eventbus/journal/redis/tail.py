@@ -1,0 +1,83 @@
+"""The end of the journal as it grows, whichever node writes: each event is heard of once, in order."""
+
+import logging
+import time
+from typing import Any
+
+import gevent
+import redis
+from gevent.event import Event as Signal
+
+from eventbus.journal.base import CommitListener
+from eventbus.journal.redis import keys
+from eventbus.journal.redis.rows import event_of
+from eventbus.model import Event
+
+#: Events that are read at once.
+PAGE = 512
+#: Milliseconds that a read waits for an event; less than an answer may take.
+WAIT = 2_000
+#: Seconds until it is tried again where Redis does not answer.
+PATIENCE = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class Tail:
+    """Reads on, on a connection of its own, and tells the listener."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._moved = Signal()
+        self.listener: CommitListener = lambda _: None
+        self.place = 0
+        self._moves = 0
+
+    def start(self, place: int) -> None:
+        """Begin after this event."""
+        self.place = place
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._greenlet.kill()
+        self._client.close()
+
+    def move(self, place: int) -> None:
+        """Go on after another event: the journal is not what it was."""
+        self.place = place
+        self._moves += 1
+
+    def wait_for(self, seq: int, seconds: float) -> None:
+        """Return when an event has been heard of, or after so many seconds."""
+        ends = time.monotonic() + seconds
+        while self.place < seq and (left := ends - time.monotonic()) > 0:
+            self._moved.clear()
+            self._moved.wait(left)
+
+    def _run(self) -> None:
+        while True:
+            moves = self._moves
+            try:
+                events = self._read()
+            except (redis.RedisError, OSError) as error:
+                log.debug("the journal's end cannot be read: %s", error)
+                gevent.sleep(PATIENCE)
+                continue
+            if events and moves == self._moves:
+                self.listener(events)
+                self.place = events[-1].seq
+                self._moved.set()
+
+    def _read(self) -> list[Event]:
+        command = ("XREAD", "COUNT", PAGE, "BLOCK", WAIT, "STREAMS", keys.EVENTS, f"{self.place}-0")
+        connection: Any = self._client.connection_pool.get_connection()
+        try:
+            connection.send_command(*command)
+            answer = connection.read_response()
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            self._client.connection_pool.release(connection)
+        return [event_of(entry) for entry in answer[0][1]] if answer else []

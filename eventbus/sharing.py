@@ -1,0 +1,199 @@
+"""A bus that shares its journal with others: it carries on with the lanes that are its own, and hands them over.
+
+Redis decides whose a lane is (``eventbus.journal.redis.membership``); here is what that means for lanes in memory.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import gevent
+
+from eventbus.bus import Bus
+from eventbus.delivery.lane import Lane
+from eventbus.errors import Elsewhere, JournalError
+from eventbus.model import LaneRecord
+
+#: Seconds that deliveries under way may take before a lane that is to be handed over stays where it is.
+PATIENCE = 5.0
+#: Seconds between two looks whether they have ended.
+LOOK = 0.05
+#: Seconds between two looks for what was left half-done.
+MEND_EVERY = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Members(Protocol):
+    """Which node has which lane."""
+
+    took: Callable[[Sequence[str]], object]
+    surplus: Callable[[int], object]
+    lost: Callable[[], object]
+    beat: Callable[[float], object]
+
+    def start(self) -> None:
+        """Show life from now on, and take what is handed out."""
+
+    def claim(self, lane: str) -> str | None:
+        """Take a lane; the node that has it where that is another one."""
+
+    def mine(self) -> set[str]:
+        """The lanes that are this node's."""
+
+    def owner(self, lane: str) -> str | None:
+        """Another node that has a lane and lives; None where there is none."""
+
+    def release(self, lanes: Sequence[str]) -> None:
+        """Let others have these lanes."""
+
+
+class SharedJournal(Protocol):
+    """What a journal that several buses share has beside the usual."""
+
+    @property
+    def members(self) -> Members:
+        """Which node has which lane."""
+
+    def on_taken(self, listener: Callable[[Sequence[str]], object]) -> None:
+        """Tell the listener of lanes that others have taken."""
+
+    def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
+        """The records of these lanes, and how many deliveries are deferred in each."""
+
+    def open_lanes(self) -> list[str]:
+        """The lanes that some node has to carry on with."""
+
+    def read_again(self) -> int:
+        """Go on from the journal's end as it is now, which is answered."""
+
+    def wait_for(self, seq: int) -> None:
+        """Return when this node has heard of an event."""
+
+
+class Sharing:
+    """Adopts lanes for a bus, and hands them over."""
+
+    def __init__(self, bus: Bus, journal: SharedJournal) -> None:
+        self._bus = bus
+        self._journal = journal
+        self._members = journal.members
+        self._members.took = lambda lanes: gevent.spawn(self._adopt, lanes)
+        self._members.surplus = lambda count: gevent.spawn(self._hand_over, count)
+        self._members.lost = self._lose_all
+        self._members.beat = self._beat
+        journal.on_taken(self._lose)
+        bus.claim = self.claim
+        bus.retention.others = self._others
+        bus.dead_letters.foreign = lambda key: self._members.owner(key) is not None
+
+    def start(self) -> None:
+        """Take part from now on."""
+        self._members.start()
+        gevent.spawn(self._look_after)
+
+    def claim(self, key: str) -> None:
+        """Make an address's lane this bus's, and carry on with it. Raises Elsewhere where another bus has it."""
+        other = self._members.claim(key)
+        if other is not None:
+            raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
+        if key not in self._bus.dispatcher.lanes:
+            self._adopt([key])
+
+    def _beat(self, until: float) -> None:
+        """Deliveries may start until then."""
+        self._bus.dispatcher.until = until
+
+    def _adopt(self, keys: Sequence[str]) -> None:
+        """Carry on with lanes that are this bus's now."""
+        try:
+            kept = [(record, count) for record, count in self._journal.kept(keys) if record.open]
+            self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
+            lanes = self._bus.adopt(kept)
+        except JournalError as error:
+            log.warning("subscribers of another bus cannot be taken over yet: %s", error)
+            self._members.release(keys)
+            return
+        for lane in lanes:
+            self._bus.carry_on(lane)
+        if lanes:
+            log.info("%d subscribers are this bus's now", len(lanes))
+
+    def _hand_over(self, count: int) -> None:
+        """Let another bus have so many lanes, those with the least to do."""
+        lanes = sorted(self._bus.dispatcher.lanes.values(), key=lambda lane: lane.backlog)
+        chosen = [lane for lane in lanes if not lane.ending and not lane.closed and not lane.leaving][:count]
+        for lane in chosen:
+            lane.leaving = True
+        ends = self._bus.clock.monotonic() + PATIENCE
+        gone = []
+        for lane in chosen:
+            while lane.in_flight and self._bus.clock.monotonic() < ends:
+                gevent.sleep(LOOK)
+            if self._hand(lane):
+                gone.append(lane.subscriber.key)
+        self._members.release(gone)
+        if gone:
+            log.info("%d subscribers are another bus's now", len(gone))
+
+    def _hand(self, lane: Lane) -> bool:
+        """Save a lane for the last time here, and forget it; False where it stays.
+
+        What could not be saved is done again by who has the lane next.
+        """
+        key = lane.subscriber.key
+        if lane.in_flight or lane.closed or lane.reading:
+            lane.leaving = False
+            self._bus.dispatcher.look(lane)
+            return False
+        self._bus.leases.end(key)
+        try:
+            self._bus.dispatcher.hand_over(lane)
+        except JournalError as error:
+            log.warning("the last of %s could not be saved: %s", key, error, extra={"address": key})
+        return True
+
+    def _lose(self, keys: Sequence[str]) -> None:
+        """Others have these lanes: nothing more is done for them here."""
+        for key in keys:
+            self._bus.leases.end(key)
+            lane = self._bus.dispatcher.lanes.get(key)
+            if lane is not None:
+                self._bus.dispatcher.remove(lane)
+
+    def _lose_all(self) -> None:
+        """Have no lanes any more, and know nothing of the journal but its end. Raises JournalError."""
+        self._lose(list(self._bus.dispatcher.lanes))
+        self._bus.dispatcher.checkpointer.forget()
+        self._bus.dispatcher.recent.begin_anew(self._journal.read_again())
+
+    def _look_after(self) -> None:
+        """Mend, again and again, what was left half-done where Redis did not answer."""
+        before: set[str] = set()
+        while True:
+            gevent.sleep(MEND_EVERY)
+            try:
+                before = self._mend(before)
+            except JournalError as error:
+                log.debug("nothing was mended: %s", error)
+
+    def _mend(self, before: set[str]) -> set[str]:
+        """Adopt what has been this bus's for a while, and is not in memory; answers what is not now."""
+        mine, lanes = self._members.mine() - {RETENTION}, self._bus.dispatcher.lanes
+        missing = mine - lanes.keys()
+        if late := sorted(missing & before):
+            self._adopt(late)
+            self._members.release([key for key in late if key not in lanes])
+        self._lose([key for key in list(lanes) if key not in mine and key in before])
+        return missing | (lanes.keys() - mine)
+
+    def _others(self) -> list[tuple[LaneRecord, int]] | None:
+        """What the lanes of other buses have to do; None where another bus looks after the journal's size."""
+        if self._members.claim(RETENTION) is not None:
+            return None
+        mine = self._bus.dispatcher.lanes
+        return self._journal.kept([key for key in self._journal.open_lanes() if key not in mine])
+
+
+#: Who has this lane, which is no subscriber's, removes settled events for all.
+RETENTION = ".retention"
