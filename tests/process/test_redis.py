@@ -1,6 +1,5 @@
 """A journal on a Redis server outlives the bus and Redis both, and no trouble of Redis's makes the bus lie."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,16 +33,6 @@ def bus(tmp_path: Path, redis: RedisServer) -> Iterator[BusServer]:
 
 
 @pytest.fixture
-def heir(tmp_path: Path, redis: RedisServer) -> Iterator[BusServer]:
-    """Another bus for the same journal, not started."""
-    folder = tmp_path / "heir"
-    folder.mkdir()
-    server = BusServer(folder, on(redis))
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 def subscriber(bus: BusServer) -> Iterator[RecordingSubscriber]:
     """One that is registered for long."""
     with RecordingSubscriber() as found:
@@ -68,12 +57,9 @@ def accepted_again(bus: BusServer) -> str:
     return response.header("Webhook-Id") or ""
 
 
-def is_listed(bus: BusServer, subscriber: RecordingSubscriber) -> bool:
-    """Whether a bus, which may not serve yet, has this subscriber."""
-    try:
-        return Caller(bus.port).listed(subscriber.address)
-    except OSError:
-        return False
+def registers(bus: BusServer, subscriber: RecordingSubscriber) -> bool:
+    """Whether a subscriber's registration is taken."""
+    return Caller(bus.port).call("POST", f"/registerAndKeepAlive?address={subscriber.address}").status == 200
 
 
 def assert_refused(response: Response) -> None:
@@ -158,58 +144,13 @@ def test_a_redis_without_memory_refuses_and_goes_on_when_it_has_some(
 
 
 def test_a_redis_that_has_lost_its_data_is_begun_anew(bus: BusServer, redis: RedisServer) -> None:
-    """Where the journal is gone publishing is 503 until the bus has begun an empty one; nothing hangs."""
-    worker = bus.worker_pid
+    """Where the journal is gone the bus begins an empty one: nothing hangs, and what is published then arrives."""
     assert accepted_again(bus)
     assert redis.ask("FLUSHALL") == b"+OK\r\n"
-    assert_refused(publish(bus))
-    eventually(lambda: bus.worker_pids not in ([], [worker]), 30)
-    eventually(lambda: accepted_again(bus), 30)
-    assert "Redis has lost it" in bus.log_text()
-
-
-def test_a_second_bus_waits_and_takes_over_from_one_that_was_killed(
-    bus: BusServer, heir: BusServer, subscriber: RecordingSubscriber
-) -> None:
-    """A bus that finds the journal in use waits; when the owner is killed it has the journal at once, and delivers."""
-    subscriber.down()
-    accepted = [accepted_again(bus) for _ in range(20)]
-    heir.spawn()
-    eventually(lambda: "waits" in heir.log_text(), 20)
-    assert accepted_again(bus)
-    bus.kill()
-    eventually(lambda: "journal read: 1 subscribers, 21 deliveries pending" in heir.log_text(), 10)
-    subscriber.up()
-    eventually(lambda: is_listed(heir, subscriber), 20)
-    subscriber.wait_for_ids(accepted)
-
-
-@pytest.mark.soak
-def test_an_owner_that_was_stopped_for_long_ends_when_it_goes_on(
-    bus: BusServer, heir: BusServer, subscriber: RecordingSubscriber
-) -> None:
-    """Another bus takes over from one that shows no life, which then keeps nothing, delivers nothing, and ends."""
-    first = accepted_again(bus)
-    subscriber.wait_for_ids([first])
-    bus.send(signal.SIGSTOP, whole_group=True)
-    heir.start()
-    second = accepted_again(heir)
-    subscriber.wait_for_ids([second])
-    bus.send(signal.SIGCONT, whole_group=True)
-    assert_refused(publish(bus))
-    assert bus.ended(60) != 0
-    third = accepted_again(heir)
-    subscriber.wait_for_ids([third])
-    eventually(settled(Caller(heir.port), subscriber.address, accepted=3, delivered=3), 30)
-    assert subscriber.counts.keys() == {first, second, third}
-
-
-@pytest.mark.soak
-def test_a_bus_that_waits_in_vain_ends(bus: BusServer, heir: BusServer) -> None:
-    """Where the owner lives on, the start of another bus ends with a sentence."""
-    with pytest.raises(RuntimeError, match="in use by another bus"):
-        heir.start()
-    assert accepted_again(bus)
+    eventually(lambda: "begins anew" in bus.log_text(), 20)
+    with RecordingSubscriber() as subscriber:
+        eventually(lambda: registers(bus, subscriber), 20)
+        subscriber.wait_for_ids([eventually(lambda: accepted_again(bus), 20)])
 
 
 @pytest.mark.parametrize(
