@@ -26,8 +26,8 @@ LAYERS = (
     {
         f"eventbus.{name}"
         for name in (
-            *("bus", "dead_letters", "endings", "feed", "history", "places"),
-            *("readings", "recovery", "replays", "retention", "samples", "sweeper"),
+            *("bus", "dead_letters", "endings", "feed", "history", "nodes", "places"),
+            *("readings", "recovery", "replays", "retention", "samples", "sharing", "sweeper"),
         )
     },
     MIDDLE,
@@ -70,6 +70,8 @@ FORBIDDEN = [
     ("eventbus.delivery.dispatcher", "import requests"),
     ("eventbus.bus", "from eventbus.web.app import create_app"),
     ("eventbus.bus", "from flask import current_app"),
+    ("eventbus.nodes", "from eventbus.web.forwarding import Forwarding"),
+    ("eventbus.journal.redis.calls", "from eventbus.nodes import Nodes"),
     ("eventbus.journal.redis", "import sqlite3"),
     ("eventbus.journal.sqlite", "import redis"),
     ("eventbus.web.messages", "import wsgi"),
