@@ -1,14 +1,12 @@
 """The application factory."""
 
-from flask import Flask
-
 from eventbus.bus import Bus
 from eventbus.web import dashboard, dead_letters, errors, events, messages, operations, reference, replays, subscribers
 from eventbus.web.access import guard
 from eventbus.web.lean import LeanFlask
 
 
-def create_app(bus: Bus) -> Flask:
+def create_app(bus: Bus) -> LeanFlask:
     """The WSGI application over a bus; it starts and opens nothing."""
     app = LeanFlask("eventbus")
     app.extensions["eventbus"] = bus

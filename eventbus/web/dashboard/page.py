@@ -12,6 +12,7 @@ from eventbus.tokens import Scope
 from eventbus.web.access import check, needs
 from eventbus.web.answers import Reply, as_json, problem, wants_json
 from eventbus.web.current import the_bus
+from eventbus.web.passing import GATHERED
 
 HTML = "text/html; charset=utf-8"
 #: Nothing from elsewhere, nothing inline, in nobody's frame.
@@ -46,7 +47,7 @@ def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
         def view() -> Reply:
             try:
                 check_visitor()
-                data = collect()
+                data = request.environ.get(GATHERED) or collect()
             except NoAccess as error:
                 return _door(error)
             except EventbusError as error:

@@ -15,16 +15,16 @@ from eventbus.web.current import the_bus
 from eventbus.web.dashboard import tables
 from eventbus.web.dashboard.body_views import views_of
 from eventbus.web.dashboard.page import page
+from eventbus.web.dashboard.whole import ROWS, TROUBLED
 from eventbus.web.dead_letters import shown as shown_letter
 from eventbus.web.events import shown as shown_event
 from eventbus.web.events import shown_fate
 from eventbus.web.numbers import count_in
+from eventbus.web.passing import FORWARDED
 from eventbus.web.query import Query, parse_query
 from eventbus.web.subscribers import address_in, standing
 
 STATIC = Path(__file__).parent / "static"
-#: Rows of one page.
-ROWS = 50
 #: Settings of which nothing is shown but whether they are set.
 SECRET = frozenset({"tokens", "signing_secrets"})
 
@@ -65,7 +65,7 @@ def overview() -> dict[str, Any]:
         "draining": bus.draining,
         "latest": None if latest is None else asdict(latest),
         "samples": samples,
-        "trouble": tables.trouble(bus, 10),
+        "trouble": tables.trouble(bus, TROUBLED),
     }
 
 
@@ -77,13 +77,14 @@ def subscribers() -> dict[str, Any]:
     sort, text = query.first("sort") or "address", (query.first("q") or "")[:200]
     start = count_in(query, "start", 0, 0, 10_000_000)
     rows = tables.sorted_by(tables.rows(bus, text), sort)
+    first = 0 if FORWARDED in request.environ else start  # among all nodes' rows these may come earlier
     return {
         "columns": tables.COLUMNS,
         "sort": sort,
         "q": text,
         "start": start,
         "count": len(rows),
-        "rows": rows[start : start + ROWS],
+        "rows": rows[first : start + ROWS],
         "previous": max(0, start - ROWS) if start else None,
         "following": start + ROWS if start + ROWS < len(rows) else None,
     }

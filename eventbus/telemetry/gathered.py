@@ -1,0 +1,82 @@
+"""The metrics of several nodes as one exposition, whichever of them is asked. Pure.
+
+What is counted keeps a series for each node, with the label ``node``: a sum would fall when a node ends or does not
+answer, which Prometheus takes for a restart and counts anew. What is measured is added up, or the largest is taken.
+
+It is done line by line, in the format that ``Metrics`` renders: a parser would hold the event loop for long.
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+#: Kinds of metrics that keep a series for each node; so do those of processes, and which version runs.
+_COUNTED = frozenset({"counter", "histogram"})
+_OF_A_PROCESS = ("process_", "eventbus_build_info")
+#: Counted with a subscriber, wherever that is: its counts go with it from node to node.
+_OF_A_SUBSCRIBER = "eventbus_subscriber_"
+#: Of what is measured, where the largest is what counts; a journal is the same for all.
+_LARGEST = frozenset(
+    {
+        "eventbus_oldest_pending_seconds",
+        "eventbus_subscriber_oldest_pending_seconds",
+        "eventbus_journal_bytes",
+        "eventbus_journal_max_bytes",
+        "eventbus_event_loop_lag_seconds",
+    }
+)
+
+
+@dataclass(slots=True)
+class _Family:
+    """A metric, with the values of its series by what stands before them."""
+
+    name: str
+    help: str
+    kind: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def by_node(self) -> bool:
+        """Whether each node keeps series of its own."""
+        if self.name.startswith(_OF_A_SUBSCRIBER):
+            return False
+        return self.kind in _COUNTED or self.name.startswith(_OF_A_PROCESS)
+
+    def add(self, series: str, value: float) -> None:
+        """Join a node's value with what the nodes before it had."""
+        before = self.values.get(series, 0.0)
+        self.values[series] = max(before, value) if self.name in _LARGEST else before + value
+
+
+def gathered(expositions: Mapping[str, str]) -> bytes:
+    """One exposition of several, which are given by the node they are from."""
+    families: dict[str, _Family] = {}
+    for node, exposition in expositions.items():
+        _add(families, node, exposition)
+    return "".join(map(_rendered, families.values())).encode()
+
+
+def _add(families: dict[str, _Family], node: str, exposition: str) -> None:
+    family = _Family("", "")
+    for line in exposition.splitlines():
+        if line.startswith("# HELP "):
+            name = line.split(" ", 3)[2]
+            family = families.setdefault(name, _Family(name, line))
+        elif line.startswith("# TYPE "):
+            family.kind = line.rpartition(" ")[2]
+        else:
+            series, _, value = line.rpartition(" ")
+            family.add(_marked(series, node) if family.by_node else series, float(value))
+
+
+def _marked(series: str, node: str) -> str:
+    """A series with one more label."""
+    if series.endswith("}"):
+        return f'{series[:-1]},node="{node}"}}'
+    return f'{series}{{node="{node}"}}'
+
+
+def _rendered(family: _Family) -> str:
+    lines = [f"{series} {value!r}\n" for series, value in family.values.items()]
+    return f"{family.help}\n# TYPE {family.name} {family.kind}\n{''.join(lines)}"

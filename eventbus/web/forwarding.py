@@ -1,0 +1,179 @@
+"""Where several nodes are one bus: what only another node knows is asked of that one, and what all know, of all."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gevent
+
+from eventbus.addresses import parse_address
+from eventbus.errors import CrossOrigin, Elsewhere, EventbusError, JournalError, NoAccess, NodeSilent, Refused
+from eventbus.nodes import Nodes
+from eventbus.web.answers import Reply, as_json
+from eventbus.web.dashboard.page import check_visitor
+from eventbus.web.gathering import EVENT, EVENT_PATH, KINDS, Gathering
+from eventbus.web.lean import LeanFlask
+from eventbus.web.passing import (
+    FORWARDED,
+    GATHERED,
+    Answered,
+    App,
+    Environ,
+    Start,
+    ask,
+    environ_of,
+    packed_request,
+    unpacked,
+)
+from eventbus.web.query import Query, parse_query
+
+#: Seconds within which a node answers for a subscriber that it has.
+OWNER_SECONDS = 10.0
+#: Says on a gathered answer how many of the nodes it is from.
+NODES = "Eventbus-Nodes"
+JSON = "application/json"
+#: Where the dashboard's pages are, which let people in by themselves.
+PAGES = "/dashboard/"
+#: Requests about one subscriber, whose address they name; those about dead letters may name one, or a dead letter.
+_LETTERS = {("GET", "/deadLetters"), ("POST", "/deadLetters/replay"), ("DELETE", "/deadLetters")}
+_ONE = _LETTERS | {
+    ("POST", "/registerAndKeepAlive"),
+    ("DELETE", "/deregister"),
+    ("POST", "/replay"),
+    ("GET", "/dashboard/subscriber"),
+}
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+
+
+class Forwarding:
+    """A WSGI application around the bus's own."""
+
+    def __init__(self, app: LeanFlask, nodes: Nodes) -> None:
+        self._app = app
+        self._nodes = nodes
+        self.extensions = app.extensions  #: the application's, which the worker looks into
+
+    def __call__(self, environ: Environ, start_response: Start) -> Any:
+        """Answer a request here, or have it answered where that can be done."""
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        route = ("GET" if method == "HEAD" else method, path)
+        one, of_all = route in _ONE, KINDS.get((method, path))
+        if of_all is None and method == "GET" and path.startswith(EVENT_PATH):
+            of_all = EVENT
+        if not one and of_all is None:
+            return self._app(environ, start_response)
+        return self._answer(environ, of_all, one=one)(environ, start_response)
+
+    def answer(self, request: bytes) -> bytes:
+        """What this node answers to a request that another one has passed on."""
+        return ask(self, environ_of(request)).packed()
+
+    def _answer(self, environ: Environ, of_all: Gathering | None, *, one: bool) -> Any:
+        """What answers."""
+        try:
+            query = parse_query(environ["QUERY_STRING"])
+            key = self._key(query) if one else None
+            if key is not None:
+                return self._of_one(environ, key)
+        except Refused:  # the application says what is wrong
+            return self._app
+        except EventbusError as error:
+            return self._refusal(environ, error)
+        if of_all is None or FORWARDED in environ:
+            return self._app
+        return self._of_all(environ, query, of_all)
+
+    def _key(self, query: Query) -> str | None:
+        """The subscriber that is meant; None for all. Raises BadAddress and JournalError."""
+        address, number = query.first("address"), query.first("id")
+        if address is not None:
+            return parse_address(address).key
+        if number is None or not _NUMBER.match(number):
+            return None
+        found = self.extensions["eventbus"].journal.dead_letter(int(number))
+        return None if found is None else found.letter.key
+
+    def _of_one(self, environ: Environ, key: str) -> Any:
+        """What answers for one subscriber. Raises Elsewhere, NodeSilent and JournalError."""
+        owner = self._nodes.owner(key)
+        if owner is None:
+            return self._app
+        if FORWARDED in environ:
+            raise Elsewhere("This subscriber goes from one node to another just now; ask again.")
+        if not self._lets_through(environ):
+            return self._app  # which says so
+        return unpacked(self._nodes.call(owner, packed_request(environ), OWNER_SECONDS))
+
+    def _lets_through(self, environ: Environ) -> bool:
+        """Whether the client may ask this, so that who may not reaches no other node; the owner looks too."""
+        with self._app.request_context(environ):
+            try:
+                if self._app.guard is not None:
+                    self._app.guard()
+                if environ["PATH_INFO"].startswith(PAGES):
+                    check_visitor()
+            except (CrossOrigin, NoAccess):
+                return False
+        return True
+
+    def _refusal(self, environ: Environ, error: EventbusError) -> Any:
+        """What answers where it cannot be asked of others: as the application phrases it."""
+        with self._app.request_context(environ):
+            return self._app.handle_user_exception(error)
+
+    def _of_all(self, environ: Environ, query: Query, gathering: Gathering) -> Any:
+        """What answers for all nodes: this one first, so that who may not ask reaches no other."""
+        others = self._nodes.others()
+        if not others:
+            return self._app
+        alone = {**environ, FORWARDED: True}
+        if gathering.page:
+            alone["HTTP_ACCEPT"] = "application/json"
+        own = ask(self._app, alone)
+        if not own.ok:
+            return self._app if gathering.page else own
+        alone["QUERY_STRING"] = gathering.reword(query, environ["QUERY_STRING"])
+        found = self._ask_all(others, packed_request(alone), gathering.seconds)
+        parts = {self._nodes.id: own} | {
+            node: answer for node, answer in found.items() if answer.ok and answer.kind == own.kind
+        }
+        return _from(len(parts), len(others) + 1, self._whole(environ, query, gathering, parts))
+
+    def _ask_all(self, nodes: Sequence[str], request: bytes, seconds: float) -> dict[str, Answered]:
+        """What these nodes answer, all asked at once; those that do not are left out."""
+        asked = {node: gevent.spawn(self._ask_one, node, request, seconds) for node in nodes}
+        answers = {node: greenlet.get() for node, greenlet in asked.items()}
+        return {node: answer for node, answer in answers.items() if answer is not None}
+
+    def _ask_one(self, node: str, request: bytes, seconds: float) -> Answered | None:
+        try:
+            return unpacked(self._nodes.call(node, request, seconds))
+        except (JournalError, NodeSilent):
+            return None
+
+    def _whole(self, environ: Environ, query: Query, gathering: Gathering, parts: Mapping[str, Answered]) -> App:
+        """What answers with the parts of all nodes, this one's first."""
+        own = next(iter(parts.values()))
+        if gathering.json is not None and own.kind == JSON:
+            whole = gathering.json([json.loads(part.body) for part in parts.values()], query)
+            if gathering.page:
+                environ[GATHERED] = whole
+                return self._app
+            return as_json(whole)
+        if gathering.text is None:
+            return own
+        texts = {node: part.body.decode() for node, part in parts.items()}
+        return Reply(gathering.text(texts), content_type=own.kind)
+
+
+def _from(answered: int, nodes: int, app: App) -> App:
+    """An answer that says how many nodes it is from."""
+
+    def saying(environ: Environ, start_response: Start) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start_response(status, [*headers, (NODES, f"{answered} of {nodes}")], *more)
+
+        return app(environ, start)
+
+    return saying

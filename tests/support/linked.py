@@ -1,0 +1,67 @@
+"""Several nodes in one process: each a bus with an application, that calls the others' directly."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from werkzeug.test import Client, TestResponse
+
+from eventbus.bus import Bus
+from eventbus.delivery.outcome import Answer
+from eventbus.errors import EventbusError, NodeSilent
+from eventbus.journal.sqlite import SqliteJournal
+from eventbus.settings import MEMORY, Settings
+from eventbus.tokens import Tokens
+from eventbus.web.app import create_app
+from eventbus.web.forwarding import Forwarding
+from tests.support.scripted import ScriptedTransport
+
+
+class LinkedNode:
+    """A node as the others see it (``eventbus.nodes.Nodes``), with its bus, whose subscribers refuse every event."""
+
+    def __init__(self, name: str, everybody: "dict[str, LinkedNode]", tokens: Tokens | None = None) -> None:
+        settings = Settings(journal=f"sqlite:///{MEMORY}", tokens=tokens or Tokens())
+        self.id = name
+        self.bus = Bus(settings, SqliteJournal(MEMORY), ScriptedTransport(always=Answer(400, excerpt=b"no")))
+        self.owners: dict[str, str] = {}  #: what this node knows of who has which subscriber
+        self.silent: set[str] = set()  #: nodes that do not answer this one
+        self.trouble: EventbusError | None = None  #: what asking for an owner ends with
+        self.asked: list[str] = []  #: the nodes that this one has called
+        self._everybody = everybody
+        self.forwarding = Forwarding(create_app(self.bus), self)
+        self._client = Client(self.forwarding, TestResponse)
+
+    def owner(self, key: str) -> str | None:
+        """See Nodes.owner."""
+        if self.trouble is not None:
+            raise self.trouble
+        return self.owners.get(key)
+
+    def others(self) -> list[str]:
+        """See Nodes.others."""
+        return [name for name in self._everybody if name != self.id]
+
+    def call(self, node: str, request: bytes, seconds: float) -> bytes:
+        """See Nodes.call."""
+        self.asked.append(node)
+        if node in self.silent:
+            raise NodeSilent(f"Node {node} did not answer within {seconds:g} s.")
+        return self._everybody[node].forwarding.answer(request)
+
+    def ask(self, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> TestResponse:
+        """What a client is answered."""
+        return self._client.open(target, method=method, headers=headers or {}, data=body)
+
+
+@contextmanager
+def linked(*names: str, tokens: Tokens | None = None) -> Iterator[list[LinkedNode]]:
+    """Nodes with these names, that run."""
+    everybody: dict[str, LinkedNode] = {}
+    try:
+        for name in names:
+            everybody[name] = LinkedNode(name, everybody, tokens)
+            everybody[name].bus.start()
+        yield list(everybody.values())
+    finally:
+        for node in everybody.values():
+            node.bus.stop()

@@ -1,0 +1,324 @@
+"""Where several nodes are one bus, any of them answers for all: by asking the one that knows, or every one."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from eventbus.addresses import parse_address
+from eventbus.errors import JournalUnavailable
+from eventbus.model import Terms
+from eventbus.tokens import Scope, tokens_of
+from eventbus.web.passing import Answered, unpacked
+from tests.support.deadline import eventually
+from tests.support.linked import LinkedNode, linked
+
+HERE, THERE = "127.0.0.1:8001", "127.0.0.1:8002"
+JSON = {"Accept": "application/json"}
+HTML = {"Accept": "text/html"}
+ADMIN = "admin-0123456789"
+TOKEN = {"Authorization": f"Bearer {ADMIN}"}
+CLOUD_EVENT = {"Content-Type": "application/cloudevents+json"}
+#: The same event on every node, as on a journal that they share.
+EVENT = json.dumps({"specversion": "1.0", "id": "e-1", "source": "tests", "type": "orders"}).encode()
+ABOUT_ONE = [
+    ("POST", f"/registerAndKeepAlive?address={THERE}"),
+    ("DELETE", f"/deregister?address=http://{THERE}/"),
+    ("POST", f"/replay?address={THERE}&from=earliest"),
+    ("GET", f"/deadLetters?address={THERE}"),
+    ("HEAD", f"/deadLetters?address={THERE}"),
+    ("POST", f"/deadLetters/replay?address={THERE}"),
+    ("DELETE", f"/deadLetters?address={THERE}"),
+    ("GET", f"/dashboard/subscriber?address={THERE}"),
+]
+ABOUT_ALL = [
+    ("GET", "/listSubscribers"),
+    ("GET", "/events/e-1"),
+    ("GET", "/deadLetters"),
+    ("POST", "/deadLetters/replay?all=true"),
+    ("DELETE", "/deadLetters?all=true"),
+    ("GET", "/metrics"),
+    ("GET", "/"),
+    ("GET", "/dashboard/subscribers"),
+    ("GET", "/dashboard/event?id=e-1"),
+    ("GET", "/dashboard/deadLetters"),
+]
+ABOUT_NOBODY = [
+    ("POST", "/sendMessage"),
+    ("GET", "/events"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/openapi.json"),
+    ("GET", "/dashboard/journal"),
+    ("GET", "/dashboard/settings"),
+    ("HEAD", "/metrics"),
+]
+
+Two = tuple[LinkedNode, LinkedNode]
+
+
+@pytest.fixture
+def two() -> Iterator[Two]:
+    """Two nodes, each with a subscriber that has refused an event; the first knows whom the second has."""
+    with linked("here", "there") as (here, there):
+        for node, address in ((here, HERE), (there, THERE)):
+            node.bus.register(parse_address(address), Terms())
+            assert node.ask("POST", "/sendMessage", CLOUD_EVENT, EVENT).status_code == 200
+        for node, address in ((here, HERE), (there, THERE)):
+            eventually(lambda node=node, key=address: node.bus.dispatcher.lanes[key].dead, 20)
+            node.bus.dispatcher.checkpointer.save()
+        here.owners[THERE] = "there"
+        yield here, there
+
+
+# One subscriber
+
+
+@pytest.mark.parametrize(("method", "target"), ABOUT_ONE)
+def test_what_is_asked_about_a_subscriber_its_node_answers(two: Two, method: str, target: str) -> None:
+    """A request about another node's subscriber is answered by that node, and by no other."""
+    here, _ = two
+    assert here.ask(method, target, JSON).status_code == 200
+    assert here.asked == ["there"]
+    assert THERE not in here.bus.dispatcher.lanes
+
+
+def test_an_owners_answer_is_given_back_unchanged(two: Two) -> None:
+    """Status, headers and body are the owner's, be it text, JSON, a page or a refusal."""
+    here, there = two
+    for method, target, headers in (
+        ("POST", f"/registerAndKeepAlive?address={THERE}", {}),
+        ("POST", f"/registerAndKeepAlive?address={THERE}&lease=1", JSON),
+        ("POST", f"/replay?address={THERE}", {}),
+        ("GET", f"/deadLetters?address={THERE}", JSON),
+    ):
+        passed, direct = here.ask(method, target, headers), there.ask(method, target, headers)
+        assert passed.data == direct.data
+        assert (passed.status, list(passed.headers)) == (direct.status, list(direct.headers))
+    page = here.ask("GET", f"/dashboard/subscriber?address={THERE}", HTML)
+    assert page.headers["Content-Security-Policy"]
+    assert THERE in page.text
+
+
+def test_a_registration_is_made_where_the_subscriber_is(two: Two) -> None:
+    """What a renewal says reaches the node that delivers, and its answer tells how the subscriber is doing there."""
+    here, there = two
+    answer = here.ask("POST", f"/registerAndKeepAlive?address={THERE}&topic=orders.*&max_in_flight=3", JSON).json
+    assert (answer["created"], answer["dead"], answer["max_in_flight"]) == (False, 1, 3)
+    assert there.bus.dispatcher.lanes[THERE].subscriber.options.topics == ("orders.*",)
+
+
+@pytest.mark.parametrize("address", [HERE, "127.0.0.1:8003"])
+def test_one_that_no_other_node_has_is_answered_here(two: Two, address: str) -> None:
+    """A subscriber of this node, and one that nobody has, needs no other node."""
+    here, _ = two
+    assert here.ask("POST", f"/registerAndKeepAlive?address={address}").text == "success"
+    assert address in here.bus.dispatcher.lanes
+    assert here.asked == []
+
+
+def test_a_dead_letter_is_its_subscribers_nodes(two: Two) -> None:
+    """A dead letter that is named by its id alone is replayed or discarded where its subscriber is."""
+    here, _ = two
+    here.owners[HERE] = "there"
+    assert here.ask("DELETE", "/deadLetters?id=1", JSON).json == {"discarded": 1}
+    assert here.asked == ["there"]
+    assert here.bus.dispatcher.lanes[HERE].dead == 1
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/registerAndKeepAlive",
+        "/registerAndKeepAlive?address=a%20b",
+        "/registerAndKeepAlive?address=a;b",
+        "/replay?x=%zz",
+    ],
+)
+def test_what_names_no_subscriber_is_refused_here(two: Two, target: str) -> None:
+    """An address that is none, or a query that does not parse, is told as ever, and no other node is asked."""
+    here, there = two
+    passed, direct = here.ask("POST", target), there.ask("POST", target)
+    assert (passed.status_code, passed.text) == (400, direct.text)
+    assert here.asked == []
+
+
+def test_a_request_is_passed_on_once(two: Two) -> None:
+    """Where a subscriber has moved on meanwhile, the client is told to ask again instead of being sent around."""
+    here, there = two
+    there.owners[THERE] = "here"
+    answer = here.ask("POST", f"/registerAndKeepAlive?address={THERE}")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.text.startswith("Error:This subscriber goes from one node to another")
+    assert (here.asked, there.asked) == (["there"], [])
+
+
+def test_an_owner_that_does_not_answer_is_told(two: Two) -> None:
+    """Where the subscriber's node is silent the answer is 503, as text or as a problem, with when to ask again."""
+    here, _ = two
+    here.silent.add("there")
+    answer = here.ask("POST", f"/registerAndKeepAlive?address={THERE}")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.text == "Error:Node there did not answer within 10 s."
+    problem = here.ask("POST", f"/replay?address={THERE}&from=now", JSON)
+    assert (problem.status_code, problem.content_type) == (503, "application/problem+json")
+    assert problem.headers["Retry-After"] == "1"
+    assert here.bus.meters.refused["node_silent"] == 2
+
+
+def test_without_the_journal_nobody_can_be_asked(two: Two) -> None:
+    """Where it cannot be told who has a subscriber, that is the journal's trouble: 503."""
+    here, _ = two
+    here.trouble = JournalUnavailable("The journal cannot be read: gone.")
+    answer = here.ask("DELETE", f"/deregister?address={THERE}")
+    assert (answer.status_code, answer.text) == (503, "Error:The journal cannot be read: gone.")
+    assert here.ask("GET", "/listSubscribers").status_code == 200
+
+
+# All
+
+
+@pytest.mark.parametrize(("method", "target"), ABOUT_ALL)
+def test_what_is_asked_about_all_every_node_answers(two: Two, method: str, target: str) -> None:
+    """All nodes are asked, each once, and the answer says that it is from all."""
+    here, there = two
+    answer = here.ask(method, target, JSON)
+    assert (answer.status_code, answer.headers["Eventbus-Nodes"]) == (200, "2 of 2")
+    assert answer.headers.getlist("Content-Length") == [str(len(answer.data))]
+    assert (here.asked, there.asked) == (["there"], [])
+
+
+@pytest.mark.parametrize(("method", "target"), ABOUT_ALL)
+def test_a_node_that_is_silent_is_left_out(two: Two, method: str, target: str) -> None:
+    """What the others know is told, and that one was not heard."""
+    here, _ = two
+    here.silent.add("there")
+    answer = here.ask(method, target, HTML)
+    assert (answer.status_code, answer.headers["Eventbus-Nodes"]) == (200, "1 of 2")
+
+
+@pytest.mark.parametrize(("method", "target"), [*ABOUT_ALL, *ABOUT_NOBODY])
+def test_a_node_without_others_asks_nobody(method: str, target: str) -> None:
+    """The only node answers by itself, and says nothing of nodes."""
+    with linked("only") as (only,):
+        answer = only.ask(method, target, JSON)
+        assert answer.status_code == (404 if "e-1" in target else 200)
+        assert "Eventbus-Nodes" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "target"), ABOUT_NOBODY)
+def test_what_any_node_knows_is_asked_of_none(two: Two, method: str, target: str) -> None:
+    """Publishing, the journal and a node's own health are answered here."""
+    here, _ = two
+    assert here.ask(method, target, JSON).status_code == 200
+    assert here.asked == []
+
+
+def test_subscribers_of_all_nodes_are_listed(two: Two) -> None:
+    """The list has every node's subscribers in their order, as text and as JSON."""
+    here, there = two
+    for node in two:
+        assert [line.partition(" ")[0] for line in node.ask("GET", "/listSubscribers").text.splitlines()] == [
+            HERE,
+            THERE,
+        ]
+        listed = node.ask("GET", "/listSubscribers", JSON).json["subscribers"]
+        assert [(each["address"], each["dead"]) for each in listed] == [(HERE, 1), (THERE, 1)]
+    assert (here.asked, there.asked) == (["there"] * 2, ["here"] * 2)
+
+
+def test_an_event_is_told_with_the_deliveries_of_every_node(two: Two) -> None:
+    """Where an event stands is told for every node's subscribers, on the dashboard too."""
+    here, _ = two
+    said = [{"address": address, "state": "dead"} for address in (HERE, THERE)]
+    assert here.ask("GET", "/events/e-1", JSON).json["deliveries"] == said
+    assert here.ask("GET", "/dashboard/event?id=e-1", JSON).json["fates"] == said
+    page = here.ask("GET", "/dashboard/event?id=e-1", HTML).text
+    assert HERE in page
+    assert THERE in page
+
+
+def test_all_dead_letters_are_discarded_on_every_node(two: Two) -> None:
+    """Discarding all of them reaches every node, and the answer counts them together."""
+    here, there = two
+    assert here.ask("DELETE", "/deadLetters?all=true", JSON).json == {"discarded": 2}
+    assert [node.bus.dispatcher.lanes[key].dead for node, key in ((here, HERE), (there, THERE))] == [0, 0]
+
+
+def test_metrics_are_of_every_node(two: Two) -> None:
+    """A scrape of any node has what all have counted, each under its name, and what is pending or dead in all."""
+    here, _ = two
+    answer = here.ask("GET", "/metrics")
+    assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    lines = answer.text.splitlines()
+    assert 'eventbus_events_accepted_total{node="here"} 1.0' in lines
+    assert 'eventbus_events_accepted_total{node="there"} 1.0' in lines
+    assert "eventbus_dead_letters 2.0" in lines
+    assert f'eventbus_subscriber_dead_letters{{subscriber="{THERE}"}} 1.0' in lines
+
+
+def test_the_dashboard_shows_every_node(two: Two) -> None:
+    """The overview counts all nodes' subscribers, and the table has them, in a page as in JSON."""
+    here, _ = two
+    overview = here.ask("GET", "/", JSON).json
+    assert (overview["subscribers"]["ok"], overview["dead"]) == (2, 2)
+    assert [row["address"] for row in overview["trouble"]] == [HERE, THERE]
+    assert THERE in here.ask("GET", "/", HTML).text
+    table = here.ask("GET", "/dashboard/subscribers?sort=dead", HTML)
+    assert HERE in table.text
+    assert THERE in table.text
+    assert table.headers["Content-Security-Policy"]
+
+
+def test_a_later_page_of_the_table_is_cut_from_all_rows() -> None:
+    """The second page of all nodes' subscribers begins where the first one ended."""
+    with linked("here", "there") as nodes:
+        for number in range(120):
+            nodes[number % 2].bus.register(parse_address(f"127.0.0.1:{8_000 + number}"), Terms())
+        pages = [nodes[0].ask("GET", f"/dashboard/subscribers?start={start}", JSON).json for start in (0, 50, 100)]
+        shown = [row["address"] for page in pages for row in page["rows"]]
+        assert shown == [f"127.0.0.1:{8_000 + number}" for number in range(120)]
+        assert [(page["count"], page["previous"], page["following"]) for page in pages] == [
+            (120, None, 50),
+            (120, 0, 100),
+            (120, 50, None),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("/events/none", 404), ("/dashboard/event?id=none", 404), ("/dashboard/subscribers?start=x", 400)],
+)
+def test_what_this_node_refuses_is_asked_of_no_other(two: Two, target: str, status: int) -> None:
+    """What is not there, or cannot be asked for, is told as ever."""
+    here, _ = two
+    for headers in (JSON, HTML):
+        assert here.ask("GET", target, headers).status_code == status
+    assert here.asked == []
+
+
+@pytest.mark.parametrize(("method", "target"), [*ABOUT_ONE, *ABOUT_ALL])
+def test_who_may_not_ask_reaches_no_other_node(method: str, target: str) -> None:
+    """Without a token nothing is passed on; with one all is, and is looked at there again."""
+    tokens = tokens_of({Scope.ADMIN: ADMIN})
+    with linked("here", "there", tokens=tokens) as (here, there):
+        there.bus.register(parse_address(THERE), Terms())
+        here.owners[THERE] = "there"
+        assert here.ask(method, target, HTML).status_code == 401
+        assert here.asked == []
+        assert here.ask(method, target, HTML | TOKEN).status_code == (404 if "e-1" in target else 200)
+        assert here.asked == ([] if "e-1" in target else ["there"])
+
+
+def test_a_page_from_elsewhere_changes_nothing_on_another_node(two: Two) -> None:
+    """A browser that a foreign page sends is refused before another node is asked."""
+    here, _ = two
+    foreign = {"Origin": "http://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+    assert here.ask("DELETE", f"/deregister?address={THERE}", foreign).status_code == 403
+    assert here.asked == []
+
+
+def test_an_answer_comes_through_as_it_was() -> None:
+    """Packing and unpacking an answer changes nothing, whatever bytes are in it."""
+    answer = Answered("507 Insufficient Storage", (("A", "b"), ("A", "\xe9")), b'{"x"\n:\x00\xff}')
+    assert unpacked(answer.packed()) == answer
