@@ -23,7 +23,9 @@ def _number(name: str, default: float) -> float:
 port = int(_number("PORT", 3000))
 bind = f"[::]:{port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{port}"
 worker_class = "eventbus.web.worker.Worker"
-workers = 1  # one process owns the journal, whatever WEB_CONCURRENCY says
+#: Where the journal is on Redis, several share it; one process owns a SQLite one, whatever WEB_CONCURRENCY says.
+_shared = os.environ.get("EVENTBUS_JOURNAL", "").strip().startswith(("redis://", "rediss://"))
+workers = max(1, int(_number("WEB_CONCURRENCY", 1))) if _shared else 1
 worker_connections = 4_000
 backlog = 2_048
 keepalive = 75  # seconds; longer than a proxy in front keeps its connections
@@ -48,7 +50,7 @@ def on_starting(server: Any) -> None:
         settings = from_environment(os.environ)
     except SettingsError as error:
         _stop(str(error))
-    if server.cfg.workers != 1:
+    if server.cfg.workers != 1 and not settings.on_redis:
         _stop(
             f"{server.cfg.workers} workers were asked for, but one process owns a SQLite journal; leave --workers out"
         )

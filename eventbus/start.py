@@ -59,5 +59,5 @@ def _tell_limits(settings: Settings, environment: Mapping[str, str]) -> None:
         log.warning("the journal is in memory: a restart loses what is pending")
     elif "DYNO" in environment and not settings.on_redis:
         log.warning("this host's disk does not outlive the process: what is pending at a restart is lost")
-    if environment.get("WEB_CONCURRENCY", "1").strip() not in ("", "1"):
-        log.info("WEB_CONCURRENCY is passed over: one process owns a journal")
+    if not settings.on_redis and environment.get("WEB_CONCURRENCY", "1").strip() not in ("", "1"):
+        log.info("WEB_CONCURRENCY is passed over: one process owns a SQLite journal")

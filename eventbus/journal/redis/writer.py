@@ -1,11 +1,13 @@
 """What changes the journal: one script a commit, which Redis runs whole or not at all."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import gevent
 import redis
 
-from eventbus.errors import JournalError
+from eventbus.errors import JournalError, JournalUnavailable
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.redis import keys
@@ -18,49 +20,70 @@ from eventbus.model import Checkpoint, Event
 #: https://redis.io/docs/latest/develop/programmability/eval-intro/#script-flags
 WHERE_MEMORY_IS_SHORT = "#!lua flags=allow-oom\n"
 UNWRITTEN = "could not be written, and nothing of this was kept"
+UNKNOWN = "whether this was kept is not known: publish it again with the same Idempotency-Key"
 
 
 #: Seconds that a commit may take until Redis begins with it; less than its answer is waited for.
 COMMIT_SECONDS = 4.0
 
 
+#: Seconds for which it is asked what became of a commit, and between two tries.
+PATIENCE, ASK_EVERY = 5.0, 0.2
+
+
 class Writer:
     """Writes in the name of a node. Not for two greenlets at once. ``lost`` is called with lanes that are another's.
 
-    A commit whose answer does not come may have been made: its publishers are told that nothing was kept, and the next
-    commit takes it back. One that Redis comes to too late is refused by it.
+    A commit whose answer does not come may have been made. Redis is asked, for a while; and it refuses one that comes
+    to it late, so that what was told to be not kept is not kept afterwards.
     """
 
     def __init__(self, client: redis.Redis, node: Membership) -> None:
         self._publish = client.register_script(script("commit"))
         self._save = client.register_script(WHERE_MEMORY_IS_SHORT + script("commit"))
         self._trim = client.register_script(WHERE_MEMORY_IS_SHORT + script("trim"))
+        self._outcome = client.register_script(WHERE_MEMORY_IS_SHORT + script("outcome"))
         self._node = node
-        self._writes_as = ""
-        self._number = self._known = 0  # this node's last commit, and the last one that is known to be made
+        self._number = 0  # of the last commit
         self.lost: Callable[[Sequence[str]], object] = lambda _: None
 
     def commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
     ) -> tuple[list[Event], list[Appended]]:
-        """Keep all of it. Raises JournalError, and then nothing is kept."""
+        """Keep all of it. Raises JournalError, and then nothing is kept, or it is said that nobody knows."""
         if not publishes and not checkpoints:
             return [], []
-        if self._writes_as != self._node.id:
-            self._writes_as, self._number, self._known = self._node.id, 0, 0
         self._number += 1
+        node = self._node.id
         small = not publishes and any(not checkpoint.empty for checkpoint in checkpoints)
         run = self._save if small else self._publish  # an empty checkpoint asks whether there is room to publish
         deadline = f"{self._node.deadline(COMMIT_SECONDS):.0f}"
-        arguments: list[Any] = [self._writes_as, self._number, self._known, deadline, plan_of(publishes, checkpoints)]
+        arguments: list[Any] = [node, self._number, deadline, plan_of(publishes, checkpoints), *parts_of(publishes)]
         with told(UNWRITTEN):
-            answers, lost = run(keys=[keys.NODES], args=[*arguments, *parts_of(publishes)])
-        self._known = self._number
+            try:
+                answers, lost = run(keys=[keys.NODES], args=arguments)
+            except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+                answers, lost = self._became(node, error)
         if lost:
             self.lost(sorted({lane.decode() for lane in lost}))
         return _events(publishes, answers), [
             _appended(publish, answer) for publish, answer in zip(publishes, answers, strict=True)
         ]
+
+    def _became(self, node: str, error: Exception) -> Any:
+        """What the last commit answered, though that was lost. Raises the error where it was not made."""
+        ends = time.monotonic() + PATIENCE
+        while True:
+            try:
+                said = self._outcome(keys=[keys.NODES], args=[node, self._number])
+            except (redis.ConnectionError, redis.TimeoutError, OSError):
+                if time.monotonic() > ends:
+                    raise JournalUnavailable(f"The journal does not answer ({error}); {UNKNOWN}.") from error
+                gevent.sleep(ASK_EVERY)
+                continue
+            if said is None:
+                raise error
+            return said
 
     def trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
         """See Journal.trim; nothing goes where another node does so for all."""

@@ -1,8 +1,8 @@
 -- Keeps a batch, publishes and checkpoints: all of it, or nothing.
 -- KEYS 1: the nodes; every other key begins as it does.
--- ARGV 1: the node that writes; 2: this commit's number; 3: its last commit whose answer it has; 4: the time in ms, as
---      Redis has it, after which the commit comes too late; 5: the plan, as JSON; then id, topic ("=" before it, empty
---      without), head, body and time of each message.
+-- ARGV 1: the node that writes; 2: this commit's number; 3: the time in ms, as Redis has it, after which the commit
+--      comes too late; 4: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each
+--      message.
 -- Answers the number of each publish's first event, or the ids that its idempotency key stands for; then the lanes of
 -- the checkpoints that are another node's by now, of which nothing was kept.
 local prefix = string.sub(KEYS[1], 1, -6)
@@ -11,32 +11,15 @@ local call = redis.call
 local node, number = ARGV[1], tonumber(ARGV[2])
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local LAST = key('last:' .. node)
 
-if now > tonumber(ARGV[4]) then return redis.error_reply('LATE the commit came too late') end
-local last = call('HMGET', LAST, 'number', 'first', 'upto', 'keys', 'bytes')
-if last[1] and tonumber(last[1]) >= number then return redis.error_reply('LATE a later commit came first') end
-
--- A commit whose answer was lost was told to its publishers as not kept: it is taken back.
-if last[1] and tonumber(last[1]) > tonumber(ARGV[3]) then
-  for seq = tonumber(last[2]), tonumber(last[3]) do
-    local id = string.format('%.0f-0', seq)
-    local entry = call('XRANGE', key('events'), id, id)[1]
-    if entry then
-      if call('HGET', key('ids'), entry[2][2]) == string.format('%.0f', seq) then call('HDEL', key('ids'), entry[2][2]) end
-      call('XDEL', key('events'), id)
-    end
-  end
-  for _, known in ipairs(cjson.decode(last[4])) do
-    call('HDEL', key('keys'), known)
-    call('ZREM', key('keys:at'), known)
-  end
-  call('DECRBY', key('bytes'), last[5])
+local last = call('HGET', key('last:' .. node), 'number')
+if now > tonumber(ARGV[3]) or (last and tonumber(last) >= number) then
+  return redis.error_reply('LATE the commit came too late')
 end
 
-local plan = cjson.decode(ARGV[5])
+local plan = cjson.decode(ARGV[4])
 local first = tonumber(call('GET', key('seq')) or '0') + 1
-local seq, part, bytes, used, answers = first, 6, 0, {}, {}
+local seq, part, bytes, answers = first, 5, 0, {}
 for place, publish in ipairs(plan.publishes) do
   local known = publish.key and call('HGET', key('keys'), publish.key)
   if known then
@@ -57,7 +40,6 @@ for place, publish in ipairs(plan.publishes) do
     if publish.key then
       call('HSET', key('keys'), publish.key, table.concat(ids, '\n'))
       call('ZADD', key('keys:at'), publish.at, publish.key)
-      used[#used + 1] = publish.key
     end
   end
 end
@@ -177,7 +159,7 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   end
 end
 
-local keys = #used > 0 and cjson.encode(used) or '[]'
-call('HSET', LAST, 'number', ARGV[2], 'first', first, 'upto', seq - 1, 'keys', keys, 'bytes', bytes)
-call('PEXPIRE', LAST, 86400000)
-return {answers, lost}
+local said = {answers, lost}
+call('HSET', key('last:' .. node), 'number', ARGV[2], 'said', cjson.encode(said))
+call('PEXPIRE', key('last:' .. node), 86400000)
+return said
