@@ -1,7 +1,7 @@
 """The bus: start, register, deregister, publish, list and drain, in one page."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gevent.event import Event as Signal
@@ -24,6 +24,7 @@ from eventbus.journal.base import Appended, Journal
 from eventbus.leases import Lease, Leases
 from eventbus.meters import Meters
 from eventbus.model import Event, LaneRecord, Message, Options, Subscriber, Terms
+from eventbus.nodes import Nodes
 from eventbus.places import Places
 from eventbus.recovery import adopt, restore
 from eventbus.replays import Replays
@@ -68,6 +69,9 @@ class Bus:
         self.samples = Samples(self.dispatcher, self.meters)
         self.lease_began = Signal()  #: set when a lease may end sooner than the sweeper expects
         self.claim: Callable[[str], object] = lambda _: None  #: makes a lane this bus's, where others share the journal
+        self.nodes: Nodes | None = None  #: the others that share the journal
+        #: How many subscribers of other buses get events with one of these topics.
+        self.reach_elsewhere: Callable[[Iterable[str | None]], int] = lambda _: 0
         self.draining = False
         self.first_seq = 0  #: the number of the last event before this start
         self._registering = tuple(RLock() for _ in range(STRIPES))

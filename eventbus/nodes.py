@@ -1,8 +1,7 @@
 """The other processes of the same bus, as far as one of them has to know about them."""
 
-from typing import NoReturn, Protocol
-
-from eventbus.errors import NodeSilent
+from collections.abc import Callable
+from typing import Protocol
 
 
 class Nodes(Protocol):
@@ -24,19 +23,5 @@ class Nodes(Protocol):
     def call(self, node: str, request: bytes, seconds: float) -> bytes:
         """What another node answers to a request. Raises JournalError, and NodeSilent where no answer comes."""
 
-
-class Alone:
-    """A bus of one process, which has every subscriber."""
-
-    id = "alone"
-
-    def owner(self, key: str) -> None:
-        """See Nodes.owner."""
-
-    def others(self) -> list[str]:
-        """See Nodes.others."""
-        return []
-
-    def call(self, node: str, request: bytes, seconds: float) -> NoReturn:
-        """See Nodes.call."""
-        raise NodeSilent(f"There is no node {node}; this bus is one process.")
+    def answer_by(self, handler: Callable[[bytes], bytes]) -> None:
+        """Answer other nodes' requests by this, from now on."""

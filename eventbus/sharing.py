@@ -4,15 +4,17 @@ Redis decides whose a lane is (``eventbus.journal.redis.membership``); here is w
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import gevent
 
 from eventbus.bus import Bus
 from eventbus.delivery.lane import Lane
+from eventbus.delivery.topic_index import TopicIndex
 from eventbus.errors import Elsewhere, JournalError
 from eventbus.model import LaneRecord
+from eventbus.nodes import Nodes
 
 #: Seconds that deliveries under way may take before a lane that is to be handed over stays where it is.
 PATIENCE = 5.0
@@ -30,7 +32,7 @@ class Members(Protocol):
     took: Callable[[Sequence[str]], object]
     surplus: Callable[[int], object]
     lost: Callable[[], object]
-    beat: Callable[[float], object]
+    beat: Callable[[float, int], object]
 
     def start(self) -> None:
         """Show life from now on, and take what is handed out."""
@@ -61,6 +63,13 @@ class SharedJournal(Protocol):
     def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
         """The records of these lanes, and how many deliveries are deferred in each."""
 
+    @property
+    def nodes(self) -> Nodes:
+        """The other buses."""
+
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """The topics that each subscriber gets."""
+
     def open_lanes(self) -> list[str]:
         """The lanes that some node has to carry on with."""
 
@@ -84,6 +93,10 @@ class Sharing:
         self._members.beat = self._beat
         journal.on_taken(self._lose)
         bus.claim = self.claim
+        bus.nodes = journal.nodes
+        bus.reach_elsewhere = self._reach
+        self._changes = -1
+        self._elsewhere: TopicIndex[str] = TopicIndex()  # other buses' subscribers
         bus.retention.others = self._others
         bus.dead_letters.foreign = lambda key: self._members.owner(key) is not None
 
@@ -100,9 +113,29 @@ class Sharing:
         if key not in self._bus.dispatcher.lanes:
             self._adopt([key])
 
-    def _beat(self, until: float) -> None:
+    def _beat(self, until: float, changes: int) -> None:
         """Deliveries may start until then."""
         self._bus.dispatcher.until = until
+        if changes != self._changes:
+            self._changes = changes
+            gevent.spawn(self._look_around)
+
+    def _look_around(self) -> None:
+        """Find out who gets what from other buses."""
+        index: TopicIndex[str] = TopicIndex()
+        try:
+            for key, topics in self._journal.wanted().items():
+                index.put(key, topics, key)
+        except JournalError as error:
+            log.debug("what others get is not known: %s", error)
+            self._changes = -1
+        else:
+            self._elsewhere = index
+
+    def _reach(self, topics: Iterable[str | None]) -> int:
+        """How many subscribers of other buses get events with one of these topics, as of a second ago."""
+        found = {key for topic in topics for key in self._elsewhere.matching(topic)}
+        return len(found - self._bus.dispatcher.lanes.keys())
 
     def _adopt(self, keys: Sequence[str]) -> None:
         """Carry on with lanes that are this bus's now."""

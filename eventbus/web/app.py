@@ -3,7 +3,18 @@
 from eventbus.bus import Bus
 from eventbus.web import dashboard, dead_letters, errors, events, messages, operations, reference, replays, subscribers
 from eventbus.web.access import guard
+from eventbus.web.forwarding import Forwarding
 from eventbus.web.lean import LeanFlask
+
+
+def application(bus: Bus) -> LeanFlask | Forwarding:
+    """What gunicorn serves: the app, and where other buses share the journal, what asks them and answers them."""
+    app = create_app(bus)
+    if bus.nodes is None:
+        return app
+    whole = Forwarding(app, bus.nodes)
+    bus.nodes.answer_by(whole.answer)
+    return whole
 
 
 def create_app(bus: Bus) -> LeanFlask:

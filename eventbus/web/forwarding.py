@@ -124,7 +124,7 @@ class Forwarding:
 
     def _of_all(self, environ: Environ, query: Query, gathering: Gathering) -> Any:
         """What answers for all nodes: this one first, so that who may not ask reaches no other."""
-        others = self._nodes.others()
+        others = self._others()
         if not others:
             return self._app
         alone = {**environ, FORWARDED: True}
@@ -139,6 +139,13 @@ class Forwarding:
             node: answer for node, answer in found.items() if answer.ok and answer.kind == own.kind
         }
         return _from(len(parts), len(others) + 1, self._whole(environ, query, gathering, parts))
+
+    def _others(self) -> list[str]:
+        """The other nodes; none where nobody knows them just now, and this one tells what it has."""
+        try:
+            return self._nodes.others()
+        except JournalError:
+            return []
 
     def _ask_all(self, nodes: Sequence[str], request: bytes, seconds: float) -> dict[str, Answered]:
         """What these nodes answer, all asked at once; those that do not are left out."""

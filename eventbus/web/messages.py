@@ -135,4 +135,5 @@ def _answer(bus: Bus, messages: Sequence[Message], appended: Appended, *, batch:
 def _reach(bus: Bus, messages: Sequence[Message]) -> int:
     """How many subscribers get something of this."""
     topics = {message.topic for message in messages}
-    return len({lane.subscriber.key for topic in topics for lane in bus.dispatcher.matching(topic)})
+    here = len({lane.subscriber.key for topic in topics for lane in bus.dispatcher.matching(topic)})
+    return here + bus.reach_elsewhere(topics)

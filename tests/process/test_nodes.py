@@ -127,6 +127,41 @@ def test_an_event_goes_to_every_subscriber_whichever_node_is_asked(
         assert subscriber.counts == dict.fromkeys(ids, 1)
 
 
+def test_every_node_tells_of_all_subscribers_and_takes_calls_about_any(
+    cluster: Cluster, subscribers: list[RecordingSubscriber]
+) -> None:
+    """The list is the same at every node; a subscriber is renewed, asked about and deregistered at any of them."""
+    addresses = sorted(subscriber.address for subscriber in subscribers)
+    for caller in cluster.callers():
+        response = caller.call("GET", "/listSubscribers", [JSON])
+        assert response.header("Eventbus-Nodes") == f"{NODES} of {NODES}"
+        assert [found["address"] for found in response.json()["subscribers"]] == addresses
+        assert len(caller.call("GET", "/listSubscribers").text.splitlines()) == SUBSCRIBERS
+    for number, address in enumerate(addresses):
+        caller = cluster.callers()[number % NODES]
+        assert caller.register(address, timeout=7)["created"] is False
+        assert caller.subscriber(address)["timeout"] == 7
+    cluster.callers()[0].deregister(addresses[0])
+    cluster.callers()[0].deregister(addresses[1])
+    assert [caller.listed(addresses[0]) for caller in cluster.callers()] == [False] * NODES
+    assert [len(caller.subscribers()) for caller in cluster.callers()] == [SUBSCRIBERS - 2] * NODES
+
+
+def test_every_node_counts_all_whom_an_event_goes_to(cluster: Cluster, subscribers: list[RecordingSubscriber]) -> None:
+    """The answer to a publish tells how many subscribers get it, whichever node has them, within a second or so."""
+    for caller in cluster.callers():
+        eventually(lambda caller=caller: reach(caller) == SUBSCRIBERS, 10)
+    cluster.callers()[0].register(subscribers[0].address, topic="orders.*")
+    for caller in cluster.callers():
+        eventually(lambda caller=caller: reach(caller) == SUBSCRIBERS - 1, 10)
+
+
+def reach(caller: Caller) -> int:
+    """How many subscribers an event goes to."""
+    count: int = caller.call("POST", "/sendMessage", [JSON], BODY).json()["subscribers"]
+    return count
+
+
 def test_a_key_is_known_to_every_node(cluster: Cluster) -> None:
     """An ``Idempotency-Key`` that one node has taken is a duplicate at the others."""
     answers = [

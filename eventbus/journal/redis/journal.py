@@ -12,6 +12,7 @@ from eventbus.journal.base import Appended, CommitListener, KeptDeadLetter, Page
 from eventbus.journal.group_commit import GroupCommit, Publish
 from eventbus.journal.redis import keys, server
 from eventbus.journal.redis.membership import Membership
+from eventbus.journal.redis.nodes import RedisNodes
 from eventbus.journal.redis.queries import Queries
 from eventbus.journal.redis.tail import Tail
 from eventbus.journal.redis.writer import Writer
@@ -35,6 +36,7 @@ class RedisJournal:
         self._client = server.connect(url, "eventbus")
         self.members = Membership(server.connect(url, "eventbus-node"), Clock())
         self._writer = Writer(self._client, self.members)
+        self.nodes = RedisNodes(url, self.members)
         self._queries = Queries(self._client)
         self._tail = Tail(server.connect(url, "eventbus-tail"))
         self._group = GroupCommit(self._commit, self._clock)
@@ -81,6 +83,10 @@ class RedisJournal:
     def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
         """The records of these lanes, and how many deliveries are deferred in each."""
         return self._read(self._queries.kept, lanes)
+
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """The topics that each subscriber gets, whichever node has it."""
+        return self._read(self._queries.wanted)
 
     def open_lanes(self) -> list[str]:
         """The lanes that some node has to carry on with."""
@@ -166,6 +172,7 @@ class RedisJournal:
         self._tail.stop()
         with suppress(redis.RedisError, OSError):  # then it counts as gone by itself
             self.members.leave()
+        self.nodes.stop()
         self._client.close()
 
     def _read(self, query: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:

@@ -12,6 +12,7 @@ IDS = f"{PREFIX}ids"  # hash: an event's id to its number
 LANES = f"{PREFIX}lanes"  # hash: a lane's key to its record
 OPEN = f"{PREFIX}open"  # set: lanes to carry on with
 ENDED = f"{PREFIX}ended"  # sorted set: lanes that are over, by when
+TOPICS = f"{PREFIX}topics"  # hash: a lane's key to the topics that it gets, for those that get new events
 WAITING = f"{PREFIX}waiting"  # sorted set: what is deferred, by event
 DEAD = f"{PREFIX}dead"  # hash: a dead letter's id to its row
 DEAD_ID = f"{PREFIX}dead:id"  # the newest dead letter's id

@@ -32,9 +32,8 @@ AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a sign was answered with: the nodes that live, the lanes that are a fair share, and those that one has."""
+    """What a sign was answered with: how many lanes are a fair share, how many this node has, and which are new."""
 
-    nodes: tuple[str, ...]
     fair: int
     mine: int
     new: tuple[str, ...]
@@ -45,7 +44,8 @@ class Membership:
 
     ``took`` is called with lanes that are this node's from now on, ``surplus`` with how many are more than its share,
     ``lost`` when it counted as gone: it has nothing any more, and a new name; ``beat`` with the moment until which it
-    may act, on the monotonic clock.
+    may act, on the monotonic clock, and a number that changes when some subscriber gets other events than before;
+    ``named`` with its name.
     """
 
     def __init__(self, client: redis.Redis, clock: Clock) -> None:
@@ -53,13 +53,14 @@ class Membership:
         self._sign_of_life = client.register_script(script("beat"))
         self._claim = client.register_script(script("claim"))
         self._release = client.register_script(script("release"))
+        self._owner = client.register_script(script("owner"))
         self._client = client
         self.took: Callable[[Sequence[str]], object] = _nobody
         self.surplus: Callable[[int], object] = _nobody
         self.lost: Callable[[], object] = _nobody
-        self.beat: Callable[[float], object] = _nobody
+        self.beat: Callable[[float, int], object] = _nobody
+        self.named: Callable[[str], object] = _nobody
         self.id = ""
-        self.nodes: tuple[str, ...] = ()
         self.until = -math.inf  #: this node may act until then, on the monotonic clock
         self._ahead = 0.0  # ms that Redis's clock is ahead of the monotonic one
         self._signs: gevent.Greenlet[[], None] | None = None
@@ -68,6 +69,7 @@ class Membership:
     def join(self) -> None:
         """Be a node, under a new name, with no lanes yet. Raises RedisError."""
         self.id = uuid4().hex[:12]
+        self.named(self.id)
         self._server = self._run_id()
         self._sign("first")
 
@@ -100,12 +102,17 @@ class Membership:
                 self._ask(self._release, self.id, *lanes)
 
     def owner(self, lane: str) -> str | None:
-        """Another node that has a lane and lives; None where there is none."""
-        client: Any = self._client
+        """Another node that has a lane and lives; None where there is none. Raises JournalUnavailable."""
         with told("does not tell whose a subscriber is"):
-            found: bytes | None = client.execute_command("HGET", keys.OWNERS, lane)
-        name = None if found is None else found.decode()
-        return name if name != self.id and name in self.nodes else None
+            found = self._ask(self._owner, lane)
+        return None if found is None or found.decode() == self.id else str(found.decode())
+
+    def others(self) -> list[str]:
+        """The other nodes that live now. Raises JournalUnavailable."""
+        client: Any = self._client
+        with told("does not tell who the other buses are"):
+            found = client.execute_command("ZRANGEBYSCORE", keys.NODES, f"{self.deadline(0):.0f}", "+inf")
+        return [name.decode() for name in found if name.decode() != self.id]
 
     def deadline(self, seconds: float) -> float:
         """A moment so many seconds from now, in ms as Redis has the time."""
@@ -137,7 +144,7 @@ class Membership:
     def _begin_anew(self) -> None:
         """Have nothing any more, and be a new node: what it had is handed out again."""
         self.until = -math.inf
-        self.beat(self.until)
+        self.beat(self.until, -1)
         self._ask(self._sign_of_life, self.id, 0, "last")
         self.lost()
         self.join()
@@ -159,10 +166,9 @@ class Membership:
         if said[0] == b"dead":
             return None
         self.until = before + ALIVE_SECONDS - MARGIN
-        self.beat(self.until)
+        self.beat(self.until, said[5])
         self._ahead = float(said[0]) - self._clock.monotonic() * 1_000
-        self.nodes = tuple(name.decode() for name in said[1])
-        return Share(self.nodes, said[2], said[3], tuple(lane.decode() for lane in said[4]))
+        return Share(said[2], said[3], tuple(lane.decode() for lane in said[4]))
 
     def _ask(self, run: Any, *arguments: Any) -> Any:
         return run(keys=[keys.NODES], args=arguments)

@@ -7,7 +7,7 @@ from typing import Any
 from eventbus.journal import records
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.redis.rows import deferral_text, delivery_name, letter_text, topic_text
-from eventbus.model import Checkpoint
+from eventbus.model import Checkpoint, LaneRecord
 
 #: Bytes that an event takes beside its own: its entry, and its place among the ids.
 OVERHEAD = 160
@@ -46,15 +46,21 @@ def _publish(publish: Publish) -> dict[str, Any]:
     return told
 
 
+def _lane(record: LaneRecord) -> dict[str, str]:
+    """A lane: its topics where it gets new events, and when it ended where nobody has to carry on with it."""
+    told = {"key": record.subscriber.key, "record": records.to_json(record)}
+    if record.interests[-1].until is None:
+        told["topics"] = " ".join(record.subscriber.options.topics) or ">"
+    if not record.open:
+        told["ended"] = repr(record.ended_at)
+    return told
+
+
 def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "at": repr(checkpoint.at),
         "scanned": str(checkpoint.scanned),
-        "lanes": [
-            {"key": record.subscriber.key, "record": records.to_json(record)}
-            | ({} if record.open else {"ended": repr(record.ended_at)})
-            for record in checkpoint.lanes
-        ],
+        "lanes": [_lane(record) for record in checkpoint.lanes],
         "undeferred": [(key, delivery_name(seq, run)) for key, seq, run in checkpoint.undeferred],
         "deferred": [
             (row.key, delivery_name(row.seq, row.run), str(row.seq), repr(row.due_at), deferral_text(row))

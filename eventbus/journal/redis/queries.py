@@ -31,6 +31,11 @@ class Queries:
         newest = self.newest()
         return Recovered(newest, newest, (), {}, remarks)
 
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """The topics that each subscriber gets."""
+        said: dict[bytes, bytes] = self._ask("HGETALL", keys.TOPICS)
+        return {lane.decode(): _patterns(topics.decode()) for lane, topics in said.items()}
+
     def newest(self) -> int:
         """The newest event's number, or that of one that is gone."""
         return int(self._ask("GET", keys.SEQ) or 0)
@@ -160,6 +165,11 @@ class Queries:
             pipeline.execute_command(*command)
         answers: list[Any] = pipeline.execute()
         return answers
+
+
+def _patterns(topics: str) -> tuple[str, ...]:
+    """Topic patterns from how they are kept; none is everything."""
+    return () if topics == ">" else tuple(topics.split(" "))
 
 
 def _event(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:

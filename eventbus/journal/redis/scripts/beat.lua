@@ -2,7 +2,7 @@
 -- KEYS 1: the nodes; every other key begins as it does.
 -- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", or "last" to leave.
 -- Answers "dead" where others may have taken what it had; else the time in ms, the live nodes, how many lanes are a
--- fair share, how many it has, and those that are new to it.
+-- fair share, how many it has, those that are new to it, and how often it changed who gets what.
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
@@ -46,4 +46,4 @@ while kind ~= 'first' and mine < share do
     mine = mine + 1
   end
 end
-return {string.format('%.0f', now), live, share, mine, new}
+return {string.format('%.0f', now), #live, share, mine, new, tonumber(call('GET', key('changes')) or '0')}

@@ -90,6 +90,10 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   for _, lane in ipairs(checkpoint.lanes) do if mine(lane.key) then
     call('HSET', key('lanes'), lane.key, lane.record)
     call(lane.ended and 'SREM' or 'SADD', key('open'), lane.key)
+    if (call('HGET', key('topics'), lane.key) or '') ~= (lane.topics or '') then
+      call('INCR', key('changes'))
+      if lane.topics then call('HSET', key('topics'), lane.key, lane.topics) else call('HDEL', key('topics'), lane.key) end
+    end
     if lane.ended then
       call('ZADD', key('ended'), lane.ended, lane.key)
       call('HDEL', key('owner'), lane.key)
@@ -153,6 +157,7 @@ for _, checkpoint in ipairs(plan.checkpoints) do
     call('ZREM', key('ended'), whom)
     for _, name in ipairs({'open', 'unclaimed', 'of:' .. node}) do call('SREM', key(name), whom) end
     call('HDEL', key('owner'), whom)
+    call('HDEL', key('topics'), whom)
   end end
   if tonumber(checkpoint.scanned) > tonumber(call('GET', key('scanned')) or '0') then
     call('SET', key('scanned'), checkpoint.scanned)
