@@ -69,6 +69,7 @@ class Bus:
         self.samples = Samples(self.dispatcher, self.meters)
         self.lease_began = Signal()  #: set when a lease may end sooner than the sweeper expects
         self.claim: Callable[[str], object] = lambda _: None  #: makes a lane this bus's, where others share the journal
+        self.find: Callable[[str], object] = lambda _: None  #: the same, for one that is kept and that nobody has
         self.nodes: Nodes | None = None  #: the others that share the journal
         #: How many subscribers of other buses get events with one of these topics.
         self.reach_elsewhere: Callable[[Iterable[str | None]], int] = lambda _: 0

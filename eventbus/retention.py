@@ -53,9 +53,9 @@ class Retention:
         self._hurry = Signal()
         self._looked = Signal()
         self._full = False
-        #: What the lanes of other buses have to do; None where another bus lets go of what is settled.
-        self.others: Callable[[], list[tuple[LaneRecord, int]] | None] = list
-        self._foreign: list[_Foreign] = []
+        self.mine: Callable[[], bool] = lambda: True  #: whether this bus lets go of what is settled, or another one
+        self.others: Callable[[], list[LaneRecord]] = list  #: what the lanes of other buses have to do
+        self._foreign: list[_Foreign] | None = None
         self.bytes = 0  # in use, as far as is known
 
     def start(self) -> None:
@@ -104,10 +104,9 @@ class Retention:
         self._end_parked(before)
         while self._letters.expire(before):
             gevent.sleep(0)
-        others = self.others()
-        if others is None:
+        if not self.mine():
             return
-        self._foreign = [_Foreign(record) for record, _ in others]
+        self._foreign = None
         self._forget_lanes(before)
         self._walk(before)
         self._measure()
@@ -144,6 +143,10 @@ class Retention:
 
     def _settled(self, events: Sequence[tuple[int, str | None]]) -> list[int]:
         """The events that no lane still has to deliver."""
+        if not events:
+            return []
+        if self._foreign is None:
+            self._foreign = [_Foreign(record) for record in self.others()]
         self._dispatcher.checkpointer.save()
         mine = [lane for lane in self._dispatcher.lanes.values() if lane.backlog or lane.dead_letters]
         lanes: list[Lane | _Foreign] = [*mine, *self._foreign]

@@ -22,6 +22,8 @@ PATIENCE = 5.0
 LOOK = 0.05
 #: Seconds between two looks for what was left half-done.
 MEND_EVERY = 5.0
+#: Records of other buses' lanes that are read without letting other greenlets run.
+SLICE = 200
 
 log = logging.getLogger(__name__)
 
@@ -87,23 +89,32 @@ class Sharing:
         self._bus = bus
         self._journal = journal
         self._members = journal.members
-        self._members.took = lambda lanes: gevent.spawn(self._adopt, lanes)
+        self._members.took = self._take
+        self._adopting: gevent.Greenlet[..., None] | None = None  # adopts what is handed out at the start
         self._members.surplus = lambda count: gevent.spawn(self._hand_over, count)
         self._members.lost = self._lose_all
         self._members.beat = self._beat
         journal.on_taken(self._lose)
         bus.claim = self.claim
+        bus.find = self.find
         bus.nodes = journal.nodes
         bus.reach_elsewhere = self._reach
         self._changes = -1
         self._elsewhere: TopicIndex[str] = TopicIndex()  # other buses' subscribers
+        bus.retention.mine = lambda: self._members.claim(RETENTION) is None
         bus.retention.others = self._others
         bus.dead_letters.foreign = lambda key: self._members.owner(key) is not None
 
     def start(self) -> None:
-        """Take part from now on."""
+        """Take part from now on; returns when what was handed out at once is adopted, or that takes long."""
         self._members.start()
+        if self._adopting is not None:
+            self._adopting.join(PATIENCE)
         gevent.spawn(self._look_after)
+
+    def _take(self, lanes: Sequence[str]) -> None:
+        """Adopt lanes, which may take longer than may pass between two signs of life."""
+        self._adopting = gevent.spawn(self._adopt, lanes)
 
     def claim(self, key: str) -> None:
         """Make an address's lane this bus's, and carry on with it. Raises Elsewhere where another bus has it."""
@@ -112,6 +123,11 @@ class Sharing:
             raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
         if key not in self._bus.dispatcher.lanes:
             self._adopt([key])
+
+    def find(self, key: str) -> None:
+        """Carry on with an address's lane, if there is one that nobody has. Raises Elsewhere and JournalError."""
+        if key not in self._bus.dispatcher.lanes and any(record.open for record, _ in self._journal.kept([key])):
+            self.claim(key)
 
     def _beat(self, until: float, changes: int) -> None:
         """Deliveries may start until then."""
@@ -220,12 +236,15 @@ class Sharing:
         self._lose([key for key in list(lanes) if key not in mine and key in before])
         return missing | (lanes.keys() - mine)
 
-    def _others(self) -> list[tuple[LaneRecord, int]] | None:
-        """What the lanes of other buses have to do; None where another bus looks after the journal's size."""
-        if self._members.claim(RETENTION) is not None:
-            return None
+    def _others(self) -> list[LaneRecord]:
+        """What the lanes of other buses have to do, as they saved it last."""
         mine = self._bus.dispatcher.lanes
-        return self._journal.kept([key for key in self._journal.open_lanes() if key not in mine])
+        keys = [key for key in self._journal.open_lanes() if key not in mine]
+        found: list[LaneRecord] = []
+        for start in range(0, len(keys), SLICE):
+            found += [record for record, _ in self._journal.kept(keys[start : start + SLICE])]
+            gevent.sleep(0)
+        return found
 
 
 #: Who has this lane, which is no subscriber's, removes settled events for all.

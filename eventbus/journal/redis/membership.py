@@ -19,6 +19,7 @@ from eventbus.clock import Clock
 from eventbus.errors import JournalError
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.server import script, told
+from eventbus.journal.redis.whereabouts import here, runs_no_more
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +72,21 @@ class Membership:
         self.id = uuid4().hex[:12]
         self.named(self.id)
         self._server = self._run_id()
+        self._bury()
         self._sign("first")
 
+    def _bury(self) -> None:
+        """Nodes that ran on this machine, and run no more, need not be waited for. Raises RedisError."""
+        client: Any = self._client
+        places: dict[bytes, bytes] = client.hgetall(keys.PLACES)
+        for node, place in places.items():
+            if runs_no_more(place.decode()):
+                self._ask(self._sign_of_life, node.decode(), 0, "last", "")
+
     def start(self) -> None:
-        """Show life from now on, and take what is handed out."""
+        """Take what is handed out, at once and from now on. Raises JournalUnavailable."""
+        with told("cannot be shared"):
+            self.look()
         self._signs = gevent.spawn(self._run)
 
     def leave(self) -> None:
@@ -83,7 +95,7 @@ class Membership:
             self._signs.kill()
         self.until = -math.inf
         try:
-            self._ask(self._sign_of_life, self.id, 0, "last")
+            self._ask(self._sign_of_life, self.id, 0, "last", "")
         finally:
             self._client.close()
 
@@ -120,11 +132,11 @@ class Membership:
 
     def _run(self) -> None:
         while True:
+            gevent.sleep(SIGN_EVERY)
             try:
                 self.look()
             except (redis.RedisError, OSError, JournalError) as error:
                 log.warning("Redis does not answer: %s", error)
-            gevent.sleep(SIGN_EVERY)
 
     def look(self) -> None:
         """Show life, and take or give what that is answered with. Raises RedisError."""
@@ -145,7 +157,7 @@ class Membership:
         """Have nothing any more, and be a new node: what it had is handed out again."""
         self.until = -math.inf
         self.beat(self.until, -1)
-        self._ask(self._sign_of_life, self.id, 0, "last")
+        self._ask(self._sign_of_life, self.id, 0, "last", "")
         self.lost()
         self.join()
 
@@ -162,7 +174,7 @@ class Membership:
 
     def _sign(self, kind: str) -> Share | None:
         before = self._clock.monotonic()
-        said = self._ask(self._sign_of_life, self.id, int(ALIVE_SECONDS * 1_000), kind)
+        said = self._ask(self._sign_of_life, self.id, int(ALIVE_SECONDS * 1_000), kind, here())
         if said[0] == b"dead":
             return None
         self.until = before + ALIVE_SECONDS - MARGIN

@@ -1,6 +1,6 @@
 -- Shows that a node lives, hands out what dead nodes had, and gives this node its share.
 -- KEYS 1: the nodes; every other key begins as it does.
--- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", or "last" to leave.
+-- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", or "last" to leave; 4: where it runs.
 -- Answers "dead" where others may have taken what it had; else the time in ms, the live nodes, how many lanes are a
 -- fair share, how many it has, those that are new to it, and how often it changed who gets what.
 local prefix = string.sub(KEYS[1], 1, -6)
@@ -17,6 +17,7 @@ local function free(gone)
   end
   call('DEL', key('of:' .. gone))
   call('ZREM', KEYS[1], gone)
+  call('HDEL', key('places'), gone)
 end
 
 if kind == 'last' then
@@ -30,6 +31,8 @@ if kind == 'again' and (not good or tonumber(good) < now) then
 end
 call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[2])), node)
 for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))) do free(gone) end
+
+call('HSET', key('places'), node, ARGV[4])
 
 local live = call('ZRANGE', KEYS[1], 0, -1)
 local share = math.ceil(call('SCARD', key('open')) / #live)
