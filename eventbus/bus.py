@@ -112,6 +112,7 @@ class Bus:
     def drain(self) -> None:
         """Accept and start nothing more, let deliveries under way finish, save the places, close the journal."""
         self.draining = True
+        self.feed.committed()  # who waits for something new ends
         seconds = self.settings.drain_seconds
         log.info("draining: %d deliveries under way get up to %g s", self.dispatcher.busy, seconds)
         ended = self.dispatcher.drain(seconds)
