@@ -252,3 +252,22 @@ def restarted(redis: RedisServer) -> None:
     """Kill Redis, and start it again."""
     redis.kill()
     redis.start()
+
+
+def test_several_workers_behind_one_port_are_one_bus(tmp_path: Path) -> None:
+    """With ``WEB_CONCURRENCY`` workers on Redis each call may meet another worker, and finds the same bus."""
+    with (
+        RedisServer(tmp_path) as redis,
+        BusServer(tmp_path, {"EVENTBUS_JOURNAL": redis.url, "WEB_CONCURRENCY": "3"}) as bus,
+        RecordingSubscriber() as subscriber,
+    ):
+        caller = Caller(bus.port)
+        eventually(lambda: len(bus.worker_pids) == 3, 20)
+        eventually(lambda: caller.call("GET", "/listSubscribers").header("Eventbus-Nodes") == "3 of 3", 20)
+        caller.register(subscriber.address)
+        ids = [caller.publish(BODY) for _ in range(60)]
+        subscriber.wait_for_ids(ids)
+        assert subscriber.counts == dict.fromkeys(ids, 1)
+        assert all(caller.listed(subscriber.address) for _ in range(20))
+        caller.deregister(subscriber.address)
+        assert not any(caller.listed(subscriber.address) for _ in range(20))
