@@ -1,7 +1,8 @@
 """The bus: start, register, deregister, publish, list and drain, in one page."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from gevent.event import Event as Signal
@@ -158,7 +159,7 @@ class Bus:
         if lane is None:
             if address.key not in self.dispatcher.lanes:
                 self._admit(address)  # which may take a moment, in which nobody else is held up
-            with self._one_at_a_time(address.key):
+            with self.alone_with(address.key):
                 self.claim(address.key)
                 lane = self._live(address.key)
                 if lane is None:
@@ -168,7 +169,7 @@ class Bus:
 
     def deregister(self, address: Address) -> None:
         """End a lease at once and discard what is pending. Raises JournalError."""
-        with self._one_at_a_time(address.key):
+        with self.alone_with(address.key):
             if address.key not in self.dispatcher.lanes:
                 self.claim(address.key)
             self.leases.end(address.key)
@@ -213,9 +214,13 @@ class Bus:
         self.dispatcher.committed(events)
         self.feed.committed()
 
-    def _one_at_a_time(self, key: str) -> RLock:
-        """Held while this address begins or ends a lease."""
-        return self._registering[hash(key) % STRIPES]
+    @contextmanager
+    def alone_with(self, *keys: str) -> Iterator[None]:
+        """Nobody else begins or ends a lease of these addresses meanwhile."""
+        with ExitStack() as stack:
+            for stripe in sorted({hash(key) % STRIPES for key in keys}):  # in one order, so that nobody waits for ever
+                stack.enter_context(self._registering[stripe])
+            yield
 
     def _live(self, key: str) -> Lane | None:
         return self.dispatcher.lanes.get(key) if self.leases.get(key, self.clock.monotonic()) else None

@@ -1,7 +1,9 @@
-"""The other processes of the same bus, as far as one of them has to know about them."""
+"""The seam to a journal that several buses share: who has which lane, and how to ask the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from eventbus.model import LaneRecord
 
 
 class Nodes(Protocol):
@@ -25,3 +27,61 @@ class Nodes(Protocol):
 
     def answer_by(self, handler: Callable[[bytes], bytes]) -> None:
         """Answer other nodes' requests by this, from now on."""
+
+
+class Members(Protocol):
+    """Which node has which lane."""
+
+    took: Callable[[Sequence[str]], object]
+    surplus: Callable[[int], object]
+    lost: Callable[[], object]
+    beat: Callable[[float, int], object]
+
+    @property
+    def id(self) -> str:
+        """This node's name; another one after it has counted as gone."""
+
+    def start(self) -> None:
+        """Show life from now on, and take what is handed out."""
+
+    def claim(self, lane: str) -> str | None:
+        """Take a lane; the node that has it where that is another one."""
+
+    def mine(self) -> set[str]:
+        """The lanes that are this node's."""
+
+    def owner(self, lane: str) -> str | None:
+        """Another node that has a lane and lives; None where there is none."""
+
+    def release(self, lanes: Sequence[str]) -> None:
+        """Let others have these lanes."""
+
+
+class SharedJournal(Protocol):
+    """What a journal that several buses share has beside the usual."""
+
+    @property
+    def members(self) -> Members:
+        """Which node has which lane."""
+
+    def on_taken(self, listener: Callable[[Sequence[str]], object]) -> None:
+        """Tell the listener of lanes that others have taken."""
+
+    def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
+        """The records of these lanes, and how many deliveries are deferred in each."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """The other buses."""
+
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """The topics that each subscriber gets."""
+
+    def open_lanes(self) -> list[str]:
+        """The lanes that some node has to carry on with."""
+
+    def read_again(self) -> int:
+        """Go on from the journal's end as it is now, which is answered."""
+
+    def wait_for(self, seq: int) -> None:
+        """Return when this node has heard of an event."""

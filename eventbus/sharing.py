@@ -4,8 +4,8 @@ Redis decides whose a lane is (``eventbus.journal.redis.membership``); here is w
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import gevent
 
@@ -14,7 +14,7 @@ from eventbus.delivery.lane import Lane
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.errors import Elsewhere, JournalError
 from eventbus.model import LaneRecord
-from eventbus.nodes import Nodes
+from eventbus.nodes import SharedJournal
 
 #: Seconds that deliveries under way may take before a lane that is to be handed over stays where it is.
 PATIENCE = 5.0
@@ -22,64 +22,10 @@ PATIENCE = 5.0
 LOOK = 0.05
 #: Seconds between two looks for what was left half-done.
 MEND_EVERY = 5.0
-#: Records of other buses' lanes that are read without letting other greenlets run.
+#: Lanes that are read at once, without letting other greenlets run.
 SLICE = 200
 
 log = logging.getLogger(__name__)
-
-
-class Members(Protocol):
-    """Which node has which lane."""
-
-    took: Callable[[Sequence[str]], object]
-    surplus: Callable[[int], object]
-    lost: Callable[[], object]
-    beat: Callable[[float, int], object]
-
-    def start(self) -> None:
-        """Show life from now on, and take what is handed out."""
-
-    def claim(self, lane: str) -> str | None:
-        """Take a lane; the node that has it where that is another one."""
-
-    def mine(self) -> set[str]:
-        """The lanes that are this node's."""
-
-    def owner(self, lane: str) -> str | None:
-        """Another node that has a lane and lives; None where there is none."""
-
-    def release(self, lanes: Sequence[str]) -> None:
-        """Let others have these lanes."""
-
-
-class SharedJournal(Protocol):
-    """What a journal that several buses share has beside the usual."""
-
-    @property
-    def members(self) -> Members:
-        """Which node has which lane."""
-
-    def on_taken(self, listener: Callable[[Sequence[str]], object]) -> None:
-        """Tell the listener of lanes that others have taken."""
-
-    def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
-        """The records of these lanes, and how many deliveries are deferred in each."""
-
-    @property
-    def nodes(self) -> Nodes:
-        """The other buses."""
-
-    def wanted(self) -> dict[str, tuple[str, ...]]:
-        """The topics that each subscriber gets."""
-
-    def open_lanes(self) -> list[str]:
-        """The lanes that some node has to carry on with."""
-
-    def read_again(self) -> int:
-        """Go on from the journal's end as it is now, which is answered."""
-
-    def wait_for(self, seq: int) -> None:
-        """Return when this node has heard of an event."""
 
 
 class Sharing:
@@ -91,7 +37,8 @@ class Sharing:
         self._members = journal.members
         self._members.took = self._take
         self._adopting: gevent.Greenlet[..., None] | None = None  # adopts what is handed out at the start
-        self._members.surplus = lambda count: gevent.spawn(self._hand_over, count)
+        self._members.surplus = self._give
+        self._giving = False  # lanes are handed over just now
         self._members.lost = self._lose_all
         self._members.beat = self._beat
         journal.on_taken(self._lose)
@@ -122,7 +69,7 @@ class Sharing:
         if other is not None:
             raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
         if key not in self._bus.dispatcher.lanes:
-            self._adopt([key])
+            self._adopt_some([key])
 
     def find(self, key: str) -> None:
         """Carry on with an address's lane, if there is one that nobody has. Raises Elsewhere and JournalError."""
@@ -154,52 +101,75 @@ class Sharing:
         return len(found - self._bus.dispatcher.lanes.keys())
 
     def _adopt(self, keys: Sequence[str]) -> None:
-        """Carry on with lanes that are this bus's now."""
+        """Carry on with lanes that are this bus's now, part by part; what fails is mended later."""
+        count = 0
         try:
-            kept = [(record, count) for record, count in self._journal.kept(keys) if record.open]
-            self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
-            lanes = self._bus.adopt(kept)
+            for start in range(0, len(keys), SLICE):
+                count += self._adopt_some(keys[start : start + SLICE])
         except JournalError as error:
             log.warning("subscribers of another bus cannot be taken over yet: %s", error)
-            self._members.release(keys)
-            return
-        for lane in lanes:
-            self._bus.carry_on(lane)
-        if lanes:
-            log.info("%d subscribers are this bus's now", len(lanes))
+        if count:
+            log.info("%d subscribers are this bus's now", count)
+
+    def _adopt_some(self, keys: Sequence[str]) -> int:
+        """How many lanes are carried on with. Nobody registers or deregisters meanwhile. Raises JournalError."""
+        node = self._members.id
+        with self._bus.alone_with(*keys):
+            missing = [key for key in keys if key not in self._bus.dispatcher.lanes]
+            kept = [(record, count) for record, count in self._journal.kept(missing) if record.open]
+            self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
+            lanes = self._bus.adopt(kept)
+            if self._members.id != node:  # it counted as gone meanwhile, and they are others'
+                self._lose([lane.subscriber.key for lane in lanes])
+                return 0
+            for lane in lanes:
+                self._bus.carry_on(lane)
+        return len(lanes)
+
+    def _give(self, count: int) -> None:
+        """Let another bus have so many lanes, those with the least to do; not while that is under way already."""
+        if not self._giving:
+            self._giving = True
+            gevent.spawn(self._hand_over, count)
 
     def _hand_over(self, count: int) -> None:
-        """Let another bus have so many lanes, those with the least to do."""
         lanes = sorted(self._bus.dispatcher.lanes.values(), key=lambda lane: lane.backlog)
-        chosen = [lane for lane in lanes if not lane.ending and not lane.closed and not lane.leaving][:count]
+        chosen = [lane for lane in lanes if not lane.ending and not lane.closed][:count]
         for lane in chosen:
             lane.leaving = True
-        ends = self._bus.clock.monotonic() + PATIENCE
-        gone = []
-        for lane in chosen:
-            while lane.in_flight and self._bus.clock.monotonic() < ends:
-                gevent.sleep(LOOK)
-            if self._hand(lane):
-                gone.append(lane.subscriber.key)
-        self._members.release(gone)
+        ends, gone = self._bus.clock.monotonic() + PATIENCE, 0
+        try:
+            for lane in chosen:
+                while lane.in_flight and self._bus.clock.monotonic() < ends:
+                    gevent.sleep(LOOK)
+                gone += self._hand(lane)
+        finally:
+            self._giving = False
         if gone:
-            log.info("%d subscribers are another bus's now", len(gone))
+            log.info("%d subscribers are another bus's now", gone)
 
     def _hand(self, lane: Lane) -> bool:
-        """Save a lane for the last time here, and forget it; False where it stays.
+        """Save a lane for the last time here, and let another bus have it; False where it stays.
 
         What could not be saved is done again by who has the lane next.
         """
-        key = lane.subscriber.key
-        if lane.in_flight or lane.closed or lane.reading:
-            lane.leaving = False
-            self._bus.dispatcher.look(lane)
-            return False
-        self._bus.leases.end(key)
-        try:
-            self._bus.dispatcher.hand_over(lane)
-        except JournalError as error:
-            log.warning("the last of %s could not be saved: %s", key, error, extra={"address": key})
+        key, dispatcher = lane.subscriber.key, self._bus.dispatcher
+        with self._bus.alone_with(key), dispatcher.checkpointer.alone:
+            try:
+                dispatcher.checkpointer.save()
+                if lane.in_flight or lane.reading or lane.closed:
+                    lane.leaving = False
+                    dispatcher.look(lane)
+                    return False
+                self._lose([key])
+                dispatcher.checkpointer.save_last(lane)
+            except JournalError as error:
+                log.warning("the last of %s could not be saved: %s", key, error, extra={"address": key})
+                lane.leaving = False
+                dispatcher.look(lane)
+                return False
+            with suppress(JournalError):  # then it is mended later
+                self._members.release([key])
         return True
 
     def _lose(self, keys: Sequence[str]) -> None:
@@ -232,7 +202,7 @@ class Sharing:
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
             self._adopt(late)
-            self._members.release([key for key in late if key not in lanes])
+            self._members.release([key for key in late if key not in lanes])  # nothing is kept of these
         self._lose([key for key in list(lanes) if key not in mine and key in before])
         return missing | (lanes.keys() - mine)
 

@@ -120,20 +120,14 @@ class Dispatcher:
         lane.closed = True
         if (route := self._routes.pop(lane, None)) is not None:
             route.close()
-        self._index.remove(lane.subscriber.key)
+        if self.lanes.get(lane.subscriber.key) in (lane, None):
+            self._index.remove(lane.subscriber.key)
         if self.lanes.get(lane.subscriber.key) is lane:
             del self.lanes[lane.subscriber.key]
             host = lane.subscriber.address.host
             self.hosts[host] -= 1
             if not self.hosts[host]:
                 del self.hosts[host]
-
-    def hand_over(self, lane: Lane) -> None:
-        """Save a lane as it is at this moment, and deliver nothing to it any more. Raises JournalError."""
-        with self.checkpointer.alone:
-            self.checkpointer.save()
-            self.remove(lane)
-            self.checkpointer.save_last(lane)
 
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""

@@ -1,0 +1,145 @@
+"""Redis says which node has which lane: a fair share of those that nobody has, and all of a node that is gone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+import redis
+
+from eventbus.addresses import parse_address
+from eventbus.clock import Clock
+from eventbus.delivery.place import new_record
+from eventbus.journal.redis import RedisJournal, membership
+from eventbus.journal.redis.membership import Membership
+from eventbus.journal.redis.server import connect
+from eventbus.model import Checkpoint, LaneRecord, Options, Subscriber
+from tests.support.deadline import eventually
+from tests.support.lanes import EPOCH
+from tests.support.redis_server import COMMAND, RedisServer
+
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+LANES = [f"host{number}" for number in range(6)]
+
+Join = Callable[[], Membership]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server with six lanes that nobody has."""
+    with RedisServer(tmp_path, durable=False) as found:
+        journal = RedisJournal(found.url)
+        journal.open()
+        records = tuple(new_record(Subscriber(parse_address(lane), Options()), EPOCH, 0) for lane in LANES)
+        journal.checkpoint(Checkpoint(EPOCH, 0, lanes=records))
+        journal.close()
+        yield found
+
+
+@pytest.fixture
+def join(server: RedisServer) -> Iterator[Join]:
+    """Makes nodes, which have joined and write down in ``got`` and ``surplus`` what they are told."""
+    with ExitStack() as stack:
+
+        def make() -> Membership:
+            node = Membership(connect(server.url, "test"), Clock())
+            stack.callback(left, node)
+            node.join()
+            return node
+
+        yield make
+
+
+def left(node: Membership) -> None:
+    """End a node, which may have ended already."""
+    with suppress(redis.RedisError):
+        node.leave()
+
+
+def test_the_first_node_gets_all_that_nobody_has(join: Join) -> None:
+    """A node that is alone gets every open lane, at its first sign of life."""
+    node, got = join(), []
+    node.took = got.extend
+    node.look()
+    assert sorted(got) == LANES
+    assert node.mine() == set(LANES)
+
+
+def test_a_node_that_joins_gets_what_another_lets_go(join: Join) -> None:
+    """The one that has too much is told by how much, and what it lets go is the other's."""
+    first, second, surplus, got = join(), None, [], []
+    first.look()
+    second = join()
+    second.took, first.surplus = got.extend, surplus.append
+    second.look()
+    assert got == []
+    first.look()
+    assert surplus == [3]
+    first.release(LANES[:3])
+    second.look()
+    assert sorted(got) == LANES[:3]
+    assert (first.owner("host0"), first.owner("host5"), second.owner("host5")) == (second.id, None, first.id)
+
+
+def test_a_lane_is_claimed_by_one_node(join: Join) -> None:
+    """A node that claims what another one has is told who that is; a lane that nobody has is its own."""
+    first, second = join(), join()
+    assert first.claim("new") is None
+    assert second.claim("new") == first.id
+    first.release(["new"])
+    assert second.claim("new") is None
+    assert first.others() == [second.id]
+
+
+def test_who_leaves_has_nothing(join: Join) -> None:
+    """What a node had that leaves is handed out at once."""
+    first, got = join(), []
+    first.look()
+    second = join()
+    second.took = got.extend
+    first.leave()
+    second.look()
+    assert sorted(got) == LANES
+
+
+def test_who_was_not_heard_has_lost_all_and_begins_anew(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that showed no life for too long is told at its next sign, may act no more, and has a new name."""
+    monkeypatch.setattr(membership, "ALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(membership, "MARGIN", 0.1)
+    first, lost, got = join(), [], []
+    first.look()
+    name = first.id
+    first.lost = lambda: lost.append(first.until)
+    second = join()
+    second.took = got.extend
+    eventually(lambda: (second.look(), len(got) == len(LANES))[1], 10)
+    assert Clock().monotonic() > first.until
+    first.look()
+    assert lost == [float("-inf")]
+    assert first.id != name
+    assert first.mine() == set()
+
+
+def test_what_a_node_writes_for_a_lane_that_is_anothers_is_passed_over(server: RedisServer) -> None:
+    """A checkpoint keeps what is the node's own, and tells of what is not."""
+    first, second = RedisJournal(server.url), RedisJournal(server.url)
+    taken: list[str] = []
+    first.on_taken(taken.extend)
+    for journal in (first, second):
+        journal.open()
+    try:
+        assert first.members.claim("host0") is None
+        assert second.members.claim("host1") is None
+        records = [journal_record(lane, 5) for lane in ("host0", "host1")]
+        first.checkpoint(Checkpoint(EPOCH, 0, lanes=tuple(records)))
+        assert taken == ["host1"]
+        kept = {record.subscriber.key: record.scanned for record, _ in second.kept(["host0", "host1"])}
+        assert kept == {"host0": 5, "host1": 0}
+    finally:
+        first.close()
+        second.close()
+
+
+def journal_record(lane: str, scanned: int) -> LaneRecord:
+    """A lane's record that has come so far."""
+    return new_record(Subscriber(parse_address(lane), Options()), EPOCH, scanned)
