@@ -5,14 +5,16 @@ from types import TracebackType
 from typing import Self
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from eventbus.cli.table import Table
+from eventbus.cli.table import Table, plain
 
 
 def console(*, colour: bool, error: bool = False) -> Console:
@@ -31,11 +33,27 @@ def console(*, colour: bool, error: bool = False) -> Console:
 
 def print_table(table: Table, *, colour: bool) -> None:
     """Write a table to standard output."""
-    console(colour=colour).print(drawn(table))
+    terminal = console(colour=colour)
+    terminal.print(drawn(table, terminal))
 
 
-def drawn(table: Table, title: str = "") -> RichTable:
-    """A table as rich has it."""
+def drawn(table: Table, terminal: Console, title: str = "") -> RenderableType:
+    """A table as rich has it; where the terminal is too narrow for its rows, each stands on lines of its own."""
+    width = max(map(cell_len, plain(table))) + len(table.columns)  # there is one more between two columns here
+    return _lined(table, title) if width <= terminal.width else _stacked(table, title)
+
+
+def _stacked(table: Table, title: str) -> Group:
+    """The first cell of each row, and under it the others that are not empty, each after its head."""
+    parts: list[RenderableType] = [Text(title)] if title else []
+    for style, (first, *cells) in table.styled_rows:
+        parts.append(Text(first, style=f"bold {style}".strip()))
+        told = [f"{column.head} {cell}" for column, cell in zip(table.columns[1:], cells, strict=True) if cell]
+        parts.append(Padding(Text(" · ".join(told), style=style), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def _lined(table: Table, title: str) -> RichTable:
     whole = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(title) if title else None, title_justify="left")
     for column in table.columns:
         whole.add_column(Text(column.head), justify="right" if column.number else "left", overflow="fold")
@@ -48,11 +66,12 @@ class LiveTable:
     """A table that is drawn over itself."""
 
     def __init__(self, *, colour: bool) -> None:
-        self._live = Live(console=console(colour=colour), auto_refresh=False, screen=True)
+        self._terminal = console(colour=colour)
+        self._live = Live(console=self._terminal, auto_refresh=False, screen=True)
 
     def show(self, table: Table, title: str) -> None:
         """Draw it as it is now."""
-        self._live.update(drawn(table, title), refresh=True)
+        self._live.update(drawn(table, self._terminal, title), refresh=True)
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -158,3 +158,17 @@ def test_a_person_is_told_why_nothing_happens(bus: BusServer, opened: list[Termi
     opened.append(Terminal(bus.port, WITH_RICH, "send", "term.a", "x", "--url", "http://127.0.0.1:1", "--retry", "0.3"))
     opened[0].reads(rb"does not answer; trying for 0\.3 seconds")
     assert opened[0].ended() == 3
+
+
+def test_a_narrow_terminal_gets_each_row_on_lines_of_its_own(
+    bus: BusServer, client: Bus, opened: list[Terminal]
+) -> None:
+    """Where a table does not fit, no address is broken: each row stands under its first cell."""
+    address = "a-service-with-a-rather-long-name.internal.example:8080"
+    client.register(address)
+    for columns, expected in (("60", rb"\bstate ok\b"), ("200", rb"\bok +0\b")):
+        opened.append(Terminal(bus.port, WITH_RICH, "subscribers", NO_COLOR="1", COLUMNS=columns))
+        assert opened[-1].ended() == 0
+        plainly = COLOUR.sub(b"", opened[-1].written)
+        assert address.encode() in plainly
+        assert re.search(expected, plainly), plainly
