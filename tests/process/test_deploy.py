@@ -142,10 +142,11 @@ def test_the_health_check_tells_a_bus_from_none(bus: BusServer) -> None:
     assert statuses == [0, 1]
 
 
-def test_nginx_takes_its_configuration_for_compose(tmp_path: Path) -> None:
-    """The configuration that compose.yaml mounts is read by nginx without a remark."""
+@pytest.mark.parametrize("name", ["nginx.conf", "nginx-two.conf"])
+def test_nginx_takes_its_configuration_for_compose(tmp_path: Path, name: str) -> None:
+    """The configurations that compose mounts are read by nginx without a remark."""
     binary = find_nginx() or pytest.skip("nginx is not installed (Debian: apt-get install nginx)")
-    text = (DEPLOY / "compose/nginx.conf").read_text()
+    text = (DEPLOY / "compose" / name).read_text()
     for theirs, ours in {
         "user nginx;": "",
         "pid /run/nginx.pid": f"pid {tmp_path}/pid",

@@ -22,7 +22,12 @@ SOURCES = [
     for path in sorted(ROOT.glob("eventbus/**/*.py"))
     if path.parts[len(ROOT.parts) + 1] not in ("client", "cli", "testing")
 ]
-YAML = [ROOT / "compose.yaml", *sorted(DEPLOY.rglob("*.yml")), *sorted(DEPLOY.rglob("*.yaml"))]
+YAML = [
+    ROOT / "compose.yaml",
+    ROOT / "compose.redis.yaml",
+    *sorted(DEPLOY.rglob("*.yml")),
+    *sorted(DEPLOY.rglob("*.yaml")),
+]
 #: Seconds at least from SIGTERM until SIGKILL: the drain, what gunicorn adds to it, and some to end in.
 STOPPING = Settings().drain_seconds + 4 + 5
 
@@ -210,6 +215,7 @@ def test_the_builder_sees_only_what_the_image_is_made_of() -> None:
     ("where", "environment"),
     [
         ("compose", load(ROOT / "compose.yaml")["services"]["bus"]["environment"]),
+        ("compose on Redis", load(ROOT / "compose.redis.yaml")["services"]["bus-two"]["environment"]),
         ("secret", load(DEPLOY / "kubernetes/secret.example.yaml")["stringData"]),
         ("image", dict(re.findall(r"(EVENTBUS_\w+)=(\S+)", IMAGE["ENV"]))),
         ("systemd", dict(re.findall(r"(EVENTBUS_\w+)=(\S+)", " ".join(UNIT["Environment"])))),
@@ -250,6 +256,26 @@ def test_compose_fits_together() -> None:
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", ()))
     assert int(services["bus"]["stop_grace_period"].rstrip("s")) >= STOPPING
     assert ast.parse(services["keeper"]["command"][2])
+
+
+def test_two_buses_of_compose_fit_together() -> None:
+    """Both name the Redis beside them, which keeps all it has said it did; nginx asks both, and is else the same."""
+    services = load(ROOT / "compose.redis.yaml")["services"]
+    first = load(ROOT / "compose.yaml")["services"]["bus"]
+    addresses = [bus["networks"]["default"]["ipv4_address"] for bus in (first, services["bus-two"])]
+    text = (DEPLOY / "compose/nginx-two.conf").read_text()
+    assert all(f"server {address}:3000 " in text for address in addresses)
+    one, two = ((DEPLOY / name).read_text().splitlines() for name in ("compose/nginx.conf", "compose/nginx-two.conf"))
+    assert [line for line in one if "# site:" not in line] == [line for line in two if "# site:" not in line]
+    assert {services[name]["environment"]["EVENTBUS_JOURNAL"] for name in ("bus", "bus-two")} == {
+        "redis://redis:6379/0"
+    }
+    command = " ".join(services["redis"]["command"])
+    assert "--appendonly yes --appendfsync always" in command
+    assert "--maxmemory-policy noeviction" in command
+    assert {name: services["bus-two"][name] for name in ("read_only", "cap_drop", "security_opt")} == {
+        name: first[name] for name in ("read_only", "cap_drop", "security_opt")
+    }
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY.glob("kubernetes/*.yaml")), ids=lambda path: path.stem)
