@@ -18,7 +18,10 @@ FULL = (
     Scenario(1, batch=100), Scenario(10, batch=10),
 )  # fmt: skip
 #: Each on a file and on a Redis server, one after the other.
-BESIDE_REDIS = tuple(Scenario(fanout, redis=redis) for fanout in (1, 10, 100) for redis in (False, True))
+BESIDE_REDIS = (
+    *(Scenario(fanout, redis=redis) for fanout in (1, 10, 100) for redis in (False, True)),
+    *(Scenario(fanout, redis=True, nodes=nodes) for fanout in (1, 100) for nodes in (2, 4)),
+)
 QUICK = (Scenario(1, seconds=1), Scenario(10, seconds=1))
 #: What is measured again with half of the publishes that it could take, at a fixed rate.
 PACED = Scenario(10)

@@ -32,13 +32,14 @@ class Scenario:
     dead: int = 0
     seconds: float = 4
     redis: bool = False  # the journal is on a Redis server of its own instead of in a file
+    nodes: int = 1  # buses that share the journal there
 
     @property
     def name(self) -> str:
         """What the table calls it."""
         extras = [f"batch {self.batch}"] * (self.batch > 1) + ["half the rate"] * bool(self.rate)
         extras += [f"{self.slow} slow, {self.dead} dead"] * bool(self.slow or self.dead)
-        extras += ["on Redis"] * self.redis
+        extras += ["on Redis"] * self.redis + [f"{self.nodes} nodes"] * (self.nodes > 1)
         return ", ".join([f"fan-out {self.fanout}", f"{self.size} B", *extras])
 
 
@@ -49,7 +50,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         ports = stack.enter_context(sink(scenario.fanout, *options))
         journal = stack.enter_context(redis(folder)) if scenario.redis else f"sqlite:///{folder}/bus.db"
-        pid, port = stack.enter_context(bus(journal))
+        pid, port = stack.enter_context(bus(journal, nodes=scenario.nodes))
         for each in ports[: scenario.fanout]:
             call(f"http://127.0.0.1:{port}/registerAndKeepAlive?address=127.0.0.1:{each}&lease=3600", "POST")
         before, began = cpu_seconds(pid), time.time()
@@ -102,10 +103,10 @@ def settled(port: int, goal: int) -> dict[str, Any]:
 
 
 @contextmanager
-def bus(journal: str, app: str = "wsgi:app", *options: str) -> Iterator[tuple[int, int]]:
+def bus(journal: str, app: str = "wsgi:app", *options: str, nodes: int = 1) -> Iterator[tuple[int, int]]:
     """A bus that answers, or another app under the same gunicorn; the master's pid, and the port."""
     port = free_port()
-    environment = {**os.environ, "PORT": str(port), "EVENTBUS_JOURNAL": journal}
+    environment = {**os.environ, "PORT": str(port), "EVENTBUS_JOURNAL": journal, "WEB_CONCURRENCY": str(nodes)}
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *options, app]
     with process(command, environment, subprocess.DEVNULL) as running:
         until_answered(f"http://127.0.0.1:{port}/readyz")
