@@ -47,7 +47,7 @@ class RedisJournal:
     def open(self) -> Recovered:
         """See Journal.open."""
         with server.told("cannot be opened"):
-            remarks = server.check(self._client.info(), self._appendfsync())
+            remarks = server.check(self._client.info(), server.appendfsync(self._client))
             self.members.join()
             recovered = self._queries.recovered(remarks)
         self._tail.start(recovered.last_seq)
@@ -91,12 +91,6 @@ class RedisJournal:
     def open_lanes(self) -> list[str]:
         """The lanes that some node has to carry on with."""
         return self._read(self._queries.open_lanes)
-
-    def _appendfsync(self) -> str | None:
-        try:
-            return self._client.config_get("appendfsync").get("appendfsync")
-        except redis.ResponseError:  # some hosts do not let it be asked
-            return None
 
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""

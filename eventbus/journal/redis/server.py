@@ -39,6 +39,14 @@ def connect(url: str, name: str) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
+def appendfsync(client: redis.Redis) -> str | None:
+    """When the server's append-only file reaches the disk; None where it does not tell."""
+    try:
+        return client.config_get("appendfsync").get("appendfsync")
+    except redis.ResponseError:  # some hosts do not let it be asked
+        return None
+
+
 @contextmanager
 def told(what: str) -> Iterator[None]:
     """Tell what Redis raises in the journal's own errors."""
