@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 import redis
 
 from eventbus.clock import Clock
+from eventbus.errors import JournalError
 from eventbus.journal.base import Appended, CommitListener, KeptDeadLetter, Page, Usage
 from eventbus.journal.group_commit import GroupCommit, Publish
 from eventbus.journal.redis import keys, server
@@ -48,7 +49,12 @@ class RedisJournal:
         """See Journal.open."""
         with server.told("cannot be opened"):
             remarks = server.check(self._client.info(), server.appendfsync(self._client))
-            self.members.join()
+            try:
+                self.members.join()
+            except JournalError:  # an unfinished copy
+                self._client.connection_pool.disconnect()
+                self.members.disconnect()
+                raise
             recovered = self._queries.recovered(remarks)
         self._tail.start(recovered.last_seq)
         self._group.start()

@@ -100,6 +100,10 @@ class Membership:
         finally:
             self._client.close()
 
+    def disconnect(self) -> None:
+        """Let go of the connections of a node that could not join."""
+        self._client.connection_pool.disconnect()
+
     def claim(self, lane: str) -> str | None:
         """Take a lane; the node that has it where that is another one. Raises JournalUnavailable."""
         with told("does not tell whose a subscriber is"):
