@@ -103,4 +103,4 @@ class RedisCopying:
 
     def close(self) -> None:
         """See Copyable.close."""
-        self._client.connection_pool.disconnect()
+        self._client.close()

@@ -52,7 +52,7 @@ class RedisJournal:
             try:
                 self.members.join()
             except JournalError:  # an unfinished copy
-                self._client.connection_pool.disconnect()
+                self._client.close()
                 self.members.disconnect()
                 raise
             recovered = self._queries.recovered(remarks)

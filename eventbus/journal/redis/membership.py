@@ -102,7 +102,7 @@ class Membership:
 
     def disconnect(self) -> None:
         """Let go of the connections of a node that could not join."""
-        self._client.connection_pool.disconnect()
+        self._client.close()
 
     def claim(self, lane: str) -> str | None:
         """Take a lane; the node that has it where that is another one. Raises JournalUnavailable."""

@@ -36,7 +36,7 @@ def connect(url: str, name: str) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         retry_on_error=[],
     )
-    return redis.Redis(connection_pool=pool)
+    return redis.Redis.from_pool(pool)  # so that closing it closes its connections
 
 
 def appendfsync(client: redis.Redis) -> str | None:
