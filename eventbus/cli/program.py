@@ -11,7 +11,19 @@ from typing import Any, NoReturn
 import click
 
 from eventbus import __version__
-from eventbus.cli import bench, completion, dead_letters, events, listen, register, replay, send, serve, subscribers
+from eventbus.cli import (
+    bench,
+    completion,
+    dead_letters,
+    events,
+    journal,
+    listen,
+    register,
+    replay,
+    send,
+    serve,
+    subscribers,
+)
 from eventbus.cli.command import Group
 from eventbus.cli.doctor import command as doctor
 from eventbus.cli.safe import safe
@@ -117,6 +129,7 @@ for _command in (
     events.event,
     dead_letters.dead_letters,
     replay.replay,
+    journal.journal,
     bench.bench,
     doctor.doctor,
     completion.completion,

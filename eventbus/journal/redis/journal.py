@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 import redis
 
 from eventbus.clock import Clock
+from eventbus.errors import JournalError
 from eventbus.journal.base import Appended, CommitListener, KeptDeadLetter, Page, Usage
 from eventbus.journal.group_commit import GroupCommit, Publish
 from eventbus.journal.redis import keys, server
@@ -47,8 +48,13 @@ class RedisJournal:
     def open(self) -> Recovered:
         """See Journal.open."""
         with server.told("cannot be opened"):
-            remarks = server.check(self._client.info(), self._appendfsync())
-            self.members.join()
+            remarks = server.check(self._client.info(), server.appendfsync(self._client))
+            try:
+                self.members.join()
+            except JournalError:  # an unfinished copy
+                self._client.close()
+                self.members.disconnect()
+                raise
             recovered = self._queries.recovered(remarks)
         self._tail.start(recovered.last_seq)
         self._group.start()
@@ -91,12 +97,6 @@ class RedisJournal:
     def open_lanes(self) -> list[str]:
         """The lanes that some node has to carry on with."""
         return self._read(self._queries.open_lanes)
-
-    def _appendfsync(self) -> str | None:
-        try:
-            return self._client.config_get("appendfsync").get("appendfsync")
-        except redis.ResponseError:  # some hosts do not let it be asked
-            return None
 
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""

@@ -12,15 +12,21 @@ EVENTS = f"{PREFIX}events"  # stream: the events, by number
 IDS = f"{PREFIX}ids"  # hash: an event's id to its number
 LANES = f"{PREFIX}lanes"  # hash: a lane's key to its record
 OPEN = f"{PREFIX}open"  # set: lanes to carry on with
+UNCLAIMED = f"{PREFIX}unclaimed"  # set: those of them that no node has
 ENDED = f"{PREFIX}ended"  # sorted set: lanes that are over, by when
 TOPICS = f"{PREFIX}topics"  # hash: a lane's key to the topics that it gets, for those that get new events
 WAITING = f"{PREFIX}waiting"  # sorted set: what is deferred, by event
 DEAD = f"{PREFIX}dead"  # hash: a dead letter's id to its row
+DEAD_KNOWN = f"{PREFIX}dead:known"  # hash: a dead delivery to its dead letter's id
 DEAD_ID = f"{PREFIX}dead:id"  # the newest dead letter's id
 DEAD_IDS = f"{PREFIX}dead:ids"  # sorted set: all dead letters, by id
 DEAD_AT = f"{PREFIX}dead:at"  # sorted set: the same by last attempt
 DEAD_SEQ = f"{PREFIX}dead:seq"  # sorted set: the same by event
 DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by their ends
+DISCARDS_AT = f"{PREFIX}discards:at"  # sorted set: the same by when
+KEYS = f"{PREFIX}keys"  # hash: an idempotency key to the ids of its events
+KEYS_AT = f"{PREFIX}keys:at"  # sorted set: the same keys by when they were used
+COPY = f"{PREFIX}copy"  # how far the copy of another journal has come, while it is unfinished
 
 
 #: Which node has this lane, that is no subscriber's, removes settled events for all.

@@ -17,6 +17,7 @@ import redis
 
 from eventbus.clock import Clock
 from eventbus.errors import JournalError
+from eventbus.journal.copying import Mark, refusal
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.server import script, told
 from eventbus.journal.redis.whereabouts import here, runs_no_more
@@ -68,7 +69,7 @@ class Membership:
         self._server = ""  # which run of the Redis server this was, when the node joined
 
     def join(self) -> None:
-        """Be a node, under a new name, with no lanes yet. Raises RedisError."""
+        """Be a node, under a new name, with no lanes yet. Raises RedisError, and JournalError on an unfinished copy."""
         self.id = uuid4().hex[:12]
         self.named(self.id)
         self._server = self._run_id()
@@ -98,6 +99,10 @@ class Membership:
             self._ask(self._sign_of_life, self.id, 0, "last", "")
         finally:
             self._client.close()
+
+    def disconnect(self) -> None:
+        """Let go of the connections of a node that could not join."""
+        self._client.close()
 
     def claim(self, lane: str) -> str | None:
         """Take a lane; the node that has it where that is another one. Raises JournalUnavailable."""
@@ -177,6 +182,8 @@ class Membership:
         said = self._ask(self._sign_of_life, self.id, int(ALIVE_SECONDS * 1_000), kind, here())
         if said[0] == b"dead":
             return None
+        if said[0] == b"copy":
+            raise refusal("on Redis", Mark.from_json(said[1].decode()))
         self.until = before + ALIVE_SECONDS - MARGIN
         self.beat(self.until, said[5])
         self._ahead = float(said[0]) - self._clock.monotonic() * 1_000

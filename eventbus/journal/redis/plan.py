@@ -46,7 +46,7 @@ def _publish(publish: Publish) -> dict[str, Any]:
     return told
 
 
-def _lane(record: LaneRecord) -> dict[str, str]:
+def lane_told(record: LaneRecord) -> dict[str, str]:
     """A lane: its topics where it gets new events, and when it ended where nobody has to carry on with it."""
     told = {"key": record.subscriber.key, "record": records.to_json(record)}
     if record.interests[-1].until is None:
@@ -60,7 +60,7 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "at": repr(checkpoint.at),
         "scanned": str(checkpoint.scanned),
-        "lanes": [_lane(record) for record in checkpoint.lanes],
+        "lanes": [lane_told(record) for record in checkpoint.lanes],
         "undeferred": [(key, delivery_name(seq, run)) for key, seq, run in checkpoint.undeferred],
         "deferred": [
             (row.key, delivery_name(row.seq, row.run), str(row.seq), repr(row.due_at), deferral_text(row))

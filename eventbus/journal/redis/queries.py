@@ -45,7 +45,7 @@ class Queries:
         if not lanes:
             return []
         texts = self._ask("HMGET", keys.LANES, *lanes)
-        counts = self._pipelined(*(("HLEN", keys.waits(lane)) for lane in lanes))
+        counts = self.pipelined(*(("HLEN", keys.waits(lane)) for lane in lanes))
         return [
             (records.from_json(text.decode()), count)
             for text, count in zip(texts, counts, strict=True)
@@ -70,7 +70,7 @@ class Queries:
     def find(self, seqs: Sequence[int]) -> list[Event]:
         """See Journal.find."""
         wanted = sorted(set(seqs))
-        found = self._pipelined(*(("XRANGE", keys.EVENTS, f"{seq}-0", f"{seq}-0") for seq in wanted))
+        found = self.pipelined(*(("XRANGE", keys.EVENTS, f"{seq}-0", f"{seq}-0") for seq in wanted))
         return [_event(entries[0]) for entries in found if entries]
 
     def event(self, event_id: str) -> Event | None:
@@ -97,7 +97,7 @@ class Queries:
         return self._deferrals(found)
 
     def _deferrals(self, wanted: Sequence[tuple[str, str]]) -> list[Deferral]:
-        texts = self._pipelined(*(("HGET", keys.waits(key), name) for key, name in wanted))
+        texts = self.pipelined(*(("HGET", keys.waits(key), name) for key, name in wanted))
         return [
             deferral_of(key, name, text) for (key, name), text in zip(wanted, texts, strict=True) if text is not None
         ]
@@ -133,7 +133,7 @@ class Queries:
 
     def settled_badly(self, seq: int) -> list[tuple[str, str]]:
         """See Journal.settled_badly."""
-        letters, spans = self._pipelined(
+        letters, spans = self.pipelined(
             ("ZRANGEBYSCORE", keys.DEAD_SEQ, seq, seq, "LIMIT", 0, MANY),
             ("ZRANGEBYSCORE", keys.DISCARDS, seq, "+inf", "LIMIT", 0, MANY),
         )
@@ -143,7 +143,7 @@ class Queries:
 
     def usage(self) -> Usage:
         """See Journal.usage."""
-        size, events = self._pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS))
+        size, events = self.pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS))
         return Usage(int(size or 0), events)
 
     def _letters(self, ids: Sequence[bytes]) -> list[KeptDeadLetter]:
@@ -156,9 +156,9 @@ class Queries:
         return [letter_of(number, text, name) for (number, text), name in zip(found, names, strict=True)]
 
     def _ask(self, *command: Any) -> Any:
-        return self._pipelined(command)[0]
+        return self.pipelined(command)[0]
 
-    def _pipelined(self, *commands: tuple[Any, ...]) -> list[Any]:
+    def pipelined(self, *commands: tuple[Any, ...]) -> list[Any]:
         """The answers to commands that are sent at once."""
         pipeline: Any = self._client.pipeline(transaction=False)
         for command in commands:

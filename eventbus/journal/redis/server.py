@@ -36,7 +36,15 @@ def connect(url: str, name: str) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         retry_on_error=[],
     )
-    return redis.Redis(connection_pool=pool)
+    return redis.Redis.from_pool(pool)  # so that closing it closes its connections
+
+
+def appendfsync(client: redis.Redis) -> str | None:
+    """When the server's append-only file reaches the disk; None where it does not tell."""
+    try:
+        return client.config_get("appendfsync").get("appendfsync")
+    except redis.ResponseError:  # some hosts do not let it be asked
+        return None
 
 
 @contextmanager

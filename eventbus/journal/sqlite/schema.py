@@ -4,6 +4,8 @@ import sqlite3
 
 #: Marks a file as a journal of ours ("evbu"), https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID = 0x65766275
+#: What is in a journal only while it is an unfinished copy of another: the mark that says how far it has come.
+MARK_TABLE = "unfinished_copy"
 
 #: What brings a journal from each version to the next; the first makes an empty file a journal.
 MIGRATIONS = (

@@ -1,16 +1,18 @@
 """The SQLite database of a journal: one connection, used by one thread, knowing nothing of greenlets."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from eventbus.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
 from eventbus.journal import records
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended, Usage
+from eventbus.journal.copying import Mark, refusal
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.sqlite import file, statements
-from eventbus.journal.sqlite.schema import migrate
+from eventbus.journal.sqlite.schema import MARK_TABLE, migrate
 from eventbus.model import Checkpoint, Event, Message, Recovered
 
 #: A journal that ends with the process.
@@ -33,21 +35,30 @@ class Store:
 
     def open(self) -> Recovered:
         """Open or create the database, and read back what the bus starts from."""
+        remarks = self.connect()
+        with _opening(self._path):
+            if (mark := self.mark()) is not None:
+                self._db.close()
+                raise refusal(self._path, Mark.from_json(mark))
+            return self._recover(remarks)
+
+    def connect(self) -> tuple[str, ...]:
+        """Open or create the database, whatever it holds; answers what was mended, as sentences."""
         remarks: list[str] = []
-        try:
+        with _opening(self._path):
             if self._path != MEMORY:
                 remarks = file.prepare(self._path)
             self._db = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
             )
             self._prepare()
-            return self._recover(tuple(remarks))
-        except sqlite3.Error as error:
-            raise _opening_error(self._path, error) from error
-        except OSError as error:
-            raise JournalError(f"The journal {self._path} cannot be opened: {error.strerror}.") from error
-        except ValueError as error:
-            raise JournalError(f"{self._path} {error}; it is left as it is") from error
+        return tuple(remarks)
+
+    def mark(self) -> str | None:
+        """How far it has come, where it is an unfinished copy."""
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (MARK_TABLE,)).fetchall():
+            return None
+        return str(self._db.execute(f"SELECT mark FROM {MARK_TABLE}").fetchone()[0])
 
     def _prepare(self) -> None:
         """One connection that owns the file; WAL without shared memory; durable at every commit."""
@@ -140,6 +151,18 @@ class Store:
         self._keys -= keys
         return gone
 
+    def change(self, change: Callable[..., object], *values: object) -> None:
+        """Run what changes the journal in a transaction of its own."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            change(self._db, *values)
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise _writing_error(error) from error
+            raise
+
     def read(self, query: Callable[..., T], *values: object) -> T:
         """Run one of the ``queries`` on the connection."""
         try:
@@ -171,6 +194,19 @@ def _is_one_statement(publishes: Sequence[Publish]) -> bool:
     if any(publish.idempotency_key is not None for publish in publishes):
         return False
     return sum(len(publish.messages) for publish in publishes) <= statements.ONE_STATEMENT
+
+
+@contextmanager
+def _opening(path: str) -> Iterator[None]:
+    """Tell what goes wrong while a journal is opened in the journal's own errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _opening_error(path, error) from error
+    except OSError as error:
+        raise JournalError(f"The journal {path} cannot be opened: {error.strerror}.") from error
+    except ValueError as error:
+        raise JournalError(f"{path} {error}; it is left as it is") from error
 
 
 def _opening_error(path: str, error: sqlite3.Error) -> JournalError:

@@ -1,8 +1,9 @@
 -- Shows that a node lives, hands out what dead nodes had, and gives this node its share.
 -- KEYS 1: the nodes; every other key begins as it does.
 -- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", or "last" to leave; 4: where it runs.
--- Answers "dead" where others may have taken what it had; else the time in ms, the live nodes, how many lanes are a
--- fair share, how many it has, those that are new to it, and how often it changed who gets what.
+-- Answers "copy" and its mark where the journal is an unfinished copy; "dead" where others may have taken what it had;
+-- else the time in ms, the live nodes, how many lanes are a fair share, how many it has, those that are new to it, and
+-- how often it changed who gets what.
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
@@ -24,6 +25,8 @@ if kind == 'last' then
   free(node)
   return {'left'}
 end
+local copy = kind == 'first' and call('GET', key('copy'))
+if copy then return {'copy', copy} end
 local good = call('ZSCORE', KEYS[1], node)
 if kind == 'again' and (not good or tonumber(good) < now) then
   free(node)

@@ -1,0 +1,144 @@
+"""``eventbus journal``: what is done to a journal while no bus runs on it. Only then the server is imported."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from eventbus.cli.command import Group
+from eventbus.cli.reach import json_option
+from eventbus.cli.safe import safe
+from eventbus.cli.screen import Screen, counted
+from eventbus.cli.status import Failed
+from eventbus.cli.table import Column, table
+
+if TYPE_CHECKING:
+    from eventbus.journal.copying import Copyable
+
+#: Before the name of an environment variable, instead of a URL.
+ENVIRONMENT = "env:"
+
+
+@click.group(
+    "journal",
+    cls=Group,
+    examples=("eventbus journal copy sqlite:///eventbus.db redis://localhost:6379/0",),
+)
+def journal() -> None:
+    """Work on a journal while no bus runs on it."""
+
+
+@journal.command(
+    "copy",
+    examples=(
+        "eventbus journal copy sqlite:///eventbus.db redis://localhost:6379/0",
+        "eventbus journal copy env:REDIS_URL sqlite:////var/lib/eventbus/journal.db",
+    ),
+)
+@click.argument("source")
+@click.argument("target")
+@json_option
+def copy(source: str, target: str, as_json: bool) -> None:  # noqa: FBT001 - click names it
+    """Copy a journal into an empty one, of either kind.
+
+    SOURCE and TARGET are as in EVENTBUS_JOURNAL, or env:NAME for a variable that holds it, as is needed where there is
+    a password in it. No bus may run on either. What was broken off goes on when it is run again, and no bus starts on
+    it until it is finished. At the end all is read back and compared.
+    """
+    if importlib.util.find_spec("gevent") is None:
+        raise Failed("The server is not installed (no gevent): pip install 'eventbus[server]'.")
+    screen = Screen.of_this_process(as_json=as_json)
+    with _told():
+        origin, copied = (_known(name, url) for name, url in (("SOURCE", source), ("TARGET", target)))
+        if origin.name == copied.name:
+            raise click.UsageError("SOURCE and TARGET are the same journal")
+        with _opened(origin, create=False), _opened(copied, create=True) as remarks:
+            for remark in remarks:
+                screen.note(f"Of {safe(copied.name)}: {remark}.")
+            _copy(origin, copied, screen)
+
+
+def _copy(source: "Copyable", target: "Copyable", screen: Screen) -> None:
+    from eventbus.journal.copying import Copying  # noqa: PLC0415 - the server's, and only here
+
+    copying = Copying(source, target)
+    mark = copying.begin()
+    total = mark.extent.total
+    if mark.done:
+        screen.note(f"Goes on after {counted(mark.done, 'row')} of {total:,}.")
+    with screen.progress("copied", total) as bar:
+        copying.run(bar.to)
+    with screen.progress("checked", total) as bar:
+        copying.finish(bar.to)
+    counts = {str(kind): count for kind, count in mark.extent.counts.items()}
+    if screen.as_json:
+        screen.value({"source": source.name, "target": target.name, **counts})
+        return
+    rows = [(kind.replace("_", " "), f"{count:,}") for kind, count in counts.items()]
+    screen.table(table((Column("kept"), Column("copied", number=True)), rows))
+    screen.note(f"{safe(target.name)} is a journal now; {safe(source.name)} is as it was.")
+
+
+def _known(argument: str, typed: str) -> "Copyable":
+    """The journal that an argument names, not opened yet."""
+    from eventbus.journal.sqlite.copying import SqliteCopying  # noqa: PLC0415 - the server's, and only here
+    from eventbus.settings import MEMORY, Settings  # noqa: PLC0415
+
+    settings = Settings(journal=_checked(argument, _url(argument, typed)))
+    if settings.on_redis:
+        try:
+            from eventbus.journal.redis.copying import RedisCopying  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise Failed("A journal on Redis needs the extra: pip install 'eventbus[redis]'.") from None
+        return RedisCopying(settings.journal, settings.journal_shown)
+    if settings.journal_path == MEMORY:
+        raise click.UsageError(f"{argument} is a journal that ends with its process")
+    return SqliteCopying(settings.journal_path)
+
+
+def _url(argument: str, typed: str) -> str:
+    """The URL that is meant. One with a password is not taken from the command line, which others can see."""
+    if typed.startswith(ENVIRONMENT):
+        name = typed.removeprefix(ENVIRONMENT)
+        found = os.environ.get(name, "").strip()
+        if not found:
+            raise click.UsageError(f"{argument} is to be in {name}, which is not set")
+        return found
+    if "@" in typed.partition("://")[2] and not typed.startswith("sqlite:"):
+        raise click.UsageError(f"{argument} has a password in it: put it into a variable, and say {ENVIRONMENT}NAME")
+    return typed
+
+
+def _checked(argument: str, url: str) -> str:
+    """The URL, which is one of a journal."""
+    from eventbus.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
+    from eventbus.settings import from_environment  # noqa: PLC0415
+
+    try:
+        return from_environment({"EVENTBUS_JOURNAL": url}).journal
+    except SettingsError as error:
+        raise click.UsageError(str(error).replace("EVENTBUS_JOURNAL", argument, 1)) from None
+
+
+@contextmanager
+def _opened(known: "Copyable", *, create: bool) -> Iterator[tuple[str, ...]]:
+    """Keep a journal open; what an operator should know of it."""
+    remarks = known.open(create=create)
+    try:
+        yield remarks
+    finally:
+        known.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell the server's errors as this command's."""
+    from eventbus.errors import EventbusError  # noqa: PLC0415 - the server's, and only here
+
+    try:
+        yield
+    except EventbusError as error:
+        raise Failed(f"{safe(str(error)).rstrip('.')}.") from error
