@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 import redis
 
 from eventbus.clock import Clock
+from eventbus.errors import JournalUnavailable
 from eventbus.journal.base import Appended, CommitListener, KeptDeadLetter, Page, Usage
 from eventbus.journal.group_commit import GroupCommit, Publish
 from eventbus.journal.redis import keys, server
@@ -77,8 +78,9 @@ class RedisJournal:
         return newest
 
     def wait_for(self, seq: int) -> None:
-        """Return when this node has heard of an event, or does not soon."""
-        self._tail.wait_for(seq, HEARD_SECONDS)
+        """Return when this node has heard of an event. Raises JournalUnavailable where it does not soon."""
+        if not self._tail.wait_for(seq, HEARD_SECONDS):
+            raise JournalUnavailable(f"This bus has not heard of event {seq} yet, which others have delivered.")
 
     def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
         """The records of these lanes, and how many deliveries are deferred in each."""

@@ -137,6 +137,8 @@ class Membership:
                 self.look()
             except (redis.RedisError, OSError, JournalError) as error:
                 log.warning("Redis does not answer: %s", error)
+            except Exception:  # a node that shows no life any more would never get its lanes back
+                log.exception("a sign of life failed in a way that was not foreseen")
 
     def look(self) -> None:
         """Show life, and take or give what that is answered with. Raises RedisError."""

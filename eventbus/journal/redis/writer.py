@@ -64,7 +64,7 @@ class Writer:
                 answers, lost = run(keys=[keys.NODES], args=arguments)
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                 answers, lost = self._became(node, error)
-        if lost:
+        if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
             self.lost(sorted({lane.decode() for lane in lost}))
         return _events(publishes, answers), [
             _appended(publish, answer) for publish, answer in zip(publishes, answers, strict=True)
