@@ -8,9 +8,9 @@ from typing import ParamSpec, TypeVar
 import redis
 
 from eventbus.clock import Clock
-from eventbus.errors import JournalUnavailable
-from eventbus.journal.base import Appended, CommitListener, KeptDeadLetter, Page, Usage
-from eventbus.journal.group_commit import GroupCommit, Publish
+from eventbus.errors import JournalSilent, JournalUnavailable
+from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Usage
+from eventbus.journal.group_commit import Answer, GroupCommit, Publish
 from eventbus.journal.redis import keys, server
 from eventbus.journal.redis.membership import Membership
 from eventbus.journal.redis.nodes import RedisNodes
@@ -65,14 +65,22 @@ class RedisJournal:
 
     def _commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], list[Appended]]:
-        events, answers = self._writer.commit(publishes, checkpoints)
+    ) -> tuple[list[Event], Sequence[Answer]]:
+        try:
+            events, answers = self._writer.commit(publishes, checkpoints)
+        except JournalSilent:  # who waits for the next commit has waited as long, and would wait that long again
+            self._group.give_up("The journal does not answer; nothing of this was kept.")
+            raise
         if events:
             self._tail.wait_for(events[-1].seq, HEARD_SECONDS)
         return events, answers
 
     def read_again(self) -> int:
-        """Go on from the journal's end as it is now, which is answered. Raises JournalError."""
+        """Go on from the journal's end as it is now, which is answered. Raises JournalError.
+
+        What waits to be written is refused: it is of lanes that this node had under its former name.
+        """
+        self._group.give_up("This bus was not heard for too long, and begins anew; nothing of this was kept.")
         newest = self._read(self._queries.newest)
         self._tail.move(newest)
         return newest

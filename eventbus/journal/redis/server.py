@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from eventbus.errors import JournalError, JournalUnavailable
+from eventbus.errors import JournalCrowded, JournalError, JournalUnavailable
 
 #: Seconds within which a command is answered, or counts as failed.
 ANSWER_SECONDS = 5.0
@@ -45,7 +45,7 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except redis.exceptions.OutOfMemoryError as error:
-        raise JournalUnavailable(f"The journal {what}: the Redis server has no memory left (maxmemory).") from error
+        raise JournalCrowded(f"The journal {what}: the Redis server has no memory left (maxmemory).") from error
     except (redis.RedisError, OSError) as error:
         raise JournalUnavailable(f"The journal {what}: {_said(error)}.") from error
 
