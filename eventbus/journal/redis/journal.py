@@ -12,7 +12,7 @@ from eventbus.errors import JournalSilent, JournalUnavailable
 from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Usage
 from eventbus.journal.group_commit import Answer, GroupCommit, Publish
 from eventbus.journal.redis import keys, server
-from eventbus.journal.redis.membership import Membership
+from eventbus.journal.redis.membership import SIGN_SECONDS, Membership
 from eventbus.journal.redis.nodes import RedisNodes
 from eventbus.journal.redis.queries import Queries
 from eventbus.journal.redis.tail import Tail
@@ -35,7 +35,7 @@ class RedisJournal:
     def __init__(self, url: str, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
         self._client = server.connect(url, "eventbus")
-        self.members = Membership(server.connect(url, "eventbus-node"), Clock())
+        self.members = Membership(server.connect(url, "eventbus-node", SIGN_SECONDS), Clock())
         self._writer = Writer(self._client, self.members)
         self.nodes = RedisNodes(url, self.members)
         self._queries = Queries(self._client)

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 ALIVE_SECONDS, MARGIN = 6.0, 1.5
 #: Seconds between two signs.
 SIGN_EVERY = 1.0
+#: Seconds within which a sign is answered, or is given again on another connection: in time, where only one was lost.
+SIGN_SECONDS = 2.0
 #: Lanes that are let go in one step, so that a node that joins gets its share.
 AT_ONCE = 200
 

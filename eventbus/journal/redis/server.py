@@ -22,13 +22,14 @@ CONNECTIONS = 16
 OLDEST = (7, 0)
 
 
-def connect(url: str, name: str) -> redis.Redis:
+def connect(url: str, name: str, answer_seconds: float | None = None) -> redis.Redis:
     """A client that repeats nothing by itself: whether that is safe, its callers know."""
+    seconds = ANSWER_SECONDS if answer_seconds is None else answer_seconds
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
-        timeout=ANSWER_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
+        timeout=seconds,
+        socket_timeout=seconds,
         socket_connect_timeout=CONNECT_SECONDS,
         socket_keepalive=True,
         client_name=name,
