@@ -70,6 +70,16 @@ def test_without_memory_places_are_kept_that_come_with_events(redis: RedisServer
     assert journal.lane(A) == record()
 
 
+def test_a_journal_that_is_closed_leaves_no_connection(redis: RedisServer) -> None:
+    """Whoever closes a journal has no connection to Redis any more."""
+    journal = RedisJournal(redis.url)
+    journal.open()
+    journal.append([message("one")])
+    assert b"name=eventbus" in redis.ask("CLIENT", "LIST")
+    journal.close()
+    eventually(lambda: b"name=eventbus" not in redis.ask("CLIENT", "LIST"), 10)
+
+
 def test_what_waits_to_be_written_when_a_node_begins_anew_is_refused(redis: RedisServer, journal: RedisJournal) -> None:
     """A place that a node wanted to save under its former name is not kept under its new one."""
     redis.stop()

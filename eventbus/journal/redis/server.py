@@ -37,7 +37,7 @@ def connect(url: str, name: str, answer_seconds: float | None = None) -> redis.R
         retry=Retry(NoBackoff(), 0),
         retry_on_error=[],
     )
-    return redis.Redis(connection_pool=pool)
+    return redis.Redis.from_pool(pool)  # which closes it with the client
 
 
 @contextmanager
