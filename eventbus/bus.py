@@ -18,7 +18,7 @@ from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import lane_of, new_record
 from eventbus.delivery.transport import Transport
 from eventbus.endings import Endings
-from eventbus.errors import BadAddress, Draining, JournalError, TooMany
+from eventbus.errors import BadAddress, Draining, Elsewhere, JournalError, TooMany
 from eventbus.feed import Feed
 from eventbus.history import History
 from eventbus.journal.base import Appended, Journal
@@ -151,7 +151,7 @@ class Bus:
         """Begin or renew a lease; every event that is accepted after this returns goes to the subscriber.
 
         A first registration may ``start`` with a replay from a place in the journal (see Places).
-        Raises BadAddress, Draining, JournalError, NotKnown, Refused and TooMany.
+        Raises BadAddress, Draining, Elsewhere, JournalError, NotKnown, Refused and TooMany.
         """
         if self.draining:
             raise Draining("The bus is stopping; register again in a few seconds.")
@@ -163,8 +163,11 @@ class Bus:
                 self.claim(address.key)
                 lane = self._live(address.key)
                 if lane is None:
-                    return Registration(self._begin(address, terms, start), created=True)
+                    lane = self._begin(address, terms, start)
+                    self._check_kept(lane)
+                    return Registration(lane, created=True)
         self._renew(lane, address, terms)
+        self._check_kept(lane)
         return Registration(lane, created=False)
 
     def deregister(self, address: Address) -> None:
@@ -221,6 +224,11 @@ class Bus:
             for stripe in sorted({hash(key) % STRIPES for key in keys}):  # in one order, so that nobody waits for ever
                 stack.enter_context(self._registering[stripe])
             yield
+
+    def _check_kept(self, lane: Lane) -> None:
+        """Whether a lane was still this bus's when it was saved. Raises Elsewhere."""
+        if self.dispatcher.lanes.get(lane.subscriber.key) is not lane:
+            raise Elsewhere("This subscriber went to another bus, or ended, in this moment; ask again.")
 
     def _live(self, key: str) -> Lane | None:
         return self.dispatcher.lanes.get(key) if self.leases.get(key, self.clock.monotonic()) else None

@@ -7,6 +7,8 @@ EventbusError
 │   ├── JournalFull        the disk has no room (507)
 │   ├── BacklogFull        the journal's own limit is reached (503)
 │   └── JournalUnavailable it cannot be written just now (503)
+│       ├── JournalSilent  it does not answer, and nobody knows what it did (503)
+│       └── JournalCrowded its server has no memory left (503)
 ├── Draining               the bus is stopping and accepts nothing new (503)
 ├── Refused                a request says something that cannot be done (400)
 │   ├── BadAddress         an address that cannot be delivered to
@@ -49,6 +51,14 @@ class BacklogFull(JournalError):
 
 class JournalUnavailable(JournalError):
     """The journal cannot be written just now."""
+
+
+class JournalSilent(JournalUnavailable):
+    """The journal does not answer; what became of the last commit is not known."""
+
+
+class JournalCrowded(JournalUnavailable):
+    """The journal's server has no memory left for more events."""
 
 
 class Draining(EventbusError):

@@ -84,4 +84,4 @@ class SharedJournal(Protocol):
         """Go on from the journal's end as it is now, which is answered."""
 
     def wait_for(self, seq: int) -> None:
-        """Return when this node has heard of an event."""
+        """Return when this node has heard of an event. Raises JournalError where it does not soon."""

@@ -56,6 +56,7 @@ class Retention:
         self.mine: Callable[[], bool] = lambda: True  #: whether this bus lets go of what is settled, or another one
         self.others: Callable[[], list[LaneRecord]] = list  #: what the lanes of other buses have to do
         self._foreign: list[_Foreign] | None = None
+        self._moves = 0  # how often lanes have gone to other buses
         self.bytes = 0  # in use, as far as is known
 
     def start(self) -> None:
@@ -66,6 +67,11 @@ class Retention:
     def stop(self) -> None:
         """Let go of nothing more."""
         self._greenlet.kill()
+
+    def moved(self) -> None:
+        """Lanes have gone to other buses: what was read of those is not all that they have."""
+        self._moves += 1
+        self._foreign = None
 
     def make_room(self, size: int) -> None:
         """Count what is about to be kept. Raises BacklogFull when the limit is reached with what is pending."""
@@ -136,8 +142,11 @@ class Retention:
     def _trim(self, events: Sequence[tuple[int, str | None]], before: float) -> None:
         """Remove those that are settled; no replay begins meanwhile."""
         with self._dispatcher.checkpointer.alone:
+            moves = self._moves
             settled = self._settled(events)
-            if settled:
+            if moves != self._moves:  # some lanes were perhaps not looked at: the next look does it
+                self._foreign = None
+            elif settled:
                 self._dispatcher.recent.forget(settled[-1])
                 self._journal.trim(settled, before)
 
@@ -201,5 +210,9 @@ class _Foreign:
         self.floor = min(_floor(self._lane), record.scanned + 1, *(seq for seq, _ in record.in_flight))
 
     def holds(self, seq: int, topic: str | None) -> bool:
-        """Whether an event may be pending there; deferred ones have rows, which keep it anyway."""
-        return seq > self._scanned or self._lane.holds(seq, topic)
+        """Whether an event may be pending there; deferred ones have rows, which keep it anyway.
+
+        A lane whose topics do not match what comes is saved no more: of the newest events it holds those that match.
+        """
+        new = seq > self._scanned and self._lane.covers(self._lane.live, seq, topic)
+        return new or self._lane.holds(seq, topic)

@@ -145,6 +145,10 @@ class Sharing:
                 gone += self._hand(lane)
         finally:
             self._giving = False
+            for lane in chosen:
+                if not lane.closed:  # it stays
+                    lane.leaving = False
+                    self._bus.dispatcher.look(lane)
         if gone:
             log.info("%d subscribers are another bus's now", gone)
 
@@ -174,6 +178,7 @@ class Sharing:
 
     def _lose(self, keys: Sequence[str]) -> None:
         """Others have these lanes: nothing more is done for them here."""
+        self._bus.retention.moved()
         for key in keys:
             self._bus.leases.end(key)
             lane = self._bus.dispatcher.lanes.get(key)
@@ -195,6 +200,8 @@ class Sharing:
                 before = self._mend(before)
             except JournalError as error:
                 log.debug("nothing was mended: %s", error)
+            except Exception:  # the next time it is tried again
+                log.exception("what was left half-done could not be mended, in a way that was not foreseen")
 
     def _mend(self, before: set[str]) -> set[str]:
         """Adopt what has been this bus's for a while, and is not in memory; answers what is not now."""
@@ -202,7 +209,8 @@ class Sharing:
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
             self._adopt(late)
-            self._members.release([key for key in late if key not in lanes])  # nothing is kept of these
+            with self._bus.alone_with(*late):  # nobody registers them meanwhile
+                self._members.release([key for key in late if key not in lanes])  # nothing is kept of these
         self._lose([key for key in list(lanes) if key not in mine and key in before])
         return missing | (lanes.keys() - mine)
 

@@ -10,7 +10,7 @@ from gevent.lock import RLock
 from eventbus.clock import Clock
 from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import deferrals_of, record_of
-from eventbus.errors import JournalError
+from eventbus.errors import JournalError, JournalUnavailable
 from eventbus.journal.base import Journal
 from eventbus.model import Checkpoint, DeadLetter, Deferral, LaneRecord
 
@@ -44,6 +44,7 @@ class Checkpointer:
         self._lane_count = 0
         self.alone = RLock()  #: held by whoever changes lanes and saves that together with a decision
         self._failing = False
+        self._era = 0  # how often all was forgotten
 
     def start(self) -> None:
         """Begin to save at intervals."""
@@ -85,10 +86,11 @@ class Checkpointer:
         while nothing is kept of any other.
         """
         with self.alone:
-            while self._unsaved:
-                self._journal.checkpoint(self._unsaved[0])
-                self._unsaved.pop(0)
+            era = self._era
+            self._save_rest()
             changes = self._collect()
+            if era != self._era:
+                raise JournalUnavailable("This bus has lost its subscribers to others, and begins anew.")
             if changes.empty and decided is None and changes.scanned == self._saved_scanned:
                 return
             both = changes if decided is None else _joined(changes, decided)
@@ -96,10 +98,18 @@ class Checkpointer:
                 self._journal.checkpoint(both)
             except BaseException as error:
                 kept = changes if isinstance(error, JournalError) and not stands else both
-                if not kept.empty:
+                if not kept.empty and era == self._era:
                     self._unsaved.append(kept)  # saving it twice is saving it once
                 raise
             self._saved_scanned = changes.scanned
+
+    def _save_rest(self) -> None:
+        """Save what could not be saved before. Raises JournalError."""
+        while self._unsaved:
+            oldest = self._unsaved[0]
+            self._journal.checkpoint(oldest)
+            if self._unsaved and self._unsaved[0] is oldest:  # else it was forgotten meanwhile
+                self._unsaved.pop(0)
 
     def save_last(self, lane: Lane) -> None:
         """Save a lane that was removed at this moment, for who carries on with it. Raises JournalError."""
@@ -109,6 +119,7 @@ class Checkpointer:
 
     def forget(self) -> None:
         """Save nothing of what has changed so far: it is others' now."""
+        self._era += 1
         self.changed.clear()
         self._unsaved.clear()
 

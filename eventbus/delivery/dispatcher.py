@@ -232,6 +232,9 @@ class Dispatcher:
         event = self.recent.get(delivery.seq)
         if event is None and (event := self._fetch(lane, delivery)) is None:
             return
+        if self.clock.monotonic() >= self.until or lane.closed:  # reading may have taken long
+            lane.put_back(delivery, now)
+            return
         wall, state = self.clock.wall(), lane.state
         try:
             answer = self._refusal(lane, delivery) if not lane.consented else None

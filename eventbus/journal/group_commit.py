@@ -23,8 +23,10 @@ class Publish:
     idempotency_key: str | None
 
 
+#: What became of a publish: an error where the rest of its batch is kept, and it is not.
+Answer = Appended | JournalError
 #: Keeps all of it, or raises and keeps nothing; answers what is new in the journal, and each publish.
-Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], tuple[list[Event], list[Appended]]]
+Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], tuple[list[Event], Sequence[Answer]]]
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class _Batch:
     publishes: list[Publish] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     done: Signal = field(default_factory=Signal)
-    answers: list[Appended] = field(default_factory=list)
+    answers: Sequence[Answer] = ()
     error: JournalError | None = None
 
     def wait(self) -> None:
@@ -74,13 +76,22 @@ class GroupCommit:
         number = len(batch.publishes)
         batch.publishes.append(Publish(messages, idempotency_key))
         batch.wait()
-        return batch.answers[number]
+        answer = batch.answers[number]
+        if isinstance(answer, JournalError):
+            raise answer.with_traceback(None)
+        return answer
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """See Journal.checkpoint."""
         batch = self._batch()
         batch.checkpoints.append(checkpoint)
         batch.wait()
+
+    def give_up(self, why: str) -> None:
+        """Refuse what has gathered for the next commit: nothing of that is kept."""
+        batch, self._next = self._next, _Batch()
+        batch.error = JournalUnavailable(why)
+        batch.done.set()
 
     def close(self) -> None:
         """Finish what was begun, and take nothing more."""

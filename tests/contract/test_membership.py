@@ -128,6 +128,7 @@ def test_what_a_node_writes_for_a_lane_that_is_anothers_is_passed_over(server: R
     for journal in (first, second):
         journal.open()
     try:
+        server.ask("SET", "{eventbus}:seq", "5")
         assert first.members.claim("host0") is None
         assert second.members.claim("host1") is None
         records = [journal_record(lane, 5) for lane in ("host0", "host1")]

@@ -3,118 +3,34 @@
 import random
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import gevent
 import pytest
 
 from tests.support.caller import JSON, Caller
+from tests.support.cluster import BODY, SUBSCRIBERS, Cluster, cluster_on, registered
 from tests.support.deadline import eventually
-from tests.support.publisher import Publisher
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-BODY = b"x" * 512
-NODES, SUBSCRIBERS = 3, 10
-#: Those of the subscribers that want the journal's order.
-ORDERED = range(3)
-#: Seconds that a lease lasts: longer than any of these tests.
-LEASE = 3_600
-
-
-@dataclass(slots=True)
-class Cluster:
-    """Buses that share a Redis server."""
-
-    redis: RedisServer
-    nodes: list[BusServer]
-
-    def callers(self) -> list[Caller]:
-        """One for each node."""
-        return [Caller(node.port) for node in self.nodes]
-
-    def standing(self, address: str) -> dict[str, object] | None:
-        """How a subscriber is doing, by the node that has it; None while none tells."""
-        for caller in self.callers():
-            try:
-                return caller.subscriber(address)
-            except (OSError, EOFError, KeyError):
-                continue
-        return None
+NODES = 3
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Three nodes, and a Redis that keeps every commit on disk."""
-    with ExitStack() as stack:
-        redis = stack.enter_context(RedisServer(tmp_path))
-        nodes = []
-        for number in range(NODES):
-            folder = tmp_path / str(number)
-            folder.mkdir()
-            nodes.append(stack.enter_context(BusServer(folder, {"EVENTBUS_JOURNAL": redis.url})))
-        yield Cluster(redis, nodes)
+    with RedisServer(tmp_path) as redis, cluster_on(tmp_path, redis, [redis.url] * NODES) as found:
+        yield found
 
 
 @pytest.fixture
 def subscribers(cluster: Cluster) -> Iterator[list[RecordingSubscriber]]:
     """Ten, registered at one node or another."""
-    with ExitStack() as stack:
-        found = [stack.enter_context(RecordingSubscriber()) for _ in range(SUBSCRIBERS)]
-        for number, subscriber in enumerate(found):
-            ordered = {"ordered": True} if number in ORDERED else {}
-            cluster.callers()[number % NODES].register(subscriber.address, lease=LEASE, **ordered)
+    with registered(cluster) as found:
         yield found
-
-
-def load(cluster: Cluster, events: int) -> list[Publisher]:
-    """Publishers at every node."""
-    each = events // NODES
-    return [
-        Publisher(node.port, (BODY for _ in range(each)), connections=4, timeout=240).start() for node in cluster.nodes
-    ]
-
-
-def journal_order(caller: Caller) -> list[str]:
-    """The ids of all events, in the journal's order."""
-    ids: list[str] = []
-    while True:
-        after = f"&after={ids[-1]}" if ids else ""
-        page = caller.call("GET", f"/events?limit=1000{after}", [JSON]).json()["events"]
-        if not page:
-            return ids
-        ids += [event["id"] for event in page]
-
-
-def assert_all_well(
-    cluster: Cluster, subscribers: list[RecordingSubscriber], publishers: list[Publisher], faults: int
-) -> None:
-    """All that was accepted has arrived, in order where that was asked for; the account holds, and all is at rest."""
-    accepted = [event_id for publisher in publishers for event_id in publisher.join().accepted]
-    assert accepted
-    for subscriber in subscribers:
-        subscriber.wait_for_ids(accepted, 60)
-    for subscriber in subscribers:
-        eventually(lambda address=subscriber.address: is_at_rest(cluster, address), 30)
-        assert subscriber.counts.total() - len(subscriber.counts) <= faults * 1_000
-    order = {event_id: place for place, event_id in enumerate(journal_order(cluster.callers()[0]))}
-    for number in ORDERED:
-        first = list(dict.fromkeys(request.id for request in subscribers[number].received))
-        assert [order[event_id] for event_id in first] == sorted(order[event_id] for event_id in first)
-
-
-def is_at_rest(cluster: Cluster, address: str) -> bool:
-    """Whether a subscriber has nothing pending, and its account adds up."""
-    found = cluster.standing(address)
-    if found is None or found["pending"] != 0:
-        return False
-    settled = [found[name] for name in ("delivered", "dead", "discarded")]
-    assert found["accepted"] == sum(settled), found  # type: ignore[arg-type]
-    return True
 
 
 def test_an_event_goes_to_every_subscriber_whichever_node_is_asked(
@@ -174,26 +90,26 @@ def test_a_key_is_known_to_every_node(cluster: Cluster) -> None:
 
 def test_a_dead_nodes_subscribers_are_taken_over(cluster: Cluster, subscribers: list[RecordingSubscriber]) -> None:
     """A node that is killed has its deliveries taken over, and a node that joins gets its share."""
-    publishers = load(cluster, 900)
+    publishers = cluster.load(900)
     publishers[0].wait_accepted(100)
     cluster.nodes[0].kill()
     eventually(lambda: "are this bus's now" in "".join(node.log_text() for node in cluster.nodes[1:]), 20)
     cluster.nodes[0].start()
-    assert_all_well(cluster, subscribers, publishers, faults=1)
+    cluster.assert_all_well(subscribers, publishers, faults=1)
 
 
 def test_a_node_that_is_stopped_and_goes_on_delivers_nothing_that_is_others_now(
     cluster: Cluster, subscribers: list[RecordingSubscriber]
 ) -> None:
     """A node that showed no life for long has lost its subscribers, and begins anew when it goes on."""
-    publishers = load(cluster, 900)
+    publishers = cluster.load(900)
     publishers[1].wait_accepted(100)
     cluster.nodes[1].send(signal.SIGSTOP, whole_group=True)
     others = (cluster.nodes[0], cluster.nodes[2])
     eventually(lambda: "are this bus's now" in "".join(node.log_text() for node in others), 20)
     cluster.nodes[1].send(signal.SIGCONT, whole_group=True)
     eventually(lambda: "begins anew" in cluster.nodes[1].log_text(), 20)
-    assert_all_well(cluster, subscribers, publishers, faults=1)
+    cluster.assert_all_well(subscribers, publishers, faults=1)
 
 
 def test_a_drain_hands_over_at_once(cluster: Cluster, subscribers: list[RecordingSubscriber]) -> None:
@@ -208,11 +124,11 @@ def test_a_drain_hands_over_at_once(cluster: Cluster, subscribers: list[Recordin
 
 def test_redis_is_killed_under_three_nodes(cluster: Cluster, subscribers: list[RecordingSubscriber]) -> None:
     """A Redis that is killed and started again loses nothing, and the nodes carry on by themselves."""
-    publishers = load(cluster, 900)
+    publishers = cluster.load(900)
     publishers[2].wait_accepted(100)
     cluster.redis.kill()
     cluster.redis.start()
-    assert_all_well(cluster, subscribers, publishers, faults=1)
+    cluster.assert_all_well(subscribers, publishers, faults=1)
 
 
 @pytest.mark.soak
@@ -221,12 +137,12 @@ def test_random_faults_lose_nothing(cluster: Cluster, subscribers: list[Recordin
     seed = random.randrange(2**32)  # noqa: S311 - no secret
     (tmp_path / "seed").write_text(str(seed))
     dice = random.Random(seed)  # noqa: S311 - the same
-    publishers = load(cluster, 15_000)
+    publishers = cluster.load(15_000)
     faults: list[Callable[[BusServer], None]] = [killed, stopped, lambda _: restarted(cluster.redis), terminated]
     for number in range(12):
         publishers[number % NODES].wait_accepted(number * 350)
         dice.choice(faults)(dice.choice(cluster.nodes))
-    assert_all_well(cluster, subscribers, publishers, faults=12)
+    cluster.assert_all_well(subscribers, publishers, faults=12)
 
 
 def killed(node: BusServer) -> None:

@@ -8,11 +8,11 @@ from typing import ParamSpec, TypeVar
 import redis
 
 from eventbus.clock import Clock
-from eventbus.errors import JournalError
-from eventbus.journal.base import Appended, CommitListener, KeptDeadLetter, Page, Usage
-from eventbus.journal.group_commit import GroupCommit, Publish
+from eventbus.errors import JournalError, JournalSilent, JournalUnavailable
+from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Usage
+from eventbus.journal.group_commit import Answer, GroupCommit, Publish
 from eventbus.journal.redis import keys, server
-from eventbus.journal.redis.membership import Membership
+from eventbus.journal.redis.membership import SIGN_SECONDS, Membership
 from eventbus.journal.redis.nodes import RedisNodes
 from eventbus.journal.redis.queries import Queries
 from eventbus.journal.redis.tail import Tail
@@ -35,7 +35,7 @@ class RedisJournal:
     def __init__(self, url: str, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
         self._client = server.connect(url, "eventbus")
-        self.members = Membership(server.connect(url, "eventbus-node"), Clock())
+        self.members = Membership(server.connect(url, "eventbus-node", SIGN_SECONDS), Clock())
         self._writer = Writer(self._client, self.members)
         self.nodes = RedisNodes(url, self.members)
         self._queries = Queries(self._client)
@@ -70,21 +70,30 @@ class RedisJournal:
 
     def _commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], list[Appended]]:
-        events, answers = self._writer.commit(publishes, checkpoints)
+    ) -> tuple[list[Event], Sequence[Answer]]:
+        try:
+            events, answers = self._writer.commit(publishes, checkpoints)
+        except JournalSilent:  # who waits for the next commit has waited as long, and would wait that long again
+            self._group.give_up("The journal does not answer; nothing of this was kept.")
+            raise
         if events:
             self._tail.wait_for(events[-1].seq, HEARD_SECONDS)
         return events, answers
 
     def read_again(self) -> int:
-        """Go on from the journal's end as it is now, which is answered. Raises JournalError."""
+        """Go on from the journal's end as it is now, which is answered. Raises JournalError.
+
+        What waits to be written is refused: it is of lanes that this node had under its former name.
+        """
+        self._group.give_up("This bus was not heard for too long, and begins anew; nothing of this was kept.")
         newest = self._read(self._queries.newest)
         self._tail.move(newest)
         return newest
 
     def wait_for(self, seq: int) -> None:
-        """Return when this node has heard of an event, or does not soon."""
-        self._tail.wait_for(seq, HEARD_SECONDS)
+        """Return when this node has heard of an event. Raises JournalUnavailable where it does not soon."""
+        if not self._tail.wait_for(seq, HEARD_SECONDS):
+            raise JournalUnavailable(f"This bus has not heard of event {seq} yet, which others have delivered.")
 
     def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
         """The records of these lanes, and how many deliveries are deferred in each."""

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 ALIVE_SECONDS, MARGIN = 6.0, 1.5
 #: Seconds between two signs.
 SIGN_EVERY = 1.0
+#: Seconds within which a sign is answered, or is given again on another connection: in time, where only one was lost.
+SIGN_SECONDS = 2.0
 #: Lanes that are let go in one step, so that a node that joins gets its share.
 AT_ONCE = 200
 
@@ -142,6 +144,8 @@ class Membership:
                 self.look()
             except (redis.RedisError, OSError, JournalError) as error:
                 log.warning("Redis does not answer: %s", error)
+            except Exception:  # a node that shows no life any more would never get its lanes back
+                log.exception("a sign of life failed in a way that was not foreseen")
 
     def look(self) -> None:
         """Show life, and take or give what that is answered with. Raises RedisError."""

@@ -48,7 +48,7 @@ def _publish(publish: Publish) -> dict[str, Any]:
 
 def lane_told(record: LaneRecord) -> dict[str, str]:
     """A lane: its topics where it gets new events, and when it ended where nobody has to carry on with it."""
-    told = {"key": record.subscriber.key, "record": records.to_json(record)}
+    told = {"key": record.subscriber.key, "record": records.to_json(record), "scanned": str(record.scanned)}
     if record.interests[-1].until is None:
         told["topics"] = " ".join(record.subscriber.options.topics) or ">"
     if not record.open:

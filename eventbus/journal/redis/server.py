@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from eventbus.errors import JournalError, JournalUnavailable
+from eventbus.errors import JournalCrowded, JournalError, JournalUnavailable
 
 #: Seconds within which a command is answered, or counts as failed.
 ANSWER_SECONDS = 5.0
@@ -22,13 +22,14 @@ CONNECTIONS = 16
 OLDEST = (7, 0)
 
 
-def connect(url: str, name: str) -> redis.Redis:
+def connect(url: str, name: str, answer_seconds: float | None = None) -> redis.Redis:
     """A client that repeats nothing by itself: whether that is safe, its callers know."""
+    seconds = ANSWER_SECONDS if answer_seconds is None else answer_seconds
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
-        timeout=ANSWER_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
+        timeout=seconds,
+        socket_timeout=seconds,
         socket_connect_timeout=CONNECT_SECONDS,
         socket_keepalive=True,
         client_name=name,
@@ -53,7 +54,7 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except redis.exceptions.OutOfMemoryError as error:
-        raise JournalUnavailable(f"The journal {what}: the Redis server has no memory left (maxmemory).") from error
+        raise JournalCrowded(f"The journal {what}: the Redis server has no memory left (maxmemory).") from error
     except (redis.RedisError, OSError) as error:
         raise JournalUnavailable(f"The journal {what}: {_said(error)}.") from error
 

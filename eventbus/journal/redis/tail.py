@@ -31,7 +31,6 @@ class Tail:
         self._moved = Signal()
         self.listener: CommitListener = lambda _: None
         self.place = 0
-        self._moves = 0
 
     def start(self, place: int) -> None:
         """Begin after this event."""
@@ -44,30 +43,32 @@ class Tail:
         self._client.close()
 
     def move(self, place: int) -> None:
-        """Go on after another event: the journal is not what it was."""
-        self.place = place
-        self._moves += 1
+        """Go on after another event: the journal is not what it was. A read that hangs is given up."""
+        self._greenlet.kill()
+        self.start(place)
 
-    def wait_for(self, seq: int, seconds: float) -> None:
-        """Return when an event has been heard of, or after so many seconds."""
+    def wait_for(self, seq: int, seconds: float) -> bool:
+        """Wait until an event has been heard of, for so many seconds at most; whether it has."""
         ends = time.monotonic() + seconds
         while self.place < seq and (left := ends - time.monotonic()) > 0:
             self._moved.clear()
             self._moved.wait(left)
+        return self.place >= seq
 
     def _run(self) -> None:
         while True:
-            moves = self._moves
             try:
                 events = self._read()
+                if events:
+                    self.listener(events)
+                    self.place = events[-1].seq
+                    self._moved.set()
             except (redis.RedisError, OSError) as error:
                 log.debug("the journal's end cannot be read: %s", error)
                 gevent.sleep(PATIENCE)
-                continue
-            if events and moves == self._moves:
-                self.listener(events)
-                self.place = events[-1].seq
-                self._moved.set()
+            except Exception:  # without this reader nothing is delivered, and nobody would know
+                log.exception("the journal's end was read in a way that was not foreseen")
+                gevent.sleep(PATIENCE)
 
     def _read(self) -> list[Event]:
         command = ("XREAD", "COUNT", PAGE, "BLOCK", WAIT, "STREAMS", keys.EVENTS, f"{self.place}-0")

@@ -7,9 +7,9 @@ from typing import Any
 import gevent
 import redis
 
-from eventbus.errors import JournalError, JournalUnavailable
+from eventbus.errors import JournalCrowded, JournalError, JournalSilent
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended
-from eventbus.journal.group_commit import Publish
+from eventbus.journal.group_commit import Answer, Publish
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.membership import Membership
 from eventbus.journal.redis.plan import OVERHEAD, parts_of, plan_of
@@ -49,8 +49,22 @@ class Writer:
 
     def commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], list[Appended]]:
-        """Keep all of it. Raises JournalError, and then nothing is kept, or it is said that nobody knows."""
+    ) -> tuple[list[Event], Sequence[Answer]]:
+        """Keep all of it. Raises JournalError, and then nothing is kept, or it is said that nobody knows.
+
+        Where memory is short only events are refused: places are kept, since what is settled makes room.
+        """
+        try:
+            return self._keep(publishes, checkpoints)
+        except JournalCrowded as error:
+            if not publishes or all(checkpoint.empty for checkpoint in checkpoints):
+                raise
+            self._keep((), checkpoints)
+            return [], [error] * len(publishes)
+
+    def _keep(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
+    ) -> tuple[list[Event], Sequence[Answer]]:
         if not publishes and not checkpoints:
             return [], []
         self._number += 1
@@ -64,7 +78,7 @@ class Writer:
                 answers, lost = run(keys=[keys.NODES], args=arguments)
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                 answers, lost = self._became(node, error)
-        if lost:
+        if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
             self.lost(sorted({lane.decode() for lane in lost}))
         return _events(publishes, answers), [
             _appended(publish, answer) for publish, answer in zip(publishes, answers, strict=True)
@@ -78,7 +92,7 @@ class Writer:
                 said = self._outcome(keys=[keys.NODES], args=[node, self._number])
             except (redis.ConnectionError, redis.TimeoutError, OSError):
                 if time.monotonic() > ends:
-                    raise JournalUnavailable(f"The journal does not answer ({error}); {UNKNOWN}.") from error
+                    raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
                 gevent.sleep(ASK_EVERY)
                 continue
             if said is None:

@@ -75,9 +75,14 @@ local function letter_of(id)
   return row and cjson.decode(row)
 end
 
--- A node that counts as gone may keep nothing of a lane; of a lane that another one has, nobody else may.
+-- A node that counts as gone may keep nothing of a lane; of a lane that another one has, nobody else may. Nor may one
+-- that knows of events which Redis has lost: a place after those would pass over the next ones with these numbers.
 local good = call('ZSCORE', KEYS[1], node)
 local lives = good and tonumber(good) >= now
+for _, checkpoint in ipairs(plan.checkpoints) do
+  if tonumber(checkpoint.scanned) >= seq then lives = false end
+  for _, lane in ipairs(checkpoint.lanes) do if tonumber(lane.scanned) >= seq then lives = false end end
+end
 local lost = {}
 local function mine(lane)
   local owner = call('HGET', key('owner'), lane)
@@ -159,7 +164,7 @@ for _, checkpoint in ipairs(plan.checkpoints) do
     call('HDEL', key('owner'), whom)
     call('HDEL', key('topics'), whom)
   end end
-  if tonumber(checkpoint.scanned) > tonumber(call('GET', key('scanned')) or '0') then
+  if lives and tonumber(checkpoint.scanned) > tonumber(call('GET', key('scanned')) or '0') then
     call('SET', key('scanned'), checkpoint.scanned)
   end
 end

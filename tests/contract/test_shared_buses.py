@@ -1,0 +1,163 @@
+"""Buses that share a journal lose nothing and repeat nothing, whichever call to Redis fails or comes late."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from eventbus.errors import Elsewhere, JournalError
+from eventbus.journal.redis import journal as redis_journal
+from eventbus.journal.redis.journal import RedisJournal
+from eventbus.model import Checkpoint
+from tests.support.deadline import eventually
+from tests.support.lanes import TAKEN
+from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.shared import SharedBus, shared
+
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+A = "127.0.0.1:8001"
+ALL = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server for all tests of this module."""
+    with RedisServer(tmp_path_factory.mktemp("redis"), durable=False) as found:
+        yield found
+
+
+@pytest.fixture
+def url(server: RedisServer) -> Iterator[str]:
+    """Where an empty journal is."""
+    yield server.url
+    server.ask("FLUSHALL")
+
+
+def accounts(*buses: SharedBus) -> list[int]:
+    """How much was accepted for the one subscriber, by the bus that has it."""
+    return [lane.accepted for bus in buses for lane in bus.bus.dispatcher.lanes.values()]
+
+
+def kept(bus: SharedBus) -> list[str]:
+    """The ids of the events that are in the journal."""
+    return [event.id for event in bus.journal.page(0, ALL, ALL, ALL).events]
+
+
+def move(giver: SharedBus, taker: SharedBus) -> None:
+    """Hand all lanes from one bus to another."""
+    keys = list(giver.bus.dispatcher.lanes)
+    giver.journal.members.surplus(len(keys))
+    eventually(lambda: not giver.bus.dispatcher.lanes and not giver.journal.members.mine(), 10)
+    for key in keys:
+        taker.sharing.claim(key)
+
+
+def test_a_bus_that_lags_takes_no_subscriber_whose_events_it_has_not_heard_of(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lane that has come further than the bus which takes it waits, so that no event is counted twice for it."""
+    monkeypatch.setattr(redis_journal, "HEARD_SECONDS", 0.1)
+    with shared(url) as giver, shared(url, always=TAKEN) as taker:
+        giver.register(A)
+        giver.bus.dispatcher.until = 0.0  # it delivers nothing
+        giver.publish(1)
+        eventually(lambda: taker.bus.dispatcher.recent.newest == 1, 10)
+        taker.deaf = True
+        giver.publish(5)
+        with pytest.raises(JournalError, match="has not heard"):
+            move(giver, taker)
+        taker.deaf = False
+        eventually(lambda: taker.bus.dispatcher.recent.newest == 6, 10)
+        taker.sharing.claim(A)
+        assert accounts(taker) == [6]
+        eventually(lambda: taker.bus.dispatcher.lanes[A].delivered == 6, 10)
+        assert set(taker.transport.taken.values()) == {1}
+
+
+def test_what_moves_to_another_bus_while_settled_events_go_is_not_taken_for_settled(
+    server: RedisServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A subscriber that is handed over between two pages of a trim keeps its pending events."""
+    monkeypatch.setattr("eventbus.retention.PAGE", 2)
+    with shared(url, retention_seconds=1) as trimmer, shared(url) as other:
+        trimmer.register(A, max_in_flight=1)
+        other.register("127.0.0.1:8002", topics=("none",))
+        ids = trimmer.publish(6, at=1_000.0)
+        eventually(lambda: len(trimmer.transport.held) == 1, 10)
+        trimmer.transport.answer(trimmer.transport.held[:2], TAKEN)
+        eventually(lambda: trimmer.bus.dispatcher.lanes[A].delivered == 1, 10)
+        trim, moved = trimmer.journal.trim, []
+
+        def trim_and_move(seqs: list[int], before: float) -> int:
+            gone = trim(seqs, before)
+            if not moved:
+                moved.append(A)
+                gevent.spawn(lose_to, server, trimmer, other).join()
+            return gone
+
+        monkeypatch.setattr(trimmer.journal, "trim", trim_and_move)
+        trimmer.bus.retention.look()
+        assert moved
+        assert kept(other) == list(ids[1:])
+
+
+def lose_to(server: RedisServer, giver: SharedBus, taker: SharedBus) -> None:
+    """A bus that was not heard loses what it has to another one, and is a node again."""
+    server.ask("ZREM", "{eventbus}:nodes", giver.journal.members.id)
+    giver.journal.members.look()
+    taker.sharing.claim(A)
+
+
+def test_a_place_beyond_the_journals_end_is_not_kept(server: RedisServer, url: str) -> None:
+    """Where Redis has lost its newest events, a bus that still knows of them keeps no place after them."""
+    with shared(url, always=TAKEN) as bus:
+        lane = bus.register(A)
+        bus.publish(2)
+        eventually(lambda: lane.delivered == 2, 10)
+        bus.bus.dispatcher.checkpointer.save()
+        assert server.ask("SET", "{eventbus}:seq", "1") == b"+OK\r\n"
+        assert server.ask("XDEL", "{eventbus}:events", "2-0") == b":1\r\n"
+        lane.touch()
+        bus.bus.dispatcher.checkpointer.save()
+        assert A not in bus.bus.dispatcher.lanes
+
+
+def test_a_registration_that_redis_refuses_is_not_confirmed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subscriber whose lane became another bus's in the moment it registered is told to ask again."""
+    with shared(url) as late, shared(url) as other:
+        checkpoint = late.bus.journal.checkpoint
+
+        def taken_meanwhile(changes: Checkpoint) -> None:
+            late.journal.members.release([A])
+            assert other.journal.members.claim(A) is None
+            checkpoint(changes)
+
+        monkeypatch.setattr(late.bus.journal, "checkpoint", taken_meanwhile)
+        with pytest.raises(Elsewhere):
+            late.register(A)
+        monkeypatch.undo()
+        other.register(A)
+        assert accounts(late, other) == [0]
+
+
+def test_no_delivery_begins_with_an_event_that_came_too_late(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where reading an event took longer than the bus may act, the delivery waits, for another bus or this one."""
+    with shared(url) as bus:
+        dispatcher = bus.bus.dispatcher
+        find = RedisJournal.find
+
+        def found_late(journal: RedisJournal, seqs: list[int]) -> object:
+            dispatcher.until = 0.0
+            return find(journal, seqs)
+
+        monkeypatch.setattr(RedisJournal, "find", found_late)
+        monkeypatch.setattr(bus.journal, "find", lambda seqs: found_late(bus.journal, seqs))
+        monkeypatch.setattr(dispatcher.recent, "get", lambda _: None)
+        lane = bus.register(A)
+        bus.publish()
+        eventually(lambda: dispatcher.until == 0.0 and not lane.in_flight, 10)
+        assert bus.transport.held == []
+        dispatcher.until = float("inf")
+        monkeypatch.undo()
+        eventually(lambda: len(bus.transport.held) == 1, 10)
+        bus.transport.answer(bus.transport.held, TAKEN)

@@ -1,0 +1,125 @@
+"""A Redis that does not answer, or has no memory, holds up nobody longer than it must, and nothing stale is kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from eventbus.addresses import parse_address
+from eventbus.delivery.place import new_record
+from eventbus.errors import JournalCrowded, JournalSilent, JournalUnavailable
+from eventbus.journal.redis import RedisJournal, server, writer
+from eventbus.model import Checkpoint, LaneRecord, Options, Subscriber
+from tests.support.deadline import eventually
+from tests.support.events import message
+from tests.support.lanes import EPOCH, TAKEN
+from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.shared import shared
+
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+A = "127.0.0.1:8001"
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server, which needs no disk."""
+    with RedisServer(tmp_path, durable=False) as found:
+        yield found
+
+
+@pytest.fixture
+def journal(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisJournal]:
+    """A journal that waits for half a second each time."""
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(writer, "PATIENCE", 0.5)
+    found = RedisJournal(redis.url)
+    found.open()
+    yield found
+    redis.go_on()
+    found.close()
+
+
+def record(scanned: int = 0) -> LaneRecord:
+    """A subscriber's record."""
+    return new_record(Subscriber(parse_address(A), Options()), EPOCH, scanned)
+
+
+def test_who_waits_behind_a_commit_that_hangs_is_refused_with_it(redis: RedisServer, journal: RedisJournal) -> None:
+    """Publishers who come while a commit hangs need not wait for another one that would hang as long."""
+    redis.stop()
+    first = gevent.spawn(journal.append, [message("first")])
+    gevent.idle()
+    behind = gevent.spawn(journal.append, [message("one")])
+    with pytest.raises(JournalSilent, match="whether this was kept is not known"):
+        first.get(timeout=20)
+    gevent.idle()
+    assert behind.ready()
+    with pytest.raises(JournalUnavailable, match="nothing of this was kept"):
+        behind.get()
+
+
+def test_without_memory_places_are_kept_that_come_with_events(redis: RedisServer, journal: RedisJournal) -> None:
+    """Where Redis has no memory left an event is refused, and a place that is saved in the same moment is kept."""
+    assert redis.ask("CONFIG", "SET", "maxmemory", "1mb") == b"+OK\r\n"
+    saving = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(record(),)))
+    publishing = gevent.spawn(journal.append, [message("one")])
+    saving.get(timeout=20)
+    with pytest.raises(JournalCrowded, match="maxmemory"):
+        publishing.get(timeout=20)
+    assert journal.lane(A) == record()
+
+
+def test_a_journal_that_is_closed_leaves_no_connection(redis: RedisServer) -> None:
+    """Whoever closes a journal has no connection to Redis any more."""
+    journal = RedisJournal(redis.url)
+    journal.open()
+    journal.append([message("one")])
+    assert b"name=eventbus" in redis.ask("CLIENT", "LIST")
+    journal.close()
+    eventually(lambda: b"name=eventbus" not in redis.ask("CLIENT", "LIST"), 10)
+
+
+def test_what_waits_to_be_written_when_a_node_begins_anew_is_refused(redis: RedisServer, journal: RedisJournal) -> None:
+    """A place that a node wanted to save under its former name is not kept under its new one."""
+    redis.stop()
+    under_way = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0))
+    gevent.idle()
+    stale = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(record(),)))
+    gevent.idle()
+    again = gevent.spawn(journal.read_again)
+    with pytest.raises(JournalUnavailable, match="begins anew"):
+        stale.get(timeout=20)
+    redis.go_on()
+    under_way.get(timeout=20)
+    assert again.get(timeout=20) == 0
+    assert journal.lane(A) is None
+
+
+def test_places_are_saved_again_after_a_bus_began_anew_in_the_midst_of_it(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bus that has lost all while it saved what it could not save before goes on saving, and nothing of that."""
+    with shared(redis.url, always=TAKEN) as bus:
+        lane, keep = bus.register(A), bus.journal.checkpoint
+        checkpointer, tried = bus.bus.dispatcher.checkpointer, []
+
+        def refused_and_forgotten(changes: Checkpoint) -> None:
+            tried.append(changes)
+            if len(tried) == 1:
+                raise JournalUnavailable("The journal is not there.")
+            checkpointer.forget()
+            keep(changes)
+
+        monkeypatch.setattr(bus.journal, "checkpoint", refused_and_forgotten)
+        lane.touch()
+        eventually(lambda: len(tried) > 1, 10)
+        monkeypatch.setattr(bus.journal, "checkpoint", keep)
+        bus.publish()
+        eventually(lambda: saved(bus.journal) == 1, 10)
+
+
+def saved(journal: RedisJournal) -> int:
+    """How many deliveries the journal knows of."""
+    found = journal.lane(A)
+    return 0 if found is None else found.account.delivered

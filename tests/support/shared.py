@@ -1,0 +1,59 @@
+"""Buses in one process that share a journal on Redis, with a transport that does what a test says."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from eventbus.addresses import parse_address
+from eventbus.bus import Bus
+from eventbus.delivery.lane import Lane
+from eventbus.delivery.outcome import Answer
+from eventbus.event_id import new_event_id
+from eventbus.journal.base import CommitListener
+from eventbus.journal.redis import RedisJournal
+from eventbus.model import Event, Message, Terms
+from eventbus.settings import Settings
+from eventbus.sharing import Sharing
+from tests.support.scripted import ScriptedTransport
+
+
+class SharedBus:
+    """One bus of several. It shows life only while it is told to, so that a test decides who has what."""
+
+    def __init__(self, url: str, always: Answer | None = None, **settings: Any) -> None:
+        self.transport = ScriptedTransport(always)
+        self.journal = RedisJournal(url)
+        self.deaf = False  #: it hears of no events
+        listen = self.journal.listen
+        self.journal.listen = lambda listener: listen(self._hears(listener))  # type: ignore[method-assign]
+        self.bus = Bus(Settings(journal=url, **settings), self.journal, self.transport)
+        self.sharing = Sharing(self.bus, self.journal)
+        self.bus.start()
+        self.journal.members.look()
+
+    def _hears(self, listener: CommitListener) -> CommitListener:
+        def hear(events: Sequence[Event]) -> None:
+            if self.deaf:
+                raise ConnectionError("it hears of nothing")
+            listener(events)
+
+        return hear
+
+    def register(self, address: str, **terms: Any) -> Lane:
+        """Register or renew here."""
+        return self.bus.register(parse_address(address), Terms(lease_seconds=600, **terms)).lane
+
+    def publish(self, count: int = 1, at: float | None = None) -> tuple[str, ...]:
+        """Publish events with empty bodies, accepted at a moment on the wall clock; their ids."""
+        moment = self.bus.clock.wall() if at is None else at
+        return self.bus.publish([Message(new_event_id(), None, b"", b"", moment) for _ in range(count)]).ids
+
+
+@contextmanager
+def shared(url: str, **settings: Any) -> Iterator[SharedBus]:
+    """A bus that runs until the block ends."""
+    found = SharedBus(url, **settings)
+    try:
+        yield found
+    finally:
+        found.bus.stop()
