@@ -25,6 +25,8 @@ from eventbus.journal.redis.server import connect, script, told
 MAX_BYTES = 17 * 1024 * 1024
 #: Calls that may wait for one node, and that one handles at once.
 MAX_WAITING, AT_ONCE = 1_000, 64
+#: What comes in is read by one for answers and one for calls.
+READERS = 2
 #: Seconds that a read waits for something to come; less than an answer of Redis may take.
 WAIT = 2
 #: Seconds until a read is tried again where Redis does not answer.
@@ -61,10 +63,21 @@ class Calls:
     def start(self, handler: Handler) -> None:
         """Take calls from now on, and what this node's own are answered with. ``handler`` makes the answers."""
         self._handler = handler
+        self._connect()
         self._readers = [
             gevent.spawn(self._read, keys.answers, self._take_answer),
             gevent.spawn(self._read, keys.calls, lambda call: self._under_way.spawn(self._handle, call)),
         ]
+
+    def _connect(self) -> None:
+        """Have connections for both readers: one that is ended while it connects leaves half of one behind."""
+        pool: Any = self._lines.connection_pool
+        connections: list[Any] = []
+        with suppress(redis.RedisError, OSError):  # the readers try again
+            while len(connections) < READERS:
+                connections.append(pool.get_connection())
+        for connection in connections:
+            pool.release(connection)
 
     def stop(self) -> None:
         """Take no more calls, let those under way end, and give up this node's own."""

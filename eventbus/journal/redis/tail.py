@@ -7,6 +7,7 @@ from typing import Any
 import gevent
 import redis
 from gevent.event import Event as Signal
+from gevent.lock import RLock
 
 from eventbus.journal.base import CommitListener
 from eventbus.journal.redis import keys
@@ -31,6 +32,7 @@ class Tail:
         self._moved = Signal()
         self.listener: CommitListener = lambda _: None
         self.place = 0
+        self._connecting = RLock()
 
     def start(self, place: int) -> None:
         """Begin after this event."""
@@ -39,13 +41,18 @@ class Tail:
 
     def stop(self) -> None:
         """Read no more."""
-        self._greenlet.kill()
+        self._end()
         self._client.close()
 
     def move(self, place: int) -> None:
         """Go on after another event: the journal is not what it was. A read that hangs is given up."""
-        self._greenlet.kill()
+        self._end()
         self.start(place)
+
+    def _end(self) -> None:
+        """End the reader, but not while it connects: nobody would close what it has of a connection."""
+        with self._connecting:
+            self._greenlet.kill()
 
     def wait_for(self, seq: int, seconds: float) -> bool:
         """Wait until an event has been heard of, for so many seconds at most; whether it has."""
@@ -72,7 +79,8 @@ class Tail:
 
     def _read(self) -> list[Event]:
         command = ("XREAD", "COUNT", PAGE, "BLOCK", WAIT, "STREAMS", keys.EVENTS, f"{self.place}-0")
-        connection: Any = self._client.connection_pool.get_connection()
+        with self._connecting:
+            connection: Any = self._client.connection_pool.get_connection()
         try:
             connection.send_command(*command)
             answer = connection.read_response()
