@@ -77,6 +77,9 @@ class SharedJournal(Protocol):
     def wanted(self) -> dict[str, tuple[str, ...]]:
         """The topics that each subscriber gets."""
 
+    def trims(self) -> bool:
+        """Whether it is this node that removes settled events for all."""
+
     def open_lanes(self) -> list[str]:
         """The lanes that some node has to carry on with."""
 

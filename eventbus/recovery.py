@@ -35,10 +35,7 @@ def restore(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, rule
         )
         for record in recovered.lanes
     ]
-    for lane in lanes:
-        dispatcher.add(lane)
-        if lane.ended_at is not None and not lane.subscriber.options.resume:
-            dispatcher.unindex(lane)
+    _put_back(lanes, dispatcher)
     _offer_again(recovered, journal, dispatcher)
     dispatcher.recent.start(recovered.last_seq)
     _sample_ages(recovered, journal, dispatcher)
@@ -55,7 +52,7 @@ def adopt(
     lanes = [_lane(record, count, record.scanned, rules, clock) for record, count in kept]
     index: TopicIndex[Lane] = TopicIndex()
     for lane in lanes:
-        if lane.ended_at is None or lane.subscriber.options.resume:
+        if not _is_over(lane):
             index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
     scanned = {record.subscriber.key: record.scanned for record, _ in kept}
     cursor = min(scanned.values(), default=dispatcher.recent.newest)
@@ -64,11 +61,20 @@ def adopt(
         rows = journal.topics(cursor, newest, PAGE)
         _offer(rows, index.matching, scanned)
         cursor = rows[-1][0] if len(rows) == PAGE else newest
+    _put_back(lanes, dispatcher)
+    return lanes
+
+
+def _put_back(lanes: Sequence[Lane], dispatcher: Dispatcher) -> None:
     for lane in lanes:
         dispatcher.add(lane)
-        if lane.ended_at is not None and not lane.subscriber.options.resume:
+        if _is_over(lane):
             dispatcher.unindex(lane)
-    return lanes
+
+
+def _is_over(lane: Lane) -> bool:
+    """Whether nothing new is for a lane, since its lease has ended for good."""
+    return lane.ended_at is not None and not lane.subscriber.options.resume
 
 
 def _lane(record: LaneRecord, deferred: int, scanned: int, rules: Rules, clock: Clock) -> Lane:

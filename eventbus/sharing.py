@@ -48,7 +48,7 @@ class Sharing:
         bus.reach_elsewhere = self._reach
         self._changes = -1
         self._elsewhere: TopicIndex[str] = TopicIndex()  # other buses' subscribers
-        bus.retention.mine = lambda: self._members.claim(RETENTION) is None
+        bus.retention.mine = journal.trims
         bus.retention.others = self._others
         bus.dead_letters.foreign = lambda key: self._members.owner(key) is not None
 
@@ -142,15 +142,22 @@ class Sharing:
             for lane in chosen:
                 while lane.in_flight and self._bus.clock.monotonic() < ends:
                     gevent.sleep(LOOK)
-                gone += self._hand(lane)
+                if self._hand(lane):
+                    gone += 1
+                else:
+                    self._keep(lane)
         finally:
             self._giving = False
             for lane in chosen:
-                if not lane.closed:  # it stays
-                    lane.leaving = False
-                    self._bus.dispatcher.look(lane)
+                self._keep(lane)
         if gone:
             log.info("%d subscribers are another bus's now", gone)
+
+    def _keep(self, lane: Lane) -> None:
+        """Go on with a lane that stays, unless it has gone."""
+        if lane.leaving and not lane.closed:
+            lane.leaving = False
+            self._bus.dispatcher.look(lane)
 
     def _hand(self, lane: Lane) -> bool:
         """Save a lane for the last time here, and let another bus have it; False where it stays.
@@ -162,15 +169,11 @@ class Sharing:
             try:
                 dispatcher.checkpointer.save()
                 if lane.in_flight or lane.reading or lane.closed:
-                    lane.leaving = False
-                    dispatcher.look(lane)
                     return False
                 self._lose([key])
                 dispatcher.checkpointer.save_last(lane)
             except JournalError as error:
                 log.warning("the last of %s could not be saved: %s", key, error, extra={"address": key})
-                lane.leaving = False
-                dispatcher.look(lane)
                 return False
             with suppress(JournalError):  # then it is mended later
                 self._members.release([key])
@@ -205,7 +208,7 @@ class Sharing:
 
     def _mend(self, before: set[str]) -> set[str]:
         """Adopt what has been this bus's for a while, and is not in memory; answers what is not now."""
-        mine, lanes = self._members.mine() - {RETENTION}, self._bus.dispatcher.lanes
+        mine, lanes = self._members.mine(), self._bus.dispatcher.lanes
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
             self._adopt(late)
@@ -223,7 +226,3 @@ class Sharing:
             found += [record for record, _ in self._journal.kept(keys[start : start + SLICE])]
             gevent.sleep(0)
         return found
-
-
-#: Who has this lane, which is no subscriber's, removes settled events for all.
-RETENTION = ".retention"

@@ -163,9 +163,13 @@ class RedisJournal:
         """See Journal.settled_badly."""
         return self._read(self._queries.settled_badly, seq)
 
+    def trims(self) -> bool:
+        """Whether it is this node that removes settled events for all. Raises JournalUnavailable."""
+        return self.members.claim(keys.RETENTION) is None
+
     def trim(self, seqs: Sequence[int], forget_before: float) -> int:
         """See Journal.trim; nothing goes where another node does so for all."""
-        if self.members.claim(keys.RETENTION) is not None:
+        if not self.trims():
             return 0
         return self._writer.trim(seqs, forget_before, self._clock.wall())
 

@@ -171,10 +171,11 @@ class Membership:
         self.join()
 
     def mine(self) -> set[str]:
-        """The lanes that Redis says this node has. Raises JournalUnavailable."""
+        """The subscribers' lanes that Redis says this node has. Raises JournalUnavailable."""
         client: Any = self._client
         with told("does not tell what this bus has"):
-            return {lane.decode() for lane in client.execute_command("SMEMBERS", keys.of(self.id))}
+            found = client.execute_command("SMEMBERS", keys.of(self.id))
+        return {lane.decode() for lane in found} - {keys.RETENTION}
 
     def _run_id(self) -> str:
         """Which run of the server this is: another one after a restart or a failover."""

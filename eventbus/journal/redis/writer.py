@@ -21,12 +21,8 @@ from eventbus.model import Checkpoint, Event
 WHERE_MEMORY_IS_SHORT = "#!lua flags=allow-oom\n"
 UNWRITTEN = "could not be written, and nothing of this was kept"
 UNKNOWN = "whether this was kept is not known: publish it again with the same Idempotency-Key"
-
-
 #: Seconds that a commit may take until Redis begins with it; less than its answer is waited for.
 COMMIT_SECONDS = 4.0
-
-
 #: Seconds for which it is asked what became of a commit, and between two tries.
 PATIENCE, ASK_EVERY = 5.0, 0.2
 
