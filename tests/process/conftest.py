@@ -8,7 +8,8 @@ import pytest
 
 pytest.register_assert_rewrite("tests.support.answers")
 
-from tests.support.caller import Caller  # noqa: E402 - after the rewrite is asked for
+from eventbus.client import NO_RETRY, Bus  # noqa: E402 - after the rewrite is asked for
+from tests.support.caller import Caller  # noqa: E402
 from tests.support.limits import MAX_BODY_BYTES  # noqa: E402
 from tests.support.server import BusServer  # noqa: E402
 from tests.support.subscriber import RecordingSubscriber, Respond, Subscribe, accept  # noqa: E402
@@ -29,6 +30,15 @@ def caller(bus: BusServer) -> Iterator[Caller]:
     yield calling
     for subscriber in calling.subscribers():
         calling.deregister(subscriber["address"])
+
+
+@pytest.fixture
+def client(bus: BusServer) -> Iterator[Bus]:
+    """The shared bus as Python sees it, without retries. It is left without subscribers."""
+    with Bus(f"http://127.0.0.1:{bus.port}", backoff=NO_RETRY) as found:
+        yield found
+        for one in found.subscribers():
+            found.deregister(one.address)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from eventbus.client import NO_RETRY, Bus, Event, Inbox, Reject, Server
+from eventbus.client import Bus, Event, Inbox, Reject, Server
 from tests.support.deadline import eventually
 from tests.support.ports import free_port
 from tests.support.server import ROOT, BusServer
@@ -88,15 +88,6 @@ def shell(bus: BusServer, tmp_path: Path) -> Iterator[Shell]:
     opened = Shell(tmp_path, bus.port)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def client(bus: BusServer) -> Iterator[Bus]:
-    """What is known of the bus without the command. It is left without subscribers."""
-    with Bus(f"http://127.0.0.1:{bus.port}", backoff=NO_RETRY) as client:
-        yield client
-        for one in client.subscribers():
-            client.deregister(one.address)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from eventbus.client import NO_RETRY, Bus
+from eventbus.client import Bus
 from tests.support.server import ROOT, BusServer
 
 #: Starts the command, as it is, and as it is where rich is not installed.
@@ -84,15 +84,6 @@ def opened() -> Iterator[list[Terminal]]:
     yield terminals
     for terminal in terminals:
         terminal.close()
-
-
-@pytest.fixture
-def client(bus: BusServer) -> Iterator[Bus]:
-    """What is known of the bus without the command. It is left without subscribers."""
-    with Bus(f"http://127.0.0.1:{bus.port}", backoff=NO_RETRY) as client:
-        yield client
-        for one in client.subscribers():
-            client.deregister(one.address)
 
 
 def test_a_terminal_gets_colour_and_no_color_takes_it(bus: BusServer, client: Bus, opened: list[Terminal]) -> None:
