@@ -12,6 +12,7 @@ from gevent import getcurrent
 from gevent.hub import get_hub
 
 from eventbus.delivery.transport.answers import AnswerReader
+from eventbus.delivery.transport.outbox import Outbox
 
 #: Bytes that are received at once, at most.
 RECEIVE = 65_536
@@ -24,9 +25,11 @@ class Connection:
     __slots__ = (
         "_greenlet",
         "_hub",
+        "_outbox",
         "_peer",
         "_raw",
         "_reader",
+        "_unsent",
         "_watcher",
         "deadline",
         "expired",
@@ -34,8 +37,10 @@ class Connection:
         "open",
     )
 
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: socket.socket, outbox: Outbox) -> None:
         self._peer = peer
+        self._outbox = outbox
+        self._unsent = b""
         self._raw: socket.socket = peer._sock  # type: ignore[attr-defined] # noqa: SLF001 - the socket below gevent's
         self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._hub: Any = get_hub()
@@ -49,21 +54,21 @@ class Connection:
         self._watcher.start(self._readable)
 
     def ask(self, message: bytes, deadline: float) -> bytes:
-        """Send a request and return the first that comes back.
+        """Send a request, with the others of this turn, and return the first that comes back.
 
         ``deadline`` is on the monotonic clock. Raises OSError: TimeoutError where that is over, ConnectionError
-        where the other side has closed. The connection is closed then.
+        where the other side has closed, or has spoken before it was asked. The connection is closed then.
         """
         self.deadline = deadline
+        self._unsent = message
+        self._greenlet = getcurrent()
         try:
-            try:
-                sent = self._raw.send(message)
-            except BlockingIOError:
-                sent = 0
-            if sent != len(message):
-                self._send_rest(memoryview(message)[sent:])
-            self._greenlet = getcurrent()
-            self._hub.switch()
+            self._outbox.put(self._send)
+            rest = self._hub.switch()
+            if self._unsent:
+                raise TimeoutError if self.expired else ConnectionResetError("spoke before it was asked")
+            if rest:
+                self._send_rest(rest)
             data = self._raw.recv(RECEIVE)
         except BlockingIOError:
             data = self.receive()
@@ -128,6 +133,21 @@ class Connection:
             self._watcher.stop()
             self._watcher.close()
             self._peer.close()
+
+    def _send(self) -> None:
+        """Called by the outbox. The greenlet that asked is told what is left, or why nothing could be sent."""
+        message, self._unsent = self._unsent, b""
+        if not self.open:
+            return
+        try:
+            sent = self._raw.send(message)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._greenlet.throw(error)
+            return
+        if sent != len(message):
+            self._greenlet.switch(memoryview(message)[sent:])
 
     def _send_rest(self, rest: memoryview) -> None:
         """Wait until more can be sent, again and again; an answer that comes meanwhile waits too."""

@@ -23,6 +23,7 @@ from eventbus.delivery.transport.base import KEPT_CONNECTIONS, KEPT_SECONDS
 from eventbus.delivery.transport.connection import Connection
 from eventbus.delivery.transport.dial import Dialler
 from eventbus.delivery.transport.message import checked
+from eventbus.delivery.transport.outbox import Outbox
 from eventbus.delivery.transport.shortage import SHORTAGES, most_connections, told
 from eventbus.delivery.transport.watchdog import Watchdog
 
@@ -64,6 +65,7 @@ class LeanAdapter(BaseAdapter):
         self._places: dict[tuple[str, int], Place] = {}
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic, self._tidy)
+        self._outbox = Outbox()
 
     def place(self, host: str, port: int) -> Place:
         """The place by this name."""
@@ -131,7 +133,7 @@ class LeanAdapter(BaseAdapter):
         self._watchdog.start()
         with gevent.Timeout(max(0.0, deadline - self._monotonic())) as timer:
             try:
-                connection = Connection(self._dial(place))
+                connection = Connection(self._dial(place), self._outbox)
             except gevent.Timeout as over:
                 if over is not timer:
                     raise
