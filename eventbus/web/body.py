@@ -7,7 +7,7 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
-from eventbus.web.exchange import CONTINUE
+from eventbus.web.exchange import CONTINUE, HELD
 from eventbus.web.intake import refusal
 
 #: Bytes of a chunked body that are read before its framing is looked at.
@@ -28,7 +28,11 @@ def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))
     if CONTINUE in environ:
         environ[CONTINUE]()
-    body = _read(environ["wsgi.input"], max_bytes + 1, seconds, chunked=coding is not None)
+    stream = environ["wsgi.input"]
+    if coding is None and length is not None and int(length) <= environ.get(HELD, 0):
+        whole: bytes = stream.read(int(length))  # it came with its head: there is nothing to wait for
+        return whole
+    body = _read(stream, max_bytes + 1, seconds, chunked=coding is not None)
     if len(body) > max_bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))
     if length is not None and len(body) != int(length):

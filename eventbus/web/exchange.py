@@ -13,6 +13,8 @@ _PLAIN = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
 #: Where a client waits to be asked for the body: what asks.
 CONTINUE = "eventbus.continue"
+#: How many of the bytes that follow a request's head have come already.
+HELD = "eventbus.held"
 #: Bytes of a body nobody wanted that are read all the same, so that its connection can be used again.
 SMALL_REST = 65_536
 
@@ -40,6 +42,7 @@ def environ_of(req: Any, sock: Any, client: Any, server: Any, cfg: Any) -> dict[
     if req.body.awaits:
         environ[CONTINUE] = partial(_continue, req.body, sock)
     environ["wsgi.input"] = req.body
+    environ[HELD] = req.unreader.buf.getbuffer().nbytes
     environ["wsgi.url_scheme"] = req.scheme
     environ["REQUEST_METHOD"] = req.method
     environ["QUERY_STRING"] = req.query
@@ -123,7 +126,7 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
     def _emit_body(self, data: bytes) -> None:
         if self.chunked:
             data = b"%X\r\n%s\r\n" % (len(data), data)
-        self.sock.sendall(self._head + data)
+        _send(self.sock, self._head + data)
         self._head = b""
 
     def close(self) -> None:
@@ -132,8 +135,15 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
             self.send_headers()
         end = self._head + (b"0\r\n\r\n" if self.chunked else b"")
         if end:
-            self.sock.sendall(end)
+            _send(self.sock, end)
         self._head = b""
+
+
+def _send(sock: Any, data: bytes) -> None:
+    """Send it all: mostly at once, where gevent's own ``sendall`` would ask for the size of the buffer first."""
+    sent = sock.send(data)
+    if sent != len(data):
+        sock.sendall(memoryview(data)[sent:])
 
 
 _date: tuple[int, str] = (0, "")

@@ -39,6 +39,12 @@ class LeanFlask(Flask):
             }
         return self._fixed
 
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """Nothing: there is no hook and no signal."""
+
+    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
+        """Nothing either."""
+
     def full_dispatch_request(self) -> Any:
         """Call the view, and make its answer a response; a Reply is one already."""
         try:

@@ -1,7 +1,8 @@
 """``/sendMessage``: take one event in, or many, and answer when they are safe."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import gevent
 from flask import Blueprint, request
@@ -54,7 +55,7 @@ def send_message() -> Reply:
         cloud_event = parse_one(body)
         event_id, topic = cloud_event.id, topic_of(query.first("topic"), cloud_event.type)
     message = Message(event_id, topic, head, body, bus.clock.wall())
-    return _answer(bus, (message,), bus.publish((message,), _idempotency_key()), batch=False)
+    return _answer(bus, (message,), bus.publish((message,), _idempotency_key(environ)), batch=False)
 
 
 def _many(bus: Bus, query: Query, kind: str) -> Reply:
@@ -79,7 +80,7 @@ def _many(bus: Bus, query: Query, kind: str) -> Reply:
         )
     if not messages:
         return _answer(bus, (), Appended(()), batch=True)
-    return _answer(bus, messages, bus.publish(messages, _idempotency_key()), batch=True)
+    return _answer(bus, messages, bus.publish(messages, _idempotency_key(request.environ)), batch=True)
 
 
 def _look_at_topics(bus: Bus, messages: Sequence[Message]) -> None:
@@ -112,9 +113,9 @@ def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> Iterator[Mess
         yield Message(event.id, topic or topic_of(None, event.type), _STRUCTURED_HEAD, event.written, wall)
 
 
-def _idempotency_key() -> str | None:
+def _idempotency_key(environ: Mapping[str, Any]) -> str | None:
     """The key under which the same publish is known again. Raises Refused."""
-    key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not is_header_safe(key):
         raise Refused("An Idempotency-Key is 1 to 256 visible ASCII characters.")
     return key

@@ -139,6 +139,7 @@ def _finished(parser: RequestParser, request: Any, seconds: float) -> bool:
     """Read what is left of a request's body, in bounded time; whether the next request can follow."""
     reader = request.body.reader
     if not getattr(reader, "length", 0) and getattr(reader, "parser", None) is None:
+        parser.mesg = None  # so that the parser does not look for a rest once more
         return True
     with gevent.Timeout(seconds, False):  # type: ignore[arg-type] # noqa: FBT003 - raises nothing
         return bool(parser.finish_body())
