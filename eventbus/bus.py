@@ -1,7 +1,7 @@
 """The bus: start, register, deregister, publish, list and drain, in one page."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -10,6 +10,7 @@ from gevent.lock import RLock
 
 from eventbus.addresses import Address
 from eventbus.clock import Clock
+from eventbus.company import Alone, Company
 from eventbus.dead_letters import DeadLetters
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.health import Rules
@@ -25,7 +26,6 @@ from eventbus.journal.base import Appended, Journal
 from eventbus.leases import Lease, Leases
 from eventbus.meters import Meters
 from eventbus.model import Event, LaneRecord, Message, Options, Subscriber, Terms
-from eventbus.nodes import Nodes
 from eventbus.places import Places
 from eventbus.recovery import adopt, restore
 from eventbus.replays import Replays
@@ -69,11 +69,7 @@ class Bus:
         self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters)
         self.samples = Samples(self.dispatcher, self.meters)
         self.lease_began = Signal()  #: set when a lease may end sooner than the sweeper expects
-        self.claim: Callable[[str], object] = lambda _: None  #: makes a lane this bus's, where others share the journal
-        self.find: Callable[[str], object] = lambda _: None  #: the same, for one that is kept and that nobody has
-        self.nodes: Nodes | None = None  #: the others that share the journal
-        #: How many subscribers of other buses get events with one of these topics.
-        self.reach_elsewhere: Callable[[Iterable[str | None]], int] = lambda _: 0
+        self.company: Company = Alone()  #: the others that share the journal
         self.draining = False
         self.first_seq = 0  #: the number of the last event before this start
         self._registering = tuple(RLock() for _ in range(STRIPES))
@@ -97,6 +93,10 @@ class Bus:
         backlog = sum(lane.backlog for lane in lanes)
         log.info("journal read: %d subscribers, %d deliveries pending", len(self.leases), backlog)
 
+    def join(self, company: Company) -> None:
+        """Be one of several buses from now on."""
+        self.company = self.retention.company = self.dead_letters.company = company
+
     def carry_on(self, lane: Lane) -> None:
         """Go on with a lane that was put back."""
         if lane.ended_at is None:
@@ -116,6 +116,7 @@ class Bus:
         self.feed.committed()  # who waits for something new ends
         seconds = self.settings.drain_seconds
         log.info("draining: %d deliveries under way get up to %g s", self.dispatcher.busy, seconds)
+        self.company.withdraw()
         ended = self.dispatcher.drain(seconds)
         if ended:
             log.info("drained")
@@ -126,6 +127,7 @@ class Bus:
     def stop(self) -> None:
         """Save the places and let go of the journal."""
         self.draining = True
+        self.company.stop()
         self.retention.stop()
         self.samples.stop()
         self.endings.stop()
@@ -160,7 +162,7 @@ class Bus:
             if address.key not in self.dispatcher.lanes:
                 self._admit(address)  # which may take a moment, in which nobody else is held up
             with self.alone_with(address.key):
-                self.claim(address.key)
+                self.company.claim(address.key)
                 lane = self._live(address.key)
                 if lane is None:
                     lane = self._begin(address, terms, start)
@@ -174,7 +176,7 @@ class Bus:
         """End a lease at once and discard what is pending. Raises JournalError."""
         with self.alone_with(address.key):
             if address.key not in self.dispatcher.lanes:
-                self.claim(address.key)
+                self.company.claim(address.key)
             self.leases.end(address.key)
             lane = self.dispatcher.lanes.get(address.key)
             if lane is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.clock import Clock
+from eventbus.company import Alone, Company
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.errors import Conflict, NotKnown
 from eventbus.journal.base import Journal, KeptDeadLetter
@@ -33,7 +34,7 @@ class DeadLetters:
         self._dispatcher = dispatcher
         self._journal = journal
         self._clock = clock
-        self.foreign: Callable[[str], bool] = lambda _: False  #: whether an address is another bus's to care for
+        self.company: Company = Alone()  #: the other buses: what is theirs, they care for
 
     def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
         """Dead letters with ids above ``after``."""
@@ -62,7 +63,7 @@ class DeadLetters:
     def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
         """Those that no other bus has to care for."""
         keys = {letter.letter.key for letter in letters}
-        foreign = {key for key in keys if key not in self._dispatcher.lanes and self.foreign(key)}
+        foreign = {key for key in keys if key not in self._dispatcher.lanes and self.company.has(key)}
         return [letter for letter in letters if letter.letter.key not in foreign]
 
     def _through(self, chosen: Chosen, change: Change) -> int:

@@ -44,6 +44,12 @@ class Members(Protocol):
     def start(self) -> None:
         """Show life from now on, and take what is handed out."""
 
+    def others(self) -> list[str]:
+        """The other nodes that live."""
+
+    def withdraw(self) -> None:
+        """Get no more lanes, and count no more among those that share them."""
+
     def claim(self, lane: str) -> str | None:
         """Take a lane; the node that has it where that is another one."""
 

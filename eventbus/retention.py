@@ -1,11 +1,12 @@
 """Lets go of what is settled: after the retention, or early when the journal nears its limit; the oldest first."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import gevent
 from gevent.event import Event as Signal
 
+from eventbus.company import Alone, Company
 from eventbus.dead_letters import DeadLetters
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.health import Rules
@@ -53,8 +54,7 @@ class Retention:
         self._hurry = Signal()
         self._looked = Signal()
         self._full = False
-        self.mine: Callable[[], bool] = lambda: True  #: whether this bus lets go of what is settled, or another one
-        self.others: Callable[[], list[LaneRecord]] = list  #: what the lanes of other buses have to do
+        self.company: Company = Alone()  #: the other buses: one of all lets go of what is settled
         self._foreign: list[_Foreign] | None = None
         self._moves = 0  # how often lanes have gone to other buses
         self.bytes = 0  # in use, as far as is known
@@ -110,7 +110,7 @@ class Retention:
         self._end_parked(before)
         while self._letters.expire(before):
             gevent.sleep(0)
-        if not self.mine():
+        if not self.company.trims():
             return
         self._foreign = None
         self._forget_lanes(before)
@@ -155,7 +155,7 @@ class Retention:
         if not events:
             return []
         if self._foreign is None:
-            self._foreign = [_Foreign(record) for record in self.others()]
+            self._foreign = [_Foreign(record) for record in self.company.records()]
         self._dispatcher.checkpointer.save()
         mine = [lane for lane in self._dispatcher.lanes.values() if lane.backlog or lane.dead_letters]
         lanes: list[Lane | _Foreign] = [*mine, *self._foreign]

@@ -5,21 +5,18 @@ Redis decides whose a lane is (``eventbus.journal.redis.membership``); here is w
 
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 import gevent
 
 from eventbus.bus import Bus
-from eventbus.delivery.lane import Lane
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.errors import Elsewhere, JournalError
+from eventbus.handover import Handover
 from eventbus.model import LaneRecord
-from eventbus.nodes import SharedJournal
+from eventbus.nodes import Nodes, SharedJournal
 
-#: Seconds that deliveries under way may take before a lane that is to be handed over stays where it is.
+#: Seconds that the start waits for what was handed out at once to be adopted.
 PATIENCE = 5.0
-#: Seconds between two looks whether they have ended.
-LOOK = 0.05
 #: Seconds between two looks for what was left half-done.
 MEND_EVERY = 5.0
 #: Lanes that are read at once, without letting other greenlets run.
@@ -29,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Sharing:
-    """Adopts lanes for a bus, and hands them over."""
+    """The company of a bus that shares its journal (``eventbus.company.Company``); adopts lanes for it."""
 
     def __init__(self, bus: Bus, journal: SharedJournal) -> None:
         self._bus = bus
@@ -37,20 +34,15 @@ class Sharing:
         self._members = journal.members
         self._members.took = self._take
         self._adopting: gevent.Greenlet[..., None] | None = None  # adopts what is handed out at the start
-        self._members.surplus = self._give
-        self._giving = False  # lanes are handed over just now
+        self._handover = Handover(bus, self._members, self._lose)
+        self._members.surplus = self._handover.give
         self._members.lost = self._lose_all
         self._members.beat = self._beat
         journal.on_taken(self._lose)
-        bus.claim = self.claim
-        bus.find = self.find
-        bus.nodes = journal.nodes
-        bus.reach_elsewhere = self._reach
+        bus.join(self)
         self._changes = -1
         self._elsewhere: TopicIndex[str] = TopicIndex()  # other buses' subscribers
-        bus.retention.mine = journal.trims
-        bus.retention.others = self._others
-        bus.dead_letters.foreign = lambda key: self._members.owner(key) is not None
+        self._ends = False  # this bus is about to end
 
     def start(self) -> None:
         """Take part from now on; returns when what was handed out at once is adopted, or that takes long."""
@@ -59,12 +51,35 @@ class Sharing:
             self._adopting.join(PATIENCE)
         gevent.spawn(self._look_after)
 
+    @property
+    def nodes(self) -> Nodes:
+        """See Company.nodes."""
+        return self._journal.nodes
+
+    def withdraw(self) -> None:
+        """See Company.withdraw. Where there are no others, the lanes stay until this bus has ended."""
+        self._ends = True
+        self._handover.give_all()
+
+    def stop(self) -> None:
+        """See Company.stop."""
+        self._ends = True
+        self._handover.stop()
+
+    def has(self, key: str) -> bool:
+        """See Company.has."""
+        return self._members.owner(key) is not None
+
+    def trims(self) -> bool:
+        """See Company.trims."""
+        return self._journal.trims()
+
     def _take(self, lanes: Sequence[str]) -> None:
         """Adopt lanes, which may take longer than may pass between two signs of life."""
         self._adopting = gevent.spawn(self._adopt, lanes)
 
     def claim(self, key: str) -> None:
-        """Make an address's lane this bus's, and carry on with it. Raises Elsewhere where another bus has it."""
+        """See Company.claim; the lane is carried on with."""
         other = self._members.claim(key)
         if other is not None:
             raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
@@ -72,7 +87,7 @@ class Sharing:
             self._adopt_some([key])
 
     def find(self, key: str) -> None:
-        """Carry on with an address's lane, if there is one that nobody has. Raises Elsewhere and JournalError."""
+        """See Company.find."""
         if key not in self._bus.dispatcher.lanes and any(record.open for record, _ in self._journal.kept([key])):
             self.claim(key)
 
@@ -95,8 +110,8 @@ class Sharing:
         else:
             self._elsewhere = index
 
-    def _reach(self, topics: Iterable[str | None]) -> int:
-        """How many subscribers of other buses get events with one of these topics, as of a second ago."""
+    def reach(self, topics: Iterable[str | None]) -> int:
+        """See Company.reach: as of a second ago."""
         found = {key for topic in topics for key in self._elsewhere.matching(topic)}
         return len(found - self._bus.dispatcher.lanes.keys())
 
@@ -126,59 +141,6 @@ class Sharing:
                 self._bus.carry_on(lane)
         return len(lanes)
 
-    def _give(self, count: int) -> None:
-        """Let another bus have so many lanes, those with the least to do; not while that is under way already."""
-        if not self._giving:
-            self._giving = True
-            gevent.spawn(self._hand_over, count)
-
-    def _hand_over(self, count: int) -> None:
-        lanes = sorted(self._bus.dispatcher.lanes.values(), key=lambda lane: lane.backlog)
-        chosen = [lane for lane in lanes if not lane.ending and not lane.closed][:count]
-        for lane in chosen:
-            lane.leaving = True
-        ends, gone = self._bus.clock.monotonic() + PATIENCE, 0
-        try:
-            for lane in chosen:
-                while lane.in_flight and self._bus.clock.monotonic() < ends:
-                    gevent.sleep(LOOK)
-                if self._hand(lane):
-                    gone += 1
-                else:
-                    self._keep(lane)
-        finally:
-            self._giving = False
-            for lane in chosen:
-                self._keep(lane)
-        if gone:
-            log.info("%d subscribers are another bus's now", gone)
-
-    def _keep(self, lane: Lane) -> None:
-        """Go on with a lane that stays, unless it has gone."""
-        if lane.leaving and not lane.closed:
-            lane.leaving = False
-            self._bus.dispatcher.look(lane)
-
-    def _hand(self, lane: Lane) -> bool:
-        """Save a lane for the last time here, and let another bus have it; False where it stays.
-
-        What could not be saved is done again by who has the lane next.
-        """
-        key, dispatcher = lane.subscriber.key, self._bus.dispatcher
-        with self._bus.alone_with(key), dispatcher.checkpointer.alone:
-            try:
-                dispatcher.checkpointer.save()
-                if lane.in_flight or lane.reading or lane.closed:
-                    return False
-                self._lose([key])
-                dispatcher.checkpointer.save_last(lane)
-            except JournalError as error:
-                log.warning("the last of %s could not be saved: %s", key, error, extra={"address": key})
-                return False
-            with suppress(JournalError):  # then it is mended later
-                self._members.release([key])
-        return True
-
     def _lose(self, keys: Sequence[str]) -> None:
         """Others have these lanes: nothing more is done for them here."""
         self._bus.retention.moved()
@@ -197,7 +159,7 @@ class Sharing:
     def _look_after(self) -> None:
         """Mend, again and again, what was left half-done where Redis did not answer."""
         before: set[str] = set()
-        while True:
+        while not self._ends:
             gevent.sleep(MEND_EVERY)
             try:
                 before = self._mend(before)
@@ -217,8 +179,8 @@ class Sharing:
         self._lose([key for key in list(lanes) if key not in mine and key in before])
         return missing | (lanes.keys() - mine)
 
-    def _others(self) -> list[LaneRecord]:
-        """What the lanes of other buses have to do, as they saved it last."""
+    def records(self) -> list[LaneRecord]:
+        """See Company.records."""
         mine = self._bus.dispatcher.lanes
         keys = [key for key in self._journal.open_lanes() if key not in mine]
         found: list[LaneRecord] = []

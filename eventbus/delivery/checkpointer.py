@@ -1,7 +1,7 @@
 """Saves the lanes' places: what has changed, together, a few times a second and not once a delivery."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import gevent
@@ -111,10 +111,11 @@ class Checkpointer:
             if self._unsaved and self._unsaved[0] is oldest:  # else it was forgotten meanwhile
                 self._unsaved.pop(0)
 
-    def save_last(self, lane: Lane) -> None:
-        """Save a lane that was removed at this moment, for who carries on with it. Raises JournalError."""
+    def save_last(self, lanes: Sequence[Lane]) -> None:
+        """Save lanes that were removed at this moment, for who carries on with them. Raises JournalError."""
         collected = _Collected()
-        collected.take(lane, self._scanned(), self._clock)
+        for lane in lanes:
+            collected.take(lane, self._scanned(), self._clock)
         self._journal.checkpoint(collected.checkpoint(self._clock.wall(), self._saved_scanned))
 
     def forget(self) -> None:

@@ -10,10 +10,11 @@ from eventbus.web.lean import LeanFlask
 def application(bus: Bus) -> LeanFlask | Forwarding:
     """What gunicorn serves: the app, and where other buses share the journal, what asks them and answers them."""
     app = create_app(bus)
-    if bus.nodes is None:
+    nodes = bus.company.nodes
+    if nodes is None:
         return app
-    whole = Forwarding(app, bus.nodes)
-    bus.nodes.answer_by(whole.answer)
+    whole = Forwarding(app, nodes)
+    nodes.answer_by(whole.answer)
     return whole
 
 

@@ -98,7 +98,7 @@ class Forwarding:
         """What answers for one subscriber. Raises Elsewhere, NodeSilent and JournalError."""
         owner = self._nodes.owner(key)
         if owner is None:
-            self.extensions["eventbus"].find(key)
+            self.extensions["eventbus"].company.find(key)
             return self._app
         if FORWARDED in environ:
             raise Elsewhere("This subscriber goes from one node to another just now; ask again.")

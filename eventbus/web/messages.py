@@ -137,4 +137,4 @@ def _reach(bus: Bus, messages: Sequence[Message]) -> int:
     """How many subscribers get something of this."""
     topics = {message.topic for message in messages}
     here = len({lane.subscriber.key for topic in topics for lane in bus.dispatcher.matching(topic)})
-    return here + bus.reach_elsewhere(topics)
+    return here + bus.company.reach(topics)

@@ -102,6 +102,34 @@ def test_who_leaves_has_nothing(join: Join) -> None:
     assert sorted(got) == LANES
 
 
+def test_who_is_about_to_leave_gets_no_lanes_and_the_others_share_them_all(join: Join) -> None:
+    """A node that withdraws lives on with what it has, is handed nothing, and leaves the others a larger share."""
+    first, second, third, surplus, got = join(), join(), join(), [], []
+    first.look()
+    second.surplus, first.took = surplus.append, got.extend
+    first.release(LANES)
+    first.withdraw()
+    assert got == []
+    second.look()
+    assert len(second.mine()) == len(LANES) // 2
+    second.look()
+    assert surplus == []
+    third.look()
+    assert len(third.mine()) == len(LANES) // 2
+    assert sorted(second.others()) == sorted([first.id, third.id])
+
+
+def test_who_withdrew_and_left_counts_no_more(join: Join, server: RedisServer) -> None:
+    """Nothing is kept of a node that withdrew and has left."""
+    first, second = join(), join()
+    first.withdraw()
+    assert server.ask("SCARD", "{eventbus}:leaving") == b":1\r\n"
+    first.leave()
+    assert server.ask("SCARD", "{eventbus}:leaving") == b":0\r\n"
+    second.look()
+    assert second.mine() == set(LANES)
+
+
 def test_who_was_not_heard_has_lost_all_and_begins_anew(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that showed no life for too long is told at its next sign, may act no more, and has a new name."""
     monkeypatch.setattr(membership, "ALIVE_SECONDS", 0.2)

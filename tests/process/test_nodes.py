@@ -113,13 +113,24 @@ def test_a_node_that_is_stopped_and_goes_on_delivers_nothing_that_is_others_now(
 
 
 def test_a_drain_hands_over_at_once(cluster: Cluster, subscribers: list[RecordingSubscriber]) -> None:
-    """A node that is told to end hands its subscribers over, and nothing is delivered twice."""
-    ids = [cluster.callers()[1].publish(BODY) for _ in range(50)]
-    assert cluster.nodes[0].terminate() == 0
-    ids += [cluster.callers()[1].publish(BODY) for _ in range(50)]
-    for subscriber in subscribers:
-        subscriber.wait_for_ids(ids, 10)
-        assert subscriber.counts == dict.fromkeys(ids, 1)
+    """A node that is told to end hands its subscribers over while it still waits for an answer; nothing comes twice."""
+    answer = gevent.event.Event()
+    with RecordingSubscriber(lambda _: (answer.wait(30) and 200, (), b"")) as slow:
+        cluster.callers()[0].register(slow.address, topic="slow", timeout=30)
+        ids = [cluster.callers()[1].publish(BODY) for _ in range(50)]
+        ids.append(cluster.callers()[1].publish(BODY, topic="slow"))
+        slow.wait_for(1)
+        cluster.nodes[0].send(signal.SIGTERM)
+        eventually(lambda: "draining" in cluster.nodes[0].log_text(), 10)
+        ids += [cluster.callers()[1].publish(BODY) for _ in range(50)]
+        for subscriber in subscribers:
+            subscriber.wait_for_ids(ids, 10)
+        assert "drained" not in cluster.nodes[0].log_text()
+        answer.set()
+        assert cluster.nodes[0].ended() == 0
+        for subscriber in subscribers:
+            assert subscriber.counts == dict.fromkeys(ids, 1)
+        assert len(slow.received) == 1
 
 
 def test_redis_is_killed_under_three_nodes(cluster: Cluster, subscribers: list[RecordingSubscriber]) -> None:

@@ -26,7 +26,7 @@ LAYERS = (
     {
         f"eventbus.{name}"
         for name in (
-            *("bus", "dead_letters", "endings", "feed", "history", "nodes", "places"),
+            *("bus", "company", "dead_letters", "endings", "feed", "handover", "history", "nodes", "places"),
             *("readings", "recovery", "replays", "retention", "samples", "sharing", "sweeper"),
         )
     },

@@ -68,6 +68,7 @@ class Membership:
         self.until = -math.inf  #: this node may act until then, on the monotonic clock
         self._ahead = 0.0  # ms that Redis's clock is ahead of the monotonic one
         self._signs: gevent.Greenlet[[], None] | None = None
+        self._kind = "again"  # what a sign of life says; "leaving" from the moment that this node is about to end
         self._server = ""  # which run of the Redis server this was, when the node joined
 
     def join(self) -> None:
@@ -101,6 +102,12 @@ class Membership:
             self._ask(self._sign_of_life, self.id, 0, "last", "")
         finally:
             self._client.close()
+
+    def withdraw(self) -> None:
+        """Go on living, but get no more lanes: the others share them all. Raises JournalUnavailable."""
+        self._kind = "leaving"
+        with told("cannot be shared"):
+            self.look()
 
     def disconnect(self) -> None:
         """Let go of the connections of a node that could not join."""
@@ -153,13 +160,13 @@ class Membership:
             log.warning("Redis has started anew, perhaps with less than it had: what it has is read again")
             self._begin_anew()
             return
-        share = self._sign("again")
+        share = self._sign(self._kind)
         if share is None:
             log.error("this bus was not heard for too long: others have its subscribers now, and it begins anew")
             self._begin_anew()
         elif share.new:
             self.took(share.new)
-        elif share.mine > share.fair + 1:
+        elif share.mine > share.fair + 1 and self._kind == "again":
             self.surplus(min(AT_ONCE, share.mine - share.fair))
 
     def _begin_anew(self) -> None:

@@ -1,6 +1,7 @@
 -- Shows that a node lives, hands out what dead nodes had, and gives this node its share.
 -- KEYS 1: the nodes; every other key begins as it does.
--- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", or "last" to leave; 4: where it runs.
+-- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", "leaving" where the others should
+-- share all lanes, or "last" to leave; 4: where it runs.
 -- Answers "copy" and its mark where the journal is an unfinished copy; "dead" where others may have taken what it had;
 -- else the time in ms, the live nodes, how many lanes are a fair share, how many it has, those that are new to it, and
 -- how often it changed who gets what.
@@ -18,6 +19,7 @@ local function free(gone)
   end
   call('DEL', key('of:' .. gone))
   call('ZREM', KEYS[1], gone)
+  call('SREM', key('leaving'), gone)
   call('HDEL', key('places'), gone)
 end
 
@@ -28,7 +30,7 @@ end
 local copy = kind == 'first' and call('GET', key('copy'))
 if copy then return {'copy', copy} end
 local good = call('ZSCORE', KEYS[1], node)
-if kind == 'again' and (not good or tonumber(good) < now) then
+if kind ~= 'first' and (not good or tonumber(good) < now) then
   free(node)
   return {'dead'}
 end
@@ -37,12 +39,13 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.forma
 
 call('HSET', key('places'), node, ARGV[4])
 
-local live = call('ZRANGE', KEYS[1], 0, -1)
-local share = math.ceil(call('SCARD', key('open')) / #live)
+call(kind == 'leaving' and 'SADD' or 'SREM', key('leaving'), node)
+local live = call('ZCARD', KEYS[1])
+local share = math.ceil(call('SCARD', key('open')) / math.max(1, live - call('SCARD', key('leaving'))))
 local mine = call('SCARD', key('of:' .. node))
 if call('HGET', key('owner'), '.retention') == node then mine = mine - 1 end
 local new = {}
-while kind ~= 'first' and mine < share do
+while kind == 'again' and mine < share do
   local lane = call('SPOP', key('unclaimed'))
   if not lane then break end
   if call('SISMEMBER', key('open'), lane) == 1 and not call('HGET', key('owner'), lane) then
@@ -52,4 +55,4 @@ while kind ~= 'first' and mine < share do
     mine = mine + 1
   end
 end
-return {string.format('%.0f', now), #live, share, mine, new, tonumber(call('GET', key('changes')) or '0')}
+return {string.format('%.0f', now), live, share, mine, new, tonumber(call('GET', key('changes')) or '0')}
