@@ -35,6 +35,8 @@ class Settings:
 
     # Where events are kept
     journal: str = field(default="sqlite:///eventbus.db", repr=False)  # or sqlite:///:memory:, or redis://HOST/NUMBER
+    redis_replicas: int = 0  # of a Redis server, that have to have an event before it counts as accepted
+    redis_fsync: bool = False  # whether it has to be on disk there and on those, as the server tells
     journal_max_bytes: int = 1_073_741_824  # bytes; past this, settled events go early
     retention_seconds: float = 86_400  # seconds that settled events and dead letters stay
 
@@ -91,6 +93,7 @@ class Settings:
 _NUMBERS: dict[str, tuple[str, float, float]] = {
     "PORT": ("port", 1, 65_535),
     "EVENTBUS_JOURNAL_MAX_BYTES": ("journal_max_bytes", 1_048_576, 2**50),
+    "EVENTBUS_REDIS_REPLICAS": ("redis_replicas", 0, 100),
     "EVENTBUS_RETENTION_SECONDS": ("retention_seconds", 1, 31_536_000),
     "EVENTBUS_LEASE_SECONDS": ("lease_seconds", 5, 86_400),
     "EVENTBUS_SWEEP_SECONDS": ("sweep_seconds", 0.1, 3_600),
@@ -104,9 +107,10 @@ _NUMBERS: dict[str, tuple[str, float, float]] = {
 }
 _NETWORKS = ("EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS")
 _TOKENS = {scope: f"EVENTBUS_{scope.upper()}_TOKENS" for scope in Scope}
+_FSYNC = "EVENTBUS_REDIS_FSYNC"
 _SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
 _LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
-_TEXTS = ("EVENTBUS_JOURNAL", _SECRETS, _VERIFY, _ORIGIN, _LOG_FORMAT, _LOG_LEVEL, _TRACING)
+_TEXTS = ("EVENTBUS_JOURNAL", _FSYNC, _SECRETS, _VERIFY, _ORIGIN, _LOG_FORMAT, _LOG_LEVEL, _TRACING)
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
 #: What is asked in the name of: a host name (CloudEvents web hooks, 4.1.1), or one with a port.
 _ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
@@ -123,6 +127,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             said[key] = _number(name, text, low, high, whole=_is_whole(key))
     if text := environment.get("EVENTBUS_JOURNAL", "").strip():
         said["journal"] = _journal(text)
+    if text := environment.get(_FSYNC, "").strip():
+        said["redis_fsync"] = _one_of(_FSYNC, text, "no", "yes") == "yes"
     deny, allow = (environment.get(name, "") for name in _NETWORKS)
     said["networks"] = rules_of(deny, allow)
     said["tokens"] = tokens_of({scope: environment.get(name, "") for scope, name in _TOKENS.items()})

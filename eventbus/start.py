@@ -42,10 +42,10 @@ def _alone(settings: Settings, transport: Transport) -> Bus:
 def _shared(settings: Settings, transport: Transport) -> Bus:
     """A bus that shares its journal with others, and has begun. Raises SettingsError without the extra for it."""
     try:
-        from eventbus.journal.redis import RedisJournal  # noqa: PLC0415 - an extra
+        from eventbus.journal.redis import RedisJournal, Wanted  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SettingsError("a journal on Redis needs the extra: pip install 'eventbus[redis]'") from error
-    journal = RedisJournal(settings.journal)
+    journal = RedisJournal(settings.journal, wanted=Wanted(settings.redis_replicas, settings.redis_fsync))
     bus = Bus(settings, journal, transport)
     sharing = Sharing(bus, journal)
     bus.start()
@@ -59,5 +59,7 @@ def _tell_limits(settings: Settings, environment: Mapping[str, str]) -> None:
         log.warning("the journal is in memory: a restart loses what is pending")
     elif "DYNO" in environment and not settings.on_redis:
         log.warning("this host's disk does not outlive the process: what is pending at a restart is lost")
+    if not settings.on_redis and (settings.redis_replicas or settings.redis_fsync):
+        log.warning("EVENTBUS_REDIS_REPLICAS and EVENTBUS_REDIS_FSYNC mean nothing to a journal in a file")
     if not settings.on_redis and environment.get("WEB_CONCURRENCY", "1").strip() not in ("", "1"):
         log.info("WEB_CONCURRENCY is passed over: one process owns a SQLite journal")

@@ -12,7 +12,8 @@ from typing import Self
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK, free_port
 
-COMMAND = shutil.which("redis-server")
+#: ``redis-server``, or what ``TESTS_REDIS_SERVER`` names: another version of it, or Valkey's.
+COMMAND = shutil.which(os.environ.get("TESTS_REDIS_SERVER", "redis-server"))
 
 
 class RedisServer:

@@ -11,6 +11,7 @@ NUMBERS = [
     # variable, field, default, smallest, largest, whole
     ("PORT", "port", 3_000, 1, 65_535, True),
     ("EVENTBUS_JOURNAL_MAX_BYTES", "journal_max_bytes", 1_073_741_824, 1_048_576, 2**50, True),
+    ("EVENTBUS_REDIS_REPLICAS", "redis_replicas", 0, 0, 100, True),
     ("EVENTBUS_RETENTION_SECONDS", "retention_seconds", 86_400, 1, 31_536_000, False),
     ("EVENTBUS_LEASE_SECONDS", "lease_seconds", 120, 5, 86_400, False),
     ("EVENTBUS_SWEEP_SECONDS", "sweep_seconds", 60, 0.1, 3_600, False),
@@ -33,7 +34,7 @@ def test_every_setting_has_its_documented_default() -> None:
     """Nothing has to be set: each setting has the default that the protocol names."""
     defaults: dict[str, object] = {field: default for _, field, default, *_ in NUMBERS}
     defaults |= {"journal": "sqlite:///eventbus.db", "verify": "none", "origin": "eventbus", "signing_secrets": ()}
-    defaults |= {"log_format": "text", "log_level": "info", "tracing": "none"}
+    defaults |= {"log_format": "text", "log_level": "info", "tracing": "none", "redis_fsync": False}
     defaults |= {"networks": NetworkRules(), "tokens": tokens_of({})}
     settings = from_environment({})
     assert {f.name: getattr(settings, f.name) for f in fields(Settings)} == defaults

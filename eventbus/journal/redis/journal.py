@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import redis
 
@@ -12,6 +12,7 @@ from eventbus.errors import JournalError, JournalSilent, JournalUnavailable
 from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Usage
 from eventbus.journal.group_commit import Answer, GroupCommit, Publish
 from eventbus.journal.redis import keys, server
+from eventbus.journal.redis.acknowledged import Wanted
 from eventbus.journal.redis.membership import SIGN_SECONDS, Membership
 from eventbus.journal.redis.nodes import RedisNodes
 from eventbus.journal.redis.queries import Queries
@@ -32,11 +33,12 @@ HEARD_SECONDS = 1.0
 class RedisJournal:
     """``eventbus.journal.base.Journal`` on Redis at ``url``, shared by all nodes that name it."""
 
-    def __init__(self, url: str, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, clock: Clock | None = None, wanted: Wanted | None = None) -> None:
+        self._wanted = wanted or Wanted()
         self._clock = clock or Clock()
         self._client = server.connect(url, "eventbus")
         self.members = Membership(server.connect(url, "eventbus-node", SIGN_SECONDS), Clock())
-        self._writer = Writer(self._client, self.members)
+        self._writer = Writer(self._client, self.members, self._wanted)
         self.nodes = RedisNodes(url, self.members)
         self._queries = Queries(self._client)
         self._tail = Tail(server.connect(url, "eventbus-tail"))
@@ -48,7 +50,8 @@ class RedisJournal:
     def open(self) -> Recovered:
         """See Journal.open."""
         with server.told("cannot be opened"):
-            remarks = server.check(self._client.info(), server.appendfsync(self._client))
+            info: Any = self._client.info()
+            remarks = (*server.check(info, server.appendfsync(self._client)), *self._wanted.check(info))
             try:
                 self.members.join()
             except JournalError:  # an unfinished copy
@@ -74,7 +77,7 @@ class RedisJournal:
         try:
             events, answers = self._writer.commit(publishes, checkpoints)
         except JournalSilent:  # who waits for the next commit has waited as long, and would wait that long again
-            self._group.give_up("The journal does not answer; nothing of this was kept.")
+            self._group.give_up("The journal is in trouble; nothing of this was kept.")
             raise
         if events:
             self._tail.wait_for(events[-1].seq, HEARD_SECONDS)

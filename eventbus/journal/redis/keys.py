@@ -39,6 +39,11 @@ def of(node: str) -> str:
     return f"{PREFIX}of:{node}"
 
 
+def last(node: str) -> str:
+    """Hash: the number of a node's last commit, and what that was answered with."""
+    return f"{PREFIX}last:{node}"
+
+
 def waits(lane: str) -> str:
     """Hash: a lane's deferred deliveries."""
     return f"{PREFIX}waits:{lane}"

@@ -74,9 +74,10 @@ def check(info: Mapping[str, Any], appendfsync: str | None) -> tuple[str, ...]:
 
     ``info`` is the answer to INFO; ``appendfsync`` is None where the server does not tell.
     """
-    version = str(info.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        raise JournalError(f"The Redis server is version {version}; the journal needs 7.0 or newer, or Valkey.")
+    if version_of(info) < OLDEST:
+        raise JournalError(
+            f"The Redis server is version {info.get('redis_version')}; the journal needs 7.0 or newer, or Valkey."
+        )
     if info.get("role") != "master":
         raise JournalError("The Redis server is a replica, which takes no writes; name its master.")
     policy = str(info.get("maxmemory_policy", "noeviction"))
@@ -86,6 +87,11 @@ def check(info: Mapping[str, Any], appendfsync: str | None) -> tuple[str, ...]:
             "set it to noeviction."
         )
     return tuple(_remarks(info, appendfsync))
+
+
+def version_of(info: Mapping[str, Any]) -> tuple[int, ...]:
+    """The server's version, its first two numbers; Valkey tells the one of Redis that it speaks like."""
+    return tuple(int(part) for part in str(info.get("redis_version", "0")).split(".")[:2])
 
 
 def _remarks(info: Mapping[str, Any], appendfsync: str | None) -> Iterator[str]:

@@ -11,6 +11,7 @@ from eventbus.errors import JournalCrowded, JournalError, JournalSilent
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended
 from eventbus.journal.group_commit import Answer, Publish
 from eventbus.journal.redis import keys
+from eventbus.journal.redis.acknowledged import Wanted
 from eventbus.journal.redis.membership import Membership
 from eventbus.journal.redis.plan import OVERHEAD, parts_of, plan_of
 from eventbus.journal.redis.server import script, told
@@ -34,7 +35,9 @@ class Writer:
     to it late, so that what was told to be not kept is not kept afterwards.
     """
 
-    def __init__(self, client: redis.Redis, node: Membership) -> None:
+    def __init__(self, client: redis.Redis, node: Membership, wanted: Wanted) -> None:
+        self._client = client
+        self._wanted = wanted
         self._publish = client.register_script(script("commit"))
         self._save = client.register_script(WHERE_MEMORY_IS_SHORT + script("commit"))
         self._trim = client.register_script(WHERE_MEMORY_IS_SHORT + script("trim"))
@@ -71,14 +74,30 @@ class Writer:
         arguments: list[Any] = [node, self._number, deadline, plan_of(publishes, checkpoints), *parts_of(publishes)]
         with told(UNWRITTEN):
             try:
-                answers, lost = run(keys=[keys.NODES], args=arguments)
+                answers, lost, changed = run(keys=[keys.NODES], args=arguments)
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-                answers, lost = self._became(node, error)
+                answers, lost, changed = self._became(node, error)
         if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
             self.lost(sorted({lane.decode() for lane in lost}))
+        if changed or not small:
+            self._acknowledge(node)
         return _events(publishes, answers), [
             _appended(publish, answer) for publish, answer in zip(publishes, answers, strict=True)
         ]
+
+    def _acknowledge(self, node: str) -> None:
+        """Wait for what is wanted of a commit that somebody counts on. Raises JournalSilent where it does not come.
+
+        A place that is lost in a failover means deliveries that are repeated, and is not waited for.
+        """
+        if not self._wanted.anything:
+            return
+        try:
+            missing = self._wanted.wait(self._client, keys.last(node))
+        except (redis.RedisError, OSError) as error:
+            raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
+        if missing is not None:
+            raise JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")
 
     def _became(self, node: str, error: Exception) -> Any:
         """What the last commit answered, though that was lost. Raises the error where it was not made."""

@@ -1,0 +1,149 @@
+"""What is accepted is on as many replicas as is asked for, and on disk where the server can tell."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventbus.addresses import parse_address
+from eventbus.delivery.place import new_record
+from eventbus.errors import JournalError, JournalSilent
+from eventbus.journal.redis import RedisJournal, Wanted, acknowledged
+from eventbus.model import Checkpoint, Options, Subscriber
+from tests.support.deadline import eventually
+from tests.support.events import message
+from tests.support.lanes import EPOCH
+from tests.support.ports import LOOPBACK
+from tests.support.redis_server import COMMAND, RedisServer
+
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+EVENTS = "{eventbus}:events"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A master."""
+    with started(tmp_path / "master", "--repl-diskless-sync-delay", "0") as found:
+        yield found
+
+
+@pytest.fixture
+def replica(tmp_path: Path, server: RedisServer) -> Iterator[RedisServer]:
+    """A replica of it, that has all it has."""
+    with started(tmp_path / "replica") as found:
+        found.ask("REPLICAOF", LOOPBACK, str(server.port))
+        eventually(lambda: b"state=online" in server.ask("INFO", "replication"), 20)
+        yield found
+
+
+def started(folder: Path, *options: str) -> RedisServer:
+    """A server with a folder of its own."""
+    folder.mkdir()
+    return RedisServer(folder, *options)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for a replica that does not answer."""
+    monkeypatch.setattr(acknowledged, "ACKNOWLEDGE_SECONDS", 0.3)
+
+
+def can_tell_what_is_on_disk(server: RedisServer) -> bool:
+    """Whether this server knows WAITAOF."""
+    return b"unknown command" not in server.ask("WAITAOF", "0", "0", "1")
+
+
+def test_what_is_accepted_is_on_the_replica(server: RedisServer, replica: RedisServer) -> None:
+    """An append returns when so many replicas have the event; and nothing is to be told at the start."""
+    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    try:
+        assert journal.open().remarks == ()
+        journal.append([message(f"event-{number}") for number in range(3)])
+        assert replica.ask("XLEN", EVENTS) == b":3\r\n"
+    finally:
+        journal.close()
+
+
+def test_nothing_is_accepted_while_a_replica_is_missing(server: RedisServer, replica: RedisServer) -> None:
+    """Without enough replicas an append is refused, who says so names what is missing; with them it goes on."""
+    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    try:
+        journal.open()
+        replica.stop()
+        with pytest.raises(JournalSilent, match=r"0 of 1 replicas have it after 0\.3 s.*Idempotency-Key"):
+            journal.append([message("event-0")], "key-1")
+        with pytest.raises(JournalSilent):  # so that /readyz tells that publishing is refused
+            journal.checkpoint(Checkpoint(EPOCH, 0))
+        replica.go_on()
+        eventually(lambda: replica.ask("XLEN", EVENTS) == b":1\r\n", 10)
+        assert journal.append([message("event-0")], "key-1").duplicate
+    finally:
+        replica.go_on()
+        journal.close()
+
+
+def test_a_registration_is_on_the_replica_and_a_place_is_not_waited_for(
+    server: RedisServer, replica: RedisServer
+) -> None:
+    """Who gets events is waited for; how far somebody has come is not, since that only means to deliver once more."""
+    record = new_record(Subscriber(parse_address("host"), Options()), EPOCH, 0)
+    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    try:
+        journal.open()
+        journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(record,)))
+        assert replica.ask("HLEN", "{eventbus}:topics") == b":1\r\n"
+        replica.stop()
+        journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(record,)))
+        other = new_record(Subscriber(parse_address("other"), Options()), EPOCH, 0)
+        with pytest.raises(JournalSilent):
+            journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(other,)))
+    finally:
+        replica.go_on()
+        journal.close()
+
+
+def test_a_master_without_its_replicas_is_told_of_at_the_start(server: RedisServer) -> None:
+    """A bus that wants more replicas than there are starts, and says that publishing is refused."""
+    journal = RedisJournal(server.url, wanted=Wanted(replicas=2))
+    try:
+        (remark,) = journal.open().remarks
+        assert "0 replicas, of which EVENTBUS_REDIS_REPLICAS wants 2" in remark
+    finally:
+        journal.close()
+
+
+def test_a_server_that_cannot_tell_what_is_on_disk_is_refused(server: RedisServer) -> None:
+    """A bus that is to wait for disks does not start on a server that does not know WAITAOF."""
+    if can_tell_what_is_on_disk(server):
+        pytest.skip("this server can tell what is on disk")
+    with pytest.raises(JournalError, match="older than 7"):
+        RedisJournal(server.url, wanted=Wanted(on_disk=True)).open()
+
+
+def test_what_is_accepted_is_on_disk(
+    server: RedisServer, replica: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ``everysec`` an append returns when the event is in the append-only file, on the replica too."""
+    if not can_tell_what_is_on_disk(server):
+        pytest.skip("this server is older than Redis 7.2, and cannot tell what is on disk")
+    for each in (server, replica):
+        each.ask("CONFIG", "SET", "appendfsync", "everysec")
+    monkeypatch.setattr(acknowledged, "ACKNOWLEDGE_SECONDS", 4.0)
+    journal = RedisJournal(server.url, wanted=Wanted(replicas=1, on_disk=True))
+    try:
+        journal.open()
+        journal.append([message("event-0", body=b"kept for good")])
+    finally:
+        journal.close()
+    for name in ("master", "replica"):
+        files = (tmp_path / name / "appendonlydir").glob("*.incr.aof")
+        assert any(b"kept for good" in file.read_bytes() for file in files)
+
+
+def test_a_server_that_keeps_no_file_is_refused(server: RedisServer) -> None:
+    """A bus that is to wait for disks does not start where nothing is written to one."""
+    if not can_tell_what_is_on_disk(server):
+        pytest.skip("this server is older than Redis 7.2, and cannot tell what is on disk")
+    server.ask("CONFIG", "SET", "appendonly", "no")
+    with pytest.raises(JournalError, match="keeps no append-only file"):
+        RedisJournal(server.url, wanted=Wanted(on_disk=True)).open()
