@@ -1,6 +1,6 @@
 """What is accepted is on as many replicas as is asked for, and on disk where the server can tell."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,10 +42,16 @@ def started(folder: Path, *options: str) -> RedisServer:
     return RedisServer(folder, *options)
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long for a replica that does not answer."""
-    monkeypatch.setattr(acknowledged, "ACKNOWLEDGE_SECONDS", 0.3)
+@pytest.fixture
+def silent(replica: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Stops the replica, for which nobody waits long from then on; it goes on at the end."""
+
+    def stop() -> None:
+        replica.stop()
+        monkeypatch.setattr(acknowledged, "ACKNOWLEDGE_SECONDS", 0.3)
+
+    yield stop
+    replica.go_on()
 
 
 def can_tell_what_is_on_disk(server: RedisServer) -> bool:
@@ -64,26 +70,28 @@ def test_what_is_accepted_is_on_the_replica(server: RedisServer, replica: RedisS
         journal.close()
 
 
-def test_nothing_is_accepted_while_a_replica_is_missing(server: RedisServer, replica: RedisServer) -> None:
+def test_nothing_is_accepted_while_a_replica_is_missing(
+    server: RedisServer, replica: RedisServer, silent: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without enough replicas an append is refused, who says so names what is missing; with them it goes on."""
     journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
     try:
         journal.open()
-        replica.stop()
+        silent()
         with pytest.raises(JournalSilent, match=r"0 of 1 replicas have it after 0\.3 s.*Idempotency-Key"):
             journal.append([message("event-0")], "key-1")
         with pytest.raises(JournalSilent):  # so that /readyz tells that publishing is refused
             journal.checkpoint(Checkpoint(EPOCH, 0))
         replica.go_on()
         eventually(lambda: replica.ask("XLEN", EVENTS) == b":1\r\n", 10)
+        monkeypatch.undo()
         assert journal.append([message("event-0")], "key-1").duplicate
     finally:
-        replica.go_on()
         journal.close()
 
 
 def test_a_registration_is_on_the_replica_and_a_place_is_not_waited_for(
-    server: RedisServer, replica: RedisServer
+    server: RedisServer, replica: RedisServer, silent: Callable[[], None]
 ) -> None:
     """Who gets events is waited for; how far somebody has come is not, since that only means to deliver once more."""
     record = new_record(Subscriber(parse_address("host"), Options()), EPOCH, 0)
@@ -92,13 +100,12 @@ def test_a_registration_is_on_the_replica_and_a_place_is_not_waited_for(
         journal.open()
         journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(record,)))
         assert replica.ask("HLEN", "{eventbus}:topics") == b":1\r\n"
-        replica.stop()
+        silent()
         journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(record,)))
         other = new_record(Subscriber(parse_address("other"), Options()), EPOCH, 0)
         with pytest.raises(JournalSilent):
             journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(other,)))
     finally:
-        replica.go_on()
         journal.close()
 
 
