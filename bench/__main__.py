@@ -55,10 +55,11 @@ def shown(value: Any) -> str:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
-    names = list(rows[0])
+    names = list(dict.fromkeys(name for row in rows for name in row))
     lines = ["| " + " | ".join(names) + " |", "| --- " + "| ---: " * (len(names) - 1) + "|"]
     for row in rows:
-        cells = [value if isinstance(value, str) else shown(value) for value in row.values()]
+        values = [row.get(name, "") for name in names]
+        cells = [value if isinstance(value, str) else shown(value) for value in values]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

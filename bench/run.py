@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -49,16 +50,20 @@ def measure(scenario: Scenario) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         ports = stack.enter_context(sink(scenario.fanout, *options))
-        journal = stack.enter_context(redis(folder)) if scenario.redis else f"sqlite:///{folder}/bus.db"
+        server, journal = stack.enter_context(redis(folder)) if scenario.redis else (0, f"sqlite:///{folder}/bus.db")
         pid, port = stack.enter_context(bus(journal, nodes=scenario.nodes))
         for each in ports[: scenario.fanout]:
             call(f"http://127.0.0.1:{port}/registerAndKeepAlive?address=127.0.0.1:{each}&lease=3600", "POST")
-        before, began = cpu_seconds(pid), time.time()
+        before, began = Spent.by(pid, server), time.time()
         said = load(port, scenario)
         healthy = scenario.fanout - scenario.slow - scenario.dead
         stats = settled(ports[0], said["accepted"] * healthy)
-        spent = cpu_seconds(pid) - before
-        return figures(scenario, said, stats, spent, began) | {"peak MiB": peak_mib(pid)}
+        spent = Spent.by(pid, server).since(before)
+        shown = figures(scenario, said, stats, spent.bus, began) | {"peak MiB": peak_mib(pid)}
+        if scenario.redis:
+            shown["Redis cpu us/publish"] = spent.redis / max(1, said["accepted"]) * 1e6
+        shown["load and sink cpu us/delivery"] = spent.others / stats["requests"] * 1e6 if stats["requests"] else 0.0
+        return shown
 
 
 def load(port: int, scenario: Scenario) -> dict[str, Any]:
@@ -114,14 +119,14 @@ def bus(journal: str, app: str = "wsgi:app", *options: str, nodes: int = 1) -> I
 
 
 @contextmanager
-def redis(folder: str) -> Iterator[str]:
-    """A Redis server that keeps every commit on disk; its URL."""
+def redis(folder: str) -> Iterator[tuple[int, str]]:
+    """A Redis server that keeps every commit on disk; its pid and its URL."""
     port = free_port()
     kept = ["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", folder]
     command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), *kept]
-    with process(command, None, subprocess.DEVNULL):
+    with process(command, None, subprocess.DEVNULL) as running:
         until_listening(port)
-        yield f"redis://127.0.0.1:{port}/0"
+        yield running.pid, f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
@@ -202,6 +207,27 @@ def cpu_seconds(pid: int) -> float:
     """Processor time of a process and its children, so far."""
     fields = [Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split() for each in family(pid)]
     return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds of processor time: of the bus, of Redis, and of all else that was started here, which is the load."""
+
+    bus: float
+    redis: float
+    others: float
+
+    @classmethod
+    def by(cls, bus: int, server: int) -> "Spent":
+        """What these processes have taken so far; ``server`` is 0 where there is no Redis."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        whole = cpu_seconds(os.getpid()) + ended.ru_utime + ended.ru_stime
+        first, second = cpu_seconds(bus), cpu_seconds(server) if server else 0.0
+        return cls(first, second, whole - first - second)
+
+    def since(self, before: "Spent") -> "Spent":
+        """What was taken since then."""
+        return Spent(self.bus - before.bus, self.redis - before.redis, self.others - before.others)
 
 
 def peak_mib(pid: int) -> float:
