@@ -1,8 +1,7 @@
 """Several buses on one Redis are one bus: any may be asked, each delivery is made by one of them, and any may die."""
 
-import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import gevent
@@ -140,45 +139,6 @@ def test_redis_is_killed_under_three_nodes(cluster: Cluster, subscribers: list[R
     cluster.redis.kill()
     cluster.redis.start()
     cluster.assert_all_well(subscribers, publishers, faults=1)
-
-
-@pytest.mark.soak
-def test_random_faults_lose_nothing(cluster: Cluster, subscribers: list[RecordingSubscriber], tmp_path: Path) -> None:
-    """Nodes are killed and stopped, and Redis is killed and stopped, at random: nothing accepted is lost."""
-    seed = random.randrange(2**32)  # noqa: S311 - no secret
-    (tmp_path / "seed").write_text(str(seed))
-    dice = random.Random(seed)  # noqa: S311 - the same
-    publishers = cluster.load(15_000)
-    faults: list[Callable[[BusServer], None]] = [killed, stopped, lambda _: restarted(cluster.redis), terminated]
-    for number in range(12):
-        publishers[number % NODES].wait_accepted(number * 350)
-        dice.choice(faults)(dice.choice(cluster.nodes))
-    cluster.assert_all_well(subscribers, publishers, faults=12)
-
-
-def killed(node: BusServer) -> None:
-    """Kill a node, and start it again."""
-    node.kill()
-    node.start()
-
-
-def stopped(node: BusServer) -> None:
-    """Let a node do nothing for longer than it may be silent."""
-    node.send(signal.SIGSTOP, whole_group=True)
-    gevent.sleep(9)  # what is tested is time that passes
-    node.send(signal.SIGCONT, whole_group=True)
-
-
-def terminated(node: BusServer) -> None:
-    """End a node as a deploy does, and start it again."""
-    node.terminate(60)
-    node.start()
-
-
-def restarted(redis: RedisServer) -> None:
-    """Kill Redis, and start it again."""
-    redis.kill()
-    redis.start()
 
 
 def test_several_workers_behind_one_port_are_one_bus(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Whatever is wrong with Redis, or with the way to it: what was accepted arrives, and all goes on by itself."""
 
 import random
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gevent
@@ -124,6 +125,57 @@ def test_a_way_to_redis_that_comes_and_goes_loses_nothing(
 
 
 @pytest.mark.soak
+@pytest.mark.soak
+def test_random_faults_lose_nothing(
+    cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy, tmp_path: Path
+) -> None:
+    """Nodes are killed, stopped, ended and cut off, and Redis is killed, at random: nothing accepted is lost."""
+    seed = random.randrange(2**32)  # noqa: S311 - no secret
+    (tmp_path / "seed").write_text(str(seed))
+    dice = random.Random(seed)  # noqa: S311 - the same
+    publishers = cluster.load(15_000)
+    faults: list[Callable[[BusServer], None]] = [
+        *(killed, stopped, terminated),
+        *(lambda _: restarted(cluster.redis), lambda _: cut_off(wire)),
+    ]
+    for number in range(12):
+        publishers[number % NODES].wait_accepted(number * 350)
+        dice.choice(faults)(dice.choice(cluster.nodes))
+    cluster.assert_all_well(subscribers, publishers, faults=12)
+
+
+def killed(node: BusServer) -> None:
+    """Kill a node, and start it again."""
+    node.kill()
+    node.start()
+
+
+def stopped(node: BusServer) -> None:
+    """Let a node do nothing for longer than it may be silent."""
+    node.send(signal.SIGSTOP, whole_group=True)
+    gevent.sleep(9)  # what is tested is time that passes
+    node.send(signal.SIGCONT, whole_group=True)
+
+
+def terminated(node: BusServer) -> None:
+    """End a node as a deploy does, and start it again."""
+    node.terminate(60)
+    node.start()
+
+
+def cut_off(wire: Proxy) -> None:
+    """Let nothing pass between the first node and Redis for longer than it may be silent."""
+    wire.cut()
+    gevent.sleep(9)  # what is tested is time that passes
+    wire.mend()
+
+
+def restarted(redis: RedisServer) -> None:
+    """Kill Redis, and start it again."""
+    redis.kill()
+    redis.start()
+
+
 def test_a_redis_that_stands_still_refuses_and_delivers_all_afterwards(
     cluster: Cluster, subscribers: list[RecordingSubscriber]
 ) -> None:
