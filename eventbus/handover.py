@@ -113,7 +113,10 @@ class Handover:
         What could not be saved is done again by who has the lane next.
         """
         dispatcher = self._bus.dispatcher
-        with self._bus.alone_with(*(lane.subscriber.key for lane in lanes)), dispatcher.checkpointer.alone:
+        with (
+            self._bus.registrations.alone_with(*(lane.subscriber.key for lane in lanes)),
+            dispatcher.checkpointer.alone,
+        ):
             try:
                 dispatcher.checkpointer.save()
                 free = [lane for lane in lanes if not (lane.in_flight or lane.reading or lane.closed)]

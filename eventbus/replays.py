@@ -18,7 +18,7 @@ class Replays:
     def __init__(self, dispatcher: Dispatcher, journal: Journal, places: Places, clock: Clock) -> None:
         self._dispatcher = dispatcher
         self._journal = journal
-        self._places = places
+        self.places = places
         self._clock = clock
 
     def begin(self, key: str, start: str, end: str) -> int:
@@ -29,7 +29,7 @@ class Replays:
         lane = self._dispatcher.lanes.get(key)
         if lane is None or lane.lease.ends <= self._clock.monotonic():
             raise Conflict("This address is not registered; register it, and replay then.")
-        return self.replay(lane, self._places.before(start), self._places.after(end))
+        return self.replay(lane, self.places.before(start), self.places.after(end))
 
     def replay(self, lane: Lane, after: int, upto: int) -> int:
         """Replay the events after one number up to another."""

@@ -129,7 +129,7 @@ class Sharing:
     def _adopt_some(self, keys: Sequence[str]) -> int:
         """How many lanes are carried on with. Nobody registers or deregisters meanwhile. Raises JournalError."""
         node = self._members.id
-        with self._bus.alone_with(*keys):
+        with self._bus.registrations.alone_with(*keys):
             missing = [key for key in keys if key not in self._bus.dispatcher.lanes]
             kept = [(record, count) for record, count in self._journal.kept(missing) if record.open]
             self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
@@ -145,7 +145,7 @@ class Sharing:
         """Others have these lanes: nothing more is done for them here."""
         self._bus.retention.moved()
         for key in keys:
-            self._bus.leases.end(key)
+            self._bus.registrations.leases.end(key)
             lane = self._bus.dispatcher.lanes.get(key)
             if lane is not None:
                 self._bus.dispatcher.remove(lane)
@@ -174,7 +174,7 @@ class Sharing:
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
             self._adopt(late)
-            with self._bus.alone_with(*late):  # nobody registers them meanwhile
+            with self._bus.registrations.alone_with(*late):  # nobody registers them meanwhile
                 self._members.release([key for key in late if key not in lanes])  # nothing is kept of these
         self._lose([key for key in list(lanes) if key not in mine and key in before])
         return missing | (lanes.keys() - mine)

@@ -21,16 +21,16 @@ class Sweeper:
 
     def sweep(self) -> None:
         """End the leases that are over now."""
-        for lease in self._bus.leases.take_ended(self._bus.clock.monotonic()):
-            self._bus.end_lease(lease)
+        for lease in self._bus.registrations.leases.take_ended(self._bus.clock.monotonic()):
+            self._bus.registrations.end_lease(lease)
 
     def _run(self) -> None:
         while True:
-            self._bus.lease_began.wait(self._wait())
-            self._bus.lease_began.clear()
+            self._bus.registrations.began.wait(self._wait())
+            self._bus.registrations.began.clear()
             self.sweep()
 
     def _wait(self) -> float:
         longest = self._bus.settings.sweep_seconds
-        ends = self._bus.leases.next_end()
+        ends = self._bus.registrations.leases.next_end()
         return longest if ends is None else max(0.0, min(longest, ends - self._bus.clock.monotonic()))

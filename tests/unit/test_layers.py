@@ -26,8 +26,19 @@ LAYERS = (
     {
         f"eventbus.{name}"
         for name in (
-            *("bus", "company", "dead_letters", "endings", "feed", "handover", "history", "nodes", "places"),
-            *("readings", "recovery", "replays", "retention", "samples", "sharing", "sweeper"),
+            *("admission", "bus", "company", "dead_letters", "endings", "feed", "handover", "history"),
+            *(
+                "nodes",
+                "places",
+                "readings",
+                "recovery",
+                "registrations",
+                "replays",
+                "retention",
+                "samples",
+                "sharing",
+                "sweeper",
+            ),
         )
     },
     MIDDLE,
