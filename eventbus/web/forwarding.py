@@ -38,7 +38,7 @@ JSON = "application/json"
 PAGES = "/dashboard/"
 #: Requests about one subscriber, whose address they name; those about dead letters may name one, or a dead letter.
 _LETTERS = {("GET", "/deadLetters"), ("POST", "/deadLetters/replay"), ("DELETE", "/deadLetters")}
-_ONE = _LETTERS | {
+ABOUT_ONE = _LETTERS | {
     ("POST", "/registerAndKeepAlive"),
     ("DELETE", "/deregister"),
     ("POST", "/replay"),
@@ -59,7 +59,7 @@ class Forwarding:
         """Answer a request here, or have it answered where that can be done."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         route = ("GET" if method == "HEAD" else method, path)
-        one, of_all = route in _ONE, KINDS.get((method, path))
+        one, of_all = route in ABOUT_ONE, KINDS.get((method, path))
         if of_all is None and method == "GET" and path.startswith(EVENT_PATH):
             of_all = EVENT
         if not one and of_all is None:

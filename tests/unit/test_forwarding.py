@@ -9,6 +9,7 @@ from eventbus.addresses import parse_address
 from eventbus.errors import JournalUnavailable
 from eventbus.model import Terms
 from eventbus.tokens import Scope, tokens_of
+from eventbus.web.openapi.responses import RESPONSES
 from eventbus.web.passing import Answered, unpacked
 from tests.support.deadline import eventually
 from tests.support.linked import LinkedNode, linked
@@ -151,6 +152,8 @@ def test_a_request_is_passed_on_once(two: Two) -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.text.startswith("Error:This subscriber goes from one node to another")
     assert (here.asked, there.asked) == (["there"], [])
+    problem = RESPONSES["Elsewhere"]["content"]["application/problem+json"]["example"]
+    assert here.ask("DELETE", f"/deregister?address={THERE}", JSON).json == problem
 
 
 def test_an_owner_that_does_not_answer_is_told(two: Two) -> None:
