@@ -67,7 +67,7 @@ def install(app: Flask) -> None:
 
 
 def _bus_error(error: EventbusError) -> Reply:
-    kind, status, wait = next(row for row in _STATUSES if isinstance(error, row[0]))
+    kind, status, wait = status_of(error)
     the_bus().meters.refused[_REASONS.get(kind, HTTPStatus(status).name.lower())] += 1
     response = _phrased(status, str(error))
     if wait is not None:
@@ -75,6 +75,11 @@ def _bus_error(error: EventbusError) -> Reply:
     if isinstance(error, NoAccess):
         response.headers["WWW-Authenticate"] = error.challenge
     return response
+
+
+def status_of(error: EventbusError) -> tuple[type[EventbusError], int, int | None]:
+    """Of which kind an error is, its status, and seconds to wait, where that helps."""
+    return next(row for row in _STATUSES if isinstance(error, row[0]))
 
 
 def _http_error(error: HTTPException) -> Reply:

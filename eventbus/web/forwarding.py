@@ -11,12 +11,13 @@ from eventbus.addresses import parse_address
 from eventbus.errors import CrossOrigin, Elsewhere, EventbusError, JournalError, NoAccess, NodeSilent, Refused
 from eventbus.nodes import Nodes
 from eventbus.web.answers import Reply, as_json
-from eventbus.web.dashboard.page import check_visitor
+from eventbus.web.dashboard.page import check_visitor, trouble
 from eventbus.web.gathering import EVENT, EVENT_PATH, KINDS, Gathering
 from eventbus.web.lean import LeanFlask
 from eventbus.web.passing import (
     FORWARDED,
     GATHERED,
+    HEARD,
     Answered,
     App,
     Environ,
@@ -37,7 +38,7 @@ JSON = "application/json"
 PAGES = "/dashboard/"
 #: Requests about one subscriber, whose address they name; those about dead letters may name one, or a dead letter.
 _LETTERS = {("GET", "/deadLetters"), ("POST", "/deadLetters/replay"), ("DELETE", "/deadLetters")}
-_ONE = _LETTERS | {
+ABOUT_ONE = _LETTERS | {
     ("POST", "/registerAndKeepAlive"),
     ("DELETE", "/deregister"),
     ("POST", "/replay"),
@@ -58,7 +59,7 @@ class Forwarding:
         """Answer a request here, or have it answered where that can be done."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         route = ("GET" if method == "HEAD" else method, path)
-        one, of_all = route in _ONE, KINDS.get((method, path))
+        one, of_all = route in ABOUT_ONE, KINDS.get((method, path))
         if of_all is None and method == "GET" and path.startswith(EVENT_PATH):
             of_all = EVENT
         if not one and of_all is None:
@@ -112,7 +113,7 @@ class Forwarding:
             try:
                 if self._app.guard is not None:
                     self._app.guard()
-                if environ["PATH_INFO"].startswith(PAGES):
+                if _is_page(environ):
                     check_visitor()
             except (CrossOrigin, NoAccess):
                 return False
@@ -121,7 +122,7 @@ class Forwarding:
     def _refusal(self, environ: Environ, error: EventbusError) -> Any:
         """What answers where it cannot be asked of others: as the application phrases it."""
         with self._app.request_context(environ):
-            return self._app.handle_user_exception(error)
+            return trouble(error) if _is_page(environ) else self._app.handle_user_exception(error)
 
     def _of_all(self, environ: Environ, query: Query, gathering: Gathering) -> Any:
         """What answers for all nodes: this one first, so that who may not ask reaches no other."""
@@ -139,7 +140,10 @@ class Forwarding:
         parts = {self._nodes.id: own} | {
             node: answer for node, answer in found.items() if answer.ok and answer.kind == own.kind
         }
-        return _from(len(parts), len(others) + 1, self._whole(environ, query, gathering, parts))
+        heard = f"{len(parts)} of {len(others) + 1}"
+        if len(parts) <= len(others):
+            environ[HEARD] = heard
+        return _from(heard, self._whole(environ, query, gathering, parts))
 
     def _others(self) -> list[str]:
         """The other nodes; none where nobody knows them just now, and this one tells what it has."""
@@ -175,12 +179,17 @@ class Forwarding:
         return Reply(gathering.text(texts), content_type=own.kind)
 
 
-def _from(answered: int, nodes: int, app: App) -> App:
-    """An answer that says how many nodes it is from."""
+def _is_page(environ: Environ) -> bool:
+    path: str = environ["PATH_INFO"]
+    return path.startswith(PAGES)
+
+
+def _from(heard: str, app: App) -> App:
+    """An answer that says how many of how many nodes it is from."""
 
     def saying(environ: Environ, start_response: Start) -> Any:
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            return start_response(status, [*headers, (NODES, f"{answered} of {nodes}")], *more)
+            return start_response(status, [*headers, (NODES, heard)], *more)
 
         return app(environ, start)
 

@@ -18,6 +18,8 @@ App = Callable[[Environ, Start], Iterable[bytes]]
 FORWARDED = "eventbus.forwarded"
 #: In the environment of a request for a page: what the page shows, gathered from all nodes.
 GATHERED = "eventbus.gathered"
+#: In the environment of a request for a page that not all nodes have a part in: how many have, of how many.
+HEARD = "eventbus.heard"
 #: What goes along: what the routes that are passed on look at.
 _ALONG = (
     *("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT"),

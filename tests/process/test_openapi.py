@@ -1,6 +1,7 @@
 """The OpenAPI document against the bus that serves it."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,8 +17,10 @@ from eventbus.web.openapi.document import document
 from eventbus.web.openapi.pieces import AN_ADDRESS, AN_ID, BUS
 from tests.support.accounts import settled
 from tests.support.caller import JSON, Caller
+from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
 from tests.support.mender import Mender
+from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.responders import always
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -177,6 +180,20 @@ def test_a_call_in_the_document_works(ask: Caller, method: str, path: str, opera
     assert (status, used) == ("200", method)
     assert kind.partition(";")[0] in operation["responses"]["200"]["content"]
     assert path.partition("{")[0] in sample["source"]
+
+
+@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+def test_an_answer_of_two_buses_has_the_header_that_is_told(tmp_path: Path) -> None:
+    """Where two buses are one, the answers that are about both say so, in the form that the document tells."""
+    with RedisServer(tmp_path) as redis, cluster_on(tmp_path, redis, [redis.url] * 2) as cluster:
+        ask = cluster.callers()[0]
+        event = ask.publish()
+        targets = [(method, path.replace("{event_id}", event), operation) for method, path, operation in OPERATIONS]
+        for method, path, operation in targets:
+            told = operation["responses"]["200"].get("headers", {}).get("Eventbus-Nodes")
+            if told is not None:
+                said = ask.call(method, f"{path}?all=true").header("Eventbus-Nodes") or ""
+                assert (re.fullmatch(told["schema"]["pattern"], said) is not None, said) == (True, "2 of 2"), path
 
 
 def test_shapes_have_what_the_bus_answers(own_bus: BusServer, ask: Caller) -> None:

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.cli.doctor import journal, machine, running, settings, subscribers
+from eventbus.cli.doctor import journal, machine, on_redis, running, settings, subscribers
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.client import Subscriber, Unauthorized, Unreachable
+from eventbus.settings import Settings
 from eventbus.testing import FakeBus
 from tests.support.ports import free_port
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="who holds a lock is asked in Linux's way")
-FACTS = journal.Facts(Path("j.db"), folder_there=True, writable=True, size=4_096, free=2**40, checked=True)
+FACTS = journal.Facts(Path("j.db"), folder_there=True, writable=True, size=4_096, free=2**40, content=journal.Content())
 RUNNING = running.Facts("http://bus", 200, "", running.__version__, 0.2)
 
 
@@ -74,7 +75,7 @@ def test_good_settings_are_told_from_wrong_ones() -> None:
 def test_a_whole_journal_is_left_as_it_is(untouched: Path) -> None:
     """It is checked without a lock, and nothing appears beside it."""
     facts = journal.gathered(untouched)
-    assert (facts.held_by, facts.trouble, facts.checked) == (None, "", True)
+    assert (facts.held_by, facts.content) == (None, journal.Content())
     assert levels(journal.judged(facts, 1)) == ["ok", "ok"]
 
 
@@ -82,14 +83,14 @@ def test_damage_in_a_journal_is_found(database: Path) -> None:
     """A page that was overwritten, a file of another kind, and another program's database."""
     whole = database.read_bytes()
     database.write_bytes(whole[:4_096] + b"\xff" * 4_096 + whole[8_192:])
-    assert journal.check(database)
+    assert journal.check(database).trouble
     database.write_bytes(b"no database" * 4_096)
-    assert "not a database" in journal.check(database)
+    assert "not a database" in journal.check(database).trouble
     assert levels(journal.judged(journal.gathered(database), 1))[0] == "wrong"
     database.unlink()
     with closing(sqlite3.connect(database)) as db:
         db.execute("CREATE TABLE others (x)")
-    assert journal.check(database) == "it is a database, but no journal"
+    assert journal.check(database).trouble == "it is a database, but no journal"
 
 
 def test_what_a_crash_has_left_is_no_damage(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_what_a_crash_has_left_is_no_damage(tmp_path: Path) -> None:
         for name in ("live.db", "live.db-wal"):
             (left / name).write_bytes((tmp_path / name).read_bytes())
     assert (left / "live.db-wal").stat().st_size > 0
-    assert journal.check(left / "live.db") == ""
+    assert journal.check(left / "live.db") == journal.Content()
     assert sorted(path.name for path in left.iterdir()) == ["live.db", "live.db-wal"]
 
 
@@ -120,7 +121,7 @@ def test_a_held_journal_is_not_looked_into(database: Path) -> None:
         other.stdout.readline()
         facts = journal.gathered(database)
         other.communicate(b"\n")
-    assert (facts.held_by, facts.checked) == (other.pid, False)
+    assert (facts.held_by, facts.content) == (other.pid, None)
     assert f"held by process {other.pid}" in journal.judged(facts, 1)[0].text
     assert journal.gathered(database).held_by is None
     with database.open("rb+") as mine:
@@ -133,10 +134,11 @@ def test_a_held_journal_is_not_looked_into(database: Path) -> None:
     [
         (FACTS, ["ok", "ok"]),
         (replace(FACTS, size=None), ["ok", "ok"]),
-        (replace(FACTS, held_by=7, checked=False), ["ok", "ok"]),
+        (replace(FACTS, held_by=7, content=None), ["ok", "ok"]),
+        (replace(FACTS, content=journal.Content(looked=False)), ["ok", "ok"]),
         (replace(FACTS, folder_there=False), ["wrong"]),
         (replace(FACTS, writable=False), ["wrong"]),
-        (replace(FACTS, trouble="malformed"), ["wrong", "ok"]),
+        (replace(FACTS, content=journal.Content("malformed")), ["wrong", "ok"]),
         (replace(FACTS, free=2**29), ["ok", "warning"]),
         (replace(FACTS, free=2**20), ["ok", "wrong"]),
     ],
@@ -156,12 +158,15 @@ def test_a_journal_that_is_not_there_is_made_by_the_bus(tmp_path: Path) -> None:
     assert levels(journal.judged(journal.gathered(tmp_path / "empty.db"), 1))[0] == "ok"
 
 
-def test_a_redis_server_is_only_connected_to() -> None:
-    """Whether it can be reached from here."""
+def test_a_redis_server_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it can be reached from here is told also where nothing is installed that could ask it."""
+    monkeypatch.setattr(on_redis, "_NEEDED", ("not_installed",))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert journal.on_redis(f"redis://127.0.0.1:{port}/0").level is Level.OK
-    assert journal.on_redis(f"redis://127.0.0.1:{free_port()}/0").level is Level.WRONG
+        (found,) = on_redis.judged(Settings(journal=f"redis://127.0.0.1:{port}/0"))
+        assert (found.level, "can be reached from here" in found.text) == (Level.OK, True)
+    (found,) = on_redis.judged(Settings(journal=f"redis://127.0.0.1:{free_port()}/0"))
+    assert (found.level, "cannot be reached from here" in found.text) == (Level.WRONG, True)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from eventbus.addresses import parse_address
 from eventbus.errors import JournalUnavailable
 from eventbus.model import Terms
 from eventbus.tokens import Scope, tokens_of
+from eventbus.web.openapi.responses import RESPONSES
 from eventbus.web.passing import Answered, unpacked
 from tests.support.deadline import eventually
 from tests.support.linked import LinkedNode, linked
@@ -151,6 +152,8 @@ def test_a_request_is_passed_on_once(two: Two) -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.text.startswith("Error:This subscriber goes from one node to another")
     assert (here.asked, there.asked) == (["there"], [])
+    problem = RESPONSES["Elsewhere"]["content"]["application/problem+json"]["example"]
+    assert here.ask("DELETE", f"/deregister?address={THERE}", JSON).json == problem
 
 
 def test_an_owner_that_does_not_answer_is_told(two: Two) -> None:
@@ -164,6 +167,19 @@ def test_an_owner_that_does_not_answer_is_told(two: Two) -> None:
     assert (problem.status_code, problem.content_type) == (503, "application/problem+json")
     assert problem.headers["Retry-After"] == "1"
     assert here.bus.meters.refused["node_silent"] == 2
+
+
+def test_a_page_of_an_owner_that_does_not_answer_waits(two: Two) -> None:
+    """In the dashboard that is a page which says so, and is asked for again; as JSON a problem; both are 503."""
+    here, _ = two
+    here.silent.add("there")
+    page = here.ask("GET", f"/dashboard/subscriber?address={THERE}", HTML)
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
+    assert page.headers["Content-Security-Policy"]
+    assert '<section id="reason" data-live="1">' in page.text
+    assert "Node there did not answer within 10 s." in page.text
+    problem = here.ask("GET", f"/dashboard/subscriber?address={THERE}", JSON)
+    assert (problem.status_code, problem.content_type) == (503, "application/problem+json")
 
 
 def test_without_the_journal_nobody_can_be_asked(two: Two) -> None:
@@ -204,6 +220,16 @@ def test_a_node_without_others_asks_nobody(method: str, target: str) -> None:
         answer = only.ask(method, target, JSON)
         assert answer.status_code == (404 if "e-1" in target else 200)
         assert "Eventbus-Nodes" not in answer.headers
+
+
+@pytest.mark.parametrize("target", ["/", "/dashboard/subscribers", "/dashboard/event?id=e-1", "/dashboard/deadLetters"])
+def test_a_page_says_that_a_node_was_not_heard(two: Two, target: str) -> None:
+    """A page that not all nodes have a part in says so; one that all have does not."""
+    here, _ = two
+    said = "Only 1 of 2 buses answered"
+    assert said not in here.ask("GET", target, HTML).text
+    here.silent.add("there")
+    assert said in here.ask("GET", target, HTML).text
 
 
 @pytest.mark.parametrize(("method", "target"), ABOUT_NOBODY)

@@ -16,7 +16,10 @@ from eventbus.settings import MEMORY, Settings
 from eventbus.topics import check_patterns, check_topic
 from eventbus.web.access import scope_of
 from eventbus.web.app import create_app
+from eventbus.web.forwarding import ABOUT_ONE, PAGES
+from eventbus.web.gathering import KINDS
 from eventbus.web.openapi.document import document
+from eventbus.web.openapi.pieces import response
 from eventbus.web.openapi.schemas import TOPIC, TOPIC_PATTERNS
 from tests.support.scripted import ScriptedTransport
 
@@ -92,6 +95,27 @@ def test_each_operation_names_the_scope_that_its_route_needs(app: Any) -> None:
     for method, path, view in routes(app):
         scope = scope_of(view)
         assert told[method, path] == ([] if scope is None else [{}, {"bearer": [scope]}])
+
+
+def test_each_answer_about_all_buses_says_how_many_it_is_from() -> None:
+    """Where several buses are gathered into one answer, the document names the header that says of how many."""
+    gathered = {route for route, gathering in KINDS.items() if not gathering.page} | {("GET", "/events/{event_id}")}
+    told = {
+        (method.upper(), path)
+        for method, path, operation in operations()
+        if "Eventbus-Nodes" in operation["responses"]["200"].get("headers", {})
+    }
+    assert told == gathered
+
+
+def test_each_request_about_one_subscriber_may_meet_the_wrong_bus() -> None:
+    """Where a request is passed on to the bus that has the subscriber, the document says what may come of that."""
+    told = {
+        (method.upper(), path)
+        for method, path, operation in operations()
+        if operation["responses"].get("503") == response("Elsewhere")
+    }
+    assert told == {(method, path) for method, path in ABOUT_ONE if not path.startswith(PAGES)}
 
 
 def test_each_operation_has_a_name_of_its_own() -> None:

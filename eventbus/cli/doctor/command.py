@@ -4,17 +4,21 @@ import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.doctor import journal, machine, running, settings, subscribers
+from eventbus.cli.doctor import journal, machine, on_redis, running, settings, subscribers
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.cli.reach import Reach, reaching
 from eventbus.cli.safe import safe
 from eventbus.cli.screen import Screen
 from eventbus.cli.status import DONE, REFUSED
 from eventbus.client.errors import BusError
+
+if TYPE_CHECKING:
+    from eventbus.settings import Settings
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.WRONG: "red"}
 #: A journal that has no file.
@@ -54,11 +58,17 @@ def _here() -> Iterator[Finding]:
     """Of this environment and this machine."""
     known, findings = settings.look(os.environ)
     yield from findings
-    if known is not None and known.on_redis:
-        yield journal.on_redis(known.journal_shown)
-    elif known is not None and known.journal_path != _IN_MEMORY:
-        yield from journal.judged(journal.gathered(Path(known.journal_path)), known.journal_max_bytes)
+    if known is not None:
+        yield from of_journal(known)
     yield machine.files()
+
+
+def of_journal(known: "Settings") -> Iterator[Finding]:
+    """Of the journal that these settings name."""
+    if known.on_redis:
+        yield from on_redis.judged(known)
+    elif known.journal_path != _IN_MEMORY:
+        yield from journal.judged(journal.gathered(Path(known.journal_path)), known.journal_max_bytes)
 
 
 def _there(reach: Reach) -> Iterator[Finding]:

@@ -7,9 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
-from eventbus.cli.doctor.connection import trouble
+from eventbus.cli.doctor.copied import unfinished
 from eventbus.cli.doctor.findings import Finding, warning, well, wrong
 from eventbus.cli.doctor.lock import CAN_ASK, holder
 
@@ -20,8 +19,18 @@ _PAGE = 4_096
 LEAST_FREE = 64 * 1024 * 1024
 #: Bytes that are copied to check them with their write-ahead log, at most.
 COPIED = 1024 * 1024 * 1024
-_REDIS = "See that it runs, and that EVENTBUS_JOURNAL names it."
+#: Where a journal that is an unfinished copy keeps how far it has come.
+_MARK_TABLE, _MARK = "unfinished_copy", "SELECT mark FROM unfinished_copy"
 _OPERATIONS = "see docs/operations.md on restoring a copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a look into a journal has found: what is wrong with it, and its mark where it is an unfinished copy."""
+
+    trouble: str = ""
+    mark: str | None = None
+    looked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,7 @@ class Facts:
     size: int | None = None
     free: int = 0
     held_by: int | None = None
-    trouble: str = ""  # what the check of its content said; empty where all is well, or nothing was checked
-    checked: bool = False
+    content: Content | None = None  # None where a bus may hold it
 
 
 def gathered(path: Path) -> Facts:
@@ -50,10 +58,10 @@ def gathered(path: Path) -> Facts:
     writable = writable and os.access(path, os.R_OK | os.W_OK)
     try:
         held_by = holder(path) if CAN_ASK else 0
-        trouble = check(path) if held_by is None else ""
-    except OSError as error:
-        return Facts(path, True, False, size, free, trouble=error.strerror or "it cannot be read")  # noqa: FBT003 - as named above
-    return Facts(path, True, writable, size, free, held_by, trouble, checked=held_by is None)  # noqa: FBT003
+        content = check(path) if held_by is None else None
+    except OSError:
+        return Facts(path, folder_there=True, writable=False, size=size, free=free)
+    return Facts(path, folder_there=True, writable=writable, size=size, free=free, held_by=held_by, content=content)
 
 
 def judged(facts: Facts, max_bytes: int) -> list[Finding]:
@@ -69,13 +77,27 @@ def judged(facts: Facts, max_bytes: int) -> list[Finding]:
 def _content(facts: Facts, where: str) -> Finding:
     if facts.size is None:
         return well(_ABOUT, f"{where} is not there yet; a bus that starts here makes it.")
-    if facts.trouble:
-        return wrong(_ABOUT, f"{where} is not whole: {facts.trouble}.", f"Start no bus on it; {_OPERATIONS}.")
-    if facts.checked:
-        return well(_ABOUT, f"{where} is whole ({_amount(facts.size)}), and no bus runs on it.")
+    if facts.content is None:
+        return well(_ABOUT, f"{where} ({_amount(facts.size)}) {_held(facts)}.")
+    if facts.content.trouble:
+        return wrong(_ABOUT, f"{where} is not whole: {facts.content.trouble}.", f"Start no bus on it; {_OPERATIONS}.")
+    if facts.content.mark is not None:
+        return _unfinished(where, facts.content.mark)
+    found = "is whole" if facts.content.looked else "is too large to be looked into with its log"
+    return well(_ABOUT, f"{where} {found} ({_amount(facts.size)}), and no bus runs on it.")
+
+
+def _held(facts: Facts) -> str:
+    if not CAN_ASK:
+        return "is there; whether a bus runs on it cannot be told here"
     by = f" by process {facts.held_by}" if facts.held_by else ""
-    held = f"is held{by}: a bus runs on it" if CAN_ASK else "is there; whether a bus runs on it cannot be told here"
-    return well(_ABOUT, f"{where} ({_amount(facts.size)}) {held}.")
+    return f"is held{by}: a bus runs on it, or it is being copied"
+
+
+def _unfinished(where: str, mark: str) -> Finding:
+    from eventbus.journal.copying import Mark  # noqa: PLC0415 - the server's, and only here
+
+    return unfinished(where, Mark.from_json(mark))
 
 
 def _room(facts: Facts, max_bytes: int) -> Finding:
@@ -89,44 +111,39 @@ def _room(facts: Facts, max_bytes: int) -> Finding:
     return well("disk", f"{said}, enough for the largest journal.")
 
 
-def on_redis(shown: str) -> Finding:
-    """What is to be said of a journal on a Redis server, of which only its address is looked at."""
-    parts = urlsplit(shown)
-    why = trouble(parts.hostname or "", parts.port or 6379)
-    if why:
-        return wrong(_ABOUT, f"The Redis server of the journal {shown} cannot be reached from here: {why}.", _REDIS)
-    return well(_ABOUT, f"The Redis server of the journal {shown} can be reached from here.")
-
-
-def check(path: Path) -> str:
-    """What is wrong with the content of a journal that nobody holds; empty where nothing is."""
+def check(path: Path) -> Content:
+    """Look into a journal that nobody holds. Raises OSError."""
     log = Path(f"{path}-wal")
     waiting = log.stat().st_size if log.is_file() else 0
     size = path.stat().st_size
     if size == 0:
-        return ""
+        return Content()
     if not waiting and size % _PAGE == 0:
-        return _quick_check(path, "mode=ro&immutable=1")
+        return _looked_into(path, "mode=ro&immutable=1")
     if size + waiting > COPIED:
-        return ""
+        return Content(looked=False)
     with TemporaryDirectory() as folder:  # a look at it with its log would change both
         copy = Path(folder) / "journal.db"
         shutil.copyfile(path, copy)
         os.truncate(copy, size + -size % _PAGE)  # as the bus mends a torn end
         if waiting:
             shutil.copyfile(log, f"{copy}-wal")
-        return _quick_check(copy, "mode=rw")
+        return _looked_into(copy, "mode=rw")
 
 
-def _quick_check(path: Path, options: str) -> str:
+def _looked_into(path: Path, options: str) -> Content:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True)) as db:
-            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchall():
-                return "it is a database, but no journal"
+            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "events" not in tables:
+                return Content("it is a database, but no journal")
             (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if said != "ok":
+                return Content(str(said).splitlines()[-1])
+            marks = db.execute(_MARK).fetchall() if _MARK_TABLE in tables else []
     except sqlite3.Error as error:
-        return str(error)
-    return "" if said == "ok" else str(said).splitlines()[-1]
+        return Content(str(error))
+    return Content(mark=marks[0][0] if marks else None)
 
 
 def _amount(size: int) -> str:

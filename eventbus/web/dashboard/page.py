@@ -7,12 +7,13 @@ from typing import Any
 from flask import render_template, request
 
 from eventbus import __version__
-from eventbus.errors import EventbusError, NoAccess, NotKnown
+from eventbus.errors import EventbusError, NoAccess
 from eventbus.tokens import Scope
 from eventbus.web.access import check, needs
 from eventbus.web.answers import Reply, as_json, problem, wants_json
 from eventbus.web.current import the_bus
-from eventbus.web.passing import GATHERED
+from eventbus.web.errors import status_of
+from eventbus.web.passing import GATHERED, HEARD
 
 HTML = "text/html; charset=utf-8"
 #: Nothing from elsewhere, nothing inline, in nobody's frame.
@@ -51,7 +52,7 @@ def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
             except NoAccess as error:
                 return _door(error)
             except EventbusError as error:
-                return _trouble(error)
+                return trouble(error)
             return as_json(data) if wants_json(request) else _html(template, **data)
 
         return view
@@ -67,7 +68,8 @@ def check_visitor() -> None:
 
 
 def _html(template: str, status: int = 200, **data: Any) -> Reply:
-    frame = {"navigation": NAVIGATION, "path": request.path, "version": __version__}
+    heard = request.environ.get(HEARD)
+    frame = {"navigation": NAVIGATION, "path": request.path, "version": __version__, "heard": heard}
     body = render_template(f"dashboard/{template}", **frame, **data)
     return Reply(body.encode("utf-8", "replace"), status, HTML, dict(HEADERS))
 
@@ -79,6 +81,13 @@ def _door(error: NoAccess) -> Reply:
     return reply
 
 
-def _trouble(error: EventbusError) -> Reply:
-    status = 404 if isinstance(error, NotKnown) else 400
-    return problem(status, str(error)) if wants_json(request) else _html("trouble.html", status, reason=str(error))
+def trouble(error: EventbusError) -> Reply:
+    """A page that says why the one that was asked for cannot be shown; where waiting helps, it waits by itself."""
+    _, status, wait = status_of(error)
+    if wants_json(request):
+        reply = problem(status, str(error))
+    else:
+        reply = _html("trouble.html", status, reason=str(error), wait=wait)
+    if wait is not None:
+        reply.headers["Retry-After"] = str(wait)
+    return reply

@@ -11,6 +11,7 @@ from eventbus.web.openapi.pieces import (
     bad_request,
     content,
     error,
+    gathered,
     needs,
     problem,
     query,
@@ -19,7 +20,7 @@ from eventbus.web.openapi.pieces import (
 )
 from eventbus.web.openapi.schemas import A_DEAD_LETTER, shape
 
-_WRITES = ("Unauthorized", "Forbidden", "Unavailable", "DiskFull")
+_WRITES = ("Unauthorized", "Forbidden", "Elsewhere", "DiskFull")
 _CHOICE = [
     address("One subscriber's.", required=False),
     query("id", "One, by its number.", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, example=1),
@@ -34,7 +35,7 @@ _NO_SUCH = error("There is no dead letter with this id.", problem(404, "There is
 def _counted(description: str, name: str) -> Json:
     """The answer of a change: how many it changed."""
     counted = shape("How many they were.", {name: {"type": "integer", "minimum": 0}})
-    return {"description": description, "content": content(JSON, counted, {name: 1})}
+    return {"description": description, "headers": gathered(), "content": content(JSON, counted, {name: 1})}
 
 
 LIST: Json = {
@@ -57,6 +58,7 @@ LIST: Json = {
         {
             "200": {
                 "description": "A page.",
+                "headers": gathered(),
                 "content": content(
                     JSON,
                     shape(

@@ -13,6 +13,7 @@ from eventbus.web.openapi.pieces import (
     bad_request,
     content,
     error,
+    gathered,
     header,
     needs,
     problem,
@@ -109,6 +110,7 @@ GET: Json = {
         {
             "200": {
                 "description": "The event, and what became of it.",
+                "headers": gathered(),
                 "content": content(JSON, schema("EventWithDeliveries"), {**AN_EVENT, "deliveries": [A_DELIVERY]}),
             },
             "404": error("There is no event with this id.", problem(404, "Event 'order-42' is not in the journal.")),
@@ -150,7 +152,7 @@ REPLAY: Json = {
             ),
         },
         *_ACCESS,
-        *("NoPlace", "NotRegistered", "Unavailable", "DiskFull"),
+        *("NoPlace", "NotRegistered", "Elsewhere", "DiskFull"),
     ),
     "x-codeSamples": sample(f"curl -X POST '{BUS}/replay?address={AN_ADDRESS}&from=earliest'"),
 }

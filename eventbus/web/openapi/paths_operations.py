@@ -1,6 +1,19 @@
 """What machines ask of a running bus, and what it says of itself."""
 
-from eventbus.web.openapi.pieces import BUS, JSON, PROBLEM, TEXT, Json, answers, content, needs, problem, sample, schema
+from eventbus.web.openapi.pieces import (
+    BUS,
+    JSON,
+    PROBLEM,
+    TEXT,
+    Json,
+    answers,
+    content,
+    gathered,
+    needs,
+    problem,
+    sample,
+    schema,
+)
 from eventbus.web.openapi.responses import WAIT
 
 
@@ -55,6 +68,7 @@ METRICS = _operation(
     {
         "200": {
             "description": "The exposition.",
+            "headers": gathered(),
             "content": content(
                 TEXT,
                 {"type": "string"},

@@ -12,6 +12,7 @@ from eventbus.web.openapi.pieces import (
     bad_request,
     content,
     error,
+    gathered,
     needs,
     problem,
     query,
@@ -22,7 +23,7 @@ from eventbus.web.openapi.responses import WAIT
 from eventbus.web.openapi.schemas import A_SUBSCRIBER, ADDRESS, TOPIC_PATTERNS
 
 _ACCESS = ("Unauthorized", "Forbidden")
-_WRITES = (*_ACCESS, "Unavailable", "DiskFull")
+_WRITES = (*_ACCESS, "Elsewhere", "DiskFull")
 SUCCESS = content(TEXT, {"const": "success"}, "success")
 _SWITCH: Json = {"enum": ["true", "false"]}
 ADDRESS_OF = "`host`, `host:port` or `[v6]:port`, with a path prefix and `http://` or `https://` where you like."
@@ -149,6 +150,7 @@ LIST: Json = {
         {
             "200": {
                 "description": "The live subscribers, by address.",
+                "headers": gathered(),
                 "content": content(TEXT, {"type": "string"}, f"{AN_ADDRESS}  :  {A_TIME}\n")
                 | content(
                     JSON,

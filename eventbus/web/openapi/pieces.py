@@ -40,6 +40,16 @@ def said(description: str, values: Json) -> Json:
     return {"description": description, "required": True, "schema": values}
 
 
+def gathered() -> Json:
+    """The header of an answer that is about all buses, where several are one."""
+    description = (
+        "Where several buses are one: of how many of them this tells, of how many, as `2 of 3`. A bus that does not "
+        "answer in time is left out. Where there is one bus, so is this header."
+    )
+    values = {"type": "string", "pattern": "^[1-9][0-9]* of [1-9][0-9]*$"}
+    return {"Eventbus-Nodes": {**said(description, values), "required": False}}
+
+
 def content(kind: str, values: Json, example: Any = None) -> Json:
     """A body of one media type."""
     shown = {} if example is None else {"example": example}
@@ -107,5 +117,6 @@ SHARED = {
     "NotRegistered": "409",
     "NoPlace": "404",
     "Unavailable": "503",
+    "Elsewhere": "503",
     "DiskFull": "507",
 }

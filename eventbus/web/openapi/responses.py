@@ -41,8 +41,16 @@ RESPONSES: Json = {
         problem(409, "This address is not registered; register it, and replay then."),
     ),
     "Unavailable": error(
-        "The bus is stopping, or the journal cannot be used just now. Nothing of this was kept.",
+        "The bus is stopping, or the journal cannot be used just now. Nothing of this was kept, unless the sentence "
+        "says that this is not known, as it can be of a journal on Redis.",
         problem(503, "The bus is stopping; publish again in a few seconds."),
+        {"Retry-After": WAIT},
+    ),
+    "Elsewhere": error(
+        "The bus is stopping, or the journal cannot be used just now; nothing of this was kept. Or several buses are "
+        "one: the subscriber goes from one to another just now, and nothing was done; or the one that has it does not "
+        "answer, and may have done this or not.",
+        problem(503, "This subscriber goes from one node to another just now; ask again."),
         {"Retry-After": WAIT},
     ),
     "DiskFull": error(

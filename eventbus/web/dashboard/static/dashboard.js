@@ -21,8 +21,9 @@ async function told(response) {
   return said;
 }
 
-function connected(yes) {
-  $("#connection").textContent = yes ? "" : "The bus does not answer";
+// What a page that has come says of the buses it is from; where none has come, that.
+function connected(page) {
+  $("#connection").textContent = page ? page.querySelector("#connection").textContent : "The bus does not answer";
 }
 
 async function document_at(url) {
@@ -36,6 +37,7 @@ function show(page) {
   document.title = page.title;
   $("#main").replaceChildren(...page.querySelector("#main").childNodes);
   $("header nav").replaceChildren(...page.querySelector("header nav").childNodes);
+  connected(page);
   begin();
 }
 
@@ -69,7 +71,12 @@ async function refresh(sections) {
   const mine = round;
   const page = await document_at(location.href);
   if (mine !== round) return null;
-  if (!sections.some((section) => page.getElementById(section.id))) { show(page); return null; } // another page by now
+  if (!sections.some((section) => page.getElementById(section.id))) { // another page by now
+    if (page.querySelector("#reason[data-live]")) $("#connection").textContent = page.querySelector("#reason p").textContent;
+    else show(page);
+    return null;
+  }
+  connected(page);
   for (const section of sections) {
     const fresh = page.getElementById(section.id);
     if (!fresh) section.remove();
@@ -93,7 +100,7 @@ function live() {
   const mine = round;
   const sections = [...document.querySelectorAll("[data-live]")];
   const charts = Boolean($("#charts"));
-  if (charts) { Charts.drawAll(); chart().catch(() => connected(false)); }
+  if (charts) { Charts.drawAll(); chart().catch(() => connected(null)); }
   if (!sections.length && !charts) return;
   const seconds = Math.min(...sections.map((section) => Number(section.dataset.live)), 5);
   const turn = async () => {
@@ -102,8 +109,7 @@ function live() {
       try {
         const page = await refresh(sections);
         if (charts && page) await go_on(page);
-        connected(true);
-      } catch { connected(false); }
+      } catch { connected(null); }
     }
     if (mine === round) setTimeout(turn, seconds * 1000);
   };
@@ -152,7 +158,7 @@ function confirmed({ title, text, go, again, work }) {
 }
 
 async function refreshAll() {
-  if ($("#letters")) await refresh([$("#letters")]).catch(() => connected(false));
+  if ($("#letters")) await refresh([$("#letters")]).catch(() => connected(null));
 }
 
 // Takes the ids in turn, so that progress shows and no request is long.
@@ -224,7 +230,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='/']");
   const plain = link && !event.defaultPrevented && event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey;
   const page = link && (link.pathname === "/" || link.pathname.startsWith("/dashboard/"));
-  if (plain && page && sessionStorage.getItem(TOKEN)) { event.preventDefault(); open(link.href).catch(() => connected(false)); }
+  if (plain && page && sessionStorage.getItem(TOKEN)) { event.preventDefault(); open(link.href).catch(() => connected(null)); }
 });
 
 document.addEventListener("submit", async (event) => {
@@ -234,7 +240,7 @@ document.addEventListener("submit", async (event) => {
     try { await ACTS[form.dataset.act](form.dataset, form); } catch (error) { $("#sent").textContent = `It did not work: ${error.message}`; }
   } else if (form.method === "get" && sessionStorage.getItem(TOKEN)) {
     event.preventDefault();
-    open(`${form.action}?${new URLSearchParams(new FormData(form))}`).catch(() => connected(false));
+    open(`${form.action}?${new URLSearchParams(new FormData(form))}`).catch(() => connected(null));
   }
 });
 
@@ -248,7 +254,7 @@ window.addEventListener("popstate", () => { if (sessionStorage.getItem(TOKEN)) o
 
 function begin() {
   round += 1;
-  if ($(DOOR) && sessionStorage.getItem(TOKEN)) knock().catch(() => connected(false));
+  if ($(DOOR) && sessionStorage.getItem(TOKEN)) knock().catch(() => connected(null));
   else live();
 }
 

@@ -1,0 +1,161 @@
+"""The pages of two buses that are one: either shows and mends what the other has, and says whom it did not hear."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import quote
+
+import gevent
+import pytest
+
+from tests.browser.test_live import rises
+from tests.browser.visitor import Tab, Visitor
+from tests.support.accounts import settled
+from tests.support.caller import Caller
+from tests.support.cluster import BODY, Cluster, cluster_on
+from tests.support.deadline import eventually
+from tests.support.publisher import Publisher
+from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.responders import Switch
+from tests.support.subscriber import RecordingSubscriber
+
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+NODES = 2
+#: Dead letters of each subscriber.
+DEAD = 2
+#: Seconds between two events of the load: it is to be seen, not to be felt.
+PACE = 0.02
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two buses that know of each other."""
+    folder = tmp_path_factory.mktemp("nodes")
+    with RedisServer(folder) as redis, cluster_on(folder, redis, [redis.url] * NODES) as found:
+        for caller in found.callers():
+            eventually(lambda caller=caller: heard(caller) == "2 of 2", 20)
+        yield found
+
+
+def heard(caller: Caller) -> str | None:
+    """From how many of how many buses an answer is."""
+    return caller.call("GET", "/listSubscribers").header("Eventbus-Nodes")
+
+
+@pytest.fixture(scope="module")
+def addresses(cluster: Cluster) -> Iterator[list[str]]:
+    """A subscriber of each bus, which has rejected a few events; others are delivered all the time from then on."""
+
+    def bodies() -> Iterator[bytes]:
+        while True:
+            gevent.sleep(PACE)
+            yield BODY
+
+    switch = Switch(422)
+    with ExitStack() as stack:
+        subscribers = [stack.enter_context(RecordingSubscriber(switch, keep_bodies=False)) for _ in range(NODES)]
+        found = [subscriber.address for subscriber in subscribers]
+        for caller, address in zip(cluster.callers(), found, strict=True):
+            caller.register(address, lease=3_600)
+        for _ in range(DEAD):
+            cluster.callers()[0].publish(BODY)
+        for caller, address in zip(cluster.callers(), found, strict=True):
+            eventually(settled(caller, address, dead=DEAD), 30)
+        switch.status = 200
+        load = Publisher(cluster.nodes[1].port, bodies(), connections=1, timeout=600).start()
+        yield found
+        load.stop()
+        load.join()
+
+
+@pytest.fixture
+def visitor(tab: Tab, cluster: Cluster) -> Visitor:
+    """Looks at the first of the buses."""
+    return Visitor(tab, cluster.nodes[0].port)
+
+
+def row(visitor: Visitor, address: str) -> str:
+    """A selector of that subscriber's row, in a table whose addresses are links."""
+    place = visitor.run(
+        "return [...document.querySelectorAll('tbody tr')].findIndex((row) => row.innerText.includes(arguments[0]))",
+        address,
+    )
+    return f"tbody tr:nth-child({place + 1})"
+
+
+@pytest.mark.parametrize("number", range(NODES))
+def test_either_bus_shows_what_both_have(tab: Tab, cluster: Cluster, addresses: list[str], number: int) -> None:
+    """Tables and figures are of both buses, and the figures of either's subscribers move."""
+    visitor = Visitor(tab, cluster.nodes[number].port)
+    visitor.hurry()
+    visitor.open("/")
+    assert visitor.text("#tiles .tile:nth-child(6) b") == str(DEAD * NODES)
+    assert visitor.text("#tiles .tile:nth-child(7) b") == str(NODES)
+    eventually(lambda: float(visitor.text("#tiles .tile:nth-child(1) b")) > 5, 15)
+    assert all(address in visitor.text("#trouble") for address in addresses)
+    visitor.open("/dashboard/subscribers")
+    assert visitor.text("#connection") == ""
+    for address in addresses:
+        rises(visitor, f"{row(visitor, address)} td:nth-child(9)")
+
+
+def test_a_subscriber_of_the_other_bus_is_looked_at(visitor: Visitor, addresses: list[str]) -> None:
+    """A click in the table opens the page of a subscriber that the other bus has, and it follows what happens."""
+    visitor.hurry()
+    visitor.open("/dashboard/subscribers")
+    visitor.click(addresses[1])
+    visitor.see("delivered of", "#state")
+    assert visitor.text("h1") == addresses[1]
+    rises(visitor, "#state .tile:nth-child(4) b")
+
+
+def test_dead_letters_of_the_other_bus_are_mended(visitor: Visitor, addresses: list[str]) -> None:
+    """Of the dead letters of a subscriber that the other bus has, one is replayed and one is discarded."""
+    visitor.open(f"/dashboard/deadLetters?address={quote(addresses[1])}")
+    assert visitor.count("tbody tr") == DEAD
+    visitor.find("tbody tr:nth-child(1) input").click()
+    visitor.click("Replay chosen")
+    visitor.click("Replay")
+    visitor.see("1 put back as pending.", "dialog")
+    visitor.click("Close")
+    eventually(lambda: visitor.count("tbody tr") == 1, 5)
+    visitor.click(f"Discard all of {addresses[1]}")
+    visitor.click("Discard all")
+    eventually(lambda: visitor.find("#ask-go").is_enabled(), 5)
+    visitor.click("Yes, discard all")
+    visitor.see("1 discarded.", "dialog")
+    visitor.click("Close")
+    visitor.see("None. What a subscriber rejects", "#letters")
+    visitor.open(f"/dashboard/subscriber?address={quote(addresses[1])}")
+    visitor.see("0\ndead", "#state")
+    assert "1\ndiscarded" in visitor.text("#state")
+
+
+def test_a_bus_that_is_not_heard_is_told_of(visitor: Visitor, cluster: Cluster, addresses: list[str]) -> None:
+    """While the other bus is stopped a page opens all the same, and says that one of two has answered."""
+    cluster.nodes[1].send(signal.SIGSTOP, whole_group=True)
+    try:
+        visitor.open("/")
+        visitor.see("Only 1 of 2 buses answered", "#connection")
+        assert addresses[0] in visitor.text("#trouble")
+    finally:
+        cluster.nodes[1].send(signal.SIGCONT, whole_group=True)
+    visitor.miss("Only 1 of 2", "#connection")
+
+
+def test_without_redis_pages_wait(visitor: Visitor, cluster: Cluster, addresses: list[str]) -> None:
+    """While Redis is away an open page stays and says why, one that is opened says so, and both go on with it."""
+    visitor.hurry()
+    visitor.expect(503)
+    page = f"/dashboard/subscriber?address={quote(addresses[0])}"
+    visitor.open(page)
+    cluster.redis.kill()
+    try:
+        visitor.see("The journal does not tell", "#connection")
+        assert "What it asked for" in visitor.text()
+        visitor.open(page)
+        visitor.see("The journal does not tell", "#reason")
+    finally:
+        cluster.redis.start()
+    visitor.see("What it asked for")
+    assert visitor.text("#connection") == ""
