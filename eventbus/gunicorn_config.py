@@ -1,4 +1,4 @@
-"""How gunicorn runs the bus. Only the standard library at import: the worker has to patch first."""
+"""How gunicorn runs the bus. Nothing at import that brings sockets with it: the worker has to patch first."""
 
 import os
 import resource
@@ -6,6 +6,8 @@ import signal
 import socket
 import sys
 from typing import Any, NoReturn
+
+from eventbus.redis_url import is_redis
 
 #: Files that the bus may have open, where the system lets it.
 FILES = 65_536
@@ -24,7 +26,7 @@ port = int(_number("PORT", 3000))
 bind = f"[::]:{port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{port}"
 worker_class = "eventbus.web.worker.Worker"
 #: Where the journal is on Redis, several share it; one process owns a SQLite one, whatever WEB_CONCURRENCY says.
-_shared = os.environ.get("EVENTBUS_JOURNAL", "").strip().startswith(("redis://", "rediss://"))
+_shared = is_redis(os.environ.get("EVENTBUS_JOURNAL", "").strip())
 workers = max(1, int(_number("WEB_CONCURRENCY", 1))) if _shared else 1
 worker_connections = 4_000
 backlog = 2_048

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from eventbus.errors import SettingsError
 from eventbus.networks import NetworkRules, rules_of
+from eventbus.redis_url import FORMS, TLS_OPTIONS, is_redis, parse
 from eventbus.signing import secrets_of
 from eventbus.tokens import Scope, Tokens, tokens_of
 
@@ -20,10 +20,6 @@ KUBERNETES_NAME = re.compile(r"EVENTBUS_(PORT|PORT_.*|SERVICE_.*)\Z")
 #: How the embedded journal is named, and the one that ends with the process.
 SQLITE = "sqlite:///"
 MEMORY = ":memory:"
-#: How a journal on a Redis server is named; the second one speaks TLS.
-REDIS = ("redis://", "rediss://")
-#: What may be said of TLS after a question mark.
-_TLS_OPTIONS = {"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +74,12 @@ class Settings:
     @property
     def on_redis(self) -> bool:
         """Whether the journal is on a Redis server."""
-        return self.journal.startswith(REDIS)
+        return is_redis(self.journal)
 
     @property
     def journal_shown(self) -> str:
         """The journal's URL without what is secret in it."""
-        if not self.on_redis:
-            return self.journal
-        parts = urlsplit(self.journal)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return parse(self.journal).shown if self.on_redis else self.journal
 
 
 #: Environment name -> (field, smallest, largest) for every number.
@@ -195,7 +188,7 @@ def _origin(text: str) -> str:
 
 
 def _journal(text: str) -> str:
-    if text.startswith(REDIS):
+    if is_redis(text):
         return _redis(text)
     if not text.startswith(SQLITE) or text == SQLITE:
         kind = text.partition("://")[0] if "://" in text else text  # what follows may be secret
@@ -208,15 +201,10 @@ def _journal(text: str) -> str:
 def _redis(text: str) -> str:
     """A Redis URL, whose text is not repeated: there may be a password in it."""
     try:
-        parts = urlsplit(text)
-        named = bool(parts.hostname) and parts.port != 0
-        numbered = re.fullmatch(r"/?[0-9]*", parts.path, re.ASCII) is not None
-        sound = named and numbered and set(parse_qs(parts.query, keep_blank_values=True)) <= _TLS_OPTIONS
+        parse(text)
     except ValueError:
-        sound = False
-    if not sound:
         raise SettingsError(
-            "EVENTBUS_JOURNAL on Redis must be redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], or rediss:// with,"
-            f" where they are needed, {', '.join(sorted(_TLS_OPTIONS))}"
-        )
+            f"EVENTBUS_JOURNAL on Redis must be {', '.join(FORMS)}; with rediss for TLS, and then, after a question"
+            f" mark, where they are needed, {', '.join(sorted(TLS_OPTIONS))}"
+        ) from None
     return text

@@ -1,6 +1,6 @@
 """Several buses that share a Redis server, their load, and what has to hold when all is over."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,14 +86,16 @@ class Cluster:
 
 
 @contextmanager
-def cluster_on(folder: Path, redis: RedisServer, urls: Sequence[str]) -> Iterator[Cluster]:
-    """Buses that find the Redis server at these URLs, one each."""
+def cluster_on(
+    folder: Path, redis: RedisServer, urls: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
+    """Buses that find the Redis server at these URLs, one each; ``environment`` is what else they are told."""
     with ExitStack() as stack:
         nodes = []
         for number, url in enumerate(urls):
             own = folder / str(number)
             own.mkdir()
-            nodes.append(stack.enter_context(BusServer(own, {"EVENTBUS_JOURNAL": url})))
+            nodes.append(stack.enter_context(BusServer(own, {"EVENTBUS_JOURNAL": url, **(environment or {})})))
         yield Cluster(redis, nodes)
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,14 +18,19 @@ COMMAND = shutil.which(os.environ.get("TESTS_REDIS_SERVER", "redis-server"))
 
 
 class RedisServer:
-    """May be killed, stopped for a while, and started again with what it kept. ``options`` go to its command line."""
+    """May be killed, stopped for a while, and started again with what it kept.
 
-    def __init__(self, folder: Path, *options: str, durable: bool = True) -> None:
+    ``options`` go to its command line; ``role`` comes first there, and makes it something else than a server of data.
+    """
+
+    def __init__(self, folder: Path, *options: str, durable: bool = True, role: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"redis://{LOOPBACK}:{self.port}/0"
         self._folder = folder
         kept = ("--appendonly", "yes", "--appendfsync", "always") if durable else ()
-        self._options = (*kept, *options)
+        data = () if role else ("--save", "", *kept)
+        listens = ("--port", str(self.port), "--bind", LOOPBACK, "--dir", str(folder))
+        self._arguments = (*role, *listens, *data, *options)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -32,10 +38,7 @@ class RedisServer:
         assert COMMAND is not None
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    *(COMMAND, "--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self._folder)),
-                    *("--save", "", *self._options),
-                ],
+                [COMMAND, *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

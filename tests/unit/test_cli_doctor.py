@@ -169,6 +169,18 @@ def test_a_redis_server_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None
     assert (found.level, "cannot be reached from here" in found.text) == (Level.WRONG, True)
 
 
+def test_of_several_that_know_the_redis_server_one_has_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentinels stand for one another: that one is gone is no trouble yet, that all are is told with the reason once."""
+    monkeypatch.setattr(on_redis, "_NEEDED", ("not_installed",))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asked = f"127.0.0.1:{free_port()},127.0.0.1:{server.getsockname()[1]}"
+        (found,) = on_redis.judged(Settings(journal=f"redis+sentinel://{asked}/bus"))
+        assert found.level is Level.OK
+    (found,) = on_redis.judged(Settings(journal=f"redis+sentinel://{asked}/bus"))
+    assert found.level is Level.WRONG
+    assert found.text.count("refused") == 1
+
+
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [

@@ -12,7 +12,7 @@ BOTTOM = {
     f"eventbus.{name}"
     for name in (
         *("addresses", "clock", "errors", "event_id", "leases", "meters", "model"),
-        *("networks", "settings", "signing", "tokens", "topics"),
+        *("networks", "redis_url", "settings", "signing", "tokens", "topics"),
     )
 }
 MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}
@@ -26,19 +26,9 @@ LAYERS = (
     {
         f"eventbus.{name}"
         for name in (
-            *("admission", "bus", "company", "dead_letters", "endings", "feed", "handover", "history"),
-            *(
-                "nodes",
-                "places",
-                "readings",
-                "recovery",
-                "registrations",
-                "replays",
-                "retention",
-                "samples",
-                "sharing",
-                "sweeper",
-            ),
+            *("admission", "bus", "company", "dead_letters", "endings", "feed", "handover", "history", "nodes"),
+            *("places", "readings", "recovery", "registrations", "replays", "retention", "samples", "sharing"),
+            "sweeper",
         )
     },
     MIDDLE,

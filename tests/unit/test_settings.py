@@ -110,6 +110,8 @@ def test_a_journal_of_another_kind_stops_the_start(text: str) -> None:
         ("redis://:pass@10.0.0.7:6380/2", "redis://10.0.0.7:6380/2"),
         ("rediss://user:p%40ss@redis.internal:6379/0?ssl_cert_reqs=none", "rediss://redis.internal:6379/0"),
         ("redis://[::1]:6379/1", "redis://[::1]:6379/1"),
+        ("redis+sentinel://:pass@a,b:7/main/1", "redis+sentinel://a,b:7/main/1"),
+        ("rediss+cluster://user:pass@a,b:7", "rediss+cluster://a,b:7"),
     ],
 )
 def test_a_journal_may_be_on_redis_and_is_shown_without_its_password(text: str, shown: str) -> None:

@@ -3,11 +3,11 @@
 import importlib.util
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from eventbus.cli.doctor.connection import trouble
 from eventbus.cli.doctor.copied import unfinished
 from eventbus.cli.doctor.findings import Finding, warning, well, wrong
+from eventbus.redis_url import parse
 
 if TYPE_CHECKING:
     from eventbus.settings import Settings
@@ -22,9 +22,9 @@ _SET = "See docs/scaling.md on what Redis must be set to."
 def judged(settings: "Settings") -> Iterator[Finding]:
     """What is to be said of the server and the journal that these settings name."""
     shown = settings.journal_shown
-    parts = urlsplit(shown)
-    why = trouble(parts.hostname or "", parts.port or 6379)
-    if why:
+    troubles = [trouble(host, port) for host, port in parse(settings.journal).hosts]
+    why = "; ".join(dict.fromkeys(troubles))
+    if all(troubles):
         yield wrong(_ABOUT, f"The Redis server of the journal {shown} cannot be reached from here: {why}.", _REACH)
     elif all(importlib.util.find_spec(name) for name in _NEEDED):
         yield from _asked(settings.journal, shown)

@@ -20,6 +20,7 @@ class RedisCopying:
     """``eventbus.journal.copying.Copyable`` on Redis at ``url``, which is called ``name``."""
 
     def __init__(self, url: str, name: str) -> None:
+        self._url = url
         self._client = server.connect(url, "eventbus-copy")
         self._queries = Queries(self._client)
         self._exports = Exports(self._queries)
@@ -34,7 +35,7 @@ class RedisCopying:
     def open(self, *, create: bool) -> tuple[str, ...]:
         """See Copyable.open; a database is always there."""
         with told("cannot be opened"):
-            return server.check(self._client.info(), server.appendfsync(self._client))
+            return server.examine(self._client, self._url)[1]
 
     def check_unused(self) -> None:
         """See Copyable.check_unused: every node shows that it lives."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import redis
 
@@ -34,6 +34,7 @@ class RedisJournal:
     """``eventbus.journal.base.Journal`` on Redis at ``url``, shared by all nodes that name it."""
 
     def __init__(self, url: str, clock: Clock | None = None, wanted: Wanted | None = None) -> None:
+        self._url = url
         self._wanted = wanted or Wanted()
         self._clock = clock or Clock()
         self._client = server.connect(url, "eventbus")
@@ -50,8 +51,8 @@ class RedisJournal:
     def open(self) -> Recovered:
         """See Journal.open."""
         with server.told("cannot be opened"):
-            info: Any = self._client.info()
-            remarks = (*server.check(info, server.appendfsync(self._client)), *self._wanted.check(info))
+            info, remarks = server.examine(self._client, self._url)
+            remarks = (*remarks, *self._wanted.check(info))
             try:
                 self.members.join()
             except JournalError:  # an unfinished copy

@@ -5,12 +5,16 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlencode
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection, parse_url
 from redis.retry import Retry
 
 from eventbus.errors import JournalCrowded, JournalError, JournalUnavailable
+from eventbus.journal.redis.masters import ByCluster, BySentinel, FoundConnection, FoundTLSConnection
+from eventbus.redis_url import RedisUrl, Way, parse
 
 #: Seconds within which a command is answered, or counts as failed.
 ANSWER_SECONDS = 5.0
@@ -25,19 +29,56 @@ OLDEST = (7, 0)
 def connect(url: str, name: str, answer_seconds: float | None = None) -> redis.Redis:
     """A client that repeats nothing by itself: whether that is safe, its callers know."""
     seconds = ANSWER_SECONDS if answer_seconds is None else answer_seconds
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
+    named = parse(url)
+    once: dict[str, Any] = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "retry_on_error": []}
+    once |= {"socket_timeout": seconds, "socket_connect_timeout": CONNECT_SECONDS}
+    options = _options(named)
+    pool = redis.BlockingConnectionPool(
+        **_target(named, once | options),
+        **once,
+        **options,
+        db=named.database,
         max_connections=CONNECTIONS,
         timeout=seconds,
-        socket_timeout=seconds,
-        socket_connect_timeout=CONNECT_SECONDS,
         socket_keepalive=True,
         client_name=name,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-        retry_on_error=[],
     )
     return redis.Redis.from_pool(pool)  # so that closing it closes its connections
+
+
+def _options(named: RedisUrl) -> dict[str, Any]:
+    """Who connects, and by which certificates, as redis-py has it."""
+    scheme = "rediss" if named.tls else "redis"
+    # It knows which option is a number, and which is yes or no.
+    options: dict[str, Any] = parse_url(f"{scheme}://any?{urlencode(named.tls_options)}")
+    del options["host"]
+    options.pop("connection_class", None)
+    return options | {"username": named.username, "password": named.password}
+
+
+def _target(named: RedisUrl, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Which server is connected to, and by what kind of connection."""
+    if named.way is Way.SERVER:
+        host, port = named.hosts[0]
+        return {"connection_class": SSLConnection if named.tls else Connection, "host": host, "port": port}
+    asked = {**options, "ssl": named.tls}
+    by = ByCluster(named.hosts, asked) if named.way is Way.CLUSTER else _by_sentinel(named, asked)
+    return {"connection_class": FoundTLSConnection if named.tls else FoundConnection, "master": by}
+
+
+def _by_sentinel(named: RedisUrl, options: Mapping[str, Any]) -> BySentinel:
+    """Sentinels are mostly without a password where their servers have one; where not, it is the same one."""
+    nobody = dict(options) | {"username": None, "password": None}
+    return BySentinel(named.hosts, named.service, (nobody, options) if named.password else (nobody,))
+
+
+def examine(client: redis.Redis, url: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the server at ``url`` says of itself, and what an operator should know of it.
+
+    Raises RedisError, and JournalError for one that cannot hold a journal.
+    """
+    info: Any = client.info()
+    return info, check(info, appendfsync(client), in_cluster=parse(url).way is Way.CLUSTER)
 
 
 def appendfsync(client: redis.Redis) -> str | None:
@@ -69,10 +110,11 @@ def script(name: str) -> str:
     return files("eventbus.journal.redis").joinpath("scripts", f"{name}.lua").read_text("utf-8")
 
 
-def check(info: Mapping[str, Any], appendfsync: str | None) -> tuple[str, ...]:
+def check(info: Mapping[str, Any], appendfsync: str | None, *, in_cluster: bool = False) -> tuple[str, ...]:
     """What an operator should know of this server. Raises JournalError for one that cannot hold a journal.
 
-    ``info`` is the answer to INFO; ``appendfsync`` is None where the server does not tell.
+    ``info`` is the answer to INFO; ``appendfsync`` is None where the server does not tell; ``in_cluster`` is whether
+    it is connected to as one of a cluster.
     """
     if version_of(info) < OLDEST:
         raise JournalError(
@@ -80,6 +122,8 @@ def check(info: Mapping[str, Any], appendfsync: str | None) -> tuple[str, ...]:
         )
     if info.get("role") != "master":
         raise JournalError("The Redis server is a replica, which takes no writes; name its master.")
+    if info.get("cluster_enabled") and not in_cluster:
+        raise JournalError("The Redis server is one of a cluster; name it with redis+cluster:// instead of redis://.")
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy.startswith("allkeys"):
         raise JournalError(
