@@ -4,8 +4,8 @@ PYTHON ?= python3
 # What pytest is given beside the choice of tests: make test ARGS="-k topics"
 ARGS ?=
 # What the tests use beyond Python packages, as Debian names the commands and their packages.
-DEBIAN_COMMANDS := nginx faketime ip chromium chromedriver promtool redis-server strace
-DEBIAN_PACKAGES := nginx faketime iproute2 chromium chromium-driver prometheus redis-server strace
+DEBIAN_COMMANDS := nginx faketime ip chromium chromedriver promtool redis-server openssl strace
+DEBIAN_PACKAGES := nginx faketime iproute2 chromium chromium-driver prometheus redis-server openssl strace
 
 PIP_INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check
 CHECK_PYTHON := import sys; \
