@@ -170,7 +170,7 @@ def test_a_redis_server_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_of_several_that_know_the_redis_server_one_has_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sentinels stand for one another: that one is gone is no trouble yet, that all are is told with the reason once."""
+    """Sentinels stand for one another: one that is gone is no trouble yet; where all are, it is told once why."""
     monkeypatch.setattr(on_redis, "_NEEDED", ("not_installed",))
     with socket.create_server(("127.0.0.1", 0)) as server:
         asked = f"127.0.0.1:{free_port()},127.0.0.1:{server.getsockname()[1]}"
