@@ -125,7 +125,6 @@ def test_a_way_to_redis_that_comes_and_goes_loses_nothing(
 
 
 @pytest.mark.soak
-@pytest.mark.soak
 def test_random_faults_lose_nothing(
     cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy, tmp_path: Path
 ) -> None:
