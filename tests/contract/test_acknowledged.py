@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from eventbus.addresses import parse_address
 from eventbus.delivery.place import new_record
@@ -32,8 +34,13 @@ def replica(tmp_path: Path, server: RedisServer) -> Iterator[RedisServer]:
     """A replica of it, that has all it has."""
     with started(tmp_path / "replica") as found:
         found.ask("REPLICAOF", LOOPBACK, str(server.port))
-        eventually(lambda: b"state=online" in server.ask("INFO", "replication"), 20)
+        eventually(lambda: has_a_replica(server), 20)
         yield found
+
+
+def has_a_replica(server: RedisServer) -> bool:
+    """Whether some replica has all that this server has."""
+    return b"state=online" in server.ask("INFO", "replication")
 
 
 def started(folder: Path, *options: str) -> RedisServer:
@@ -107,6 +114,35 @@ def test_a_registration_is_on_the_replica_and_a_place_is_not_waited_for(
             journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(other,)))
     finally:
         journal.close()
+
+
+def test_a_commit_that_a_failover_lost_is_not_accepted(
+    tmp_path: Path, server: RedisServer, replica: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another server answers by the time that it is asked, whose replicas have all it has, that is not enough."""
+    wait = Wanted.wait
+
+    def after_a_failover(wanted: Wanted, client: redis.Redis, *commit: Any) -> str | None:
+        client.connection_pool.connection_kwargs["port"] = replica.port  # where the name leads from now on
+        client.connection_pool.disconnect()
+        client.connection_pool.reset()
+        return wait(wanted, client, *commit)
+
+    with started(tmp_path / "second") as second:
+        second.ask("REPLICAOF", LOOPBACK, str(replica.port))
+        eventually(lambda: has_a_replica(replica), 20)
+        journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+        try:
+            journal.open()
+            journal.append([message("event-0")])
+            replica.ask("REPLICAOF", "NO", "ONE")
+            eventually(lambda: b"role:master" in replica.ask("INFO", "replication") and has_a_replica(replica), 20)
+            monkeypatch.setattr(Wanted, "wait", after_a_failover)
+            with pytest.raises(JournalSilent, match=r"the server that answers now does not;.*Idempotency-Key"):
+                journal.append([message("event-1")])
+            assert replica.ask("XLEN", EVENTS) == b":1\r\n"
+        finally:
+            journal.close()
 
 
 def test_a_master_without_its_replicas_is_told_of_at_the_start(server: RedisServer) -> None:

@@ -93,7 +93,7 @@ class Writer:
         if not self._wanted.anything:
             return
         try:
-            missing = self._wanted.wait(self._client, keys.last(node))
+            missing = self._wanted.wait(self._client, keys.last(node), self._number)
         except (redis.RedisError, OSError) as error:
             raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
         if missing is not None:
