@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 import redis
 
@@ -112,6 +113,28 @@ def test_a_registration_is_on_the_replica_and_a_place_is_not_waited_for(
         other = new_record(Subscriber(parse_address("other"), Options()), EPOCH, 0)
         with pytest.raises(JournalSilent):
             journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(other,)))
+    finally:
+        journal.close()
+
+
+def test_a_place_is_kept_that_comes_with_an_event_or_behind_it(server: RedisServer, silent: Callable[[], None]) -> None:
+    """While a replica is missing events are refused, and the places that are saved beside them are not."""
+    new, further = (new_record(Subscriber(parse_address("host"), Options()), EPOCH, scanned) for scanned in (0, 1))
+    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    try:
+        journal.open()
+        journal.append([message("event-0")])
+        journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(new,)))
+        silent()
+        publishing = gevent.spawn(journal.append, [message("event-1")])
+        saving = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(further,)))
+        eventually(lambda: server.ask("XLEN", EVENTS) == b":2\r\n", 10)
+        behind = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(further,)))
+        with pytest.raises(JournalSilent):
+            publishing.get(timeout=10)
+        saving.get(timeout=10)
+        behind.get(timeout=10)
+        assert journal.lane("host") == further
     finally:
         journal.close()
 

@@ -79,25 +79,27 @@ class Writer:
                 answers, lost, changed = self._became(node, error)
         if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
             self.lost(sorted({lane.decode() for lane in lost}))
-        if changed or not small:
-            self._acknowledge(node)
+        missing = self._missing(node) if changed or not small else None
+        if missing is not None:
+            refusal = JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")
+            if changed or not publishes:
+                raise refusal
+            return [], [refusal] * len(publishes)
         return _events(publishes, answers), [
             _appended(publish, answer) for publish, answer in zip(publishes, answers, strict=True)
         ]
 
-    def _acknowledge(self, node: str) -> None:
-        """Wait for what is wanted of a commit that somebody counts on. Raises JournalSilent where it does not come.
+    def _missing(self, node: str) -> str | None:
+        """What is missing of what is wanted of a commit that somebody counts on. Raises JournalSilent.
 
         A place that is lost in a failover means deliveries that are repeated, and is not waited for.
         """
         if not self._wanted.anything:
-            return
+            return None
         try:
-            missing = self._wanted.wait(self._client, keys.last(node), self._number)
+            return self._wanted.wait(self._client, keys.last(node), self._number)
         except (redis.RedisError, OSError) as error:
             raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
-        if missing is not None:
-            raise JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")
 
     def _became(self, node: str, error: Exception) -> Any:
         """What the last commit answered, though that was lost. Raises the error where it was not made."""
