@@ -74,23 +74,20 @@ class Writer:
         arguments: list[Any] = [node, self._number, deadline, plan_of(publishes, checkpoints), *parts_of(publishes)]
         with told(UNWRITTEN):
             try:
-                answers, lost, changed = run(keys=[keys.NODES], args=arguments)
+                answers, lost = run(keys=[keys.NODES], args=arguments)
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-                answers, lost, changed = self._became(node, error)
+                answers, lost = self._became(node, error)
         if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
             self.lost(sorted({lane.decode() for lane in lost}))
-        missing = self._missing(node) if changed or not small else None
+        missing = self._missing(node) if publishes else None
         if missing is not None:
-            refusal = JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")
-            if changed or not publishes:
-                raise refusal
-            return [], [refusal] * len(publishes)
+            return [], [JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")] * len(publishes)
         return _events(publishes, answers), [
             _appended(publish, answer) for publish, answer in zip(publishes, answers, strict=True)
         ]
 
     def _missing(self, node: str) -> str | None:
-        """What is missing of what is wanted of a commit that somebody counts on. Raises JournalSilent.
+        """What is missing of what is wanted of a commit with events. Raises JournalSilent.
 
         A place that is lost in a failover means deliveries that are repeated, and is not waited for.
         """
