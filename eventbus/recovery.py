@@ -50,6 +50,8 @@ def adopt(
     Events go on coming meanwhile: the lanes are in the dispatcher when none is missing.
     """
     lanes = [_lane(record, count, record.scanned, rules, clock) for record, count in kept]
+    for lane in lanes:
+        lane.confirmed = False  # its subscriber was perhaps told that nobody knows
     index: TopicIndex[Lane] = TopicIndex()
     for lane in lanes:
         if not _is_over(lane):

@@ -77,10 +77,10 @@ class Registrations:
                 lane = self._live(address.key)
                 if lane is None:
                     lane = self._begin(address, terms, start)
-                    self._check_kept(lane)
+                    self._confirm(lane)
                     return Registration(lane, created=True)
         self._renew(lane, address, terms)
-        self._check_kept(lane)
+        self._confirm(lane)
         return Registration(lane, created=False)
 
     def deregister(self, address: Address) -> None:
@@ -98,6 +98,7 @@ class Registrations:
                     extra={"address": address.key},
                 )
                 self._endings.discard(lane)
+        self._journal.confirm()
 
     def restore(self, lane: Lane) -> None:
         """Go on with the lease of a lane that was put back."""
@@ -129,19 +130,24 @@ class Registrations:
                 stack.enter_context(self._locks[stripe])
             yield
 
-    def _check_kept(self, lane: Lane) -> None:
-        """Whether a lane was still this bus's when it was saved. Raises Elsewhere."""
+    def _confirm(self, lane: Lane) -> None:
+        """Whether a lane was still this bus's when it was saved. Raises Elsewhere, and JournalError."""
         if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
             raise Elsewhere("This subscriber went to another bus, or ended, in this moment; ask again.")
+        if not lane.confirmed:
+            confirmed = lane.subscriber
+            self._journal.confirm()
+            lane.confirmed = lane.subscriber is confirmed
 
     def _live(self, key: str) -> Lane | None:
         return self._dispatcher.lanes.get(key) if self.leases.get(key, self._clock.monotonic()) else None
 
     def _renew(self, lane: Lane, address: Address, terms: Terms) -> None:
         options = terms.applied(lane.subscriber.options)
-        changed = options != lane.subscriber.options or address != lane.subscriber.address
+        changed = options != lane.subscriber.options or address != lane.subscriber.address or not lane.confirmed
         self._lease(lane, Subscriber(address, options))
         if changed:
+            lane.confirmed = False
             self._dispatcher.index(lane)
             self._dispatcher.checkpointer.save()
         self._dispatcher.look(lane)
@@ -183,6 +189,7 @@ class Registrations:
                 replayed=past.replayed,
             )
         lane = lane_of(record, self._rules, deferred=0, ends=now, now=now, wall=wall)
+        lane.confirmed = False
         self._lease(lane, subscriber)
         self._dispatcher.add(lane)
         try:

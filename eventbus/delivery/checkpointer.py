@@ -78,6 +78,7 @@ class Checkpointer:
     def probe(self) -> None:
         """Find out whether the journal can be written now. Raises JournalError."""
         self._journal.checkpoint(Checkpoint(self._clock.wall(), self._saved_scanned))
+        self._journal.confirm()
 
     def save(self, decided: Checkpoint | None = None, *, stands: bool = False) -> None:
         """Save all that has changed and, in the same commit, what has been decided. Raises JournalError.

@@ -36,6 +36,7 @@ class Lane(Health):
         self.runs = record.runs
         self.interests, self.replayed = record.interests, record.replayed
         self._replay_next = False  # whose turn it is, a replay's or the live events'
+        self.confirmed = True  # its registration is known to be in the journal
         self.closed = False  # nothing is delivered, or counted, any more
         self.ending = False  # its lease has ended for good: what is pending becomes dead letters
         self.leaving = False  # it is handed over to another bus: nothing new starts here

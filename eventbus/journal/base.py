@@ -76,6 +76,9 @@ class Journal(Protocol):
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Save what has changed in the lanes."""
 
+    def confirm(self) -> None:
+        """Return when what was saved is wherever an event has to be, to count as accepted."""
+
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """Read up to ``limit`` events after ``after``, to ``upto``; more than one only while they fit ``max_bytes``."""
 

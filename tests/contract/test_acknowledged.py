@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import gevent
 import pytest
+import redis
 
 from eventbus.addresses import parse_address
 from eventbus.delivery.place import new_record
@@ -15,9 +18,11 @@ from tests.support.events import message
 from tests.support.lanes import EPOCH
 from tests.support.ports import LOOPBACK
 from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.shared import shared
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-EVENTS = "{eventbus}:events"
+EVENTS, TOPICS = "{eventbus}:events", "{eventbus}:topics"
+A, B, C, NEW = (f"127.0.0.1:800{number}" for number in range(1, 5))
 
 
 @pytest.fixture
@@ -32,8 +37,13 @@ def replica(tmp_path: Path, server: RedisServer) -> Iterator[RedisServer]:
     """A replica of it, that has all it has."""
     with started(tmp_path / "replica") as found:
         found.ask("REPLICAOF", LOOPBACK, str(server.port))
-        eventually(lambda: b"state=online" in server.ask("INFO", "replication"), 20)
+        eventually(lambda: has_a_replica(server), 20)
         yield found
+
+
+def has_a_replica(server: RedisServer) -> bool:
+    """Whether some replica has all that this server has."""
+    return b"state=online" in server.ask("INFO", "replication")
 
 
 def started(folder: Path, *options: str) -> RedisServer:
@@ -81,7 +91,7 @@ def test_nothing_is_accepted_while_a_replica_is_missing(
         with pytest.raises(JournalSilent, match=r"0 of 1 replicas have it after 0\.3 s.*Idempotency-Key"):
             journal.append([message("event-0")], "key-1")
         with pytest.raises(JournalSilent):  # so that /readyz tells that publishing is refused
-            journal.checkpoint(Checkpoint(EPOCH, 0))
+            journal.confirm()
         replica.go_on()
         eventually(lambda: replica.ask("XLEN", EVENTS) == b":1\r\n", 10)
         monkeypatch.undo()
@@ -90,23 +100,104 @@ def test_nothing_is_accepted_while_a_replica_is_missing(
         journal.close()
 
 
-def test_a_registration_is_on_the_replica_and_a_place_is_not_waited_for(
+def test_a_registration_that_is_answered_is_on_the_replica(server: RedisServer, replica: RedisServer) -> None:
+    """A replica has who gets which events before whoever registers is told so."""
+    with shared(server.url, wanted=Wanted(replicas=1)) as bus:
+        bus.register(A, topics=("a",))
+        assert replica.ask("HGET", TOPICS, A) == b"$1\r\na\r\n"
+        bus.register(A, topics=("b",))
+        assert replica.ask("HGET", TOPICS, A) == b"$1\r\nb\r\n"
+        bus.bus.deregister(parse_address(A))
+        assert replica.ask("HLEN", TOPICS) == b":0\r\n"
+
+
+def test_no_registration_is_confirmed_while_a_replica_is_missing(
+    server: RedisServer, replica: RedisServer, silent: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever registers, changes something or leaves is refused, again and again; a keep-alive changes nothing."""
+    with shared(server.url, wanted=Wanted(replicas=1)) as bus:
+        for address in (A, B, C):
+            bus.register(address)
+        silent()
+        for _ in range(2):
+            with pytest.raises(JournalSilent):
+                bus.register(NEW)
+            with pytest.raises(JournalSilent):
+                bus.register(A, topics=("a",))
+            with pytest.raises(JournalSilent):
+                bus.bus.deregister(parse_address(B))
+            bus.register(C)
+        replica.go_on()
+        monkeypatch.undo()
+        for address in (NEW, A, C):
+            bus.register(address)
+        bus.bus.deregister(parse_address(B))
+        assert replica.ask("HLEN", TOPICS) == b":3\r\n"
+
+
+def test_a_registration_that_nobody_confirmed_is_not_confirmed_by_the_next_bus(
     server: RedisServer, replica: RedisServer, silent: Callable[[], None]
 ) -> None:
-    """Who gets events is waited for; how far somebody has come is not, since that only means to deliver once more."""
-    record = new_record(Subscriber(parse_address("host"), Options()), EPOCH, 0)
+    """Where another bus has the subscriber by the time that it asks again, that one waits for the replica too."""
+    with shared(server.url, wanted=Wanted(replicas=1)) as other:
+        silent()
+        with shared(server.url, wanted=Wanted(replicas=1)) as first, pytest.raises(JournalSilent):
+            first.register(A)
+        other.journal.members.look()
+        eventually(lambda: A in other.bus.dispatcher.lanes, 10)
+        with pytest.raises(JournalSilent):
+            other.register(A)
+
+
+def test_a_place_is_kept_that_comes_with_an_event_or_behind_it(server: RedisServer, silent: Callable[[], None]) -> None:
+    """While a replica is missing events are refused, and the places that are saved beside them are not."""
+    new, further = (new_record(Subscriber(parse_address("host"), Options()), EPOCH, scanned) for scanned in (0, 1))
     journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
     try:
         journal.open()
-        journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(record,)))
-        assert replica.ask("HLEN", "{eventbus}:topics") == b":1\r\n"
+        journal.append([message("event-0")])
+        journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(new,)))
         silent()
-        journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(record,)))
-        other = new_record(Subscriber(parse_address("other"), Options()), EPOCH, 0)
+        publishing = gevent.spawn(journal.append, [message("event-1")])
+        saving = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(further,)))
+        eventually(lambda: server.ask("XLEN", EVENTS) == b":2\r\n", 10)
+        behind = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(further,)))
         with pytest.raises(JournalSilent):
-            journal.checkpoint(Checkpoint(EPOCH, 0, lanes=(other,)))
+            publishing.get(timeout=10)
+        saving.get(timeout=10)
+        behind.get(timeout=10)
+        assert journal.lane("host") == further
     finally:
         journal.close()
+
+
+def test_a_commit_that_a_failover_lost_is_not_accepted(
+    tmp_path: Path, server: RedisServer, replica: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another server answers by the time that it is asked, whose replicas have all it has, that is not enough."""
+    wait = Wanted.wait
+
+    def after_a_failover(wanted: Wanted, client: redis.Redis, *commit: Any) -> str | None:
+        client.connection_pool.connection_kwargs["port"] = replica.port  # where the name leads from now on
+        client.connection_pool.disconnect()
+        client.connection_pool.reset()
+        return wait(wanted, client, *commit)
+
+    with started(tmp_path / "second") as second:
+        second.ask("REPLICAOF", LOOPBACK, str(replica.port))
+        eventually(lambda: has_a_replica(replica), 20)
+        journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+        try:
+            journal.open()
+            journal.append([message("event-0")])
+            replica.ask("REPLICAOF", "NO", "ONE")
+            eventually(lambda: b"role:master" in replica.ask("INFO", "replication") and has_a_replica(replica), 20)
+            monkeypatch.setattr(Wanted, "wait", after_a_failover)
+            with pytest.raises(JournalSilent, match=r"the server that answers now does not;.*Idempotency-Key"):
+                journal.append([message("event-1")])
+            assert replica.ask("XLEN", EVENTS) == b":1\r\n"
+        finally:
+            journal.close()
 
 
 def test_a_master_without_its_replicas_is_told_of_at_the_start(server: RedisServer) -> None:

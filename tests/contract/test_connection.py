@@ -1,6 +1,7 @@
 """A connection sends at the end of a turn of the event loop, and what comes before that is no answer."""
 
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 
@@ -152,3 +153,38 @@ def test_a_request_whose_time_is_over_before_it_is_sent_times_out(pair: Pair, he
     held.let_go()
     assert not connection.open
     assert theirs.recv(1_024) == b""
+
+
+def test_a_request_whose_time_is_over_in_the_turn_in_which_it_would_be_sent_times_out(
+    pair: Pair, held: HeldOutbox
+) -> None:
+    """Where the event loop has told nobody yet that the connection was cut, the outbox passes its request over."""
+    ours, theirs = pair
+    connection = Connection(ours, held)
+    answer = asking(connection)
+    connection.cut()
+    held.let_go()
+    with pytest.raises(TimeoutError):
+        answer.get(timeout=TIMEOUT)
+    assert theirs.recv(1_024) == b""
+
+
+def test_whoever_cuts_a_connection_that_was_just_reset_goes_on(pair: Pair) -> None:
+    """A reset that the event loop has not told of yet ends the request, and not the watchdog that finds it late."""
+    ours, theirs = pair
+    connection = Connection(ours, Outbox())
+    answer = asking(connection)
+    assert theirs.recv(1_024) == REQUEST
+    reset(theirs)
+    cutting = gevent.spawn(connection.cut)
+    with pytest.raises(ConnectionResetError):
+        answer.get(timeout=TIMEOUT)
+    assert not connection.open
+    cutting.join(TIMEOUT)
+    assert cutting.successful()
+
+
+def reset(end: socket.socket) -> None:
+    """Close one end at once, with a reset."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.close()

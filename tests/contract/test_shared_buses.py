@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from eventbus.errors import Elsewhere, JournalError
+from eventbus.errors import Elsewhere, JournalError, JournalUnavailable
 from eventbus.journal.redis import journal as redis_journal
 from eventbus.journal.redis.journal import RedisJournal
 from eventbus.model import Checkpoint
@@ -138,6 +138,25 @@ def test_a_registration_that_redis_refuses_is_not_confirmed(url: str, monkeypatc
         monkeypatch.undo()
         other.register(A)
         assert accounts(late, other) == [0]
+
+
+def test_terms_that_could_not_be_saved_are_not_confirmed_later(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever repeats a registration with other terms that failed is confirmed only when these are saved."""
+    with shared(url) as bus:
+        bus.register(A)
+
+        def refuse(_: Checkpoint) -> None:
+            raise JournalUnavailable("The journal is not there.")
+
+        monkeypatch.setattr(bus.journal, "checkpoint", refuse)
+        for _ in range(2):
+            with pytest.raises(JournalUnavailable):
+                bus.register(A, topics=("other",))
+        monkeypatch.undo()
+        bus.register(A, topics=("other",))
+        record = bus.journal.lane(A)
+        assert record is not None
+        assert record.subscriber.options.topics == ("other",)
 
 
 def test_no_delivery_begins_with_an_event_that_came_too_late(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

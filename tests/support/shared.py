@@ -10,7 +10,7 @@ from eventbus.delivery.lane import Lane
 from eventbus.delivery.outcome import Answer
 from eventbus.event_id import new_event_id
 from eventbus.journal.base import CommitListener
-from eventbus.journal.redis import RedisJournal
+from eventbus.journal.redis import RedisJournal, Wanted
 from eventbus.model import Event, Message, Terms
 from eventbus.settings import Settings
 from eventbus.sharing import Sharing
@@ -20,9 +20,9 @@ from tests.support.scripted import ScriptedTransport
 class SharedBus:
     """One bus of several. It shows life only while it is told to, so that a test decides who has what."""
 
-    def __init__(self, url: str, always: Answer | None = None, **settings: Any) -> None:
+    def __init__(self, url: str, always: Answer | None = None, wanted: Wanted | None = None, **settings: Any) -> None:
         self.transport = ScriptedTransport(always)
-        self.journal = RedisJournal(url)
+        self.journal = RedisJournal(url, wanted=wanted)
         self.deaf = False  #: it hears of no events
         listen = self.journal.listen
         self.journal.listen = lambda listener: listen(self._hears(listener))  # type: ignore[method-assign]

@@ -6,6 +6,7 @@ has come; while nobody does, what has come means that the connection is of no mo
 
 import math
 import socket
+from contextlib import suppress
 from typing import Any
 
 from gevent import getcurrent
@@ -119,12 +120,10 @@ class Connection:
         return reader
 
     def cut(self) -> None:
-        """End what waits on this connection: its time is over."""
+        """End what waits on this connection, which the event loop tells: its time is over."""
         self.expired = True
-        try:
+        with suppress(OSError):  # the other side was first, which the event loop is about to tell too
             self._raw.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            self._readable()
 
     def close(self) -> None:
         """Let go of the socket; safe to call again."""
@@ -137,7 +136,7 @@ class Connection:
     def _send(self) -> None:
         """Called by the outbox. The greenlet that asked is told what is left, or why nothing could be sent."""
         message, self._unsent = self._unsent, b""
-        if not self.open:
+        if not self.open or self.expired:
             return
         try:
             sent = self._raw.send(message)

@@ -33,20 +33,24 @@ class Wanted:
         """Whether more is wanted than that the server has made the commit."""
         return self.replicas > 0 or self.on_disk
 
-    def wait(self, client: redis.Redis, key: str) -> str | None:
-        """What is missing when the time is over; None where all is there. Raises RedisError.
+    def wait(self, client: redis.Redis, key: str, number: int) -> str | None:
+        """What is missing of a commit when the time is over; None where all is there. Raises RedisError.
 
         What is waited for is all that was written before ``key``, on this connection, is kept for another day: a
-        write that takes no memory, so that it is made where there is none.
+        write that takes no memory, so that it is made where there is none. ``key`` holds the commit's ``number``, or
+        this is not the server that made it, and has perhaps never heard of it.
         """
         milliseconds = int(ACKNOWLEDGE_SECONDS * 1_000)
-        both: Any = client.pipeline(transaction=False)
-        both.pexpire(key, STAYS)
+        together: Any = client.pipeline(transaction=False)
+        together.hget(key, "number")
+        together.pexpire(key, STAYS)
         if self.on_disk:
-            both.execute_command("WAITAOF", 1, self.replicas, milliseconds)
+            together.execute_command("WAITAOF", 1, self.replicas, milliseconds)
         else:
-            both.execute_command("WAIT", self.replicas, milliseconds)
-        answer = both.execute()[1]
+            together.execute_command("WAIT", self.replicas, milliseconds)
+        newest, _, answer = together.execute()
+        if newest != str(number).encode():
+            return "the server that answers now does not"
         return self.missing(answer if self.on_disk else (0, answer))
 
     def missing(self, answer: Sequence[int]) -> str | None:

@@ -64,6 +64,11 @@ class RedisJournal:
         self._group.start()
         return recovered
 
+    def confirm(self) -> None:
+        """See Journal.confirm: an append of nothing waits for all that was written before it."""
+        if self._wanted.anything:
+            self._group.append(())
+
     def on_taken(self, listener: Callable[[Sequence[str]], object]) -> None:
         """Tell the listener of lanes that others have taken."""
         self._writer.lost = listener

@@ -74,30 +74,29 @@ class Writer:
         arguments: list[Any] = [node, self._number, deadline, plan_of(publishes, checkpoints), *parts_of(publishes)]
         with told(UNWRITTEN):
             try:
-                answers, lost, changed = run(keys=[keys.NODES], args=arguments)
+                answers, lost = run(keys=[keys.NODES], args=arguments)
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-                answers, lost, changed = self._became(node, error)
+                answers, lost = self._became(node, error)
         if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
             self.lost(sorted({lane.decode() for lane in lost}))
-        if changed or not small:
-            self._acknowledge(node)
+        missing = self._missing(node) if publishes else None
+        if missing is not None:
+            return [], [JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")] * len(publishes)
         return _events(publishes, answers), [
             _appended(publish, answer) for publish, answer in zip(publishes, answers, strict=True)
         ]
 
-    def _acknowledge(self, node: str) -> None:
-        """Wait for what is wanted of a commit that somebody counts on. Raises JournalSilent where it does not come.
+    def _missing(self, node: str) -> str | None:
+        """What is missing of what is wanted of a commit with events. Raises JournalSilent.
 
         A place that is lost in a failover means deliveries that are repeated, and is not waited for.
         """
         if not self._wanted.anything:
-            return
+            return None
         try:
-            missing = self._wanted.wait(self._client, keys.last(node))
+            return self._wanted.wait(self._client, keys.last(node), self._number)
         except (redis.RedisError, OSError) as error:
             raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
-        if missing is not None:
-            raise JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")
 
     def _became(self, node: str, error: Exception) -> Any:
         """What the last commit answered, though that was lost. Raises the error where it was not made."""

@@ -40,6 +40,9 @@ class SqliteJournal:
         kept: tuple[list[Event], list[Appended]] = self._call(self._store.commit, publishes, checkpoints)
         return kept
 
+    def confirm(self) -> None:
+        """See Journal.confirm: what was saved is on the one disk that there is."""
+
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
         return self._read(queries.page, after, upto, limit, max_bytes)

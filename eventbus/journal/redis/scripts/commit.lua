@@ -4,8 +4,7 @@
 --      comes too late; 4: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each
 --      message.
 -- Answers the number of each publish's first event, or the ids that its idempotency key stands for; then the lanes of
--- the checkpoints that are another node's by now, of which nothing was kept; then 1 where some subscriber gets other
--- events from now on, else 0.
+-- the checkpoints that are another node's by now, of which nothing was kept.
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
@@ -84,7 +83,7 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   if tonumber(checkpoint.scanned) >= seq then lives = false end
   for _, lane in ipairs(checkpoint.lanes) do if tonumber(lane.scanned) >= seq then lives = false end end
 end
-local lost, changed = {}, 0
+local lost = {}
 local function mine(lane)
   local owner = call('HGET', key('owner'), lane)
   if lives and (not owner or owner == node) then return true end
@@ -98,7 +97,6 @@ for _, checkpoint in ipairs(plan.checkpoints) do
     call(lane.ended and 'SREM' or 'SADD', key('open'), lane.key)
     if (call('HGET', key('topics'), lane.key) or '') ~= (lane.topics or '') then
       call('INCR', key('changes'))
-      changed = 1
       if lane.topics then call('HSET', key('topics'), lane.key, lane.topics) else call('HDEL', key('topics'), lane.key) end
     end
     if lane.ended then
@@ -171,7 +169,7 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   end
 end
 
-local said = {answers, lost, changed}
+local said = {answers, lost}
 call('HSET', key('last:' .. node), 'number', ARGV[2], 'said', cjson.encode(said))
 call('PEXPIRE', key('last:' .. node), 86400000)
 return said
