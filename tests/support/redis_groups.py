@@ -45,6 +45,13 @@ class Group:
         eventually(self.replica_is_master, 30)
         eventually(lambda: b"role:slave" in self.master.ask("INFO", "replication"), 30)
 
+    def come_back(self) -> None:
+        """Start the former master again, as a replica of the new one; that a Sentinel sees to it may take long."""
+        self.master.start()
+        if self.asked is not self.replica:
+            self.master.ask("REPLICAOF", LOOPBACK, str(self.replica.port))
+        _has_replica(self.replica)
+
     def fail_over(self) -> None:
         """Kill the master, and wait until the replica stands for it."""
         self.master.kill()

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import gevent
 import redis
+from gevent.event import Event as Signal
 
 from eventbus.clock import Clock
 from eventbus.errors import JournalError
@@ -43,6 +44,14 @@ class Share:
     new: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A sign that came too late, or to a journal with another history, which is ``history`` now: all is lost."""
+
+    history: str
+    anew: bool
+
+
 class Membership:
     """This process as one of the nodes that share a journal.
 
@@ -69,13 +78,13 @@ class Membership:
         self._ahead = 0.0  # ms that Redis's clock is ahead of the monotonic one
         self._signs: gevent.Greenlet[[], None] | None = None
         self._kind = "again"  # what a sign of life says; "leaving" from the moment that this node is about to end
-        self._server = ""  # which run of the Redis server this was, when the node joined
+        self._hurried = Signal()  # to give a sign at once
+        self.history = ""  #: of the journal, as this node has read it: what it writes counts for no other one
 
     def join(self) -> None:
         """Be a node, under a new name, with no lanes yet. Raises RedisError, and JournalError on an unfinished copy."""
         self.id = uuid4().hex[:12]
         self.named(self.id)
-        self._server = self._run_id()
         self._bury()
         self._sign("first")
 
@@ -85,7 +94,7 @@ class Membership:
         places: dict[bytes, bytes] = client.hgetall(keys.PLACES)
         for node, place in places.items():
             if runs_no_more(place.decode()):
-                self._ask(self._sign_of_life, node.decode(), 0, "last", "")
+                self._farewell(node.decode())
 
     def start(self) -> None:
         """Take what is handed out, at once and from now on. Raises JournalUnavailable."""
@@ -99,7 +108,7 @@ class Membership:
             self._signs.kill()
         self.until = -math.inf
         try:
-            self._ask(self._sign_of_life, self.id, 0, "last", "")
+            self._farewell(self.id)
         finally:
             self._client.close()
 
@@ -146,7 +155,8 @@ class Membership:
 
     def _run(self) -> None:
         while True:
-            gevent.sleep(SIGN_EVERY)
+            self._hurried.wait(SIGN_EVERY)
+            self._hurried.clear()
             try:
                 self.look()
             except (redis.RedisError, OSError, JournalError) as error:
@@ -156,26 +166,30 @@ class Membership:
 
     def look(self) -> None:
         """Show life, and take or give what that is answered with. Raises RedisError."""
-        if self._run_id() != self._server:
-            log.warning("Redis has started anew, perhaps with less than it had: what it has is read again")
-            self._begin_anew()
-            return
         share = self._sign(self._kind)
-        if share is None:
-            log.error("this bus was not heard for too long: others have its subscribers now, and it begins anew")
-            self._begin_anew()
+        if isinstance(share, Refused):
+            if share.anew:
+                log.warning("Redis has started anew, perhaps with less than it had: what it has is read again")
+            else:
+                log.error("this bus was not heard for too long: others have its subscribers now, and it begins anew")
+            self._begin_anew(share.history)
         elif share.new:
             self.took(share.new)
         elif share.mine > share.fair + 1 and self._kind == "again":
             self.surplus(min(AT_ONCE, share.mine - share.fair))
 
-    def _begin_anew(self) -> None:
+    def hurry(self) -> None:
+        """Give the next sign at once: something was refused that was this node's to do."""
+        self._hurried.set()
+
+    def _begin_anew(self, history: str) -> None:
         """Have nothing any more, and be a new node: what it had is handed out again."""
         self.until = -math.inf
         self.beat(self.until, -1)
-        self._ask(self._sign_of_life, self.id, 0, "last", "")
+        self._farewell(self.id)
         self.lost()
         self.join()
+        self.history = history  # which was read; where it has changed since, the next sign is refused
 
     def mine(self) -> set[str]:
         """The subscribers' lanes that Redis says this node has. Raises JournalUnavailable."""
@@ -184,21 +198,21 @@ class Membership:
             found = client.execute_command("SMEMBERS", keys.of(self.id))
         return {lane.decode() for lane in found} - {keys.RETENTION}
 
-    def _run_id(self) -> str:
-        """Which run of the server this is: another one after a restart or a failover."""
-        said: Any = self._client.info("server")
-        return str(said.get("run_id", ""))
+    def _farewell(self, node: str) -> None:
+        """Let a node count as gone at once. Raises RedisError."""
+        self._ask(self._sign_of_life, node, 0, "last", "", "")
 
-    def _sign(self, kind: str) -> Share | None:
+    def _sign(self, kind: str) -> Share | Refused:
         before = self._clock.monotonic()
-        said = self._ask(self._sign_of_life, self.id, int(ALIVE_SECONDS * 1_000), kind, here())
-        if said[0] == b"dead":
-            return None
+        said = self._ask(self._sign_of_life, self.id, int(ALIVE_SECONDS * 1_000), kind, here(), self.history)
+        if said[0] in (b"dead", b"anew"):
+            return Refused(said[1].decode(), anew=said[0] == b"anew")
         if said[0] == b"copy":
             raise refusal("on Redis", Mark.from_json(said[1].decode()))
         self.until = before + ALIVE_SECONDS - MARGIN
         self.beat(self.until, said[5])
         self._ahead = float(said[0]) - self._clock.monotonic() * 1_000
+        self.history = said[6].decode()
         return Share(said[2], said[3], tuple(lane.decode() for lane in said[4]))
 
     def _ask(self, run: Any, *arguments: Any) -> Any:

@@ -1,5 +1,6 @@
 """The Redis server: how it is connected to, what it must be, and what its errors mean."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -106,8 +107,9 @@ def _said(error: Exception) -> str:
 
 @cache
 def script(name: str) -> str:
-    """A script's text."""
-    return files("eventbus.journal.redis").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+    """A script's text; a line of ``--+`` and a name stands for the text of that one."""
+    text = files("eventbus.journal.redis").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+    return re.sub(r"(?m)^--\+ (\w+)$", lambda found: script(found[1]), text)
 
 
 def check(info: Mapping[str, Any], appendfsync: str | None, *, in_cluster: bool = False) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from eventbus.model import Checkpoint, Event
 WHERE_MEMORY_IS_SHORT = "#!lua flags=allow-oom\n"
 UNWRITTEN = "could not be written, and nothing of this was kept"
 UNKNOWN = "whether this was kept is not known: publish it again with the same Idempotency-Key"
+#: How an answer begins to a node that has read another history of the journal than there is now.
+ANEW = "ANEW"
 #: Seconds that a commit may take until Redis begins with it; less than its answer is waited for.
 COMMIT_SECONDS = 4.0
 #: Seconds for which it is asked what became of a commit, and between two tries.
@@ -71,12 +73,16 @@ class Writer:
         small = not publishes and any(not checkpoint.empty for checkpoint in checkpoints)
         run = self._save if small else self._publish  # an empty checkpoint asks whether there is room to publish
         deadline = f"{self._node.deadline(COMMIT_SECONDS):.0f}"
-        arguments: list[Any] = [node, self._number, deadline, plan_of(publishes, checkpoints), *parts_of(publishes)]
+        said: list[Any] = [node, self._number, deadline, self._node.history, plan_of(publishes, checkpoints)]
         with told(UNWRITTEN):
             try:
-                answers, lost = run(keys=[keys.NODES], args=arguments)
+                answers, lost = run(keys=[keys.NODES], args=[*said, *parts_of(publishes)])
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                 answers, lost = self._became(node, error)
+            except redis.ResponseError as error:
+                if str(error).startswith(ANEW):
+                    self._node.hurry()
+                raise
         if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
             self.lost(sorted({lane.decode() for lane in lost}))
         missing = self._missing(node) if publishes else None
@@ -119,7 +125,8 @@ class Writer:
         forgotten = (wall - IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS)
         with told("could not be trimmed"):
             gone: int = self._trim(
-                keys=[keys.NODES], args=[self._node.id, numbers, forget_before, *forgotten, OVERHEAD]
+                keys=[keys.NODES],
+                args=[self._node.id, self._node.history, numbers, forget_before, *forgotten, OVERHEAD],
             )
         return gone
 

@@ -1,10 +1,11 @@
 -- Shows that a node lives, hands out what dead nodes had, and gives this node its share.
 -- KEYS 1: the nodes; every other key begins as it does.
 -- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", "leaving" where the others should
--- share all lanes, or "last" to leave; 4: where it runs.
--- Answers "copy" and its mark where the journal is an unfinished copy; "dead" where others may have taken what it had;
--- else the time in ms, the live nodes, how many lanes are a fair share, how many it has, those that are new to it, and
--- how often it changed who gets what.
+-- share all lanes, or "last" to leave; 4: where it runs; 5: the history of the journal that it has read.
+-- Answers "copy" and its mark where the journal is an unfinished copy; "anew" and its history where that is another one
+-- now, "dead" and that where others may have taken what it had; else the time in ms, the live nodes, how many lanes are a
+-- fair share, how many it has, those that are new to it, how often it changed who gets what, and the history.
+--+ history
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
@@ -29,10 +30,11 @@ if kind == 'last' then
 end
 local copy = kind == 'first' and call('GET', key('copy'))
 if copy then return {'copy', copy} end
+if kind ~= 'first' and ARGV[5] ~= history() then return {'anew', history()} end
 local good = call('ZSCORE', KEYS[1], node)
 if kind ~= 'first' and (not good or tonumber(good) < now) then
   free(node)
-  return {'dead'}
+  return {'dead', history()}
 end
 call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[2])), node)
 for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))) do free(gone) end
@@ -55,4 +57,4 @@ while kind == 'again' and mine < share do
     mine = mine + 1
   end
 end
-return {string.format('%.0f', now), live, share, mine, new, tonumber(call('GET', key('changes')) or '0')}
+return {string.format('%.0f', now), live, share, mine, new, tonumber(call('GET', key('changes')) or '0'), history()}

@@ -1,10 +1,11 @@
 -- Keeps a batch, publishes and checkpoints: all of it, or nothing.
 -- KEYS 1: the nodes; every other key begins as it does.
 -- ARGV 1: the node that writes; 2: this commit's number; 3: the time in ms, as Redis has it, after which the commit
---      comes too late; 4: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each
+--      comes too late; 4: the history of the journal that the node has read; 5: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each
 --      message.
 -- Answers the number of each publish's first event, or the ids that its idempotency key stands for; then the lanes of
 -- the checkpoints that are another node's by now, of which nothing was kept.
+--+ history
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
@@ -12,14 +13,18 @@ local node, number = ARGV[1], tonumber(ARGV[2])
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
+-- A place that was reached in another history would pass over what has got the same numbers in this one.
+if ARGV[4] ~= history() then
+  return redis.error_reply('ANEW the server has started again, or another one stands for it')
+end
 local last = call('HGET', key('last:' .. node), 'number')
 if now > tonumber(ARGV[3]) or (last and tonumber(last) >= number) then
   return redis.error_reply('LATE the commit came too late')
 end
 
-local plan = cjson.decode(ARGV[4])
+local plan = cjson.decode(ARGV[5])
 local first = tonumber(call('GET', key('seq')) or '0') + 1
-local seq, part, bytes, answers = first, 5, 0, {}
+local seq, part, bytes, answers = first, 6, 0, {}
 for place, publish in ipairs(plan.publishes) do
   local known = publish.key and call('HGET', key('keys'), publish.key)
   if known then

@@ -1,33 +1,36 @@
 -- Removes settled events, and what is remembered of older times.
 -- KEYS 1: the nodes; every other key begins as it does.
--- ARGV 1: the node that does so for all; 2: the numbers, as JSON; 3: discards before this moment are forgotten;
---      4: idempotency keys before this one; 5: how many of those are kept at most; 6: what an event costs beside itself.
+-- ARGV 1: the node that does so for all; 2: the history of the journal that it has read; 3: the numbers, as JSON;
+--      4: discards before this moment are forgotten; 5: idempotency keys before this one; 6: how many of those are kept
+--      at most; 7: what an event costs beside itself.
+--+ history
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
 local SOME = 1000
 
 if call('HGET', key('owner'), '.retention') ~= ARGV[1] then return 0 end
+if ARGV[2] ~= history() then return 0 end
 local gone, bytes = 0, 0
-for _, seq in ipairs(cjson.decode(ARGV[2])) do
+for _, seq in ipairs(cjson.decode(ARGV[3])) do
   if call('ZCOUNT', key('waiting'), seq, seq) == 0 and call('ZCOUNT', key('dead:seq'), seq, seq) == 0 then
     local entry = call('XRANGE', key('events'), seq .. '-0', seq .. '-0')[1]
     if entry then
       local kept = entry[2]
       if call('HGET', key('ids'), kept[2]) == seq then call('HDEL', key('ids'), kept[2]) end
       call('XDEL', key('events'), seq .. '-0')
-      bytes = bytes + #kept[2] + #kept[4] + #kept[6] + #kept[8] + ARGV[6]
+      bytes = bytes + #kept[2] + #kept[4] + #kept[6] + #kept[8] + ARGV[7]
       gone = gone + 1
     end
   end
 end
 if bytes > 0 then call('DECRBY', key('bytes'), bytes) end
-for _, member in ipairs(call('ZRANGEBYSCORE', key('discards:at'), '-inf', '(' .. ARGV[3], 'LIMIT', 0, SOME)) do
+for _, member in ipairs(call('ZRANGEBYSCORE', key('discards:at'), '-inf', '(' .. ARGV[4], 'LIMIT', 0, SOME)) do
   call('ZREM', key('discards:at'), member)
   call('ZREM', key('discards'), member)
 end
-local over = call('ZCARD', key('keys:at')) - ARGV[5]
-local old = call('ZRANGEBYSCORE', key('keys:at'), '-inf', '(' .. ARGV[4], 'LIMIT', 0, SOME)
+local over = call('ZCARD', key('keys:at')) - ARGV[6]
+local old = call('ZRANGEBYSCORE', key('keys:at'), '-inf', '(' .. ARGV[5], 'LIMIT', 0, SOME)
 if over > #old then old = call('ZRANGE', key('keys:at'), 0, math.min(over, SOME) - 1) end
 for _, known in ipairs(old) do
   call('ZREM', key('keys:at'), known)

@@ -1,0 +1,117 @@
+"""A Redis that comes back with less than it had has another history: nothing of the former one is written into it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from eventbus.errors import JournalError
+from eventbus.journal.redis import RedisJournal
+from eventbus.model import Checkpoint
+from tests.support.deadline import eventually
+from tests.support.events import message
+from tests.support.lanes import EPOCH, TAKEN
+from tests.support.ports import LOOPBACK
+from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.shared import SharedBus, shared
+
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+A = "127.0.0.1:8001"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server that keeps what it has when it is told to save, and nothing later."""
+    with RedisServer(tmp_path, durable=False) as found:
+        yield found
+
+
+def lose(server: RedisServer) -> None:
+    """Let it forget what has come since it saved."""
+    server.kill()
+    server.start()
+
+
+def delivered(bus: SharedBus, ids: tuple[str, ...]) -> bool:
+    """Whether the subscriber has got all of these."""
+    return all(bus.transport.taken[A, event_id] for event_id in ids)
+
+
+def refused(bus: SharedBus) -> str:
+    """Why an event is not taken, once Redis answers again; empty where it is."""
+    try:
+        bus.publish()
+    except JournalError as error:
+        return str(error) if "ANEW" in str(error) else ""
+    return "it was taken"
+
+
+def test_an_event_that_gets_the_number_of_a_lost_one_is_delivered(server: RedisServer) -> None:
+    """A bus that knows of lost events writes nothing until it has read again what there is, and passes nothing over."""
+    with shared(server.url, always=TAKEN) as bus:
+        bus.register(A)
+        first = bus.publish(2)
+        eventually(lambda: delivered(bus, first), 10)
+        server.ask("SAVE")
+        eventually(lambda: delivered(bus, bus.publish(3)), 10)
+        lose(server)
+        assert "has started again" in eventually(lambda: refused(bus), 10)
+        bus.journal.members.look()  # it is a new node, and is handed what it had
+        bus.journal.members.look()
+        second = bus.publish(3)
+        eventually(lambda: delivered(bus, second), 10)
+
+
+@pytest.mark.parametrize("way", ["restart", "replica"])
+def test_what_was_reached_in_another_history_is_not_kept(server: RedisServer, way: str) -> None:
+    """Events, places and what is settled are refused from a node that has read another history than there is."""
+    journal = RedisJournal(server.url)
+    journal.open()
+    try:
+        journal.append([message("before")])
+        server.ask("SAVE")
+        former = journal.members.history
+        if way == "restart":
+            lose(server)
+        else:
+            server.ask("REPLICAOF", LOOPBACK, "9")
+            server.ask("REPLICAOF", "NO", "ONE")
+        for write in (
+            lambda: journal.append([message("after")]),
+            lambda: journal.checkpoint(Checkpoint(EPOCH, 1)),
+        ):
+            eventually(lambda attempt=write: "ANEW" in _error(attempt), 10)
+        assert journal.trim([1], 0.0) == 0
+        assert journal.event("before") is not None
+        journal.members.look()
+        assert journal.members.history != former
+        journal.append([message("after")])
+        assert journal.event("after") is not None
+    finally:
+        journal.close()
+
+
+def test_a_history_that_ends_while_it_is_read_is_read_again(server: RedisServer) -> None:
+    """What a node has read counts for the history that it began to read, though another one began meanwhile."""
+    journal = RedisJournal(server.url)
+    journal.open()
+    try:
+        lose(server)
+        journal.members.lost = lambda: lose(server)  # in the midst of its beginning anew
+        eventually(lambda: _error(journal.members.look) == "", 10)
+        assert "ANEW" in _error(lambda: journal.append([message("early")]))
+        journal.members.lost = lambda: None
+        journal.members.look()
+        journal.append([message("late")])
+    finally:
+        journal.close()
+
+
+def _error(attempt: Callable[[], object]) -> str:
+    """What an attempt raises; empty where it succeeds."""
+    try:
+        attempt()
+    except (JournalError, redis.RedisError) as error:
+        return str(error)
+    return ""
