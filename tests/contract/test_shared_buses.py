@@ -1,14 +1,17 @@
 """Buses that share a journal lose nothing and repeat nothing, whichever call to Redis fails or comes late."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
 import pytest
 
+from eventbus import recovery
+from eventbus.delivery.lane import Lane
 from eventbus.errors import Elsewhere, JournalError, JournalUnavailable
 from eventbus.journal.redis import journal as redis_journal
 from eventbus.journal.redis.journal import RedisJournal
-from eventbus.model import Checkpoint
+from eventbus.model import Checkpoint, Event, Recovered
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN
 from tests.support.redis_server import COMMAND, RedisServer
@@ -72,6 +75,41 @@ def test_a_bus_that_lags_takes_no_subscriber_whose_events_it_has_not_heard_of(
         assert accounts(taker) == [6]
         eventually(lambda: taker.bus.dispatcher.lanes[A].delivered == 6, 10)
         assert set(taker.transport.taken.values()) == {1}
+
+
+def test_a_journal_tells_of_what_came_before_anybody_listened(url: str) -> None:
+    """What others have accepted since a journal was opened is heard of by who listens later."""
+    journal, heard = RedisJournal(url), list[Event]()
+    with shared(url) as other:
+        try:
+            journal.open()
+            other.publish(2)
+            journal.wait_for(2)  # nobody listens: nobody has to be waited for
+            journal.listen(heard.extend)
+            eventually(lambda: [event.seq for event in heard] == [1, 2], 10)
+        finally:
+            journal.close()
+
+
+def test_a_bus_that_starts_misses_nothing_that_others_accept_meanwhile(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A subscriber that it takes over gets the events that came between the journal's opening and the first look."""
+    with shared(url) as other:
+        other.register(A)
+        other.bus.dispatcher.until = 0.0  # it delivers nothing
+        restore = recovery.restore
+
+        def restore_late(recovered: Recovered, journal: RedisJournal, *more: Any) -> list[Lane]:
+            other.publish(2)
+            journal.wait_for(2)
+            return restore(recovered, journal, *more)
+
+        monkeypatch.setattr("eventbus.bus.restore", restore_late)
+        with shared(url, always=TAKEN) as late:
+            move(other, late)
+            eventually(lambda: late.bus.dispatcher.lanes[A].delivered == 2, 10)
+            assert accounts(late) == [2]
 
 
 def test_what_moves_to_another_bus_while_settled_events_go_is_not_taken_for_settled(

@@ -75,7 +75,7 @@ class RedisJournal:
 
     def listen(self, listener: CommitListener) -> None:
         """See Journal.listen: other nodes' events are told too."""
-        self._tail.listener = listener
+        self._tail.listen(listener)
 
     def _commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]

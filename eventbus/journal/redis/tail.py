@@ -30,12 +30,18 @@ class Tail:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._moved = Signal()
-        self.listener: CommitListener = lambda _: None
+        self._listening = Signal()
+        self._listener: CommitListener
         self.place = 0
         self._connecting = RLock()
 
+    def listen(self, listener: CommitListener) -> None:
+        """Tell the listener, from the first event after the place on: until now nothing was read."""
+        self._listener = listener
+        self._listening.set()
+
     def start(self, place: int) -> None:
-        """Begin after this event."""
+        """Begin after this event, once somebody listens."""
         self.place = place
         self._greenlet = gevent.spawn(self._run)
 
@@ -55,7 +61,9 @@ class Tail:
             self._greenlet.kill()
 
     def wait_for(self, seq: int, seconds: float) -> bool:
-        """Wait until an event has been heard of, for so many seconds at most; whether it has."""
+        """Wait until an event has been heard of, for so many seconds at most; whether it has, or nobody listens."""
+        if not self._listening.is_set():
+            return True
         ends = time.monotonic() + seconds
         while self.place < seq and (left := ends - time.monotonic()) > 0:
             self._moved.clear()
@@ -63,11 +71,12 @@ class Tail:
         return self.place >= seq
 
     def _run(self) -> None:
+        self._listening.wait()
         while True:
             try:
                 events = self._read()
                 if events:
-                    self.listener(events)
+                    self._listener(events)
                     self.place = events[-1].seq
                     self._moved.set()
             except (redis.RedisError, OSError) as error:
