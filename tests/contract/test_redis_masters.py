@@ -41,6 +41,7 @@ def test_the_master_is_found_and_found_again(group: Group) -> None:
     """What is accepted is on the master; after a failover it is on the former replica, and more is accepted there."""
     journal = RedisJournal(group.url)
     journal.open()
+    journal.members.start()
     try:
         journal.append([message("before")])
         assert keys_of(group.master) > 0
