@@ -34,6 +34,7 @@ class Sharing:
         self._members = journal.members
         self._members.took = self._take
         self._adopting: gevent.Greenlet[..., None] | None = None  # adopts what is handed out at the start
+        self._mending: gevent.Greenlet[..., None] | None = None  # mends what was left half-done
         self._handover = Handover(bus, self._members, self._lose)
         self._members.surplus = self._handover.give
         self._members.lost = self._lose_all
@@ -49,7 +50,7 @@ class Sharing:
         self._members.start()
         if self._adopting is not None:
             self._adopting.join(PATIENCE)
-        gevent.spawn(self._look_after)
+        self._mending = gevent.spawn(self._look_after)
 
     @property
     def nodes(self) -> Nodes:
@@ -65,6 +66,8 @@ class Sharing:
         """See Company.stop."""
         self._ends = True
         self._handover.stop()
+        if self._mending is not None:
+            self._mending.kill()
 
     def has(self, key: str) -> bool:
         """See Company.has."""

@@ -1,9 +1,8 @@
 """A whole bus over a real journal through any history: what was accepted is pending, delivered, dead or discarded."""
 
-import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import gevent
@@ -14,20 +13,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from eventbus import dead_letters, endings, recovery, replays
 from eventbus.addresses import parse_address
-from eventbus.bus import Bus
 from eventbus.clock import Clock
 from eventbus.dead_letters import Chosen
 from eventbus.delivery import deferred, reader, stretch
 from eventbus.delivery.outcome import Answer
 from eventbus.errors import BacklogFull, Conflict, NotKnown, TooMany
 from eventbus.event_id import new_event_id
-from eventbus.journal.sqlite import SqliteJournal
 from eventbus.model import Account, Message, Terms
 from eventbus.settings import Settings
 from eventbus.sweeper import Sweeper
 from eventbus.topics import matches
+from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
+from tests.support.redis_server import COMMAND
 from tests.support.scripted import ScriptedTransport
 
 KEYS = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
@@ -61,25 +60,22 @@ def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 class BusAccount(RuleBasedStateMachine):
     """A bus, subscribers that answer what the test says, and what has to be known of each accepted event."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: AccountJournal) -> None:
         super().__init__()
+        self.journal = journal
         self.now = 0.0
         self.clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
         self.transport = ScriptedTransport()
-        self.folder = Path(tempfile.mkdtemp(prefix="account-"))
-        self.runs = 0
         self.ids: list[str] = []
         self.keys_used: dict[str, tuple[str, ...]] = {}
         self.accepted: dict[str, int] = defaultdict(int)  # by subscriber, replays too
         self.tickets: set[Ticket] = set()
         self.may_be_discarded: set[Ticket] = set()
         self.left: set[str] = set()  # who deregistered, and did not come back
-        self._start(self.folder / "0.db")
+        self._start()
 
-    def _start(self, path: Path) -> None:
-        self.path = path
-        self.bus = Bus(SETTINGS, SqliteJournal(str(path), self.clock), self.transport, self.clock)
-        self.bus.start()
+    def _start(self) -> None:
+        self.bus = self.journal.start(SETTINGS, self.transport, self.clock)
 
     # What happens
 
@@ -206,19 +202,15 @@ class BusAccount(RuleBasedStateMachine):
     def stop_and_start(self) -> None:
         """The bus is stopped as it likes to be, and starts again."""
         self.bus.stop()
-        self._start(self.path)
+        self._start()
 
     @rule(saved=st.booleans())
     def crash_and_start(self, saved: bool) -> None:
-        """The files as they are on disk are all that the next process finds."""
+        """The bus is killed: what is in the journal is all that the next process finds."""
         if saved:
             self.bus.dispatcher.checkpointer.save()
-        self.runs += 1
-        copy = self.folder / f"{self.runs}.db"
-        for suffix in ("", "-wal"):
-            shutil.copy(f"{self.path}{suffix}", f"{copy}{suffix}")
-        self.bus.stop()
-        self._start(copy)
+        self.journal.kill(self.bus)
+        self._start()
 
     # What holds after each step
 
@@ -245,7 +237,7 @@ class BusAccount(RuleBasedStateMachine):
                 self._check_fate(*ticket)
         finally:
             self.bus.stop()
-            shutil.rmtree(self.folder)
+            self.journal.remove()
 
     def _heal(self) -> None:
         self.transport.always = TAKEN
@@ -311,12 +303,27 @@ class BusAccount(RuleBasedStateMachine):
         yield from self.bus.journal.topics(0, self.bus.dispatcher.recent.newest, ALL)
 
 
-@pytest.mark.usefixtures("_small_windows")
-def test_nothing_that_a_bus_accepted_vanishes() -> None:
-    """Through restarts, kills, leases that end, replays and mending, each account adds up and no event is lost."""
-    run_state_machine_as_test(
-        BusAccount,
-        settings=settings(
-            max_examples=150, stateful_step_count=50, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+@pytest.mark.parametrize(
+    ("journals", "examples"),
+    [
+        pytest.param(in_files, 150, id="sqlite"),
+        pytest.param(
+            on_redis, 30, id="redis", marks=pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
         ),
-    )
+    ],
+)
+@pytest.mark.usefixtures("_small_windows")
+def test_nothing_that_a_bus_accepted_vanishes(
+    journals: Callable[[Path], AbstractContextManager[Journals]], examples: int, tmp_path: Path
+) -> None:
+    """Through restarts, kills, leases that end, replays and mending, each account adds up and no event is lost."""
+    with journals(tmp_path) as empty:
+        run_state_machine_as_test(
+            lambda: BusAccount(empty()),
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=50,
+                suppress_health_check=[HealthCheck.too_slow],
+                print_blob=True,
+            ),
+        )

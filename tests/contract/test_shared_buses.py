@@ -1,5 +1,6 @@
 """Buses that share a journal lose nothing and repeat nothing, whichever call to Redis fails or comes late."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -218,3 +219,21 @@ def test_no_delivery_begins_with_an_event_that_came_too_late(url: str, monkeypat
         monkeypatch.undo()
         eventually(lambda: len(bus.transport.held) == 1, 10)
         bus.transport.answer(bus.transport.held, TAKEN)
+
+
+def test_a_bus_that_has_stopped_mends_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has ended asks Redis no more what it has, while another one goes on doing so."""
+    monkeypatch.setattr("eventbus.sharing.MEND_EVERY", 0.01)
+    with shared(url) as other, shared(url) as stopped:
+        looks = Counter[str]()
+        for name, bus in (("other", other), ("stopped", stopped)):
+            mine = bus.journal.members.mine
+            monkeypatch.setattr(
+                bus.journal.members, "mine", lambda name=name, mine=mine: (looks.update([name]), mine())[1]
+            )
+            bus.sharing.start()
+        eventually(lambda: looks["stopped"], 10)
+        stopped.bus.stop()
+        before = looks.copy()
+        eventually(lambda: looks["other"] > before["other"] + 3, 10)
+        assert looks["stopped"] == before["stopped"]

@@ -1,0 +1,134 @@
+"""The journals on which the account's state machine runs: how a bus begins on each, and what a kill leaves of it."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+
+from eventbus.bus import Bus
+from eventbus.clock import Clock
+from eventbus.delivery.transport import Transport
+from eventbus.journal.redis import RedisJournal, keys, membership, writer
+from eventbus.journal.redis import journal as redis_journal
+from eventbus.journal.redis.whereabouts import here
+from eventbus.journal.sqlite import SqliteJournal
+from eventbus.settings import Settings
+from eventbus.sharing import Sharing
+from tests.support.deadline import eventually
+from tests.support.redis_server import RedisServer
+
+
+class AccountJournal(Protocol):
+    """A journal that is empty at first, and one bus after another on it."""
+
+    def start(self, settings: Settings, transport: Transport, clock: Clock) -> Bus:
+        """A bus that carries on with what is there."""
+
+    def kill(self, bus: Bus) -> None:
+        """End a bus of which nothing is kept from this moment on."""
+
+    def remove(self) -> None:
+        """Leave nothing, when the last bus has ended."""
+
+
+#: Makes empty journals.
+Journals = Callable[[], AccountJournal]
+
+
+class Files:
+    """A SQLite journal. A killed bus leaves the files as they are at that moment."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="account-"))
+        self._kills = 0
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{self._kills}.db"
+
+    def start(self, settings: Settings, transport: Transport, clock: Clock) -> Bus:
+        """See AccountJournal.start."""
+        bus = Bus(settings, SqliteJournal(str(self._path), clock), transport, clock)
+        bus.start()
+        return bus
+
+    def kill(self, bus: Bus) -> None:
+        """See AccountJournal.kill; the bus ends on files that nobody looks at any more."""
+        left = self._path
+        self._kills += 1
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{left}{suffix}", f"{self._path}{suffix}")
+        bus.stop()
+
+    def remove(self) -> None:
+        """See AccountJournal.remove."""
+        shutil.rmtree(self._folder)
+
+
+class Database:
+    """A journal on Redis. Each bus is a user there, so that from one moment on nothing is taken from a killed one."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._user = ""
+        self._kills = 0
+        self._dead = ""  # a killed node whose sign is still good
+
+    def start(self, settings: Settings, transport: Transport, clock: Clock) -> Bus:
+        """See AccountJournal.start; where a killed bus still counts as alive, that ends once the next one has begun."""
+        self._user = f"bus-{uuid4().hex}"
+        self._tell("ACL SETUSER", self._user, "on nopass ~* +@all")
+        journal = RedisJournal(self._server.url.replace("//", f"//{self._user}:any@"), clock)
+        bus = Bus(settings, journal, transport, clock)
+        sharing = Sharing(bus, journal)
+        bus.start()
+        sharing.start()
+        if self._dead:
+            assert not journal.members.mine()
+            self._tell("ZADD", keys.NODES, "XX 1", self._dead)
+            self._dead = ""
+            journal.members.look()
+            eventually(lambda: journal.members.mine() <= bus.dispatcher.lanes.keys(), 10)
+        return bus
+
+    def kill(self, bus: Bus) -> None:
+        """See AccountJournal.kill; every other one ran on this machine, where the next bus finds that it has ended."""
+        assert bus.company.nodes is not None
+        node = bus.company.nodes.id
+        self._tell("ACL DELUSER", self._user)
+        bus.stop()
+        self._kills += 1
+        if self._kills % 2:
+            boot, space, pid, _ = here().split(" ")
+            self._tell("HSET", keys.PLACES, node, f'"{boot} {space} {pid} 1"')
+        else:
+            self._dead = node
+
+    def remove(self) -> None:
+        """See AccountJournal.remove."""
+        self._tell("FLUSHALL")
+
+    def _tell(self, *command: str) -> None:
+        said = self._server.ask(*command)
+        assert said[:1] in (b"+", b":"), said
+
+
+@contextmanager
+def in_files(_: Path) -> Iterator[Journals]:
+    """Each journal is a folder of its own."""
+    yield Files
+
+
+@contextmanager
+def on_redis(folder: Path) -> Iterator[Journals]:
+    """One journal after another on a server, whose time is not the test's: no sign of life ends by itself."""
+    with RedisServer(folder, durable=False) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(membership, "ALIVE_SECONDS", 10_000_000.0)
+        patch.setattr(redis_journal, "HEARD_SECONDS", 20.0)
+        patch.setattr(writer, "PATIENCE", 0.0)  # a killed bus does not ask what became of its last commit
+        yield lambda: Database(server)
