@@ -22,6 +22,7 @@ EventbusError
 ├── Conflict               what was asked for contradicts what is there (409)
 ├── TooMany                a limit on how much may be asked for at once (429)
 └── NodeSilent             another node of the bus was asked, and does not answer (503)
+    └── NotTaken           it was not there to take what it was asked, and never will (503)
 """
 
 
@@ -122,3 +123,7 @@ class TooMany(EventbusError):
 
 class NodeSilent(EventbusError):
     """Another node of the bus was asked, and does not answer; whether it did what it was asked is not known."""
+
+
+class NotTaken(NodeSilent):
+    """Another node did not take what it was asked, which was taken back: nothing of it was done, or will be."""

@@ -22,8 +22,15 @@ class Nodes(Protocol):
     def others(self) -> list[str]:
         """The other nodes that live."""
 
-    def call(self, node: str, request: bytes, seconds: float) -> bytes:
-        """What another node answers to a request. Raises JournalError, and NodeSilent where no answer comes."""
+    def orphans(self) -> bool:
+        """Whether there are subscribers that no live node has, for a moment. Raises JournalError."""
+
+    def call(self, node: str, request: bytes, seconds: float, stands: Callable[[], bool] | None = None) -> bytes:
+        """What another node answers to a request. Raises JournalError, and NodeSilent where no answer comes.
+
+        While none comes, ``stands`` is asked now and then whether that is still the node to ask. Where it is not, the
+        request is taken back: raises NotTaken, unless the node may have taken it by then.
+        """
 
     def answer_by(self, handler: Callable[[bytes], bytes]) -> None:
         """Answer other nodes' requests by this, from now on."""

@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import gevent
 
 from eventbus.addresses import parse_address
-from eventbus.errors import CrossOrigin, Elsewhere, EventbusError, JournalError, NoAccess, NodeSilent, Refused
+from eventbus.errors import CrossOrigin, Elsewhere, EventbusError, JournalError, NoAccess, NodeSilent, NotTaken, Refused
 from eventbus.nodes import Nodes
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.dashboard.page import check_visitor, trouble
@@ -96,16 +97,35 @@ class Forwarding:
         return None if found is None else found.letter.key
 
     def _of_one(self, environ: Environ, key: str) -> Any:
-        """What answers for one subscriber. Raises Elsewhere, NodeSilent and JournalError."""
+        """What answers for one subscriber. Raises Elsewhere, NodeSilent and JournalError.
+
+        Its node may have died; the request follows the subscriber then, as far as it is known not to have been taken.
+        """
+        clock = self.extensions["eventbus"].clock
+        ends = clock.monotonic() + OWNER_SECONDS
+        while (owner := self._owner(key)) is not None:
+            if FORWARDED in environ:
+                raise Elsewhere("This subscriber goes from one node to another just now; ask again.")
+            if not self._lets_through(environ):
+                return self._app  # which says so
+            with suppress(NotTaken):
+                return self._ask_owner(owner, key, environ, ends - clock.monotonic())
+        return self._app
+
+    def _owner(self, key: str) -> str | None:
+        """The other node that has a subscriber; None where this one has it from now on, or nobody knows of it."""
         owner = self._nodes.owner(key)
         if owner is None:
-            self.extensions["eventbus"].company.find(key)
-            return self._app
-        if FORWARDED in environ:
-            raise Elsewhere("This subscriber goes from one node to another just now; ask again.")
-        if not self._lets_through(environ):
-            return self._app  # which says so
-        return unpacked(self._nodes.call(owner, packed_request(environ), OWNER_SECONDS))
+            try:
+                self.extensions["eventbus"].company.find(key)
+            except Elsewhere:  # another node took it in this moment
+                return self._nodes.owner(key)
+        return owner
+
+    def _ask_owner(self, owner: str, key: str, environ: Environ, seconds: float) -> Answered:
+        """What a node answers, as long as it has this subscriber. Raises JournalError, NodeSilent and NotTaken."""
+        request = packed_request(environ)
+        return unpacked(self._nodes.call(owner, request, seconds, lambda: self._nodes.owner(key) == owner))
 
     def _lets_through(self, environ: Environ) -> bool:
         """Whether the client may ask this, so that who may not reaches no other node; the owner looks too."""
@@ -126,8 +146,9 @@ class Forwarding:
 
     def _of_all(self, environ: Environ, query: Query, gathering: Gathering) -> Any:
         """What answers for all nodes: this one first, so that who may not ask reaches no other."""
-        others = self._others()
-        if not others:
+        others, orphans = self._others()
+        nodes = 1 + len(others) + orphans
+        if nodes == 1:
             return self._app
         alone = {**environ, FORWARDED: True}
         if gathering.page:
@@ -140,17 +161,20 @@ class Forwarding:
         parts = {self._nodes.id: own} | {
             node: answer for node, answer in found.items() if answer.ok and answer.kind == own.kind
         }
-        heard = f"{len(parts)} of {len(others) + 1}"
-        if len(parts) <= len(others):
+        heard = f"{len(parts)} of {nodes}"
+        if len(parts) < nodes:
             environ[HEARD] = heard
         return _from(heard, self._whole(environ, query, gathering, parts))
 
-    def _others(self) -> list[str]:
-        """The other nodes; none where nobody knows them just now, and this one tells what it has."""
+    def _others(self) -> tuple[list[str], bool]:
+        """The other nodes, and whether a node is missing: one that had subscribers whom none of these has yet.
+
+        None where nobody knows them just now, and this one tells what it has.
+        """
         try:
-            return self._nodes.others()
+            return self._nodes.others(), self._nodes.orphans()
         except JournalError:
-            return []
+            return [], False
 
     def _ask_all(self, nodes: Sequence[str], request: bytes, seconds: float) -> dict[str, Answered]:
         """What these nodes answer, all asked at once; those that do not are left out."""

@@ -1,5 +1,6 @@
 """Calls between nodes, over a real Redis: each is handled once or not at all, and its caller is told which."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,8 +9,8 @@ import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from eventbus.errors import JournalUnavailable, NodeSilent
-from eventbus.journal.redis import server
+from eventbus.errors import JournalUnavailable, NodeSilent, NotTaken
+from eventbus.journal.redis import calls, server
 from eventbus.journal.redis.calls import AT_ONCE, MAX_BYTES, MAX_WAITING, Calls
 from tests.support.deadline import eventually
 from tests.support.linked import linked
@@ -44,6 +45,12 @@ def start(redis: RedisServer) -> Iterator[Start]:
 
         yield begin
     redis.ask("FLUSHALL")
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes look often whether the one that they call is still the one to ask."""
+    monkeypatch.setattr(calls, "LOOK_EVERY", 0.02)
 
 
 def echo(request: bytes) -> bytes:
@@ -127,6 +134,47 @@ def test_a_call_whose_caller_gave_up_is_not_handled(start: Start) -> None:
     start("late", note)
     assert patient.get(timeout=LONG) == b"patient"
     assert handled == [b"patient"]
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_call_is_taken_back_where_its_node_is_not_the_one_to_ask(start: Start) -> None:
+    """A call that no node has taken when another is the one to ask is known to be not done, and never is."""
+    handled: list[bytes] = []
+
+    def note(request: bytes) -> bytes:
+        handled.append(request)
+        return request
+
+    node = start("node", echo)
+    with pytest.raises(NotTaken):
+        node.call("late", b"taken back", LONG, lambda: False)
+    start("late", note)
+    assert node.call("late", b"next", LONG) == b"next"
+    assert handled == [b"next"]
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("trouble", [None, JournalUnavailable("The journal does not tell.")])
+def test_a_call_that_was_taken_is_waited_for(start: Start, trouble: Exception | None) -> None:
+    """Who has a call may still answer it though another is the one to ask by now, or nobody can tell who is."""
+    looked, entered, go = Counter[bool](), Signal(), Signal()
+
+    def slow(request: bytes) -> bytes:
+        entered.set()
+        go.wait()
+        return request
+
+    def stands() -> bool:
+        looked[entered.is_set()] += 1
+        if trouble is not None:
+            raise trouble
+        return not entered.is_set()
+
+    node = start("node", slow)
+    asked = gevent.spawn(node.call, "node", b"slow", LONG, stands)
+    eventually(lambda: looked[True] > 1, LONG)
+    go.set()
+    assert asked.get(timeout=LONG) == b"slow"
 
 
 def test_an_answer_that_comes_late_is_nobodys(start: Start, redis: RedisServer) -> None:

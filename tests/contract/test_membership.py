@@ -130,6 +130,31 @@ def test_who_withdrew_and_left_counts_no_more(join: Join, server: RedisServer) -
     assert second.mine() == set(LANES)
 
 
+def test_lanes_that_no_live_node_has_are_known_until_another_has_them(join: Join, server: RedisServer) -> None:
+    """What a dead node had is nobody's from the end of its sign until it is handed out, and so is what is let go."""
+    first, second = join(), join()
+    assert second.orphans()
+    first.look()
+    second.look()
+    assert not second.orphans()
+    server.ask("ZADD", "{eventbus}:nodes", "XX", "1", first.id)
+    assert second.orphans()
+    second.look()
+    assert not second.orphans()
+    second.release(LANES[:1])
+    assert second.orphans()
+
+
+def test_an_address_that_nobody_registered_is_no_orphan(join: Join, server: RedisServer) -> None:
+    """A node that died with nothing but an address that was asked for leaves no list short."""
+    first = join()
+    first.look()
+    second = join()
+    assert second.claim("new") is None
+    server.ask("ZADD", "{eventbus}:nodes", "XX", "1", second.id)
+    assert not first.orphans()
+
+
 def test_who_was_not_heard_has_lost_all_and_begins_anew(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that showed no life for too long is told at its next sign, may act no more, and has a new name."""
     monkeypatch.setattr(membership, "ALIVE_SECONDS", 0.2)

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from tests.support.caller import JSON, Caller
-from tests.support.cluster import BODY, SUBSCRIBERS, Cluster, cluster_on, registered
+from tests.support.cluster import BODY, LEASE, SUBSCRIBERS, Cluster, cluster_on, registered
 from tests.support.deadline import eventually
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.server import BusServer
@@ -95,6 +95,16 @@ def test_a_dead_nodes_subscribers_are_taken_over(cluster: Cluster, subscribers: 
     eventually(lambda: "are this bus's now" in "".join(node.log_text() for node in cluster.nodes[1:]), 20)
     cluster.nodes[0].start()
     cluster.assert_all_well(subscribers, publishers, faults=1)
+
+
+def test_a_request_about_a_dead_nodes_subscriber_waits_until_another_has_it(
+    cluster: Cluster, subscribers: list[RecordingSubscriber]
+) -> None:
+    """What is asked of another node as soon as one is killed is done within 10 seconds, and need not be repeated."""
+    cluster.nodes[0].kill()
+    asked = [gevent.spawn(cluster.callers()[1].register, each.address, lease=LEASE) for each in subscribers]
+    gevent.joinall(asked, timeout=10)
+    assert [each.get(block=False)["created"] for each in asked] == [False] * SUBSCRIBERS
 
 
 def test_a_node_that_is_stopped_and_goes_on_delivers_nothing_that_is_others_now(

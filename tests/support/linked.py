@@ -1,13 +1,13 @@
 """Several nodes in one process: each a bus with an application, that calls the others' directly."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from werkzeug.test import Client, TestResponse
 
 from eventbus.bus import Bus
 from eventbus.delivery.outcome import Answer
-from eventbus.errors import EventbusError, NodeSilent
+from eventbus.errors import EventbusError, NodeSilent, NotTaken
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.settings import MEMORY, Settings
 from eventbus.tokens import Tokens
@@ -25,6 +25,8 @@ class LinkedNode:
         self.bus = Bus(settings, SqliteJournal(MEMORY), ScriptedTransport(always=Answer(400, excerpt=b"no")))
         self.owners: dict[str, str] = {}  #: what this node knows of who has which subscriber
         self.silent: set[str] = set()  #: nodes that do not answer this one
+        self.dead: dict[str, str | None] = {}  #: nodes that take nothing, and who has their subscribers from then on
+        self.orphaned = False  #: whether there are subscribers that no node has
         self.trouble: EventbusError | None = None  #: what asking for an owner ends with
         self.asked: list[str] = []  #: the nodes that this one has called
         self._everybody = everybody
@@ -41,12 +43,28 @@ class LinkedNode:
         """See Nodes.others."""
         return [name for name in self._everybody if name != self.id]
 
-    def call(self, node: str, request: bytes, seconds: float) -> bytes:
+    def orphans(self) -> bool:
+        """See Nodes.orphans."""
+        return self.orphaned
+
+    def call(self, node: str, request: bytes, seconds: float, stands: Callable[[], bool] | None = None) -> bytes:
         """See Nodes.call."""
         self.asked.append(node)
+        if stands is not None and node in self.dead:
+            assert stands()
+            self._bury(node)
+            assert not stands()
+            raise NotTaken(f"Node {node} did not take what it was asked.")
         if node in self.silent:
-            raise NodeSilent(f"Node {node} did not answer within {seconds:g} s.")
+            raise NodeSilent(f"Node {node} did not answer within {seconds:.3g} s.")
         return self._everybody[node].forwarding.answer(request)
+
+    def _bury(self, node: str) -> None:
+        """Others have now what a dead node had."""
+        for key in [key for key, owner in self.owners.items() if owner == node]:
+            del self.owners[key]
+            if (heir := self.dead[node]) is not None:
+                self.owners[key] = heir
 
     def ask(self, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> TestResponse:
         """What a client is answered."""

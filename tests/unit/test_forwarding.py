@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from eventbus.addresses import parse_address
-from eventbus.errors import JournalUnavailable
+from eventbus.errors import Elsewhere, JournalUnavailable
 from eventbus.model import Terms
 from eventbus.tokens import Scope, tokens_of
 from eventbus.web.openapi.responses import RESPONSES
@@ -169,6 +169,48 @@ def test_an_owner_that_does_not_answer_is_told(two: Two) -> None:
     assert here.bus.meters.refused["node_silent"] == 2
 
 
+@pytest.mark.parametrize(("method", "target"), ABOUT_ONE)
+def test_a_request_follows_a_dead_nodes_subscriber_to_another_node(two: Two, method: str, target: str) -> None:
+    """What a dead node has not taken is asked of the node that has its subscriber next, and the client gets that."""
+    here, _ = two
+    here.owners[THERE], here.dead["gone"] = "gone", "there"
+    assert here.ask(method, target, JSON).status_code == 200
+    assert here.asked == ["gone", "there"]
+
+
+def test_a_request_about_a_dead_nodes_subscriber_is_answered_here_where_nobody_else_has_it(two: Two) -> None:
+    """A node that is asked about a subscriber whose node has died in the meantime cares for it by itself."""
+    here, _ = two
+    here.owners[THERE], here.dead["gone"] = "gone", None
+    assert here.ask("POST", f"/registerAndKeepAlive?address={THERE}").text == "success"
+    assert (here.asked, THERE in here.bus.dispatcher.lanes) == (["gone"], True)
+
+
+def test_a_subscriber_that_another_node_takes_in_this_moment_is_asked_of_that_one(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another node was faster in taking over a subscriber, it is that one which answers."""
+    here, _ = two
+    owner = here.owners.pop(THERE)
+
+    def taken(key: str) -> None:
+        here.owners[key] = owner
+        raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
+
+    monkeypatch.setattr(here.bus.company, "find", taken)
+    assert here.ask("POST", f"/registerAndKeepAlive?address={THERE}").text == "success"
+    assert here.asked == ["there"]
+
+
+def test_a_request_that_may_have_been_taken_is_not_repeated(two: Two) -> None:
+    """A node that took a request and did not answer may have done it: no other node is asked to do it again."""
+    here, _ = two
+    here.silent.add("there")
+    for method, target in ABOUT_ONE:
+        assert here.ask(method, target, JSON).status_code == 503
+    assert here.asked == ["there"] * len(ABOUT_ONE)
+
+
 def test_a_page_of_an_owner_that_does_not_answer_waits(two: Two) -> None:
     """In the dashboard that is a page which says so, and is asked for again; as JSON a problem; both are 503."""
     here, _ = two
@@ -211,6 +253,27 @@ def test_a_node_that_is_silent_is_left_out(two: Two, method: str, target: str) -
     here.silent.add("there")
     answer = here.ask(method, target, HTML)
     assert (answer.status_code, answer.headers["Eventbus-Nodes"]) == (200, "1 of 2")
+
+
+@pytest.mark.parametrize(("method", "target"), ABOUT_ALL)
+def test_subscribers_that_no_node_has_count_as_a_node_that_was_not_heard(two: Two, method: str, target: str) -> None:
+    """From a node's death until others have its subscribers, what is told of all says that it is short."""
+    here, there = two
+    here.orphaned = True
+    answer = here.ask(method, target, JSON)
+    assert (answer.status_code, answer.headers["Eventbus-Nodes"]) == (200, "2 of 3")
+    there.orphaned, there.silent = True, {"here"}
+    assert there.ask(method, target, JSON).headers["Eventbus-Nodes"] == "1 of 3"
+
+
+def test_the_only_node_left_says_that_its_list_is_short() -> None:
+    """The list of one of two nodes is not taken for whole where the other has just died; later it is."""
+    with linked("only") as (only,):
+        only.orphaned = True
+        assert only.ask("GET", "/listSubscribers").headers["Eventbus-Nodes"] == "1 of 2"
+        assert "Only 1 of 2 buses answered" in only.ask("GET", "/", HTML).text
+        only.orphaned = False
+        assert "Eventbus-Nodes" not in only.ask("GET", "/listSubscribers").headers
 
 
 @pytest.mark.parametrize(("method", "target"), [*ABOUT_ALL, *ABOUT_NOBODY])

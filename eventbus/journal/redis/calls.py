@@ -17,7 +17,7 @@ from gevent.event import AsyncResult
 from gevent.pool import Pool
 
 from eventbus.clock import Clock
-from eventbus.errors import NodeSilent
+from eventbus.errors import JournalError, NodeSilent, NotTaken
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.server import connect, script, told
 
@@ -29,6 +29,8 @@ MAX_WAITING, AT_ONCE = 1_000, 64
 READERS = 2
 #: Seconds that a read waits for something to come; less than an answer of Redis may take.
 WAIT = 2
+#: Seconds between two looks whether a node that has not answered yet is still the one to ask.
+LOOK_EVERY = 2.0
 #: Seconds until a read is tried again where Redis does not answer.
 PATIENCE = 0.5
 #: Milliseconds that an answer stays where nobody fetches it.
@@ -41,6 +43,7 @@ NAME = 32
 ANSWERED, FAILED = b"+", b"-"
 
 Handler = Callable[[bytes], bytes]
+Stands = Callable[[], bool]
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +95,8 @@ class Calls:
         for client in (self._client, self._lines):
             client.connection_pool.disconnect()
 
-    def call(self, node: str, request: bytes, seconds: float) -> bytes:
-        """What a node answers. Raises JournalUnavailable, and NodeSilent where there is no answer in time."""
+    def call(self, node: str, request: bytes, seconds: float, stands: Stands | None = None) -> bytes:
+        """See Nodes.call. Raises JournalUnavailable, NotTaken, and NodeSilent where there is no answer in time."""
         if len(request) > MAX_BYTES:
             raise NodeSilent(f"A node is asked with at most {MAX_BYTES} bytes, not {len(request)}.")
         ends, name = self._clock.monotonic() + seconds, uuid4().hex
@@ -102,12 +105,16 @@ class Calls:
         try:
             with told("cannot carry a call"):
                 self._send(node, name, request, ends)
-            said: bytes | None = waiting.wait(max(0.0, ends - self._clock.monotonic()))
+            said: bytes | None = None
+            while said is None and (left := ends - self._clock.monotonic()) > 0:
+                said = waiting.wait(min(left, LOOK_EVERY))
+                if said is None and stands is not None and not _is_true(stands) and self._withdraw(name):
+                    raise NotTaken(f"Node {node} did not take what it was asked.")
         finally:
             del self._waiting[name.encode()]
         if said is None:
             self._withdraw(name)
-            raise NodeSilent(f"Node {node} did not answer within {seconds:g} s.")
+            raise NodeSilent(f"Node {node} did not answer within {seconds:.3g} s.")
         if not said.startswith(ANSWERED):
             raise NodeSilent(f"Node {node} did not answer: {said[1:].decode()}.")
         return said[1:]
@@ -140,9 +147,11 @@ class Calls:
         """A moment of the monotonic clock in ms, as Redis has the time."""
         return moment * 1_000 + (self._ahead or 0.0)
 
-    def _withdraw(self, name: str) -> None:
+    def _withdraw(self, name: str) -> bool:
+        """Take a request back; whether that is known to come before anybody has taken it."""
         with suppress(redis.RedisError, OSError):  # then it is gone in a moment by itself
-            self._client.delete(keys.request(name))
+            return bool(self._client.delete(keys.request(name)))
+        return False
 
     def _read(self, line: Callable[[str], str], take: Callable[[bytes], object]) -> None:
         """Take what comes in one of this node's lists."""
@@ -181,3 +190,10 @@ class Calls:
         if len(answer) > MAX_BYTES:
             return FAILED + b"its answer would have %d bytes, and may have %d" % (len(answer), MAX_BYTES)
         return ANSWERED + answer
+
+
+def _is_true(stands: Stands) -> bool:
+    """What is said, and that it is so where that cannot be told."""
+    with suppress(JournalError):
+        return stands()
+    return True

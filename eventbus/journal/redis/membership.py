@@ -67,6 +67,7 @@ class Membership:
         self._claim = client.register_script(script("claim"))
         self._release = client.register_script(script("release"))
         self._owner = client.register_script(script("owner"))
+        self._orphans = client.register_script(script("orphans"))
         self._client = client
         self.took: Callable[[Sequence[str]], object] = _nobody
         self.surplus: Callable[[int], object] = _nobody
@@ -148,6 +149,11 @@ class Membership:
         with told("does not tell who the other buses are"):
             found = client.execute_command("ZRANGEBYSCORE", keys.NODES, f"{self.deadline(0):.0f}", "+inf")
         return [name.decode() for name in found if name.decode() != self.id]
+
+    def orphans(self) -> bool:
+        """Whether there are lanes to carry on with that no live node has. Raises JournalUnavailable."""
+        with told("does not tell whose the subscribers are"):
+            return bool(self._ask(self._orphans))
 
     def deadline(self, seconds: float) -> float:
         """A moment so many seconds from now, in ms as Redis has the time."""

@@ -28,9 +28,13 @@ class RedisNodes:
         """See Nodes.others."""
         return self._members.others()
 
-    def call(self, node: str, request: bytes, seconds: float) -> bytes:
+    def orphans(self) -> bool:
+        """See Nodes.orphans."""
+        return self._members.orphans()
+
+    def call(self, node: str, request: bytes, seconds: float, stands: Callable[[], bool] | None = None) -> bytes:
         """See Nodes.call."""
-        return self._calls.call(node, request, seconds)
+        return self._calls.call(node, request, seconds, stands)
 
     def answer_by(self, handler: Callable[[bytes], bytes]) -> None:
         """See Nodes.answer_by."""

@@ -44,7 +44,8 @@ def gathered() -> Json:
     """The header of an answer that is about all buses, where several are one."""
     description = (
         "Where several buses are one: of how many of them this tells, of how many, as `2 of 3`. A bus that does not "
-        "answer in time is left out. Where there is one bus, so is this header."
+        "answer in time is left out; subscribers that none has just now count as one more that did not. Where there is "
+        "one bus, so is this header."
     )
     values = {"type": "string", "pattern": "^[1-9][0-9]* of [1-9][0-9]*$"}
     return {"Eventbus-Nodes": {**said(description, values), "required": False}}
