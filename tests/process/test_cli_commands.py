@@ -99,7 +99,10 @@ def topic() -> str:
 def line_of(process: subprocess.Popen[bytes]) -> str:
     """The next line that a command prints."""
     assert process.stdout is not None
-    return process.stdout.readline().decode()
+    assert process.stderr is not None
+    line = process.stdout.readline().decode()
+    assert line, f"it ended: {process.stderr.read().decode()}"
+    return line
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
