@@ -303,13 +303,16 @@ class BusAccount(RuleBasedStateMachine):
         yield from self.bus.journal.topics(0, self.bus.dispatcher.recent.newest, ALL)
 
 
+_needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+
+
 @pytest.mark.parametrize(
     ("journals", "examples"),
     [
-        pytest.param(in_files, 150, id="sqlite"),
-        pytest.param(
-            on_redis, 30, id="redis", marks=pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-        ),
+        pytest.param(in_files, 80, id="sqlite"),
+        pytest.param(on_redis, 25, id="redis", marks=_needs_redis),
+        pytest.param(in_files, 400, id="sqlite-long", marks=pytest.mark.soak),
+        pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, _needs_redis]),
     ],
 )
 @pytest.mark.usefixtures("_small_windows")

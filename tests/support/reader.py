@@ -20,7 +20,7 @@ _PORT = re.compile(r"\b(?:3000|80\d\d)\b")
 #: What starts a bus. A page without it takes one for granted.
 _STARTS_A_BUS = re.compile(r"^\$ .*(?:eventbus serve|make run|Procfile)", re.MULTILINE)
 #: Left out of the environment, so that a developer's own settings change no page.
-_FOREIGN = ("EVENTBUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "FLASK_", "PORT", "PYTHON", "DYNO")
+_FOREIGN = ("EVENTBUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "FLASK_", "PORT", "PYTEST_", "PYTHON", "DYNO")
 #: Seconds in which a command ends, or prints what the page shows.
 SECONDS = 30.0
 
