@@ -10,7 +10,10 @@ from tests.support.cluster import Cluster, cluster_on, registered
 from tests.support.redis_groups import Group, clustered, watched
 from tests.support.redis_server import COMMAND
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here"),
+]
 NODES = 2
 EVENTS = 2_000
 
