@@ -93,7 +93,8 @@ def _host(text: str, port: int) -> tuple[str, int]:
 
 def _path(way: Way, path: str) -> tuple[str, int]:
     """The service that is asked for, and the database's number; a cluster has neither."""
-    said = path.removeprefix("/").split("/") if path.removeprefix("/") else []
+    path = path.removeprefix("/")
+    said = path.split("/") if path else []
     service = said.pop(0) if way is Way.SENTINEL and said else ""
     number = said.pop(0) if way is not Way.CLUSTER and said else "0"
     if said or not _NUMBER.match(number) or (way is Way.SENTINEL and not _SERVICE.match(service)):

@@ -37,13 +37,8 @@ def replica(tmp_path: Path, server: RedisServer) -> Iterator[RedisServer]:
     """A replica of it, that has all it has."""
     with started(tmp_path / "replica") as found:
         found.ask("REPLICAOF", LOOPBACK, str(server.port))
-        eventually(lambda: has_a_replica(server), 20)
+        eventually(server.has_replica, 20)
         yield found
-
-
-def has_a_replica(server: RedisServer) -> bool:
-    """Whether some replica has all that this server has."""
-    return b"state=online" in server.ask("INFO", "replication")
 
 
 def started(folder: Path, *options: str) -> RedisServer:
@@ -185,13 +180,13 @@ def test_a_commit_that_a_failover_lost_is_not_accepted(
 
     with started(tmp_path / "second") as second:
         second.ask("REPLICAOF", LOOPBACK, str(replica.port))
-        eventually(lambda: has_a_replica(replica), 20)
+        eventually(replica.has_replica, 20)
         journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
         try:
             journal.open()
             journal.append([message("event-0")])
             replica.ask("REPLICAOF", "NO", "ONE")
-            eventually(lambda: b"role:master" in replica.ask("INFO", "replication") and has_a_replica(replica), 20)
+            eventually(lambda: replica.is_master() and replica.has_replica(), 20)
             monkeypatch.setattr(Wanted, "wait", after_a_failover)
             with pytest.raises(JournalSilent, match=r"the server that answers now does not;.*Idempotency-Key"):
                 journal.append([message("event-1")])

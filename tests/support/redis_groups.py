@@ -35,14 +35,10 @@ class Group:
     asked: RedisServer  #: who makes them change places where both are well
     change: tuple[str, ...]  #: by this command
 
-    def replica_is_master(self) -> bool:
-        """Whether the replica takes writes now."""
-        return b"role:master" in self.replica.ask("INFO", "replication")
-
     def change_over(self) -> None:
         """Let the replica stand for the master, which becomes its replica."""
         eventually(lambda: self.asked.ask(*self.change) == b"+OK\r\n", 30)
-        eventually(self.replica_is_master, 30)
+        eventually(self.replica.is_master, 30)
         eventually(lambda: b"role:slave" in self.master.ask("INFO", "replication"), 30)
 
     def come_back(self) -> None:
@@ -50,12 +46,12 @@ class Group:
         self.master.start()
         if self.asked is not self.replica:
             self.master.ask("REPLICAOF", LOOPBACK, str(self.replica.port))
-        _has_replica(self.replica)
+        eventually(self.replica.has_replica, 30)
 
     def fail_over(self) -> None:
         """Kill the master, and wait until the replica stands for it."""
         self.master.kill()
-        eventually(self.replica_is_master, 30)
+        eventually(self.replica.is_master, 30)
 
 
 @contextmanager
@@ -99,7 +95,7 @@ def clustered(folder: Path) -> Iterator[Group]:
         eventually(lambda: replica.ask("CLUSTER", "REPLICATE", name) == b"+OK\r\n", 30)
         for server in servers:
             eventually(lambda asked=server: _is_whole(asked), 30)
-        _has_replica(master)
+        eventually(master.has_replica, 30)
         others = [server for server in masters if server is not master]
         named = ",".join(f"{LOOPBACK}:{server.port}" for server in others)
         yield Group(f"redis+cluster://{named}", master, replica, replica, ("CLUSTER", "FAILOVER"))
@@ -109,12 +105,8 @@ def _pair(stack: ExitStack, folder: Path) -> tuple[RedisServer, RedisServer]:
     """A master and a replica of it that has all it has."""
     master = stack.enter_context(_server(folder / "master", *AT_ONCE))
     replica = stack.enter_context(_server(folder / "replica", "--replicaof", f"{LOOPBACK} {master.port}", *AT_ONCE))
-    _has_replica(master)
+    eventually(master.has_replica, 30)
     return master, replica
-
-
-def _has_replica(master: RedisServer) -> None:
-    eventually(lambda: b"state=online" in master.ask("INFO", "replication"), 30)
 
 
 def _is_whole(server: RedisServer) -> bool:

@@ -55,6 +55,14 @@ class RedisServer:
         except OSError:
             return b""
 
+    def has_replica(self) -> bool:
+        """Whether some replica has all that this server has."""
+        return b"state=online" in self.ask("INFO", "replication")
+
+    def is_master(self) -> bool:
+        """Whether it takes writes."""
+        return b"role:master" in self.ask("INFO", "replication")
+
     def kill(self) -> None:
         """SIGKILL; what it had on disk stays."""
         if self._process is not None:

@@ -30,11 +30,12 @@ if kind == 'last' then
 end
 local copy = kind == 'first' and call('GET', key('copy'))
 if copy then return {'copy', copy} end
-if kind ~= 'first' and ARGV[5] ~= history() then return {'anew', history()} end
+local present = history()
+if kind ~= 'first' and ARGV[5] ~= present then return {'anew', present} end
 local good = call('ZSCORE', KEYS[1], node)
 if kind ~= 'first' and (not good or tonumber(good) < now) then
   free(node)
-  return {'dead', history()}
+  return {'dead', present}
 end
 call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[2])), node)
 for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))) do free(gone) end
@@ -57,4 +58,4 @@ while kind == 'again' and mine < share do
     mine = mine + 1
   end
 end
-return {string.format('%.0f', now), live, share, mine, new, tonumber(call('GET', key('changes')) or '0'), history()}
+return {string.format('%.0f', now), live, share, mine, new, tonumber(call('GET', key('changes')) or '0'), present}
