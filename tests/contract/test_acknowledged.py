@@ -173,7 +173,7 @@ def test_a_commit_that_a_failover_lost_is_not_accepted(
     wait = Wanted.wait
 
     def after_a_failover(wanted: Wanted, client: redis.Redis, *commit: Any) -> str | None:
-        client.connection_pool.connection_kwargs["port"] = replica.port  # where the name leads from now on
+        client.connection_pool.connection_kwargs["master"] = lambda: (LOOPBACK, replica.port)  # from now on
         client.connection_pool.disconnect()
         client.connection_pool.reset()
         return wait(wanted, client, *commit)
@@ -188,11 +188,31 @@ def test_a_commit_that_a_failover_lost_is_not_accepted(
             replica.ask("REPLICAOF", "NO", "ONE")
             eventually(lambda: replica.is_master() and replica.has_replica(), 20)
             monkeypatch.setattr(Wanted, "wait", after_a_failover)
-            with pytest.raises(JournalSilent, match=r"the server that answers now does not;.*Idempotency-Key"):
+            with pytest.raises(JournalSilent, match=r"another server stands for it\).*Idempotency-Key"):
                 journal.append([message("event-1")])
             assert replica.ask("XLEN", EVENTS) == b":1\r\n"
         finally:
             journal.close()
+
+
+def test_a_commit_that_the_server_has_not_got_any_more_is_not_accepted(
+    server: RedisServer, replica: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the server has lost it by the time that it is asked, it is not enough that its replicas have all it has."""
+    wait = Wanted.wait
+
+    def after_a_loss(wanted: Wanted, client: redis.Redis, *commit: Any) -> str | None:
+        server.ask("FLUSHALL")
+        return wait(wanted, client, *commit)
+
+    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    try:
+        journal.open()
+        monkeypatch.setattr(Wanted, "wait", after_a_loss)
+        with pytest.raises(JournalSilent, match=r"the server that answers now does not;.*Idempotency-Key"):
+            journal.append([message("event-0")])
+    finally:
+        journal.close()
 
 
 def test_a_master_without_its_replicas_is_told_of_at_the_start(server: RedisServer) -> None:

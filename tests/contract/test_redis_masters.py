@@ -10,7 +10,7 @@ import redis
 
 from eventbus.errors import JournalError, JournalUnavailable
 from eventbus.journal.redis import RedisJournal
-from eventbus.journal.redis.masters import FoundConnection
+from eventbus.journal.redis.masters import FoundConnection, OtherHistory
 from eventbus.journal.redis.server import connect
 from tests.support.deadline import eventually
 from tests.support.events import message
@@ -86,7 +86,9 @@ def test_a_connection_to_a_server_that_takes_no_writes_is_one_that_is_lost(tmp_p
         return LOOPBACK, server.port
 
     with RedisServer(tmp_path) as server:
-        client = redis.Redis.from_pool(redis.ConnectionPool(connection_class=FoundConnection, master=master))
+        client = redis.Redis.from_pool(
+            redis.ConnectionPool(connection_class=FoundConnection, master=master, history=str)
+        )
         client.set("x", "1")
         server.ask("REPLICAOF", LOOPBACK, "9")
         assert client.get("x") == b"1"
@@ -96,6 +98,25 @@ def test_a_connection_to_a_server_that_takes_no_writes_is_one_that_is_lost(tmp_p
         server.ask("REPLICAOF", "NO", "ONE")
         client.set("x", "3")
         assert asked == [server.port] * 2
+
+
+def test_a_connection_goes_only_to_a_master_with_the_history_that_is_wanted(tmp_path: Path) -> None:
+    """One that has gone elsewhere by then, or finds a server that is a replica or has another history, is lost."""
+    wanted = [""]
+    with RedisServer(tmp_path, durable=False) as server:
+        client = connect(server.url, "test", history=lambda: wanted[0])
+        assert client.set("x", "1")
+        info: Any = client.info("replication")
+        wanted[0] = info["master_replid"][::-1]
+        with pytest.raises(OtherHistory):
+            client.get("x")
+        wanted[0] = info["master_replid"]
+        assert client.get("x") == b"1"
+        server.ask("REPLICAOF", LOOPBACK, "9")
+        assert client.get("x") == b"1"  # what it is connected to stays
+        client.connection_pool.disconnect()
+        with pytest.raises(redis.ConnectionError, match="it is a slave"):
+            client.get("x")
 
 
 def wrote(client: redis.Redis) -> bool:

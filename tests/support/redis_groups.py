@@ -42,11 +42,13 @@ class Group:
         eventually(lambda: b"role:slave" in self.master.ask("INFO", "replication"), 30)
 
     def come_back(self) -> None:
-        """Start the former master again, as a replica of the new one; that a Sentinel sees to it may take long."""
+        """Start the former master again, and wait until one of both is the other's replica, to which others see.
+
+        Sentinels let it be a master with all that it had for some ten seconds; and where the machine is slow they may
+        take the new one for gone by then.
+        """
         self.master.start()
-        if self.asked is not self.replica:
-            self.master.ask("REPLICAOF", LOOPBACK, str(self.replica.port))
-        eventually(self.replica.has_replica, 30)
+        eventually(lambda: self.replica.has_replica() or self.master.has_replica(), 60)
 
     def fail_over(self) -> None:
         """Kill the master, and wait until the replica stands for it."""
@@ -101,6 +103,43 @@ def clustered(folder: Path) -> Iterator[Group]:
         yield Group(f"redis+cluster://{named}", master, replica, replica, ("CLUSTER", "FAILOVER"))
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A Sentinel that is told which of two masters to name, and how a journal names it."""
+
+    url: str
+    former: RedisServer
+    present: RedisServer
+    folder: Path  #: of the present one
+    sentinel: RedisServer
+
+    def copy(self) -> None:
+        """Let the present master have what the former one has now, and start."""
+        self.former.copy(self.folder)
+        self.present.start()
+
+    def name(self, master: RedisServer) -> None:
+        """Name this one from now on, and let nobody stay with the other one."""
+        self.sentinel.ask("SENTINEL", "REMOVE", SERVICE)
+        self.sentinel.ask("SENTINEL", "MONITOR", SERVICE, LOOPBACK, str(master.port), "1")
+        for server in (self.former, self.present):
+            if server is not master:
+                server.ask("CLIENT", "KILL", "TYPE", "normal")
+
+
+@contextmanager
+def renamed(folder: Path) -> Iterator[Names]:
+    """A master, another one that does not run yet, and a Sentinel that names the first."""
+    with ExitStack() as stack:
+        former = stack.enter_context(_server(folder / "former"))
+        kept = folder / "present"
+        kept.mkdir()
+        present = RedisServer(kept)
+        stack.callback(present.kill)
+        sentinel = stack.enter_context(_sentinel(folder / "sentinel", former, agree=1))
+        yield Names(f"redis+sentinel://{LOOPBACK}:{sentinel.port}/{SERVICE}/0", former, present, kept, sentinel)
+
+
 def _pair(stack: ExitStack, folder: Path) -> tuple[RedisServer, RedisServer]:
     """A master and a replica of it that has all it has."""
     master = stack.enter_context(_server(folder / "master", *AT_ONCE))
@@ -118,11 +157,11 @@ def _server(folder: Path, *options: str) -> RedisServer:
     return RedisServer(folder, *options)
 
 
-def _sentinel(folder: Path, master: RedisServer) -> RedisServer:
-    """A Sentinel, which keeps in its configuration what it knows."""
+def _sentinel(folder: Path, master: RedisServer, agree: int = 2) -> RedisServer:
+    """A Sentinel, one of those of which so many have to agree, which keeps in its configuration what it knows."""
     folder.mkdir()
     lines = (
-        f"sentinel monitor {SERVICE} {LOOPBACK} {master.port} 2",
+        f"sentinel monitor {SERVICE} {LOOPBACK} {master.port} {agree}",
         f"sentinel down-after-milliseconds {SERVICE} {GONE}",
         f"sentinel failover-timeout {SERVICE} 5000",
     )

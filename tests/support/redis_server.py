@@ -70,6 +70,10 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    def copy(self, folder: Path) -> None:
+        """Put all that it has on disk into the folder of another one, which does not run."""
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+
     def stop(self) -> None:
         """It answers nothing until ``go_on``."""
         assert self._process is not None

@@ -19,7 +19,8 @@ from gevent.pool import Pool
 from eventbus.clock import Clock
 from eventbus.errors import JournalError, NodeSilent, NotTaken
 from eventbus.journal.redis import keys
-from eventbus.journal.redis.server import connect, script, told
+from eventbus.journal.redis.lua import script
+from eventbus.journal.redis.server import connect, told
 
 #: Bytes of a request, and of an answer, at most: the largest batch and what is said around it.
 MAX_BYTES = 17 * 1024 * 1024

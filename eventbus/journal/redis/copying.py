@@ -8,8 +8,9 @@ from eventbus.journal.copying import Batch, Extent, Kind, Mark
 from eventbus.journal.fingerprints import Row
 from eventbus.journal.redis import keys, server
 from eventbus.journal.redis.exports import Exports
+from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.queries import Queries
-from eventbus.journal.redis.server import script, told
+from eventbus.journal.redis.server import told
 from eventbus.journal.redis.taken import commands
 
 #: Lanes that are read at once.

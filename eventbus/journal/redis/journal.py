@@ -37,16 +37,20 @@ class RedisJournal:
         self._url = url
         self._wanted = wanted or Wanted()
         self._clock = clock or Clock()
-        self._client = server.connect(url, "eventbus")
         self.members = Membership(server.connect(url, "eventbus-node", SIGN_SECONDS), Clock())
+        self._client = server.connect(url, "eventbus", history=self._history)
         self._writer = Writer(self._client, self.members, self._wanted)
         self.nodes = RedisNodes(url, self.members)
         self._queries = Queries(self._client)
-        self._tail = Tail(server.connect(url, "eventbus-tail"))
+        self._tail = Tail(server.connect(url, "eventbus-tail", history=self._history))
         self._group = GroupCommit(self._commit, self._clock)
         self.watch = self._group.watch
         self.append = self._group.append
         self.checkpoint = self._group.checkpoint
+
+    def _history(self) -> str:
+        """The history of the journal that this node goes by."""
+        return self.members.history
 
     def open(self) -> Recovered:
         """See Journal.open."""
@@ -178,9 +182,10 @@ class RedisJournal:
 
     def trim(self, seqs: Sequence[int], forget_before: float) -> int:
         """See Journal.trim; nothing goes where another node does so for all."""
+        history = self.members.history  # in which these are settled; asking may take longer than it lasts
         if not self.trims():
             return 0
-        return self._writer.trim(seqs, forget_before, self._clock.wall())
+        return self._writer.trim(history, seqs, forget_before, self._clock.wall())
 
     def usage(self) -> Usage:
         """See Journal.usage."""

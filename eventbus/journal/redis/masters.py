@@ -1,7 +1,9 @@
-"""Where the server is that takes writes, for a journal that names only who knows.
+"""Where the server is that has the journal, though a journal may name only who knows.
 
 Nothing is repeated and nothing is kept here: every new connection asks anew, and one that has come to the wrong server
-is a connection that is lost. What the journal does then, it does for a server that was restarted as well.
+is a connection that is lost. What the journal does then, it does for a server that was restarted as well. Who knows may
+be late: for a while after a failover a Sentinel names the former master, which has started again with all that it had.
+So the server is asked too.
 https://redis.io/docs/latest/develop/reference/sentinel-clients/,
 https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
 """
@@ -16,6 +18,7 @@ from redis.crc import key_slot
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from eventbus.journal.redis import keys
+from eventbus.journal.redis.lua import script
 
 Address = tuple[str, int]
 #: Answers where the master is just now. Raises RedisError.
@@ -34,12 +37,36 @@ ELSEWHERE = (
 MOST = 100
 
 
-class FoundConnection(Connection):
-    """Goes to whatever server is the master when it connects."""
+class OtherHistory(redis.ConnectionError):
+    """A server has another history of the journal than the one asked for: nothing was sent to it."""
 
-    def __init__(self, *, master: Master, **options: Any) -> None:
+
+class FoundConnection(Connection):
+    """Goes to whatever server is the master when it connects, and stays while that has the ``history`` asked for."""
+
+    def __init__(self, *, master: Master, history: Callable[[], str], **options: Any) -> None:
         self._master = master
+        self._wanted = history
+        self._history = ""  # of the server that it is connected to
         super().__init__(**options)  # type: ignore[no-untyped-call]
+
+    def connect(self) -> None:
+        """As without: but one that has gone to a server whose history is not wanted any more goes to another one."""
+        if self.is_connected and self._wanted() not in ("", self._history):
+            self.disconnect()  # type: ignore[no-untyped-call]
+        super().connect()  # type: ignore[no-untyped-call]
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is called
+        """As without, and find out whether this is the right server. Raises ConnectionError and OtherHistory."""
+        super().on_connect_check_health(check_health)
+        if wanted := self._wanted():
+            self.send_command("EVAL", script("standing"), 0, check_health=False)  # type: ignore[no-untyped-call]
+            role, history = (said.decode() for said in self.read_response())
+            if role != "master":
+                raise redis.ConnectionError(f"the server has not got the journal: it is a {role}")
+            if history != wanted:
+                raise OtherHistory("it has started again, or another server stands for it")
+            self._history = history
 
     def _connect(self) -> Any:
         self.host, self.port = self._master()

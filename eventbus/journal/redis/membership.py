@@ -20,7 +20,8 @@ from eventbus.clock import Clock
 from eventbus.errors import JournalError
 from eventbus.journal.copying import Mark, refusal
 from eventbus.journal.redis import keys
-from eventbus.journal.redis.server import script, told
+from eventbus.journal.redis.lua import script
+from eventbus.journal.redis.server import told
 from eventbus.journal.redis.whereabouts import here, runs_no_more
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Membership:
         self._signs: gevent.Greenlet[[], None] | None = None
         self._kind = "again"  # what a sign of life says; "leaving" from the moment that this node is about to end
         self._hurried = Signal()  # to give a sign at once
-        self.history = ""  #: of the journal, as this node has read it: what it writes counts for no other one
+        self.history = ""  #: of the journal, as this node reads it: what it writes counts for no other one
 
     def join(self) -> None:
         """Be a node, under a new name, with no lanes yet. Raises RedisError, and JournalError on an unfinished copy."""
@@ -192,9 +193,14 @@ class Membership:
         """Have nothing any more, and be a new node: what it had is handed out again."""
         self.until = -math.inf
         self.beat(self.until, -1)
-        self._farewell(self.id)
-        self.lost()
-        self.join()
+        self._farewell(self.id)  # from now on nothing is kept in its name
+        former, self.history = self.history, history  # and what is read is this one's
+        try:
+            self.lost()
+            self.join()
+        except BaseException:
+            self.history = former  # so that it is begun again
+            raise
         self.history = history  # which was read; where it has changed since, the next sign is refused
 
     def mine(self) -> set[str]:

@@ -8,8 +8,8 @@ import redis
 from eventbus.journal import records
 from eventbus.journal.base import KeptDeadLetter, Page, Usage
 from eventbus.journal.redis import keys
+from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.rows import deferral_of, event_of, letter_of, topic_of
-from eventbus.journal.redis.server import script
 from eventbus.model import Deferral, Event, LaneRecord, Recovered
 
 #: Deliveries of one event that are told, at most.

@@ -1,20 +1,17 @@
 """The Redis server: how it is connected to, what it must be, and what its errors mean."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import Connection, SSLConnection, parse_url
+from redis.connection import parse_url
 from redis.retry import Retry
 
 from eventbus.errors import JournalCrowded, JournalError, JournalUnavailable
-from eventbus.journal.redis.masters import ByCluster, BySentinel, FoundConnection, FoundTLSConnection
+from eventbus.journal.redis.masters import ByCluster, BySentinel, FoundConnection, FoundTLSConnection, Master
 from eventbus.redis_url import RedisUrl, Way, parse
 
 #: Seconds within which a command is answered, or counts as failed.
@@ -27,15 +24,22 @@ CONNECTIONS = 16
 OLDEST = (7, 0)
 
 
-def connect(url: str, name: str, answer_seconds: float | None = None) -> redis.Redis:
-    """A client that repeats nothing by itself: whether that is safe, its callers know."""
+def connect(
+    url: str, name: str, answer_seconds: float | None = None, history: Callable[[], str] = lambda: ""
+) -> redis.Redis:
+    """A client that repeats nothing by itself: whether that is safe, its callers know.
+
+    It speaks only with a server of the ``history`` that is asked for at the moment; empty for any.
+    """
     seconds = ANSWER_SECONDS if answer_seconds is None else answer_seconds
     named = parse(url)
     once: dict[str, Any] = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "retry_on_error": []}
     once |= {"socket_timeout": seconds, "socket_connect_timeout": CONNECT_SECONDS}
     options = _options(named)
     pool = redis.BlockingConnectionPool(
-        **_target(named, once | options),
+        connection_class=FoundTLSConnection if named.tls else FoundConnection,
+        master=_master(named, {**once, **options, "ssl": named.tls}),
+        history=history,
         **once,
         **options,
         db=named.database,
@@ -57,14 +61,11 @@ def _options(named: RedisUrl) -> dict[str, Any]:
     return options | {"username": named.username, "password": named.password}
 
 
-def _target(named: RedisUrl, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Which server is connected to, and by what kind of connection."""
+def _master(named: RedisUrl, options: Mapping[str, Any]) -> Master:
+    """Who tells where the server is; asked, where that is another server, by the same options."""
     if named.way is Way.SERVER:
-        host, port = named.hosts[0]
-        return {"connection_class": SSLConnection if named.tls else Connection, "host": host, "port": port}
-    asked = {**options, "ssl": named.tls}
-    by = ByCluster(named.hosts, asked) if named.way is Way.CLUSTER else _by_sentinel(named, asked)
-    return {"connection_class": FoundTLSConnection if named.tls else FoundConnection, "master": by}
+        return lambda: named.hosts[0]
+    return ByCluster(named.hosts, options) if named.way is Way.CLUSTER else _by_sentinel(named, options)
 
 
 def _by_sentinel(named: RedisUrl, options: Mapping[str, Any]) -> BySentinel:
@@ -103,13 +104,6 @@ def told(what: str) -> Iterator[None]:
 
 def _said(error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__
-
-
-@cache
-def script(name: str) -> str:
-    """A script's text; a line of ``--+`` and a name stands for the text of that one."""
-    text = files("eventbus.journal.redis").joinpath("scripts", f"{name}.lua").read_text("utf-8")
-    return re.sub(r"(?m)^--\+ (\w+)$", lambda found: script(found[1]), text)
 
 
 def check(info: Mapping[str, Any], appendfsync: str | None, *, in_cluster: bool = False) -> tuple[str, ...]:

@@ -12,9 +12,11 @@ from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, App
 from eventbus.journal.group_commit import Answer, Publish
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.acknowledged import Wanted
+from eventbus.journal.redis.lua import script
+from eventbus.journal.redis.masters import OtherHistory
 from eventbus.journal.redis.membership import Membership
 from eventbus.journal.redis.plan import OVERHEAD, parts_of, plan_of
-from eventbus.journal.redis.server import script, told
+from eventbus.journal.redis.server import told
 from eventbus.model import Checkpoint, Event
 
 #: What lets a script that frees memory, or nearly so, run where there is none left.
@@ -77,6 +79,9 @@ class Writer:
         with told(UNWRITTEN):
             try:
                 answers, lost = run(keys=[keys.NODES], args=[*said, *parts_of(publishes)])
+            except OtherHistory:
+                self._node.hurry()
+                raise
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                 answers, lost = self._became(node, error)
             except redis.ResponseError as error:
@@ -110,7 +115,9 @@ class Writer:
         while True:
             try:
                 said = self._outcome(keys=[keys.NODES], args=[node, self._number])
-            except (redis.ConnectionError, redis.TimeoutError, OSError):
+            except (redis.ConnectionError, redis.TimeoutError, OSError) as silence:
+                if isinstance(silence, OtherHistory):
+                    self._node.hurry()
                 if time.monotonic() > ends:
                     raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
                 gevent.sleep(ASK_EVERY)
@@ -119,14 +126,14 @@ class Writer:
                 raise error
             return said
 
-    def trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
-        """See Journal.trim; nothing goes where another node does so for all."""
+    def trim(self, history: str, seqs: Sequence[int], forget_before: float, wall: float) -> int:
+        """See Journal.trim; nothing goes where another node does so for all, nor of another history."""
         numbers = "[" + ",".join(f'"{seq}"' for seq in seqs) + "]"
         forgotten = (wall - IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS)
         with told("could not be trimmed"):
             gone: int = self._trim(
                 keys=[keys.NODES],
-                args=[self._node.id, self._node.history, numbers, forget_before, *forgotten, OVERHEAD],
+                args=[self._node.id, history, numbers, forget_before, *forgotten, OVERHEAD],
             )
         return gone
 

@@ -15,7 +15,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 -- A place that was reached in another history would pass over what has got the same numbers in this one.
 if ARGV[4] ~= history() then
-  return redis.error_reply('ANEW the server has started again, or another one stands for it')
+  return redis.error_reply('ANEW it has started again, or another server stands for it')
 end
 local last = call('HGET', key('last:' .. node), 'number')
 if now > tonumber(ARGV[3]) or (last and tonumber(last) >= number) then
