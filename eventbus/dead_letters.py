@@ -23,8 +23,8 @@ class Chosen:
     id: int | None = None
 
 
-#: Changes a page of dead letters, and answers how many it changed.
-Change = Callable[[Sequence[KeptDeadLetter]], int]
+#: Changes a page of dead letters, which was read in an era of the checkpointer's, and answers how many it changed.
+Change = Callable[[Sequence[KeptDeadLetter], int], int]
 
 
 class DeadLetters:
@@ -58,7 +58,8 @@ class DeadLetters:
     def expire(self, before: float) -> int:
         """Discard one page of those that were last attempted before a moment; answers how many."""
         with self._dispatcher.checkpointer.alone:
-            return self._discard(self._mine(self._journal.dead_before(before, PAGE)))
+            era = self._dispatcher.checkpointer.era
+            return self._discard(self._mine(self._journal.dead_before(before, PAGE)), era)
 
     def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
         """Those that no other bus has to care for."""
@@ -75,29 +76,31 @@ class DeadLetters:
         last = self._journal.last_dead_letter()
         while after < last:
             with self._dispatcher.checkpointer.alone:
+                era = self._dispatcher.checkpointer.era
                 page = self._journal.dead_letters(chosen.key, after, PAGE)
-                changed += change(self._mine([letter for letter in page if letter.id <= last]))
+                changed += change(self._mine([letter for letter in page if letter.id <= last]), era)
             after = page[-1].id if len(page) == PAGE else last
         return changed
 
     def _one(self, letter_id: int, change: Change) -> int:
         with self._dispatcher.checkpointer.alone:
+            era = self._dispatcher.checkpointer.era
             found = self._journal.dead_letter(letter_id)
             if found is None:
                 raise NotKnown(f"There is no dead letter {letter_id}.")
-            changed = change([found])
+            changed = change([found], era)
         if not changed:
             raise Conflict("Its subscriber is not registered; register it, and replay then.")
         return changed
 
-    def _replay(self, letters: Sequence[KeptDeadLetter]) -> int:
+    def _replay(self, letters: Sequence[KeptDeadLetter], era: int) -> int:
         mine = [letter for letter in letters if self._takes(letter.letter.key)]
         counts = Counter(letter.letter.key for letter in mine)
         lanes = [(self._dispatcher.lanes[key], count) for key, count in counts.items()]
         for lane, count in lanes:
             lane.revive(count)
         try:
-            self._save(replayed=mine)
+            self._save(era, replayed=mine)
         except Exception:
             for lane, count in lanes:
                 lane.revive(-count)
@@ -107,14 +110,14 @@ class DeadLetters:
             self._dispatcher.look(lane)
         return len(mine)
 
-    def _discard(self, letters: Sequence[KeptDeadLetter]) -> int:
+    def _discard(self, letters: Sequence[KeptDeadLetter], era: int) -> int:
         counts = Counter(letter.letter.key for letter in letters)
         here = [(self._dispatcher.lanes[key], count) for key, count in counts.items() if key in self._dispatcher.lanes]
         elsewhere = [self._forgiven(key, n) for key, n in counts.items() if key not in self._dispatcher.lanes]
         for lane, count in here:
             lane.forgive(count)
         try:
-            self._save(dropped=letters, lanes=[record for record in elsewhere if record is not None])
+            self._save(era, dropped=letters, lanes=[record for record in elsewhere if record is not None])
         except Exception:
             for lane, count in here:
                 lane.forgive(-count)
@@ -132,6 +135,7 @@ class DeadLetters:
 
     def _save(
         self,
+        era: int,
         replayed: Sequence[KeptDeadLetter] = (),
         dropped: Sequence[KeptDeadLetter] = (),
         lanes: Sequence[LaneRecord] = (),
@@ -145,7 +149,7 @@ class DeadLetters:
             replayed=tuple(letter.id for letter in replayed),
             dropped=tuple(letter.id for letter in dropped),
         )
-        self._dispatcher.checkpointer.save(decided)
+        self._dispatcher.checkpointer.save(decided, era=era)
 
     def _takes(self, key: str) -> bool:
         """Whether deliveries can be put back for this address."""

@@ -127,22 +127,22 @@ class Retention:
         """From the oldest event on, as far as events are too old, or there are too many of them."""
         cursor, scanned = 0, self._dispatcher.recent.newest
         goal = int(LOW * self._limit) if self.bytes > HIGH * self._limit else None
+        moves = self._moves
         while rows := self._journal.topics(cursor, scanned, PAGE):
             pressed = goal is not None and self.bytes > goal
             old = rows if pressed else [row for row in rows if row[2] < before]
-            self._trim([(seq, topic) for seq, topic, _ in old], before)
+            self._trim([(seq, topic) for seq, topic, _ in old], before, moves)
             if goal is not None:
                 self.bytes = self._journal.usage().bytes
             if len(old) < len(rows):
                 break
-            cursor = rows[-1][0]
+            cursor, moves = rows[-1][0], self._moves
         if not rows:
             self._journal.trim((), before)
 
-    def _trim(self, events: Sequence[tuple[int, str | None]], before: float) -> None:
-        """Remove those that are settled; no replay begins meanwhile."""
+    def _trim(self, events: Sequence[tuple[int, str | None]], before: float, moves: int) -> None:
+        """Remove those that are settled, unless lanes have moved since they were read; no replay begins meanwhile."""
         with self._dispatcher.checkpointer.alone:
-            moves = self._moves
             settled = self._settled(events)
             if moves != self._moves:  # some lanes were perhaps not looked at: the next look does it
                 self._foreign = None
@@ -185,11 +185,12 @@ class Retention:
 
     def _forget_lanes(self, before: float) -> None:
         """Accounts of subscribers that have long ended, once nothing of theirs is left."""
+        era = self._dispatcher.checkpointer.era
         old = self._journal.closed_lanes(before, LANES)
         gone = tuple(record.subscriber.key for record in old if not record.account.dead)
         if gone:
             wall, scanned = self._clock.wall(), self._dispatcher.recent.newest
-            self._dispatcher.checkpointer.save(Checkpoint(wall, scanned, forgotten=gone))
+            self._dispatcher.checkpointer.save(Checkpoint(wall, scanned, forgotten=gone), era=era)
 
 
 def _floor(lane: Lane) -> int:

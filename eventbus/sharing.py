@@ -44,6 +44,7 @@ class Sharing:
         self._changes = -1
         self._elsewhere: TopicIndex[str] = TopicIndex()  # other buses' subscribers
         self._ends = False  # this bus is about to end
+        self._losses = 0  # how often it has lost all that it had
 
     def start(self) -> None:
         """Take part from now on; returns when what was handed out at once is adopted, or that takes long."""
@@ -131,13 +132,13 @@ class Sharing:
 
     def _adopt_some(self, keys: Sequence[str]) -> int:
         """How many lanes are carried on with. Nobody registers or deregisters meanwhile. Raises JournalError."""
-        node = self._members.id
+        losses = self._losses
         with self._bus.registrations.alone_with(*keys):
             missing = [key for key in keys if key not in self._bus.dispatcher.lanes]
             kept = [(record, count) for record, count in self._journal.kept(missing) if record.open]
             self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
             lanes = self._bus.adopt(kept)
-            if self._members.id != node:  # it counted as gone meanwhile, and they are others'
+            if self._losses != losses:  # they are others', or the journal is not what it was
                 self._lose([lane.subscriber.key for lane in lanes])
                 return 0
             for lane in lanes:
@@ -155,6 +156,7 @@ class Sharing:
 
     def _lose_all(self) -> None:
         """Have no lanes any more, and know nothing of the journal but its end. Raises JournalError."""
+        self._losses += 1
         self._lose(list(self._bus.dispatcher.lanes))
         self._bus.dispatcher.checkpointer.forget()
         self._bus.dispatcher.recent.begin_anew(self._journal.read_again())

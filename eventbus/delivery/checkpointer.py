@@ -44,7 +44,7 @@ class Checkpointer:
         self._lane_count = 0
         self.alone = RLock()  #: held by whoever changes lanes and saves that together with a decision
         self._failing = False
-        self._era = 0  # how often all was forgotten
+        self.era = 0  #: how often all was forgotten
 
     def start(self) -> None:
         """Begin to save at intervals."""
@@ -80,18 +80,18 @@ class Checkpointer:
         self._journal.checkpoint(Checkpoint(self._clock.wall(), self._saved_scanned))
         self._journal.confirm()
 
-    def save(self, decided: Checkpoint | None = None, *, stands: bool = False) -> None:
+    def save(self, decided: Checkpoint | None = None, *, stands: bool = False, era: int | None = None) -> None:
         """Save all that has changed and, in the same commit, what has been decided. Raises JournalError.
 
         When it raises, what changed in the lanes is saved with the next one; so is a decision that ``stands``,
-        while nothing is kept of any other.
+        while nothing is kept of any other. A decision counts for the ``era`` in which what it is about was read.
         """
         with self.alone:
-            era = self._era
+            now = self.era
+            self._check_era(now if era is None else era)
             self._save_rest()
             changes = self._collect()
-            if era != self._era:
-                raise JournalUnavailable("This bus has lost its subscribers to others, and begins anew.")
+            self._check_era(now)
             if changes.empty and decided is None and changes.scanned == self._saved_scanned:
                 return
             both = changes if decided is None else _joined(changes, decided)
@@ -99,10 +99,15 @@ class Checkpointer:
                 self._journal.checkpoint(both)
             except BaseException as error:
                 kept = changes if isinstance(error, JournalError) and not stands else both
-                if not kept.empty and era == self._era:
+                if not kept.empty and now == self.era:
                     self._unsaved.append(kept)  # saving it twice is saving it once
                 raise
             self._saved_scanned = changes.scanned
+
+    def _check_era(self, era: int) -> None:
+        """Raise JournalUnavailable where all has been forgotten since."""
+        if era != self.era:
+            raise JournalUnavailable("This bus has lost its subscribers to others, and begins anew.")
 
     def _save_rest(self) -> None:
         """Save what could not be saved before. Raises JournalError."""
@@ -121,7 +126,7 @@ class Checkpointer:
 
     def forget(self) -> None:
         """Save nothing of what has changed so far: it is others' now."""
-        self._era += 1
+        self.era += 1
         self.changed.clear()
         self._unsaved.clear()
 
