@@ -96,6 +96,11 @@ class Bus:
         """Put back lanes that another bus had, each with how much is deferred for it."""
         return adopt(kept, self.journal, self.dispatcher, self._rules, self.clock)
 
+    def begin_anew(self, newest: int) -> None:
+        """Go on from the journal's end as it is now, with no lanes: the journal is not what it was."""
+        self.dispatcher.begin_anew(newest)
+        self.feed.committed()  # who waits looks anew
+
     def drain(self) -> None:
         """Accept and start nothing more, let deliveries under way finish, save the places, close the journal."""
         self.draining = True

@@ -33,6 +33,11 @@ class Feed:
         self._waiting = 0
 
     @property
+    def era(self) -> int:
+        """Changes when numbers, and so a reader's cursor, may stand for something else than before."""
+        return self._recent.era
+
+    @property
     def newest(self) -> int:
         """The number of the newest event."""
         return self._recent.newest
@@ -44,7 +49,7 @@ class Feed:
             news.set()
 
     def wait(self, cursor: int, seconds: float) -> bool:
-        """Return when there is something after ``cursor``, or the time is over; whether there is."""
+        """Return when there is something after ``cursor``, all has changed, or the time is over; whether there is."""
         if self._recent.newest <= cursor:
             self._waiting += 1
             try:

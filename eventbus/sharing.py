@@ -159,7 +159,7 @@ class Sharing:
         self._losses += 1
         self._lose(list(self._bus.dispatcher.lanes))
         self._bus.dispatcher.checkpointer.forget()
-        self._bus.dispatcher.recent.begin_anew(self._journal.read_again())
+        self._bus.begin_anew(self._journal.read_again())
 
     def _look_after(self) -> None:
         """Mend, again and again, what was left half-done where Redis did not answer."""

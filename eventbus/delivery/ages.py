@@ -1,5 +1,6 @@
 """When events were accepted, by number, from samples: good to a second for new ones, and bounded. Pure."""
 
+import math
 from bisect import bisect_right
 
 #: Samples of new events, and of older ones, that are kept.
@@ -24,9 +25,14 @@ class Ages:
             if len(self._old.seqs) > MAX_SAMPLES:
                 self._old.thin()
 
+    def cut(self, newest: int) -> None:
+        """Forget the times of events after this one: there are none yet."""
+        self._new.cut(newest)
+        self._old.cut(newest)
+
     def at(self, seq: int) -> float | None:
         """When the event with this number was accepted, seconds since 1970; None before any sample."""
-        among = self._new if not self._old.seqs or seq >= self._new.seqs[0] else self._old
+        among = self._new if not self._old.seqs or seq >= next(iter(self._new.seqs), math.inf) else self._old
         return among.at(seq)
 
     def __len__(self) -> int:
@@ -49,6 +55,11 @@ class _Samples:
         given = list(zip(self.seqs[:count], self._times[:count], strict=True))
         del self.seqs[:count], self._times[:count]
         return given
+
+    def cut(self, newest: int) -> None:
+        """Take out those after this number."""
+        count = bisect_right(self.seqs, newest)
+        del self.seqs[count:], self._times[count:]
 
     def thin(self) -> None:
         """Every other one goes, and new ones come half as often."""

@@ -127,6 +127,7 @@ class Checkpointer:
     def forget(self) -> None:
         """Save nothing of what has changed so far: it is others' now."""
         self.era += 1
+        self._saved_scanned = 0
         self.changed.clear()
         self._unsaved.clear()
 

@@ -142,6 +142,11 @@ class Dispatcher:
                 if not lane.queued:
                     self.look(lane)
 
+    def begin_anew(self, newest: int) -> None:
+        """Forget what is known of events by their numbers: the journal is not what it was, and ends with this one."""
+        self.recent.begin_anew(newest)
+        self.ages.cut(newest)
+
     # Turns
 
     def look(self, lane: Lane) -> None:

@@ -23,6 +23,7 @@ class RecentEvents:
         self._page_room = page_bytes
         self.after = 0  # every event after this one, up to the newest, is in the tail
         self.newest = 0
+        self.era = 0  #: how often all was forgotten: what a number stands for may have changed each time
 
     def start(self, newest: int) -> None:
         """The tail begins after this event."""
@@ -34,6 +35,7 @@ class RecentEvents:
         self._page_room += sum(map(_size, self._pages.values()))
         self._tail.clear()
         self._pages.clear()
+        self.era += 1
         self.start(newest)
 
     def add(self, events: Sequence[Event]) -> None:

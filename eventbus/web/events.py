@@ -89,10 +89,12 @@ def _start(bus: Bus, event_id: str | None) -> int:
 
 def _collect(bus: Bus, cursor: int, patterns: tuple[str, ...], limit: int, wait: float) -> tuple[list[Event], int]:
     """Up to ``limit`` events, and how far was looked; waits for the first one."""
-    deadline = bus.clock.monotonic() + wait
+    deadline, era = bus.clock.monotonic() + wait, bus.feed.era
     events: list[Event] = []
     for _ in range(MAX_PARTS):
         part = bus.feed.read(cursor, patterns, limit - len(events))
+        if bus.feed.era != era:  # the cursor counts no more; the last event is known by its id
+            return events, 0
         events += part.events
         cursor = part.cursor
         left = deadline - bus.clock.monotonic()
@@ -111,9 +113,13 @@ def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response:
 
 
 def _stream(bus: Bus, cursor: int, patterns: tuple[str, ...]) -> Iterator[bytes]:
+    """Ends where the cursor counts no more: the reader connects again, and goes on after the last event by its id."""
     yield b": eventbus\n\n"
+    era = bus.feed.era
     while not bus.draining:
         part = bus.feed.read(cursor, patterns, MAX_PAGE)
+        if bus.feed.era != era:
+            return
         cursor = part.cursor
         for event in part.events:
             yield f"id: {event.id}\ndata: {json.dumps(shown(event), separators=(',', ':'))}\n\n".encode()

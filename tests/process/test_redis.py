@@ -11,6 +11,7 @@ from tests.support.deadline import eventually
 from tests.support.publisher import Publisher
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.server import BusServer
+from tests.support.stream import Stream
 from tests.support.subscriber import RecordingSubscriber
 from tests.support.wire import Response
 
@@ -183,3 +184,16 @@ def test_a_redis_that_keeps_less_is_warned_of(tmp_path: Path, options: tuple[str
     """Where accepted does not mean on disk, the start says so, and what to set."""
     with RedisServer(tmp_path, *options, durable=False) as redis, BusServer(tmp_path, on(redis)) as bus:
         assert remark in bus.log_text()
+
+
+def test_a_stream_ends_where_redis_has_started_again(bus: BusServer, redis: RedisServer) -> None:
+    """Redis may have less than it had: a reader connects again, goes on after its last event, and misses nothing."""
+    with Stream(bus.port) as stream:
+        first = publish(bus).header("Webhook-Id") or ""
+        assert [event["id"] for event in stream.events(1)] == [first]
+        redis.kill()
+        redis.start()
+        second = eventually(lambda: accepted_again(bus), 30)
+        assert stream.ended()
+    with Stream(bus.port, last=first) as stream:
+        assert [event["id"] for event in stream.events(1)] == [second]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+import gevent
+
 from tests.support.message_head import Headers, read_exactly, read_head
 from tests.support.ports import LOOPBACK
 from tests.support.wire import render_request
@@ -15,6 +17,7 @@ class Stream:
     """One stream of the bus's events; its head has been read. ``timeout`` is in seconds, for one wait."""
 
     def __init__(self, port: int, target: str = "/events", *, last: str = "", timeout: float = 30.0) -> None:
+        self._timeout = timeout
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # so that the bus notices who does not read
         self._socket.settimeout(timeout)
@@ -36,10 +39,12 @@ class Stream:
         return [self._event() for _ in range(count)]
 
     def ended(self) -> bool:
-        """Read on to the end; whether the bus ended the stream as it should."""
-        for _ in self._lines:
-            continue
-        return True
+        """Read on to the end; whether the bus ended the stream as it should, within the time for one wait."""
+        with gevent.Timeout(self._timeout, exception=False):
+            for _ in self._lines:
+                continue
+            return True
+        return False
 
     def _event(self) -> dict[str, Any]:
         fields: dict[str, str] = {}

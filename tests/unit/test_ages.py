@@ -61,3 +61,15 @@ def test_a_year_of_samples_takes_bounded_memory_and_stays_useful() -> None:
         found = ages.at(seq)
         assert found is not None
         assert 0 <= seq - found <= newest / 100
+
+
+def test_times_of_events_that_are_no_more_are_forgotten() -> None:
+    """Where the journal has lost its end, the next events have those numbers, and their own times."""
+    ages = Ages()
+    for seq in range(MAX_SAMPLES + 10):  # some of them among the older ones
+        ages.note(seq, float(seq))
+    ages.cut(5)
+    ages.note(6, 9_000.0)
+    assert [ages.at(seq) for seq in (4, 5, 6, 7, MAX_SAMPLES)] == [4.0, 5.0, 9_000.0, 9_000.0, 9_000.0]
+    ages.cut(0)
+    assert ages.at(3) == 0.0

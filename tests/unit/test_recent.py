@@ -108,3 +108,20 @@ def test_memory_holds_no_more_than_its_bytes(steps: list[tuple[bool, int]]) -> N
             assert all(found.seq in numbers for found in held)
         tail = seqs(recent.tail_after(recent.after, 1_000))
         assert tail == list(range(recent.after + 1, newest + 1))
+
+
+def test_what_a_number_stands_for_may_change_when_all_is_forgotten() -> None:
+    """Nothing of before is in memory, all room is there again, and whoever has noted a number can tell."""
+    recent = RecentEvents(tail_bytes=6 * SIZE, page_bytes=SIZE)
+    recent.add([event(seq) for seq in range(1, 6)])
+    recent.add_page([event(0)])
+    before = recent.era
+    recent.begin_anew(2)
+    assert recent.era != before
+    assert [recent.get(seq) for seq in range(6)] == [None] * 6
+    assert (recent.after, recent.newest) == (2, 2)
+    new = event(3)
+    recent.add([new])
+    recent.add([event(seq) for seq in range(4, 9)])
+    assert recent.after == 2  # its room is what it was
+    assert (recent.tail_after(2, 1), recent.newest) == ([new], 8)
