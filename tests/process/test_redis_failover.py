@@ -10,15 +10,12 @@ from tests.support.cluster import Cluster, cluster_on, registered
 from tests.support.redis_groups import Group, clustered, watched
 from tests.support.redis_server import COMMAND
 
-pytestmark = [
-    pytest.mark.soak,
-    pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here"),
-]
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 NODES = 2
 EVENTS = 2_000
 
 
-@pytest.fixture(params=[watched, clustered])
+@pytest.fixture(params=[pytest.param(watched, marks=pytest.mark.soak), clustered])  # Sentinels take their time
 def group(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Group]:
     """A master and its replica, found by Sentinels or in a cluster."""
     make: Callable[[Path], AbstractContextManager[Group]] = request.param
