@@ -10,6 +10,7 @@ from eventbus.delivery.ending import bury_memory, bury_page, discarded
 from eventbus.delivery.lane import Lane
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
+from eventbus.trouble import Trouble
 
 #: Events that become dead letters in one commit.
 PAGE = 1_000
@@ -60,17 +61,20 @@ class Endings:
         gevent.killall(list(self._under_way.values()))
 
     def _bury(self, lane: Lane) -> None:
+        trouble = Trouble()
         while lane.backlog and not lane.closed:
             try:
                 if not self._bury_some(lane):
                     gevent.sleep(PATIENCE)
+                trouble.ends()
             except JournalError as error:
-                log.warning(
-                    "what is pending for %s cannot be put away yet: %s",
-                    lane.subscriber.key,
-                    error,
-                    extra={"address": lane.subscriber.key},
-                )
+                if trouble.begins():
+                    log.warning(
+                        "what is pending for %s cannot be put away yet: %s",
+                        lane.subscriber.key,
+                        error,
+                        extra={"address": lane.subscriber.key},
+                    )
                 gevent.sleep(PATIENCE)
         self._close(lane)
 

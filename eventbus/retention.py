@@ -17,6 +17,7 @@ from eventbus.errors import BacklogFull, JournalError
 from eventbus.journal.base import Journal
 from eventbus.model import Checkpoint, LaneRecord
 from eventbus.settings import Settings
+from eventbus.trouble import Trouble
 
 #: Seconds between two looks, at least.
 INTERVAL = 1.0
@@ -54,6 +55,7 @@ class Retention:
         self._hurry = Signal()
         self._looked = Signal()
         self._full = False
+        self._trouble = Trouble()
         self.company: Company = Alone()  #: the other buses: one of all lets go of what is settled
         self._foreign: list[_Foreign] | None = None
         self._moves = 0  # how often lanes have gone to other buses
@@ -98,7 +100,11 @@ class Retention:
             try:
                 self.look()
             except JournalError as error:
-                log.warning("settled events could not be removed: %s", error)
+                if self._trouble.begins():
+                    log.warning("settled events are not removed: %s", error)
+            else:
+                if self._trouble.ends():
+                    log.info("settled events are removed again")
             self._looked.set()
             took = self._clock.monotonic() - began
             gevent.sleep(min(INTERVAL, took))

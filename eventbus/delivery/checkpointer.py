@@ -13,6 +13,7 @@ from eventbus.delivery.place import deferrals_of, record_of
 from eventbus.errors import JournalError, JournalUnavailable
 from eventbus.journal.base import Journal
 from eventbus.model import Checkpoint, DeadLetter, Deferral, LaneRecord
+from eventbus.trouble import Trouble
 
 #: Seconds between two checkpoints, at least: what a crash may repeat.
 INTERVAL = 0.1
@@ -43,7 +44,7 @@ class Checkpointer:
         self._unsaved: list[Checkpoint] = []
         self._lane_count = 0
         self.alone = RLock()  #: held by whoever changes lanes and saves that together with a decision
-        self._failing = False
+        self._trouble = Trouble()
         self.era = 0  #: how often all was forgotten
 
     def start(self) -> None:
@@ -67,13 +68,11 @@ class Checkpointer:
         try:
             self.save()
         except JournalError as error:
-            if not self._failing:
+            if self._trouble.begins():
                 log.warning("places are not saved, deliveries may be repeated after a crash: %s", error)
-            self._failing = True
         else:
-            if self._failing:
+            if self._trouble.ends():
                 log.info("places are saved again")
-            self._failing = False
 
     def probe(self) -> None:
         """Find out whether the journal can be written now. Raises JournalError."""

@@ -31,6 +31,7 @@ from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 from eventbus.meters import Meters
 from eventbus.model import Event, State
+from eventbus.trouble import Trouble
 
 #: Deliveries under way that are enough where the event loop has no time left: more would only wait for it.
 ENOUGH = 64
@@ -70,6 +71,7 @@ class Dispatcher:
         self.meters = meters
         self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
         self._held: deque[Lane] = deque()  # could send, but for the crowd
+        self._trouble = Trouble()
         self._idle = 0
         self.busy = 0  # deliveries under way
         self._stopping = False
@@ -197,9 +199,8 @@ class Dispatcher:
             try:
                 self._turn(lane)
             except JournalError as error:
-                log.warning(
-                    "could not read on for %s: %s", lane.subscriber.key, error, extra={"address": lane.subscriber.key}
-                )
+                if self._trouble.begins():
+                    log.warning("deliveries that are not in memory wait: %s", error)
                 self._alarm.set(lane, self.clock.monotonic() + 1)
             except Exception:
                 log.exception(
@@ -218,6 +219,8 @@ class Dispatcher:
         now = self.clock.monotonic()
         if lane.wants_page(now):
             self.reader.read(lane)
+            if self._trouble.ends():
+                log.info("deliveries that are not in memory are made again")
             now = self.clock.monotonic()
         delivery = None if self._stopping or now >= self.until else lane.take(now)
         self.look(lane)

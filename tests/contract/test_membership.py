@@ -197,3 +197,27 @@ def test_what_a_node_writes_for_a_lane_that_is_anothers_is_passed_over(server: R
 def journal_record(lane: str, scanned: int) -> LaneRecord:
     """A lane's record that has come so far."""
     return new_record(Subscriber(parse_address(lane), Options()), EPOCH, scanned)
+
+
+def test_a_redis_that_does_not_answer_is_told_of_once(
+    join: Join, server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often a sign of life fails, there is a line when that begins, and one when it is over."""
+    monkeypatch.setattr(membership, "SIGN_EVERY", 0.01)
+    caplog.set_level("INFO", membership.__name__)
+    node, tries = join(), list[None]()
+    look = node.look
+
+    def counted() -> None:
+        tries.append(None)
+        look()
+
+    node.start()
+    monkeypatch.setattr(node, "look", counted)
+    for times in (1, 2):
+        server.kill()
+        tries.clear()
+        eventually(lambda: len(tries) > 5, 10)
+        server.start()
+        eventually(lambda expected=times: caplog.messages.count("Redis answers again") == expected, 10)
+        assert sum("Redis does not answer" in message for message in caplog.messages) == times

@@ -23,6 +23,7 @@ from eventbus.journal.redis import keys
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.server import told
 from eventbus.journal.redis.whereabouts import here, runs_no_more
+from eventbus.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Membership:
         self._ahead = 0.0  # ms that Redis's clock is ahead of the monotonic one
         self._signs: gevent.Greenlet[[], None] | None = None
         self._kind = "again"  # what a sign of life says; "leaving" from the moment that this node is about to end
+        self._trouble = Trouble()
         self._hurried = Signal()  # to give a sign at once
         self.history = ""  #: of the journal, as this node reads it: what it writes counts for no other one
 
@@ -167,9 +169,13 @@ class Membership:
             try:
                 self.look()
             except (redis.RedisError, OSError, JournalError) as error:
-                log.warning("Redis does not answer: %s", error)
+                if self._trouble.begins():
+                    log.warning("Redis does not answer: %s", error)
             except Exception:  # a node that shows no life any more would never get its lanes back
                 log.exception("a sign of life failed in a way that was not foreseen")
+            else:
+                if self._trouble.ends():
+                    log.info("Redis answers again")
 
     def look(self) -> None:
         """Show life, and take or give what that is answered with. Raises RedisError."""
