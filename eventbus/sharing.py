@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 import gevent
+from gevent.pool import Group
 
 from eventbus.bus import Bus
 from eventbus.delivery.topic_index import TopicIndex
@@ -33,8 +34,7 @@ class Sharing:
         self._journal = journal
         self._members = journal.members
         self._members.took = self._take
-        self._adopting: gevent.Greenlet[..., None] | None = None  # adopts what is handed out at the start
-        self._mending: gevent.Greenlet[..., None] | None = None  # mends what was left half-done
+        self._beside = Group()  # adopts what is handed out, finds out about others, and mends what was left half-done
         self._handover = Handover(bus, self._members, self._lose)
         self._members.surplus = self._handover.give
         self._members.lost = self._lose_all
@@ -49,9 +49,8 @@ class Sharing:
     def start(self) -> None:
         """Take part from now on; returns when what was handed out at once is adopted, or that takes long."""
         self._members.start()
-        if self._adopting is not None:
-            self._adopting.join(PATIENCE)
-        self._mending = gevent.spawn(self._look_after)
+        self._beside.join(PATIENCE)
+        self._beside.spawn(self._look_after)
 
     @property
     def nodes(self) -> Nodes:
@@ -67,8 +66,7 @@ class Sharing:
         """See Company.stop."""
         self._ends = True
         self._handover.stop()
-        if self._mending is not None:
-            self._mending.kill()
+        self._beside.kill()
 
     def has(self, key: str) -> bool:
         """See Company.has."""
@@ -80,7 +78,7 @@ class Sharing:
 
     def _take(self, lanes: Sequence[str]) -> None:
         """Adopt lanes, which may take longer than may pass between two signs of life."""
-        self._adopting = gevent.spawn(self._adopt, lanes)
+        self._beside.spawn(self._adopt, lanes)
 
     def claim(self, key: str) -> None:
         """See Company.claim; the lane is carried on with."""
@@ -100,7 +98,7 @@ class Sharing:
         self._bus.dispatcher.until = until
         if changes != self._changes:
             self._changes = changes
-            gevent.spawn(self._look_around)
+            self._beside.spawn(self._look_around)
 
     def _look_around(self) -> None:
         """Find out who gets what from other buses."""
