@@ -1,4 +1,6 @@
-"""What is sent of an event is remembered by its id: a number may be another event's by now."""
+"""What is sent of an event is its own, though another one has had its number, or has its id."""
+
+from typing import Any
 
 import pytest
 
@@ -24,10 +26,21 @@ def test_an_event_with_the_number_of_another_has_its_own_headers(heads: Heads) -
         assert heads.of_event(sent) == event_head(sent)
 
 
-def test_an_event_with_the_number_of_another_has_its_own_signature() -> None:
+@pytest.mark.parametrize(
+    "own", [{"topic": "orders"}, {"head": b"Content-Type: text/plain\r\n"}, {"body": b"of another length"}]
+)
+def test_an_event_with_the_id_of_another_has_its_own_headers(heads: Heads, own: dict[str, Any]) -> None:
+    """CloudEvents bring their ids, which are unique for each source only."""
+    one = event(7, b"one")
+    other = one._replace(seq=8, **own)
+    for sent in (one, other, one, other):
+        assert heads.of_event(sent) == event_head(sent)
+
+
+def test_an_event_with_the_number_or_the_id_of_another_has_its_own_signature() -> None:
     """It is signed with its own id and body, within the same second too."""
     heads = Heads([SECRET])
     lost = event(7, b"lost")
-    for sent in (lost, lost._replace(id="new", body=b"new")):
+    for sent in (lost, lost._replace(id="new"), lost._replace(body=b"new"), lost._replace(id="new", body=b"new")):
         said = heads.of_attempt(sent, 1, WALL)
         assert signature([SECRET], sent.id, int(WALL), sent.body) in said

@@ -44,25 +44,27 @@ def checked(value: str) -> bytes:
 class Heads:
     """Remembers heads: of the newest events, and of a first attempt in this second. Signs where there are secrets.
 
-    An event is known by its id: a journal that has lost its end gives the same number to another one.
+    By all that they are made of: a journal that has lost its end gives the same number to another event, and a
+    publisher may give the same id to two.
     """
 
     __slots__ = ("_events", "_first", "_second", "_secrets", "_signatures")
 
     def __init__(self, secrets: Sequence[bytes] = ()) -> None:
-        self._events: dict[str, bytes] = {}
+        self._events: dict[tuple[str, str | None, bytes, int], bytes] = {}
         self._secrets = secrets
-        self._signatures: dict[str, bytes] = {}  # of this second
+        self._signatures: dict[tuple[str, int], bytes] = {}  # of this second, by id and the body's hash
         self._first = b""
         self._second = -1
 
     def of_event(self, event: Event) -> bytes:
         """See event_head."""
-        head = self._events.get(event.id)
+        made_of = event.id, event.topic, event.head, len(event.body)
+        head = self._events.get(made_of)
         if head is None:
             if len(self._events) >= REMEMBERED:
                 self._events.clear()
-            head = self._events[event.id] = event_head(event)
+            head = self._events[made_of] = event_head(event)
         return head
 
     def of_attempt(self, event: Event, attempt: int, wall: float) -> bytes:
@@ -77,9 +79,10 @@ class Heads:
 
     def _signature(self, event: Event) -> bytes:
         """One for all subscribers that get the event in this second."""
-        made = self._signatures.get(event.id)
+        made_of = event.id, hash(event.body)
+        made = self._signatures.get(made_of)
         if made is None:
             if len(self._signatures) >= REMEMBERED:
                 self._signatures.clear()
-            made = self._signatures[event.id] = signature(self._secrets, event.id, self._second, event.body)
+            made = self._signatures[made_of] = signature(self._secrets, event.id, self._second, event.body)
         return made

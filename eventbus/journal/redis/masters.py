@@ -52,8 +52,8 @@ class FoundConnection(Connection):
 
     def connect(self) -> None:
         """As without: but one that has gone to a server whose history is not wanted any more goes to another one."""
-        if self.is_connected and self._wanted() not in ("", self._history):
-            self.disconnect()  # type: ignore[no-untyped-call]
+        if self._sock is not None and self._wanted() not in ("", self._history):
+            self.disconnect()
         super().connect()  # type: ignore[no-untyped-call]
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is called
