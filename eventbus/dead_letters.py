@@ -89,6 +89,7 @@ class DeadLetters:
             if found is None:
                 raise NotKnown(f"There is no dead letter {letter_id}.")
             changed = change([found], era)
+            self._dispatcher.checkpointer.check_era(era)
         if not changed:
             raise Conflict("Its subscriber is not registered; register it, and replay then.")
         return changed

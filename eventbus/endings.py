@@ -29,16 +29,20 @@ class Endings:
         self._clock = clock
         self._under_way: dict[str, gevent.Greenlet[[Lane], None]] = {}
 
-    def discard(self, lane: Lane) -> None:
-        """Close a lane, and discard what is pending. Raises JournalError; the decision stands all the same."""
+    def discard(self, lane: Lane) -> bool:
+        """Close a lane, and discard what is pending; False where it had been closed, or was another bus's, by then.
+
+        Raises JournalError; the decision stands all the same.
+        """
         checkpointer = self._dispatcher.checkpointer
         with checkpointer.alone:
             if lane.closed:
-                return
+                return False
             self._dispatcher.remove(lane)
             scanned = self._dispatcher.recent.newest
             decided = discarded(lane, scanned, self._clock.monotonic(), self._clock.wall())
             checkpointer.save(decided, stands=True)
+        return True
 
     def bury(self, lane: Lane) -> None:
         """Begin to make dead letters of all that is pending; the lane takes nothing new."""
@@ -49,7 +53,7 @@ class Endings:
         self._dispatcher.unindex(lane)
         key = lane.subscriber.key
         self._under_way[key] = gevent.spawn(self._bury, lane)
-        self._under_way[key].link(lambda _: self._under_way.pop(key, None))
+        self._under_way[key].link(lambda ended: self._has_ended(key, ended))
 
     def wait(self, key: str) -> None:
         """Return when this address has no lane that is being ended."""
@@ -59,6 +63,11 @@ class Endings:
     def stop(self) -> None:
         """Leave the rest for the next start."""
         gevent.killall(list(self._under_way.values()))
+
+    def _has_ended(self, key: str, ended: "gevent.Greenlet[[Lane], None]") -> None:
+        """By now the lane may have gone to another bus, and come back, and another greenlet may be at it."""
+        if self._under_way.get(key) is ended:
+            del self._under_way[key]
 
     def _bury(self, lane: Lane) -> None:
         trouble = Trouble()

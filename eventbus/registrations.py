@@ -84,7 +84,7 @@ class Registrations:
         return Registration(lane, created=False)
 
     def deregister(self, address: Address) -> None:
-        """End a lease at once and discard what is pending. Raises JournalError."""
+        """End a lease at once and discard what is pending. Raises Elsewhere and JournalError."""
         with self.alone_with(address.key):
             if address.key not in self._dispatcher.lanes:
                 self.company.claim(address.key)
@@ -97,7 +97,8 @@ class Registrations:
                     lane.backlog,
                     extra={"address": address.key},
                 )
-                self._endings.discard(lane)
+                if not self._endings.discard(lane):
+                    raise Elsewhere("This subscriber went to another bus, or ended, in this moment; ask again.")
         self._journal.confirm()
 
     def restore(self, lane: Lane) -> None:

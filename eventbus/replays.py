@@ -3,7 +3,7 @@
 from eventbus.clock import Clock
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane import Lane
-from eventbus.errors import Conflict
+from eventbus.errors import Conflict, Elsewhere
 from eventbus.journal.base import Journal
 from eventbus.places import Places
 from eventbus.topics import matches
@@ -24,7 +24,7 @@ class Replays:
     def begin(self, key: str, start: str, end: str) -> int:
         """Replay what was accepted from ``start`` to ``end``; answers how many events match.
 
-        Raises Conflict where the address is not registered, NotKnown, Refused and TooMany.
+        Raises Conflict where the address is not registered, Elsewhere, NotKnown, Refused and TooMany.
         """
         lane = self._dispatcher.lanes.get(key)
         if lane is None or lane.lease.ends <= self._clock.monotonic():
@@ -32,13 +32,15 @@ class Replays:
         return self.replay(lane, self.places.before(start), self.places.after(end))
 
     def replay(self, lane: Lane, after: int, upto: int) -> int:
-        """Replay the events after one number up to another."""
+        """Replay the events after one number up to another. Raises Elsewhere where the lane is this bus's no more."""
         with self._dispatcher.checkpointer.alone:
             count = self._count(lane.subscriber.options.topics, after, upto)
             if count and not lane.closed:
                 lane.add_replay(after, upto, count)
                 self._dispatcher.checkpointer.save()
                 self._dispatcher.look(lane)
+            if lane.closed:
+                raise Elsewhere("This subscriber went to another bus, or ended, in this moment; ask again.")
         return count
 
     def _count(self, topics: tuple[str, ...], after: int, upto: int) -> int:

@@ -191,12 +191,14 @@ class Retention:
 
     def _forget_lanes(self, before: float) -> None:
         """Accounts of subscribers that have long ended, once nothing of theirs is left."""
-        era = self._dispatcher.checkpointer.era
+        era, lanes = self._dispatcher.checkpointer.era, self._dispatcher.lanes
         old = self._journal.closed_lanes(before, LANES)
-        gone = tuple(record.subscriber.key for record in old if not record.account.dead)
-        if gone:
-            wall, scanned = self._clock.wall(), self._dispatcher.recent.newest
-            self._dispatcher.checkpointer.save(Checkpoint(wall, scanned, forgotten=gone), era=era)
+        with self._dispatcher.checkpointer.alone:  # an address that has registered since has another record by now
+            keys = [record.subscriber.key for record in old if not record.account.dead]
+            gone = tuple(key for key in keys if key not in lanes)
+            if gone:
+                wall, scanned = self._clock.wall(), self._dispatcher.recent.newest
+                self._dispatcher.checkpointer.save(Checkpoint(wall, scanned, forgotten=gone), era=era)
 
 
 def _floor(lane: Lane) -> int:

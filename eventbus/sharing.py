@@ -78,15 +78,18 @@ class Sharing:
 
     def _take(self, lanes: Sequence[str]) -> None:
         """Adopt lanes, which may take longer than may pass between two signs of life."""
-        self._beside.spawn(self._adopt, lanes)
+        self._beside.spawn(self._adopt, lanes, self._losses)
 
     def claim(self, key: str) -> None:
         """See Company.claim; the lane is carried on with."""
+        losses = self._losses
         other = self._members.claim(key)
         if other is not None:
             raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
         if key not in self._bus.dispatcher.lanes:
-            self._adopt_some([key])
+            self._adopt_some([key], losses)
+        if self._losses != losses:
+            raise Elsewhere("This bus has just begun anew, and may have this subscriber or not; ask again.")
 
     def find(self, key: str) -> None:
         """See Company.find."""
@@ -117,22 +120,25 @@ class Sharing:
         found = {key for topic in topics for key in self._elsewhere.matching(topic)}
         return len(found - self._bus.dispatcher.lanes.keys())
 
-    def _adopt(self, keys: Sequence[str]) -> None:
-        """Carry on with lanes that are this bus's now, part by part; what fails is mended later."""
+    def _adopt(self, keys: Sequence[str], losses: int) -> None:
+        """Carry on with lanes that are this bus's now, part by part; what fails is mended later.
+
+        ``losses`` is how often all had been lost when they became this bus's.
+        """
         count = 0
         try:
             for start in range(0, len(keys), SLICE):
-                count += self._adopt_some(keys[start : start + SLICE])
+                count += self._adopt_some(keys[start : start + SLICE], losses)
         except JournalError as error:
             log.warning("subscribers of another bus cannot be taken over yet: %s", error)
         if count:
             log.info("%d subscribers are this bus's now", count)
 
-    def _adopt_some(self, keys: Sequence[str]) -> int:
+    def _adopt_some(self, keys: Sequence[str], losses: int) -> int:
         """How many lanes are carried on with. Nobody registers or deregisters meanwhile. Raises JournalError."""
-        losses = self._losses
         with self._bus.registrations.alone_with(*keys):
-            missing = [key for key in keys if key not in self._bus.dispatcher.lanes]
+            here = self._bus.dispatcher.lanes if self._losses == losses else keys
+            missing = [key for key in keys if key not in here]
             kept = [(record, count) for record, count in self._journal.kept(missing) if record.open]
             self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
             lanes = self._bus.adopt(kept)
@@ -155,6 +161,7 @@ class Sharing:
     def _lose_all(self) -> None:
         """Have no lanes any more, and know nothing of the journal but its end. Raises JournalError."""
         self._losses += 1
+        self._bus.dispatcher.recent.expire()
         self._lose(list(self._bus.dispatcher.lanes))
         self._bus.dispatcher.checkpointer.forget()
         self._bus.begin_anew(self._journal.read_again())
@@ -173,10 +180,11 @@ class Sharing:
 
     def _mend(self, before: set[str]) -> set[str]:
         """Adopt what has been this bus's for a while, and is not in memory; answers what is not now."""
-        mine, lanes = self._members.mine(), self._bus.dispatcher.lanes
+        losses, lanes = self._losses, self._bus.dispatcher.lanes
+        mine = self._members.mine()
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
-            self._adopt(late)
+            self._adopt(late, losses)
             with self._bus.registrations.alone_with(*late):  # nobody registers them meanwhile
                 self._members.release([key for key in late if key not in lanes])  # nothing is kept of these
         self._lose([key for key in list(lanes) if key not in mine and key in before])

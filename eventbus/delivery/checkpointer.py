@@ -87,10 +87,10 @@ class Checkpointer:
         """
         with self.alone:
             now = self.era
-            self._check_era(now if era is None else era)
+            self.check_era(now if era is None else era)
             self._save_rest()
             changes = self._collect()
-            self._check_era(now)
+            self.check_era(now)
             if changes.empty and decided is None and changes.scanned == self._saved_scanned:
                 return
             both = changes if decided is None else _joined(changes, decided)
@@ -103,7 +103,7 @@ class Checkpointer:
                 raise
             self._saved_scanned = changes.scanned
 
-    def _check_era(self, era: int) -> None:
+    def check_era(self, era: int) -> None:
         """Raise JournalUnavailable where all has been forgotten since."""
         if era != self.era:
             raise JournalUnavailable("This bus has lost its subscribers to others, and begins anew.")

@@ -31,7 +31,6 @@ from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 from eventbus.meters import Meters
 from eventbus.model import Event, State
-from eventbus.trouble import Trouble
 
 #: Deliveries under way that are enough where the event loop has no time left: more would only wait for it.
 ENOUGH = 64
@@ -71,7 +70,6 @@ class Dispatcher:
         self.meters = meters
         self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
         self._held: deque[Lane] = deque()  # could send, but for the crowd
-        self._trouble = Trouble()
         self._idle = 0
         self.busy = 0  # deliveries under way
         self._stopping = False
@@ -199,8 +197,7 @@ class Dispatcher:
             try:
                 self._turn(lane)
             except JournalError as error:
-                if self._trouble.begins():
-                    log.warning("deliveries that are not in memory wait: %s", error)
+                self.reader.fails(error)
                 self._alarm.set(lane, self.clock.monotonic() + 1)
             except Exception:
                 log.exception(
@@ -219,8 +216,6 @@ class Dispatcher:
         now = self.clock.monotonic()
         if lane.wants_page(now):
             self.reader.read(lane)
-            if self._trouble.ends():
-                log.info("deliveries that are not in memory are made again")
             now = self.clock.monotonic()
         delivery = None if self._stopping or now >= self.until else lane.take(now)
         self.look(lane)
@@ -245,9 +240,10 @@ class Dispatcher:
             return
         wall, state = self.clock.wall(), lane.state
         try:
-            answer = self._refusal(lane, delivery) if not lane.consented else None
+            route = self._routes[lane]
+            answer = self._refusal(route, lane, delivery) if not lane.consented else None
             if answer is None:
-                answer = self._routes[lane].post(event, delivery.attempts, now, wall)
+                answer = route.post(event, delivery.attempts, now, wall)
         except Exception as error:
             log.exception(
                 "an attempt at %s failed in a way that was not foreseen",
@@ -272,9 +268,9 @@ class Dispatcher:
         if lane.state is not state:
             _tell(lane, answer, wall)
 
-    def _refusal(self, lane: Lane, delivery: Delivery) -> Answer | None:
+    def _refusal(self, route: Route, lane: Lane, delivery: Delivery) -> Answer | None:
         """Ask a subscriber for its consent; where it does not give it, that is the answer, and there was no attempt."""
-        consent = self._routes[lane].ask_consent()
+        consent = route.ask_consent()
         if consent.given:
             lane.consent(consent.per_minute, self.clock.monotonic())
             return None
@@ -288,6 +284,7 @@ class Dispatcher:
         except JournalError:
             lane.put_back(delivery, self.clock.monotonic())
             raise
+        self.reader.works()
         if not found:
             lane.vanish(delivery)
             log.error(

@@ -11,6 +11,7 @@ from eventbus.delivery.recent import RecentEvents
 from eventbus.delivery.stretch import LOW_WATER, WINDOW, Stretch
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
+from eventbus.trouble import Trouble
 
 #: Events in one page, and their bytes, at most.
 PAGE_EVENTS = 256
@@ -29,6 +30,17 @@ class Reader:
         self._recent = recent
         self._checkpointer = checkpointer
         self._clock = clock
+        self._trouble = Trouble()
+
+    def fails(self, error: JournalError) -> None:
+        """The journal could not be read for a delivery that is not in memory."""
+        if self._trouble.begins():
+            log.warning("deliveries that are not in memory wait: %s", error)
+
+    def works(self) -> None:
+        """The journal has been read."""
+        if self._trouble.ends():
+            log.info("deliveries that are not in memory are made again")
 
     def read(self, lane: Lane) -> None:
         """Read one page for a lane; other greenlets may take from it meanwhile."""
@@ -52,6 +64,7 @@ class Reader:
         except JournalError:
             lane.deferred.expect_rows()
             raise
+        self.works()
         deliveries = deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
         lane.deferred.load(deliveries, lane.in_flight, more=len(rows) == DEFERRED_ROWS)
 
@@ -62,6 +75,7 @@ class Reader:
             events, cursor = tail, min(upto, stretch.cursor + WINDOW - LOW_WATER)
         else:
             page = self._journal.page(stretch.cursor, upto, PAGE_EVENTS, PAGE_BYTES)
+            self.works()
             events, cursor = list(page.events), page.cursor
         if lane.closed or stretch.cursor != began:
             return  # it was ended, or sent back, while the page was read

@@ -29,13 +29,17 @@ class RecentEvents:
         """The tail begins after this event."""
         self.after = self.newest = newest
 
+    def expire(self) -> None:
+        """What a number stands for may be something else from now on."""
+        self.era += 1
+
     def begin_anew(self, newest: int) -> None:
         """Forget all: the journal is not what it was."""
         self._room += sum(map(_size, self._tail.values()))
         self._page_room += sum(map(_size, self._pages.values()))
         self._tail.clear()
         self._pages.clear()
-        self.era += 1
+        self.expire()
         self.start(newest)
 
     def add(self, events: Sequence[Event]) -> None:

@@ -42,11 +42,14 @@ def list_events() -> Reply | Response:
         if request.method == "HEAD":
             return Reply(b"", content_type="text/event-stream")
         return _streamed(bus, query, patterns)
+    era = bus.feed.era
     cursor = _start(bus, query.first("after"))
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     wait = count_in(query, "wait", 0, 0, LONGEST_WAIT)
     events, place = _collect(bus, cursor, patterns, limit, wait)
     looked_at = events[-1:] or (bus.journal.find([place]) if place > cursor else [])
+    if bus.feed.era != era:  # by now numbers may stand for other events; ids do not
+        looked_at = events[-1:]
     return as_json({"events": [shown(event) for event in events], "next": looked_at[0].id if looked_at else None})
 
 
@@ -106,16 +109,15 @@ def _collect(bus: Bus, cursor: int, patterns: tuple[str, ...], limit: int, wait:
 
 def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response:
     """Server-sent events (WHATWG HTML, 9.2). Without a place to go on from, a stream begins now."""
-    last = request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after")
+    last, era = request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after"), bus.feed.era
     cursor = bus.places.resume(last) if last else bus.feed.newest
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(_stream(bus, cursor, patterns), content_type="text/event-stream", headers=headers)
+    return Response(_stream(bus, era, cursor, patterns), content_type="text/event-stream", headers=headers)
 
 
-def _stream(bus: Bus, cursor: int, patterns: tuple[str, ...]) -> Iterator[bytes]:
+def _stream(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...]) -> Iterator[bytes]:
     """Ends where the cursor counts no more: the reader connects again, and goes on after the last event by its id."""
     yield b": eventbus\n\n"
-    era = bus.feed.era
     while not bus.draining:
         part = bus.feed.read(cursor, patterns, MAX_PAGE)
         if bus.feed.era != era:

@@ -1,13 +1,18 @@
 """What a bus has read does not count any more when it loses all that it had before it acts on that."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
+import gevent
 import pytest
+from gevent.event import Event as Signal
 
+from eventbus.addresses import parse_address
 from eventbus.dead_letters import Chosen
 from eventbus.delivery.outcome import Answer
-from eventbus.errors import Conflict, JournalUnavailable
+from eventbus.errors import Elsewhere, JournalUnavailable
+from eventbus.web import events
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN, UNWANTED
 from tests.support.redis_server import COMMAND, RedisServer
@@ -33,19 +38,35 @@ class Lose:
         self._monkeypatch = monkeypatch
         self.times = 0
 
+    def now(self, bus: SharedBus) -> None:
+        """The bus counts as gone, and begins anew."""
+        self._server.ask("ZREM", "{eventbus}:nodes", bus.journal.members.id)
+        bus.journal.members.look()
+
+    def while_alone(self, bus: SharedBus, change: Callable[[], object]) -> "gevent.Greenlet[..., Any]":
+        """The bus loses all while a change waits for its turn."""
+        with bus.bus.dispatcher.checkpointer.alone:
+            changing = gevent.spawn(change)
+            gevent.idle()
+            self.now(bus)
+        return changing
+
+    def name(self, event_id: str, seq: int) -> None:
+        """An event's id leads to this number."""
+        self._server.ask("HSET", "{eventbus}:ids", event_id, str(seq))
+
     def after(self, bus: SharedBus, name: str, *, wholly: bool = True) -> None:
         """The first time that ``journal.name`` has been read the bus counts as gone, and begins anew.
 
         Not ``wholly``: it has lost all, and is no new node yet.
         """
         read: Callable[..., Any] = getattr(bus.journal, name)
-        begin = bus.journal.members.look if wholly else bus.journal.members.lost
+        begin = partial(self.now, bus) if wholly else bus.journal.members.lost
 
         def read_and_lose(*values: Any, **named: Any) -> Any:
             found = read(*values, **named)
             self.times += 1
             if self.times == 1:
-                self._server.ask("ZREM", "{eventbus}:nodes", bus.journal.members.id)
                 begin()
             return found
 
@@ -68,7 +89,8 @@ def test_a_record_that_was_read_before_is_not_adopted(lose: Lose, wholly: bool) 
         bus.register(A)
         bus.sharing._lose([A])  # noqa: SLF001 - as when it could not be adopted
         lose.after(bus, "kept", wholly=wholly)
-        bus.sharing.claim(A)
+        with pytest.raises(Elsewhere):
+            bus.sharing.claim(A)
         assert A not in bus.bus.dispatcher.lanes
         bus.journal.members.look()
         bus.sharing.claim(A)
@@ -76,18 +98,80 @@ def test_a_record_that_was_read_before_is_not_adopted(lose: Lose, wholly: bool) 
         assert A in bus.bus.dispatcher.lanes
 
 
-@pytest.mark.parametrize(("decide", "error"), [("replay", Conflict), ("discard", JournalUnavailable)])
-def test_a_decision_about_a_dead_letter_that_was_read_before_does_not_count(
-    lose: Lose, decide: str, error: type[Exception]
-) -> None:
+@pytest.mark.parametrize("decide", ["replay", "discard"])
+def test_a_decision_about_a_dead_letter_that_was_read_before_does_not_count(lose: Lose, decide: str) -> None:
     """Under the same number there may be another one by now: nothing of it is kept, and who asked is told."""
     with shared(lose.url) as bus:
         with_a_dead_letter(bus, UNWANTED)
         letter = bus.journal.last_dead_letter()
         lose.after(bus, "dead_letter")
-        with pytest.raises(error):
+        with pytest.raises(JournalUnavailable, match="begins anew"):
             getattr(bus.bus.dead_letters, decide)(Chosen(id=letter))
         assert bus.journal.dead_letter(letter) is not None
+
+
+def test_a_deregistration_that_comes_too_late_is_not_confirmed(lose: Lose) -> None:
+    """By then the subscriber is perhaps another bus's: who asked is told to ask again, and it is still registered."""
+    with shared(lose.url) as bus:
+        bus.register(A)
+        leaving = lose.while_alone(bus, lambda: bus.bus.deregister(parse_address(A)))
+        with pytest.raises(Elsewhere):
+            leaving.get(timeout=10)
+        assert bus.journal.open_lanes() == [A]
+
+
+def test_a_replay_that_comes_too_late_is_not_confirmed(lose: Lose) -> None:
+    """Nothing is replayed, and who asked is told to ask again."""
+    with shared(lose.url, always=TAKEN) as bus:
+        lane = bus.register(A)
+        bus.publish(2)
+        eventually(lambda: lane.delivered == 2, 10)
+        replaying = lose.while_alone(bus, lambda: bus.bus.replays.begin(A, "earliest", "now"))
+        with pytest.raises(Elsewhere):
+            replaying.get(timeout=10)
+
+
+def test_who_waits_for_a_lane_to_end_waits_for_the_last_that_ends_it(
+    lose: Lose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lane that is being ended, is lost and comes back is ended anew, whenever the former attempt gives up."""
+    gates = [Signal(), Signal()]
+    with shared(lose.url) as bus:
+        lane, endings = bus.register(A), bus.bus.endings
+        waits = iter(gates)
+        monkeypatch.setattr(endings, "_bury", lambda _: next(waits).wait())
+        for _ in gates:
+            endings.bury(lane)
+            gevent.idle()
+        gates[0].set()
+        gevent.sleep(0.05)  # the former attempt ends, and whatever it does then is done
+        waiting = gevent.spawn(endings.wait, A)
+        gevent.idle()
+        assert not waiting.ready()
+        gates[1].set()
+        waiting.get(timeout=10)
+
+
+def test_a_stream_whose_place_was_read_before_ends(lose: Lose) -> None:
+    """It does not wait until the numbers have come as far again: its reader asks anew, after the last event's id."""
+    with shared(lose.url) as bus:
+        bus.publish(3)
+        era, newest = bus.bus.feed.era, bus.bus.feed.newest
+        stream = events._stream(bus.bus, era, newest, ())  # noqa: SLF001 - what a response is made of
+        assert next(stream).startswith(b":")
+        lose.now(bus)
+        assert list(stream) == []
+
+
+def test_an_id_that_leads_to_another_event_leads_nowhere(lose: Lose) -> None:
+    """Between the look at the id and the one at the event the journal may have changed."""
+    with shared(lose.url) as bus:
+        (kept,) = bus.publish()
+        lose.name("another", 1)
+        assert bus.journal.event("another") is None
+        found = bus.journal.event(kept)
+        assert found is not None
+        assert found.id == kept
 
 
 def test_events_that_were_read_before_are_not_removed(lose: Lose) -> None:
@@ -97,6 +181,7 @@ def test_events_that_were_read_before_are_not_removed(lose: Lose) -> None:
         bus.publish(2, at=1_000.0)
         eventually(lambda: lane.delivered == 2, 10)
         bus.bus.dispatcher.checkpointer.save()
+        bus.bus.retention.stop()  # the test looks itself
         lose.after(bus, "topics")
         bus.bus.retention.look()
         assert bus.journal.usage().events == 2

@@ -12,7 +12,7 @@ from eventbus.clock import Clock
 from eventbus.delivery.outcome import Answer
 from eventbus.event_id import new_event_id
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Checkpoint, Message, Terms
+from eventbus.model import Checkpoint, LaneRecord, Message, Terms
 from eventbus.settings import Settings
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, UNWANTED
@@ -92,3 +92,23 @@ def test_what_is_under_way_is_kept(scene: Scene) -> None:
     """An event whose attempt has not been answered stays, however old it is."""
     scene.bus.retention.look()
     assert scene.kept() == list(scene.ids)
+
+
+def test_who_registers_while_old_accounts_are_forgotten_is_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address whose former lease has long ended, and which begins another one in just that moment, stays."""
+    scene.answer(TAKEN)
+    scene.bus.deregister(scene.lane.subscriber.address)
+    scene.now += 2 * LATER
+    closed_lanes = scene.bus.journal.closed_lanes
+
+    def registered_meanwhile(before: float, limit: int) -> list[LaneRecord]:
+        found = closed_lanes(before, limit)
+        assert [record.subscriber.key for record in found] == [scene.lane.subscriber.key]
+        scene.bus.register(scene.lane.subscriber.address, Terms(lease_seconds=600))
+        return found
+
+    monkeypatch.setattr(scene.bus.journal, "closed_lanes", registered_meanwhile)
+    scene.bus.retention.look()
+    record = scene.bus.journal.lane(scene.lane.subscriber.key)
+    assert record is not None
+    assert record.open

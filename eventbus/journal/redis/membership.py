@@ -33,6 +33,8 @@ ALIVE_SECONDS, MARGIN = 6.0, 1.5
 SIGN_EVERY = 1.0
 #: Seconds within which a sign is answered, or is given again on another connection: in time, where only one was lost.
 SIGN_SECONDS = 2.0
+#: A history that no server has.
+NOWHERE = "nowhere"
 #: Lanes that are let go in one step, so that a node that joins gets its share.
 AT_ONCE = 200
 
@@ -200,12 +202,12 @@ class Membership:
         self.until = -math.inf
         self.beat(self.until, -1)
         self._farewell(self.id)  # from now on nothing is kept in its name
-        former, self.history = self.history, history  # and what is read is this one's
+        self.history = history  # and what is read is this one's
         try:
             self.lost()
             self.join()
         except BaseException:
-            self.history = former  # so that it is begun again
+            self.history = NOWHERE  # so that it is begun again
             raise
         self.history = history  # which was read; where it has changed since, the next sign is refused
 

@@ -76,7 +76,8 @@ class Queries:
     def event(self, event_id: str) -> Event | None:
         """See Journal.event."""
         seq = self._ask("HGET", keys.IDS, event_id)
-        return None if seq is None else next(iter(self.find([int(seq)])), None)
+        found = [] if seq is None else self.find([int(seq)])
+        return next((event for event in found if event.id == event_id), None)  # the journal may have changed in between
 
     def place_of(self, moment: float) -> int:
         """See Journal.place_of."""
