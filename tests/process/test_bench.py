@@ -45,3 +45,10 @@ def test_many_subscribers_are_measured_narrow_and_wide() -> None:
     few, narrow, wide = (json.loads(line) for line in run("bench.scale", "--subscribers", "50").splitlines())
     assert [figures["subscribers"] for figures in (few, narrow, wide)] == [10, 50, 50]
     assert wide["delivery us"] > 0
+
+
+def test_waking_is_measured_beside_not_sleeping() -> None:
+    """The same piece is measured at once and after each of the sleeps."""
+    figures = json.loads(run("bench.waking"))
+    assert list(figures) == ["0.0", "0.0002", "0.001", "0.003"]
+    assert all(cost > 0 for cost in figures.values())
