@@ -1,18 +1,19 @@
 """What waking up costs on this machine: a piece of Python, repeated at once and after sleeps.
 
-    python -m bench.waking
+    python -m bench.waking [--rounds N]
 
 A process that sleeps finds the processor's caches and predictions taken by others when it wakes, and its first steps
 are slow. Prints processor microseconds for the piece, the sleep's own left out, by the seconds slept before each.
 """
 
+import argparse
 import json
 import statistics
 import time
 from collections.abc import Callable
 
 SLEEPS = (0.0, 0.0002, 0.001, 0.003)
-TIMES, ROUNDS = 500, 5
+TIMES = 500
 ROWS = [{"number": number, "names": [str(number)] * 5} for number in range(12)]
 
 
@@ -37,7 +38,10 @@ def cost(work: Callable[[], object], sleep: float) -> float:
 
 def main() -> None:
     """Measure in turn, print medians."""
-    rounds = [[cost(piece, sleep) - cost(nothing, sleep) for sleep in SLEEPS] for _ in range(ROUNDS)]
+    ask = argparse.ArgumentParser(prog="bench.waking", description=__doc__)
+    ask.add_argument("--rounds", type=int, default=5)
+    count = ask.parse_args().rounds
+    rounds = [[cost(piece, sleep) - cost(nothing, sleep) for sleep in SLEEPS] for _ in range(count)]
     medians = [round(statistics.median(column), 1) for column in zip(*rounds, strict=True)]
     print(json.dumps(dict(zip(map(str, SLEEPS), medians, strict=True)), indent=2))
 
