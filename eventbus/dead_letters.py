@@ -79,6 +79,7 @@ class DeadLetters:
                 era = self._dispatcher.checkpointer.era
                 page = self._journal.dead_letters(chosen.key, after, PAGE)
                 changed += change(self._mine([letter for letter in page if letter.id <= last]), era)
+                self._dispatcher.checkpointer.check_era(era)
             after = page[-1].id if len(page) == PAGE else last
         return changed
 
@@ -150,7 +151,8 @@ class DeadLetters:
             replayed=tuple(letter.id for letter in replayed),
             dropped=tuple(letter.id for letter in dropped),
         )
-        self._dispatcher.checkpointer.save(decided, era=era)
+        keys = {letter.letter.key for letter in (*replayed, *dropped)}
+        self._dispatcher.checkpointer.save(decided, era=era, of=keys)
 
     def _takes(self, key: str) -> bool:
         """Whether deliveries can be put back for this address."""

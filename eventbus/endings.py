@@ -41,7 +41,7 @@ class Endings:
             self._dispatcher.remove(lane)
             scanned = self._dispatcher.recent.newest
             decided = discarded(lane, scanned, self._clock.monotonic(), self._clock.wall())
-            checkpointer.save(decided, stands=True)
+            checkpointer.save(decided, stands=True, of=[lane.subscriber.key])
         return True
 
     def bury(self, lane: Lane) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from gevent.event import Event as Signal
@@ -161,6 +161,7 @@ class Registrations:
 
     def _begin(self, address: Address, terms: Terms, start: str | None) -> Lane:
         """A first registration, or one after the last lease ended."""
+        era = self._dispatcher.checkpointer.era
         self._end_if_over(address.key)
         self._endings.wait(address.key)
         parked = self._dispatcher.lanes.get(address.key)
@@ -171,7 +172,9 @@ class Registrations:
             self._renew(parked, address, terms)
             return parked
         after = None if start is None else self._replays.places.before(start)
-        lane = self._begin_new(self._admission.subscriber(address, terms), self._journal.lane(address.key))
+        subscriber, past = self._admission.subscriber(address, terms), self._journal.lane(address.key)
+        self._dispatcher.checkpointer.check_era(era)  # else there may be a lane with what is pending, which nobody has
+        lane = self._begin_new(subscriber, past)
         if after is not None:
             self._replays.replay(lane, after, lane.interests[-1].after)
         return lane
@@ -217,4 +220,5 @@ class Registrations:
             extra={"address": lane.subscriber.key},
         )
         self.leases.end(lane.subscriber.key)
-        self._endings.discard(lane)
+        with suppress(JournalError):  # it stands, and is saved with the next places
+            self._endings.discard(lane)

@@ -39,7 +39,7 @@ class Sharing:
         self._members.surplus = self._handover.give
         self._members.lost = self._lose_all
         self._members.beat = self._beat
-        journal.on_taken(self._lose)
+        journal.on_taken(self._taken)
         bus.join(self)
         self._changes = -1
         self._elsewhere: TopicIndex[str] = TopicIndex()  # other buses' subscribers
@@ -94,7 +94,8 @@ class Sharing:
     def find(self, key: str) -> None:
         """See Company.find."""
         if key not in self._bus.dispatcher.lanes and any(record.open for record, _ in self._journal.kept([key])):
-            self.claim(key)
+            with self._bus.registrations.alone_with(key):  # it may be handed over at this moment
+                self.claim(key)
 
     def _beat(self, until: float, changes: int) -> None:
         """Deliveries may start until then."""
@@ -149,6 +150,11 @@ class Sharing:
                 self._bus.carry_on(lane)
         return len(lanes)
 
+    def _taken(self, keys: Sequence[str]) -> None:
+        """Of what was to be saved of these lanes nothing was kept: others have them."""
+        self._bus.dispatcher.checkpointer.refuse(keys)
+        self._lose(keys)
+
     def _lose(self, keys: Sequence[str]) -> None:
         """Others have these lanes: nothing more is done for them here."""
         self._bus.retention.moved()
@@ -185,6 +191,8 @@ class Sharing:
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
             self._adopt(late, losses)
+            if self._losses != losses:
+                return set()
             with self._bus.registrations.alone_with(*late):  # nobody registers them meanwhile
                 self._members.release([key for key in late if key not in lanes])  # nothing is kept of these
         self._lose([key for key in list(lanes) if key not in mine and key in before])

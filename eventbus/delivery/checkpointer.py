@@ -1,7 +1,7 @@
 """Saves the lanes' places: what has changed, together, a few times a second and not once a delivery."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import gevent
@@ -46,6 +46,7 @@ class Checkpointer:
         self.alone = RLock()  #: held by whoever changes lanes and saves that together with a decision
         self._trouble = Trouble()
         self.era = 0  #: how often all was forgotten
+        self._refused: set[str] = set()  # lanes of which the last commit kept nothing: they are others'
 
     def start(self) -> None:
         """Begin to save at intervals."""
@@ -79,11 +80,19 @@ class Checkpointer:
         self._journal.checkpoint(Checkpoint(self._clock.wall(), self._saved_scanned))
         self._journal.confirm()
 
-    def save(self, decided: Checkpoint | None = None, *, stands: bool = False, era: int | None = None) -> None:
+    def save(
+        self,
+        decided: Checkpoint | None = None,
+        *,
+        stands: bool = False,
+        era: int | None = None,
+        of: Collection[str] = (),
+    ) -> None:
         """Save all that has changed and, in the same commit, what has been decided. Raises JournalError.
 
         When it raises, what changed in the lanes is saved with the next one; so is a decision that ``stands``,
-        while nothing is kept of any other. A decision counts for the ``era`` in which what it is about was read.
+        while nothing is kept of any other. A decision counts for the ``era`` in which what it is about was read;
+        where one of the lanes that it is ``of`` is another bus's by now, it is refused.
         """
         with self.alone:
             now = self.era
@@ -94,6 +103,7 @@ class Checkpointer:
             if changes.empty and decided is None and changes.scanned == self._saved_scanned:
                 return
             both = changes if decided is None else _joined(changes, decided)
+            self._refused.clear()
             try:
                 self._journal.checkpoint(both)
             except BaseException as error:
@@ -102,6 +112,14 @@ class Checkpointer:
                     self._unsaved.append(kept)  # saving it twice is saving it once
                 raise
             self._saved_scanned = changes.scanned
+            if decided is not None:
+                self.check_era(now)
+            if not self._refused.isdisjoint(of):
+                raise JournalUnavailable("This subscriber is another bus's by now; ask again.")
+
+    def refuse(self, keys: Iterable[str]) -> None:
+        """Nothing was kept of these lanes: they are another bus's."""
+        self._refused.update(keys)
 
     def check_era(self, era: int) -> None:
         """Raise JournalUnavailable where all has been forgotten since."""

@@ -118,6 +118,7 @@ class Dispatcher:
     def remove(self, lane: Lane) -> None:
         """Deliver nothing to this lane any more."""
         lane.closed = True
+        self.reader.forget(lane)
         if (route := self._routes.pop(lane, None)) is not None:
             route.close()
         if self.lanes.get(lane.subscriber.key) in (lane, None):
@@ -197,7 +198,8 @@ class Dispatcher:
             try:
                 self._turn(lane)
             except JournalError as error:
-                self.reader.fails(error)
+                if not lane.closed:
+                    self.reader.fails(lane, error)
                 self._alarm.set(lane, self.clock.monotonic() + 1)
             except Exception:
                 log.exception(
@@ -284,7 +286,7 @@ class Dispatcher:
         except JournalError:
             lane.put_back(delivery, self.clock.monotonic())
             raise
-        self.reader.works()
+        self.reader.works(lane)
         if not found:
             lane.vanish(delivery)
             log.error(

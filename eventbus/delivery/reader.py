@@ -11,7 +11,6 @@ from eventbus.delivery.recent import RecentEvents
 from eventbus.delivery.stretch import LOW_WATER, WINDOW, Stretch
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
-from eventbus.trouble import Trouble
 
 #: Events in one page, and their bytes, at most.
 PAGE_EVENTS = 256
@@ -30,17 +29,24 @@ class Reader:
         self._recent = recent
         self._checkpointer = checkpointer
         self._clock = clock
-        self._trouble = Trouble()
+        self._waiting: set[Lane] = set()  # for which the journal could not be read
 
-    def fails(self, error: JournalError) -> None:
-        """The journal could not be read for a delivery that is not in memory."""
-        if self._trouble.begins():
+    def fails(self, lane: Lane, error: JournalError) -> None:
+        """The journal could not be read for a lane."""
+        if not self._waiting:
             log.warning("deliveries that are not in memory wait: %s", error)
+        self._waiting.add(lane)
 
-    def works(self) -> None:
-        """The journal has been read."""
-        if self._trouble.ends():
-            log.info("deliveries that are not in memory are made again")
+    def works(self, lane: Lane) -> None:
+        """It could."""
+        if lane in self._waiting:
+            self._waiting.remove(lane)
+            if not self._waiting:
+                log.info("deliveries that are not in memory are made again")
+
+    def forget(self, lane: Lane) -> None:
+        """Nothing is read for a lane any more."""
+        self._waiting.discard(lane)
 
     def read(self, lane: Lane) -> None:
         """Read one page for a lane; other greenlets may take from it meanwhile."""
@@ -50,6 +56,7 @@ class Reader:
                 self.read_deferred(lane)
             if (stretch := lane.unread()) is not None:
                 self._read_stretch(lane, stretch)
+            self.works(lane)
         finally:
             lane.reading = False
 
@@ -64,7 +71,6 @@ class Reader:
         except JournalError:
             lane.deferred.expect_rows()
             raise
-        self.works()
         deliveries = deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
         lane.deferred.load(deliveries, lane.in_flight, more=len(rows) == DEFERRED_ROWS)
 
@@ -75,7 +81,6 @@ class Reader:
             events, cursor = tail, min(upto, stretch.cursor + WINDOW - LOW_WATER)
         else:
             page = self._journal.page(stretch.cursor, upto, PAGE_EVENTS, PAGE_BYTES)
-            self.works()
             events, cursor = list(page.events), page.cursor
         if lane.closed or stretch.cursor != began:
             return  # it was ended, or sent back, while the page was read

@@ -46,7 +46,7 @@ def list_events() -> Reply | Response:
     cursor = _start(bus, query.first("after"))
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     wait = count_in(query, "wait", 0, 0, LONGEST_WAIT)
-    events, place = _collect(bus, cursor, patterns, limit, wait)
+    events, place = _collect(bus, era, cursor, patterns, limit, wait)
     looked_at = events[-1:] or (bus.journal.find([place]) if place > cursor else [])
     if bus.feed.era != era:  # by now numbers may stand for other events; ids do not
         looked_at = events[-1:]
@@ -90,9 +90,11 @@ def _start(bus: Bus, event_id: str | None) -> int:
     return bus.places.resume(event_id) if event_id else 0
 
 
-def _collect(bus: Bus, cursor: int, patterns: tuple[str, ...], limit: int, wait: float) -> tuple[list[Event], int]:
+def _collect(
+    bus: Bus, era: int, cursor: int, patterns: tuple[str, ...], limit: int, wait: float
+) -> tuple[list[Event], int]:
     """Up to ``limit`` events, and how far was looked; waits for the first one."""
-    deadline, era = bus.clock.monotonic() + wait, bus.feed.era
+    deadline = bus.clock.monotonic() + wait
     events: list[Event] = []
     for _ in range(MAX_PARTS):
         part = bus.feed.read(cursor, patterns, limit - len(events))

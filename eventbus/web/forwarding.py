@@ -113,13 +113,18 @@ class Forwarding:
         return self._app
 
     def _owner(self, key: str) -> str | None:
-        """The other node that has a subscriber; None where this one has it from now on, or nobody knows of it."""
+        """The other node that has a subscriber; None where this one has it from now on, or nobody knows of it.
+
+        Raises Elsewhere where that cannot be told just now.
+        """
         owner = self._nodes.owner(key)
         if owner is None:
             try:
                 self.extensions["eventbus"].company.find(key)
-            except Elsewhere:  # another node took it in this moment
-                return self._nodes.owner(key)
+            except Elsewhere:  # another node took it in this moment, or nobody has it for one
+                owner = self._nodes.owner(key)
+                if owner is None:
+                    raise
         return owner
 
     def _ask_owner(self, owner: str, key: str, environ: Environ, seconds: float) -> Answered:

@@ -38,9 +38,13 @@ class Lose:
         self._monkeypatch = monkeypatch
         self.times = 0
 
+    def silently(self, bus: SharedBus) -> None:
+        """The bus counts as gone, and does not know it yet."""
+        self._server.ask("ZREM", "{eventbus}:nodes", bus.journal.members.id)
+
     def now(self, bus: SharedBus) -> None:
         """The bus counts as gone, and begins anew."""
-        self._server.ask("ZREM", "{eventbus}:nodes", bus.journal.members.id)
+        self.silently(bus)
         bus.journal.members.look()
 
     def while_alone(self, bus: SharedBus, change: Callable[[], object]) -> "gevent.Greenlet[..., Any]":
@@ -96,6 +100,47 @@ def test_a_record_that_was_read_before_is_not_adopted(lose: Lose, wholly: bool) 
         bus.sharing.claim(A)
         assert lose.times > 1
         assert A in bus.bus.dispatcher.lanes
+
+
+def test_a_past_that_was_read_before_begins_no_registration(lose: Lose) -> None:
+    """There may be a lane with what is pending by now, which nobody has: it would be written over."""
+    with shared(lose.url) as bus:
+        lose.after(bus, "lane")
+        with pytest.raises(JournalUnavailable, match="begins anew"):
+            bus.register(A)
+        assert bus.journal.open_lanes() == []
+
+
+@pytest.mark.parametrize("decide", ["replay", "discard"])
+def test_a_decision_about_many_dead_letters_that_were_read_before_does_not_count(lose: Lose, decide: str) -> None:
+    """Nothing of it is kept, and who asked is not told that there were none."""
+    with shared(lose.url) as bus:
+        with_a_dead_letter(bus, UNWANTED)
+        lose.after(bus, "dead_letters")
+        with pytest.raises(JournalUnavailable, match="begins anew"):
+            getattr(bus.bus.dead_letters, decide)(Chosen(key=A))
+        assert bus.journal.last_dead_letter() > 0
+
+
+@pytest.mark.parametrize("decide", ["replay", "discard"])
+def test_what_redis_refuses_is_not_confirmed(lose: Lose, decide: str) -> None:
+    """A bus that counts as gone, and does not know it yet, keeps nothing of its subscribers and says so."""
+    with shared(lose.url) as bus:
+        with_a_dead_letter(bus, UNWANTED)
+        lose.silently(bus)
+        with pytest.raises(JournalUnavailable, match="another bus's by now"):
+            getattr(bus.bus.dead_letters, decide)(Chosen(id=bus.journal.last_dead_letter()))
+        assert bus.journal.last_dead_letter() > 0
+
+
+def test_a_deregistration_that_redis_refuses_is_not_confirmed(lose: Lose) -> None:
+    """The subscriber is still registered, at whichever bus has it next."""
+    with shared(lose.url) as bus:
+        bus.register(A)
+        lose.silently(bus)
+        with pytest.raises(JournalUnavailable, match="another bus's by now"):
+            bus.bus.deregister(parse_address(A))
+        assert bus.journal.open_lanes() == [A]
 
 
 @pytest.mark.parametrize("decide", ["replay", "discard"])

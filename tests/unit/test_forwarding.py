@@ -202,6 +202,21 @@ def test_a_subscriber_that_another_node_takes_in_this_moment_is_asked_of_that_on
     assert here.asked == ["there"]
 
 
+def test_a_subscriber_that_nobody_has_for_a_moment_is_not_taken_for_one_that_is_not_registered(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where this node could not take it over just now, and no other did, who asks is told to ask again."""
+    here, _ = two
+    del here.owners[THERE]
+
+    def begun_anew(key: str) -> None:
+        raise Elsewhere(f"This bus has just begun anew, and may have {key} or not; ask again.")
+
+    monkeypatch.setattr(here.bus.company, "find", begun_anew)
+    assert here.ask("POST", f"/replay?address={THERE}&from=earliest").status_code == 503
+    assert here.asked == []
+
+
 def test_a_request_that_may_have_been_taken_is_not_repeated(two: Two) -> None:
     """A node that took a request and did not answer may have done it: no other node is asked to do it again."""
     here, _ = two
