@@ -79,7 +79,6 @@ class DeadLetters:
                 era = self._dispatcher.checkpointer.era
                 page = self._journal.dead_letters(chosen.key, after, PAGE)
                 changed += change(self._mine([letter for letter in page if letter.id <= last]), era)
-                self._dispatcher.checkpointer.check_era(era)
             after = page[-1].id if len(page) == PAGE else last
         return changed
 
@@ -90,7 +89,6 @@ class DeadLetters:
             if found is None:
                 raise NotKnown(f"There is no dead letter {letter_id}.")
             changed = change([found], era)
-            self._dispatcher.checkpointer.check_era(era)
         if not changed:
             raise Conflict("Its subscriber is not registered; register it, and replay then.")
         return changed
@@ -142,6 +140,7 @@ class DeadLetters:
         dropped: Sequence[KeptDeadLetter] = (),
         lanes: Sequence[LaneRecord] = (),
     ) -> None:
+        self._dispatcher.checkpointer.check_era(era)  # also where nothing is left to change
         if not replayed and not dropped:
             return
         decided = Checkpoint(

@@ -44,13 +44,17 @@ class Sharing:
         self._changes = -1
         self._elsewhere: TopicIndex[str] = TopicIndex()  # other buses' subscribers
         self._ends = False  # this bus is about to end
-        self._losses = 0  # how often it has lost all that it had
 
     def start(self) -> None:
         """Take part from now on; returns when what was handed out at once is adopted, or that takes long."""
         self._members.start()
         self._beside.join(PATIENCE)
         self._beside.spawn(self._look_after)
+
+    @property
+    def _era(self) -> int:
+        """Changes when this bus loses all that it had."""
+        return self._bus.dispatcher.checkpointer.era
 
     @property
     def nodes(self) -> Nodes:
@@ -78,17 +82,17 @@ class Sharing:
 
     def _take(self, lanes: Sequence[str]) -> None:
         """Adopt lanes, which may take longer than may pass between two signs of life."""
-        self._beside.spawn(self._adopt, lanes, self._losses)
+        self._beside.spawn(self._adopt, lanes, self._era)
 
     def claim(self, key: str) -> None:
         """See Company.claim; the lane is carried on with."""
-        losses = self._losses
+        era = self._era
         other = self._members.claim(key)
         if other is not None:
             raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
         if key not in self._bus.dispatcher.lanes:
-            self._adopt_some([key], losses)
-        if self._losses != losses:
+            self._adopt_some([key], era)
+        if self._era != era:
             raise Elsewhere("This bus has just begun anew, and may have this subscriber or not; ask again.")
 
     def find(self, key: str) -> None:
@@ -121,29 +125,30 @@ class Sharing:
         found = {key for topic in topics for key in self._elsewhere.matching(topic)}
         return len(found - self._bus.dispatcher.lanes.keys())
 
-    def _adopt(self, keys: Sequence[str], losses: int) -> None:
+    def _adopt(self, keys: Sequence[str], era: int) -> None:
         """Carry on with lanes that are this bus's now, part by part; what fails is mended later.
 
-        ``losses`` is how often all had been lost when they became this bus's.
+        ``era`` is the one in which they became this bus's.
         """
         count = 0
         try:
             for start in range(0, len(keys), SLICE):
-                count += self._adopt_some(keys[start : start + SLICE], losses)
+                count += self._adopt_some(keys[start : start + SLICE], era)
         except JournalError as error:
             log.warning("subscribers of another bus cannot be taken over yet: %s", error)
         if count:
             log.info("%d subscribers are this bus's now", count)
 
-    def _adopt_some(self, keys: Sequence[str], losses: int) -> int:
+    def _adopt_some(self, keys: Sequence[str], era: int) -> int:
         """How many lanes are carried on with. Nobody registers or deregisters meanwhile. Raises JournalError."""
         with self._bus.registrations.alone_with(*keys):
-            here = self._bus.dispatcher.lanes if self._losses == losses else keys
-            missing = [key for key in keys if key not in here]
+            if self._era != era:
+                return 0
+            missing = [key for key in keys if key not in self._bus.dispatcher.lanes]
             kept = [(record, count) for record, count in self._journal.kept(missing) if record.open]
             self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
             lanes = self._bus.adopt(kept)
-            if self._losses != losses:  # they are others', or the journal is not what it was
+            if self._era != era:  # they are others', or the journal is not what it was
                 self._lose([lane.subscriber.key for lane in lanes])
                 return 0
             for lane in lanes:
@@ -166,7 +171,6 @@ class Sharing:
 
     def _lose_all(self) -> None:
         """Have no lanes any more, and know nothing of the journal but its end. Raises JournalError."""
-        self._losses += 1
         self._bus.dispatcher.recent.expire()
         self._lose(list(self._bus.dispatcher.lanes))
         self._bus.dispatcher.checkpointer.forget()
@@ -186,12 +190,12 @@ class Sharing:
 
     def _mend(self, before: set[str]) -> set[str]:
         """Adopt what has been this bus's for a while, and is not in memory; answers what is not now."""
-        losses, lanes = self._losses, self._bus.dispatcher.lanes
+        era, lanes = self._era, self._bus.dispatcher.lanes
         mine = self._members.mine()
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
-            self._adopt(late, losses)
-            if self._losses != losses:
+            self._adopt(late, era)
+            if self._era != era:
                 return set()
             with self._bus.registrations.alone_with(*late):  # nobody registers them meanwhile
                 self._members.release([key for key in late if key not in lanes])  # nothing is kept of these
