@@ -112,6 +112,9 @@ class CrossOrigin(EventbusError):
 class Elsewhere(EventbusError):
     """Another of the buses that share the journal has the subscriber that is meant."""
 
+    def __init__(self, said: str = "This subscriber went to another bus, or ended, in this moment; ask again.") -> None:
+        super().__init__(said)
+
 
 class Conflict(EventbusError):
     """What was asked for contradicts what is there."""

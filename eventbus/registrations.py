@@ -98,7 +98,7 @@ class Registrations:
                     extra={"address": address.key},
                 )
                 if not self._endings.discard(lane):
-                    raise Elsewhere("This subscriber went to another bus, or ended, in this moment; ask again.")
+                    raise Elsewhere
         self._journal.confirm()
 
     def restore(self, lane: Lane) -> None:
@@ -134,7 +134,7 @@ class Registrations:
     def _confirm(self, lane: Lane) -> None:
         """Whether a lane was still this bus's when it was saved. Raises Elsewhere, and JournalError."""
         if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
-            raise Elsewhere("This subscriber went to another bus, or ended, in this moment; ask again.")
+            raise Elsewhere
         if not lane.confirmed:
             confirmed = lane.subscriber
             self._journal.confirm()

@@ -40,7 +40,7 @@ class Replays:
                 self._dispatcher.checkpointer.save()
                 self._dispatcher.look(lane)
             if lane.closed:
-                raise Elsewhere("This subscriber went to another bus, or ended, in this moment; ask again.")
+                raise Elsewhere
         return count
 
     def _count(self, topics: tuple[str, ...], after: int, upto: int) -> int:
