@@ -10,6 +10,7 @@ from gevent.event import Event as Signal
 
 from eventbus.addresses import parse_address
 from eventbus.dead_letters import Chosen
+from eventbus.delivery.lane import Lane
 from eventbus.delivery.outcome import Answer
 from eventbus.errors import Elsewhere, JournalUnavailable
 from eventbus.web import events
@@ -184,12 +185,18 @@ def test_who_waits_for_a_lane_to_end_waits_for_the_last_that_ends_it(
     with shared(lose.url) as bus:
         lane, endings = bus.register(A), bus.bus.endings
         waits = iter(gates)
-        monkeypatch.setattr(endings, "_bury", lambda _: next(waits).wait())
+        began: list[gevent.Greenlet[..., Any]] = []
+
+        def bury(_: Lane) -> None:
+            began.append(gevent.getcurrent())
+            next(waits).wait()
+
+        monkeypatch.setattr(endings, "_bury", bury)
         for _ in gates:
             endings.bury(lane)
             gevent.idle()
         gates[0].set()
-        gevent.sleep(0.05)  # the former attempt ends, and whatever it does then is done
+        began[0].join(10)  # and whatever is done at its end is done
         waiting = gevent.spawn(endings.wait, A)
         gevent.idle()
         assert not waiting.ready()
