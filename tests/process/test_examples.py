@@ -164,7 +164,8 @@ def test_a_subscriber_shows_its_token(examples: Examples, language: str) -> None
         subscriber = examples.elsewhere(language, "subscriber", TOPIC, bus.port, TOKEN)
         eventually(lambda: "401" in subscriber.errors, 30)
         assert bus.received[0].header("Authorization") == f"Bearer {TOKEN}"
-    subscriber.send()
+    if language in SERVERS:  # these go on trying; the stream's reader ends by itself
+        subscriber.send()
     assert subscriber.ended() == (0 if language in SERVERS else 1)
 
 
