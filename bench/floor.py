@@ -4,7 +4,8 @@
 
 A publish that goes to nobody, beside an empty Flask view on the same gunicorn, with the bus's worker and with
 gunicorn's own; a delivery at a fan-out of 100 beside a bare loop over the socket below gevent's. The bus runs as
-it always does. Prints processor microseconds, medians, and ratios, as JSON.
+it always does. Prints processor microseconds, medians, and ratios, as JSON, and the part of all processors' time that
+the machine's host took meanwhile: with more than a few tenths of a percent, measure again later.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from bench.run import Scenario, bus, cpu_seconds, load, measure, sink
+from bench.run import Scenario, Stolen, bus, cpu_seconds, load, measure, sink
 
 FANOUT = 100
 DELIVERIES = 64_000
@@ -68,10 +69,12 @@ def main() -> None:
     ask.add_argument("--rounds", type=int, default=3)
     ask.add_argument("--seconds", type=float, default=4)
     arguments = ask.parse_args()
+    stolen = Stolen()
     rounds = [{name: way(arguments.seconds) for name, way in WAYS.items()} for _ in range(arguments.rounds)]
     figures = {name: statistics.median(each[name] for each in rounds) for name in WAYS}
     ratios = {f"{high} / {low}": figures[high] / figures[low] for high, low in RATIOS}
-    print(json.dumps({name: round(figure, 2) for name, figure in {**figures, **ratios}.items()}, indent=2))
+    told = {**figures, **ratios, "stolen %": stolen.percent}
+    print(json.dumps({name: round(figure, 2) for name, figure in told.items()}, indent=2))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
         pid, port = stack.enter_context(bus(journal, nodes=scenario.nodes))
         for each in ports[: scenario.fanout]:
             call(f"http://127.0.0.1:{port}/registerAndKeepAlive?address=127.0.0.1:{each}&lease=3600", "POST")
-        before, began = Spent.by(pid, server), time.time()
+        before, began, stolen = Spent.by(pid, server), time.time(), Stolen()
         said = load(port, scenario)
         healthy = scenario.fanout - scenario.slow - scenario.dead
         stats = settled(ports[0], said["accepted"] * healthy)
@@ -63,6 +63,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
         if scenario.redis:
             shown["Redis cpu us/publish"] = spent.redis / max(1, said["accepted"]) * 1e6
         shown["load and sink cpu us/delivery"] = spent.others / stats["requests"] * 1e6 if stats["requests"] else 0.0
+        shown["stolen %"] = stolen.percent
         return shown
 
 
@@ -207,6 +208,28 @@ def cpu_seconds(pid: int) -> float:
     """Processor time of a process and its children, so far."""
     fields = [Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split() for each in family(pid)]
     return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
+
+
+class Stolen:
+    """The time that the machine's host has spent on others since this was made, while a processor was wanted here.
+
+    ``steal`` of proc_stat(5). Where it is more than a few tenths of a percent the machine has busy neighbours, who
+    take of its caches too, and figures tell more about those than about the bus.
+    """
+
+    def __init__(self) -> None:
+        self._began, self._before = time.monotonic(), self._seconds()
+
+    @property
+    def percent(self) -> float:
+        """Of all processors' time."""
+        whole = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        return (self._seconds() - self._before) / whole * 100
+
+    @staticmethod
+    def _seconds() -> float:
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)

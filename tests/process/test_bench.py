@@ -29,6 +29,7 @@ def test_the_benchmark_prints_and_saves_a_table(tmp_path: Path) -> None:
     assert all(f"| {row['scenario']} |" in printed for row in rows)
     assert all((row["lost"], row["duplicated"]) == (0, 0) for row in rows[:3])
     assert all(row["deliveries/s"] > 0 and row["cpu us/delivery"] > 0 and row["arrival p99 ms"] > 0 for row in rows)
+    assert all(0 <= row["stolen %"] <= 100 for row in rows)
 
 
 @pytest.mark.soak
