@@ -1,5 +1,6 @@
 """What is counted while the bus works: plain numbers, since a delivery can afford little more than an addition."""
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,19 +12,28 @@ EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096)
 
 
 class Histogram:
-    """Values by bucket; each bound belongs to its bucket."""
+    """Values by bucket; each bound belongs to its bucket. A value often falls where the one before it did."""
 
-    __slots__ = ("bounds", "counts", "sum")
+    __slots__ = ("_above", "_bucket", "_upto", "bounds", "counts", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)  # the last one is for all beyond the last bound
         self.sum = 0.0
+        self._find(0.0)
 
     def observe(self, value: float) -> None:
         """Count a value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
+        if not self._above < value <= self._upto:
+            self._find(value)
+        self.counts[self._bucket] += 1
         self.sum += value
+
+    def _find(self, value: float) -> None:
+        """Look for a value's bucket."""
+        bucket = self._bucket = bisect_left(self.bounds, value)
+        self._above = self.bounds[bucket - 1] if bucket else -math.inf
+        self._upto = self.bounds[bucket] if bucket < len(self.bounds) else math.inf
 
     @property
     def count(self) -> int:

@@ -152,9 +152,10 @@ class Dispatcher:
 
     def look(self, lane: Lane) -> None:
         """Queue a lane that can send or wants to be read for; set the alarm for one that has to wait."""
-        if lane.queued or self._stopping:
-            return
-        now = self.clock.monotonic()
+        if not (lane.queued or self._stopping):
+            self._look(lane, self.clock.monotonic())
+
+    def _look(self, lane: Lane, now: float) -> None:
         if now >= self.until:
             self._alarm.set(lane, now + UNHEARD_PATIENCE)
             return
@@ -178,7 +179,7 @@ class Dispatcher:
 
     def _wake_later(self, lane: Lane, now: float) -> None:
         moment = lane.next_moment()
-        if lane.unsaved >= MAX_UNSAVED:
+        if lane.unsaved() >= MAX_UNSAVED:
             moment = max(moment, now + UNSAVED_PATIENCE)
         if now < moment and now < lane.lease.ends:
             self._alarm.set(lane, moment)
@@ -220,7 +221,8 @@ class Dispatcher:
             self.reader.read(lane)
             now = self.clock.monotonic()
         delivery = None if self._stopping or now >= self.until else lane.take(now)
-        self.look(lane)
+        if not (lane.queued or self._stopping):
+            self._look(lane, now)
         if delivery is None:
             return
         self.busy += 1
@@ -235,11 +237,13 @@ class Dispatcher:
 
     def _deliver(self, lane: Lane, delivery: Delivery, now: float) -> None:
         event = self.recent.get(delivery.seq)
-        if event is None and (event := self._fetch(lane, delivery)) is None:
-            return
-        if self.clock.monotonic() >= self.until or lane.closed:  # reading may have taken long
-            lane.put_back(delivery, now)
-            return
+        if event is None:
+            event = self._fetch(lane, delivery)
+            if event is None:
+                return
+            if self.clock.monotonic() >= self.until or lane.closed:  # reading may have taken long
+                lane.put_back(delivery, now)
+                return
         wall, state = self.clock.wall(), lane.state
         try:
             route = self._routes[lane]
@@ -259,7 +263,8 @@ class Dispatcher:
         took = self.clock.monotonic() - now
         self.meters.attempt.observe(took)
         if answer.status is not None and 200 <= answer.status < 300:
-            self.meters.arrival.observe(max(0.0, wall - event.accepted_at + took))
+            waited = wall - event.accepted_at + took
+            self.meters.arrival.observe(waited if waited > 0 else 0.0)  # the wall clock may have been set back
             lane.deliver(delivery, now)
         else:
             outcome = outcome_of(answer, wall)

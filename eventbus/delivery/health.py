@@ -66,10 +66,11 @@ class Health(Ledger):
         return State.OK if self.state is State.PAUSED and now >= self.not_before else self.state
 
     def _fit(self) -> None:
-        """Work out how many deliveries may be under way at once, as things are."""
-        options = self.subscriber.options
-        alone = options.ordered or self.state is not State.OK or not self.consented
+        """Work out how many deliveries may be under way at once, as things are, and whether a success changes that."""
+        options, works = self.subscriber.options, self.state is State.OK
+        alone = options.ordered or not works or not self.consented
         self.limit = 1 if alone else min(self.window, options.max_in_flight)
+        self.steady = works and self.window >= options.max_in_flight
 
     def consent(self, per_minute: int | None, now: float) -> None:
         """The subscriber consents to deliveries, of which the first starts now, perhaps to no more than so many."""

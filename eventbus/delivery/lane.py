@@ -49,23 +49,25 @@ class Lane(Health):
         """Whether an attempt may start."""
         if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends or self.closed:
             return False
-        if self.leaving:
+        if self.leaving or (self.spacing and now < self._started + self.spacing):
             return False
-        if self.unsaved >= MAX_UNSAVED or (self.spacing and now < self._started + self.spacing):
+        deferred = self.deferred
+        if (self.dead_letters or deferred.saved or deferred.gone) and self.unsaved() >= MAX_UNSAVED:
             return False
-        if self.usual:
+        if self.usual():
             return bool(self.live.ready)
-        if self.subscriber.options.ordered and self.deferred.wants_rows(now):
+        if self.subscriber.options.ordered and deferred.wants_rows(now):
             return False
-        return self.deferred.due(now) or (self._fresh_allowed() and self._source() is not None)
+        return deferred.due(now) or (self._fresh_allowed() and self._source() is not None)
 
     def wants_page(self, now: float) -> bool:
         """Whether numbers or deferred deliveries should be read from the journal."""
-        if self.usual and not self.live.behind:
+        if self.usual():
+            if not self.live.wants_page():
+                return False
+        elif not self.deferred.wants_rows(now) and self.unread() is None:
             return False
-        if self.closed or self.leaving or self.reading or now >= self.lease.ends:
-            return False
-        return self.deferred.wants_rows(now) or self.unread() is not None
+        return not (self.closed or self.leaving or self.reading or now >= self.lease.ends)
 
     def unread(self) -> Stretch | None:
         """The stretch that should be read on: the live one or the first replay."""
@@ -73,12 +75,10 @@ class Lane(Health):
             return self.live
         return self.replays[0] if self.replays and self.replays[0].wants_page() else None
 
-    @property
     def unsaved(self) -> int:
         """Deferrals and dead letters that the journal has not got yet."""
         return len(self.dead_letters) + len(self.deferred.saved) + len(self.deferred.gone)
 
-    @property
     def usual(self) -> bool:
         """Whether there is nothing but live events to think of."""
         return not self.deferred.count and not self.replays
@@ -101,11 +101,14 @@ class Lane(Health):
         """The next delivery to attempt, now under way; None when there is none to start."""
         if not self.sendable(now):
             return None
-        delivery = Delivery(self.live.ready.popleft()) if self.usual else self.deferred.pop(now) or self._fresh()
-        if not delivery.attempts:
-            delivery.first = now
-        delivery.began = now
-        delivery.attempts += 1
+        if self.usual():
+            delivery = Delivery(self.live.ready.popleft(), 0, 1, now, now)
+        else:
+            delivery = self.deferred.pop(now) or self._fresh()
+            if not delivery.attempts:
+                delivery.first = now
+            delivery.began = now
+            delivery.attempts += 1
         if self.spacing:
             self._started = now
         if not self.dirty:
@@ -208,7 +211,8 @@ class Lane(Health):
         self.delivered += 1
         if delivery.kept:
             self.deferred.forget(delivery)
-        self._succeeded(now)
+        if not self.steady:
+            self._succeeded(now)
 
     # Registration
 

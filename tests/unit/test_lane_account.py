@@ -129,7 +129,7 @@ class LaneAccount(RuleBasedStateMachine):
     @rule()
     def save(self) -> None:
         self._save()
-        assert self.lane.unsaved == 0
+        assert self.lane.unsaved() == 0
 
     @rule()
     def the_tail_is_forgotten(self) -> None:
