@@ -165,7 +165,7 @@ class Dispatcher:
                 self._held.append(lane)
                 return
         elif not lane.wants_page(now):
-            if lane.deferred.count or lane.dead_letters or lane.spacing or lane.state is not State.OK:
+            if lane.deferred.count or lane.dead_letters or lane.spacing or not lane.works:
                 self._wake_later(lane, now)
             return
         lane.queued = True

@@ -67,10 +67,10 @@ class Health(Ledger):
 
     def _fit(self) -> None:
         """Work out how many deliveries may be under way at once, as things are, and whether a success changes that."""
-        options, works = self.subscriber.options, self.state is State.OK
-        alone = options.ordered or not works or not self.consented
+        options, self.works = self.subscriber.options, self.state is State.OK
+        alone = options.ordered or not self.works or not self.consented
         self.limit = 1 if alone else min(self.window, options.max_in_flight)
-        self.steady = works and self.window >= options.max_in_flight
+        self.steady = self.works and self.window >= options.max_in_flight
 
     def consent(self, per_minute: int | None, now: float) -> None:
         """The subscriber consents to deliveries, of which the first starts now, perhaps to no more than so many."""
@@ -81,7 +81,7 @@ class Health(Ledger):
         if self.window < self.subscriber.options.max_in_flight:
             self.window += 1
             self._fit()
-        if self.state is not State.OK:
+        if not self.works:
             self._answered(now)
 
     def _answered(self, now: float) -> None:

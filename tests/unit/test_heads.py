@@ -4,43 +4,84 @@ from typing import Any
 
 import pytest
 
-from eventbus.delivery.transport.message import Heads, event_head
+from eventbus.delivery.transport.message import LONGEST_END, REMEMBERED, Heads, attempt_head, event_head
+from eventbus.model import Event
 from eventbus.signing import signature
 from tests.support.events import event
 
 SECRET = b"x" * 32
 WALL = 1_795_000_000.0
+HEAD = b"POST /event HTTP/1.1\r\n"
 
 
 @pytest.fixture(params=[(), (SECRET,)], ids=["unsigned", "signed"])
-def heads(request: pytest.FixtureRequest) -> Heads:
-    """Remembers heads."""
-    return Heads(request.param)
+def secrets(request: pytest.FixtureRequest) -> tuple[bytes, ...]:
+    """What the bus signs with."""
+    found: tuple[bytes, ...] = request.param
+    return found
 
 
-def test_an_event_with_the_number_of_another_has_its_own_headers(heads: Heads) -> None:
-    """After a failover that has lost events the next ones get their numbers: id, topic and length are their own."""
-    lost = event(7, b"lost")
-    new = lost._replace(id="new", topic="orders", body=b"of another length")
-    for sent in (lost, new, lost, new):
-        assert heads.of_event(sent) == event_head(sent)
+@pytest.fixture
+def heads(secrets: tuple[bytes, ...]) -> Heads:
+    """Makes messages."""
+    return Heads(secrets)
+
+
+def expected(secrets: tuple[bytes, ...], sent: Event, attempt: int = 1, wall: float = WALL) -> bytes:
+    """A message, put together without remembering anything."""
+    signed = signature(secrets, sent.id, int(wall), sent.body) if secrets else b""
+    return HEAD + event_head(sent) + attempt_head(attempt, wall, signed) + sent.body
 
 
 @pytest.mark.parametrize(
-    "own", [{"topic": "orders"}, {"head": b"Content-Type: text/plain\r\n"}, {"body": b"of another length"}]
+    "own",
+    [
+        {"id": "new", "topic": "orders", "body": b"of another length"},
+        {"id": "new"},
+        {"body": b"news"},
+        {"seq": 8, "topic": "orders"},
+        {"seq": 8, "head": b"Content-Type: text/plain\r\n"},
+        {"seq": 8, "body": b"news"},
+    ],
 )
-def test_an_event_with_the_id_of_another_has_its_own_headers(heads: Heads, own: dict[str, Any]) -> None:
-    """CloudEvents bring their ids, which are unique for each source only."""
-    one = event(7, b"one")
-    other = one._replace(seq=8, **own)
+def test_an_event_with_the_number_or_the_id_of_another_is_sent_as_it_is(
+    heads: Heads, secrets: tuple[bytes, ...], own: dict[str, Any]
+) -> None:
+    """After a failover that has lost events the next ones get their numbers; CloudEvents bring ids of their own."""
+    one = event(7, b"lost")
+    other = one._replace(**own)
     for sent in (one, other, one, other):
-        assert heads.of_event(sent) == event_head(sent)
+        assert heads.message(HEAD, sent, 1, WALL) == expected(secrets, sent)
 
 
-def test_an_event_with_the_number_or_the_id_of_another_has_its_own_signature() -> None:
-    """It is signed with its own id and body, within the same second too."""
-    heads = Heads([SECRET])
-    lost = event(7, b"lost")
-    for sent in (lost, lost._replace(id="new"), lost._replace(body=b"new"), lost._replace(id="new", body=b"new")):
-        said = heads.of_attempt(sent, 1, WALL)
-        assert signature([SECRET], sent.id, int(WALL), sent.body) in said
+def test_a_message_tells_its_second_and_its_attempt(heads: Heads, secrets: tuple[bytes, ...]) -> None:
+    """Whether the clock goes on or is set back, and whichever attempt it is."""
+    sent = event(7, b"body")
+    for attempt, wall in (
+        (1, WALL),
+        (1, WALL + 0.9),
+        (2, WALL + 0.9),
+        (1, WALL + 1),
+        (3, WALL + 1.5),
+        (1, WALL - 90.5),
+    ):
+        assert heads.message(HEAD, sent, attempt, wall) == expected(secrets, sent, attempt, wall)
+
+
+def test_the_end_of_a_message_is_made_once_for_all_subscribers(heads: Heads) -> None:
+    """Heads that differ are followed by the same bytes, which are not put together again."""
+    sent = event(7, b"body")
+    end = heads.message(b"", sent, 1, WALL)
+    assert heads.message(b"", sent, 1, WALL) is end
+    assert heads.message(b"one", sent, 1, WALL) == b"one" + end
+
+
+def test_what_is_remembered_is_bounded(heads: Heads, secrets: tuple[bytes, ...]) -> None:
+    """In number and in bytes; what is forgotten, or too long to be remembered, is made anew, and the same."""
+    many = [event(number, b"%d" % number) for number in range(REMEMBERED + 10)]
+    long = [event(number, b"x" * (LONGEST_END - 1_000 + number)) for number in range(40)]
+    longest = [event(1, b"x" * LONGEST_END)]
+    for sent in many + long + longest + many[-5:] + long[-5:] + longest:
+        assert heads.message(HEAD, sent, 1, WALL) == expected(secrets, sent)
+        assert heads.remembered <= REMEMBERED
+        assert heads.remembered_bytes <= 4 * 1_024 * 1_024

@@ -7,8 +7,10 @@ from eventbus.errors import Refused
 from eventbus.model import Event, Subscriber
 from eventbus.signing import signature
 
-#: Events whose headers are remembered: one event goes to many subscribers, at about the same time.
-REMEMBERED = 1_024
+#: Messages whose ends are remembered, and their bytes: one event goes to many subscribers, at about the same time.
+REMEMBERED, ENDS_BYTES = 1_024, 4 * 1_024 * 1_024
+#: Bytes of a message's end that is remembered, at most.
+LONGEST_END = ENDS_BYTES // 16
 
 
 def subscriber_head(subscriber: Subscriber) -> bytes:
@@ -42,47 +44,61 @@ def checked(value: str) -> bytes:
 
 
 class Heads:
-    """Remembers heads: of the newest events, and of a first attempt in this second. Signs where there are secrets.
+    """Makes the heads of messages, and remembers the ends of those that many subscribers get in the same second.
 
-    By all that they are made of: a journal that has lost its end gives the same number to another event, and a
-    publisher may give the same id to two.
+    An end is all that follows what is the subscriber's own: the event's headers, a first attempt's, and the body. It
+    is remembered by the event itself and not by its number or its id: a journal that has lost its end gives the same
+    number to another event, and a publisher may give the same id to two. Signs where there are ``secrets``.
     """
 
-    __slots__ = ("_events", "_first", "_second", "_secrets", "_signatures")
+    __slots__ = ("_ends", "_first", "_room", "_second", "_secrets")
 
     def __init__(self, secrets: Sequence[bytes] = ()) -> None:
-        self._events: dict[tuple[str, str | None, bytes, int], bytes] = {}
         self._secrets = secrets
-        self._signatures: dict[tuple[str, int], bytes] = {}  # of this second, by id and the body's hash
-        self._first = b""
-        self._second = -1
+        self._forget(-1.0)
 
-    def of_event(self, event: Event) -> bytes:
-        """See event_head."""
-        made_of = event.id, event.topic, event.head, len(event.body)
-        head = self._events.get(made_of)
-        if head is None:
-            if len(self._events) >= REMEMBERED:
-                self._events.clear()
-            head = self._events[made_of] = event_head(event)
-        return head
+    def message(self, head: bytes, event: Event, attempt: int, wall: float) -> bytes:
+        """A whole message that begins with a subscriber's ``head``; ``wall`` is now."""
+        second = self._second
+        if not second <= wall < second + 1.0:
+            self._forget(wall // 1)
+        if attempt > 1:
+            return b"".join((head, self.of_event(event, attempt, wall), event.body))
+        known = self._ends.get(id(event))
+        return head + (known[1] if known is not None else self._end(event, wall))
 
-    def of_attempt(self, event: Event, attempt: int, wall: float) -> bytes:
-        """See attempt_head."""
-        second = int(wall)
-        if second != self._second:
-            self._second, self._first = second, attempt_head(1, wall)
-            self._signatures.clear()
+    def of_event(self, event: Event, attempt: int, wall: float) -> bytes:
+        """The headers that are no subscriber's own, and the end of the head. Raises Refused."""
         if self._secrets:
-            return attempt_head(attempt, wall, self._signature(event))
-        return self._first if attempt == 1 else attempt_head(attempt, wall)
+            signed = signature(self._secrets, event.id, int(wall), event.body)
+            return event_head(event) + attempt_head(attempt, wall, signed)
+        return event_head(event) + attempt_head(attempt, wall)
 
-    def _signature(self, event: Event) -> bytes:
-        """One for all subscribers that get the event in this second."""
-        made_of = event.id, hash(event.body)
-        made = self._signatures.get(made_of)
-        if made is None:
-            if len(self._signatures) >= REMEMBERED:
-                self._signatures.clear()
-            made = self._signatures[made_of] = signature(self._secrets, event.id, self._second, event.body)
-        return made
+    @property
+    def remembered(self) -> int:
+        """How many ends are remembered."""
+        return len(self._ends)
+
+    @property
+    def remembered_bytes(self) -> int:
+        """Bytes of those ends."""
+        return ENDS_BYTES - self._room
+
+    def _end(self, event: Event, wall: float) -> bytes:
+        """Make the end of a first attempt's message, and remember it where there is room."""
+        if self._secrets:
+            end = self.of_event(event, 1, wall) + event.body
+        else:
+            end = b"%s%s%s" % (event_head(event), self._first, event.body)
+        if len(end) <= LONGEST_END:
+            if self._room < len(end) or len(self._ends) >= REMEMBERED:
+                self._forget(self._second)
+            self._room -= len(end)
+            self._ends[id(event)] = event, end  # nothing else has this id while the event is here
+        return end
+
+    def _forget(self, second: float) -> None:
+        self._second = second
+        self._first = attempt_head(1, second)  # of a first attempt, but for a signature
+        self._ends: dict[int, tuple[Event, bytes]] = {}
+        self._room = ENDS_BYTES

@@ -61,9 +61,8 @@ class LeanRoute:
 
     def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
         """See Route.post."""
-        heads = self._heads
-        parts = self._head, heads.of_event(event), heads.of_attempt(event, attempt, wall), event.body
-        return self._adapter.attempt(self._place, b"".join(parts), now + self._timeout)
+        message = self._heads.message(self._head, event, attempt, wall)
+        return self._adapter.attempt(self._place, message, now + self._timeout)
 
     def ask_consent(self) -> Consent:
         """See Route.ask_consent."""

@@ -108,7 +108,7 @@ class StockRoute:
         """See Route.close; the stock adapter keeps its own count of connections."""
 
     def _prepared(self, event: Event, attempt: int, wall: float) -> requests.PreparedRequest:
-        head = self._head + self._heads.of_event(event) + self._heads.of_attempt(event, attempt, wall)
+        head = self._head + self._heads.of_event(event, attempt, wall)
         pairs = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")[1:-2]]
         request = requests.PreparedRequest()
         request.method, request.url, request.body = "POST", self._url, event.body
