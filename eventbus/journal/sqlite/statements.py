@@ -22,6 +22,11 @@ _INSERT_EVENTS = {
     for size in _INSERT_SIZES
 }
 
+# sqlite3 asks what is bytes or None whether it would rather be something else, and makes and drops two exceptions to
+# find that it would not: dearer than storing it. An adapter is asked before; these give back what they get.
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(type(None), {None: None}.get)
+
 
 def insert_events(db: sqlite3.Connection, events: Sequence[Event]) -> None:
     """Insert events in as few statements as can be."""
