@@ -39,6 +39,10 @@ class LeanFlask(Flask):
             }
         return self._fixed
 
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The view itself: none is a coroutine, which Flask looks for with each request."""
+        return func
+
     def do_teardown_request(self, exc: BaseException | None = None) -> None:
         """Nothing: there is no hook and no signal."""
 
