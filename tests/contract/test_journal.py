@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import gevent
@@ -16,7 +17,18 @@ from eventbus.errors import JournalUnavailable
 from eventbus.journal.base import Journal
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Account, Checkpoint, DeadLetter, Deferral, Discard, Event, LaneRecord, Options, Subscriber
+from eventbus.model import (
+    Account,
+    Checkpoint,
+    DeadLetter,
+    Deferral,
+    Discard,
+    Event,
+    LaneRecord,
+    Message,
+    Options,
+    Subscriber,
+)
 from tests.support.events import message
 from tests.support.lanes import EPOCH
 from tests.support.redis_server import COMMAND, RedisServer
@@ -295,6 +307,20 @@ def test_a_page_is_bounded_in_bytes_but_never_stuck(journal: Journal) -> None:
         assert page.cursor > cursor
         cursor = page.cursor
     assert pages == [["a", "b"], ["c"], ["d"]]
+
+
+def test_a_page_holds_events_as_they_were_kept(journal: Journal) -> None:
+    """Whatever bytes they are made of, with and without a topic, and to the bit of their times."""
+    bodies = (b"", b"\0", b"a\0b", b"\n", b",", b"\xff\xfe\x80", "\u00e4\u4e16".encode(), bytes(range(256)) * 300)
+    heads = (b"", b"Content-Type: text/plain\r\n", b"ce-subject: \xe4,\r\n")
+    kept = [
+        Message(f'id-"{number}",', topic, head, body, EPOCH + number / 7)
+        for number, (body, head, topic) in enumerate(product(bodies, heads, (None, "orders.new")))
+    ]
+    journal.append(kept)
+    events = journal.page(0, ALL, ALL, 10**9).events
+    assert [Message(*event[1:]) for event in events] == kept
+    assert list(events) == journal.find([*range(1, len(kept) + 1)])
 
 
 def test_gaps_end_no_page(journal: Journal) -> None:
