@@ -309,9 +309,13 @@ def test_a_page_is_bounded_in_bytes_but_never_stuck(journal: Journal) -> None:
     assert pages == [["a", "b"], ["c"], ["d"]]
 
 
-def test_a_page_holds_events_as_they_were_kept(journal: Journal) -> None:
+@pytest.mark.parametrize("last", [bytes(range(256)) * 20, bytes(range(256)) * 300], ids=["small", "large"])
+@pytest.mark.parametrize("large_first", [False, True])
+def test_a_page_holds_events_as_they_were_kept(journal: Journal, last: bytes, large_first: bool) -> None:
     """Whatever bytes they are made of, with and without a topic, and to the bit of their times."""
-    bodies = (b"", b"\0", b"a\0b", b"\n", b",", b"\xff\xfe\x80", "\u00e4\u4e16".encode(), bytes(range(256)) * 300)
+    bodies = [b"", b"\0", b"a\0b", b"\n", b",", b"\xff\xfe\x80", "\u00e4\u4e16".encode(), last]
+    if large_first:
+        bodies.reverse()
     heads = (b"", b"Content-Type: text/plain\r\n", b"ce-subject: \xe4,\r\n")
     kept = [
         Message(f'id-"{number}",', topic, head, body, EPOCH + number / 7)
@@ -321,6 +325,8 @@ def test_a_page_holds_events_as_they_were_kept(journal: Journal) -> None:
     events = journal.page(0, ALL, ALL, 10**9).events
     assert [Message(*event[1:]) for event in events] == kept
     assert list(events) == journal.find([*range(1, len(kept) + 1)])
+    for number, event in enumerate(events, 1):
+        assert journal.page(number - 1, ALL, 1, 1).events == (event,)
 
 
 def test_gaps_end_no_page(journal: Journal) -> None:

@@ -165,6 +165,21 @@ def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     assert events(path) == ["a"]
 
 
+def test_a_database_in_another_encoding_gives_back_what_it_was_given(path: Path) -> None:
+    """A blank UTF-16 database becomes a journal too; its pages hold what was published, though lists do not agree."""
+    db = sqlite3.connect(path)
+    db.executescript("PRAGMA encoding = 'UTF-16le'; CREATE TABLE a (b); DROP TABLE a; VACUUM;")
+    db.close()
+    journal = opened(path)
+    bodies = [b'{"a":1}', b"odd", b"", b"\0\xff"]
+    journal.append([message(str(number), body) for number, body in enumerate(bodies)])
+    assert [event.body for event in journal.page(0, 9, 9, 10**9).events] == bodies
+    journal.close()
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA encoding").fetchone() == ("UTF-16le",)
+    db.close()
+
+
 def test_every_commit_is_on_disk_when_it_returns(path: Path) -> None:
     """Commits are written ahead and synced in full, by one connection that owns the file."""
     store = SpiedStore(str(path))

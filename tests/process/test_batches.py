@@ -138,12 +138,23 @@ def test_an_empty_array_is_no_event(caller: Caller, subscribe: Subscribe) -> Non
     [
         lambda caller: publish_lines(caller, b"1\n" + b"x" * (MAX_BODY_BYTES + 1)),
         lambda caller: publish_lines(caller, b"1\n" * 10_001),
+        lambda caller: publish_lines(caller, b"\n" * 20_001),
+        lambda caller: publish_lines(caller, b"\n" * 20_000 + b"1"),
         lambda caller: publish_lines(caller, b"\n" * (16 * MIB + 1)),
         lambda caller: publish_cloud_events(caller, array([SOUND, written(cloud_event(data="x" * MAX_BODY_BYTES))])),
         lambda caller: publish_cloud_events(caller, array([SOUND]) + b" " * 16 * MIB),
         lambda caller: publish_cloud_events(caller, written(cloud_event(data="x" * MAX_BODY_BYTES)), STRUCTURED),
     ],
-    ids=["a long line", "many lines", "a long batch", "a long element", "a long array", "a long event"],
+    ids=[
+        "a long line",
+        "many lines",
+        "many blank lines",
+        "many lines, one not blank",
+        "a long batch",
+        "a long element",
+        "a long array",
+        "a long event",
+    ],
 )
 def test_a_batch_over_a_limit_is_too_large(
     caller: Caller, subscribe: Subscribe, send: Callable[[Caller], Response]
@@ -160,6 +171,14 @@ def test_more_events_than_a_batch_has_are_refused(caller: Caller, subscribe: Sub
     response = publish_cloud_events(caller, array([SOUND] * 10_001))
     assert_problem(response, 413)
     nothing_kept(caller, subscriber)
+
+
+def test_blank_lines_up_to_their_limit_are_passed_over(caller: Caller, subscribe: Subscribe) -> None:
+    """Twenty thousand lines are looked at, whatever blanks they hold."""
+    subscriber = subscribe()
+    ids = publish_lines(caller, b" \t\r\n" * 19_998 + b" 1 \r\n2").json()["ids"]
+    subscriber.wait_for_ids(ids)
+    assert sorted(request.body for request in subscriber.received) == [b" 1 ", b"2"]
 
 
 def test_a_batch_up_to_its_limit_is_accepted(caller: Caller, subscribe: Subscribe) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.delivery.transport.message import LONGEST_END, REMEMBERED, Heads, attempt_head, event_head
+from eventbus.delivery.transport.message import ENDS_BYTES, LONGEST, REMEMBERED, Heads, attempt_head, event_head
 from eventbus.model import Event
 from eventbus.signing import signature
 from tests.support.events import event
@@ -79,9 +79,16 @@ def test_the_end_of_a_message_is_made_once_for_all_subscribers(heads: Heads) -> 
 def test_what_is_remembered_is_bounded(heads: Heads, secrets: tuple[bytes, ...]) -> None:
     """In number and in bytes; what is forgotten, or too long to be remembered, is made anew, and the same."""
     many = [event(number, b"%d" % number) for number in range(REMEMBERED + 10)]
-    long = [event(number, b"x" * (LONGEST_END - 1_000 + number)) for number in range(40)]
-    longest = [event(1, b"x" * LONGEST_END)]
-    for sent in many + long + longest + many[-5:] + long[-5:] + longest:
+    long = [event(number, b"x" * (LONGEST - number)) for number in range(80)]
+    for sent in many + long + many[-5:] + long[-5:]:
         assert heads.message(HEAD, sent, 1, WALL) == expected(secrets, sent)
         assert heads.remembered <= REMEMBERED
-        assert heads.remembered_bytes <= 4 * 1_024 * 1_024
+        assert heads.remembered_bytes <= ENDS_BYTES
+    assert heads.remembered > 1
+
+
+def test_a_long_body_is_not_remembered(heads: Heads, secrets: tuple[bytes, ...]) -> None:
+    """It is put into each message once, and kept nowhere."""
+    sent = event(7, b"x" * (LONGEST + 1))
+    assert heads.message(HEAD, sent, 1, WALL) == expected(secrets, sent)
+    assert (heads.remembered, heads.remembered_bytes) == (0, 0)

@@ -9,8 +9,8 @@ from eventbus.signing import signature
 
 #: Messages whose ends are remembered, and their bytes: one event goes to many subscribers, at about the same time.
 REMEMBERED, ENDS_BYTES = 1_024, 4 * 1_024 * 1_024
-#: Bytes of a message's end that is remembered, at most.
-LONGEST_END = ENDS_BYTES // 16
+#: Bytes of a body that is remembered with its message's end, at most.
+LONGEST = ENDS_BYTES // 64
 
 
 def subscriber_head(subscriber: Subscriber) -> bytes:
@@ -44,35 +44,40 @@ def checked(value: str) -> bytes:
 
 
 class Heads:
-    """Makes the heads of messages, and remembers the ends of those that many subscribers get in the same second.
+    """Makes messages, and remembers the ends of those that many subscribers get in the same second.
 
     An end is all that follows what is the subscriber's own: the event's headers, a first attempt's, and the body. It
     is remembered by the event itself and not by its number or its id: a journal that has lost its end gives the same
     number to another event, and a publisher may give the same id to two. Signs where there are ``secrets``.
     """
 
-    __slots__ = ("_ends", "_first", "_room", "_second", "_secrets")
+    __slots__ = ("_ends", "_first", "_room", "_second", "_secrets", "_signatures")
 
     def __init__(self, secrets: Sequence[bytes] = ()) -> None:
         self._secrets = secrets
-        self._forget(-1.0)
+        self._turn_to(-1.0)
 
     def message(self, head: bytes, event: Event, attempt: int, wall: float) -> bytes:
         """A whole message that begins with a subscriber's ``head``; ``wall`` is now."""
         second = self._second
         if not second <= wall < second + 1.0:
-            self._forget(wall // 1)
-        if attempt > 1:
-            return b"".join((head, self.of_event(event, attempt, wall), event.body))
-        known = self._ends.get(id(event))
-        return head + (known[1] if known is not None else self._end(event, wall))
+            self._turn_to(wall // 1)
+        if attempt == 1:
+            known = self._ends.get(id(event))
+            if known is not None:
+                return head + known[1]
+            if len(event.body) <= LONGEST:
+                return head + self._end(event, wall)
+        return b"".join((head, self.of_event(event, attempt, wall), event.body))
 
     def of_event(self, event: Event, attempt: int, wall: float) -> bytes:
         """The headers that are no subscriber's own, and the end of the head. Raises Refused."""
+        second = wall // 1
+        if second != self._second:
+            self._turn_to(second)
         if self._secrets:
-            signed = signature(self._secrets, event.id, int(wall), event.body)
-            return event_head(event) + attempt_head(attempt, wall, signed)
-        return event_head(event) + attempt_head(attempt, wall)
+            return event_head(event) + attempt_head(attempt, second, self._signature(event))
+        return event_head(event) + (self._first if attempt == 1 else attempt_head(attempt, second))
 
     @property
     def remembered(self) -> int:
@@ -81,24 +86,36 @@ class Heads:
 
     @property
     def remembered_bytes(self) -> int:
-        """Bytes of those ends."""
+        """Bytes of those ends, and of the bodies that they are made of."""
         return ENDS_BYTES - self._room
 
     def _end(self, event: Event, wall: float) -> bytes:
-        """Make the end of a first attempt's message, and remember it where there is room."""
-        if self._secrets:
-            end = self.of_event(event, 1, wall) + event.body
-        else:
-            end = b"%s%s%s" % (event_head(event), self._first, event.body)
-        if len(end) <= LONGEST_END:
-            if self._room < len(end) or len(self._ends) >= REMEMBERED:
-                self._forget(self._second)
-            self._room -= len(end)
-            self._ends[id(event)] = event, end  # nothing else has this id while the event is here
+        """Make the end of a first attempt's message, and remember it."""
+        end = self.of_event(event, 1, wall) + event.body
+        size = len(end) + len(event.body)
+        if self._room < size or len(self._ends) >= REMEMBERED:
+            self._forget_ends()
+        self._room -= size
+        self._ends[id(event)] = event, end  # nothing else has this id while the event is here
         return end
 
-    def _forget(self, second: float) -> None:
+    def _signature(self, event: Event) -> bytes:
+        """One for all subscribers that get the event in this second, whichever attempt it is."""
+        made_of = event.id, hash(event.body)
+        made = self._signatures.get(made_of)
+        if made is None:
+            if len(self._signatures) >= REMEMBERED:
+                self._signatures.clear()
+            made = self._signatures[made_of] = signature(self._secrets, event.id, int(self._second), event.body)
+        return made
+
+    def _turn_to(self, second: float) -> None:
+        """What was made for another second is of no use."""
         self._second = second
         self._first = attempt_head(1, second)  # of a first attempt, but for a signature
+        self._signatures: dict[tuple[str, int], bytes] = {}  # by id and the body's hash
+        self._forget_ends()
+
+    def _forget_ends(self) -> None:
         self._ends: dict[int, tuple[Event, bytes]] = {}
         self._room = ENDS_BYTES

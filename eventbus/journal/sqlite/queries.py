@@ -20,17 +20,19 @@ _LETTER = (
 )
 
 
-#: Bytes of an event, on average, from which a page is read row by row.
+#: Bytes of an event from which a page that begins with it is read row by row.
 _LARGE = 8_192
 #: Parts of a second in which times are read: fine enough that each time since 1978 is a whole number of them.
 _TICKS = 2**24
-_PAGE_SIZES = (
+_FIRST_SIZE = "SELECT length(head) + length(body) FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
+_ROWS = f"SELECT {_EVENT} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+_SIZES = (
     "SELECT group_concat(seq), group_concat(head), group_concat(body) FROM ("
     "SELECT seq, length(head) AS head, length(body) AS body FROM events"
     " WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?)"
 )
 #: Heads and bodies come one after another; as text, which may hold any byte here, since only text can be joined.
-_PAGE = (
+_LISTS = (
     f"SELECT group_concat(id, char(10)), group_concat(topic, char(10)), group_concat(CAST(at * {_TICKS} AS INTEGER)),"
     " CAST(group_concat(CAST(head AS TEXT) || CAST(body AS TEXT), '') AS BLOB) FROM ("
     "SELECT id, coalesce(topic, '') AS topic, at, head, body FROM events WHERE seq > ? AND seq <= ? ORDER BY seq)"
@@ -43,27 +45,42 @@ def page(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: i
     sqlite3 lets go of the interpreter's lock at each row and waits for it again, which a busy event loop holds: many
     small events that came as rows cost more switches between two threads than all else. They come as lists.
     """
-    found = db.execute(_PAGE_SIZES, (after, upto, limit)).fetchone()
-    if found[0] is None:
+    first = db.execute(_FIRST_SIZE, (after, upto)).fetchone()
+    if first is None:
         return Page((), upto)
+    listed = _listed(db, after, upto, limit, max_bytes) if first[0] < _LARGE else None
+    return listed or _by_rows(db, after, upto, limit, max_bytes)
+
+
+def _listed(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: int) -> Page | None:
+    """A page of one event at least, as lists; None where they do not agree: older SQLites end a list at a NUL."""
+    found = db.execute(_SIZES, (after, upto, limit)).fetchone()
     seqs, heads, bodies = ([int(number) for number in numbers.split(",")] for numbers in found)
     ends = list(accumulate(map(add, heads, bodies)))
     count = min(len(seqs), max(1, bisect_right(ends, max_bytes)))
-    last = seqs[count - 1]
-    if ends[count - 1] > count * _LARGE:
-        rows = db.execute(f"SELECT {_EVENT} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq", (after, last))
-        events = [Event._make(row) for row in rows]
-    else:
-        ids, topics, times, whole = db.execute(_PAGE, (after, last)).fetchone()
-        columns = seqs, ids.split("\n"), topics.split("\n"), heads, bodies, times.split(","), ends
-        events = [
-            Event(
-                seq, name, topic or None, whole[end - body - head : end - body], whole[end - body : end],
-                int(ticks) / _TICKS,
-            )
-            for seq, name, topic, head, body, ticks, end in zip(*columns, strict=False)  # so many as there are ids
-        ]  # fmt: skip
-    return Page(tuple(events), upto if count == len(seqs) < limit else last)
+    ids, topics, times, whole = db.execute(_LISTS, (after, seqs[count - 1])).fetchone()
+    columns = ids.split("\n"), topics.split("\n"), times.split(",")
+    if len(whole) != ends[count - 1] or any(len(column) != count for column in columns):
+        return None
+    events = [
+        Event(
+            seq, name, topic or None, whole[end - body - head : end - body], whole[end - body : end],
+            int(ticks) / _TICKS,
+        )
+        for seq, name, topic, ticks, head, body, end in zip(seqs, *columns, heads, bodies, ends, strict=False)
+    ]  # fmt: skip
+    return Page(tuple(events), upto if count == len(seqs) < limit else seqs[count - 1])
+
+
+def _by_rows(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+    events: list[Event] = []
+    size = 0
+    for row in db.execute(_ROWS, (after, upto, limit)):
+        size += len(row[3]) + len(row[4])
+        if events and size > max_bytes:
+            return Page(tuple(events), events[-1].seq)
+        events.append(Event._make(row))
+    return Page(tuple(events), events[-1].seq if len(events) == limit else upto)
 
 
 def topics(db: sqlite3.Connection, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
