@@ -1,6 +1,7 @@
 """The benchmark runs, and counts what it measures."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,14 @@ def test_many_subscribers_are_measured_narrow_and_wide() -> None:
     few, narrow, wide = (json.loads(line) for line in run("bench.scale", "--subscribers", "50").splitlines())
     assert [figures["subscribers"] for figures in (few, narrow, wide)] == [10, 50, 50]
     assert wide["delivery us"] > 0
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_instructions_are_counted() -> None:
+    """A delivery takes some ten thousand instructions at least: the counter began, and all was delivered."""
+    figures = json.loads(run("bench.instructions", "--fanout", "10", "--publishes", "20"))
+    assert figures["instructions/delivery"] > 10_000
 
 
 def test_waking_is_measured_beside_not_sleeping() -> None:

@@ -1,0 +1,78 @@
+"""The bus in a process that is counted (see bench.instructions): PUBLISHES BATCH PORT..."""
+
+from eventbus.wsgi import app  # isort: skip - it patches before anything else is imported
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import gevent
+from gevent.hub import get_hub
+from werkzeug.test import create_environ
+
+from eventbus import retention, samples
+from eventbus.delivery import checkpointer, loop_load
+from eventbus.delivery.transport import watchdog
+
+#: Publishes before the counting begins, and publishers at once.
+WARM_UP, PUBLISHERS = 16, 8
+SIZE = 1_024
+#: Seconds that do not end: what the bus does at intervals waits for so long.
+NEVER = 1e6
+
+
+def call(path: str, query: str, body: bytes = b"") -> None:
+    """One request. Raises RuntimeError where it is not answered with success."""
+    said: list[str] = []
+    environ = create_environ(path, query_string=query, method="POST", data=body)
+
+    def start(status: str, _headers: list[tuple[str, str]], _error: Any = None) -> Any:
+        said.append(status)
+
+    answer = b"".join(app(environ, start))
+    if not said[0].startswith("2"):
+        raise RuntimeError(f"{path} was answered {said[0]}: {answer!r}")
+
+
+def _publish(count: int, query: str, body: bytes) -> None:
+    for _ in range(count):
+        call("/sendMessage", query, body)
+
+
+def publish(count: int, batch: int) -> None:
+    """Publish so often, and wait until all of it is delivered."""
+    body = b"\n".join([b"0" * SIZE] * batch)  # begins with a number and a time, as the sink wants it
+    query = "batch=lines" if batch > 1 else ""
+    shares = [count // PUBLISHERS + (number < count % PUBLISHERS) for number in range(PUBLISHERS)]
+    jobs = [
+        gevent.spawn(lambda share=share: [call("/sendMessage", query, body) for _ in range(share)]) for share in shares
+    ]
+    gevent.joinall(jobs, raise_error=True)
+    lanes = app.extensions["eventbus"].dispatcher.lanes
+    while any(lane.backlog for lane in lanes.values()):
+        gevent.sleep(1)
+
+
+def count_instructions(*, on: bool) -> None:
+    """Have the counter begin or stop, where there is one."""
+    command = f"callgrind_control -i {'on' if on else 'off'} {os.getpid()} >/dev/null"
+    if get_hub().threadpool.apply(os.system, (command,)):  # it waits for this process, which must go on
+        raise RuntimeError(f"{command} failed")
+
+
+def main(publishes: int, batch: int, ports: Sequence[int]) -> None:
+    """Register, warm up, and have the rest counted."""
+    checkpointer.INTERVAL = watchdog.LOOK = samples.INTERVAL = retention.INTERVAL = NEVER
+    loop_load.SPARE = 1.0  # the loop is taken to be busy, as it is under load
+    for port in ports:
+        call("/registerAndKeepAlive", f"address=127.0.0.1:{port}&lease=3600")
+    publish(WARM_UP, batch)
+    count_instructions(on=True)
+    publish(publishes, batch)
+    count_instructions(on=False)
+    app.extensions["eventbus"].stop()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), [int(port) for port in sys.argv[3:]])

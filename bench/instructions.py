@@ -1,0 +1,43 @@
+"""Counts the processor's instructions for a delivery, which no neighbour of the machine changes.
+
+    python -m bench.instructions [--fanout N] [--batch N] [--publishes N]
+
+Times on a shared machine differ by a factor of two from minute to minute; these counts differ by a few percent, so
+that they tell what a change of the code has saved. Counted is what the bus does outside of the kernel, from the first
+publish to the last delivery, but for gunicorn. What the bus does at intervals is left out, since under the counter
+(callgrind) a second is fifty times shorter. Needs valgrind (Debian: apt-get install valgrind). Prints JSON.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+from bench.run import sink
+
+
+def main() -> None:
+    """Run the bus under the counter, and print."""
+    ask = argparse.ArgumentParser(prog="bench.instructions", description=__doc__.partition("\n")[0])
+    ask.add_argument("--fanout", type=int, default=100)
+    ask.add_argument("--batch", type=int, default=1, help="events in one request")
+    ask.add_argument("--publishes", type=int, default=100)
+    arguments = ask.parse_args()
+    with tempfile.TemporaryDirectory() as folder, sink(arguments.fanout) as ports:
+        counter = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/counts"]
+        counted = ["-m", "bench.counted", str(arguments.publishes), str(arguments.batch), *map(str, ports)]
+        environment = os.environ | {"EVENTBUS_JOURNAL": f"sqlite:///{folder}/bus.db", "PYTHONHASHSEED": "0"}
+        said = subprocess.run(
+            [*counter, sys.executable, *counted], check=True, capture_output=True, text=True, env=environment
+        ).stderr
+    found = re.search(r"Collected : (\d+)", said)
+    assert found is not None, said  # noqa: S101 - callgrind ends with it
+    deliveries = arguments.publishes * arguments.batch * arguments.fanout
+    print(json.dumps({"instructions/delivery": round(int(found[1]) / deliveries)}))
+
+
+if __name__ == "__main__":
+    main()
