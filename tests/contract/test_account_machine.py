@@ -309,8 +309,8 @@ _needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-ser
 @pytest.mark.parametrize(
     ("journals", "examples"),
     [
-        pytest.param(in_files, 80, id="sqlite"),
-        pytest.param(on_redis, 25, id="redis", marks=_needs_redis),
+        pytest.param(in_files, 50, id="sqlite"),
+        pytest.param(on_redis, 16, id="redis", marks=_needs_redis),
         pytest.param(in_files, 400, id="sqlite-long", marks=pytest.mark.soak),
         pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, _needs_redis]),
     ],
