@@ -67,7 +67,7 @@ class Health(Ledger):
 
     def _fit(self) -> None:
         """Work out how many deliveries may be under way at once, as things are, and whether a success changes that."""
-        options, self.works = self.subscriber.options, self.state is State.OK
+        options, self.works = self.subscriber.options, self.state is State.OK  # finding State.OK is dear in Python 3.11
         alone = options.ordered or not self.works or not self.consented
         self.limit = 1 if alone else min(self.window, options.max_in_flight)
         self.steady = self.works and self.window >= options.max_in_flight
