@@ -115,8 +115,9 @@ def test_places_are_saved_again_after_a_bus_began_anew_in_the_midst_of_it(
         lane.touch()
         eventually(lambda: len(tried) > 1, 10)
         monkeypatch.setattr(bus.journal, "checkpoint", keep)
+        bus.journal.members.look()  # it shows life by itself nowhere here, and the wait may have been long
         bus.publish()
-        eventually(lambda: saved(bus.journal) == 1, 10)
+        eventually(lambda: (bus.journal.members.look(), saved(bus.journal) == 1)[1], 10)
 
 
 def saved(journal: RedisJournal) -> int:
