@@ -45,10 +45,7 @@ def publish(count: int, batch: int) -> None:
     body = b"\n".join([b"0" * SIZE] * batch)  # begins with a number and a time, as the sink wants it
     query = "batch=lines" if batch > 1 else ""
     shares = [count // PUBLISHERS + (number < count % PUBLISHERS) for number in range(PUBLISHERS)]
-    jobs = [
-        gevent.spawn(lambda share=share: [call("/sendMessage", query, body) for _ in range(share)]) for share in shares
-    ]
-    gevent.joinall(jobs, raise_error=True)
+    gevent.joinall([gevent.spawn(_publish, share, query, body) for share in shares], raise_error=True)
     lanes = app.extensions["eventbus"].dispatcher.lanes
     while any(lane.backlog for lane in lanes.values()):
         gevent.sleep(1)

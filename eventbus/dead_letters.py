@@ -140,8 +140,8 @@ class DeadLetters:
         dropped: Sequence[KeptDeadLetter] = (),
         lanes: Sequence[LaneRecord] = (),
     ) -> None:
-        self._dispatcher.checkpointer.check_era(era)  # also where nothing is left to change
         if not replayed and not dropped:
+            self._dispatcher.checkpointer.check_era(era)  # as saving does: by now there may be something
             return
         decided = Checkpoint(
             self._clock.wall(),

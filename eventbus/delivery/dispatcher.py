@@ -152,10 +152,11 @@ class Dispatcher:
 
     def look(self, lane: Lane) -> None:
         """Queue a lane that can send or wants to be read for; set the alarm for one that has to wait."""
-        if not (lane.queued or self._stopping):
-            self._look(lane, self.clock.monotonic())
+        self._look(lane, self.clock.monotonic())
 
     def _look(self, lane: Lane, now: float) -> None:
+        if lane.queued or self._stopping:
+            return
         if now >= self.until:
             self._alarm.set(lane, now + UNHEARD_PATIENCE)
             return
@@ -221,8 +222,7 @@ class Dispatcher:
             self.reader.read(lane)
             now = self.clock.monotonic()
         delivery = None if self._stopping or now >= self.until else lane.take(now)
-        if not (lane.queued or self._stopping):
-            self._look(lane, now)
+        self._look(lane, now)
         if delivery is None:
             return
         self.busy += 1

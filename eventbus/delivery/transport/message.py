@@ -59,25 +59,21 @@ class Heads:
 
     def message(self, head: bytes, event: Event, attempt: int, wall: float) -> bytes:
         """A whole message that begins with a subscriber's ``head``; ``wall`` is now."""
-        second = self._second
-        if not second <= wall < second + 1.0:
-            self._turn_to(wall // 1)
+        if not self._second <= wall < self._second + 1.0:
+            self._turn_to(wall)
         if attempt == 1:
             known = self._ends.get(id(event))
             if known is not None:
                 return head + known[1]
             if len(event.body) <= LONGEST:
-                return head + self._end(event, wall)
-        return b"".join((head, self.of_event(event, attempt, wall), event.body))
+                return head + self._end(event)
+        return b"".join((head, self._middle(event, attempt), event.body))
 
     def of_event(self, event: Event, attempt: int, wall: float) -> bytes:
         """The headers that are no subscriber's own, and the end of the head. Raises Refused."""
-        second = wall // 1
-        if second != self._second:
-            self._turn_to(second)
-        if self._secrets:
-            return event_head(event) + attempt_head(attempt, second, self._signature(event))
-        return event_head(event) + (self._first if attempt == 1 else attempt_head(attempt, second))
+        if not self._second <= wall < self._second + 1.0:
+            self._turn_to(wall)
+        return self._middle(event, attempt)
 
     @property
     def remembered(self) -> int:
@@ -89,9 +85,15 @@ class Heads:
         """Bytes of those ends, and of the bodies that they are made of."""
         return ENDS_BYTES - self._room
 
-    def _end(self, event: Event, wall: float) -> bytes:
+    def _middle(self, event: Event, attempt: int) -> bytes:
+        """See of_event; in this second."""
+        if self._secrets:
+            return event_head(event) + attempt_head(attempt, self._second, self._signature(event))
+        return event_head(event) + (self._first if attempt == 1 else attempt_head(attempt, self._second))
+
+    def _end(self, event: Event) -> bytes:
         """Make the end of a first attempt's message, and remember it."""
-        end = self.of_event(event, 1, wall) + event.body
+        end = self._middle(event, 1) + event.body
         size = len(end) + len(event.body)
         if self._room < size or len(self._ends) >= REMEMBERED:
             self._forget_ends()
@@ -109,10 +111,10 @@ class Heads:
             made = self._signatures[made_of] = signature(self._secrets, event.id, int(self._second), event.body)
         return made
 
-    def _turn_to(self, second: float) -> None:
+    def _turn_to(self, wall: float) -> None:
         """What was made for another second is of no use."""
-        self._second = second
-        self._first = attempt_head(1, second)  # of a first attempt, but for a signature
+        self._second = wall // 1
+        self._first = attempt_head(1, self._second)  # of a first attempt, but for a signature
         self._signatures: dict[tuple[str, int], bytes] = {}  # by id and the body's hash
         self._forget_ends()
 

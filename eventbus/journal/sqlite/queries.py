@@ -18,8 +18,6 @@ _LETTER = (
     "d.id, d.key, d.seq, d.run, d.reason, d.attempts, d.first_at, d.last_at, d.status, d.error, d.answer,"
     " coalesce(e.id, ''), e.topic FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
 )
-
-
 #: Bytes of an event from which a page that begins with it is read row by row.
 _LARGE = 8_192
 #: Parts of a second in which times are read: fine enough that each time since 1978 is a whole number of them.
@@ -57,7 +55,7 @@ def _listed(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes
     found = db.execute(_SIZES, (after, upto, limit)).fetchone()
     seqs, heads, bodies = ([int(number) for number in numbers.split(",")] for numbers in found)
     ends = list(accumulate(map(add, heads, bodies)))
-    count = min(len(seqs), max(1, bisect_right(ends, max_bytes)))
+    count = max(1, bisect_right(ends, max_bytes))
     ids, topics, times, whole = db.execute(_LISTS, (after, seqs[count - 1])).fetchone()
     columns = ids.split("\n"), topics.split("\n"), times.split(",")
     if len(whole) != ends[count - 1] or any(len(column) != count for column in columns):
