@@ -146,9 +146,9 @@ class Bus:
             raise Draining("The bus is stopping; register again in a few seconds.")
         return self.registrations.register(address, terms, start)
 
-    def deregister(self, address: Address) -> None:
-        """End a lease at once and discard what is pending. Raises Elsewhere and JournalError."""
-        self.registrations.deregister(address)
+    def deregister(self, address: Address) -> int:
+        """End a lease at once and discard what is pending: so many deliveries. Raises Elsewhere and JournalError."""
+        return self.registrations.deregister(address)
 
     def subscribers(self) -> list[Lane]:
         """The lanes whose subscribers are live, by address."""

@@ -8,7 +8,7 @@ from eventbus.clock import Clock
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.ending import bury_memory, bury_page, discarded
 from eventbus.delivery.lane import Lane
-from eventbus.errors import JournalError
+from eventbus.errors import Elsewhere, JournalError
 from eventbus.journal.base import Journal
 from eventbus.trouble import Trouble
 
@@ -29,20 +29,21 @@ class Endings:
         self._clock = clock
         self._under_way: dict[str, gevent.Greenlet[[Lane], None]] = {}
 
-    def discard(self, lane: Lane) -> bool:
-        """Close a lane, and discard what is pending; False where it had been closed, or was another bus's, by then.
+    def discard(self, lane: Lane) -> int:
+        """Close a lane, and discard what is pending: so many deliveries.
 
-        Raises JournalError; the decision stands all the same.
+        Raises Elsewhere where it is closed, or another bus's, by now, and JournalError; then it stands all the same.
         """
         checkpointer = self._dispatcher.checkpointer
         with checkpointer.alone:
             if lane.closed:
-                return False
+                raise Elsewhere
+            count = lane.backlog
             self._dispatcher.remove(lane)
             scanned = self._dispatcher.recent.newest
             decided = discarded(lane, scanned, self._clock.monotonic(), self._clock.wall())
             checkpointer.save(decided, stands=True, of=[lane.subscriber.key])
-        return True
+        return count
 
     def bury(self, lane: Lane) -> None:
         """Begin to make dead letters of all that is pending; the lane takes nothing new."""

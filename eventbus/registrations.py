@@ -83,8 +83,9 @@ class Registrations:
         self._confirm(lane)
         return Registration(lane, created=False)
 
-    def deregister(self, address: Address) -> None:
-        """End a lease at once and discard what is pending. Raises Elsewhere and JournalError."""
+    def deregister(self, address: Address) -> int:
+        """End a lease at once and discard what is pending: so many deliveries. Raises Elsewhere and JournalError."""
+        discarded = 0
         with self.alone_with(address.key):
             if address.key not in self._dispatcher.lanes:
                 self.company.claim(address.key)
@@ -97,9 +98,9 @@ class Registrations:
                     lane.backlog,
                     extra={"address": address.key},
                 )
-                if not self._endings.discard(lane):
-                    raise Elsewhere
+                discarded = self._endings.discard(lane)
         self._journal.confirm()
+        return discarded
 
     def restore(self, lane: Lane) -> None:
         """Go on with the lease of a lane that was put back."""
@@ -220,5 +221,5 @@ class Registrations:
             extra={"address": lane.subscriber.key},
         )
         self.leases.end(lane.subscriber.key)
-        with suppress(JournalError):  # it stands, and is saved with the next places
+        with suppress(Elsewhere, JournalError):  # it stands, and is saved with the next places
             self._endings.discard(lane)

@@ -165,9 +165,12 @@ class BusAccount(RuleBasedStateMachine):
 
     @rule(key=KEY)
     def deregister(self, key: str) -> None:
-        """A subscriber wants no more: what is pending may be discarded."""
+        """A subscriber wants no more: what is pending is discarded, and counted."""
         self._may_discard(key)
-        self.bus.deregister(parse_address(key))
+        lane = self.bus.dispatcher.lanes.get(key)
+        discarded = 0 if lane is None else lane.discarded
+        count = self.bus.deregister(parse_address(key))
+        assert count == (0 if lane is None else lane.discarded - discarded)
         self.left.add(key)
 
     @rule(key=KEY, place=st.integers(0, 100))
