@@ -253,18 +253,6 @@ def test_a_body_of_any_length_does_not_change_what_the_status_means(transport: T
         assert [post().status for _ in range(2)] == [status] * 2
 
 
-def test_an_answer_before_the_body_is_taken_counts(transport: Transport) -> None:
-    """A subscriber that refuses while the body is still on its way, and reads on, has refused."""
-
-    def talk(peer: Peer) -> None:
-        peer.read_head()
-        peer.send(b"HTTP/1.1 413 Too large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-        peer.hang()
-
-    with RawServer(talk) as server:
-        assert post_to(transport, server.address, 5)(event(body=b"x" * 4_000_000)).status == 413
-
-
 def test_a_redirect_is_not_followed(transport: Transport) -> None:
     """A redirect is an answer like any other, and leads nowhere."""
     with RawServer(always(OK)) as target:

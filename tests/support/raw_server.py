@@ -37,9 +37,14 @@ class Peer:
         self._server.received.append(received)
         return received
 
-    def read_head(self) -> None:
-        """Read a request's head, and nothing of its body."""
-        read_head(self._reader)
+    def read_head(self) -> int | None:
+        """Read a request's head, and nothing of its body; the body's bytes, or None where the bus has closed."""
+        head = read_head(self._reader)
+        return None if head is None else int(header(head[1], "Content-Length") or 0)
+
+    def read(self, length: int) -> bytes:
+        """Read so many bytes."""
+        return read_exactly(self._reader, length)
 
     def send(self, data: bytes) -> None:
         """Send these bytes together."""

@@ -6,6 +6,7 @@ has come; while nobody does, what has come means that the connection is of no mo
 
 import math
 import socket
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -13,10 +14,13 @@ from gevent import getcurrent
 from gevent.hub import get_hub
 
 from eventbus.delivery.transport.answers import AnswerReader
+from eventbus.delivery.transport.early import EarlyAnswer
 from eventbus.delivery.transport.outbox import Outbox
 
 #: Bytes that are received at once, at most.
 RECEIVE = 65_536
+#: Seconds for which a request is sent on to a subscriber that has answered with success and takes no more of it.
+SEND_ON_SECONDS = 1.0
 _READ, _WRITE = 1, 2
 
 
@@ -68,8 +72,8 @@ class Connection:
             rest = self._hub.switch()
             if self._unsent:
                 raise TimeoutError if self.expired else ConnectionResetError("spoke before it was asked")
-            if rest:
-                self._send_rest(rest)
+            if rest and (early := self._send_rest(rest)):
+                return early
             data = self._raw.recv(RECEIVE)
         except BlockingIOError:
             data = self.receive()
@@ -84,8 +88,10 @@ class Connection:
         return data
 
     def receive(self) -> bytes:
-        """What comes next; nothing where the connection ends. Raises as ``ask`` does."""
+        """What comes next; nothing where the connection ends, or has been closed. Raises as ``ask`` does."""
         while True:
+            if not self.open:
+                return b""
             self._greenlet = getcurrent()
             try:
                 self._hub.switch()
@@ -148,22 +154,52 @@ class Connection:
         if sent != len(message):
             self._greenlet.switch(memoryview(message)[sent:])
 
-    def _send_rest(self, rest: memoryview) -> None:
-        """Wait until more can be sent, again and again; an answer that comes meanwhile waits too."""
-        self._watcher.stop()
+    def _send_rest(self, rest: memoryview) -> bytes:
+        """Send the rest as it is taken, and return what was answered meanwhile, which may be nothing.
+
+        An answer that ends the exchange early, or has come when no more can be sent, is what it comes to: the
+        connection is closed then. Raises as ``ask`` does where nothing was answered.
+        """
+        early, deadline = EarlyAnswer(), self.deadline
         writable = self._hub.loop.io(self._raw.fileno(), _WRITE)
+        writable.start(self._greenlet.switch)
         try:
-            while rest:
-                self._hub.wait(writable)
-                if self.expired:
-                    raise TimeoutError("the request could not be sent in time")
-                try:
-                    rest = rest[self._raw.send(rest) :]
-                except BlockingIOError:
+            while rest and not early.final:
+                self._hub.switch()
+                self._hear(early)
+                rest = rest[self._send_part(rest) :]
+                if early.complete:
+                    self.deadline = min(deadline, time.monotonic() + SEND_ON_SECONDS)
+        except OSError as error:
+            with suppress(OSError):  # what came before the connection broke can still be read
+                while not early.complete and self._hear(early):
                     continue
+            if not early.data:
+                raise (TimeoutError("the request could not be sent in time") if self.expired else error) from None
         finally:
             writable.close()
-        self._watcher.start(self._readable)
+        self.deadline = deadline
+        if rest:
+            self.close()
+        return early.data
+
+    def _send_part(self, rest: memoryview) -> int:
+        """Send what the socket takes; how many bytes that is."""
+        try:
+            return self._raw.send(rest)
+        except BlockingIOError:
+            return 0
+
+    def _hear(self, early: EarlyAnswer) -> bool:
+        """Receive what has come, if something has; whether that is so. Raises as ``ask`` does."""
+        try:
+            data = self._raw.recv(RECEIVE)
+        except BlockingIOError:
+            return False
+        if not data:
+            raise ConnectionResetError("closed without an answer")
+        early.take(data)
+        return True
 
     def _readable(self) -> None:
         """Called by the event loop."""
