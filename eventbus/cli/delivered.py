@@ -2,8 +2,9 @@
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from eventbus.cli.safe import safe
 from eventbus.cli.screen import Screen
 from eventbus.cli.status import Failed
-from eventbus.client import Event, Inbox, Registration, Retry, Server, State
+from eventbus.client import NO_RETRY, Bus, BusError, Event, Inbox, Registration, Retry, Server, State
 
 #: Hosts that mean this machine, to itself.
 _LOOPBACK = ("localhost", "127.0.0.1")
@@ -88,14 +89,22 @@ class Deliveries:
                 handed[1].set_exception(Retry("this listener has ended"))
 
 
-def listening(inbox: Inbox, address: str) -> Server:
-    """A server for the inbox at an address, by which the bus reaches this machine."""
+@contextmanager
+def listening(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
+    """A server for the inbox at an address, by which the bus reaches this machine; deregistered at the end."""
     host, port = _host_and_port(address)
     own = host if inbox.address is None else "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104 - it is asked for
     try:
-        return Server(inbox, host=own, port=port)
+        server = Server(inbox, host=own, port=port)
     except OSError as error:
         raise Failed(f"Cannot listen on {own}:{port}: {error.strerror}; name another port.") from error
+    with server:
+        try:
+            yield server
+        finally:
+            inbox.close()
+            with suppress(BusError):  # the lease ends by itself
+                bus.with_backoff(NO_RETRY).deregister(inbox.address or "")
 
 
 def address_towards(url: str) -> str:

@@ -119,9 +119,9 @@ def _subscribe(reach: Reach, asked: Asked, show: Callable[[Event], None]) -> Non
     start = None if asked.place == "now" else asked.place
     verifier = Verifier(_secrets(asked.secrets))
     with reach.bus() as bus:
-        inbox = Inbox(bus, address, terms=Terms(start=start), verifier=verifier, on_state=deliveries.tell)
+        inbox = Inbox(bus, address, terms=Terms(start=start, resume=False), verifier=verifier, on_state=deliveries.tell)
         inbox.on(*asked.topics)(deliveries.take)
-        with stopped_by_signals(), listening(inbox, address or address_towards(reach.url)), deliveries:
+        with stopped_by_signals(), listening(bus, inbox, address or address_towards(reach.url)), deliveries:
             deliveries.show(show, asked.count)
 
 

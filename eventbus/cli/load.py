@@ -91,14 +91,14 @@ class Run:
         with ExitStack() as stack:
             for number in range(self._load.subscribers):
                 inbox = self._inbox(number)
-                stack.enter_context(listening(inbox, f"{self._host}:0"))
+                stack.enter_context(listening(self._bus, inbox, f"{self._host}:0"))
                 # Its own thread registers it too, but does not say so where the bus refuses.
                 self._bus.register(inbox.address or "", topics=inbox.topics, terms=inbox.terms)
             yield
 
     def _inbox(self, number: int) -> Inbox:
         """An inbox that remembers no ids: duplicates are counted."""
-        inbox = Inbox(self._bus, terms=Terms(lease=LEASE), seen=Seen(0))
+        inbox = Inbox(self._bus, terms=Terms(lease=LEASE, resume=False), seen=Seen(0))
         inbox.on(self.topic)(lambda event: self.record.take(number, event))
         return inbox
 

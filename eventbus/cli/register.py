@@ -47,11 +47,11 @@ def register(reach: Reach, address: str, topics: tuple[str, ...], **terms: Any) 
 def deregister(reach: Reach, address: str) -> None:
     """End an address's lease.
 
-    What is pending for it is discarded.
+    What is pending for it is discarded: a service that only restarts needs no deregistering.
     """
     with reach.bus() as bus:
-        bus.deregister(address)
+        discarded = bus.deregister(address)
     if reach.screen.as_json:
-        reach.screen.value({"address": address})
+        reach.screen.value({"address": address, "discarded": discarded})
     else:
-        reach.screen.note(f"Deregistered {safe(address)}.")
+        reach.screen.note(f"Deregistered {safe(address)}; {discarded} pending deliveries discarded.")

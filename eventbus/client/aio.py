@@ -47,9 +47,9 @@ class AsyncBus:
         """See Bus.register."""
         return await _in_thread(self.bus.register, address, topics=topics, terms=terms)
 
-    async def deregister(self, address: str) -> None:
+    async def deregister(self, address: str) -> int:
         """See Bus.deregister."""
-        await _in_thread(self.bus.deregister, address)
+        return await _in_thread(self.bus.deregister, address)
 
     async def subscribers(self) -> list[Subscriber]:
         """See Bus.subscribers."""

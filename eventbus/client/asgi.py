@@ -20,7 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class InboxApp:
     """Takes events at ``path``, below where it is mounted; everything else goes to ``app``, if there is one.
 
-    It starts the inbox when the server has started, and stops it when the server stops, unless ``start`` is
+    It starts the inbox when the server has started, and closes it when the server stops, unless ``start`` is
     False. Async handlers run in the server's loop, others in threads.
     """
 
@@ -54,13 +54,13 @@ class InboxApp:
         return await self._inbox.dispatch_async(scope["method"], headers, body)
 
     def _beside(self, send: Send) -> Send:
-        """Start and stop the inbox with the application."""
+        """Start and close the inbox with the application."""
 
         async def sent(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self._inbox.start()
             elif message["type"] == "lifespan.shutdown.complete":
-                await asyncio.to_thread(self._inbox.stop)
+                await asyncio.to_thread(self._inbox.close)
             await send(message)
 
         return sent

@@ -133,9 +133,10 @@ class Bus:
         asked += [("from", _told(start))] if start is not None else []
         return _shaped(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=asked)))
 
-    def deregister(self, address: str) -> None:
-        """End an address's lease; what is pending for it is discarded."""
-        self._caller.json(Call(method="DELETE", path="/deregister", query=[("address", address)]))
+    def deregister(self, address: str) -> int:
+        """End an address's lease; what is pending for it is discarded, and how many deliveries that were."""
+        said = self._caller.json(Call(method="DELETE", path="/deregister", query=[("address", address)]))
+        return int(said.get("discarded", 0))
 
     def subscribers(self) -> list[Subscriber]:
         """The live subscribers, and how each is doing."""

@@ -8,6 +8,7 @@
 | Retry with ``after`` | 503 with Retry-After | the whole subscriber waits |
 | any other exception | 500 | this event again, on its schedule |
 | the same event is being handled at this moment | 409 | this event again, on its schedule |
+| the service is stopping, and its handler has not begun | 503 | this event again, on its schedule |
 | no good signature | 401 | a dead letter at once |
 | no ``Webhook-Id`` | 400 | a dead letter at once |
 | a body over the inbox's limit | 413 | a dead letter at once |
@@ -51,6 +52,7 @@ HANDLED = say(200, "handled")
 DUPLICATE = say(200, "handled before")
 IGNORED = say(200, "ignored: no handler wants this topic")
 BUSY = say(409, "this event is being handled at this moment")
+STOPPING = say(503, "this service is stopping")
 TOO_LARGE = say(413, "the body is larger than this inbox takes")
 NOT_HERE = say(404, "events are taken at another path")
 #: CloudEvents' web hooks, 4.2: this subscriber has asked for what it gets.

@@ -128,7 +128,7 @@ class _Answers:
 
     def _deregister(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         self._subscribers.pop(query["address"][0], None)
-        return {"address": query["address"][0]}
+        return {"address": query["address"][0], "discarded": 0}
 
     def _page(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         ids = [event.id for event in self.events]

@@ -40,8 +40,8 @@ def register_and_keep_alive() -> Reply:
 def deregister() -> Reply:
     """End an address's lease, and discard what is pending for it."""
     address = address_in(parse_query(request.environ["QUERY_STRING"]))
-    the_bus().deregister(address)
-    return as_json({"address": address.shown}) if wants_json(request) else text(SUCCESS)
+    discarded = the_bus().deregister(address)
+    return as_json({"address": address.shown, "discarded": discarded}) if wants_json(request) else text(SUCCESS)
 
 
 @blueprint.get("/listSubscribers", provide_automatic_options=False)

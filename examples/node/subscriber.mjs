@@ -20,6 +20,7 @@ const secrets = (process.env.EVENTBUS_SIGNING_SECRETS ?? '').split(',').filter((
 const WINDOW = 300; // seconds that a delivery's time may be off: an old one that was caught on its way is refused
 const REMEMBERED = 100_000; // ids of events that were handled
 const LARGEST = 16 * 1024 * 1024; // bytes of a body
+const FINISH = 10_000; // ms in which what is in flight at the end is answered
 
 /** Thrown for an event that can never be handled: trying again would not help, so it becomes a dead letter at once. */
 class Reject extends Error {}
@@ -88,6 +89,7 @@ async function statusFor(request) {
   if (!isSigned(request.headers, body)) return 401; // over the bytes as they came, before anything reads them
   const { 'webhook-id': id, 'eventbus-topic': topic } = request.headers;
   if (!id) return 400;
+  if (stopping.signal.aborted && !seen.has(id)) return 503; // it comes again, when this program is back
   try {
     await once(id, () => handle({ id, topic, body }));
     return 204;
@@ -120,7 +122,8 @@ async function call(method, path, query) {
 
 /** Registers and renews, at a third of the lease. Where the bus has forgotten this subscriber, that registers it. */
 async function keepRegistered() {
-  const query = [['address', address], ...topics.map((topic) => ['topic', topic])];
+  // With resume the bus keeps, for as long as its journal does, what is published while this program is away.
+  const query = [['address', address], ['resume', 'true'], ...topics.map((topic) => ['topic', topic])];
   for (let failures = 0; !stopping.signal.aborted; ) {
     let wait;
     try {
@@ -135,11 +138,14 @@ async function keepRegistered() {
   }
 }
 
-for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => stopping.abort());
-server.listen(Number(port), async () => {
-  await keepRegistered(); // only now: an event may come before the registration is answered
-  // This drops what is pending. A service that soon comes back registers with resume=true, and leaves it out.
-  await call('DELETE', '/deregister', [['address', address]]).catch(() => {}); // the lease ends by itself
-  server.close(); // what is under way is finished
-  server.closeIdleConnections();
-});
+// At the end: renew no more, answer what is in flight, and take nothing new. Nothing is discarded, and the bus delivers
+// what comes meanwhile when this program is back. One that never comes back calls DELETE /deregister?address=ADDRESS.
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  process.once(signal, () => {
+    stopping.abort();
+    server.close();
+    server.closeIdleConnections();
+    setTimeout(() => process.exit(), FINISH).unref(); // what is not answered by then is delivered again
+  });
+}
+server.listen(Number(port), keepRegistered); // only now: an event may come before the registration is answered

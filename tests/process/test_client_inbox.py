@@ -31,14 +31,22 @@ def client(bus: BusServer) -> Iterator[Bus]:
 
 @contextmanager
 def served(inbox: Inbox, **options: Any) -> Iterator[Server]:
-    """An inbox that is served, and registered."""
+    """An inbox that is served, and registered, and deregistered at the end."""
+    with kept(inbox, **options) as server:
+        yield server
+    inbox.deregister()
+
+
+@contextmanager
+def kept(inbox: Inbox, **options: Any) -> Iterator[Server]:
+    """An inbox that is served, and registered, and comes back."""
     with Server(inbox, **options) as server:
         assert inbox.wait_registered(20)
         yield server
 
 
 def test_an_inbox_receives_what_its_handlers_want(client: Bus) -> None:
-    """Registered under its topics while it is served, and deregistered at the end."""
+    """Registered under its topics while it is served."""
     inbox, got = Inbox(client), list[Event]()
     inbox.on("inbox.*")(got.append)
     with served(inbox) as server:
@@ -161,18 +169,31 @@ def test_a_lease_is_kept(renewals: int, client: Bus) -> None:
     assert told[-1].state is State.STOPPED
 
 
-def test_a_place_that_is_kept_is_not_given_up(client: Bus) -> None:
-    """With ``resume`` an inbox that closes comes back to what it missed."""
+def test_an_inbox_that_closes_comes_back_to_what_it_missed(client: Bus) -> None:
+    """Closing gives up nothing: the bus keeps the place, unless the terms say otherwise."""
     port, got = free_port(), list[str]()
-    inbox = Inbox(client, f"127.0.0.1:{port}", terms=Terms(resume=True))
+    inbox = Inbox(client, f"127.0.0.1:{port}")
     inbox.on("inbox.kept")(lambda event: got.append(event.text))
-    with served(inbox, port=port):
+    with kept(inbox, port=port):
         client.publish("inbox.kept", "before")
         eventually(lambda: got == ["before"], 10)
+    assert [found.resume for found in client.subscribers()] == [True]
     client.publish("inbox.kept", "meanwhile")
     with served(inbox, port=port):
         eventually(lambda: got == ["before", "meanwhile"], 10)
-    client.deregister(f"127.0.0.1:{port}")
+
+
+def test_deregistering_is_asked_for(client: Bus) -> None:
+    """It ends the lease at once, and tells how many deliveries were discarded."""
+    inbox = Inbox(client, f"127.0.0.1:{free_port()}", terms=Terms(resume=False))
+    inbox.start()
+    assert inbox.wait_registered(20)
+    assert [found.resume for found in client.subscribers()] == [False]
+    for _ in range(3):
+        client.publish("nobody.listens")
+    assert inbox.deregister() == 3
+    assert client.subscribers() == []
+    assert inbox.deregister() == 0
 
 
 SCRIPT = """
@@ -191,7 +212,7 @@ serve(inbox)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_script_serves_until_it_is_told_to_end(number: signal.Signals, client: Bus, bus: BusServer) -> None:
-    """It leaves the bus in order, and ends with status 0."""
+    """It ends with status 0, and is still a subscriber: what is published meanwhile waits for it."""
     command = [sys.executable, "-W", "error", "-c", SCRIPT, f"http://127.0.0.1:{bus.port}"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -203,26 +224,45 @@ def test_a_script_serves_until_it_is_told_to_end(number: signal.Signals, client:
             assert process.wait(20) == 0
         finally:
             process.kill()
+    (left,) = client.subscribers()
+    assert left.resume
+    client.deregister(left.address)
 
 
-def test_a_handler_that_is_under_way_at_the_end_finishes(client: Bus) -> None:
-    """Closing waits for it, so that nothing is left half done."""
-    began, finish, finished = threading.Event(), threading.Event(), threading.Event()
+def test_a_server_that_closes_answers_what_is_in_flight(client: Bus) -> None:
+    """Closing waits for a handler that runs; what comes meanwhile is refused, so that the bus makes it again."""
+    began, finish = threading.Event(), threading.Event()
     inbox = Inbox(client)
 
     @inbox.on("inbox.slow")
     def slow(_: Event) -> None:
         began.set()
         assert finish.wait(10)
-        finished.set()
 
-    with served(inbox) as server:
+    with kept(inbox) as server, Wire(server.port) as idle:
+        assert idle.request("POST", "/event", body=b"x").status == 400
         client.publish("inbox.slow")
         assert began.wait(10)
         closing = threading.Thread(target=server.close)
         closing.start()
-        eventually(lambda: not client.subscribers(), 10)
+        assert idle.at_end()
+        with pytest.raises(ConnectionRefusedError):
+            Wire(server.port)
+        assert inbox.dispatch("POST", {"Webhook-Id": "new", "Eventbus-Topic": "inbox.slow"}, b"").status == 503
         assert closing.is_alive()
         finish.set()
         closing.join(10)
-        assert finished.is_set()
+        eventually(lambda: client.subscribers()[0].delivered == 1, 10)
+    assert client.subscribers()[0].failed_attempts == 0
+    inbox.deregister()
+
+
+def test_a_body_that_breaks_off_is_not_handled() -> None:
+    """A delivery whose connection ends half-way is none: the bus makes it again."""
+    inbox, got = Inbox(Bus("http://127.0.0.1:1"), "127.0.0.1:1"), list[Event]()
+    inbox.on()(got.append)
+    with Server(inbox) as server, Wire(server.port) as wire:
+        wire.send(b"POST /event HTTP/1.1\r\nHost: a\r\nWebhook-Id: 1\r\nContent-Length: 9\r\n\r\nhalf")
+        wire.end()
+        assert wire.at_end()
+    assert got == []

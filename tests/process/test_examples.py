@@ -226,13 +226,29 @@ def test_each_outcome_has_its_answer(server: ExampleSubscriber) -> None:
 
 
 @pytest.mark.parametrize("language", SERVERS)
-def test_a_failure_is_tried_again_and_an_end_deregisters(examples: Examples, caller: Caller, language: str) -> None:
-    """A handler that fails is answered with 500, each time; at SIGINT the subscriber deregisters, and ends."""
+def test_a_failure_is_tried_again_and_an_end_loses_nothing(examples: Examples, caller: Caller, language: str) -> None:
+    """A handler that fails is answered with 500, each time; at SIGINT the subscriber ends, and is still registered."""
     subscriber = examples.subscriber(language, "full", stdout=Path("/dev/full"))
     assert [subscriber.post(b"{}", signed(b"{}", "full")) for _ in range(2)] == [500] * 2
     subscriber.program.send(signal.SIGINT)
     assert subscriber.program.ended() == 0, subscriber.program.errors
-    assert not caller.listed(subscriber.address)
+    assert caller.subscriber(subscriber.address)["resume"]
+    caller.deregister(subscriber.address)
+
+
+@pytest.mark.parametrize("language", SERVERS)
+def test_a_subscriber_that_restarts_misses_nothing(examples: Examples, caller: Caller, language: str) -> None:
+    """What is published between a SIGTERM and the next start is delivered after it."""
+    first = examples.subscriber(language, "restart")
+    first.program.send(signal.SIGTERM)
+    assert first.program.ended() == 0, first.program.errors
+    body = json.dumps(unique())
+    caller.call("POST", "/sendMessage?topic=restart", [], body.encode())
+    again = examples.subscriber(language, "restart", port=first.port)
+    again.wait_for(body)
+    again.program.send(signal.SIGTERM)
+    assert again.program.ended() == 0, again.program.errors
+    caller.deregister(first.address)
 
 
 @pytest.mark.parametrize("language", SERVERS)

@@ -75,10 +75,14 @@ def test_an_empty_list_is_an_empty_array(caller: Caller) -> None:
 
 
 def test_deregistering_answers_an_object(caller: Caller) -> None:
-    """Deregistering answers a JSON object as well."""
-    response = caller.call("DELETE", f"/deregister?address={FIRST}", [JSON])
-    assert (response.status, response.header("Content-Type")) == (200, "application/json")
-    assert isinstance(response.json(), dict)
+    """Deregistering answers a JSON object as well, which tells how many deliveries were pending and are discarded."""
+    caller.register(FIRST)
+    for _ in range(3):
+        caller.call("POST", "/sendMessage", [], b"x")
+    for discarded in (3, 0):
+        response = caller.call("DELETE", f"/deregister?address={FIRST}", [JSON])
+        assert (response.status, response.header("Content-Type")) == (200, "application/json")
+        assert response.json() == {"address": FIRST, "discarded": discarded}
 
 
 def test_publishing_tells_the_id_and_who_gets_it(caller: Caller) -> None:

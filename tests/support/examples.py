@@ -90,9 +90,9 @@ class Examples:
         command = [*self.command(language, role), *arguments]
         return self._start(command, {"EVENTBUS_TOKEN": token}, port=port)
 
-    def subscriber(self, language: str, topic: str, **options: Any) -> ExampleSubscriber:
+    def subscriber(self, language: str, topic: str, *, port: int | None = None, **options: Any) -> ExampleSubscriber:
         """Start a subscriber, and wait until the bus knows it, if it has an address; ``options`` are Program's."""
-        arguments = self._arguments(language, topic)
+        arguments = self._arguments(language, topic, port)
         program = self._start([*self.command(language, "subscriber"), *arguments], self._environment, **options)
         found = ExampleSubscriber(program, int(arguments[0]) if language in SERVERS else 0)
         if found.port:
@@ -116,8 +116,8 @@ class Examples:
         return self._start([*self.command("shell", "subscriber"), *arguments], {}, folder=folder, port=port)
 
     @staticmethod
-    def _arguments(language: str, topic: str) -> list[str]:
-        return [str(free_port()), topic] if language in SERVERS else ["place", topic, "cat"]
+    def _arguments(language: str, topic: str, port: int | None = None) -> list[str]:
+        return [str(port or free_port()), topic] if language in SERVERS else ["place", topic, "cat"]
 
     def _start(
         self,

@@ -48,6 +48,10 @@ class Wire:
         """Send bytes as they are."""
         self._socket.sendall(data)
 
+    def end(self) -> None:
+        """Say that nothing more is sent; what is answered can still be read."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def read(self, *, to_head: bool = False) -> Response:
         """Read one final response; ``to_head`` says that it answers a HEAD, so that no body follows."""
         while True:

@@ -274,7 +274,7 @@ def test_subscribers_come_and_go(typed: Type, bus: Lettered) -> None:
         *("h:1", ["a.*"], 60, True, False),
     )
     assert typed("subscribers").stdout.splitlines()[1].split()[:2] == ["h:1", "ok"]
-    assert json.loads(typed("deregister", "h:1", "--json").stdout) == {"address": "h:1"}
+    assert json.loads(typed("deregister", "h:1", "--json").stdout) == {"address": "h:1", "discarded": 0}
     assert bus.subscribers() == []
 
 

@@ -110,5 +110,9 @@ def test_a_port_is_found_or_taken() -> None:
     assert address_towards("localhost:3000") == "127.0.0.1:0"
     with pytest.raises(Failed, match="No way from here"):
         address_towards("http://[::1]:3000")
-    with listening(Inbox(FakeBus()), "127.0.0.1:0") as server, pytest.raises(Failed, match="name another port"):
-        listening(Inbox(FakeBus(), server.inbox.address), server.inbox.address or "")
+    bus = FakeBus()
+    with listening(bus, Inbox(bus), "127.0.0.1:0") as server:
+        address = server.inbox.address or ""
+        with pytest.raises(Failed, match="name another port"), listening(bus, Inbox(bus, address), address):
+            pass
+    assert bus.subscribers() == []

@@ -133,6 +133,30 @@ def test_an_event_that_is_being_handled_is_not_handled_beside_it() -> None:
     assert deliver(inbox, "a", event_id="e1", attempt=3).body == b"handled before"
 
 
+def test_a_service_that_stops_finishes_what_it_has_begun() -> None:
+    """New events are refused so that they come again, what was handled is answered for, and a restart takes all."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(event: Event) -> None:
+        if event.id == "slow":
+            began.set()
+            assert go_on.wait(10)
+
+    inbox = inbox_of("a", does=slow)
+    assert deliver(inbox, "a", event_id="before").status == 200
+    thread = threading.Thread(target=deliver, args=(inbox, "a"), kwargs={"event_id": "slow"})
+    thread.start()
+    assert began.wait(10)
+    assert not inbox.close(0)
+    refused, repeated = deliver(inbox, "a", event_id="new"), deliver(inbox, "a", event_id="before")
+    assert (refused.status, verdict(refused)) == (503, Verdict.RETRY)
+    assert repeated.body == b"handled before"
+    go_on.set()
+    assert inbox.close(10)
+    thread.join(10)
+    assert deliver(inbox, "a", event_id="slow").body == b"handled before"
+
+
 def test_a_handler_that_is_killed_has_not_handled() -> None:
     """What is no Exception, such as a greenlet's end, goes through; the event may come again."""
     inbox = inbox_of("a", does=raising(KeyboardInterrupt()))

@@ -118,7 +118,8 @@ DEREGISTER: Json = {
     "tags": ["Subscribers"],
     "operationId": "deregister",
     "summary": "Deregister",
-    "description": "Ends a lease at once, and discards what is pending. Succeeds whether or not the address was there.",
+    "description": "Ends a lease at once, and discards what is pending: a service that only restarts does not call it. "
+    "Succeeds whether or not the address was there.",
     "security": needs("subscribe"),
     "parameters": [address()],
     "responses": answers(
@@ -128,8 +129,15 @@ DEREGISTER: Json = {
                 "content": SUCCESS
                 | content(
                     JSON,
-                    {"type": "object", "properties": {"address": {"type": "string"}}, "required": ["address"]},
-                    {"address": AN_ADDRESS},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "address": {"type": "string"},
+                            "discarded": {"type": "integer", "description": "Deliveries that were pending."},
+                        },
+                        "required": ["address", "discarded"],
+                    },
+                    {"address": AN_ADDRESS, "discarded": 0},
                 ),
             },
             "400": WRONG_ADDRESS,

@@ -153,9 +153,9 @@ func call(method, path string, query url.Values) (float64, error) {
 	return said.RenewAfter, err
 }
 
-// keepRegistered registers and renews, at a third of the lease. Where the bus has forgotten this subscriber, a renewal
-// registers it.
-func keepRegistered(stopped <-chan os.Signal, query url.Values) {
+// keepRegistered registers and renews, at a third of the lease, until the program ends. Where the bus has forgotten this
+// subscriber, a renewal registers it.
+func keepRegistered(stopped context.Context, query url.Values) {
 	rand.Seed(time.Now().UnixNano()) // Go before 1.20 does not by itself
 	for longest := 0.5; ; {
 		wait, err := call(http.MethodPost, "/registerAndKeepAlive", query)
@@ -167,7 +167,7 @@ func keepRegistered(stopped <-chan os.Signal, query url.Values) {
 		}
 		select {
 		case <-time.After(time.Duration(wait * float64(time.Second))):
-		case <-stopped:
+		case <-stopped.Done():
 			return
 		}
 	}
@@ -212,15 +212,14 @@ func main() {
 	server := &http.Server{ReadTimeout: time.Minute, IdleTimeout: 75 * time.Second}
 	go server.Serve(listener) // before it registers: an event may come before the registration is answered
 
-	stopped := make(chan os.Signal, 1)
-	signal.Notify(stopped, syscall.SIGTERM, syscall.SIGINT)
-	query := url.Values{"address": {getenv("ADDRESS", "localhost:"+os.Args[1])}, "topic": os.Args[2:]}
-	keepRegistered(stopped, query)
-	// This drops what is pending. A service that soon comes back registers with resume=true, and leaves it out.
-	if _, err := call(http.MethodDelete, "/deregister", query); err != nil {
-		log.Printf("not deregistered: %v", err) // the lease ends by itself
-	}
+	// With resume the bus keeps, for as long as its journal does, what is published while this program is away.
+	query := url.Values{"address": {getenv("ADDRESS", "localhost:"+os.Args[1])}, "topic": os.Args[2:], "resume": {"true"}}
+	stopped, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	go keepRegistered(stopped, query)
+	<-stopped.Done()
+	// Renew no more, answer what is in flight, and take nothing new. Nothing is discarded, and the bus delivers what comes
+	// meanwhile when this program is back. One that never comes back calls DELETE /deregister?address=ADDRESS.
 	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	server.Shutdown(ending) // what is under way is finished
+	server.Shutdown(ending)
 }

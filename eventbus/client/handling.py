@@ -1,0 +1,95 @@
+"""Deliveries while their handlers run: what comes of each, how many there are, and whether more are taken."""
+
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from eventbus.client.dispatch import HANDLED, answer_to
+from eventbus.client.errors import Outcome
+from eventbus.client.model import Event
+from eventbus.client.seen import Memory
+
+log = logging.getLogger(__name__)
+
+#: What a handler returns does not matter, unless it is an Outcome; it may be a coroutine under ASGI.
+Handler = Callable[[Event], Any]
+
+
+class Job(NamedTuple):
+    """A delivery that is in flight."""
+
+    event: Event
+    handler: Handler
+
+
+class InFlight:
+    """Counts the deliveries whose handlers run. It can be closed: no more begin then, and the rest can be awaited."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def begin(self) -> bool:
+        """Count one more; false where it is closed."""
+        with self._changed:
+            self._count += not self._closed
+            return not self._closed
+
+    def end(self) -> None:
+        """Count one less."""
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def open(self) -> None:
+        """Let deliveries begin."""
+        with self._changed:
+            self._closed = False
+
+    def close(self) -> None:
+        """Let no more deliveries begin."""
+        with self._changed:
+            self._closed = True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there are none, for so many seconds at most; whether there are none."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count == 0, seconds)
+
+
+class Handling:
+    """One delivery while its handler runs: its outcome, the answer to it, and whether it is remembered as done."""
+
+    def __init__(self, seen: Memory, in_flight: InFlight, job: Job) -> None:
+        self._seen = seen
+        self._in_flight = in_flight
+        self._event = job.event
+        self.outcome: Any = None
+        self.answer = HANDLED
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        outcome = self.outcome if error is None else error
+        self.answer = answer_to(outcome)
+        try:
+            (self._seen.done if self.answer is HANDLED else self._seen.forget)(self._event.id)
+        finally:
+            self._in_flight.end()
+        if isinstance(outcome, Exception) and not isinstance(outcome, Outcome):
+            log.error("the handler of event %s raised", self._event.id, exc_info=outcome)
+        return isinstance(error, Exception)  # a killed greenlet, or a cancelled task, is no answer
+
+
+def result_of(job: Job) -> Any:
+    """What a handler returns, or raises: no future can hold a StopIteration."""
+    try:
+        return job.handler(job.event)
+    except Exception as error:
+        return error
