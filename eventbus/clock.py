@@ -1,9 +1,19 @@
 """The two clocks: one that only runs forward, for how long; one that people read, for when."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+
+_EPOCH = date(1970, 1, 1).toordinal()
+#: The calendar repeats itself after so many years, which have so many days.
+_CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(\.\d+)?"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))\Z",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +30,24 @@ class Clock:
 def rfc3339(seconds: float) -> str:
     """A wall-clock time in UTC with whole seconds, RFC 3339."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_of(text: str) -> float | None:
+    """Return the seconds since 1970 of an RFC 3339 time with its offset, None for what is none.
+
+    A leap second (``23:59:60`` in UTC, RFC 3339, 5.7) counts as the second after it.
+    """
+    match = _RFC3339.match(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
+    cycles, in_cycle = divmod(year, _CYCLE_YEARS)
+    try:
+        days = date(2_000 + in_cycle, month, day).toordinal() - _EPOCH + (cycles - 5) * _CYCLE_DAYS
+    except ValueError:
+        return None
+    offset = int(f"{match[8]}1") * (int(match[9]) * 60 + int(match[10])) if match[8] else 0
+    minutes = days * 1_440 + hour * 60 + minute - offset
+    if second == 60 and minutes % 1_440 != 1_439:
+        return None
+    return minutes * 60 + second + float(match[7] or 0)

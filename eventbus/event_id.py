@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-#: Characters in an id that a publisher gives, at most.
+#: Characters in an idempotency key, and in an id that a journal of before may hold, at most.
 MAX_ID_LENGTH = 256
 #: A random digit with its two high bits set to 10, the variant.
 _VARIANT = {f"{digit:x}": f"{0x8 | digit & 0x3:x}" for digit in range(16)}
@@ -30,7 +30,7 @@ def _laid_out(ms: str, noise: str) -> str:
 
 
 def is_header_safe(text: str) -> bool:
-    """Whether a publisher's id can travel as a header's value: visible ASCII, not too long."""
+    """Whether a publisher's key can travel as a header's value: visible ASCII, not too long."""
     return _GIVEN_ID.match(text) is not None
 
 

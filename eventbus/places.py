@@ -1,8 +1,9 @@
 """Places in the journal as people name them: ``earliest``, ``now``, an event's id, or a time."""
 
 import re
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
+from eventbus.clock import seconds_of
 from eventbus.delivery.recent import RecentEvents
 from eventbus.errors import NotKnown, Refused
 from eventbus.event_id import unix_ms_of
@@ -10,6 +11,14 @@ from eventbus.journal.base import Journal
 
 _LIKE_A_TIME = re.compile(r"\d{4}-.{5}[Tt ]", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?(?P<offset>[Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The number to go on after; ``instead`` says by what, where the event that was named is not there."""
+
+    cursor: int
+    instead: str | None = None  # "time" or "earliest"
 
 
 class Places:
@@ -37,15 +46,23 @@ class Places:
             return self._journal.place_of(moment)
         return self._of_event(name)
 
-    def resume(self, event_id: str) -> int:
-        """The number to go on after, when this event was the last seen; by its time where it is gone."""
-        event = self._journal.event(event_id)
+    def resume(self, name: str) -> Resumed:
+        """Where to go on after what was seen last. Never fails for a name: a reader has no way to mend it.
+
+        An id that is gone, or of another bus, counts by the time in it, and one that holds none as before everything.
+        """
+        if name in ("earliest", "now"):
+            return Resumed(0 if name == "earliest" else self._recent.newest)
+        event = self._journal.event(name)
         if event is not None:
-            return event.seq
-        ms = unix_ms_of(event_id)
+            return Resumed(event.seq)
+        seconds = seconds_of(name)
+        if seconds is not None:
+            return Resumed(self._journal.place_of(seconds))
+        ms = unix_ms_of(name)
         if ms is None:
-            raise NotKnown(f"Event {event_id[:80]!r} is not in the journal; start without it.")
-        return self._journal.place_of(ms / 1_000)
+            return Resumed(0, "earliest")
+        return Resumed(self._journal.place_of(ms / 1_000), "time")
 
     def _of_event(self, event_id: str) -> int:
         event = self._journal.event(event_id)
@@ -63,7 +80,7 @@ def _moment(text: str) -> float | None:
         raise Refused(f"{text[:40]!r} is no time as RFC 3339 has it, such as 2026-11-24T06:03:29Z.")
     if match["offset"] is None:
         raise Refused(f"The time {text[:40]!r} says no offset; add Z for UTC.")
-    try:
-        return datetime.fromisoformat(text.upper().replace(" ", "T")).astimezone(UTC).timestamp()
-    except (ValueError, OverflowError):
-        raise Refused(f"There is no such time as {text[:40]!r}.") from None
+    seconds = seconds_of(text)
+    if seconds is None:
+        raise Refused(f"There is no such time as {text[:40]!r}.")
+    return seconds

@@ -47,9 +47,13 @@ class Caller:
 
     def json(self, call: Call) -> Any:
         """Make a call; its answer's JSON. Raises BusError."""
+        return self.head_and_json(call)[1]
+
+    def head_and_json(self, call: Call) -> tuple[Mapping[str, str], Any]:
+        """Make a call; its answer's headers and JSON. Raises BusError."""
         response = self._with_patience(call)
         try:
-            return json.loads(response.body)
+            return response.headers, json.loads(response.body)
         except ValueError as error:
             raise NotUnderstood(f"Not a bus's answer to {call.method} {call.path}: {response.body[:80]!r}") from error
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from eventbus.client.calls import Call, Caller
-from eventbus.client.errors import Misused, NotUnderstood, Unavailable, Unreachable
+from eventbus.client.errors import Misused, NotKnown, NotUnderstood, Unavailable, Unreachable
 from eventbus.client.http import Stream
 from eventbus.client.model import Event
 from eventbus.client.topics import check_pattern, matches_any
@@ -59,7 +59,8 @@ class Feed:
         while more and not self._closed.is_set():
             place = [("after", self._last)] if self._last else []
             call = Call(method="GET", path="/events", query=[*place, ("limit", str(PAGE))])
-            said = self._caller.json(call)
+            head, said = self._caller.head_and_json(call)
+            self._check_start(head)
             yield from self._chosen(map(_event, said["events"]))
             self._last, more = said["next"], bool(said["next"])
 
@@ -88,6 +89,7 @@ class Feed:
             Call(method="GET", path="/events", query=query, headers=last), timeout=SILENCE
         )
         try:
+            self._check_start(stream.response.headers)
             self._last = self._start or _opened_at(stream.response.headers)
             if self._closed.is_set():
                 return
@@ -98,6 +100,11 @@ class Feed:
         finally:
             self._heard_at = time.monotonic()
             stream.close()
+
+    def _check_start(self, head: Mapping[str, str]) -> None:
+        """Raises NotKnown where the bus begins with its oldest event, since it knows no such place as was asked for."""
+        if head.get("eventbus-resumed") == "earliest":
+            raise NotKnown(404, f"Event {str(self._last)[:80]!r} is not in the journal, and its id tells no time.")
 
     @property
     def _start(self) -> str | None:

@@ -10,6 +10,7 @@ from eventbus.bus import Bus
 from eventbus.clock import rfc3339
 from eventbus.history import Fate
 from eventbus.model import Event
+from eventbus.places import Resumed
 from eventbus.tokens import Scope
 from eventbus.topics import check_patterns
 from eventbus.web.access import needs
@@ -27,6 +28,8 @@ LONGEST_WAIT = 60
 HEARTBEAT = 15.0
 #: Parts of the journal that one request looks through for a topic before it answers with what it has.
 MAX_PARTS = 40
+#: Says that the event to go on after is not there: the answer begins by the ``time`` in its id, or with the oldest.
+RESUMED = "Eventbus-Resumed"
 
 blueprint = Blueprint("events", __name__)
 
@@ -43,14 +46,16 @@ def list_events() -> Reply | Response:
             return Reply(b"", content_type="text/event-stream")
         return _streamed(bus, query, patterns)
     era = bus.feed.era
-    cursor = _start(bus, query.first("after"))
+    start = bus.places.resume(query.first("after") or "earliest")
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     wait = count_in(query, "wait", 0, 0, LONGEST_WAIT)
-    events, place = _collect(bus, era, cursor, patterns, limit, wait)
-    looked_at = events[-1:] or (bus.journal.find([place]) if place > cursor else [])
+    events, place = _collect(bus, era, start.cursor, patterns, limit, wait)
+    looked_at = events[-1:] or (bus.journal.find([place]) if place > start.cursor else [])
     if bus.feed.era != era:  # by now numbers may stand for other events; ids do not
         looked_at = events[-1:]
-    return as_json({"events": [shown(event) for event in events], "next": looked_at[0].id if looked_at else None})
+    page = as_json({"events": [shown(event) for event in events], "next": looked_at[0].id if looked_at else None})
+    page.headers |= _told(start)
+    return page
 
 
 @blueprint.get("/events/<path:event_id>")
@@ -86,8 +91,9 @@ def shown_fate(fate: Fate) -> dict[str, Any]:
     return said
 
 
-def _start(bus: Bus, event_id: str | None) -> int:
-    return bus.places.resume(event_id) if event_id else 0
+def _told(start: Resumed) -> dict[str, str]:
+    """The header that says that the event to go on after is not there, and what was done instead."""
+    return {} if start.instead is None else {RESUMED: start.instead}
 
 
 def _collect(
@@ -111,10 +117,10 @@ def _collect(
 
 def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response:
     """Server-sent events (WHATWG HTML, 9.2). Without a place to go on from, a stream begins now."""
-    last, era = request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after"), bus.feed.era
-    cursor = bus.places.resume(last) if last else bus.feed.newest
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(_stream(bus, era, cursor, patterns), content_type="text/event-stream", headers=headers)
+    era = bus.feed.era
+    start = bus.places.resume(request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after") or "now")
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **_told(start)}
+    return Response(_stream(bus, era, start.cursor, patterns), content_type="text/event-stream", headers=headers)
 
 
 def _stream(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...]) -> Iterator[bytes]:

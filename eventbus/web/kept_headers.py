@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from eventbus.errors import Refused
 from eventbus.topics import check_topic
@@ -17,6 +18,7 @@ _ALWAYS = {
     "HTTP_TRACESTATE": "tracestate",
 }
 _CLOUDEVENTS = "HTTP_CE_"
+_QUOTED_PAIR = re.compile(r"\\(.)")
 #: RFC 9110, 5.5: visible characters, spaces and tabs, and what is beyond ASCII.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 
@@ -34,10 +36,30 @@ def kept_head(environ: Mapping[str, Any]) -> bytes:
     return head
 
 
-def topic_of(asked: str | None, ce_type: str | None) -> str | None:
-    """The event's topic: as asked for in the query, else the CloudEvent's type. Raises Refused."""
-    topic = asked or ce_type
-    return check_topic(topic) if topic else None
+def topic_asked(asked: str | None) -> str | None:
+    """The topic that the query names; None where it names none. Raises Refused for what is no topic."""
+    return check_topic(asked) if asked else None
+
+
+def topic_of_type(ce_type: str) -> str | None:
+    """The topic that a CloudEvent's type is; None for a type that is no topic, which CloudEvents allows."""
+    try:
+        return check_topic(ce_type) if ce_type else None
+    except Refused:
+        return None
+
+
+def attribute(environ: Mapping[str, Any], name: str) -> str:
+    """Return a CloudEvents attribute of binary mode, decoded (HTTP binding 1.0.2, 3.1.3.2); empty where it is not set.
+
+    Bytes that are no UTF-8 stay apart from each other, as surrogates.
+    """
+    value: str = environ.get(f"{_CLOUDEVENTS}{name.upper()}", "").strip(" \t")
+    if not value:
+        return ""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = _QUOTED_PAIR.sub(r"\1", value[1:-1])
+    return unquote_to_bytes(value.encode("latin-1")).decode("utf-8", "surrogateescape")
 
 
 def _checked(name: str, value: str) -> str:

@@ -1,6 +1,6 @@
 """``/sendMessage``: take one event in, or many, and answer when they are safe."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from eventbus.bus import Bus
 from eventbus.errors import Refused
-from eventbus.event_id import is_header_safe, new_event_id, new_event_ids
+from eventbus.event_id import new_event_id, new_event_ids
 from eventbus.journal.base import Appended
 from eventbus.model import Message
 from eventbus.tokens import Scope
@@ -20,7 +20,8 @@ from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
 from eventbus.web.body import read_body
 from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
 from eventbus.web.current import the_bus
-from eventbus.web.kept_headers import kept_head, topic_of
+from eventbus.web.kept_headers import attribute, kept_head, topic_asked, topic_of_type
+from eventbus.web.once import once_key, once_key_of_batch
 from eventbus.web.query import Query, parse_query
 
 #: Events in one batch, at most, and bytes of its body.
@@ -47,25 +48,30 @@ def send_message() -> Reply:
     query = parse_query(environ["QUERY_STRING"])
     kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if "batch" in query.values or kind == BATCH:
-        return _many(bus, query, kind)
-    topic = topic_of(query.first("topic"), environ.get("HTTP_CE_TYPE"))
+        return _many(bus, query)
+    topic = topic_asked(query.first("topic"))
     head = kept_head(environ)
     body = read_body(request, bus.settings.max_body_bytes, bus.settings.request_seconds)
-    event_id = new_event_id()
-    if kind == STRUCTURED:
-        cloud_event = parse_one(body)
-        event_id, topic = cloud_event.id, topic_of(query.first("topic"), cloud_event.type)
-    message = Message(event_id, topic, head, body, bus.clock.wall())
-    return _answer(bus, (message,), bus.publish((message,), _idempotency_key(environ)), batch=False)
+    event = parse_one(body) if kind == STRUCTURED else None
+    ce_type = attribute(environ, "type") if event is None else event.type
+    if topic is None:
+        topic = topic_of_type(ce_type)
+    key = once_key(environ, query, event)
+    message = Message(new_event_id(), topic, head, body, bus.clock.wall())
+    appended = bus.publish((message,), key)
+    return _answer(bus, (message,), appended, {"id": appended.ids[0], **({"topic": topic} if ce_type else {})})
 
 
-def _many(bus: Bus, query: Query, kind: str) -> Reply:
+def _many(bus: Bus, query: Query) -> Reply:
     """Publish a batch: all of it, or none."""
+    key = once_key_of_batch(request.environ, query)
     how = query.first("batch")
     if how not in (None, "lines"):
         raise Refused(f"batch is lines, not {(how or '')[:40]!r}; a batch of CloudEvents is told by its Content-Type.")
     body = read_body(request, MAX_BATCH_BYTES, bus.settings.request_seconds)
-    topic = topic_of(query.first("topic"), request.environ.get("HTTP_CE_TYPE") if how else None)
+    topic = topic_asked(query.first("topic"))
+    if topic is None and how:
+        topic = topic_of_type(attribute(request.environ, "type"))
     made = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
     messages: list[Message] = []
     while part := list(islice(made, SLICE)):
@@ -80,8 +86,9 @@ def _many(bus: Bus, query: Query, kind: str) -> Reply:
             f"Event {number} of the batch has more than {bus.settings.max_body_bytes} bytes: {largest}."
         )
     if not messages:
-        return _answer(bus, (), Appended(()), batch=True)
-    return _answer(bus, messages, bus.publish(messages, _idempotency_key(request.environ)), batch=True)
+        return _answer(bus, (), Appended(()), {"ids": []})
+    appended = bus.publish(messages, key)
+    return _answer(bus, messages, appended, _named_batch(messages, appended, cloud_events=not how))
 
 
 def _look_at_topics(bus: Bus, messages: Sequence[Message]) -> None:
@@ -112,27 +119,24 @@ def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> Iterator[Mess
     for number, event in enumerate(parse_batch(body, bus.settings.max_body_bytes)):
         if number >= MAX_BATCH_EVENTS:
             raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events.")
-        yield Message(event.id, topic or topic_of(None, event.type), _STRUCTURED_HEAD, event.written, wall)
+        yield Message(new_event_id(), topic or topic_of_type(event.type), _STRUCTURED_HEAD, event.written, wall)
 
 
-def _idempotency_key(environ: Mapping[str, Any]) -> str | None:
-    """The key under which the same publish is known again. Raises Refused."""
-    key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
-    if key is not None and not is_header_safe(key):
-        raise Refused("An Idempotency-Key is 1 to 256 visible ASCII characters.")
-    return key
-
-
-def _answer(bus: Bus, messages: Sequence[Message], appended: Appended, *, batch: bool) -> Reply:
+def _answer(bus: Bus, messages: Sequence[Message], appended: Appended, said: dict[str, Any]) -> Reply:
     if not wants_json(request):
         response = text(SUCCESS)
     else:
         reached = 0 if appended.duplicate else _reach(bus, messages)
-        said = {"ids": list(appended.ids)} if batch else {"id": appended.ids[0]}
         response = as_json({**said, "subscribers": reached, "duplicate": appended.duplicate})
     if appended.ids:
         response.headers["Webhook-Id"] = appended.ids[0]
     return response
+
+
+def _named_batch(messages: Sequence[Message], appended: Appended, *, cloud_events: bool) -> dict[str, Any]:
+    """A batch's ids, and of CloudEvents how many have a type that is no topic, where any has."""
+    without = sum(message.topic is None for message in messages) if cloud_events else 0
+    return {"ids": list(appended.ids), **({"without_topic": without} if without else {})}
 
 
 def _reach(bus: Bus, messages: Sequence[Message]) -> int:

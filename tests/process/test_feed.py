@@ -136,12 +136,29 @@ def test_a_poll_that_has_something_does_not_wait(caller: Caller, mender: Mender)
         ({"wait": "long"}, 400),
         ({"topic": "a..b"}, 400),
         ({"topic": ">.a"}, 400),
-        ({"after": "nothing-of-that-name"}, 404),
     ],
 )
 def test_a_page_that_cannot_be_is_refused(mender: Mender, query: dict[str, Any], status: int) -> None:
     """A page that cannot be is refused with a sentence."""
     assert_problem(mender.ask("GET", "/events", **query), status)
+
+
+@pytest.mark.parametrize("after", ["nothing-of-that-name", "100", "caf\xe9", "2026-02-30T00:00:00Z", "x" * 2_000])
+def test_a_foreign_id_begins_with_the_oldest(caller: Caller, mender: Mender, after: str) -> None:
+    """Who goes on after an id that the bus never gave gets what is there, and is told so."""
+    event = caller.publish()
+    answer = mender.ask("GET", "/events", after=after)
+    assert (answer.status, answer.header("Eventbus-Resumed")) == (200, "earliest")
+    assert [found["id"] for found in answer.json()["events"]] == [event]
+    assert mender.ask("GET", "/events", after=event).header("Eventbus-Resumed") is None
+
+
+def test_a_place_is_named_as_elsewhere(caller: Caller, mender: Mender) -> None:
+    """``after`` takes ``earliest``, ``now`` and a time, as ``from`` does."""
+    event = caller.publish()
+    places = ("earliest", "now", "2026-01-01T00:00:00Z", "9999-01-01T00:00:00Z")
+    found = [mender.events(after=place) for place in places]
+    assert [[told["id"] for told in page] for page in found] == [[event], [], [event], []]
 
 
 def test_a_reader_goes_on_though_its_event_is_gone(tmp_path: Path) -> None:
@@ -152,3 +169,4 @@ def test_a_reader_goes_on_though_its_event_is_gone(tmp_path: Path) -> None:
         eventually(lambda: mender.ask("GET", f"/events/{seen}").status == 404, 30)
         event = caller.publish()
         assert [found["id"] for found in mender.events(after=seen)] == [event]
+        assert mender.ask("GET", "/events", after=seen).header("Eventbus-Resumed") == "time"

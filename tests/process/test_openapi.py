@@ -16,6 +16,7 @@ import pytest
 from eventbus.web.openapi.document import document
 from eventbus.web.openapi.pieces import AN_ADDRESS, AN_ID, BUS
 from tests.support.accounts import settled
+from tests.support.batches import STRUCTURED, array, cloud_event, publish_cloud_events, written
 from tests.support.caller import JSON, Caller
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
@@ -203,7 +204,10 @@ def test_shapes_have_what_the_bus_answers(own_bus: BusServer, ask: Caller) -> No
         assert ask.call("POST", "/sendMessage", [JSON], b"1").json().keys() == properties("Accepted")
         batch = ask.call("POST", "/sendMessage?batch=lines", [JSON], b"1\n2")
         assert batch.json().keys() == properties("AcceptedBatch")
-        eventually(settled(ask, subscriber.address, dead=3), 30)
+        event = written(cloud_event(type="a..b"))
+        assert publish_cloud_events(ask, event, STRUCTURED).json().keys() == properties("AcceptedCloudEvent")
+        assert publish_cloud_events(ask, array([event])).json().keys() == properties("AcceptedCloudEvents")
+        eventually(settled(ask, subscriber.address, dead=5), 30)
         assert ask.subscriber(subscriber.address).keys() == properties("Subscriber")
         (letter, *_) = Mender(own_bus.port).dead_letters(address=subscriber.address)
         assert letter.keys() == properties("DeadLetter")

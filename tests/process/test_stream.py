@@ -81,10 +81,12 @@ def test_a_stream_goes_by_topic(own_bus: BusServer, caller: Caller) -> None:
         assert [event["id"] for event in stream.events(10)] == wanted
 
 
-def test_a_place_that_is_not_there_is_refused(own_bus: BusServer) -> None:
-    """A stream from an event that never was is 404."""
+def test_a_stream_from_a_foreign_id_begins_with_the_oldest(own_bus: BusServer, caller: Caller) -> None:
+    """A stream after an id that the bus never gave is no error, which would end an EventSource: it tells all."""
+    event = caller.publish()
     with Stream(own_bus.port, last="nothing-of-that-name") as stream:
-        assert stream.status == 404
+        assert (stream.status, header(stream.headers, "Eventbus-Resumed")) == (200, "earliest")
+        assert [told["id"] for told in stream.events(1)] == [event]
 
 
 def test_who_does_not_read_costs_nobody_anything(own_bus: BusServer, caller: Caller) -> None:

@@ -1,13 +1,12 @@
 """Where several nodes are one bus, any of them answers for all: by asking the one that knows, or every one."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
 from eventbus.addresses import parse_address
 from eventbus.errors import Elsewhere, JournalUnavailable
-from eventbus.model import Terms
+from eventbus.model import Message, Terms
 from eventbus.tokens import Scope, tokens_of
 from eventbus.web.openapi.responses import RESPONSES
 from eventbus.web.passing import Answered, unpacked
@@ -19,9 +18,8 @@ JSON = {"Accept": "application/json"}
 HTML = {"Accept": "text/html"}
 ADMIN = "admin-0123456789"
 TOKEN = {"Authorization": f"Bearer {ADMIN}"}
-CLOUD_EVENT = {"Content-Type": "application/cloudevents+json"}
 #: The same event on every node, as on a journal that they share.
-EVENT = json.dumps({"specversion": "1.0", "id": "e-1", "source": "tests", "type": "orders"}).encode()
+EVENT = Message("e-1", "orders", b"", b"{}", 1_795_476_715.0)
 ABOUT_ONE = [
     ("POST", f"/registerAndKeepAlive?address={THERE}"),
     ("DELETE", f"/deregister?address=http://{THERE}/"),
@@ -64,7 +62,7 @@ def two() -> Iterator[Two]:
     with linked("here", "there") as (here, there):
         for node, address in ((here, HERE), (there, THERE)):
             node.bus.register(parse_address(address), Terms())
-            assert node.ask("POST", "/sendMessage", CLOUD_EVENT, EVENT).status_code == 200
+            assert node.bus.publish([EVENT]).ids == ("e-1",)
         for node, address in ((here, HERE), (there, THERE)):
             eventually(lambda node=node, key=address: node.bus.dispatcher.lanes[key].dead, 20)
             node.bus.dispatcher.checkpointer.save()

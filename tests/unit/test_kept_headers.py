@@ -2,7 +2,7 @@ import pytest
 
 from eventbus.errors import Refused
 from eventbus.model import Event
-from eventbus.web.kept_headers import MAX_HEAD_BYTES, kept_head, topic_of
+from eventbus.web.kept_headers import MAX_HEAD_BYTES, attribute, kept_head, topic_asked, topic_of_type
 
 
 def headers_of(head: bytes) -> dict[str, str]:
@@ -69,17 +69,36 @@ def test_kept_headers_have_a_limit_together() -> None:
         kept_head({"HTTP_CE_A": "x" * (MAX_HEAD_BYTES - rest + 1)})
 
 
-@pytest.mark.parametrize(
-    ("asked", "ce_type", "topic"),
-    [("a.b", "c.d", "a.b"), (None, "c.d", "c.d"), ("", "c.d", "c.d"), (None, None, None), ("", "", None)],
-)
-def test_the_topic_is_asked_for_or_the_events_type(asked: str | None, ce_type: str | None, topic: str | None) -> None:
-    """An event's topic is the one in the query, else its CloudEvents type, else none."""
-    assert topic_of(asked, ce_type) == topic
-
-
-@pytest.mark.parametrize(("asked", "ce_type"), [("a..b", None), (None, "a b"), ("a.*", "fine")])
-def test_a_topic_that_is_none_is_refused(asked: str | None, ce_type: str | None) -> None:
-    """A malformed topic is refused, wherever it came from."""
+@pytest.mark.parametrize("asked", ["a..b", "a b", "a.*", ".", "caf\xe9", "x" * 257])
+def test_a_topic_that_is_none_is_refused(asked: str) -> None:
+    """Who asks for a topic that is none is told so; who asks for none has none."""
     with pytest.raises(Refused):
-        topic_of(asked, ce_type)
+        topic_asked(asked)
+    assert (topic_asked(None), topic_asked(""), topic_asked("a.b")) == (None, None, "a.b")
+
+
+@pytest.mark.parametrize(
+    ("ce_type", "topic"),
+    [("a.b", "a.b"), ("", None), ("a b", None), ("a..b", None), ("a.>", None), ("a.*", None),
+     ("caf\xe9", None), ("x" * 300, None), (".".join("abcdefghijklmnopqrst"), None), ("urn:a:b", "urn:a:b")],
+)  # fmt: skip
+def test_a_type_is_a_topic_where_it_can_be_one(ce_type: str, topic: str | None) -> None:
+    """A CloudEvent's type may be any text: one that is no topic gives the event none."""
+    assert topic_of_type(ce_type) == topic
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("a.b", "a.b"), (" a ", "a"), ("", ""), ("caf%C3%A9", "caf\xe9"), ("caf%c3%a9", "caf\xe9"), ("a%20b", "a b"),
+     ('"a b"', "a b"), ('"a\\"b%25"', 'a"b%'), ("100%", "100%"), ("%zz", "%zz"), ('"', '"'),
+     ("caf\xc3\xa9", "caf\xe9")],
+)  # fmt: skip
+def test_an_attribute_is_decoded_as_the_http_binding_says(written: str, value: str) -> None:
+    """Quotes go, then escapes are read as UTF-8 (HTTP binding, 3.1.3.2)."""
+    assert attribute({"HTTP_CE_TYPE": written}, "type") == value
+    assert attribute({}, "type") == ""
+
+
+def test_bytes_that_are_no_text_stay_apart() -> None:
+    """Two ids that differ only in bytes that are no UTF-8 are two."""
+    assert attribute({"HTTP_CE_ID": "%ff"}, "id") != attribute({"HTTP_CE_ID": "%fe"}, "id")

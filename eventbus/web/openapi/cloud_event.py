@@ -4,10 +4,12 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.
 """
 
 from eventbus.web.openapi.pieces import Json
-from eventbus.web.openapi.schemas import ID, TOPIC, described
+from eventbus.web.openapi.schemas import described
 
 _URI = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-]+$"
-_MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+\-]+/[A-Za-z0-9!#$&^_.+\-]+$"
+_MEDIA_TYPE = r"^[!#$%&'*+.^_`|~0-9A-Za-z\-]+/[!#$%&'*+.^_`|~0-9A-Za-z\-]+$"
+#: Any text but control characters.
+_NAME: Json = {"type": "string", "minLength": 1, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
 _BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _MAYBE_TEXT = {"type": ["string", "null"]}
 
@@ -25,10 +27,10 @@ CLOUD_EVENT: Json = {
     "description": "A CloudEvent 1.0 in JSON. It is checked, and delivered with the bytes in which it came.",
     "required": ["id", "source", "specversion", "type"],
     "properties": {
-        "id": described(ID, "Becomes the event's id."),
+        "id": described(_NAME, "Counts within its source, and stays in the event: the bus gives an id of its own."),
         "source": {"type": "string", "pattern": _URI, "description": "A URI."},
         "specversion": {"const": "1.0"},
-        "type": described(TOPIC, "Becomes the topic. Where the query gives a `topic`, any text will do."),
+        "type": described(_NAME, "The topic, where the query gives none. One that is no topic gives none."),
         "subject": {**_MAYBE_TEXT, "minLength": 1},
         "time": {**_MAYBE_TEXT, "format": "date-time"},
         "datacontenttype": {**_MAYBE_TEXT, "pattern": _MEDIA_TYPE, "description": "A media type."},

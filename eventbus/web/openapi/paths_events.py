@@ -1,7 +1,7 @@
 """Looking at the journal, and going through it again."""
 
 from eventbus.delivery.interests import MAX_SPANS
-from eventbus.web.events import LONGEST_WAIT, MAX_PAGE, USUAL_PAGE
+from eventbus.web.events import LONGEST_WAIT, MAX_PAGE, RESUMED, USUAL_PAGE
 from eventbus.web.openapi.paths_subscribers import address
 from eventbus.web.openapi.pieces import (
     AN_ADDRESS,
@@ -18,6 +18,7 @@ from eventbus.web.openapi.pieces import (
     needs,
     problem,
     query,
+    said,
     sample,
     schema,
 )
@@ -51,7 +52,10 @@ LIST: Json = {
     "security": needs("subscribe"),
     "parameters": [
         query(
-            "after", "Begin after the event with this id. Without it, or empty: with the oldest.", {"type": "string"}
+            "after",
+            "Begin after the event with this id, or at `earliest`, `now` or an RFC 3339 time. Without it, or empty: "
+            "with the oldest.",
+            {"type": "string"},
         ),
         query(
             "topic",
@@ -75,6 +79,16 @@ LIST: Json = {
         {
             "200": {
                 "description": "A page, or a stream.",
+                "headers": {
+                    RESUMED: {
+                        **said(
+                            "The event to go on after is not there. This begins by the `time` in its id, or, where the "
+                            "id holds none, with the `earliest` that is there.",
+                            {"enum": ["time", "earliest"]},
+                        ),
+                        "required": False,
+                    }
+                },
                 "content": content(
                     JSON,
                     _PAGE,
@@ -85,7 +99,7 @@ LIST: Json = {
             "400": bad_request("A malformed parameter.", "limit is a whole number from 1 to 1000, not '0'."),
         },
         *_ACCESS,
-        *("NoPlace", "Unavailable"),
+        "Unavailable",
     ),
     "x-codeSamples": sample(f"curl '{BUS}/events?topic=orders.*&limit=10'"),
 }

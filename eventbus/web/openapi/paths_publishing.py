@@ -26,13 +26,15 @@ from eventbus.web.openapi.schemas import TOPIC, VISIBLE_ASCII
 
 _KEPT = "Sent on unchanged."
 _TEXT: Json = {"type": "string"}
+_ANSWERS = ("Accepted", "AcceptedCloudEvent", "AcceptedBatch", "AcceptedCloudEvents")
 _SAID: Json = {"id": AN_ID, "subscribers": 2, "duplicate": False}
 
 _PARAMETERS = [
     query(
         "topic",
         f"The event's topic: up to {MAX_WORDS} words between dots, no wildcards. Where it is missing or empty: the "
-        "`ce-type` header, a CloudEvent's `type`, else none, which only subscribers to everything match.",
+        "`ce-type` header or a CloudEvent's `type`, if that can be a topic; else none, which only subscribers to "
+        "everything match.",
         {"anyOf": [TOPIC, {"const": ""}]},
         example="orders.created",
     ),
@@ -41,6 +43,11 @@ _PARAMETERS = [
         "`lines`: the body is an event on each line, all accepted or none; each line that is not blank is delivered as "
         "`application/json`.",
         {"enum": ["lines"]},
+    ),
+    query(
+        "once",
+        "`ce`: the key of `Idempotency-Key` is derived from the CloudEvent's source and id.",
+        {"enum": ["ce"]},
     ),
     header(
         "Idempotency-Key",
@@ -51,11 +58,12 @@ _PARAMETERS = [
     ),
     header(
         "ce-type",
-        "The topic, where the query gives none. This and any other `ce-*` header of a CloudEvent is sent on unchanged.",
+        "The topic, where the query gives none and it can be one. This and any other `ce-*` header of a CloudEvent is "
+        "sent on unchanged.",
         _TEXT,
         example="orders.created",
     ),
-    header("ce-id", _KEPT, _TEXT, example="order-42"),
+    header("ce-id", "Sent on unchanged; it is not the event's id.", _TEXT, example="order-42"),
     header("ce-source", _KEPT, _TEXT, example="/shop"),
     header("ce-specversion", _KEPT, _TEXT, example="1.0"),
     header("Content-Encoding", _KEPT, _TEXT, example="gzip"),
@@ -91,7 +99,7 @@ _SAFE: Json = {
             "required": False,
         }
     },
-    "content": SUCCESS | content(JSON, {"oneOf": [schema("Accepted"), schema("AcceptedBatch")]}, _SAID),
+    "content": SUCCESS | content(JSON, {"anyOf": [schema(name) for name in _ANSWERS]}, _SAID),
     "links": {
         "event": {
             "operationId": "getEvent",

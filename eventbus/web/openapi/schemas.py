@@ -77,7 +77,7 @@ A_SUBSCRIBER: Json = {
     "discarded": 0, "last_error": None,
 }  # fmt: skip
 _EVENT: Json = {
-    "id": described(_TEXT, "The publisher's, or a UUID of version 7."),
+    "id": described(_TEXT, "A UUID of version 7, which the bus gives."),
     "topic": described(_MAYBE_TEXT, "None where none was given."),
     "accepted_at": _TIME,
     "headers": {"type": "object", "additionalProperties": _TEXT, "description": "The headers that were kept."},
@@ -117,6 +117,11 @@ _DEAD_LETTER: Json = {
     "last_error": _MAYBE_TEXT,
     "last_answer": described(schema("Body"), "The first KiB of what the subscriber answered."),
 }
+_ACCEPTED: Json = {
+    "subscribers": described(_COUNT, "How many get something of this; 0 for a duplicate."),
+    "duplicate": {"type": "boolean", "description": "Whether the key was known, and nothing was kept."},
+}
+_IDS: Json = {"type": "array", "items": _TEXT, "description": "In the batch's order."}
 
 SCHEMAS: Json = {
     "Error": {
@@ -159,20 +164,18 @@ SCHEMAS: Json = {
         example={**AN_EVENT, "deliveries": [A_DELIVERY]},
     ),
     "DeadLetter": shape("A delivery that will not be attempted again.", _DEAD_LETTER, example=A_DEAD_LETTER),
-    "Accepted": shape(
-        "An event that is safe.",
+    "Accepted": shape("An event that is safe.", {"id": _TEXT, **_ACCEPTED}),
+    "AcceptedCloudEvent": shape(
+        "A CloudEvent that is safe.",
         {
             "id": _TEXT,
-            "subscribers": described(_COUNT, "How many it is for; 0 for a duplicate."),
-            "duplicate": {"type": "boolean", "description": "Whether the key was known, and nothing was kept."},
+            "topic": described(_MAYBE_TEXT, "Null where its type is no topic."),
+            **_ACCEPTED,
         },
     ),
-    "AcceptedBatch": shape(
-        "Events that are safe.",
-        {
-            "ids": {"type": "array", "items": _TEXT, "description": "In the batch's order."},
-            "subscribers": described(_COUNT, "How many get something of this; 0 for a duplicate."),
-            "duplicate": {"type": "boolean", "description": "Whether the key was known, and nothing was kept."},
-        },
+    "AcceptedBatch": shape("Events that are safe.", {"ids": _IDS, **_ACCEPTED}),
+    "AcceptedCloudEvents": shape(
+        "CloudEvents that are safe, where the type of some is no topic.",
+        {"ids": _IDS, "without_topic": described(_COUNT, "How many have no topic."), **_ACCEPTED},
     ),
 }
