@@ -1,6 +1,7 @@
 """A subscriber that accepts every connection, reads what it is sent, and never answers."""
 
 import socket
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -39,3 +40,24 @@ class BlackHole:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.stop()
+
+
+class SilentPort:
+    """A port that answers no connection, as that of a host which is gone: its queue is full, and more are dropped."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._stack = ExitStack()
+        self._place = host, port
+
+    def __enter__(self) -> Self:
+        listener = self._stack.enter_context(socket.socket())
+        listener.bind(self._place)
+        listener.listen(0)
+        for _ in range(4):
+            waiting = self._stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(self._place)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()

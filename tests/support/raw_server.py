@@ -72,18 +72,18 @@ Talk = Callable[[Peer], None]
 class RawServer:
     """Listens on loopback and does ``talk`` on each connection; the connection ends when that returns."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, talk: Talk, host: str = LOOPBACK, port: int = 0) -> None:
         self.talk = talk
-        self.port = free_port()
+        self.host, self.port = host, port or free_port()
         self.received: list[Received] = []
         self.connections = 0  # accepted so far
         self.open = 0  # that have not ended
-        self._server = StreamServer((LOOPBACK, self.port), self._serve, backlog=1024)
+        self._server = StreamServer((host, self.port), self._serve, backlog=1024)
 
     @property
     def address(self) -> str:
         """Host and port, as it is registered."""
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def _serve(self, connection: socket.socket, _: object) -> None:
         self.connections += 1

@@ -13,9 +13,8 @@ MAX_ANSWER_BYTES = 65_536
 MAX_HEAD_BYTES = 32_768
 #: Answers of status 1xx before the real one.
 MAX_INTERIM_ANSWERS = 8
-#: Idle connections kept for one subscriber, and seconds that each is kept.
+#: Idle connections kept to one host and port.
 KEPT_CONNECTIONS = 64
-KEPT_SECONDS = 60.0
 
 
 class Route(Protocol):

@@ -36,13 +36,15 @@ class Connection:
         "_reader",
         "_unsent",
         "_watcher",
+        "closed",
         "deadline",
         "expired",
-        "idle_since",
+        "last_deadline",
         "open",
+        "retire_at",
     )
 
-    def __init__(self, peer: socket.socket, outbox: Outbox) -> None:
+    def __init__(self, peer: socket.socket, outbox: Outbox, retire_at: float = math.inf) -> None:
         self._peer = peer
         self._outbox = outbox
         self._unsent = b""
@@ -51,10 +53,11 @@ class Connection:
         self._hub: Any = get_hub()
         self._reader = AnswerReader()
         self._greenlet: Any = None
-        self.open = True
-        self.expired = False
+        self.open = True  # whether another request may be sent
+        self.closed = self.expired = False
         self.deadline = math.inf  # monotonic; when the watchdog cuts it off; infinity while it is idle
-        self.idle_since = 0.0
+        self.last_deadline = 0.0  # the deadline of the request before
+        self.retire_at = retire_at  # monotonic; when it takes no further request
         self._watcher = self._hub.loop.io(peer.fileno(), _READ)
         self._watcher.start(self._readable)
 
@@ -90,7 +93,7 @@ class Connection:
     def receive(self) -> bytes:
         """What comes next; nothing where the connection ends, or has been closed. Raises as ``ask`` does."""
         while True:
-            if not self.open:
+            if self.closed:
                 return b""
             self._greenlet = getcurrent()
             try:
@@ -131,10 +134,17 @@ class Connection:
         with suppress(OSError):  # the other side was first, which the event loop is about to tell too
             self._raw.shutdown(socket.SHUT_RDWR)
 
+    def retire(self) -> None:
+        """Take no further request: close now, or when this is called again after the one under way."""
+        self.open = False
+        if self._greenlet is None:
+            self.close()
+
     def close(self) -> None:
         """Let go of the socket; safe to call again."""
-        if self.open:
-            self.open = False
+        self.open = False
+        if not self.closed:
+            self.closed = True
             self._watcher.stop()
             self._watcher.close()
             self._peer.close()
@@ -142,7 +152,7 @@ class Connection:
     def _send(self) -> None:
         """Called by the outbox. The greenlet that asked is told what is left, or why nothing could be sent."""
         message, self._unsent = self._unsent, b""
-        if not self.open or self.expired:
+        if self.closed or self.expired:
             return
         try:
             sent = self._raw.send(message)
@@ -205,5 +215,5 @@ class Connection:
         """Called by the event loop."""
         if self._greenlet is not None:
             self._greenlet.switch()
-        elif self.deadline == math.inf:
+        else:
             self.close()

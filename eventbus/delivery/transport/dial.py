@@ -16,6 +16,7 @@ from gevent import monkey
 from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
+from eventbus.delivery.transport.race import connect_first
 from eventbus.networks import Ip, NetworkRules
 
 #: Lookups under way at once, at most.
@@ -62,22 +63,9 @@ class Dialler:
                     raise
         return None
 
-    def connect(self, host: str, port: int) -> socket.socket:
-        """A connected socket. Raises OSError, NotAllowed among them; the caller bounds the time."""
-        last: OSError | None = None
-        for ip in self._allowed(host, port):
-            peer = socket.socket(_FAMILIES[ip.version], socket.SOCK_STREAM)
-            try:
-                peer.connect((str(ip), port))
-            except OSError as error:
-                peer.close()
-                last = error
-            except BaseException:
-                peer.close()
-                raise
-            else:
-                return peer
-        raise last or OSError("the name has no address")
+    def connect(self, host: str, port: int, seconds: float = 10.0) -> socket.socket:
+        """A connected socket. Raises OSError, NotAllowed among them; the caller bounds the time, to ``seconds``."""
+        return connect_first(self._allowed(host, port), lambda ip: _connected(ip, port), seconds)
 
     def _allowed(self, host: str, port: int) -> list[Ip]:
         """The addresses that may be dialled. Raises OSError, NotAllowed where there are only others."""
@@ -140,6 +128,17 @@ class Dialler:
             self._found.pop(next(iter(self._found)))
         if len(self._missing) > REMEMBERED:
             self._missing.pop(next(iter(self._missing)))
+
+
+def _connected(ip: Ip, port: int) -> socket.socket:
+    """A socket that is connected to this address. Raises OSError."""
+    peer = socket.socket(_FAMILIES[ip.version], socket.SOCK_STREAM)
+    try:
+        peer.connect((str(ip), port))
+    except BaseException:
+        peer.close()
+        raise
+    return peer
 
 
 def _resolve(host: str) -> tuple[list[Ip], str]:

@@ -5,9 +5,9 @@ costs is a send, a wait and a receive.
 """
 
 import math
+import random
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
@@ -19,11 +19,12 @@ from requests.adapters import BaseAdapter
 
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.answers import AnswerReader, NotAnAnswer
-from eventbus.delivery.transport.base import KEPT_CONNECTIONS, KEPT_SECONDS
+from eventbus.delivery.transport.base import KEPT_CONNECTIONS
 from eventbus.delivery.transport.connection import Connection
 from eventbus.delivery.transport.dial import Dialler
 from eventbus.delivery.transport.message import checked
 from eventbus.delivery.transport.outbox import Outbox
+from eventbus.delivery.transport.pool import HostPool
 from eventbus.delivery.transport.shortage import SHORTAGES, most_connections, told
 from eventbus.delivery.transport.watchdog import Watchdog
 
@@ -33,27 +34,8 @@ USUAL_TIMEOUT = 10.0
 
 #: Bytes of an answer that is remembered.
 MAX_KNOWN = 1_024
-#: Equals nothing that can be received, the end of a connection least of all.
-_NOTHING = b"\0"
-#: An answer that says: delivered, with nothing more to know.
-_PLAIN = Answer(200)
-
-
-class Place:
-    """A host and a port, with its idle connections, and the answer that it gave last.
-
-    A subscriber's answers are mostly the same to the byte. One that equals an answer that was read with the
-    parser, in the same situation, means the same, and is not read again.
-    """
-
-    __slots__ = ("answer", "host", "idle", "known", "port", "users")
-
-    def __init__(self, host: str, port: int) -> None:
-        self.host, self.port = host, port
-        self.users = 0  # routes that lead here
-        self.idle: deque[Connection] = deque()  # the last one used stands last
-        self.known = _NOTHING
-        self.answer = _PLAIN
+#: Seconds for which a connection takes requests: then the name is looked up again, and who moved is followed.
+MIN_AGE_SECONDS, MAX_AGE_SECONDS = 30.0, 60.0
 
 
 class LeanAdapter(BaseAdapter):
@@ -62,78 +44,75 @@ class LeanAdapter(BaseAdapter):
     def __init__(self, dialler: Dialler, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._dialler = dialler
-        self._places: dict[tuple[str, int], Place] = {}
+        self._pools: dict[tuple[str, int], HostPool] = {}
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic, self._tidy)
         self._outbox = Outbox()
 
-    def place(self, host: str, port: int) -> Place:
-        """The place by this name."""
-        found = self._places.get((host, port))
+    def pool(self, host: str, port: int) -> HostPool:
+        """The pool of this host and port."""
+        found = self._pools.get((host, port))
         if found is None:
-            found = self._places[host, port] = Place(host, port)
+            found = self._pools[host, port] = HostPool(host, port)
         return found
 
-    def attempt(self, place: Place, message: bytes, deadline: float) -> Answer:
+    def attempt(self, pool: HostPool, message: bytes, deadline: float) -> Answer:
         """Send a request and tell what came back, or why nothing did; ``deadline`` is on the monotonic clock."""
-        idle = place.idle
+        idle = pool.idle
         try:
             if idle and (connection := idle.pop()).open:  # as _ask does, for nearly every delivery
                 try:
                     data = connection.ask(message, deadline)
                 except ConnectionError:
-                    connection, data = self._ask_anew(place, message, deadline)
+                    connection, data = self._ask_anew(pool, message, deadline)
             else:
-                connection, data = self._ask(place, message, deadline)
-            answer = place.answer if data == place.known else self._read(place, connection, data)
+                connection, data = self._ask(pool, message, deadline)
+            answer = pool.answer if data == pool.known else self._read(pool, connection, data)
         except TimeoutError:
+            pool.drop_unused(deadline)
             return Answer(None, error="timed out")
         except NotAnAnswer as error:
             return Answer(None, error=str(error))
         except OSError as error:
             return told(error)
-        if connection.open:
-            connection.idle_since, connection.deadline = connection.deadline, math.inf
+        if connection.open:  # as pool.keep does
+            connection.last_deadline, connection.deadline = connection.deadline, math.inf
             idle.append(connection)
             if len(idle) > KEPT_CONNECTIONS:
                 idle.popleft().close()
+        else:
+            connection.close()
         return answer
 
-    def _ask(self, place: Place, message: bytes, deadline: float) -> tuple[Connection, bytes]:
+    def _ask(self, pool: HostPool, message: bytes, deadline: float) -> tuple[Connection, bytes]:
         """Send on a kept connection, or on a new one where there is none or the other side had closed it."""
-        kept = self._take(place)
+        kept = pool.take()
         if kept is not None:
             try:
                 return kept, kept.ask(message, deadline)
             except ConnectionError:
                 pass  # nothing of an answer came: the same again, at least once
-        return self._ask_anew(place, message, deadline)
+        return self._ask_anew(pool, message, deadline)
 
-    def _ask_anew(self, place: Place, message: bytes, deadline: float) -> tuple[Connection, bytes]:
-        connection = self._connect(place, deadline)
+    def _ask_anew(self, pool: HostPool, message: bytes, deadline: float) -> tuple[Connection, bytes]:
+        connection = self._connect(pool, deadline)
         return connection, connection.ask(message, deadline)
 
-    def _read(self, place: Place, connection: Connection, data: bytes) -> Answer:
+    def _read(self, pool: HostPool, connection: Connection, data: bytes) -> Answer:
         reader = connection.read(data)
         answer = reader.answer()
         if reader.simple and 0 < len(data) <= MAX_KNOWN:
-            place.known, place.answer = data, answer
+            pool.known, pool.answer = data, answer
         reader.forget()
         return answer
 
-    def _take(self, place: Place) -> Connection | None:
-        idle = place.idle
-        while idle:
-            connection = idle.pop()
-            if connection.open:
-                return connection
-        return None
-
-    def _connect(self, place: Place, deadline: float) -> Connection:
+    def _connect(self, pool: HostPool, deadline: float) -> Connection:
         self._watchdog.start()
-        with gevent.Timeout(max(0.0, deadline - self._monotonic())) as timer:
+        now = self._monotonic()
+        retire_at = now + random.uniform(MIN_AGE_SECONDS, MAX_AGE_SECONDS)  # noqa: S311 - no secret
+        with gevent.Timeout(max(0.0, deadline - now)) as timer:
             try:
-                connection = Connection(self._dial(place), self._outbox)
+                connection = Connection(self._dial(pool, deadline - now), self._outbox, retire_at)
             except gevent.Timeout as over:
                 if over is not timer:
                     raise
@@ -141,52 +120,42 @@ class LeanAdapter(BaseAdapter):
         self._watchdog.watched.add(connection)
         return connection
 
-    def _dial(self, place: Place) -> socket.socket:
+    def _dial(self, pool: HostPool, seconds: float) -> socket.socket:
         """A connected socket; where the bus is short of files, idle connections are given up for it."""
         if len(self._watchdog.watched) >= most_connections():
             self._give_up_idle()
         try:
-            return self._dialler.connect(place.host, place.port)
+            return self._dialler.connect(pool.host, pool.port, seconds)
         except OSError as error:
             if error.errno not in SHORTAGES:
                 raise
         self._give_up_idle()
-        return self._dialler.connect(place.host, place.port)
+        return self._dialler.connect(pool.host, pool.port, seconds)
 
     def _give_up_idle(self) -> None:
-        """Close half of the idle connections of each place, the longest idle first, and forget the closed ones."""
-        for place in self._places.values():
-            for _ in range((len(place.idle) + 1) // 2):
-                place.idle.popleft().close()
+        """Close half of the idle connections of each host, and forget the closed ones."""
+        for pool in self._pools.values():
+            pool.drop_half()
         self._watchdog.forget_closed()
 
-    def _keep(self, place: Place, connection: Connection) -> None:
-        connection.idle_since = connection.deadline
-        connection.deadline = math.inf
-        place.idle.append(connection)
-        if len(place.idle) > KEPT_CONNECTIONS:
-            place.idle.popleft().close()
+    def _tidy(self) -> None:
+        """Forget the idle connections that were closed."""
+        for pool in self._pools.values():
+            pool.drop_closed()
 
-    def _tidy(self, now: float) -> None:
-        """Close what has been idle for long."""
-        for place in self._places.values():
-            idle = place.idle
-            while idle and (not idle[0].open or now - idle[0].idle_since > KEPT_SECONDS):
-                idle.popleft().close()
-
-    def leave(self, place: Place) -> None:
+    def leave(self, pool: HostPool) -> None:
         """A route does not lead there any more; the last one closes the idle connections."""
-        place.users -= 1
-        if place.users <= 0:
-            self._places.pop((place.host, place.port), None)
-            _close_idle(place)
+        pool.users -= 1
+        if pool.users <= 0:
+            self._pools.pop((pool.host, pool.port), None)
+            pool.close()
 
     def close(self) -> None:
         """Close all idle connections."""
         self._watchdog.stop()
-        for place in self._places.values():
-            _close_idle(place)
-        self._places.clear()
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
 
     # What requests asks of an adapter
 
@@ -204,25 +173,19 @@ class LeanAdapter(BaseAdapter):
         head = _head_of(request, url)
         seconds = timeout if isinstance(timeout, float | int) else USUAL_TIMEOUT
         deadline = self._monotonic() + seconds
-        body = request.body or b""
-        place = self.place(url.hostname or "", url.port or 80)
+        pool = self.pool(url.hostname or "", url.port or 80)
         try:
-            connection, data = self._ask(place, head + _bytes(body), deadline)
+            connection, data = self._ask(pool, head + _bytes(request.body or b""), deadline)
             reader = connection.read(data)
         except TimeoutError as error:
+            pool.drop_unused(deadline)
             raise requests.ReadTimeout(error, request=request) from error
         except (NotAnAnswer, OSError) as error:
             raise requests.ConnectionError(error, request=request) from error
         response = _response_of(reader, request)
         reader.forget()
-        if connection.open:
-            self._keep(place, connection)
+        pool.keep(connection)
         return response
-
-
-def _close_idle(place: Place) -> None:
-    while place.idle:
-        place.idle.pop().close()
 
 
 def _head_of(request: requests.PreparedRequest, url: SplitResult) -> bytes:

@@ -48,21 +48,21 @@ class SessionTransport:
 class LeanRoute:
     """The way to a subscriber by ``http://``."""
 
-    __slots__ = ("_adapter", "_head", "_heads", "_origin", "_place", "_subscriber", "_timeout")
+    __slots__ = ("_adapter", "_head", "_heads", "_origin", "_pool", "_subscriber", "_timeout")
 
     def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, heads: Heads, origin: str) -> None:
         self._adapter = adapter
         self._subscriber, self._origin = subscriber, origin
         self._heads = heads
         self._head = subscriber_head(subscriber)
-        self._place = adapter.place(subscriber.address.host, subscriber.address.port)
-        self._place.users += 1
+        self._pool = adapter.pool(subscriber.address.host, subscriber.address.port)
+        self._pool.users += 1
         self._timeout = subscriber.options.timeout
 
     def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
         """See Route.post."""
         message = self._heads.message(self._head, event, attempt, wall)
-        return self._adapter.attempt(self._place, message, now + self._timeout)
+        return self._adapter.attempt(self._pool, message, now + self._timeout)
 
     def ask_consent(self) -> Consent:
         """See Route.ask_consent."""
@@ -70,4 +70,4 @@ class LeanRoute:
 
     def close(self) -> None:
         """See Route.close."""
-        self._adapter.leave(self._place)
+        self._adapter.leave(self._pool)

@@ -13,9 +13,9 @@ LOOKS_TO_TIDY = 40
 
 
 class Watchdog:
-    """Cuts connections whose deadline is over."""
+    """Cuts connections whose deadline is over, and retires those that are old."""
 
-    def __init__(self, monotonic: Callable[[], float], tidy: Callable[[float], None]) -> None:
+    def __init__(self, monotonic: Callable[[], float], tidy: Callable[[], None]) -> None:
         self._monotonic = monotonic
         self._tidy = tidy
         self.watched: set[Connection] = set()  #: all that are open
@@ -33,8 +33,8 @@ class Watchdog:
             self._greenlet = None
 
     def forget_closed(self) -> None:
-        """Watch only those that are open."""
-        self.watched = {each for each in self.watched if each.open}
+        """Watch only those that have not been closed."""
+        self.watched = {each for each in self.watched if not each.closed}
 
     def _run(self) -> None:
         looks = 0
@@ -45,5 +45,7 @@ class Watchdog:
                 connection.cut()
             looks += 1
             if looks % LOOKS_TO_TIDY == 0:
+                for connection in [each for each in self.watched if each.retire_at <= now]:
+                    connection.retire()
                 self.forget_closed()
-                self._tidy(now)
+                self._tidy()

@@ -1,0 +1,139 @@
+"""Connections are kept as long as they are known to be good: not over a time-out, and not for ever."""
+
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from eventbus.addresses import parse_address
+from eventbus.delivery.outcome import Answer
+from eventbus.delivery.transport import Dialler, Route, SessionTransport, dial, lean, watchdog
+from eventbus.model import Options, Subscriber
+from eventbus.networks import NetworkRules
+from tests.support.deadline import eventually
+from tests.support.events import event
+from tests.support.raw_server import Peer, RawServer, always
+from tests.support.resolver import GOOD, Resolver
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#: Seconds for an attempt that shall time out, and for one that shall not.
+SHORT, LONG = 0.3, 10.0
+#: Another of this machine's addresses.
+MOVED = "127.0.0.5"
+
+
+@pytest.fixture
+def transport() -> Iterator[SessionTransport]:
+    """Keeps connections."""
+    found = SessionTransport(Dialler(NetworkRules()))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have connections retire after a fraction of a second."""
+    monkeypatch.setattr(lean, "MIN_AGE_SECONDS", 0.2)
+    monkeypatch.setattr(lean, "MAX_AGE_SECONDS", 0.3)
+    monkeypatch.setattr(watchdog, "LOOKS_TO_TIDY", 1)
+
+
+def route_to(transport: SessionTransport, address: str, timeout: float = LONG) -> Route:
+    """The way to an address."""
+    return transport.route(Subscriber(parse_address(address), Options(timeout=timeout)))
+
+
+def post(route: Route, seq: int = 1) -> Answer:
+    """Make one attempt."""
+    return route.post(event(seq), 1, time.monotonic(), 1_795_000_000.0)
+
+
+class Failing(RawServer):
+    """Answers on all connections until it is ``silent``, from when on those of before are never answered again."""
+
+    def __init__(self) -> None:
+        super().__init__(self._talk_until_silent)
+        self.silent = False
+        self.unanswered = 0
+
+    def _talk_until_silent(self, peer: Peer) -> None:
+        old = not self.silent
+        while peer.request() is not None:
+            if old and self.silent:
+                self.unanswered += 1
+                peer.hang()
+                return
+            gevent.sleep(0.01)
+            peer.send(OK)
+
+
+def test_a_time_out_gives_up_the_connections_that_are_as_old(transport: SessionTransport) -> None:
+    """Where a host went away without a word, one attempt times out, and not one for each kept connection."""
+    with Failing() as server:
+        route = route_to(transport, server.address, SHORT)
+        gevent.joinall([gevent.spawn(post, route) for _ in range(8)], raise_error=True)
+        assert server.connections == 8
+        server.silent = True
+        assert [post(route).status for _ in range(3)] == [None, 200, 200]
+        assert server.unanswered == 1
+        eventually(lambda: server.open == 1, 5, "the connections of before were still open")
+
+
+def test_a_time_out_leaves_the_connections_that_worked_meanwhile(transport: SessionTransport) -> None:
+    """One event that times out costs no connection on which others are answered at the same time."""
+
+    def talk(peer: Peer) -> None:
+        while (received := peer.request()) is not None:
+            if received.id == "id-0":
+                peer.hang()
+                return
+            peer.send(OK)
+
+    with RawServer(talk) as server:
+        route = route_to(transport, server.address, SHORT)
+        slow = gevent.spawn(post, route, 0)
+        gevent.sleep(0)
+        eventually(lambda: slow.ready() or post(route).status != 200, 5)
+        assert slow.value.status is None
+        assert post(route).status == 200
+        assert server.connections == 2
+
+
+@pytest.mark.usefixtures("short_lives")
+def test_steady_traffic_follows_a_name_that_moves(transport: SessionTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that leads elsewhere is followed though the connection to where it led works and is never idle."""
+    names = Resolver()
+    monkeypatch.setattr(dial, "_getaddrinfo", names)
+    names.knows("moves.example", [GOOD], [MOVED])
+    with RawServer(always(OK)) as before, RawServer(always(OK), host=MOVED, port=before.port) as after:
+        route = route_to(transport, f"moves.example:{before.port}")
+        assert post(route).status == 200
+        assert (len(before.received), len(after.received)) == (1, 0)
+        eventually(lambda: post(route).status != 200 or after.received, 10)
+        eventually(lambda: before.open == 0, 5, "the old connection was still open")
+        assert len(before.received) > 1
+
+
+@pytest.mark.usefixtures("short_lives")
+def test_an_attempt_is_not_cut_by_its_connections_age(transport: SessionTransport) -> None:
+    """A connection that gets too old during an attempt is closed after it, and the answer counts."""
+
+    def talk(peer: Peer) -> None:
+        while peer.request() is not None:
+            gevent.sleep(0.6)
+            peer.send(OK)
+
+    with RawServer(talk) as server:
+        route = route_to(transport, server.address)
+        assert [post(route).status for _ in range(2)] == [200, 200]
+        assert server.connections == 2
+        eventually(lambda: server.open == 0, 5, "an old connection was still open")
+
+
+@pytest.mark.usefixtures("short_lives")
+def test_an_idle_connection_is_closed_when_it_is_old(transport: SessionTransport) -> None:
+    """A connection that nobody needs any more is not held for ever."""
+    with RawServer(always(OK)) as server:
+        assert post(route_to(transport, server.address)).status == 200
+        eventually(lambda: server.open == 0, 5, "an old connection was still open")
