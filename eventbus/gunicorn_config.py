@@ -4,7 +4,9 @@ import os
 import resource
 import signal
 import socket
+import stat
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from eventbus.redis_url import is_redis
@@ -58,7 +60,7 @@ def on_starting(server: Any) -> None:
         )
     if server.cfg.preload_app or server.cfg.max_requests:
         _stop("preload_app and max_requests must stay off: the worker holds the registry and the journal")
-    _check_free(settings.port)
+    _check_binds(server.cfg)
 
 
 def when_ready(server: Any) -> None:
@@ -70,8 +72,8 @@ def when_ready(server: Any) -> None:
     tokens = from_environment(os.environ).tokens
     for scope in tokens.closed:
         server.log.warning("nobody may %s: there is no token for it, nor one of an administrator", scope)
-    reachable = [address for address in map(_host_of, server.LISTENERS) if address not in ("127.0.0.1", "::1", "")]
-    if reachable and not tokens:
+    hosts = [each[0] for each in map(_name_of, server.LISTENERS) if isinstance(each, tuple)]
+    if not tokens and any(host not in ("127.0.0.1", "::1") for host in hosts):
         server.log.warning("whoever can reach this port may publish, subscribe and administer: no tokens are set")
 
 
@@ -83,22 +85,52 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _host_of(listener: socket.socket) -> str:
-    """Where a listener can be reached; nothing for a Unix socket."""
-    name = listener.getsockname()
-    return name[0] if isinstance(name, tuple) else ""
+def _name_of(listener: socket.socket) -> Any:
+    """Host and port of a listener, or a Unix socket's path."""
+    return listener.getsockname()
 
 
-def _check_free(port: int) -> None:
-    """Say at once that the port is taken, instead of trying five times."""
-    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
+def _check_binds(cfg: Any) -> None:
+    """Say at once what cannot be listened on, instead of trying five times. Sockets that are inherited are bound."""
+    from gunicorn.systemd import listen_fds
+
+    if "GUNICORN_FD" in os.environ or listen_fds(unset_environment=False):
         return
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    if any(isinstance(address, int) for address in cfg.address):  # gunicorn binds no others then
+        return
+    for address in cfg.address:
+        if isinstance(address, tuple):
+            _check_free(*address, reuse=cfg.reuse_port)
+        else:
+            _check_path(address)
+
+
+def _check_free(host: str, port: int, *, reuse: bool) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    shown = f"port {port}" if host in ("", "0.0.0.0", "::") else f"port {port} of {host}"
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
-            probe.bind(("0.0.0.0", port))
-        except OSError as error:
-            _stop(f"port {port} cannot be used: {error.strerror}; set PORT to another one")
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            _stop(f"{shown} cannot be used: {why}; set PORT, or --bind, to another one")
+
+
+def _check_path(path: str) -> None:
+    """A Unix socket takes the place of one that was left there, of nothing else."""
+    if path.startswith("\0"):  # abstract: it has no place in a folder
+        return
+    try:
+        if not stat.S_ISSOCK(Path(path).lstat().st_mode):
+            _stop(f"{path} is there, and is no socket; name another one with --bind unix:PATH")
+    except FileNotFoundError:
+        if not os.access(Path(path).parent, os.W_OK | os.X_OK):
+            _stop(f"no socket can be made at {path}; name another one with --bind unix:PATH")
+    except OSError as error:
+        _stop(f"no socket can be made at {path}: {error.strerror}; name another one with --bind unix:PATH")
 
 
 def _stop(sentence: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """From the environment to a bus that runs."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from eventbus import __version__
 from eventbus.bus import Bus
@@ -16,14 +16,17 @@ from eventbus.sweeper import Sweeper
 log = logging.getLogger(__name__)
 
 
-def start_bus(environment: Mapping[str, str]) -> Bus:
-    """Read the settings, open the journal, and begin to deliver. Raises SettingsError and JournalError."""
+def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequence[tuple[str, int]]]) -> Bus:
+    """Read the settings, open the journal, and begin to deliver. Raises SettingsError and JournalError.
+
+    ``listeners`` tells where the bus itself listens, given its ``PORT``: nothing is delivered there.
+    """
     settings = from_environment(environment)
     for warning in unknown_names(environment):
         log.warning("%s", warning)
     log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal_shown, SQLITE_VERSION)
     _tell_limits(settings, environment)
-    dialler = Dialler(settings.networks, settings.port)
+    dialler = Dialler(settings.networks, listeners(settings.port))
     transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin)
     if settings.tracing == "otel":
         transport = traced(transport)

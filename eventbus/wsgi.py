@@ -11,12 +11,13 @@ import sys  # noqa: E402
 from eventbus.errors import EventbusError  # noqa: E402
 from eventbus.start import start_bus  # noqa: E402
 from eventbus.web.app import application  # noqa: E402
+from eventbus.web.listeners import noted  # noqa: E402
 
 #: gunicorn's own status for an app that does not load: it stops instead of trying again for ever.
 APP_LOAD_ERROR = 4
 
 try:
-    app = application(start_bus(os.environ))
+    app = application(start_bus(os.environ, noted))
 except EventbusError as error:
     print(f"eventbus cannot start: {error}", file=sys.stderr)
     sys.exit(APP_LOAD_ERROR)

@@ -14,6 +14,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from eventbus.web.exchange import Exchange, environ_of, frozen, rest_of
 from eventbus.web.intake import Reader, Waiting, refusal, written
+from eventbus.web.listeners import end_of, note
 
 #: Seconds between two looks whether the worker was told to end.
 LOOK = 0.1
@@ -22,6 +23,8 @@ TELL_AGAIN = 60.0
 #: Seconds and bytes that a refused request's rest is read for, so that its client gets to see the answer.
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 32 * 1024 * 1024
+#: What a Unix socket is called where WSGI wants a host and a port (PEP 3333: they are never empty).
+UNNAMED = ("localhost", 80)
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
@@ -32,6 +35,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         self.cfg: Any = frozen(self.cfg)
         self._idle: set[gevent.Greenlet[..., None]] = set()
         self._told_of_files = -TELL_AGAIN
+
+    def load_wsgi(self) -> None:
+        """Load the app, which asks where it listens."""
+        note(self.sockets)
+        super().load_wsgi()
 
     def run(self) -> None:
         """Serve until told to end; return when the bus is drained too."""
@@ -69,7 +77,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 client.do_handshake()
             parser = RequestParser(self.cfg, client, addr)
             parser.unreader = reader = Reader(client)
-            name = listener.getsockname()
+            name, peer = end_of(listener.getsockname(), UNNAMED), end_of(addr)
             request = None
             while True:
                 if request is not None and not _finished(parser, request, seconds):
@@ -79,7 +87,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                     request = next(parser)
                 if request is None:
                     return
-                self.handle_request(name, request, client, addr)
+                self.handle_request(name, request, client, peer)
         except (StopIteration, OSError) as end:
             self.log.debug("a connection ended: %r", end)
         except Exception as error:

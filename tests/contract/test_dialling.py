@@ -177,7 +177,7 @@ def test_the_bus_is_no_subscriber_of_its_own(post: Post, names: Resolver, host: 
     """The bus's own port on any of this machine's addresses is refused when it is checked, and when it is dialled."""
     names.knows("self.example", [LOOPBACK, "127.0.0.9"])
     with RawServer(always(OK)) as server:
-        dialler = Dialler(NetworkRules(), server.port)
+        dialler = Dialler(NetworkRules(), [("", server.port)])
         assert "is the bus itself" in (dialler.refusal(host.strip("[]"), server.port) or "")
         assert "is the bus itself" in post(dialler, f"{host}:{server.port}").error
         assert server.connections == 0
@@ -186,7 +186,7 @@ def test_the_bus_is_no_subscriber_of_its_own(post: Post, names: Resolver, host: 
 def test_a_name_that_comes_to_lead_to_the_bus_is_caught(post: Post, names: Resolver, both: Both) -> None:
     """A name that leads to the bus only after it was checked is caught when it is dialled."""
     names.knows("turns.example", ["198.51.100.1", "10.0.0.1"], [LOOPBACK])
-    dialler = Dialler(NetworkRules(), both.port)
+    dialler = Dialler(NetworkRules(), [("::", both.port)])
     assert dialler.refusal("turns.example", both.port) is None
     assert "is the bus itself" in post(dialler, f"turns.example:{both.port}").error
     assert not both.connections
@@ -194,9 +194,27 @@ def test_a_name_that_comes_to_lead_to_the_bus_is_caught(post: Post, names: Resol
 
 def test_other_ports_and_other_machines_are_not_the_bus() -> None:
     """The same number on another machine, and another number on this one, are no reason to refuse."""
-    dialler = Dialler(NetworkRules(), 3_000)
+    dialler = Dialler(NetworkRules(), [("0.0.0.0", 3_000)])  # noqa: S104
     assert dialler.refusal("10.255.255.1", 3_000) is None
     assert dialler.refusal(LOOPBACK, 3_001) is None
+
+
+@pytest.mark.parametrize(
+    ("bound", "refused", "taken"),
+    [
+        ([(LOOPBACK, 3_000)], [(LOOPBACK, 3_000), ("::ffff:127.0.0.1", 3_000)], [("127.0.0.2", 3_000), ("::1", 3_000)]),
+        ([("::1", 3_000)], [("::1", 3_000)], [(LOOPBACK, 3_000)]),
+        ([("", 3_000), (LOOPBACK, 4_000)], [("127.0.0.2", 3_000), (LOOPBACK, 4_000)], [("127.0.0.2", 4_000)]),
+        ([], [], [(LOOPBACK, 3_000)]),
+    ],
+)
+def test_the_bus_is_where_it_listens(
+    bound: list[tuple[str, int]], refused: list[tuple[str, int]], taken: list[tuple[str, int]]
+) -> None:
+    """One that listens on one address leaves the port's others to services; one on a Unix socket all of them."""
+    dialler = Dialler(NetworkRules(), bound)
+    assert all("is the bus itself" in (dialler.refusal(*there) or "") for there in refused)
+    assert [dialler.refusal(*there) for there in taken] == [None] * len(taken)
 
 
 # Looking names up

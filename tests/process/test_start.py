@@ -8,22 +8,7 @@ import pytest
 
 from tests.support.caller import Caller
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.server import BusServer
-
-
-def refusal(bus: BusServer, names: str) -> str:
-    """The line of the log in which a bus that must not start names what is wrong."""
-    bus.spawn()
-    try:
-        status = bus.ended()
-    finally:
-        bus.kill()
-    log = bus.log_text()
-    assert status != 0, log
-    assert "Traceback" not in log, log
-    lines = [line for line in log.splitlines() if names in line]
-    assert lines, log
-    return lines[0]
+from tests.support.server import BusServer, refusal
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,9 +13,9 @@ JSON = ("Accept", "application/json")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Calls the bus on this port of loopback."""
+    """Calls the bus on this port of loopback, or on this Unix socket."""
 
-    port: int
+    port: int | Path
 
     def call(
         self, method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None

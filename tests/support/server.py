@@ -135,3 +135,18 @@ class BusServer:
 def _clean_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def refusal(bus: BusServer, names: str) -> str:
+    """The line of the log in which a bus that must not start names what is wrong."""
+    bus.spawn()
+    try:
+        status = bus.ended()
+    finally:
+        bus.kill()
+    log = bus.log_text()
+    assert status != 0, log
+    assert "Traceback" not in log, log
+    lines = [line for line in log.splitlines() if names in line]
+    assert lines, log
+    return lines[0]

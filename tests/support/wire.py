@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
@@ -37,11 +38,19 @@ class Response:
 
 
 class Wire:
-    """One connection, kept alive for as long as the server keeps it. ``timeout`` is in seconds."""
+    """One connection to a port or a Unix socket, kept alive for as long as the server keeps it.
 
-    def __init__(self, port: int, timeout: float = 30.0) -> None:
-        self._socket = socket.create_connection((LOOPBACK, port), timeout)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    ``timeout`` is in seconds.
+    """
+
+    def __init__(self, place: int | Path, timeout: float = 30.0) -> None:
+        if isinstance(place, int):
+            self._socket = socket.create_connection((LOOPBACK, place), timeout)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(timeout)
+            self._socket.connect(str(place))
         self._reader = cast(BinaryIO, self._socket.makefile("rb"))
 
     def send(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ import errno
 import ipaddress
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import gevent
@@ -29,6 +29,8 @@ REMEMBERED = 4_096
 AGAIN, LONGEST_AGAIN = 3.0, 30.0
 #: Seconds that a lookup may take where a registration waits for it.
 CHECK_SECONDS = 2.0
+#: Hosts on which every address is listened to.
+EVERY_HOST = ("", "0.0.0.0", "::")  # noqa: S104 - they are told apart
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 #: The resolver of the C library, below gevent's.
 _getaddrinfo: Callable[..., list[tuple[Any, ...]]] = monkey.get_original("socket", "getaddrinfo")
@@ -39,11 +41,11 @@ class NotAllowed(OSError):
 
 
 class Dialler:
-    """Knows the rules, and where the bus itself listens."""
+    """Knows the rules, and where the bus itself listens: host and port of each listener, "" for every host."""
 
-    def __init__(self, rules: NetworkRules, own_port: int | None = None) -> None:
+    def __init__(self, rules: NetworkRules, listeners: Collection[tuple[str, int]] = ()) -> None:
         self._rules = rules
-        self._own_port = own_port
+        self._listeners = tuple(listeners)
         self._threads: ThreadPool | None = None
         self._lookups: dict[str, AsyncResult[tuple[list[Ip], str]]] = {}
         self._found: dict[str, None] = {}  # names that were found, the latest last
@@ -77,7 +79,7 @@ class Dialler:
         return good
 
     def _reason(self, ip: Ip, port: int) -> str | None:
-        if port == self._own_port and is_own(ip):
+        if any(port == own_port and listens_at(host, ip) for host, own_port in self._listeners):
             return f"{ip} port {port} is the bus itself"
         return self._rules.refusal(ip)
 
@@ -151,6 +153,18 @@ def _resolve(host: str) -> tuple[list[Ip], str]:
         return [], f"the host name cannot be looked up: {error}"
     texts = dict.fromkeys(row[4][0].partition("%")[0] for row in rows)
     return [ipaddress.ip_address(text) for text in texts], ""
+
+
+def listens_at(host: str, ip: Ip) -> bool:
+    """Whether who listens on ``host``, one address or all, is reached at this one."""
+    if host in EVERY_HOST:
+        return is_own(ip)
+    return unmapped(ipaddress.ip_address(host)) == unmapped(ip)
+
+
+def unmapped(ip: Ip) -> Ip:
+    """An IPv4 address that is written as an IPv6 one, as itself."""
+    return (ip.ipv4_mapped if ip.version == 6 else None) or ip
 
 
 def is_own(ip: Ip) -> bool:
