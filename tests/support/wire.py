@@ -48,9 +48,7 @@ class Wire:
             self._socket = socket.create_connection((LOOPBACK, place), timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
-            self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.settimeout(timeout)
-            self._socket.connect(str(place))
+            self._socket = _connected_to(place, timeout)
         self._reader = cast(BinaryIO, self._socket.makefile("rb"))
 
     def send(self, data: bytes) -> None:
@@ -108,6 +106,18 @@ class Wire:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _connected_to(path: Path, timeout: float) -> socket.socket:
+    """A connection to a Unix socket."""
+    peer = socket.socket(socket.AF_UNIX)
+    try:
+        peer.settimeout(timeout)
+        peer.connect(str(path))
+    except OSError:
+        peer.close()
+        raise
+    return peer
 
 
 def render_request(
