@@ -14,6 +14,7 @@ from eventbus.delivery.lane import Lane
 from eventbus.delivery.transport import Transport
 from eventbus.endings import Endings
 from eventbus.errors import Draining
+from eventbus.expired import Expired
 from eventbus.feed import Feed
 from eventbus.history import History
 from eventbus.journal.base import Appended, Journal
@@ -51,7 +52,9 @@ class Bus:
             self.replays,
             self._rules,
         )
-        self.dead_letters = DeadLetters(self.dispatcher, journal, self.clock)
+        self.expired = Expired(self.dispatcher, journal, self.registrations, self._rules)
+        self.endings.on_expired = self.expired.note
+        self.dead_letters = DeadLetters(self.dispatcher, journal, self.clock, self.expired.keep)
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(self.dispatcher, journal)
         self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters)
@@ -75,6 +78,7 @@ class Bus:
         self.journal.listen(self._committed)
         self.journal.watch(self.meters.committed)
         self.retention.start()
+        self.expired.start()
         self.samples.start()
         backlog = sum(lane.backlog for lane in lanes)
         log.info("journal read: %d subscribers, %d deliveries pending", len(self.registrations.leases), backlog)
@@ -82,13 +86,14 @@ class Bus:
     def join(self, company: Company) -> None:
         """Be one of several buses from now on."""
         self.company = company
-        self.registrations.company = self.retention.company = self.dead_letters.company = company
+        self.registrations.company = self.retention.company = company
+        self.dead_letters.company = self.expired.company = company
 
     def carry_on(self, lane: Lane) -> None:
         """Go on with a lane that was put back."""
         if lane.ended_at is None:
             self.registrations.restore(lane)
-        elif not lane.subscriber.options.resume:
+        elif not lane.subscriber.options.resume and not lane.expired:
             self.endings.bury(lane)
         self.dispatcher.look(lane)
 
@@ -120,6 +125,7 @@ class Bus:
         self.draining = True
         self.company.stop()
         self.retention.stop()
+        self.expired.stop()
         self.samples.stop()
         self.endings.stop()
         self.dispatcher.stop()
@@ -148,7 +154,9 @@ class Bus:
 
     def deregister(self, address: Address) -> int:
         """End a lease at once and discard what is pending: so many deliveries. Raises Elsewhere and JournalError."""
-        return self.registrations.deregister(address)
+        discarded = self.registrations.deregister(address)
+        self.expired.remove(address.key)
+        return discarded
 
     def subscribers(self) -> list[Lane]:
         """The lanes whose subscribers are live, by address."""

@@ -30,10 +30,13 @@ Change = Callable[[Sequence[KeptDeadLetter], int], int]
 class DeadLetters:
     """What people do with deliveries that will not be attempted again."""
 
-    def __init__(self, dispatcher: Dispatcher, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, journal: Journal, clock: Clock, keep: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self._dispatcher = dispatcher
         self._journal = journal
         self._clock = clock
+        self._keep = keep  # puts an expired subscriber's lane back, and says whether it is one
         self.company: Company = Alone()  #: the other buses: what is theirs, they care for
 
     def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
@@ -44,11 +47,15 @@ class DeadLetters:
     def replay(self, chosen: Chosen) -> int:
         """Put dead letters back as pending; answers how many.
 
-        Of all, only those of registered subscribers are. Raises NotKnown, and Conflict where the one that is
-        meant is not registered.
+        Of all, only those of registered subscribers are. Those of an expired one wait for its return. Raises
+        NotKnown, and Conflict where the one that is meant is neither.
         """
-        if chosen.key is not None and not self._takes(chosen.key):
+        era = self._dispatcher.checkpointer.era
+        found = None if chosen.id is None else self._journal.dead_letter(chosen.id)
+        key = chosen.key if found is None else found.letter.key
+        if key is not None and not self._takes(key) and not self._keep(key) and chosen.id is None:
             raise Conflict("This address is not registered; register it, and replay then.")
+        self._dispatcher.checkpointer.check_era(era)
         return self._through(chosen, self._replay)
 
     def discard(self, chosen: Chosen) -> int:
@@ -156,4 +163,4 @@ class DeadLetters:
     def _takes(self, key: str) -> bool:
         """Whether deliveries can be put back for this address."""
         lane = self._dispatcher.lanes.get(key)
-        return lane is not None and not lane.closed and not lane.ending and lane.lease.ends > self._clock.monotonic()
+        return lane is not None and not lane.closed and not lane.ending

@@ -1,6 +1,7 @@
 """What happens to a lane when its subscriber's lease is over."""
 
 import logging
+from collections.abc import Callable
 
 import gevent
 
@@ -28,6 +29,7 @@ class Endings:
         self._journal = journal
         self._clock = clock
         self._under_way: dict[str, gevent.Greenlet[[Lane], None]] = {}
+        self.on_expired: Callable[[Lane], object] = _nobody  #: called with a lane that is closed, since its lease ended
 
     def discard(self, lane: Lane) -> int:
         """Close a lane, and discard what is pending: so many deliveries.
@@ -110,7 +112,12 @@ class Endings:
         return lane.dead > before or stretch is not None or lane.deferred.count > 0
 
     def _close(self, lane: Lane) -> None:
-        lane.closed = True
+        lane.closed = lane.expired = True
         lane.touch()
         self._dispatcher.checkpointer.try_save()
         self._dispatcher.remove(lane)
+        self.on_expired(lane)
+
+
+def _nobody(_: Lane) -> None:
+    """Is told until somebody is."""

@@ -83,6 +83,7 @@ class State(StrEnum):
     OK = "ok"
     BACKING_OFF = "backing_off"
     PAUSED = "paused"
+    EXPIRED = "expired"  # its lease ended, and it has not registered again
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ class LaneRecord:
     not_before: float = 0  # seconds since 1970 of the next attempt, when backing off or paused
     down_since: float | None = None
     last_error: str = ""
+    expired: bool = False  # its lease ended, and what was pending then has become dead letters
 
     @property
     def open(self) -> bool:

@@ -1,9 +1,11 @@
 """Reads off the lanes what the metrics and the dashboard show."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from eventbus.bus import Bus
 from eventbus.delivery.lane import Lane
+from eventbus.delivery.status import status
 from eventbus.model import State
 from eventbus.telemetry.metrics import OTHER, Readings, SubscriberReadings
 
@@ -13,17 +15,16 @@ NAMED = 100
 
 def readings_of(bus: Bus) -> Readings:
     """What is measured, at this moment."""
-    lanes, now = bus.subscribers(), bus.clock.monotonic()
-    states = dict.fromkeys(map(str, State), 0)
-    for lane in lanes:
-        states[lane.state_at(now)] += 1
-    each = [_of_one(bus, lane) for lane in lanes]
+    now = bus.clock.monotonic()
+    live, expired = bus.subscribers(), bus.expired.lanes()
+    each = [_of_one(bus, lane, now) for lane in (*live, *expired)]
     whole = _together(each)
     return Readings(
-        states=states,
+        states={**dict.fromkeys(map(str, State), 0), **whole.states},
         pending=whole.pending,
         in_flight=bus.dispatcher.busy,
-        dead=whole.dead,
+        dead=whole.dead + bus.expired.removed_dead,
+        expired_dead=sum(lane.dead for lane in expired),
         oldest_pending_seconds=whole.oldest_pending_seconds,
         journal_bytes=bus.retention.bytes,
         journal_max_bytes=bus.settings.journal_max_bytes,
@@ -32,9 +33,10 @@ def readings_of(bus: Bus) -> Readings:
     )
 
 
-def _of_one(bus: Bus, lane: Lane) -> SubscriberReadings:
+def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberReadings:
     return SubscriberReadings(
         lane.subscriber.key,
+        {str(status(lane, now)): 1},
         lane.backlog,
         bus.oldest_pending_seconds(lane),
         lane.delivered,
@@ -44,8 +46,12 @@ def _of_one(bus: Bus, lane: Lane) -> SubscriberReadings:
 
 
 def _together(several: Sequence[SubscriberReadings]) -> SubscriberReadings:
+    states: Counter[str] = Counter()
+    for each in several:
+        states.update(each.states)
     return SubscriberReadings(
         OTHER,
+        states,
         sum(each.pending for each in several),
         max((each.oldest_pending_seconds for each in several), default=0.0),
         sum(each.delivered for each in several),

@@ -72,6 +72,7 @@ def _put_back(lanes: Sequence[Lane], dispatcher: Dispatcher) -> None:
         dispatcher.add(lane)
         if _is_over(lane):
             dispatcher.unindex(lane)
+            lane.confirmed = False  # so that its return is saved, whatever it asks for
 
 
 def _is_over(lane: Lane) -> bool:

@@ -37,6 +37,7 @@ _CLEAR = "\x1b[H\x1b[J"
     "eventbus subscribers --watch",
     "eventbus subscribers --json | jq '.[].address'",
 )
+@click.option("--live", is_flag=True, help="Leave out those whose lease has ended.")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
     "--interval",
@@ -47,14 +48,23 @@ _CLEAR = "\x1b[H\x1b[J"
     help="How often to look, with --watch.",
 )
 @reaching
-def subscribers(reach: Reach, watch: bool, interval: float) -> None:  # noqa: FBT001 - click names it
-    """Show the subscribers, and how each is doing."""
+def subscribers(reach: Reach, live: bool, watch: bool, interval: float) -> None:  # noqa: FBT001 - click names it
+    """Show the subscribers, live and expired, and how each is."""
     with reach.bus() as bus:
-        found = bus.subscribers()
+
+        def find() -> list[Subscriber]:
+            return bus.subscribers() if live else everyone(bus)
+
+        found = find()
         if watch:
-            _watch(reach.screen, bus, found, interval)
+            _watch(reach.screen, find, found, interval)
         else:
             show(reach.screen, found)
+
+
+def everyone(bus: Bus) -> list[Subscriber]:
+    """Live subscribers, and then expired ones."""
+    return [*bus.subscribers(), *bus.subscribers(expired=True)]
 
 
 def show(screen: Screen, found: list[Subscriber]) -> None:
@@ -68,20 +78,26 @@ def show(screen: Screen, found: list[Subscriber]) -> None:
 
 
 def table_of(found: list[Subscriber], now: datetime) -> Table:
-    """Subscribers as a table; red is who has dead letters, yellow who waits."""
-    rows = [_row(one, now) for one in found]
-    return table(_COLUMNS, rows, ["red" if one.dead else "yellow" if one.state != "ok" else "" for one in found])
+    """Subscribers as a table; red is who is expired or has dead letters, yellow who waits."""
+    return table(_COLUMNS, [_row(one, now) for one in found], [_colour(one) for one in found])
+
+
+def _colour(one: Subscriber) -> str:
+    if one.dead or one.state == "expired":
+        return "red"
+    return "yellow" if one.state != "ok" else ""
 
 
 def _row(one: Subscriber, now: datetime) -> tuple[object, ...]:
     counts = (f"{one.delivered:,}", f"{one.dead:,}")
-    lease = ago((one.expires_at - now).total_seconds())
+    left = ago(abs((one.expires_at - now).total_seconds()))
+    lease = f"{left} ago" if one.state == "expired" else left
     topics = ", ".join(one.topics) or ">"
     oldest = ago(one.oldest_pending_seconds) if one.pending else ""
     return (one.address, one.state, f"{one.pending:,}", oldest, *counts, lease, topics, one.last_error)
 
 
-def _watch(screen: Screen, bus: Bus, found: list[Subscriber], interval: float) -> None:
+def _watch(screen: Screen, find: Callable[[], list[Subscriber]], found: list[Subscriber], interval: float) -> None:
     """Print them again and again; a bus that is away for a while is waited for."""
     trouble = ""
     with _shown_again(screen) as show_again:
@@ -89,7 +105,7 @@ def _watch(screen: Screen, bus: Bus, found: list[Subscriber], interval: float) -
             show_again(found, trouble)
             threading.Event().wait(interval)
             try:
-                found, trouble = bus.subscribers(), ""
+                found, trouble = find(), ""
             except (Unreachable, Unavailable) as error:
                 trouble = f" ({safe(str(error))})"
 

@@ -51,9 +51,9 @@ class AsyncBus:
         """See Bus.deregister."""
         return await _in_thread(self.bus.deregister, address)
 
-    async def subscribers(self) -> list[Subscriber]:
+    async def subscribers(self, *, expired: bool = False) -> list[Subscriber]:
         """See Bus.subscribers."""
-        return await _in_thread(self.bus.subscribers)
+        return await _in_thread(self.bus.subscribers, expired=expired)
 
     async def events(
         self, *, after: Place = None, topics: Sequence[str] = (), follow: bool = False

@@ -138,10 +138,12 @@ class Bus:
         said = self._caller.json(Call(method="DELETE", path="/deregister", query=[("address", address)]))
         return int(said.get("discarded", 0))
 
-    def subscribers(self) -> list[Subscriber]:
-        """The live subscribers, and how each is doing."""
-        said = self._caller.json(Call(method="GET", path="/listSubscribers"))
-        return [_shaped(Subscriber, one) for one in said["subscribers"]]
+    def subscribers(self, *, expired: bool = False) -> list[Subscriber]:
+        """The live subscribers, or those that are expired, and how each is doing."""
+        query = [("expired", "true")] if expired else []
+        said = self._caller.json(Call(method="GET", path="/listSubscribers", query=query))
+        found = [_shaped(Subscriber, one) for one in said["subscribers"]]
+        return [one for one in found if (one.state == "expired") == expired]  # an older bus has no such list
 
     # Looking and mending
 

@@ -136,6 +136,7 @@ class Subscriber:
     discarded: int
     last_error: str | None
     created: bool = False
+    expired_at: datetime | None = None  # when its lease ended, where it is expired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

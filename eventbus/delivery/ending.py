@@ -27,7 +27,7 @@ def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
     gone = tuple((key, seq, run) for seq, run in lane.deferred.gone)
     dead = tuple(lane.dead_letters)
     _empty(lane)
-    lane.closed, lane.ended_at = True, wall
+    lane.closed, lane.expired, lane.ended_at = True, False, wall
     return Checkpoint(
         at=wall,
         scanned=scanned,

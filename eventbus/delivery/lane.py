@@ -38,6 +38,7 @@ class Lane(Health):
         self._replay_next = False  # whose turn it is, a replay's or the live events'
         self.confirmed = True  # its registration is known to be in the journal
         self.closed = False  # nothing is delivered, or counted, any more
+        self.expired = record.expired  # its lease ended, and what was pending then has become dead letters
         self.ending = False  # its lease has ended for good: what is pending becomes dead letters
         self.leaving = False  # it is handed over to another bus: nothing new starts here
         self.queued = False  # it stands in the dispatcher's queue
@@ -220,13 +221,20 @@ class Lane(Health):
         """The subscriber has shown that it lives; what it asks for now holds from now on."""
         self.touch()
         subscriber = lease.subscriber
-        if subscriber.options.topics != self.subscriber.options.topics:
+        if self.interests[-1].until is not None:
+            self._reopen(subscriber.options.topics, scanned)
+        elif subscriber.options.topics != self.subscriber.options.topics:
             place = self.live.span().cursor
             self.interests = interests.changed(self.interests, subscriber.options.topics, scanned, place)
-        self.subscriber, self.lease, self.ended_at = subscriber, lease, None
+        self.subscriber, self.lease, self.ended_at, self.expired = subscriber, lease, None, False
         self.deferred.reorder(ordered=subscriber.options.ordered)
         self._fit()
         self._wake(now)
+
+    def _reopen(self, topics: tuple[str, ...], scanned: int) -> None:
+        """What comes after ``scanned`` is for the subscriber, though nothing was since its lease ended."""
+        self.interests = (*self.interests[1 - MAX_SPANS :], Interest(scanned, None, topics))
+        self.live = Stretch(Span(0, scanned, None, 0))
 
     def lose_interest(self, scanned: int) -> None:
         """Nothing after ``scanned`` is for this subscriber, until it registers again."""

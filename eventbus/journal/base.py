@@ -106,6 +106,9 @@ class Journal(Protocol):
     def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
         """Lanes that are settled and ended before a moment."""
 
+    def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
+        """Lanes that are settled and ended, those that ended last first, but for so many of them."""
+
     def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
         """Dead letters with ids above ``after``, of one subscriber or of all."""
 

@@ -38,6 +38,7 @@ def to_json(record: LaneRecord) -> str:
             "not_before": record.not_before,
             "down_since": record.down_since,
             "last_error": record.last_error,
+            "expired": record.expired,
         },
         separators=(",", ":"),
     )

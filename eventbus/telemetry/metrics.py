@@ -3,7 +3,7 @@
 Names and units by https://prometheus.io/docs/practices/naming/.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -22,6 +22,7 @@ class SubscriberReadings:
     """What is measured of one subscriber, or of several together."""
 
     name: str
+    states: Mapping[str, int]  # how many are in each state
     pending: int
     oldest_pending_seconds: float
     delivered: int
@@ -31,12 +32,13 @@ class SubscriberReadings:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What is measured at a moment, over all live subscribers."""
+    """What is measured at a moment, over all live and expired subscribers."""
 
     states: dict[str, int]
     pending: int
     in_flight: int
     dead: int
+    expired_dead: int
     oldest_pending_seconds: float
     journal_bytes: int
     journal_max_bytes: int
@@ -100,14 +102,15 @@ class _Read(_Collector):
     def collect(self) -> Iterator[Metric]:
         """How things are now."""
         now = self._read()
-        states = GaugeMetricFamily("eventbus_subscribers", "Live subscribers, by state.", labels=["state"])
+        states = GaugeMetricFamily("eventbus_subscribers", "Subscribers, by state.", labels=["state"])
         for state, count in sorted(now.states.items()):
             states.add_metric([state], count)
         yield states
         for name, text, value in (
             ("eventbus_deliveries_pending", "Deliveries that are not settled.", now.pending),
             ("eventbus_deliveries_in_flight", "Attempts under way.", now.in_flight),
-            ("eventbus_dead_letters", "Dead letters of live subscribers.", now.dead),
+            ("eventbus_dead_letters", "Dead letters.", now.dead),
+            ("eventbus_expired_dead_letters", "Dead letters of expired subscribers.", now.expired_dead),
             ("eventbus_oldest_pending_seconds", "Age of the oldest pending event.", now.oldest_pending_seconds),
             ("eventbus_journal_bytes", "Bytes in use in the journal.", now.journal_bytes),
             ("eventbus_journal_max_bytes", "Bytes at which publishing is refused.", now.journal_max_bytes),
@@ -118,6 +121,13 @@ class _Read(_Collector):
 
 
 def _by_subscriber(subscribers: tuple[SubscriberReadings, ...]) -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "eventbus_subscriber_state", "1 for the state that a subscriber is in.", labels=["subscriber", "state"]
+    )
+    for each in subscribers:
+        for state, count in each.states.items():
+            states.add_metric([each.name, state], count)
+    yield states
     families = (
         (GaugeMetricFamily, "pending", "Deliveries that are not settled."),
         (GaugeMetricFamily, "oldest_pending_seconds", "Age of the oldest pending event."),

@@ -79,7 +79,9 @@ class _Answers:
             ("POST", "/sendMessage"): self._publish,
             ("POST", "/registerAndKeepAlive"): self._register,
             ("DELETE", "/deregister"): self._deregister,
-            ("GET", "/listSubscribers"): lambda *_: {"subscribers": list(self._subscribers.values())},
+            ("GET", "/listSubscribers"): lambda _, query: {
+                "subscribers": [] if "expired" in query else list(self._subscribers.values())
+            },
             ("GET", "/events"): self._page,
         }
 

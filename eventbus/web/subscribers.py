@@ -11,7 +11,9 @@ from eventbus.addresses import Address, parse_address
 from eventbus.bus import Bus
 from eventbus.clock import rfc3339
 from eventbus.delivery.lane import Lane
-from eventbus.errors import BadAddress
+from eventbus.delivery.status import status
+from eventbus.errors import BadAddress, Refused
+from eventbus.model import State
 from eventbus.tokens import Scope
 from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
@@ -47,12 +49,14 @@ def deregister() -> Reply:
 @blueprint.get("/listSubscribers", provide_automatic_options=False)
 @needs(Scope.SUBSCRIBE)
 def list_subscribers() -> Reply:
-    """List the live subscribers."""
+    """List the live subscribers, or those that are expired."""
     if request.method != "GET":
         raise MethodNotAllowed(["GET"])
-    parse_query(request.environ["QUERY_STRING"])
+    expired = parse_query(request.environ["QUERY_STRING"]).first("expired")
+    if expired not in (None, "true", "false"):
+        raise Refused("expired is true or false.")
     bus = the_bus()
-    lanes = bus.subscribers()
+    lanes = bus.expired.lanes() if expired == "true" else bus.subscribers()
     if wants_json(request):
         return as_json({"subscribers": [standing(bus, lane) for lane in lanes]})
     lines = (f"{lane.subscriber.address.shown}  :  {rfc3339(lane.lease.renewed_at)}\n" for lane in lanes)
@@ -62,12 +66,15 @@ def list_subscribers() -> Reply:
 def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
     """A subscriber as JSON: what it asked for, and how it is doing."""
     options, lease = lane.subscriber.options, lane.lease
-    remaining = lease.ends - bus.clock.monotonic()
+    now, wall = bus.clock.monotonic(), bus.clock.wall()
+    state = status(lane, now)
+    ends = wall + lease.ends - now if lane.ended_at is None else lane.ended_at
     return {
         "address": lane.subscriber.address.shown,
         "registered_at": rfc3339(lease.registered_at),
         "renewed_at": rfc3339(lease.renewed_at),
-        "expires_at": rfc3339(bus.clock.wall() + remaining),
+        "expires_at": rfc3339(ends),
+        "expired_at": rfc3339(ends) if state is State.EXPIRED else None,
         "renew_after": round(options.lease_seconds / 3, 3),
         "topics": list(options.topics),
         "lease": options.lease_seconds,
@@ -75,7 +82,7 @@ def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
         "timeout": options.timeout,
         "ordered": options.ordered,
         "resume": options.resume,
-        "state": lane.state_at(bus.clock.monotonic()),
+        "state": state,
         "pending": lane.backlog,
         "backlog": lane.backlog - len(lane.in_flight),
         "in_flight": len(lane.in_flight),

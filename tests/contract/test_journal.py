@@ -420,6 +420,8 @@ def test_closed_lanes_are_those_that_ended_and_have_nothing_pending(journal: Jou
     assert found == [B, A]
     assert [lane.subscriber.key for lane in journal.closed_lanes(EPOCH + 15, ALL)] == [B]
     assert journal.closed_lanes(EPOCH + 100, 1)[0].subscriber.key == B
+    newest = [journal.newest_closed(skip, 1) for skip in range(3)]
+    assert [[lane.subscriber.key for lane in page] for page in newest] == [[A], [B], []]
 
 
 def test_deferred_deliveries_are_read_by_due_time_or_number(journal: Journal) -> None:

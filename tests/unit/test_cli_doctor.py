@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,18 @@ def test_subscribers_are_judged_by_what_the_bus_says() -> None:
     many = subscribers.judged([subscriber(dead=1)] * 25)
     assert (len(many), many[-1].text) == (21, "5 subscribers more have dead letters too.")
     assert subscribers.refused(Unauthorized(401, "no")).level is Level.WARNING
+
+
+def test_an_expired_subscriber_is_named_with_what_it_left() -> None:
+    """And with what ends the state."""
+    at = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
+    gone, dead = subscribers.judged([subscriber(state="expired", expired_at=at, dead=6_766)])
+    assert gone.text == "h:1 is expired since 2026-11-24T06:03:29Z; 0 events pending, 6,766 dead letters."
+    assert (gone.level, gone.mend) == (
+        Level.WARNING,
+        "Start it again, or say that it is gone: 'eventbus deregister h:1'.",
+    )
+    assert dead.text == "h:1 has 6,766 dead letters."
 
 
 def test_subscribers_are_connected_to_from_here() -> None:

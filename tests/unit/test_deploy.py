@@ -41,6 +41,7 @@ METRICS = {
     *("eventbus_events_accepted_total", "eventbus_event_bytes_total", "eventbus_requests_refused_total"),
     *("eventbus_duplicates_suppressed_total", "eventbus_attempts_total"),
     *("eventbus_journal_bytes", "eventbus_journal_max_bytes", "eventbus_dead_letters", "eventbus_subscribers"),
+    *("eventbus_expired_dead_letters", "eventbus_subscriber_state"),
     *("eventbus_deliveries_pending", "eventbus_deliveries_in_flight", "eventbus_oldest_pending_seconds"),
     *("eventbus_event_loop_lag_seconds", "eventbus_build_info"),
     *(f"eventbus_subscriber_{name}" for name in SUBSCRIBER),
@@ -49,7 +50,7 @@ METRICS = {
 }
 LABELS = {
     "outcome": {"delivered", "retry", "pause", "down", "gone", "rejected"},
-    "state": {"ok", "backing_off", "paused"},
+    "state": {"ok", "backing_off", "paused", "expired"},
 }
 
 

@@ -303,6 +303,18 @@ def test_what_fails_together_counts_once_however_the_dice_fall() -> None:
     assert lane.failures == 1
 
 
+def test_a_lane_that_ended_begins_again_with_what_comes_then() -> None:
+    """Nothing of the time without a lease is for the subscriber; what waits again from before still is."""
+    lane = lane_with(1, 2)
+    lane.lose_interest(2)
+    lane.live.empty()
+    lane.ended_at, lane.expired = EPOCH, True
+    lane.renew(replace(lane.lease, ends=500.0), 7, 10.0)
+    assert (lane.expired, lane.ended_at) == (False, None)
+    assert [lane.covers(lane.live, seq, None) for seq in (2, 3, 7, 8)] == [True, False, False, True]
+    assert lane.live.span().cursor == 7
+
+
 def test_a_keep_alive_wakes_a_subscriber_that_was_backing_off() -> None:
     """A renewal starts one probe at once; where it fails the backoff goes on where it was."""
     lane = lane_with(*range(1, 100))

@@ -26,7 +26,18 @@ LAYERS = (
     {
         f"eventbus.{name}"
         for name in (
-            *("admission", "bus", "company", "dead_letters", "endings", "feed", "handover", "history", "nodes"),
+            *(
+                "admission",
+                "bus",
+                "company",
+                "dead_letters",
+                "endings",
+                "expired",
+                "feed",
+                "handover",
+                "history",
+                "nodes",
+            ),
             *("places", "readings", "recovery", "registrations", "replays", "retention", "samples", "sharing"),
             "sweeper",
         )

@@ -80,12 +80,12 @@ def _there(reach: Reach) -> Iterator[Finding]:
         return
     try:
         with reach.bus() as bus:
-            found = bus.subscribers()
+            live, expired = bus.subscribers(), bus.subscribers(expired=True)
     except BusError as error:
         yield subscribers.refused(error)
         return
-    yield from subscribers.judged(found)
-    yield from subscribers.unreached(found)
+    yield from subscribers.judged([*live, *expired])
+    yield from subscribers.unreached(live)
 
 
 def _told() -> dict[str, str]:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from eventbus.cli.doctor.connection import trouble
 from eventbus.cli.doctor.findings import Finding, warning, well
 from eventbus.cli.screen import counted
-from eventbus.cli.shown import ago
+from eventbus.cli.shown import ago, rfc3339
 from eventbus.client import Subscriber
 from eventbus.client.errors import BusError
 
@@ -20,11 +20,16 @@ NAMED = 20
 
 def judged(found: Sequence[Subscriber]) -> list[Finding]:
     """What the bus itself says of them."""
-    stuck = [_stuck(one) for one in found if one.state != "ok"]
+    expired = [_expired(one) for one in found if one.state == "expired"]
+    stuck = [_stuck(one) for one in found if one.state not in ("ok", "expired")]
     dead = [_dead(one) for one in found if one.dead]
-    if not stuck and not dead:
+    if not expired and not stuck and not dead:
         return [well(_ABOUT, f"{counted(len(found), 'subscriber')}; none is stuck, none has dead letters.")]
-    return [*_bounded(stuck, "are stuck too"), *_bounded(dead, "have dead letters too")]
+    return [
+        *_bounded(expired, "are expired too"),
+        *_bounded(stuck, "are stuck too"),
+        *_bounded(dead, "have dead letters too"),
+    ]
 
 
 def refused(error: BusError) -> Finding:
@@ -39,6 +44,13 @@ def _stuck(one: Subscriber) -> Finding:
     why = f" Last error: {one.last_error}." if one.last_error else ""
     text = f"{one.address} is {one.state.replace('_', ' ')}; {counted(one.pending, 'event')} pending{since}.{why}"
     return warning(_ABOUT, text, "See that it answers POST /event with 2xx; it gets all that is pending.")
+
+
+def _expired(one: Subscriber) -> Finding:
+    since = "" if one.expired_at is None else f" since {rfc3339(one.expired_at)}"
+    kept = f"{counted(one.pending, 'event')} pending, {counted(one.dead, 'dead letter')}"
+    mend = f"Start it again, or say that it is gone: 'eventbus deregister {one.address}'."
+    return warning(_ABOUT, f"{one.address} is expired{since}; {kept}.", mend)
 
 
 def _dead(one: Subscriber) -> Finding:

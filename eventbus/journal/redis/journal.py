@@ -156,6 +156,10 @@ class RedisJournal:
         """See Journal.closed_lanes."""
         return self._read(self._queries.closed_lanes, before, limit)
 
+    def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
+        """See Journal.newest_closed."""
+        return self._read(self._queries.newest_closed, skip, limit)
+
     def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
         """See Journal.dead_letters."""
         return self._read(self._queries.dead_letters, key, after, limit)

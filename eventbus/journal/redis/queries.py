@@ -111,6 +111,13 @@ class Queries:
     def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
         """See Journal.closed_lanes."""
         names = self._ask("ZRANGEBYSCORE", keys.ENDED, "-inf", f"({before!r}", "LIMIT", 0, limit)
+        return self._records(names)
+
+    def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
+        """See Journal.newest_closed."""
+        return self._records(self._ask("ZREVRANGE", keys.ENDED, skip, skip + limit - 1))
+
+    def _records(self, names: Sequence[bytes]) -> list[LaneRecord]:
         texts = self._ask("HMGET", keys.LANES, *names) if names else []
         return [records.from_json(text.decode()) for text in texts if text is not None]
 

@@ -137,6 +137,12 @@ def closed_lanes(db: sqlite3.Connection, before: float, limit: int) -> list[Lane
     return [from_json(text) for (text,) in db.execute(sql, (before, limit))]
 
 
+def newest_closed(db: sqlite3.Connection, skip: int, limit: int) -> list[LaneRecord]:
+    """See Journal.newest_closed."""
+    sql = "SELECT record FROM lanes WHERE NOT open ORDER BY ended_at DESC, key LIMIT ? OFFSET ?"
+    return [from_json(text) for (text,) in db.execute(sql, (limit, skip))]
+
+
 def dead_letters(db: sqlite3.Connection, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
     """See Journal.dead_letters."""
     values: tuple[object, ...]

@@ -52,7 +52,7 @@ def overview() -> dict[str, Any]:
     samples = [asdict(sample) for sample in bus.samples.kept if sample.at * 1_000 > since]
     latest = bus.samples.kept[-1] if bus.samples.kept else None
     return {
-        "fresh": not now.states["ok"] + now.states["backing_off"] + now.states["paused"] and not bus.feed.newest,
+        "fresh": not sum(now.states.values()) and not bus.feed.newest,
         "closed": bool(bus.settings.tokens),
         "host": request.environ.get("HTTP_HOST", f"localhost:{bus.settings.port}")[:200],
         "subscribers": now.states,
@@ -72,7 +72,7 @@ def overview() -> dict[str, Any]:
 @blueprint.get("/dashboard/subscribers")
 @page("subscribers.html")
 def subscribers() -> dict[str, Any]:
-    """All live subscribers as a table: sorted, filtered, a page at a time."""
+    """All subscribers, live and expired, as a table: sorted, filtered, a page at a time."""
     bus, query = the_bus(), _query()
     sort, text = query.first("sort") or "address", (query.first("q") or "")[:200]
     start = count_in(query, "start", 0, 0, 10_000_000)
@@ -96,7 +96,7 @@ def subscriber() -> dict[str, Any]:
     """One subscriber: what it asked for, its account, what happened lately, its dead letters."""
     bus = the_bus()
     address = address_in(_query())
-    lane = bus.dispatcher.lanes.get(address.key)
+    lane = bus.dispatcher.lanes.get(address.key) or bus.expired.find(address.key)
     if lane is None:
         raise NotKnown(f"There is no subscriber at {address.shown} now; its dead letters may still be there.")
     letters = bus.dead_letters.page(address.key, 0, 20)
@@ -144,7 +144,7 @@ def dead_letters() -> dict[str, Any]:
         "letters": [shown_letter(letter) for letter in letters],
         "after": after,
         "following": letters[-1].id if len(letters) == ROWS else None,
-        "dead": sum(lane.dead for lane in bus.dispatcher.lanes.values()),
+        "dead": readings_of(bus).dead,
     }
 
 

@@ -4,10 +4,13 @@ from typing import Any
 
 from eventbus.bus import Bus
 from eventbus.delivery.lane import Lane
+from eventbus.delivery.status import status
 from eventbus.model import State
 
 #: Seconds after which what is pending counts as trouble.
 OLD = 60.0
+#: States in which nobody needs to do anything.
+WELL = frozenset({State.OK})
 #: Columns by the name by which they are sorted; "trouble" is for who needs somebody first.
 COLUMNS = (
     ("address", "Address"),
@@ -27,21 +30,21 @@ _LARGEST_FIRST = frozenset({"pending", "oldest", "rate", "delivered", "dead", "w
 
 
 def rows(bus: Bus, text: str) -> list[dict[str, Any]]:
-    """A row for each live subscriber whose address, state or topics hold the text."""
+    """A row for each subscriber, live or expired, whose address, state or topics hold the text."""
     wanted = text.lower()
-    found = (_row(bus, lane) for lane in bus.subscribers())
+    found = (_row(bus, lane) for lane in (*bus.subscribers(), *bus.expired.lanes()))
     return [row for row in found if wanted in f"{row['address']} {row['state']} {row['topics']}".lower()]
 
 
 def trouble(bus: Bus, most: int) -> list[dict[str, Any]]:
     """A row for each of the subscribers that need somebody, up to so many, those first that need it most."""
     now = bus.clock.monotonic()
-    lanes = [lane for lane in bus.subscribers() if _in_trouble(bus, lane, now)]
+    lanes = [lane for lane in (*bus.subscribers(), *bus.expired.lanes()) if _in_trouble(bus, lane, now)]
     return sorted_by([_row(bus, lane) for lane in lanes], "trouble")[:most]
 
 
 def _in_trouble(bus: Bus, lane: Lane, now: float) -> bool:
-    if lane.dead or lane.state_at(now) is not State.OK:
+    if lane.dead or status(lane, now) not in WELL:
         return True
     return bus.oldest_pending_seconds(lane) > OLD
 
@@ -49,7 +52,7 @@ def _in_trouble(bus: Bus, lane: Lane, now: float) -> bool:
 def sorted_by(found: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
     """The rows in a column's order; by address where there is no such column."""
     if column == "trouble":
-        return sorted(found, key=lambda row: (row["state"] == "ok", -row["oldest"], -row["dead"], row["address"]))
+        return sorted(found, key=lambda row: (row["state"] in WELL, -row["oldest"], -row["dead"], row["address"]))
     if column not in dict(COLUMNS):
         column = "address"
     return sorted(found, key=lambda row: (row[column], row["address"]), reverse=column in _LARGEST_FIRST)
@@ -60,7 +63,7 @@ def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
     return {
         "key": key,
         "address": lane.subscriber.address.shown,
-        "state": str(lane.state_at(now)),
+        "state": str(status(lane, now)),
         "lease": max(0, round(lane.lease.ends - now)),
         "topics": ", ".join(lane.subscriber.options.topics) or "everything",
         "window": f"{len(lane.in_flight)} of {lane.limit}",

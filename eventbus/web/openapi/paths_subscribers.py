@@ -150,14 +150,22 @@ DEREGISTER: Json = {
 LIST: Json = {
     "tags": ["Subscribers"],
     "operationId": "listSubscribers",
-    "summary": "List the live subscribers",
+    "summary": "List the subscribers",
     "description": "As text a line for each: the address as it was written, two spaces, a colon, two spaces, the time "
     "of its last renewal.",
     "security": needs("subscribe"),
+    "parameters": [
+        query(
+            "expired",
+            "`true`: not the live ones, but those whose lease has ended and who have not registered again.",
+            _SWITCH,
+            example="true",
+        )
+    ],
     "responses": answers(
         {
             "200": {
-                "description": "The live subscribers, by address.",
+                "description": "The subscribers, by address.",
                 "headers": gathered(),
                 "content": content(TEXT, {"type": "string"}, f"{AN_ADDRESS}  :  {A_TIME}\n")
                 | content(

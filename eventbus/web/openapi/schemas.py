@@ -28,6 +28,7 @@ VISIBLE_ASCII = {"type": "string", "pattern": f"^[!-~]{{1,{MAX_ID_LENGTH}}}$"}
 ID = VISIBLE_ASCII
 _COUNT = {"type": "integer", "minimum": 0}
 _TIME = {"type": "string", "format": "date-time"}
+_MAYBE_TIME = {"type": ["string", "null"], "format": "date-time"}
 _TEXT = {"type": "string"}
 _MAYBE_TEXT = {"type": ["string", "null"]}
 _STATUS = {"type": ["integer", "null"], "minimum": 100, "maximum": 999}
@@ -50,6 +51,7 @@ _LIVE: Json = {
     "registered_at": described(_TIME, "When the lease began."),
     "renewed_at": described(_TIME, "When it was renewed last."),
     "expires_at": described(_TIME, "When it ends, if it is not renewed."),
+    "expired_at": described(_MAYBE_TIME, "When it ended, for one that is expired; else null."),
     "renew_after": {"type": "number", "description": "Seconds after which to renew: a third of the lease."},
     "topics": {"type": "array", "items": _TEXT, "description": "The patterns in force; none is everything."},
     "lease": {"type": "number", "minimum": 5, "maximum": 86_400, "description": "Seconds without renewal."},
@@ -57,7 +59,7 @@ _LIVE: Json = {
     "timeout": {"type": "number", "minimum": 0.1, "maximum": 120, "description": "Seconds for one attempt."},
     "ordered": {"type": "boolean", "description": "One at a time, in order."},
     "resume": {"type": "boolean", "description": "The place outlives the lease."},
-    "state": {"enum": ["ok", "backing_off", "paused"], "description": "How it is doing."},
+    "state": {"enum": ["ok", "backing_off", "paused", "expired"], "description": "How it is doing."},
     "pending": described(_COUNT, "All that is not settled."),
     "backlog": described(_COUNT, "Pending, but not under way."),
     "in_flight": described(_COUNT, "Attempts under way."),
@@ -71,7 +73,7 @@ _LIVE: Json = {
 }
 A_SUBSCRIBER: Json = {
     "address": AN_ADDRESS, "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
-    "renew_after": 40.0, "topics": ["orders.*"], "lease": 120, "max_in_flight": 32, "timeout": 10,
+    "expired_at": None, "renew_after": 40.0, "topics": ["orders.*"], "lease": 120, "max_in_flight": 32, "timeout": 10,
     "ordered": False, "resume": False, "state": "ok", "pending": 0, "backlog": 0, "in_flight": 0,
     "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1, "failed_attempts": 0, "dead": 0,
     "discarded": 0, "last_error": None,
@@ -111,7 +113,7 @@ _DEAD_LETTER: Json = {
     "subscriber": described(_TEXT, "Its address, in its one spelling."),
     "reason": described(_TEXT, "`rejected`, `lease ended`, or `not delivered within` so many seconds."),
     "attempts": _COUNT,
-    "first_attempt_at": described({"type": ["string", "null"], "format": "date-time"}, "None without an attempt."),
+    "first_attempt_at": described(_MAYBE_TIME, "None without an attempt."),
     "last_attempt_at": described(_TIME, "When it was tried last, or given up."),
     "last_status": described(_STATUS, "None where no answer came."),
     "last_error": _MAYBE_TEXT,
@@ -138,7 +140,7 @@ SCHEMAS: Json = {
             "detail": described(_TEXT, "What was wrong, with which value, and what would be right."),
         },
     ),
-    "Subscriber": shape("A live subscriber: what it asked for, and how it is doing.", _LIVE, example=A_SUBSCRIBER),
+    "Subscriber": shape("A subscriber: what it asked for, and how it is doing.", _LIVE, example=A_SUBSCRIBER),
     "Registration": shape(
         "A subscriber as it is now.",
         {"created": {"type": "boolean", "description": "Whether this was no renewal."}, **_LIVE},
