@@ -23,7 +23,8 @@ from eventbus.errors import (
     TooMany,
     Unauthorized,
 )
-from eventbus.web.answers import Reply, problem, text, wants_json
+from eventbus.web.accept import wants_json
+from eventbus.web.answers import Reply, problem, text
 from eventbus.web.current import the_bus
 
 log = logging.getLogger(__name__)

@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import gevent
 from flask import Blueprint, Response, request
 
 from eventbus.bus import Bus
 from eventbus.clock import rfc3339
+from eventbus.errors import Draining, JournalError
 from eventbus.history import Fate
 from eventbus.model import Event
 from eventbus.places import Resumed
 from eventbus.tokens import Scope
 from eventbus.topics import check_patterns
+from eventbus.web.accept import STREAM, wants_stream
 from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
@@ -26,6 +30,8 @@ MAX_PAGE, USUAL_PAGE = 1_000, 100
 LONGEST_WAIT = 60
 #: Seconds after which a stream with nothing to say shows that it lives.
 HEARTBEAT = 15.0
+#: What a stream begins with: when to come back once it has ended, in milliseconds.
+COME_BACK = b"retry: 2000\n"
 #: Parts of the journal that one request looks through for a topic before it answers with what it has.
 MAX_PARTS = 40
 #: Says that the event to go on after is not there: the answer begins by the ``time`` in its id, or with the oldest.
@@ -41,9 +47,9 @@ def list_events() -> Reply | Response:
     bus = the_bus()
     query = parse_query(request.environ["QUERY_STRING"])
     patterns = check_patterns(query.all("topic") or ())
-    if "text/event-stream" in request.environ.get("HTTP_ACCEPT", ""):
+    if wants_stream(request):
         if request.method == "HEAD":
-            return Reply(b"", content_type="text/event-stream")
+            return Reply(b"", content_type=STREAM)
         return _streamed(bus, query, patterns)
     era = bus.feed.era
     start = bus.places.resume(query.first("after") or "earliest")
@@ -115,17 +121,36 @@ def _collect(
     return events, cursor
 
 
-def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response:
-    """Server-sent events (WHATWG HTML, 9.2). Without a place to go on from, a stream begins now."""
-    era = bus.feed.era
-    start = bus.places.resume(request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after") or "now")
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **_told(start)}
-    return Response(_stream(bus, era, start.cursor, patterns), content_type="text/event-stream", headers=headers)
+def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response | Reply:
+    """Server-sent events (WHATWG HTML, 9.2). Without a place to go on from, a stream begins now.
+
+    Any status but 200 ends an EventSource for good. While the bus cannot answer, the reader is sent away for a moment.
+    """
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    try:
+        if bus.draining:
+            raise Draining
+        era = bus.feed.era
+        start = bus.places.resume(request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after") or "now")
+    except (Draining, JournalError):
+        return Reply(COME_BACK, content_type=STREAM, headers=headers)
+    parts = _stream(bus, era, start.cursor, patterns)
+    return Response(parts, content_type=STREAM, headers={**headers, **_told(start)})
 
 
 def _stream(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...]) -> Iterator[bytes]:
-    """Ends where the cursor counts no more: the reader connects again, and goes on after the last event by its id."""
-    yield b": eventbus\n\n"
+    """Ends where the cursor counts no more: the reader connects again, and goes on after the last event by its id.
+
+    So does one whose journal cannot be read just now.
+    """
+    yield COME_BACK
+    with suppress(JournalError):
+        yield from _events(bus, era, cursor, patterns)
+
+
+def _events(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...]) -> Iterator[bytes]:
+    """Events as they come, and where there are none for a while a sign of life. Raises JournalError."""
+    quiet_until = bus.clock.monotonic() + HEARTBEAT
     while not bus.draining:
         part = bus.feed.read(cursor, patterns, MAX_PAGE)
         if bus.feed.era != era:
@@ -133,5 +158,12 @@ def _stream(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...]) -> Itera
         cursor = part.cursor
         for event in part.events:
             yield f"id: {event.id}\ndata: {json.dumps(shown(event), separators=(',', ':'))}\n\n".encode()
-        if cursor >= bus.feed.newest and not bus.feed.wait(cursor, HEARTBEAT):
-            yield b":\n\n"
+        left = HEARTBEAT if part.events else quiet_until - bus.clock.monotonic()
+        if left <= 0:
+            yield b":\n"  # a comment, and no empty line, which some readers take for an event
+            left = HEARTBEAT
+        quiet_until = bus.clock.monotonic() + left
+        if cursor >= bus.feed.newest:
+            bus.feed.wait(cursor, left)
+        elif not part.events:
+            gevent.sleep(0)  # many events of other topics leave others their turn

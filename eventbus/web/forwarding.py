@@ -201,16 +201,22 @@ class Forwarding:
             if gathering.page:
                 environ[GATHERED] = whole
                 return self._app
-            return as_json(whole)
+            return _headed(as_json(whole), own)
         if gathering.text is None:
             return own
         texts = {node: part.body.decode() for node, part in parts.items()}
-        return Reply(gathering.text(texts), content_type=own.kind)
+        return _headed(Reply(gathering.text(texts), content_type=own.kind), own)
 
 
 def _is_page(environ: Environ) -> bool:
     path: str = environ["PATH_INFO"]
     return path.startswith(PAGES)
+
+
+def _headed(reply: Reply, own: Answered) -> Reply:
+    """A gathered answer with what else this node's own said in its headers."""
+    reply.headers |= {name: value for name, value in own.headers if not name.lower().startswith("content-")}
+    return reply
 
 
 def _from(heard: str, app: App) -> App:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import MapAdapter, Rule
 
+from eventbus.web.accept import VARIES
 from eventbus.web.answers import Reply
 
 
@@ -57,7 +58,11 @@ class LeanFlask(Flask):
             answer: Any = self.dispatch_request()
         except Exception as error:
             answer = self.handle_user_exception(error)
-        return answer if isinstance(answer, Reply | Response) else self.make_response(answer)
+        if not isinstance(answer, Reply | Response):
+            answer = self.make_response(answer)
+        if VARIES in request.environ:
+            answer.headers["Vary"] = "Accept"
+        return answer
 
 
 class _Adapter(MapAdapter):

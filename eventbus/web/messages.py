@@ -15,8 +15,9 @@ from eventbus.event_id import new_event_id, new_event_ids
 from eventbus.journal.base import Appended
 from eventbus.model import Message
 from eventbus.tokens import Scope
+from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
-from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
+from eventbus.web.answers import SUCCESS, Reply, as_json, text
 from eventbus.web.body import read_body
 from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
 from eventbus.web.current import the_bus

@@ -6,8 +6,9 @@ from eventbus.errors import JournalError
 from eventbus.readings import readings_of
 from eventbus.telemetry.metrics import Metrics
 from eventbus.tokens import Scope
+from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
-from eventbus.web.answers import Reply, as_json, problem, text, wants_json
+from eventbus.web.answers import Reply, as_json, problem, text
 from eventbus.web.current import the_bus
 
 blueprint = Blueprint("operations", __name__)

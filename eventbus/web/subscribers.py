@@ -15,8 +15,9 @@ from eventbus.delivery.status import status
 from eventbus.errors import BadAddress, Refused
 from eventbus.model import State
 from eventbus.tokens import Scope
+from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
-from eventbus.web.answers import SUCCESS, Reply, as_json, text, wants_json
+from eventbus.web.answers import SUCCESS, Reply, as_json, text
 from eventbus.web.current import the_bus
 from eventbus.web.query import Query, parse_query
 from eventbus.web.terms import terms_of

@@ -149,6 +149,32 @@ def test_claims_of_the_client_end_at_nginx(binary: str, tmp_path: Path) -> None:
         assert request.header("X-Forwarded-Proto") == "http"
 
 
+STREAM = ("Accept", "text/event-stream")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept", "status"),
+    [
+        ("GET", "/events", STREAM, 200),
+        ("GET", "/events?topic=a.*", ("Accept", "Text/Event-Stream, */*;q=0.1"), 200),
+        ("GET", "/events", ("Accept", "application/json"), 502),
+        ("POST", "/events", STREAM, 502),
+        ("POST", "/sendMessage", STREAM, 502),
+        ("GET", "/listSubscribers", STREAM, 502),
+    ],
+)
+def test_an_event_source_comes_back(
+    binary: str, tmp_path: Path, method: str, path: str, accept: tuple[str, str], status: int
+) -> None:
+    """Without a bus who reads a stream is told to come back; nobody else is told of a success."""
+    with RecordingSubscriber() as upstream, Nginx(binary, tmp_path, upstream.port) as nginx:
+        upstream.down()
+        response = Caller(nginx.port).call(method, path, [accept])
+        assert response.status == status
+        if status == 200:
+            assert (response.header("Content-Type"), response.text) == ("text/event-stream", "retry: 2000\n")
+
+
 def test_a_bus_that_is_away_is_said_so(binary: str, tmp_path: Path) -> None:
     """Without a bus nginx answers 502 with a sentence and when to try again."""
     with RecordingSubscriber() as upstream, Nginx(binary, tmp_path, upstream.port) as nginx:

@@ -1,20 +1,24 @@
 """``GET /events`` as server-sent events: a subscriber with no address."""
 
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from gevent.event import Event
 
 from tests.support.accounts import settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.message_head import header
+from tests.support.ports import LOOPBACK
 from tests.support.publisher import publish_all
 from tests.support.server import BusServer
 from tests.support.stream import Stream
-from tests.support.subscriber import RecordingSubscriber
+from tests.support.subscriber import Answer, Received, RecordingSubscriber
+from tests.support.wire import Wire, render_request
 
 MIB = 1_048_576
 #: More readers that stop reading than there may be deliveries under way.
@@ -121,6 +125,40 @@ def test_a_reader_that_goes_leaves_nothing_behind(own_bus: BusServer, caller: Ca
     for _ in range(20):
         caller.publish()
     assert own_bus.resident_bytes() - before < 32 * MIB
+
+
+def test_a_reader_is_told_when_to_come_back(own_bus: BusServer, caller: Caller) -> None:
+    """A stream begins with how long a reader waits before it comes back, and with no empty line."""
+    with socket.create_connection((LOOPBACK, own_bus.port), 30) as connection:
+        connection.sendall(render_request("GET", "/events", [("Accept", "Text/Event-Stream")]))
+        file = connection.makefile("rb")
+        while file.readline() != b"\r\n":
+            continue
+        caller.publish()
+        assert [file.readline() for _ in range(2)] == [b"C\r\n", b"retry: 2000\n"]
+        assert file.readline() == b"\r\n"  # the chunk's end, and no line of the stream
+
+
+def test_a_reader_that_comes_while_the_bus_drains_comes_back(own_bus: BusServer, caller: Caller) -> None:
+    """While the bus stops, an event source is answered 200 and comes back: any error would end it for good."""
+    done = Event()
+
+    def hold(_: Received) -> Answer:
+        done.wait(30)
+        return 200, (), b""
+
+    with RecordingSubscriber(hold) as subscriber, Wire(own_bus.port) as early, Wire(own_bus.port) as late:
+        caller.register(subscriber.address)
+        assert early.request("GET", "/healthz").status == late.request("GET", "/healthz").status == 200
+        caller.publish()
+        subscriber.wait_for(1)
+        own_bus.send(signal.SIGTERM)
+        eventually(lambda: "draining" in own_bus.log_text(), 15)
+        answer = early.request("GET", "/events", [("Accept", "text/event-stream")])
+        assert (answer.status, answer.header("Content-Type")) == (200, "text/event-stream")
+        assert answer.body == b"retry: 2000\n"
+        assert late.request("GET", "/readyz").status == 503
+        done.set()
 
 
 def test_a_drain_ends_streams(own_bus: BusServer, caller: Caller) -> None:

@@ -424,3 +424,13 @@ def test_an_answer_comes_through_as_it_was() -> None:
     """Packing and unpacking an answer changes nothing, whatever bytes are in it."""
     answer = Answered("507 Insufficient Storage", (("A", "b"), ("A", "\xe9")), b'{"x"\n:\x00\xff}')
     assert unpacked(answer.packed()) == answer
+
+
+@pytest.mark.parametrize("target", ["/listSubscribers", "/healthz", "/dashboard/subscribers", "/events", "/nowhere"])
+def test_an_answer_that_depends_on_accept_says_so(two: Two, target: str) -> None:
+    """``Vary`` names ``Accept`` whether the answer is JSON or text, one node's or gathered; other answers have none."""
+    here, _ = two
+    for accept in (JSON, HTML, {}):
+        assert here.ask("GET", target, accept).headers["Vary"] == "Accept"
+    assert "Vary" not in here.ask("GET", "/metrics").headers
+    assert "Vary" not in here.ask("GET", "/openapi.json").headers

@@ -9,8 +9,9 @@ from flask import render_template, request
 from eventbus import __version__
 from eventbus.errors import EventbusError, NoAccess
 from eventbus.tokens import Scope
+from eventbus.web.accept import wants_json
 from eventbus.web.access import check, needs
-from eventbus.web.answers import Reply, as_json, problem, wants_json
+from eventbus.web.answers import Reply, as_json, problem
 from eventbus.web.current import the_bus
 from eventbus.web.errors import status_of
 from eventbus.web.passing import GATHERED, HEARD

@@ -29,7 +29,9 @@ _ACCESS = ("Unauthorized", "Forbidden")
 _PLACE = "`earliest`, `now`, an event's id or an RFC 3339 time"
 _STREAM = (
     "Server-sent events: each has `id`, the event's id, and `data`, the event as JSON on one line. It goes on after "
-    "`Last-Event-ID`, else `after`, else begins now. Lines that begin with a colon only show that it lives."
+    "`Last-Event-ID`, else `after`, else begins now. Lines that begin with a colon only show that it lives. It begins "
+    "with `retry`: milliseconds after which to come back once it has ended. While the bus stops, or the journal cannot "
+    "be read, that is all it says."
 )
 _PAGE = shape(
     "A page of the journal.",

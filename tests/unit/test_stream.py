@@ -1,0 +1,81 @@
+"""What a stream of events says while it has nothing to tell."""
+
+from collections.abc import Iterator
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from eventbus.bus import Bus
+from eventbus.errors import JournalUnavailable
+from eventbus.feed import Part
+from eventbus.model import Event
+from eventbus.web import events
+from eventbus.web.events import HEARTBEAT
+
+
+def event(seq: int) -> Event:
+    """An event with this number."""
+    return Event(seq, f"e-{seq}", None, b"", b"{}", 0.0)
+
+
+class Scripted:
+    """A bus whose feed tells these parts, one after another; a wait takes so many seconds, or as long as it may."""
+
+    def __init__(self, *parts: Part | Exception, waits: float = 1_000) -> None:
+        self._waits = waits
+        self.now, self.newest, self.era, self.draining = 0.0, 0, 0, False
+        self._parts = iter(parts)
+        self.feed = self
+        self.clock = SimpleNamespace(monotonic=lambda: self.now)
+
+    def read(self, cursor: int, _: tuple[str, ...], __: int) -> Part:
+        """The next part; the end of the stream after the last."""
+        part = next(self._parts, None)
+        if isinstance(part, Exception):
+            raise part
+        if part is None:
+            self.draining = True
+            return Part((), cursor)
+        self.newest = part.cursor
+        return part
+
+    def wait(self, _: int, seconds: float) -> bool:
+        """Nothing comes."""
+        self.now += min(seconds, self._waits)
+        return False
+
+
+def told(bus: Scripted, count: int = 20) -> list[bytes]:
+    """What its stream says."""
+    stream: Iterator[bytes] = events._stream(cast(Bus, cast(Any, bus)), 0, 0, ())  # noqa: SLF001 - with a clock of its own
+    return [part.split(b"\n")[0] for part in islice(stream, count)]
+
+
+QUIET = Part((), 1)
+
+
+def test_a_quiet_stream_shows_that_it_lives() -> None:
+    """After each so many seconds without anything to tell a comment is sent, which no reader takes for an event."""
+    bus = Scripted(*[QUIET] * 5)
+    assert told(bus) == [b"retry: 2000", *[b":"] * 5]
+    assert bus.now == pytest.approx(6 * HEARTBEAT)
+
+
+def test_no_comment_comes_beside_an_event() -> None:
+    """What was just told shows that the stream lives: the time begins anew with it."""
+    bus = Scripted(*(Part((event(number),), number) for number in (1, 2, 3)), waits=HEARTBEAT * 0.9)
+    assert told(bus) == [b"retry: 2000", b"id: e-1", b"id: e-2", b"id: e-3"]
+
+
+def test_a_stream_of_a_rare_topic_shows_that_it_lives() -> None:
+    """A stream that is woken all the time by events of other topics says so as a quiet one does."""
+    said = told(Scripted(*(Part((), number) for number in range(1, 40)), waits=HEARTBEAT / 10), 100)
+    assert said[0] == b"retry: 2000"
+    assert 3 <= said.count(b":") <= 4
+
+
+def test_a_journal_that_cannot_be_read_ends_the_stream() -> None:
+    """The stream ends as it should, and its reader comes back."""
+    assert told(Scripted(Part((event(1),), 1), JournalUnavailable("away"))) == [b"retry: 2000", b"id: e-1"]
