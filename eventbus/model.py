@@ -213,7 +213,8 @@ class Checkpoint:
     @property
     def empty(self) -> bool:
         """Whether nothing has changed, but perhaps how far the journal has been offered."""
-        return not (self.lanes or self.deferred or self.undeferred or self.dead or self.forgotten)
+        rows = self.lanes or self.deferred or self.undeferred or self.dead or self.forgotten
+        return not (rows or self.cleared or self.replayed or self.dropped or self.discards)
 
 
 @dataclass(frozen=True, slots=True)

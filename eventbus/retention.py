@@ -1,4 +1,4 @@
-"""Lets go of what is settled: after the retention, or early when the journal nears its limit; the oldest first."""
+"""Lets go of what is settled: after the retention, or early when the journal nears a limit; the oldest first."""
 
 import logging
 from collections.abc import Sequence
@@ -27,7 +27,8 @@ PATIENCE = 10
 PAGE = 1_000
 #: Events whose lanes are looked at without letting other greenlets run.
 SLICE = 100
-#: Part of the limit past which settled events go early, and to which they are brought back.
+#: Part of the limit, or of the memory of the journal's server, past which settled events go early; and the part of the
+#: limit to which they are brought back.
 HIGH, LOW = 0.9, 0.8
 #: Bytes that an event takes in the journal beside its body and headers, about.
 OVERHEAD = 250
@@ -55,7 +56,8 @@ class Retention:
         self._hurry = Signal()
         self._looked = Signal()
         self._full = False
-        self._trouble = Trouble()
+        self._scarce = False  # the journal's server has hardly any memory left
+        self._trouble, self._shortage = Trouble(), Trouble()
         self.company: Company = Alone()  #: the other buses: one of all lets go of what is settled
         self._foreign: list[_Foreign] | None = None
         self._moves = 0  # how often lanes have gone to other buses
@@ -124,10 +126,23 @@ class Retention:
         self._measure()
 
     def _measure(self) -> None:
-        self.bytes = self._journal.usage().bytes
+        usage = self._journal.usage()
+        self.bytes, self._scarce = usage.bytes, usage.memory > HIGH
+        self._tell_memory(usage.memory)
         if self._full and self.bytes < self._limit:
             log.info("the journal has room again")
             self._full = False
+
+    def _tell_memory(self, memory: float) -> None:
+        """One line when the server's memory becomes scarce, and one when it no longer is."""
+        if self._scarce and self._shortage.begins():
+            log.warning(
+                "the journal's server uses %d percent of its maxmemory: settled events go early, and"
+                " past 100 publishing is refused",
+                100 * memory,
+            )
+        elif not self._scarce and self._shortage.ends():
+            log.info("the journal's server has memory again")
 
     def _walk(self, before: float) -> None:
         """From the oldest event on, as far as events are too old, or there are too many of them."""
@@ -135,11 +150,11 @@ class Retention:
         goal = int(LOW * self._limit) if self.bytes > HIGH * self._limit else None
         moves = self._moves
         while rows := self._journal.topics(cursor, scanned, PAGE):
-            pressed = goal is not None and self.bytes > goal
+            pressed = self._scarce or (goal is not None and self.bytes > goal)
             old = rows if pressed else [row for row in rows if row[2] < before]
             self._trim([(seq, topic) for seq, topic, _ in old], before, moves)
-            if goal is not None:
-                self.bytes = self._journal.usage().bytes
+            if pressed:
+                self._measure()
             if len(old) < len(rows):
                 break
             cursor, moves = rows[-1][0], self._moves

@@ -75,11 +75,6 @@ class Checkpointer:
             if self._trouble.ends():
                 log.info("places are saved again")
 
-    def probe(self) -> None:
-        """Find out whether the journal can be written now. Raises JournalError."""
-        self._journal.checkpoint(Checkpoint(self._clock.wall(), self._saved_scanned))
-        self._journal.confirm()
-
     def save(
         self,
         decided: Checkpoint | None = None,

@@ -45,10 +45,11 @@ class KeptDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much a journal holds: bytes in use, and events."""
+    """How much a journal holds: bytes in use, and events; ``memory`` is the part of its server's that is in use."""
 
     bytes: int
     events: int
+    memory: float = 0.0
 
 
 class Journal(Protocol):
@@ -78,6 +79,9 @@ class Journal(Protocol):
 
     def confirm(self) -> None:
         """Return when what was saved is wherever an event has to be, to count as accepted."""
+
+    def probe(self) -> None:
+        """Find out whether an event would be kept now, by writing what changes nothing. Raises JournalError."""
 
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """Read up to ``limit`` events after ``after``, to ``upto``; more than one only while they fit ``max_bytes``."""

@@ -29,7 +29,7 @@ def readyz() -> Reply:
     if bus.draining:
         return _not_ready("draining")
     try:
-        bus.dispatcher.checkpointer.probe()
+        bus.journal.probe()
     except JournalError as error:
         return _not_ready(str(error))
     return as_json({"status": "ready"}) if wants_json(request) else text("ready")

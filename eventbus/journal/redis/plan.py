@@ -13,11 +13,12 @@ from eventbus.model import Checkpoint, LaneRecord
 OVERHEAD = 160
 
 
-def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> str:
-    """What is to be kept, but for the messages."""
+def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, crowded: bool = False) -> str:
+    """What is to be kept, but for the messages; of those nothing is where it is ``crowded``."""
     return json.dumps(
         {
             "overhead": OVERHEAD,
+            "crowded": crowded,
             "publishes": [_publish(publish) for publish in publishes],
             "checkpoints": [_checkpoint(checkpoint) for checkpoint in checkpoints],
         },

@@ -10,6 +10,7 @@ from eventbus.journal.base import KeptDeadLetter, Page, Usage
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.rows import deferral_of, event_of, letter_of, topic_of
+from eventbus.journal.redis.server import memory_in_use
 from eventbus.model import Deferral, Event, LaneRecord, Recovered
 
 #: Deliveries of one event that are told, at most.
@@ -151,8 +152,8 @@ class Queries:
 
     def usage(self) -> Usage:
         """See Journal.usage."""
-        size, events = self.pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS))
-        return Usage(int(size or 0), events)
+        size, events, info = self.pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS), ("INFO", "memory"))
+        return Usage(int(size or 0), events, memory_in_use(info))
 
     def _letters(self, ids: Sequence[bytes]) -> list[KeptDeadLetter]:
         if not ids:

@@ -97,9 +97,24 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except redis.exceptions.OutOfMemoryError as error:
-        raise JournalCrowded(f"The journal {what}: the Redis server has no memory left (maxmemory).") from error
+        raise crowded(what) from error
     except (redis.RedisError, OSError) as error:
         raise JournalUnavailable(f"The journal {what}: {_said(error)}.") from error
+
+
+def crowded(what: str) -> JournalCrowded:
+    """What is said where the server has reached its ``maxmemory``."""
+    return JournalCrowded(f"The journal {what}: the Redis server has no memory left (maxmemory).")
+
+
+def memory_in_use(info: Mapping[str, Any]) -> float:
+    """The part of its ``maxmemory`` that the server has in use, by ``INFO memory``; 0 without one.
+
+    Past 1 it refuses what needs memory. What it holds for replicas and for its append-only file is not counted.
+    """
+    limit = int(info.get("maxmemory", 0))
+    used = int(info.get("used_memory", 0)) - int(info.get("mem_not_counted_for_evict", 0))
+    return used / limit if limit else 0.0
 
 
 def _said(error: Exception) -> str:
@@ -135,6 +150,12 @@ def version_of(info: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _remarks(info: Mapping[str, Any], appendfsync: str | None) -> Iterator[str]:
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy.startswith("volatile"):
+        yield (
+            f"the Redis server's maxmemory-policy is {policy}: where memory is short it drops what buses ask each"
+            " other; set it to noeviction"
+        )
     if not info.get("aof_enabled"):
         yield (
             "the Redis server keeps no append-only file: what it accepted since its last snapshot is lost when it"

@@ -19,7 +19,8 @@ from eventbus.journal.redis.plan import OVERHEAD, parts_of, plan_of
 from eventbus.journal.redis.server import told
 from eventbus.model import Checkpoint, Event
 
-#: What lets a script that frees memory, or nearly so, run where there is none left.
+#: What lets a script run where there is no memory left. All but the one that keeps events begin with it: what they
+#: write is small, mostly replaces what is there, and is needed to deliver, settle and remove what was accepted.
 #: https://redis.io/docs/latest/develop/programmability/eval-intro/#script-flags
 WHERE_MEMORY_IS_SHORT = "#!lua flags=allow-oom\n"
 UNWRITTEN = "could not be written, and nothing of this was kept"
@@ -44,8 +45,8 @@ class Writer:
         self._wanted = wanted
         self._publish = client.register_script(script("commit"))
         self._save = client.register_script(WHERE_MEMORY_IS_SHORT + script("commit"))
-        self._trim = client.register_script(WHERE_MEMORY_IS_SHORT + script("trim"))
-        self._outcome = client.register_script(WHERE_MEMORY_IS_SHORT + script("outcome"))
+        self._trim = client.register_script(script("trim"))
+        self._outcome = client.register_script(script("outcome"))
         self._node = node
         self._number = 0  # of the last commit
         self.lost: Callable[[Sequence[str]], object] = lambda _: None
@@ -55,30 +56,29 @@ class Writer:
     ) -> tuple[list[Event], Sequence[Answer]]:
         """Keep all of it. Raises JournalError, and then nothing is kept, or it is said that nobody knows.
 
-        Where memory is short only events are refused: places are kept, since what is settled makes room.
+        Where memory is short only new events are refused: what is settled makes room, and has to be kept for that.
         """
+        if not publishes and not checkpoints:
+            return [], []
         try:
             return self._keep(publishes, checkpoints)
         except JournalCrowded as error:
-            if not publishes or all(checkpoint.empty for checkpoint in checkpoints):
-                raise
-            self._keep((), checkpoints)
-            return [], [error] * len(publishes)
+            return self._keep(publishes, checkpoints, crowded=error)
 
     def _keep(
-        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], crowded: JournalCrowded | None = None
     ) -> tuple[list[Event], Sequence[Answer]]:
-        if not publishes and not checkpoints:
-            return [], []
+        """Keep all of it; or, where it is ``crowded``, all but new events, which are answered with that."""
         self._number += 1
         node = self._node.id
-        small = not publishes and any(not checkpoint.empty for checkpoint in checkpoints)
-        run = self._save if small else self._publish  # an empty checkpoint asks whether there is room to publish
+        run = self._publish if publishes and crowded is None else self._save
+        parts = parts_of(publishes) if crowded is None else []
         deadline = f"{self._node.deadline(COMMIT_SECONDS):.0f}"
-        said: list[Any] = [node, self._number, deadline, self._node.history, plan_of(publishes, checkpoints)]
+        said: list[Any] = [node, self._number, deadline, self._node.history]
+        said.append(plan_of(publishes, checkpoints, crowded=crowded is not None))
         with told(UNWRITTEN):
             try:
-                answers, lost = run(keys=[keys.NODES], args=[*said, *parts_of(publishes)])
+                answers, lost = run(keys=[keys.NODES], args=[*said, *parts])
             except OtherHistory:
                 self._node.hurry()
                 raise
@@ -90,11 +90,13 @@ class Writer:
                 raise
         if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
             self.lost(sorted({lane.decode() for lane in lost}))
-        missing = self._missing(node) if publishes else None
+        missing = self._missing(node) if any(answer is not None for answer in answers) else None
         if missing is not None:
-            return [], [JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")] * len(publishes)
+            silent = JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")
+            return [], [silent if answer is not None else crowded or silent for answer in answers]
         return _events(publishes, answers), [
-            _appended(publish, answer) for publish, answer in zip(publishes, answers, strict=True)
+            crowded if answer is None and crowded is not None else _appended(publish, answer)
+            for publish, answer in zip(publishes, answers, strict=True)
         ]
 
     def _missing(self, node: str) -> str | None:

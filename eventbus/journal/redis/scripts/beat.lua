@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Shows that a node lives, hands out what dead nodes had, and gives this node its share.
 -- KEYS 1: the nodes; every other key begins as it does.
 -- ARGV 1: the node; 2: how long the sign is good for, in ms; 3: "first", "again", "leaving" where the others should

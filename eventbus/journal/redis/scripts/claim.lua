@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Gives a lane to a node, unless another one that lives has it.
 -- KEYS 1: the nodes; every other key begins as it does. ARGV 1: the node; 2: the lane.
 -- Answers "dead" where the node itself counts as gone; "other" and who has it; or "mine".

@@ -2,9 +2,10 @@
 -- KEYS 1: the nodes; every other key begins as it does.
 -- ARGV 1: the node that writes; 2: this commit's number; 3: the time in ms, as Redis has it, after which the commit
 --      comes too late; 4: the history of the journal that the node has read; 5: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each
---      message.
--- Answers the number of each publish's first event, or the ids that its idempotency key stands for; then the lanes of
--- the checkpoints that are another node's by now, of which nothing was kept.
+--      message. A plan that is "crowded" comes without messages, and keeps no event.
+-- Answers the number of each publish's first event, or the ids that its idempotency key stands for, or nothing where it
+-- was refused for want of memory; then the lanes of the checkpoints that are another node's by now, of which nothing was
+-- kept.
 --+ history
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
@@ -30,6 +31,8 @@ for place, publish in ipairs(plan.publishes) do
   if known then
     answers[place] = known
     part = part + 5 * publish.count
+  elseif plan.crowded and publish.count > 0 then
+    answers[place] = false
   else
     answers[place] = seq
     local ids = {}

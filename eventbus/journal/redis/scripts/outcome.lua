@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- What became of a commit whose answer was lost. One that was not made is not made any more, however late it comes.
 -- KEYS 1: the nodes; every other key begins as it does. ARGV 1: the node that wrote; 2: the commit's number.
 -- Answers what the commit answered, or nothing where it was not made.

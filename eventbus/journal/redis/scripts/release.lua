@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Lets go of lanes, so that another node may have them.
 -- KEYS 1: the nodes; every other key begins as it does. ARGV 1: the node; then the lanes.
 local prefix = string.sub(KEYS[1], 1, -6)

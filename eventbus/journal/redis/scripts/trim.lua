@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Removes settled events, and what is remembered of older times.
 -- KEYS 1: the nodes; every other key begins as it does.
 -- ARGV 1: the node that does so for all; 2: the history of the journal that it has read; 3: the numbers, as JSON;
