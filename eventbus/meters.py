@@ -59,6 +59,7 @@ class Meters:
 
     attempts: Counter[str] = field(default_factory=Counter)  # by outcome (see Verdict)
     refused: Counter[str] = field(default_factory=Counter)  # requests, by a reason out of a fixed few
+    ignored_parameters: int = 0  # requests with a parameter that their route does not take, answered all the same
     duplicates: int = 0  # publishes that were known by their idempotency key
     accepted_events: int = 0
     accepted_bytes: int = 0  # of bodies

@@ -81,6 +81,8 @@ class _Counted(_Collector):
         yield _counter("eventbus_events_accepted", "Events accepted.", meters.accepted_events)
         yield _counter("eventbus_event_bytes", "Bytes in the bodies of accepted events.", meters.accepted_bytes)
         yield _counter("eventbus_duplicates_suppressed", "Publishes known by their key.", meters.duplicates)
+        ignored = "Requests with a parameter that their route does not take."
+        yield _counter("eventbus_ignored_parameters", ignored, meters.ignored_parameters)
         refused = CounterMetricFamily("eventbus_requests_refused", "Requests refused.", labels=["reason"])
         for reason, count in sorted(meters.refused.items()):
             refused.add_metric([reason], count)

@@ -5,6 +5,7 @@ from eventbus.web import dashboard, dead_letters, errors, events, messages, oper
 from eventbus.web.access import guard
 from eventbus.web.forwarding import Forwarding
 from eventbus.web.lean import LeanFlask
+from eventbus.web.parameters import query_guard
 
 
 def application(bus: Bus) -> LeanFlask | Forwarding:
@@ -25,5 +26,5 @@ def create_app(bus: Bus) -> LeanFlask:
     for part in (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard):
         app.register_blueprint(part.blueprint)
     errors.install(app)
-    app.guard = guard(bus.settings.tokens)
+    app.guards = (guard(bus.settings.tokens), query_guard(bus))
     return app

@@ -15,7 +15,7 @@ from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
-from eventbus.web.query import Query, parse_query
+from eventbus.web.query import Query, query_of
 from eventbus.web.subscribers import address_in
 
 #: Dead letters in one page: at most, and where the client does not say.
@@ -28,7 +28,7 @@ blueprint = Blueprint("dead_letters", __name__)
 @needs(Scope.ADMIN)
 def list_dead_letters() -> Reply:
     """A page of dead letters, the oldest first; ``next`` continues it."""
-    query = parse_query(request.environ["QUERY_STRING"])
+    query = query_of(request.environ)
     after = count_in(query, "after", 0, 0, 2**62)
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     letters = the_bus().dead_letters.page(_key(query), after, limit)
@@ -40,7 +40,7 @@ def list_dead_letters() -> Reply:
 @needs(Scope.ADMIN)
 def replay_dead_letters() -> Reply:
     """Put dead letters back as pending."""
-    chosen = _chosen(parse_query(request.environ["QUERY_STRING"]))
+    chosen = _chosen(query_of(request.environ))
     return as_json({"replayed": the_bus().dead_letters.replay(chosen)})
 
 
@@ -48,7 +48,7 @@ def replay_dead_letters() -> Reply:
 @needs(Scope.ADMIN)
 def discard_dead_letters() -> Reply:
     """Discard dead letters for good."""
-    chosen = _chosen(parse_query(request.environ["QUERY_STRING"]))
+    chosen = _chosen(query_of(request.environ))
     return as_json({"discarded": the_bus().dead_letters.discard(chosen)})
 
 

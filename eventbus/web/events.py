@@ -22,7 +22,7 @@ from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
-from eventbus.web.query import Query, parse_query
+from eventbus.web.query import Query, query_of
 
 #: Events in one page: at most, and where the client does not say.
 MAX_PAGE, USUAL_PAGE = 1_000, 100
@@ -45,7 +45,7 @@ blueprint = Blueprint("events", __name__)
 def list_events() -> Reply | Response:
     """The journal, oldest first; a stream for who accepts one."""
     bus = the_bus()
-    query = parse_query(request.environ["QUERY_STRING"])
+    query = query_of(request.environ)
     patterns = check_patterns(query.all("topic") or ())
     if wants_stream(request):
         if request.method == "HEAD":

@@ -15,6 +15,7 @@ from eventbus.web.answers import Reply, as_json
 from eventbus.web.dashboard.page import check_visitor, trouble
 from eventbus.web.gathering import EVENT, EVENT_PATH, KINDS, Gathering
 from eventbus.web.lean import LeanFlask
+from eventbus.web.parameters import only_known
 from eventbus.web.passing import (
     FORWARDED,
     GATHERED,
@@ -136,8 +137,7 @@ class Forwarding:
         """Whether the client may ask this, so that who may not reaches no other node; the owner looks too."""
         with self._app.request_context(environ):
             try:
-                if self._app.guard is not None:
-                    self._app.guard()
+                self._app.check_request()
                 if _is_page(environ):
                     check_visitor()
             except (CrossOrigin, NoAccess):
@@ -155,13 +155,14 @@ class Forwarding:
         nodes = 1 + len(others) + orphans
         if nodes == 1:
             return self._app
-        alone = {**environ, FORWARDED: True}
+        alone = {**environ, FORWARDED: False}
         if gathering.page:
-            alone["HTTP_ACCEPT"] = "application/json"
+            alone["HTTP_ACCEPT"] = JSON
+            alone["QUERY_STRING"] = only_known(query, environ["PATH_INFO"])
         own = ask(self._app, alone)
         if not own.ok:
             return self._app if gathering.page else own
-        alone["QUERY_STRING"] = gathering.reword(query, environ["QUERY_STRING"])
+        alone["QUERY_STRING"] = gathering.reword(query, alone["QUERY_STRING"])
         found = self._ask_all(others, packed_request(alone), gathering.seconds)
         parts = {self._nodes.id: own} | {
             node: answer for node, answer in found.items() if answer.ok and answer.kind == own.kind

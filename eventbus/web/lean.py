@@ -10,6 +10,7 @@ from werkzeug.routing import MapAdapter, Rule
 
 from eventbus.web.accept import VARIES
 from eventbus.web.answers import Reply
+from eventbus.web.parameters import IGNORED, IGNORED_KEY
 
 
 class LeanFlask(Flask):
@@ -23,7 +24,7 @@ class LeanFlask(Flask):
         self.session_interface = _NoSessions()
         self.url_map.merge_slashes = False
         self._fixed: dict[tuple[str, str], Rule] | None = None
-        self.guard: Callable[[], None] | None = None  #: called before each view; what it raises is the answer
+        self.guards: tuple[Callable[[], None], ...] = ()  #: called before each view; what one raises is the answer
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Match on path and method alone."""
@@ -53,16 +54,23 @@ class LeanFlask(Flask):
     def full_dispatch_request(self) -> Any:
         """Call the view, and make its answer a response; a Reply is one already."""
         try:
-            if self.guard is not None:
-                self.guard()
+            self.check_request()
             answer: Any = self.dispatch_request()
         except Exception as error:
             answer = self.handle_user_exception(error)
         if not isinstance(answer, Reply | Response):
             answer = self.make_response(answer)
-        if VARIES in request.environ:
+        environ = request.environ
+        if VARIES in environ:
             answer.headers["Vary"] = "Accept"
+        if IGNORED_KEY in environ:
+            answer.headers[IGNORED] = environ[IGNORED_KEY]
         return answer
+
+    def check_request(self) -> None:
+        """Let the current request through, or raise what is answered."""
+        for guard in self.guards:
+            guard()
 
 
 class _Adapter(MapAdapter):

@@ -23,7 +23,7 @@ from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
 from eventbus.web.current import the_bus
 from eventbus.web.kept_headers import attribute, kept_head, topic_asked, topic_of_type
 from eventbus.web.once import once_key, once_key_of_batch
-from eventbus.web.query import Query, parse_query
+from eventbus.web.query import Query, query_of
 
 #: Events in one batch, at most, and bytes of its body.
 MAX_BATCH_EVENTS = 10_000
@@ -46,7 +46,7 @@ def send_message() -> Reply:
     """Publish the body as one event, or as a batch."""
     bus = the_bus()
     environ = request.environ
-    query = parse_query(environ["QUERY_STRING"])
+    query = query_of(environ)
     kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if "batch" in query.values or kind == BATCH:
         return _many(bus, query)

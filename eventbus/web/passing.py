@@ -14,7 +14,8 @@ Environ = dict[str, Any]
 Start = Callable[..., Any]
 App = Callable[[Environ, Start], Iterable[bytes]]
 
-#: In the environment of a request that a node answers for itself alone, since another one asks, or gathers.
+#: In the environment of a request that a node answers for itself alone: true where another one asks, false where this
+#: one gathers.
 FORWARDED = "eventbus.forwarded"
 #: In the environment of a request for a page: what the page shows, gathered from all nodes.
 GATHERED = "eventbus.gathered"

@@ -4,7 +4,9 @@ https://pkg.go.dev/net/url#ParseQuery
 """
 
 import re
+from collections.abc import MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 from eventbus.errors import BadQuery
 
@@ -28,6 +30,7 @@ class Query:
 
 
 EMPTY = Query({})
+_KEPT = "eventbus.query"
 
 
 def parse_query(raw: str) -> Query:
@@ -50,6 +53,17 @@ def parse_query(raw: str) -> Query:
     if failure is not None:
         raise BadQuery(failure)
     return Query(values)
+
+
+def query_of(environ: MutableMapping[str, Any]) -> Query:
+    """The query of a request, parsed once. Raises BadQuery with Go's words."""
+    raw: str = environ["QUERY_STRING"]
+    if not raw:
+        return EMPTY
+    kept: tuple[str, Query] | None = environ.get(_KEPT)
+    if kept is None or kept[0] is not raw:
+        kept = environ[_KEPT] = raw, parse_query(raw)
+    return kept[1]
 
 
 def _unescape(text: bytes) -> str:

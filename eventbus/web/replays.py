@@ -7,7 +7,7 @@ from eventbus.tokens import Scope
 from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.current import the_bus
-from eventbus.web.query import parse_query
+from eventbus.web.query import query_of
 from eventbus.web.subscribers import address_in
 
 blueprint = Blueprint("replays", __name__)
@@ -17,7 +17,7 @@ blueprint = Blueprint("replays", __name__)
 @needs(Scope.ADMIN)
 def replay() -> Reply:
     """Begin a replay; answers how many events it has."""
-    query = parse_query(request.environ["QUERY_STRING"])
+    query = query_of(request.environ)
     start = query.first("from")
     if not start:
         raise Refused("Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")

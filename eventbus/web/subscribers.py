@@ -19,7 +19,7 @@ from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text
 from eventbus.web.current import the_bus
-from eventbus.web.query import Query, parse_query
+from eventbus.web.query import Query, query_of
 from eventbus.web.terms import terms_of
 
 blueprint = Blueprint("subscribers", __name__)
@@ -29,20 +29,27 @@ blueprint = Blueprint("subscribers", __name__)
 @needs(Scope.SUBSCRIBE)
 def register_and_keep_alive() -> Reply:
     """Register an address, or renew its lease."""
-    query = parse_query(request.environ["QUERY_STRING"])
+    query = query_of(request.environ)
     bus, address = the_bus(), address_in(query)
     with _wire_words():
         registration = bus.register(address, terms_of(query), query.first("from") or None)
     if not wants_json(request):
         return text(SUCCESS)
-    return as_json({"created": registration.created, **standing(bus, registration.lane)})
+    return as_json({"created": registration.created, **standing(bus, registration.lane), "warnings": warnings(address)})
+
+
+def warnings(address: Address) -> list[str]:
+    """What may not be meant as it was said."""
+    if not address.path.endswith("/event"):
+        return []
+    return [f"Deliveries go to {address.url}: the bus adds /event to an address by itself."]
 
 
 @blueprint.delete("/deregister", provide_automatic_options=False)
 @needs(Scope.SUBSCRIBE)
 def deregister() -> Reply:
     """End an address's lease, and discard what is pending for it."""
-    address = address_in(parse_query(request.environ["QUERY_STRING"]))
+    address = address_in(query_of(request.environ))
     discarded = the_bus().deregister(address)
     return as_json({"address": address.shown, "discarded": discarded}) if wants_json(request) else text(SUCCESS)
 
@@ -53,7 +60,7 @@ def list_subscribers() -> Reply:
     """List the live subscribers, or those that are expired."""
     if request.method != "GET":
         raise MethodNotAllowed(["GET"])
-    expired = parse_query(request.environ["QUERY_STRING"]).first("expired")
+    expired = query_of(request.environ).first("expired")
     if expired not in (None, "true", "false"):
         raise Refused("expired is true or false.")
     bus = the_bus()

@@ -145,3 +145,18 @@ def test_only_json_is_answered_as_json(caller: Caller, accept: str) -> None:
     """Who does not ask for JSON gets text."""
     response = caller.call("POST", "/sendMessage", [("Accept", accept)], b"{}")
     assert (response.header("Content-Type"), response.body) == (TEXT, b"success")
+
+
+def test_an_address_that_ends_in_event_is_warned_of(caller: Caller) -> None:
+    """An address to which the bus adds another ``/event`` is registered, and the answer says where events go."""
+    (warning,) = caller.register("127.0.0.1:9/shop/event/")["warnings"]
+    assert "http://127.0.0.1:9/shop/event/event" in warning
+    assert [caller.register(f"127.0.0.1:9{path}")["warnings"] for path in ("", "/events", "/event/x")] == [[]] * 3
+
+
+def test_a_misspelt_parameter_publishes_nothing(caller: Caller) -> None:
+    """Who asks for JSON is told which parameter there is not, and which was probably meant; others by a header."""
+    problem = assert_problem(caller.call("POST", "/sendMessage?topc=a.b", [JSON], b"{}"), 400)
+    assert "'topc' is no parameter of /sendMessage; did you mean topic?" in problem["detail"]
+    plain = caller.call("POST", "/sendMessage?topc=a.b", (), b"{}")
+    assert (plain.status, plain.text, plain.header("Eventbus-Ignored")) == (200, "success", "topc")

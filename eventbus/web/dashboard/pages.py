@@ -21,7 +21,7 @@ from eventbus.web.events import shown as shown_event
 from eventbus.web.events import shown_fate
 from eventbus.web.numbers import count_in
 from eventbus.web.passing import FORWARDED
-from eventbus.web.query import Query, parse_query
+from eventbus.web.query import Query, query_of
 from eventbus.web.subscribers import address_in, standing
 
 STATIC = Path(__file__).parent / "static"
@@ -39,7 +39,7 @@ def static_file(name: str) -> Response:
 
 
 def _query() -> Query:
-    return parse_query(request.environ["QUERY_STRING"])
+    return query_of(request.environ)
 
 
 @blueprint.get("/")

@@ -20,7 +20,7 @@ from eventbus.web.openapi.pieces import (
     schema,
 )
 from eventbus.web.openapi.responses import WAIT
-from eventbus.web.openapi.schemas import A_SUBSCRIBER, ADDRESS, TOPIC_PATTERNS
+from eventbus.web.openapi.schemas import A_REGISTRATION, A_SUBSCRIBER, ADDRESS, TOPIC_PATTERNS
 
 _ACCESS = ("Unauthorized", "Forbidden")
 _WRITES = (*_ACCESS, "Elsewhere", "DiskFull")
@@ -93,10 +93,7 @@ REGISTER: Json = {
         {
             "200": {
                 "description": "Registered, or renewed.",
-                "content": SUCCESS
-                | content(
-                    JSON, schema("Registration"), {"created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0}
-                ),
+                "content": SUCCESS | content(JSON, schema("Registration"), A_REGISTRATION),
             },
             "400": WRONG_ADDRESS,
             "429": error(

@@ -78,6 +78,8 @@ A_SUBSCRIBER: Json = {
     "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1, "failed_attempts": 0, "dead": 0,
     "discarded": 0, "last_error": None,
 }  # fmt: skip
+A_REGISTRATION: Json = {"created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0, "warnings": []}
+_WARNINGS: Json = {"type": "array", "items": _TEXT, "description": "What may not be meant as it was said."}
 _EVENT: Json = {
     "id": described(_TEXT, "A UUID of version 7, which the bus gives."),
     "topic": described(_MAYBE_TEXT, "None where none was given."),
@@ -143,8 +145,8 @@ SCHEMAS: Json = {
     "Subscriber": shape("A subscriber: what it asked for, and how it is doing.", _LIVE, example=A_SUBSCRIBER),
     "Registration": shape(
         "A subscriber as it is now.",
-        {"created": {"type": "boolean", "description": "Whether this was no renewal."}, **_LIVE},
-        example={"created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0},
+        {"created": {"type": "boolean", "description": "Whether this was no renewal."}, **_LIVE, "warnings": _WARNINGS},
+        example=A_REGISTRATION,
     ),
     "Body": {
         "description": "A body: as text where it is UTF-8, else as Base64.",
