@@ -1,4 +1,4 @@
-"""What is dialled: the addresses that were checked, by either adapter, whatever a name says the next moment."""
+"""What is dialled: the addresses that were checked, whatever a name says the next moment."""
 
 import socket
 import time
@@ -10,8 +10,6 @@ import pytest
 from eventbus.addresses import parse_address
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport import Dialler, SessionTransport, dial
-from eventbus.delivery.transport.message import Heads
-from eventbus.delivery.transport.stock import StockAdapter, StockRoute
 from eventbus.model import Options, Subscriber
 from eventbus.networks import NetworkRules, rules_of
 from tests.support.deadline import eventually
@@ -47,8 +45,8 @@ def both() -> Iterator[Both]:
 Post = Callable[[Dialler, str], Answer]
 
 
-def by_lean(dialler: Dialler, address: str, timeout: float = 5) -> Answer:
-    """By the adapter for http."""
+def by_http(dialler: Dialler, address: str, timeout: float = 5) -> Answer:
+    """Make an attempt at an address, through a dialler."""
     transport = SessionTransport(dialler)
     subscriber = Subscriber(parse_address(address), Options(timeout=timeout))
     try:
@@ -57,21 +55,10 @@ def by_lean(dialler: Dialler, address: str, timeout: float = 5) -> Answer:
         transport.close()
 
 
-def by_stock(dialler: Dialler, address: str, timeout: float = 5) -> Answer:
-    """By the adapter for https, over http."""
-    adapter = StockAdapter(dialler)
-    subscriber = Subscriber(parse_address(address), Options(timeout=timeout))
-    try:
-        return StockRoute(adapter, subscriber, Heads(), "eventbus").post(event(), 1, time.monotonic(), EPOCH)
-    finally:
-        adapter.close()
-
-
-@pytest.fixture(params=[by_lean, by_stock], ids=["lean", "stock"])
-def post(request: pytest.FixtureRequest) -> Post:
-    """Each adapter in turn."""
-    found: Post = request.param
-    return found
+@pytest.fixture
+def post() -> Post:
+    """Makes attempts."""
+    return by_http
 
 
 # What may be dialled
@@ -113,25 +100,15 @@ def test_a_name_that_changes_after_its_check_is_caught(names: Resolver, both: Bo
     names.knows("rebind.example", [GOOD], [BAD])
     dialler = Dialler(RULES)
     assert dialler.refusal("rebind.example", both.port) is None
-    said = by_lean(dialler, f"{scheme}://rebind.example:{both.port}")
+    said = by_http(dialler, f"{scheme}://rebind.example:{both.port}")
     assert (said.status, said.error.split(":")[0]) == (None, "not allowed")
     assert (names.asked["rebind.example"], both.connections) == (2, {})
-
-
-def test_a_name_that_changes_is_caught_by_the_stock_adapter_too(names: Resolver, both: Both) -> None:
-    """The stock adapter dials what was checked at that moment, as the lean one does."""
-    names.knows("rebind.example", [GOOD], [BAD], [GOOD])
-    dialler = Dialler(RULES)
-    assert dialler.refusal("rebind.example", both.port) is None
-    assert by_stock(dialler, f"rebind.example:{both.port}").error.startswith("not allowed: ")
-    assert by_stock(dialler, f"rebind.example:{both.port}") == Answer(200)
-    assert both.connections == {GOOD: 1}
 
 
 def test_https_dials_the_address_that_was_checked(names: Resolver, both: Both) -> None:
     """A name that is looked up once for an attempt is dialled by that answer: it cannot change in between."""
     names.knows("twice.example", [GOOD], [BAD])
-    said = by_lean(Dialler(RULES), f"https://twice.example:{both.port}")
+    said = by_http(Dialler(RULES), f"https://twice.example:{both.port}")
     assert said.status is None  # what listens there speaks no TLS
     assert (names.asked["twice.example"], both.connections) == (1, {GOOD: 1})
 
@@ -346,8 +323,8 @@ def test_a_lookup_that_takes_long_lets_a_registration_in(names: Resolver, monkey
 
 def test_a_lookup_counts_in_an_attempts_time(names: Resolver) -> None:
     """An attempt ends after its timeout though its name is still being looked up."""
-    for attempt in (by_lean, by_stock):
-        assert attempt(Dialler(NetworkRules()), "dead.example:80", timeout=0.1).error == "timed out"
+    for scheme in ("http", "https"):
+        assert by_http(Dialler(NetworkRules()), f"{scheme}://dead.example:80", timeout=0.1).error == "timed out"
 
 
 def test_a_lookup_that_failed_in_an_unforeseen_way_is_made_again(names: Resolver) -> None:

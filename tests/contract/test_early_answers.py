@@ -11,6 +11,7 @@ from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport import Dialler, SessionTransport
 from eventbus.model import Options, Subscriber
 from eventbus.networks import NetworkRules
+from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
 from tests.support.raw_server import Peer, RawServer, Talk
@@ -24,10 +25,12 @@ CLOSE = b"Connection: close\r\n"
 Post = Callable[[RawServer, bytes], Answer]
 
 
-@pytest.fixture
-def post() -> Iterator[Post]:
+@pytest.fixture(params=["http", "https"])
+def post(request: pytest.FixtureRequest, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
     """Makes attempts, each at most ``TIMEOUT`` long."""
-    transport = SessionTransport(Dialler(NetworkRules()))
+    if request.param == "https":
+        monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
+    transport = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
 
     def attempt(server: RawServer, body: bytes) -> Answer:
         route = transport.route(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))

@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
 
 import gevent
@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from eventbus.addresses import parse_address
 from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport import Dialler, Route, SessionTransport
+from eventbus.delivery.transport import Dialler, SessionTransport
 from eventbus.delivery.transport.answers import AnswerReader, NotAnAnswer
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
-from eventbus.delivery.transport.message import Heads
-from eventbus.delivery.transport.stock import StockAdapter, StockRoute
 from eventbus.model import Options, Subscriber
 from eventbus.networks import NetworkRules
+from tests.support.authority import LOCAL, Authority
 from tests.support.events import event
 from tests.support.mutated_answers import PIECES, SOUND, mutated
 from tests.support.raw_server import Peer, RawServer
@@ -28,7 +27,7 @@ from tests.support.raw_server import Peer, RawServer
 #: Seconds that an attempt has, and how much later it may end on a busy machine.
 TIMEOUT, LATE = 0.4, 0.5
 WALL = 1_795_000_000.75
-#: Bent answers that each adapter meets, and attempts that are made at once.
+#: Bent answers by each scheme, and attempts that are made at once.
 ANSWERS, AT_ONCE = 400, 40
 #: Bytes that a reader may have in hand when it gives up: what it may keep, and what comes at once.
 MOST = MAX_ANSWER_BYTES + MAX_HEAD_BYTES
@@ -137,18 +136,6 @@ def test_nothing_without_an_end_is_read_for_long(kind: str, size: int) -> None:
     assert fed <= MOST + size
 
 
-def lean() -> tuple[Callable[[Subscriber], Route], Callable[[], None]]:
-    """How routes are made for http, and how they are closed."""
-    transport = SessionTransport(Dialler(NetworkRules()))
-    return transport.route, transport.close
-
-
-def stock() -> tuple[Callable[[Subscriber], Route], Callable[[], None]]:
-    """How routes are made for https, here without TLS, and how they are closed."""
-    adapter = StockAdapter(Dialler(NetworkRules()))
-    return lambda subscriber: StockRoute(adapter, subscriber, Heads(), "eventbus"), adapter.close
-
-
 @pytest.fixture
 def dice() -> Random:
     """What bends answers; a failure can be repeated with TEST_SEED."""
@@ -174,18 +161,20 @@ class Bender(RawServer):
                 return
 
 
-@pytest.mark.parametrize("adapter", [lean, stock])
-def test_no_bent_answer_gets_an_adapter_out_of_its_bounds(
-    adapter: Callable[[], tuple[Callable[[Subscriber], Route], Callable[[], None]]], dice: Random
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_bent_answer_gets_the_transport_out_of_its_bounds(
+    scheme: str, authority: Authority, monkeypatch: pytest.MonkeyPatch, dice: Random
 ) -> None:
     """Attempts that are answered with nearly sound answers end in time, each with a status or a reason, none raising.
 
     After all of them the same route takes a sound answer.
     """
+    if scheme == "https":
+        monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
     answers = [COOKIE, *(mutated(dice) for _ in range(ANSWERS - 1)), SOUND[0]]
-    route_to, close = adapter()
+    transport = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
     with Bender(answers, dice) as server:
-        route = route_to(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))
+        route = transport.route(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))
 
         def attempt(number: int) -> tuple[Answer, float]:
             began = time.monotonic()
@@ -199,4 +188,4 @@ def test_no_bent_answer_gets_an_adapter_out_of_its_bounds(
             assert len(said.excerpt) <= EXCERPT_BYTES, (data, said)
             assert took < TIMEOUT + LATE, (data, said)
         assert attempt(ANSWERS)[0].status == 200
-    close()
+    transport.close()

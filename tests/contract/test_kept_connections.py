@@ -11,6 +11,7 @@ from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport import Dialler, Route, SessionTransport, dial, lean, watchdog
 from eventbus.model import Options, Subscriber
 from eventbus.networks import NetworkRules
+from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
 from tests.support.raw_server import Peer, RawServer, always
@@ -23,10 +24,14 @@ SHORT, LONG = 0.3, 10.0
 MOVED = "127.0.0.5"
 
 
-@pytest.fixture
-def transport() -> Iterator[SessionTransport]:
+@pytest.fixture(params=["http", "https"])
+def transport(
+    request: pytest.FixtureRequest, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SessionTransport]:
     """Keeps connections."""
-    found = SessionTransport(Dialler(NetworkRules()))
+    if request.param == "https":
+        monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL, "DNS:moves.example"))
+    found = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
     yield found
     found.close()
 
@@ -107,7 +112,7 @@ def test_steady_traffic_follows_a_name_that_moves(transport: SessionTransport, m
     monkeypatch.setattr(dial, "_getaddrinfo", names)
     names.knows("moves.example", [GOOD], [MOVED])
     with RawServer(always(OK)) as before, RawServer(always(OK), host=MOVED, port=before.port) as after:
-        route = route_to(transport, f"moves.example:{before.port}")
+        route = route_to(transport, before.address.replace(GOOD, "moves.example"))
         assert post(route).status == 200
         assert (len(before.received), len(after.received)) == (1, 0)
         eventually(lambda: post(route).status != 200 or after.received, 10)
@@ -137,3 +142,17 @@ def test_an_idle_connection_is_closed_when_it_is_old(transport: SessionTransport
     with RawServer(always(OK)) as server:
         assert post(route_to(transport, server.address)).status == 200
         eventually(lambda: server.open == 0, 5, "an old connection was still open")
+
+
+def test_a_kept_connection_that_is_closed_when_the_event_comes_costs_no_attempt(transport: SessionTransport) -> None:
+    """A subscriber whose idle time is just over gets the event once more, on a new connection, within the attempt."""
+
+    def talk(peer: Peer) -> None:
+        if peer.request() is not None:
+            peer.send(OK)
+            peer.request()  # and closes though it has read it
+
+    with RawServer(talk) as server:
+        route = route_to(transport, server.address)
+        assert [post(route, number).status for number in range(5)] == [200] * 5
+        assert server.connections == 5

@@ -11,14 +11,13 @@ import gevent
 import pytest
 
 from eventbus import __version__
-from eventbus.addresses import Address, parse_address
+from eventbus.addresses import parse_address
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport import Dialler, Route, SessionTransport, Transport
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
-from eventbus.delivery.transport.message import Heads
-from eventbus.delivery.transport.stock import StockAdapter, StockRoute
 from eventbus.model import Event, Options, Subscriber
 from eventbus.networks import NetworkRules
+from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
 from tests.support.ports import LOOPBACK, free_port
@@ -31,41 +30,16 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BAD = b"HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\nno"
 
 
-class StockTransport:
-    """The stock adapter's routes alone; ``SessionTransport`` takes them for https only."""
-
-    def __init__(self, dialler: Dialler) -> None:
-        self._dialler = dialler
-        self._adapter = StockAdapter(dialler)
-
-    def route(self, subscriber: Subscriber) -> Route:
-        """See Transport.route."""
-        return StockRoute(self._adapter, subscriber, Heads(), "eventbus")
-
-    def refusal(self, address: Address) -> str | None:
-        """See Transport.refusal."""
-        return self._dialler.refusal(address.host, address.port)
-
-    def close(self) -> None:
-        """See Transport.close."""
-        self._adapter.close()
-
-
-TRANSPORTS: dict[str, Callable[[Dialler], Transport]] = {"lean": SessionTransport, "stock": StockTransport}
-
-
-@pytest.fixture(params=TRANSPORTS)
-def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
-    """Each implementation in turn."""
-    found = TRANSPORTS[request.param](Dialler(NetworkRules()))
+@pytest.fixture(params=["http", "https"])
+def transport(
+    request: pytest.FixtureRequest, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Transport]:
+    """The transport, first to servers that speak plain HTTP, then to those that speak TLS."""
+    if request.param == "https":
+        monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
+    found = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
     yield found
     found.close()
-
-
-def skip_stock(transport: Transport, why: str) -> None:
-    """The stock adapter, which serves https alone, cannot do this."""
-    if isinstance(transport, StockTransport):
-        pytest.skip(f"the stock adapter cannot: {why}")
 
 
 @dataclass(slots=True)
@@ -114,7 +88,7 @@ def test_an_event_is_posted_with_its_headers(transport: Transport) -> None:
     (received,) = server.received
     assert (received.method, received.path) == ("POST", "/orders/event")
     assert {name.lower(): value for name, value in received.headers if name.lower() != "connection"} == {
-        "host": server.address,
+        "host": server.authority,
         "user-agent": f"eventbus/{__version__}",
         "accept-encoding": "identity",
         "content-length": "2",
@@ -230,7 +204,6 @@ def test_retry_after_is_told(transport: Transport) -> None:
 
 def test_hints_before_an_answer_are_passed_over(transport: Transport) -> None:
     """Answers of status 1xx, several and with headers, are passed over for the final one."""
-    skip_stock(transport, "http.client takes any 1xx but 100 for the answer")
     with RawServer(always(HINTS + HINTS + b"HTTP/1.1 102 Wait\r\n\r\n" + BAD)) as server:
         post = post_to(transport, server.address)
         assert post() == post() == Answer(400, excerpt=b"no")
@@ -256,7 +229,7 @@ def test_a_body_of_any_length_does_not_change_what_the_status_means(transport: T
 def test_a_redirect_is_not_followed(transport: Transport) -> None:
     """A redirect is an answer like any other, and leads nowhere."""
     with RawServer(always(OK)) as target:
-        data = b"HTTP/1.1 302 Found\r\nLocation: http://%s/\r\nContent-Length: 0\r\n\r\n" % target.address.encode()
+        data = b"HTTP/1.1 302 Found\r\nLocation: http://%s/\r\nContent-Length: 0\r\n\r\n" % target.authority.encode()
         with RawServer(always(data)) as server:
             assert post_to(transport, server.address)().status == 302
         assert len(server.received) == 1
@@ -315,10 +288,7 @@ def test_a_connection_that_was_to_end_is_not_used_again(transport: Transport, fo
 @pytest.mark.parametrize("extra", [b"x", b"\x00", BAD, b"\r\n\r\n0\r\n"])
 @pytest.mark.parametrize("when", ["together", "later"])
 def test_what_comes_after_an_answer_is_no_answer(transport: Transport, extra: bytes, when: str) -> None:
-    """Bytes after an answer are nobody's: the connection is not used again, and the next answer is the right one.
-
-    The stock adapter uses it again where they came together with the answer: it throws them away.
-    """
+    """Bytes after an answer are nobody's: the connection is not used again, and the next answer is the right one."""
 
     def talk(peer: Peer) -> None:
         peer.request()
@@ -334,7 +304,7 @@ def test_what_comes_after_an_answer_is_no_answer(transport: Transport, extra: by
         assert post().status == 200
         gevent.sleep(0.05)
         assert post().status == 200
-    assert server.connections == 2 or (isinstance(transport, StockTransport) and when == "together")
+    assert server.connections == 2
 
 
 def test_a_kept_connection_that_was_closed_is_not_used(transport: Transport) -> None:
@@ -414,7 +384,7 @@ BROKEN = {
     "no number": b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
     "a request": b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 }
-#: As above; the standard library's parser takes these for answers.
+#: As above; some parsers take these for answers.
 BROKEN_TO_STRICT = {
     "the first line": b"HTTP/1.1 200 OK\r\n",
     "a part of the head": b"HTTP/1.1 200 OK\r\nContent-Le",
@@ -432,8 +402,6 @@ BROKEN_TO_STRICT = {
 @pytest.mark.parametrize("how", ["closed", "reset"])
 def test_what_is_cut_short_is_no_answer(transport: Transport, form: str, how: str) -> None:
     """An answer that ends before its end, or something else than HTTP, is told as an error and never raised."""
-    if form == "a part of the last chunk" and how == "closed":
-        skip_stock(transport, "http.client takes the end of the connection for the end of the trailers")
 
     def talk(peer: Peer) -> None:
         peer.request()
@@ -451,18 +419,10 @@ def test_what_is_cut_short_is_no_answer(transport: Transport, form: str, how: st
 @pytest.mark.parametrize("form", BROKEN_TO_STRICT)
 def test_what_could_be_read_in_two_ways_is_no_answer(transport: Transport, form: str) -> None:
     """An answer whose end is not beyond doubt is none."""
-    skip_stock(transport, "http.client reads over it")
     with RawServer(once(BROKEN_TO_STRICT[form])) as server:
         post = post_to(transport, server.address)
         assert post().status is None
         assert post().status is None
-
-
-@pytest.mark.parametrize("form", BROKEN_TO_STRICT)
-def test_what_could_be_read_in_two_ways_raises_nothing(transport: Transport, form: str) -> None:
-    """Whatever is made of an answer whose end is in doubt, it ends in time and raises nothing."""
-    with RawServer(once(BROKEN_TO_STRICT[form])) as server:
-        post_to(transport, server.address)()
 
 
 def test_a_reset_before_the_request_was_read_is_told(transport: Transport) -> None:
@@ -581,7 +541,6 @@ def test_a_body_that_is_not_taken_ends_in_time(transport: Transport) -> None:
 
 def test_a_subscriber_that_accepts_no_connection_ends_in_time(transport: Transport) -> None:
     """A subscriber whose queue of connections is full costs no more than the timeout."""
-    skip_stock(transport, "urllib3 leaves the socket of a connect that was cut off to the garbage collector")
     with socket.socket() as listening:
         listening.bind((LOOPBACK, 0))
         listening.listen(0)

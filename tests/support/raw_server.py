@@ -1,10 +1,12 @@
 """A subscriber that speaks in bytes: what it does on each connection is a function, so that it may do anything."""
 
 import socket
+import ssl
 import struct
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, ClassVar, Self, cast
 
 import gevent
 from gevent.server import StreamServer
@@ -25,6 +27,11 @@ class Peer:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = cast(BinaryIO, connection.makefile("rb"))
         self._server = server
+
+    @property
+    def below(self) -> socket.socket:
+        """The socket itself."""
+        return self._socket
 
     def request(self) -> Received | None:
         """Read one request, and write it down; None where the bus has closed the connection."""
@@ -70,7 +77,12 @@ Talk = Callable[[Peer], None]
 
 
 class RawServer:
-    """Listens on loopback and does ``talk`` on each connection; the connection ends when that returns."""
+    """Listens on loopback and does ``talk`` on each connection; the connection ends when that returns.
+
+    Where a test sets ``tls``, all servers speak it; the end of a connection is then one without a word, as of many.
+    """
+
+    tls: ClassVar[ssl.SSLContext | None] = None
 
     def __init__(self, talk: Talk, host: str = LOOPBACK, port: int = 0) -> None:
         self.talk = talk
@@ -82,14 +94,22 @@ class RawServer:
 
     @property
     def address(self) -> str:
-        """Host and port, as it is registered."""
+        """Host and port, with the scheme where that is https, as it is registered."""
+        return self.authority if self.tls is None else f"https://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port."""
         return f"{self.host}:{self.port}"
 
     def _serve(self, connection: socket.socket, _: object) -> None:
         self.connections += 1
         self.open += 1
         try:
-            with connection, gevent.Timeout(PATIENCE, exception=False):
+            with gevent.Timeout(PATIENCE, exception=False), ExitStack() as stack:
+                stack.enter_context(connection)
+                if self.tls is not None:
+                    connection = stack.enter_context(self.tls.wrap_socket(connection, server_side=True))
                 peer = Peer(connection, self)
                 self.talk(peer)
                 peer._reader.close()  # noqa: SLF001 - it holds the socket open

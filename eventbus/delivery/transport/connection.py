@@ -16,6 +16,7 @@ from gevent.hub import get_hub
 from eventbus.delivery.transport.answers import AnswerReader
 from eventbus.delivery.transport.early import EarlyAnswer
 from eventbus.delivery.transport.outbox import Outbox
+from eventbus.delivery.transport.tls import TlsSocket
 
 #: Bytes that are received at once, at most.
 RECEIVE = 65_536
@@ -34,6 +35,7 @@ class Connection:
         "_peer",
         "_raw",
         "_reader",
+        "_tls",
         "_unsent",
         "_watcher",
         "closed",
@@ -44,12 +46,14 @@ class Connection:
         "retire_at",
     )
 
-    def __init__(self, peer: socket.socket, outbox: Outbox, retire_at: float = math.inf) -> None:
-        self._peer = peer
+    def __init__(
+        self, peer: socket.socket, outbox: Outbox, retire_at: float = math.inf, tls: TlsSocket | None = None
+    ) -> None:
+        self._peer, self._tls = peer, tls
         self._outbox = outbox
         self._unsent = b""
-        self._raw: socket.socket = peer._sock  # type: ignore[attr-defined] # noqa: SLF001 - the socket below gevent's
-        self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._raw: socket.socket | TlsSocket = tls or peer._sock  # type: ignore[attr-defined] # noqa: SLF001 - see above
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._hub: Any = get_hub()
         self._reader = AnswerReader()
         self._greenlet: Any = None
@@ -73,8 +77,10 @@ class Connection:
         try:
             self._outbox.put(self._send)
             rest = self._hub.switch()
-            if self._unsent:
-                raise TimeoutError if self.expired else ConnectionResetError("spoke before it was asked")
+            while self._unsent:
+                if self.expired or self._spoke():
+                    raise TimeoutError if self.expired else ConnectionResetError("spoke before it was asked")
+                rest = self._hub.switch()
             if rest and (early := self._send_rest(rest)):
                 return early
             data = self._raw.recv(RECEIVE)
@@ -147,6 +153,8 @@ class Connection:
             self.closed = True
             self._watcher.stop()
             self._watcher.close()
+            if self._tls is not None:
+                self._tls.say_goodbye()
             self._peer.close()
 
     def _send(self) -> None:
@@ -171,7 +179,7 @@ class Connection:
         connection is closed then. Raises as ``ask`` does where nothing was answered.
         """
         early, deadline = EarlyAnswer(), self.deadline
-        writable = self._hub.loop.io(self._raw.fileno(), _WRITE)
+        writable = self._hub.loop.io(self._peer.fileno(), _WRITE)
         writable.start(self._greenlet.switch)
         try:
             while rest and not early.final:
@@ -215,5 +223,17 @@ class Connection:
         """Called by the event loop."""
         if self._greenlet is not None:
             self._greenlet.switch()
-        else:
+        elif self._spoke():
             self.close()
+
+    def _spoke(self) -> bool:
+        """Whether what has come though nothing was asked is more than TLS tells by itself, such as new tickets."""
+        if self._tls is None:
+            return True
+        try:
+            self._tls.recv(RECEIVE)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True

@@ -1,4 +1,4 @@
-"""The adapter for ``http://``: mounted on the requests Session, and asked directly for each delivery.
+"""The adapter for ``http://`` and ``https://``: mounted on the requests Session, and asked directly for each delivery.
 
 It keeps connections and nothing else: it knows no cookies, proxies, netrc or redirects. What one delivery
 costs is a send, a wait and a receive.
@@ -7,6 +7,7 @@ costs is a send, a wait and a receive.
 import math
 import random
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -17,6 +18,7 @@ import gevent
 import requests
 from requests.adapters import BaseAdapter
 
+from eventbus.addresses import DEFAULT_PORTS
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.answers import AnswerReader, NotAnAnswer
 from eventbus.delivery.transport.base import KEPT_CONNECTIONS
@@ -26,6 +28,8 @@ from eventbus.delivery.transport.message import checked
 from eventbus.delivery.transport.outbox import Outbox
 from eventbus.delivery.transport.pool import HostPool
 from eventbus.delivery.transport.shortage import SHORTAGES, most_connections, told
+from eventbus.delivery.transport.tls import handshake
+from eventbus.delivery.transport.trust import client_context
 from eventbus.delivery.transport.watchdog import Watchdog
 
 #: Seconds for a request through the Session that says no timeout.
@@ -39,22 +43,32 @@ MIN_AGE_SECONDS, MAX_AGE_SECONDS = 30.0, 60.0
 
 
 class LeanAdapter(BaseAdapter):
-    """Keeps connections by host and port."""
+    """Keeps connections by scheme, host and port; ``tls`` verifies whoever is reached by https."""
 
-    def __init__(self, dialler: Dialler, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, dialler: Dialler, tls: ssl.SSLContext | None = None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
         self._dialler = dialler
-        self._pools: dict[tuple[str, int], HostPool] = {}
+        self._tls = tls
+        self._pools: dict[tuple[str, str, int], HostPool] = {}
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic, self._tidy)
         self._outbox = Outbox()
 
-    def pool(self, host: str, port: int) -> HostPool:
+    def pool(self, scheme: str, host: str, port: int) -> HostPool:
         """The pool of this host and port."""
-        found = self._pools.get((host, port))
+        found = self._pools.get((scheme, host, port))
         if found is None:
-            found = self._pools[host, port] = HostPool(host, port)
+            found = self._pools[scheme, host, port] = HostPool(
+                host, port, self._context() if scheme == "https" else None
+            )
         return found
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = client_context()
+        return self._tls
 
     def attempt(self, pool: HostPool, message: bytes, deadline: float) -> Answer:
         """Send a request and tell what came back, or why nothing did; ``deadline`` is on the monotonic clock."""
@@ -112,13 +126,23 @@ class LeanAdapter(BaseAdapter):
         retire_at = now + random.uniform(MIN_AGE_SECONDS, MAX_AGE_SECONDS)  # noqa: S311 - no secret
         with gevent.Timeout(max(0.0, deadline - now)) as timer:
             try:
-                connection = Connection(self._dial(pool, deadline - now), self._outbox, retire_at)
+                connection = self._connected(pool, deadline - now, retire_at)
             except gevent.Timeout as over:
                 if over is not timer:
                     raise
                 raise TimeoutError("no connection in time") from None
         self._watchdog.watched.add(connection)
         return connection
+
+    def _connected(self, pool: HostPool, seconds: float, retire_at: float) -> Connection:
+        """A connection to whoever the pool's name stands for, which by https is verified."""
+        peer = self._dial(pool, seconds)
+        try:
+            tls = None if pool.tls is None else handshake(peer, pool.tls, pool.host)
+        except BaseException:
+            peer.close()
+            raise
+        return Connection(peer, self._outbox, retire_at, tls)
 
     def _dial(self, pool: HostPool, seconds: float) -> socket.socket:
         """A connected socket; where the bus is short of files, idle connections are given up for it."""
@@ -147,7 +171,7 @@ class LeanAdapter(BaseAdapter):
         """A route does not lead there any more; the last one closes the idle connections."""
         pool.users -= 1
         if pool.users <= 0:
-            self._pools.pop((pool.host, pool.port), None)
+            self._pools.pop(("https" if pool.tls else "http", pool.host, pool.port), None)
             pool.close()
 
     def close(self) -> None:
@@ -173,7 +197,7 @@ class LeanAdapter(BaseAdapter):
         head = _head_of(request, url)
         seconds = timeout if isinstance(timeout, float | int) else USUAL_TIMEOUT
         deadline = self._monotonic() + seconds
-        pool = self.pool(url.hostname or "", url.port or 80)
+        pool = self.pool(url.scheme, url.hostname or "", url.port or DEFAULT_PORTS[url.scheme])
         try:
             connection, data = self._ask(pool, head + _bytes(request.body or b""), deadline)
             reader = connection.read(data)

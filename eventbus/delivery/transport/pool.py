@@ -1,6 +1,7 @@
 """The connections that are kept to one host and port."""
 
 import math
+import ssl
 from collections import deque
 
 from eventbus.delivery.outcome import Answer
@@ -20,10 +21,11 @@ class HostPool:
     parser, in the same situation, means the same, and is not read again.
     """
 
-    __slots__ = ("answer", "host", "idle", "known", "port", "users")
+    __slots__ = ("answer", "host", "idle", "known", "port", "tls", "users")
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.host, self.port = host, port
+        self.tls = tls  # verifies who is there; None for http
         self.users = 0  # routes that lead here
         self.idle: deque[Connection] = deque()  # the last one used stands last
         self.known = _NOTHING

@@ -1,40 +1,44 @@
-"""Routes through a requests Session: the lean adapter for ``http://``, the stock one for ``https://``."""
+"""Routes through a requests Session, on which the adapter of the bus's own is mounted for both schemes."""
 
+import ssl
 from collections.abc import Sequence
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
 
-from eventbus.addresses import Address
+from eventbus.addresses import DEFAULT_PORTS, Address
 from eventbus.delivery.outcome import Answer, Consent
 from eventbus.delivery.transport.base import Route
 from eventbus.delivery.transport.dial import Dialler
 from eventbus.delivery.transport.handshake import ask
 from eventbus.delivery.transport.lean import LeanAdapter
 from eventbus.delivery.transport.message import Heads, subscriber_head
-from eventbus.delivery.transport.stock import StockAdapter, StockRoute
 from eventbus.model import Event, Subscriber
 
 
 class SessionTransport:
-    """One Session for all subscribers, that keeps nothing but connections."""
+    """One Session for all subscribers, that keeps nothing but connections; ``tls`` verifies those by https."""
 
-    def __init__(self, dialler: Dialler, secrets: Sequence[bytes] = (), origin: str = "eventbus") -> None:
+    def __init__(
+        self,
+        dialler: Dialler,
+        secrets: Sequence[bytes] = (),
+        origin: str = "eventbus",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._dialler = dialler
         self._origin = origin
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.session.mount("http://", LeanAdapter(dialler))
-        self.session.mount("https://", StockAdapter(dialler))
+        self._adapter = LeanAdapter(dialler, tls)
+        for scheme in DEFAULT_PORTS:
+            self.session.mount(f"{scheme}://", self._adapter)
         self.heads = Heads(secrets)
 
     def route(self, subscriber: Subscriber) -> Route:
         """See Transport.route."""
-        adapter = self.session.get_adapter(subscriber.address.url)
-        if isinstance(adapter, LeanAdapter):
-            return LeanRoute(adapter, subscriber, self.heads, self._origin)
-        return StockRoute(adapter, subscriber, self.heads, self._origin)
+        return LeanRoute(self._adapter, subscriber, self.heads, self._origin)
 
     def refusal(self, address: Address) -> str | None:
         """See Transport.refusal."""
@@ -46,7 +50,7 @@ class SessionTransport:
 
 
 class LeanRoute:
-    """The way to a subscriber by ``http://``."""
+    """The way to one subscriber."""
 
     __slots__ = ("_adapter", "_head", "_heads", "_origin", "_pool", "_subscriber", "_timeout")
 
@@ -55,7 +59,8 @@ class LeanRoute:
         self._subscriber, self._origin = subscriber, origin
         self._heads = heads
         self._head = subscriber_head(subscriber)
-        self._pool = adapter.pool(subscriber.address.host, subscriber.address.port)
+        address = subscriber.address
+        self._pool = adapter.pool(address.scheme, address.host, address.port)
         self._pool.users += 1
         self._timeout = subscriber.options.timeout
 

@@ -2,9 +2,11 @@
 
 import errno
 import resource
+import ssl
 
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport.dial import NotAllowed
+from eventbus.delivery.transport.tls import said
 
 #: No files, no ports, no memory, no thread for a lookup.
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EBUSY})
@@ -22,6 +24,8 @@ def told(error: OSError) -> Answer:
     """What an attempt comes to that failed with this."""
     if isinstance(error, NotAllowed):
         return Answer(None, error=f"not allowed: {error}")
-    if error.errno in SHORTAGES:
+    if error.errno in SHORTAGES and not isinstance(error, ssl.SSLError):
         return Answer(None, error=f"the bus is short of something: {error.strerror}", made=False)
+    if isinstance(error, ssl.SSLError):
+        return Answer(None, error=said(error))
     return Answer(None, error=f"connection failed: {error.strerror or error}")

@@ -1,0 +1,125 @@
+"""TLS over a connected socket, with the methods of a socket that does not wait.
+
+The event loop, the pools, the reader and the limits are those of plain connections: here bytes are only sealed and
+unsealed, between two buffers in memory and the socket.
+"""
+
+import errno
+import socket
+import ssl
+from contextlib import suppress
+
+#: Bytes that are sealed, and received, at once.
+SLICE = 65_536
+#: Bytes of a handshake, and of what comes between two pieces of data, that are read at most.
+MAX_HANDSHAKE_BYTES = 262_144
+
+
+def handshake(peer: socket.socket, context: ssl.SSLContext, host: str) -> "TlsSocket":
+    """Agree on keys with whoever is connected, and verify that it is ``host``, a name or an address.
+
+    Waits by gevent; the caller bounds the time. Raises OSError, ssl.SSLError among them.
+    """
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
+    received = 0
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            peer.sendall(outgoing.read())
+        except ssl.SSLError:
+            with suppress(OSError):  # the other side is told why, if it is still there
+                peer.sendall(outgoing.read())
+            raise
+        data = peer.recv(SLICE)
+        received += len(data)
+        if not data:
+            raise ConnectionResetError("closed during the TLS handshake")
+        if received > MAX_HANDSHAKE_BYTES:
+            raise ConnectionAbortedError(f"a TLS handshake of more than {MAX_HANDSHAKE_BYTES} bytes")
+        incoming.write(data)
+    peer.sendall(outgoing.read())
+    return TlsSocket(peer._sock, tls, incoming, outgoing)  # type: ignore[attr-defined] # noqa: SLF001 - below gevent's
+
+
+class TlsSocket:
+    """Seals what is sent and unseals what comes. Raises as a socket does, ConnectionError where TLS fails."""
+
+    __slots__ = ("_incoming", "_outgoing", "_sealed", "_sealing", "_silent", "_socket", "_tls")
+
+    def __init__(self, below: socket.socket, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO):
+        self._socket, self._tls, self._incoming, self._outgoing = below, tls, incoming, outgoing
+        self._sealed = b""  # to be sent before anything else
+        self._sealing = 0  # bytes of data that it stands for
+        self._silent = 0  # bytes that came since the last data
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send what the socket takes; the caller sends the rest again, which has to begin with the same bytes."""
+        if not self._sealed:
+            try:
+                self._sealing = self._tls.write(memoryview(data)[:SLICE])
+            except ssl.SSLError as error:
+                raise _broken(error) from error
+            self._sealed = self._outgoing.read()
+        self._sealed = self._sealed[self._socket.send(self._sealed) :]
+        return 0 if self._sealed else self._sealing
+
+    def recv(self, size: int) -> bytes:
+        """Return all data that is in the next ``size`` bytes from the socket; nothing at its end."""
+        came = self._socket.recv(size)
+        if came:
+            self._incoming.write(came)
+        else:
+            self._incoming.write_eof()
+        data, ended = self._unsealed()
+        if data:
+            self._silent = 0
+            if ended:
+                with suppress(OSError):  # closed by the other side already
+                    self._socket.shutdown(socket.SHUT_RD)  # so that the event loop tells of the end
+        elif not ended:
+            self._silent += len(came)
+            if self._silent > MAX_HANDSHAKE_BYTES:
+                raise ConnectionAbortedError("TLS that holds no data")
+            raise BlockingIOError(errno.EAGAIN, "no data yet")
+        return data
+
+    def _unsealed(self) -> tuple[bytes, bool]:
+        """All data that can be read now, and whether none can follow."""
+        parts: list[bytes] = []
+        try:
+            while part := self._tls.read(SLICE):
+                parts.append(part)
+        except ssl.SSLWantReadError:
+            return b"".join(parts), False
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            pass  # an answer says by itself where it ends
+        except ssl.SSLError as error:
+            if not parts:
+                raise _broken(error) from error
+        return b"".join(parts), True
+
+    def shutdown(self, how: int) -> None:
+        """End the connection below."""
+        self._socket.shutdown(how)
+
+    def say_goodbye(self) -> None:
+        """Tell the other side, if that needs no waiting, that the end of the connection is meant (RFC 8446, 6.1)."""
+        if not self._sealed:
+            with suppress(OSError):
+                self._tls.unwrap()
+            with suppress(OSError):
+                self._socket.send(self._outgoing.read())
+
+
+def _broken(error: ssl.SSLError) -> ConnectionError:
+    return ConnectionAbortedError(said(error))
+
+
+def said(error: ssl.SSLError) -> str:
+    """Tell in words what is wrong with TLS to a subscriber."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS failed: certificate verify failed: {error.verify_message}"
+    return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"

@@ -1,0 +1,332 @@
+"""By https an event goes to whoever proves to be the subscriber's host, and to nobody else, whatever is done to TLS."""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import gevent
+import pytest
+import requests
+
+from eventbus.addresses import parse_address
+from eventbus.delivery.outcome import Answer
+from eventbus.delivery.transport import Dialler, SessionTransport, dial
+from eventbus.delivery.transport.tls import MAX_HANDSHAKE_BYTES, SLICE, TlsSocket
+from eventbus.model import Options, Subscriber
+from eventbus.networks import NetworkRules
+from tests.support.authority import LOCAL, Authority
+from tests.support.deadline import eventually
+from tests.support.events import event
+from tests.support.ports import LOOPBACK
+from tests.support.raw_server import Peer, RawServer, Talk, always
+from tests.support.resolver import Resolver, has_ipv6
+from tests.support.tls_peer import TlsPeer, tls_server
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#: Seconds for an attempt that shall end by itself, and for one that shall not.
+LONG, SHORT = 8.0, 0.6
+#: One level of names below this one is what a certificate speaks for.
+WILD = "DNS:*.wild.example"
+
+
+@dataclass(slots=True)
+class Client:
+    """Makes attempts by https."""
+
+    transport: SessionTransport
+
+    def post(self, host: str, port: int, timeout: float = LONG, body: bytes = b"{}") -> Answer:
+        """Make one attempt."""
+        route = self.transport.route(Subscriber(parse_address(f"https://{host}:{port}"), Options(timeout=timeout)))
+        return route.post(event(body=body), 1, time.monotonic(), 1_795_000_000.0)
+
+
+@pytest.fixture
+def client(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """Trusts the tests' authority; all names lead to loopback."""
+    names = Resolver()
+    monkeypatch.setattr(dial, "_getaddrinfo", names)
+    for name in ("localhost", "wild.example", "a.wild.example", "a.b.wild.example"):
+        names.knows(name, [LOOPBACK])
+    transport = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
+    yield Client(transport)
+    transport.close()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[ssl.SSLContext], RawServer]:
+    """Makes a server that answers every request, with these certificates."""
+
+    def made(context: ssl.SSLContext) -> RawServer:
+        monkeypatch.setattr(RawServer, "tls", context)
+        return RawServer(always(OK))
+
+    return made
+
+
+Serve = Callable[[ssl.SSLContext], RawServer]
+
+# Who is believed
+
+
+@pytest.mark.parametrize(
+    ("names", "host"),
+    [
+        (["DNS:localhost"], "localhost"),
+        (["DNS:other.example", "DNS:LocalHost"], "localhost"),
+        (["IP:127.0.0.1"], LOOPBACK),
+        ([WILD], "a.wild.example"),
+    ],
+)
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_certificate_for_the_host_is_believed(
+    authority: Authority, client: Client, serve: Serve, names: list[str], host: str, version: ssl.TLSVersion
+) -> None:
+    """A name, a wildcard's name and an address that a trusted certificate holds are delivered to, on one connection."""
+    context = authority.server(*names)
+    context.minimum_version = context.maximum_version = version
+    with serve(context) as server:
+        assert [client.post(host, server.port) for _ in range(3)] == [Answer(200)] * 3
+        assert server.connections == 1
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_an_ipv6_address_is_believed_by_its_own_name(authority: Authority, client: Client, serve: Serve) -> None:
+    """A certificate for an IPv6 address is for that one."""
+    with serve(authority.server("IP:::1")) as server:
+        other = RawServer(always(OK), host="::1", port=server.port)
+        with other:
+            assert client.post("[::1]", server.port) == Answer(200)
+        assert client.post(LOOPBACK, server.port).status is None
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "why"),
+    [
+        (["DNS:other.example"], "localhost", "mismatch"),  # its common name is localhost, which nobody looks at
+        (["DNS:localhost"], LOOPBACK, "mismatch"),
+        (["DNS:127.0.0.1"], LOOPBACK, "mismatch"),  # an address that is written as a name
+        (["IP:127.0.0.2"], LOOPBACK, "mismatch"),
+        ([WILD], "wild.example", "mismatch"),
+        ([WILD], "a.b.wild.example", "mismatch"),
+        (["DNS:*"], "localhost", "mismatch"),
+    ],
+)
+def test_a_certificate_for_another_host_is_refused(
+    authority: Authority, client: Client, serve: Serve, names: list[str], host: str, why: str
+) -> None:
+    """A trusted certificate for anybody else gets no event, and the reason is told."""
+    with serve(authority.server(*names)) as server:
+        said = client.post(host, server.port)
+        assert said.status is None
+        assert said.error.startswith("TLS failed: ")
+        assert why in said.error
+        assert server.received == []
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    authority: Authority, client: Client, serve: Serve, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Expired, self-signed, or signed by an authority that is not trusted: no event is sent there."""
+    stranger = Authority(tmp_path_factory.mktemp("stranger"))
+    for context, why in (
+        (authority.server(*LOCAL, days=0), "expired"),
+        (authority.server(*LOCAL, signed=False), "self-signed"),
+        (stranger.server(*LOCAL), "unable to get local issuer"),
+    ):
+        with serve(context) as server:
+            said = client.post(LOOPBACK, server.port)
+            assert said.error.startswith("TLS failed: "), said
+            assert why in said.error.replace("self signed", "self-signed")
+            assert server.received == []
+
+
+def test_the_server_is_told_which_name_is_meant(authority: Authority, client: Client, serve: Serve) -> None:
+    """A host name is sent along (SNI, RFC 6066), an address is not, since that is no name."""
+    told: list[str | None] = []
+    context = authority.server(*LOCAL)
+    context.sni_callback = lambda _socket, name, _context: told.append(name)
+    with serve(context) as server:
+        assert client.post("localhost", server.port) == client.post(LOOPBACK, server.port) == Answer(200)
+    assert told == ["localhost", None]
+
+
+def test_nobody_can_ask_for_less(authority: Authority, client: Client, serve: Serve) -> None:
+    """A request through the Session itself is verified as well, whatever it asks for."""
+    with serve(authority.server("DNS:other.example")) as server:
+        with pytest.raises(requests.ConnectionError, match="mismatch"):
+            client.transport.session.post(f"https://{LOOPBACK}:{server.port}/event", verify=False)
+        assert server.received == []
+
+
+def test_a_request_through_the_session_is_answered(authority: Authority, client: Client, serve: Serve) -> None:
+    """The Session on which the transport is built POSTs by https."""
+    with serve(authority.server(*LOCAL)) as server:
+        assert client.transport.session.post(f"https://{LOOPBACK}:{server.port}/event", b"{}").status_code == 200
+        assert [received.body for received in server.received] == [b"{}"]
+
+
+# What is done to TLS
+
+
+def _pour(data: bytes) -> Talk:
+    def talk(peer: Peer) -> None:
+        while True:
+            peer.send(data)
+
+    return talk
+
+
+#: What may happen instead of a handshake.
+HANDSHAKES: dict[str, Talk] = {
+    "closes": lambda peer: None,
+    "closes later": lambda peer: bool(peer.below.recv(1)) and None,
+    "resets": lambda peer: peer.reset(),
+    "plain HTTP": lambda peer: peer.send(b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n"),
+    "speaks first": lambda peer: peer.send(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "zeros": _pour(bytes(10_000)),
+    "a refusal": lambda peer: peer.send(b"\x15\x03\x03\x00\x02\x02\x28"),
+    "a record that is too long": lambda peer: peer.send(b"\x16\x03\x03\xff\xff" + bytes(70_000)),
+    "a handshake without end": _pour(b"\x16\x03\x03\x40\x00" + b"\0\0\0\0" * 4_096),  # hello requests
+    "another one": _pour(b"\x16\x03\x03\x40\x00" + b"\x02\xff\xff\xff" + bytes(16_380)),
+}
+
+
+@pytest.mark.parametrize("how", HANDSHAKES)
+def test_a_handshake_that_fails_ends_the_attempt(client: Client, how: str) -> None:
+    """Whatever is said in place of a handshake, the attempt ends with an error long before its time is over."""
+    with RawServer(HANDSHAKES[how]) as server:
+        began = time.monotonic()
+        said = client.post(LOOPBACK, server.port)
+        assert time.monotonic() - began < LONG / 2
+        assert said.status is None
+        assert said.error.startswith(("TLS failed: ", "connection failed: ")), said
+        eventually(lambda: server.open == 0, 5, "the connection was still open")
+
+
+def test_a_handshake_that_does_not_end_costs_the_timeout(client: Client) -> None:
+    """A subscriber that accepts and says nothing, or little, costs no more than the timeout, and no socket."""
+    for talk in (Peer.hang, lambda peer: peer.drip(b"\x16\x03\x03\x40\x00" + bytes(10_000), 0.02)):
+        with RawServer(talk) as server:
+            assert client.post(LOOPBACK, server.port, SHORT).error == "timed out"
+            eventually(lambda: server.open == 0, 5, "the connection was still open")
+
+
+@pytest.fixture
+def context(authority: Authority) -> ssl.SSLContext:
+    """What a server on loopback speaks TLS with."""
+    return authority.server(*LOCAL)
+
+
+def _broken(record: bytes) -> bytes:
+    return record[:-1] + bytes([record[-1] ^ 1])
+
+
+#: What comes back from a request where somebody between the two changes or cuts it.
+BROKEN: dict[str, Callable[[TlsPeer], bytes]] = {
+    "a changed record": lambda peer: _broken(peer.sealed(OK)),
+    "a cut record": lambda peer: peer.sealed(OK)[:-5],
+    "the same record twice in one answer": lambda peer: peer.sealed(OK[:10]) * 2,
+    "plain HTTP": lambda _: OK,
+    "half an answer": lambda peer: peer.sealed(OK[:20]) + peer.goodbye(),
+    "a goodbye": lambda peer: peer.goodbye(),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_an_answer_that_is_not_whole_is_none(client: Client, context: ssl.SSLContext, how: str) -> None:
+    """What was changed or cut on its way is no answer."""
+
+    def talk(peer: TlsPeer) -> None:
+        peer.request()
+        peer.send(BROKEN[how](peer))
+
+    with tls_server(context, talk) as server:
+        assert client.post(LOOPBACK, server.port).status is None
+        eventually(lambda: server.open == 0, 5, "the connection was still open")
+
+
+def test_an_answer_ends_with_the_end_of_tls(client: Client, context: ssl.SSLContext) -> None:
+    """An answer without a length ends where TLS ends, though the connection below stays open."""
+
+    def talk(peer: TlsPeer) -> None:
+        peer.request()
+        peer.send(peer.sealed(b"HTTP/1.1 400 No\r\n\r\nno") + peer.goodbye())
+        peer.hang()
+
+    with tls_server(context, talk) as server:
+        began = time.monotonic()
+        assert client.post(LOOPBACK, server.port) == Answer(400, excerpt=b"no")
+        assert time.monotonic() - began < LONG / 2
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_goodbye_on_a_kept_connection_costs_no_attempt(client: Client, context: ssl.SSLContext, close: bool) -> None:
+    """A subscriber that ends TLS after an answer, or when the next event comes, gets that on a new connection."""
+
+    def talk(peer: TlsPeer) -> None:
+        peer.request()
+        peer.send(peer.sealed(OK))
+        if not close:
+            peer.request()
+        peer.send(peer.goodbye())
+        peer.hang()
+
+    with tls_server(context, talk) as server:
+        assert [client.post(LOOPBACK, server.port) for _ in range(4)] == [Answer(200)] * 4
+        eventually(lambda: server.open <= 1, 5, "old connections were still open")
+
+
+def test_the_bus_says_goodbye(client: Client, context: ssl.SSLContext) -> None:
+    """When the bus closes a connection it says so by TLS too, so that nothing seems to be cut."""
+    ends: list[bytes] = []
+
+    def talk(peer: TlsPeer) -> None:
+        peer.request()
+        peer.send(peer.sealed(OK))
+        ends.append(peer.read())
+
+    with tls_server(context, talk) as server:
+        assert client.post(LOOPBACK, server.port) == Answer(200)
+        client.transport.close()
+        eventually(lambda: ends == [b""], 5)
+
+
+def test_a_large_event_is_sent_whole_to_a_slow_reader(client: Client, context: ssl.SSLContext) -> None:
+    """What does not fit the sockets is sealed piece by piece, each once, and arrives as it was published."""
+    body = bytes(range(256)) * 40_000
+    got = bytearray()
+
+    def talk(peer: TlsPeer) -> None:
+        while not got.endswith(body[-1_000:]) or len(got) < len(body):
+            got.extend(peer.request())
+            gevent.sleep(0)
+        peer.send(peer.sealed(OK))
+
+    with tls_server(context, talk) as server:
+        assert client.post(LOOPBACK, server.port, LONG, body) == Answer(200)
+    assert got.partition(b"\r\n\r\n")[2] == body
+
+
+class _Endless:
+    """Stands for a socket that always has more, and for TLS that makes nothing of it."""
+
+    def recv(self, size: int) -> bytes:
+        """Some bytes."""
+        return bytes(size)
+
+    def read(self, _: int) -> bytes:
+        """Nothing yet."""
+        raise ssl.SSLWantReadError
+
+
+def test_tls_without_data_is_not_read_for_ever() -> None:
+    """What TLS says by itself between two pieces of data, such as tickets and new keys, is bounded."""
+    endless = _Endless()
+    tls = TlsSocket(endless, endless, ssl.MemoryBIO(), ssl.MemoryBIO())  # type: ignore[arg-type] # stand-ins
+    for _ in range(MAX_HANDSHAKE_BYTES // SLICE):
+        with pytest.raises(BlockingIOError):
+            tls.recv(SLICE)
+    with pytest.raises(ConnectionAbortedError):
+        tls.recv(SLICE)
