@@ -9,13 +9,12 @@ from gevent.event import Event as Signal
 from eventbus.company import Alone, Company
 from eventbus.dead_letters import DeadLetters
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.health import Rules
+from eventbus.delivery.foreign import ForeignLane, floor_of
 from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import lane_of
 from eventbus.endings import Endings
 from eventbus.errors import BacklogFull, JournalError
 from eventbus.journal.base import Journal
-from eventbus.model import Checkpoint, LaneRecord
+from eventbus.model import Checkpoint
 from eventbus.settings import Settings
 from eventbus.trouble import Trouble
 
@@ -23,6 +22,8 @@ from eventbus.trouble import Trouble
 INTERVAL = 1.0
 #: A look waits this many times as long as the last one took, so that it costs a bounded share.
 PATIENCE = 10
+#: The same while there is no room: whoever publishes waits for it.
+PRESSED_PATIENCE = 2
 #: Events that are looked at in one step.
 PAGE = 1_000
 #: Events whose lanes are looked at without letting other greenlets run.
@@ -59,9 +60,10 @@ class Retention:
         self._scarce = False  # the journal's server has hardly any memory left
         self._trouble, self._shortage = Trouble(), Trouble()
         self.company: Company = Alone()  #: the other buses: one of all lets go of what is settled
-        self._foreign: list[_Foreign] | None = None
+        self._foreign: list[ForeignLane] | None = None
         self._moves = 0  # how often lanes have gone to other buses
         self.bytes = 0  # in use, as far as is known
+        self._room = self._limit  # bytes that it may hold: less than its limit where the disk is full
 
     def start(self) -> None:
         """Measure, and begin to let go."""
@@ -79,7 +81,7 @@ class Retention:
 
     def make_room(self, size: int) -> None:
         """Count what is about to be kept. Raises BacklogFull when the limit is reached with what is pending."""
-        if self.bytes + size > HIGH * self._limit:
+        if self.bytes + size > HIGH * self._room:
             self._hurry.set()
         if self.bytes + size > self._limit and not self._full:
             self._looked.clear()
@@ -96,7 +98,7 @@ class Retention:
     def _run(self) -> None:
         took = 0.0
         while True:
-            self._hurry.wait(max(INTERVAL, min(60.0, took * PATIENCE)))
+            self._hurry.wait(max(INTERVAL, min(60.0, took * (PRESSED_PATIENCE if self._pressed else PATIENCE))))
             self._hurry.clear()
             began = self._clock.monotonic()
             try:
@@ -128,10 +130,16 @@ class Retention:
     def _measure(self) -> None:
         usage = self._journal.usage()
         self.bytes, self._scarce = usage.bytes, usage.memory > HIGH
+        self._room = min(self._limit, usage.max_bytes or self._limit)
         self._tell_memory(usage.memory)
         if self._full and self.bytes < self._limit:
             log.info("the journal has room again")
             self._full = False
+
+    @property
+    def _pressed(self) -> bool:
+        """Whether settled events have to go early."""
+        return self._scarce or self.bytes > HIGH * self._room
 
     def _tell_memory(self, memory: float) -> None:
         """One line when the server's memory becomes scarce, and one when it no longer is."""
@@ -147,7 +155,7 @@ class Retention:
     def _walk(self, before: float) -> None:
         """From the oldest event on, as far as events are too old, or there are too many of them."""
         cursor, scanned = 0, self._dispatcher.recent.newest
-        goal = int(LOW * self._limit) if self.bytes > HIGH * self._limit else None
+        goal = int(LOW * self._room) if self.bytes > HIGH * self._room else None
         moves = self._moves
         while rows := self._journal.topics(cursor, scanned, PAGE):
             pressed = self._scarce or (goal is not None and self.bytes > goal)
@@ -176,11 +184,11 @@ class Retention:
         if not events:
             return []
         if self._foreign is None:
-            self._foreign = [_Foreign(record) for record in self.company.records()]
+            self._foreign = [ForeignLane(record) for record in self.company.records()]
         self._dispatcher.checkpointer.save()
         mine = [lane for lane in self._dispatcher.lanes.values() if lane.backlog or lane.dead_letters]
-        lanes: list[Lane | _Foreign] = [*mine, *self._foreign]
-        floor = min([*map(_floor, mine), *(lane.floor for lane in self._foreign)], default=None)
+        lanes: list[Lane | ForeignLane] = [*mine, *self._foreign]
+        floor = min([*map(floor_of, mine), *(lane.floor for lane in self._foreign)], default=None)
         settled: list[int] = []
         for number, (seq, topic) in enumerate(events):
             if floor is None or seq < floor:
@@ -214,29 +222,3 @@ class Retention:
             if gone:
                 wall, scanned = self._clock.wall(), self._dispatcher.recent.newest
                 self._dispatcher.checkpointer.save(Checkpoint(wall, scanned, forgotten=gone), era=era)
-
-
-def _floor(lane: Lane) -> int:
-    """No event before this number is pending or newly dead in a lane, but for those that have rows."""
-    numbers = [stretch.span().cursor + 1 for stretch in lane.stretches() if stretch.left]
-    numbers += [delivery.seq for delivery in lane.in_flight]
-    numbers += [seq for seq, _ in lane.deferred.saved]
-    numbers += [letter.seq for letter in lane.dead_letters]
-    return min(numbers, default=2**63)
-
-
-class _Foreign:
-    """A lane of another bus, as far as retention asks: by its record, since which it may have done more."""
-
-    def __init__(self, record: LaneRecord) -> None:
-        self._lane = lane_of(record, Rules(0), deferred=0, ends=0, now=0, wall=0)
-        self._scanned = record.scanned
-        self.floor = min(_floor(self._lane), record.scanned + 1, *(seq for seq, _ in record.in_flight))
-
-    def holds(self, seq: int, topic: str | None) -> bool:
-        """Whether an event may be pending there; deferred ones have rows, which keep it anyway.
-
-        A lane whose topics do not match what comes is saved no more: of the newest events it holds those that match.
-        """
-        new = seq > self._scanned and self._lane.covers(self._lane.live, seq, topic)
-        return new or self._lane.holds(seq, topic)

@@ -37,7 +37,7 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
 
 def _alone(settings: Settings, transport: Transport) -> Bus:
     """A bus that owns its journal, and has begun."""
-    bus = Bus(settings, SqliteJournal(settings.journal_path), transport)
+    bus = Bus(settings, SqliteJournal(settings.journal_path, max_bytes=settings.journal_max_bytes), transport)
     bus.start()
     return bus
 

@@ -50,6 +50,7 @@ class Usage:
     bytes: int
     events: int
     memory: float = 0.0
+    max_bytes: int | None = None  # that it may hold just now, because its disk is full
 
 
 class Journal(Protocol):

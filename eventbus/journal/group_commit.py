@@ -26,7 +26,8 @@ class Publish:
 #: What became of a publish: an error where the rest of its batch is kept, and it is not.
 Answer = Appended | JournalError
 #: Keeps all of it, or raises and keeps nothing; answers what is new in the journal, and each publish.
-Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], tuple[list[Event], Sequence[Answer]]]
+Kept = tuple[list[Event], Sequence[Answer]]
+Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], Kept]
 
 
 @dataclass(slots=True)

@@ -4,8 +4,11 @@ Every page ends in bytes that SQLite leaves alone ("reserved space"). A file tha
 at its end has lost none of its content: it is padded. https://www.sqlite.org/fileformat2.html
 """
 
+import errno
+import fcntl
 import os
 import struct
+import time
 from pathlib import Path
 
 from eventbus.journal.sqlite.schema import APPLICATION_ID, MIGRATIONS
@@ -16,42 +19,96 @@ RESERVED = 208
 _MAGIC = b"SQLite format 3\x00"
 _WAL_MAGICS = (0x377F0682, 0x377F0683)
 _WAL_HEADER, _FRAME_HEADER = 32, 24
+#: Where SQLite's locks are in a file, and how many bytes they take (https://www.sqlite.org/src/file/src/os.h).
+_LOCKS, _LOCK_BYTES = 0x4000_0000, 512
+#: Where Linux tells what is mounted (proc(5)).
+_MOUNTS = Path("/proc/self/mountinfo")
 
 
 def prepare(path: str) -> list[str]:
-    """Create the file, or mend its end; answers what was dropped or mended, as sentences.
+    """Create the file, or repair its end; answers what was dropped or repaired, as sentences.
 
     Raises OSError, and ValueError for a file of another kind, which is left as it is.
     """
     file = Path(path)
-    if not file.exists() or file.stat().st_size == 0:
-        _create(file)
-        return []
-    _check_kind(file)
+    if is_mounted(file, _MOUNTS):
+        raise ValueError(
+            "is mounted by itself, without its folder: the write-ahead log beside it would be lost with the container;"
+            " mount the folder that holds it"
+        )
+    if not file.exists() or _is_blank(file):
+        return _create(file)
+    check_kind(file)
     return _mend(file) + _torn_wal(Path(f"{path}-wal"))
 
 
-def _create(file: Path) -> None:
-    """Write an empty database of one page: a header, and a leaf without cells (sections 1.3 and 1.6)."""
+def is_mounted(file: Path, mounts: Path) -> bool:
+    """Whether the file is a mount point: then what stands beside it is on another disk."""
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            return False  # no Linux, or nothing is told
+        raise
+    name = "".join(f"\\{ord(char):03o}" if char in " \t\n\\" else char for char in str(file.absolute()))
+    return any(line.split(" ")[4] == name for line in lines)
+
+
+def _is_blank(file: Path) -> bool:
+    """Whether nothing is in a file: one that a volume came with, or whose creation a power loss broke off."""
+    size = file.stat().st_size
+    return size == 0 or (size <= PAGE_SIZE and not file.read_bytes().strip(b"\0"))
+
+
+def _create(file: Path) -> list[str]:
+    """Make an empty database that is a journal already: whatever a power loss leaves of it later, it is known as one.
+
+    It is locked as SQLite locks it, so that of two processes that create it one is refused.
+    """
+    remarks: list[str] = []
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCK_BYTES, _LOCKS)
+        if _is_blank(file):
+            remarks = [said for end in ("-wal", "-journal") for said in _set_aside(Path(f"{file}{end}"))]
+            os.pwrite(descriptor, _first_page(), 0)
+            os.fsync(descriptor)
+            sync_folder(file)
+    finally:
+        os.close(descriptor)
+    return remarks
+
+
+def _first_page() -> bytes:
+    """A database of one page in WAL mode: a header, and a leaf without cells (sections 1.3 and 1.6)."""
     header = struct.pack(
         ">16sH6B12I20x2I",
-        _MAGIC, PAGE_SIZE, 1, 1, RESERVED, 64, 32, 32, 1, 1, 0, 0, 0, 4, 0, 0, 1, 0, 0, 0, 1, 3_040_000,
+        _MAGIC, PAGE_SIZE, 2, 2, RESERVED, 64, 32, 32, 1, 1, 0, 0, 0, 4, 0, 0, 1, 0, 0, 0, 1, 3_040_000,
     )  # fmt: skip
+    header = header[:68] + struct.pack(">I", APPLICATION_ID) + header[72:]
     leaf = struct.pack(">BHHHB", 13, 0, 0, PAGE_SIZE - RESERVED, 0)
-    partial = Path(f"{file}.{os.getpid()}.new")
-    with partial.open("wb") as new:
-        new.write((header + leaf).ljust(PAGE_SIZE, b"\x00"))
-        new.flush()
-        os.fsync(new.fileno())
+    return (header + leaf).ljust(PAGE_SIZE, b"\x00")
+
+
+def sync_folder(file: Path) -> None:
+    """Make the names in a file's folder durable."""
+    descriptor = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.link(partial, file)  # never over a file that another process has made meanwhile
-    except FileExistsError:
-        if file.stat().st_size == 0:
-            partial.replace(file)
-    partial.unlink(missing_ok=True)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _check_kind(file: Path) -> None:
+def _set_aside(log: Path) -> list[str]:
+    """Keep a new database from what another one has left: SQLite would read it into this one."""
+    if not log.exists() or log.stat().st_size == 0:
+        return []
+    aside = log.with_name(f"{log.name}.{time.time_ns()}")
+    log.rename(aside)
+    return [f"the log {log} was left by a journal that is not there any more; it is set aside as {aside}"]
+
+
+def check_kind(file: Path) -> None:
     """Look at the header before SQLite does, which would change that of another program's database."""
     with file.open("rb") as database:
         head = database.read(105)

@@ -1,16 +1,25 @@
 """The embedded journal: a SQLite file, written in groups by one thread of its own. The event loop never touches it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import gevent
 from gevent.threadpool import ThreadPool
 
 from eventbus.clock import Clock
-from eventbus.journal.base import Appended, KeptDeadLetter, Page, Usage
-from eventbus.journal.group_commit import GroupCommit, Publish
+from eventbus.journal.base import KeptDeadLetter, Page, Usage
+from eventbus.journal.group_commit import GroupCommit, Kept, Publish
 from eventbus.journal.sqlite import queries
+from eventbus.journal.sqlite.disk import DiskState
 from eventbus.journal.sqlite.store import Store
 from eventbus.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
+from eventbus.trouble import Trouble
+
+#: Seconds between two looks at the journal's files and the room on their disk.
+LOOK_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -18,9 +27,13 @@ T = TypeVar("T")
 class SqliteJournal:
     """``eventbus.journal.base.Journal`` on SQLite; ``:memory:`` for one that ends with the process."""
 
-    def __init__(self, path: str, clock: Clock | None = None, store: Store | None = None) -> None:
-        self._store = store or Store(path)
+    def __init__(
+        self, path: str, clock: Clock | None = None, store: Store | None = None, *, max_bytes: int = 0
+    ) -> None:
+        """Name the file; with ``max_bytes``, the journal's limit, room is kept back for a disk that is full."""
+        self._store = store or Store(path, max_bytes)
         self._clock = clock or Clock()
+        self._files, self._full, self._unkept = Trouble(), Trouble(), Trouble()
         self._group = GroupCommit(self._commit, self._clock)
         self.listen = self._group.listen
         self.watch = self._group.watch
@@ -32,13 +45,32 @@ class SqliteJournal:
         self._thread = ThreadPool(1)
         recovered: Recovered = self._call(self._store.open)
         self._group.start()
+        self._looker = gevent.spawn(self._look_after_disk)
         return recovered
 
-    def _commit(
-        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], list[Appended]]:
-        kept: tuple[list[Event], list[Appended]] = self._call(self._store.commit, publishes, checkpoints)
+    def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> Kept:
+        kept: Kept = self._call(self._store.commit, publishes, checkpoints)
         return kept
+
+    def _look_after_disk(self) -> None:
+        """Look whether the files are still there, and whether the disk has room; say what has changed."""
+        while True:
+            gevent.sleep(LOOK_SECONDS)
+            state: DiskState = self._call(self._store.look)
+            if state.files:
+                if self._files.begins():
+                    log.error(
+                        "%s while the bus ran: nothing is accepted; put it back, or start the bus again", state.files
+                    )
+            elif self._files.ends():
+                log.info("the journal's files are where they were again")
+            if state.full:
+                if self._full.begins():
+                    log.warning("the disk is full: room that was kept back is used to remove settled events")
+            elif self._full.ends():
+                log.info("the disk has room again")
+            if state.reserve and self._unkept.begins():
+                log.warning("no room can be kept back for a full disk: %s", state.reserve)
 
     def confirm(self) -> None:
         """See Journal.confirm: what was saved is on the one disk that there is."""
@@ -121,6 +153,7 @@ class SqliteJournal:
         """See Journal.close."""
         if self._group.closed:
             return
+        self._looker.kill()
         self._group.close()
         self._call(self._store.close)
         self._thread.kill()

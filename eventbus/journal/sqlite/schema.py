@@ -72,10 +72,16 @@ MIGRATIONS = (
 )
 
 
-def migrate(db: sqlite3.Connection) -> None:
-    """Bring the journal to the newest version, one transaction a step."""
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+def migrate(db: sqlite3.Connection) -> bool:
+    """Bring the journal to the newest version, one transaction a step; whether anything was changed.
+
+    A blank database is marked as a journal before all else, in the file itself: of a checkpoint that a power loss
+    breaks off, the disk may hold any of the pages, and perhaps not the first.
+    """
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for number, step in enumerate(MIGRATIONS[version:], version + 1):
-        db.executescript(
-            f"BEGIN IMMEDIATE; {step}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT"
-        )
+        db.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT")
+    return version < len(MIGRATIONS)

@@ -1,17 +1,18 @@
 """The SQLite database of a journal: one connection, used by one thread, knowing nothing of greenlets."""
 
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from eventbus.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
+from eventbus.errors import JournalFull, JournalUnavailable
 from eventbus.journal import records
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended, Usage
 from eventbus.journal.copying import Mark, refusal
-from eventbus.journal.group_commit import Publish
+from eventbus.journal.group_commit import Kept, Publish
 from eventbus.journal.sqlite import file, statements
+from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
+from eventbus.journal.sqlite.failures import opening, writing_error
 from eventbus.journal.sqlite.schema import MARK_TABLE, migrate
 from eventbus.model import Checkpoint, Event, Message, Recovered
 
@@ -19,8 +20,6 @@ from eventbus.model import Checkpoint, Event, Message, Recovered
 MEMORY = ":memory:"
 #: Bytes that the WAL file is cut back to after a checkpoint that empties it.
 WAL_LIMIT = 16 * 1024 * 1024
-#: Pages in the WAL at which SQLite moves them into the database (4 KiB each).
-WAL_PAGES = 2_000
 
 T = TypeVar("T")
 
@@ -28,28 +27,34 @@ T = TypeVar("T")
 class Store:
     """All SQL that changes the journal goes through ``commit``: one transaction, one fsync."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, max_bytes: int = 0) -> None:
+        """Name the file, and the journal's limit where room is to be kept back on its disk."""
         self._path = path
+        self._real = MEMORY if path == MEMORY else os.path.realpath(path)
+        self._disk = Disk(self._real, max_bytes)
         self._last_seq = 0
         self._keys = 0  # idempotency keys
 
     def open(self) -> Recovered:
         """Open or create the database, and read back what the bus starts from."""
         remarks = self.connect()
-        with _opening(self._path):
+        with opening(self._path):
             if (mark := self.mark()) is not None:
                 self._db.close()
                 raise refusal(self._path, Mark.from_json(mark))
-            return self._recover(remarks)
+            recovered = self._recover(remarks)
+            if self._path != MEMORY:
+                self._disk.begin(self._path, self._db)
+            return recovered
 
     def connect(self) -> tuple[str, ...]:
         """Open or create the database, whatever it holds; answers what was mended, as sentences."""
         remarks: list[str] = []
-        with _opening(self._path):
+        with opening(self._path):
             if self._path != MEMORY:
-                remarks = file.prepare(self._path)
+                remarks = file.prepare(self._real)
             self._db = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
+                self._real, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
             )
             self._prepare()
         return tuple(remarks)
@@ -68,9 +73,11 @@ class Store:
         self._db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         self._db.execute("PRAGMA temp_store = MEMORY")
+        self._db.execute("PRAGMA secure_delete = FAST")  # or each page of what is removed is written once more
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute("COMMIT")
-        migrate(self._db)
+        if migrate(self._db):  # nothing has been accepted yet: what it is made of is in the file before something is
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _recover(self, remarks: tuple[str, ...]) -> Recovered:
         scanned: int = self._one("SELECT seq FROM places WHERE name = 'scanned'")
@@ -84,10 +91,27 @@ class Store:
             self._last_seq, scanned, tuple(records.from_json(text) for (text,) in rows), dict(waiting), remarks
         )
 
-    def commit(
+    def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> Kept:
+        """Keep all of it in one transaction, or raise and keep nothing.
+
+        On a full disk the publishes alone are refused: what is settled goes on being saved, which makes room.
+        """
+        self._disk.check()
+        try:
+            if publishes:
+                self._disk.admit(sum([len(message.body) for publish in publishes for message in publish.messages]))
+            kept: Kept = self._transact(publishes, checkpoints)
+        except JournalFull as error:
+            if not checkpoints:
+                raise
+            self._disk.on_reserve(self._transact, (), checkpoints)
+            kept = [], [error] * len(publishes)
+        self._disk.confirm(events=bool(kept[0]))
+        return kept
+
+    def _transact(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
     ) -> tuple[list[Event], list[Appended]]:
-        """Keep all of it in one transaction, or raise and keep nothing."""
         last_seq, keys = self._last_seq, self._keys
         # One statement is a transaction of its own, unless a rollback has failed and left another one open.
         alone = not checkpoints and _is_one_statement(publishes) and not self._db.in_transaction
@@ -103,7 +127,7 @@ class Store:
             self._last_seq, self._keys = last_seq, keys
             self._roll_back()
             if isinstance(error, sqlite3.Error):
-                raise _writing_error(error) from error
+                raise self._disk.failed(error) from error
             raise
         return events, answers
 
@@ -137,6 +161,10 @@ class Store:
 
     def trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
         """See Journal.trim."""
+        self._disk.check()
+        return self._disk.on_reserve(self._trim, seqs, forget_before, wall)
+
+    def _trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             gone = statements.trim(self._db, seqs, forget_before)
@@ -147,7 +175,7 @@ class Store:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise _writing_error(error) from error
+            raise self._disk.failed(error) from error
         self._keys -= keys
         return gone
 
@@ -160,7 +188,7 @@ class Store:
         except BaseException as error:
             self._roll_back()
             if isinstance(error, sqlite3.Error):
-                raise _writing_error(error) from error
+                raise writing_error(error) from error
             raise
 
     def read(self, query: Callable[..., T], *values: object) -> T:
@@ -174,12 +202,18 @@ class Store:
         """Bytes in pages that hold something, and events, counted from the first number to the last."""
         pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
         events = self._one("SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM events")
-        return Usage(pages * self._one("PRAGMA page_size"), events)
+        return Usage(pages * self._one("PRAGMA page_size"), events, max_bytes=self._disk.most_bytes())
+
+    def look(self) -> DiskState:
+        """Look after the disk. Once a second."""
+        return self._disk.look()
 
     def close(self) -> None:
-        """Move what is in the WAL into the database, and let go of the file."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.close()
+        """Move what is in the WAL into the database, as far as there is room, and let go of the file."""
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._db.close()
 
     def _one(self, sql: str) -> int:
         return int(self._db.execute(sql).fetchone()[0])
@@ -194,33 +228,3 @@ def _is_one_statement(publishes: Sequence[Publish]) -> bool:
     if any(publish.idempotency_key is not None for publish in publishes):
         return False
     return sum(len(publish.messages) for publish in publishes) <= statements.ONE_STATEMENT
-
-
-@contextmanager
-def _opening(path: str) -> Iterator[None]:
-    """Tell what goes wrong while a journal is opened in the journal's own errors."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _opening_error(path, error) from error
-    except OSError as error:
-        raise JournalError(f"The journal {path} cannot be opened: {error.strerror}.") from error
-    except ValueError as error:
-        raise JournalError(f"{path} {error}; it is left as it is") from error
-
-
-def _opening_error(path: str, error: sqlite3.Error) -> JournalError:
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return JournalLocked(f"The journal {path} is in use by another process; one bus owns a SQLite journal.")
-    if name == "SQLITE_NOTADB":
-        return JournalError(f"{path} is no SQLite database; it is left as it is.")
-    if name == "SQLITE_CANTOPEN" and not Path(path).resolve().parent.is_dir():
-        return JournalError(f"The journal {path} cannot be opened: its folder does not exist.")
-    return JournalError(f"The journal {path} cannot be opened: {error}.")
-
-
-def _writing_error(error: sqlite3.Error) -> JournalError:
-    if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-        return JournalFull("The disk that holds the journal is full; nothing of this was kept.")
-    return JournalUnavailable(f"The journal cannot be written just now ({error}); nothing of this was kept.")
