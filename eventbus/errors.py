@@ -10,6 +10,7 @@ EventbusError
 │       ├── JournalSilent  it does not answer, and nobody knows what it did (503)
 │       └── JournalCrowded its server has no memory left (503)
 ├── Draining               the bus is stopping and accepts nothing new (503)
+├── Crowded                there are as many connections that last as there may be (503)
 ├── Refused                a request says something that cannot be done (400)
 │   ├── BadAddress         an address that cannot be delivered to
 │   └── BadQuery           a query string that does not parse
@@ -64,6 +65,10 @@ class JournalCrowded(JournalUnavailable):
 
 class Draining(EventbusError):
     """The bus is stopping and accepts nothing new."""
+
+
+class Crowded(EventbusError):
+    """There are as many streams and long polls as there may be."""
 
 
 class Refused(EventbusError):

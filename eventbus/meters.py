@@ -60,6 +60,10 @@ class Meters:
     attempts: Counter[str] = field(default_factory=Counter)  # by outcome (see Verdict)
     refused: Counter[str] = field(default_factory=Counter)  # requests, by a reason out of a fixed few
     ignored_parameters: int = 0  # requests with a parameter that their route does not take, answered all the same
+    connections: int = 0  # of clients, that are open now
+    connections_limit: int = 0
+    connections_lasting: int = 0  # of these, streams and long polls
+    connections_closed_idle: int = 0  # to make room for new ones
     duplicates: int = 0  # publishes that were known by their idempotency key
     accepted_events: int = 0
     accepted_bytes: int = 0  # of bodies

@@ -87,6 +87,7 @@ class _Counted(_Collector):
         for reason, count in sorted(meters.refused.items()):
             refused.add_metric([reason], count)
         yield refused
+        yield from _connections(meters)
         attempts = CounterMetricFamily("eventbus_attempts", "Attempts, by outcome.", labels=["outcome"])
         for outcome, count in sorted({**meters.attempts, "delivered": meters.arrival.count}.items()):
             attempts.add_metric([outcome], count)
@@ -95,6 +96,14 @@ class _Counted(_Collector):
         yield _histogram("eventbus_attempt_seconds", "What an attempt takes.", meters.attempt)
         yield _histogram("eventbus_journal_commit_seconds", "What a commit of the journal takes.", meters.commit)
         yield _histogram("eventbus_journal_commit_events", "Events in one commit.", meters.commit_events)
+
+
+def _connections(meters: Meters) -> Iterator[Metric]:
+    yield _gauge("eventbus_connections", "Clients' connections that are open.", meters.connections)
+    yield _gauge("eventbus_connections_limit", "Connections that may be open.", meters.connections_limit)
+    yield _gauge("eventbus_connections_lasting", "Of them, streams and long polls.", meters.connections_lasting)
+    closed = meters.connections_closed_idle
+    yield _counter("eventbus_connections_closed_idle", "Idle connections closed to make room.", closed)
 
 
 class _Read(_Collector):
@@ -143,6 +152,10 @@ def _by_subscriber(subscribers: tuple[SubscriberReadings, ...]) -> Iterator[Metr
         for each in subscribers:
             family.add_metric([each.name], getattr(each, field))
         yield family
+
+
+def _gauge(name: str, text: str, value: int) -> Metric:
+    return GaugeMetricFamily(name, text, value)
 
 
 def _counter(name: str, text: str, value: int) -> Metric:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from eventbus.bus import Bus
 from eventbus.clock import rfc3339
-from eventbus.errors import Draining, JournalError
+from eventbus.errors import Crowded, Draining, JournalError
 from eventbus.history import Fate
 from eventbus.model import Event
 from eventbus.places import Resumed
@@ -21,6 +21,7 @@ from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
+from eventbus.web.exchange import CONNECTION
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
 
@@ -55,6 +56,8 @@ def list_events() -> Reply | Response:
     start = bus.places.resume(query.first("after") or "earliest")
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     wait = count_in(query, "wait", 0, 0, LONGEST_WAIT)
+    if wait:
+        _hold_connection()
     events, place = _collect(bus, era, start.cursor, patterns, limit, wait)
     looked_at = events[-1:] or (bus.journal.find([place]) if place > start.cursor else [])
     if bus.feed.era != era:  # by now numbers may stand for other events; ids do not
@@ -121,6 +124,13 @@ def _collect(
     return events, cursor
 
 
+def _hold_connection() -> None:
+    """Use this request's connection for longer than others. Raises Crowded where too many are used so."""
+    connection = request.environ.get(CONNECTION)
+    if connection is not None and not connection.last():
+        raise Crowded("There are as many streams and long polls as there may be; try again later.")
+
+
 def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response | Reply:
     """Server-sent events (WHATWG HTML, 9.2). Without a place to go on from, a stream begins now.
 
@@ -130,9 +140,10 @@ def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response | R
     try:
         if bus.draining:
             raise Draining
+        _hold_connection()
         era = bus.feed.era
         start = bus.places.resume(request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after") or "now")
-    except (Draining, JournalError):
+    except (Crowded, Draining, JournalError):
         return Reply(COME_BACK, content_type=STREAM, headers=headers)
     parts = _stream(bus, era, start.cursor, patterns)
     return Response(parts, content_type=STREAM, headers={**headers, **_told(start)})

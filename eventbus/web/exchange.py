@@ -13,6 +13,8 @@ _PLAIN = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
 #: Where a client waits to be asked for the body: what asks.
 CONTINUE = "eventbus.continue"
+#: The connection that a request came by.
+CONNECTION = "eventbus.connection"
 #: How many of the bytes that follow a request's head have come already.
 HELD = "eventbus.held"
 #: Bytes of a body nobody wanted that are read all the same, so that its connection can be used again.

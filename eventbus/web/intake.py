@@ -3,11 +3,13 @@
 import time
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import gevent
 from gunicorn.http import errors
 from gunicorn.http.unreader import SocketUnreader
+
+from eventbus.web.connections import Connection
 
 #: The status and the words for what gunicorn's parser refuses; the first match counts. What was sent is not repeated.
 _REFUSALS: tuple[tuple[type[Exception], int, str], ...] = (
@@ -65,12 +67,12 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
 
 
 class Waiting:
-    """Around the wait for a request's head: notes who waits, and bounds the wait; a head that began has less time."""
+    """Around the wait for a request's head: its connection is idle, for a bounded time; a head that began has less."""
 
-    __slots__ = ("_head_seconds", "_idle", "_reader", "_timeout", "began")
+    __slots__ = ("_connection", "_head_seconds", "_reader", "_timeout", "began")
 
-    def __init__(self, reader: Reader, idle: set[Any], idle_seconds: float, head_seconds: float) -> None:
-        self._reader, self._idle, self._head_seconds = reader, idle, head_seconds
+    def __init__(self, reader: Reader, connection: Connection, idle_seconds: float, head_seconds: float) -> None:
+        self._reader, self._connection, self._head_seconds = reader, connection, head_seconds
         self._timeout = gevent.Timeout(idle_seconds)
         self.began = reader.buf.getbuffer().nbytes > 0  # with the last bytes of the request before
         reader.wire = 0
@@ -82,13 +84,13 @@ class Waiting:
             self._timeout = gevent.Timeout.start_new(self._head_seconds, HeadTooSlow())
 
     def __enter__(self) -> Self:
-        self._idle.add(gevent.getcurrent())
+        self._connection.is_idle()
         self._reader.waiting = self
         self._timeout.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
-        self._idle.discard(gevent.getcurrent())
+        self._connection.is_busy()
         self._reader.waiting = None
         self._timeout.close()
         return error is self._timeout

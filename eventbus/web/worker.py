@@ -1,6 +1,7 @@
 """The gunicorn worker: gunicorn's gevent one, that drains the bus when it is told to end, and wastes little."""
 
 import errno
+import resource
 import ssl
 import time
 from http import HTTPStatus
@@ -12,7 +13,8 @@ from gevent.hub import get_hub
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
-from eventbus.web.exchange import Exchange, environ_of, frozen, rest_of
+from eventbus.web.connections import RESERVE, Connection, Connections
+from eventbus.web.exchange import CONNECTION, Exchange, environ_of, frozen, rest_of
 from eventbus.web.intake import Reader, Waiting, refusal, written
 from eventbus.web.listeners import end_of, note
 
@@ -23,6 +25,10 @@ TELL_AGAIN = 60.0
 #: Seconds and bytes that a refused request's rest is read for, so that its client gets to see the answer.
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 32 * 1024 * 1024
+#: Seconds in which a new connection's first byte has to come.
+FIRST_SECONDS = 10.0
+#: What is answered even when there are more connections than there may be.
+HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
 #: What a Unix socket is called where WSGI wants a host and a port (PEP 3333: they are never empty).
 UNNAMED = ("localhost", 80)
 
@@ -33,13 +39,15 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cfg: Any = frozen(self.cfg)
-        self._idle: set[gevent.Greenlet[..., None]] = set()
+        self.worker_connections += RESERVE
         self._told_of_files = -TELL_AGAIN
 
     def load_wsgi(self) -> None:
         """Load the app, which asks where it listens."""
         note(self.sockets)
         super().load_wsgi()
+        limit = min(self.cfg.worker_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._connections = Connections(limit, self.wsgi.extensions["eventbus"].meters, time.monotonic)
 
     def run(self) -> None:
         """Serve until told to end; return when the bus is drained too."""
@@ -65,36 +73,47 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         while self.alive:
             gevent.sleep(LOOK)
         self.wsgi.extensions["eventbus"].drain()
-        gevent.killall(list(self._idle), StopIteration, block=False)
+        self._connections.end_idle()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection: what gunicorn's own does, but that a head has to come in time, and less HTTP/2."""
         client.setblocking(1)
         bus = self.wsgi.extensions["eventbus"]
         seconds = bus.settings.request_seconds
+        connection = self._connections.open(client, end_of(addr)[0])
         try:
             if isinstance(client, ssl.SSLSocket) and not self.cfg.do_handshake_on_connect:
                 client.do_handshake()
-            parser = RequestParser(self.cfg, client, addr)
-            parser.unreader = reader = Reader(client)
-            name, peer = end_of(listener.getsockname(), UNNAMED), end_of(addr)
-            request = None
-            while True:
-                if request is not None and not _finished(parser, request, seconds):
-                    return
-                request = None
-                with Waiting(reader, self._idle, self.cfg.keepalive, seconds):
-                    request = next(parser)
-                if request is None:
-                    return
-                self.handle_request(name, request, client, peer)
+            self._serve(listener, connection, addr, seconds)
         except (StopIteration, OSError) as end:
             self.log.debug("a connection ended: %r", end)
         except Exception as error:
             bus.meters.refused["no_http"] += 1
             self._refuse(client, *refusal(error, seconds))
         finally:
+            self._connections.close(connection)
             client.close()
+
+    def _serve(self, listener: Any, connection: Connection, addr: Any, seconds: float) -> None:
+        """Serve requests, one after another. Raises StopIteration or OSError where the connection ends."""
+        client = connection.client
+        parser = RequestParser(self.cfg, client, addr)
+        parser.unreader = reader = Reader(client)
+        name, peer = end_of(listener.getsockname(), UNNAMED), end_of(addr)
+        wait = FIRST_SECONDS
+        while True:
+            with Waiting(reader, connection, wait, seconds):
+                request = next(parser)
+            if request is None:
+                return
+            if connection.beyond and request.path not in HEALTH:
+                self.wsgi.extensions["eventbus"].meters.refused["connections"] += 1
+                self._refuse(client, 503, "There are as many connections as there may be; try again later.")
+                return
+            self.handle_request(name, request, connection, peer)
+            if connection.beyond or not _finished(parser, request, seconds):
+                return
+            request, wait = None, self.cfg.keepalive
 
     def _refuse(self, client: Any, status: int, sentence: str) -> None:
         """Answer what could not be read, and end the connection."""
@@ -107,15 +126,17 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         else:
             _linger(client)
 
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+    def handle_request(self, listener_name: Any, req: Any, connection: Connection, addr: Any) -> None:
         """Serve one request; the connection goes on after it, or StopIteration is raised.
 
         What gunicorn's own does, less what this bus has no use for: hooks, access log, files, early hints.
         """
+        sock = connection.client
         exchange = Exchange(req, sock, self.cfg)
-        if not self.alive:
+        if connection.beyond or not self.alive:
             exchange.force_close()
         environ = environ_of(req, sock, addr, listener_name, self.cfg)
+        environ[CONNECTION] = connection
         if "HTTP_HOST" not in environ and req.version == (1, 1):
             self._refuse(sock, 400, "An HTTP/1.1 request names its Host (RFC 9112, 3.2).")
             raise StopIteration

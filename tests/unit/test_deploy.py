@@ -44,6 +44,8 @@ METRICS = {
     *("eventbus_expired_dead_letters", "eventbus_subscriber_state"),
     *("eventbus_deliveries_pending", "eventbus_deliveries_in_flight", "eventbus_oldest_pending_seconds"),
     *("eventbus_event_loop_lag_seconds", "eventbus_build_info"),
+    *("eventbus_connections", "eventbus_connections_limit", "eventbus_connections_lasting"),
+    "eventbus_connections_closed_idle_total",
     *(f"eventbus_subscriber_{name}" for name in SUBSCRIBER),
     *("process_cpu_seconds_total", "process_resident_memory_bytes", "process_virtual_memory_bytes"),
     *("process_start_time_seconds", "process_open_fds", "process_max_fds"),

@@ -1,0 +1,94 @@
+"""Clients that hold connections keep nobody out: idle ones end first, and what lasts never takes all."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.caller import Caller
+from tests.support.deadline import eventually
+from tests.support.server import BusServer
+from tests.support.wire import Wire, render_request
+
+#: Connections that there may be, those of them that may last, and how many clients come.
+LIMIT, LASTING, CLIENTS = 20, 15, 30
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+    """A bus for a few connections."""
+    with BusServer(tmp_path_factory.mktemp("bus"), arguments=["--worker-connections", str(LIMIT)]) as server:
+        yield server
+
+
+def figures(server: BusServer) -> dict[str, float]:
+    """What the metrics tell of connections."""
+    lines = Caller(server.port).call("GET", "/metrics").text.splitlines()
+    return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("eventbus_connections")}
+
+
+def warnings(server: BusServer) -> int:
+    """How many lines of the log tell of a shortage."""
+    return server.log_text().count(" connections are open")
+
+
+def silent(_: Wire) -> None:
+    """Say nothing."""
+
+
+def kept(wire: Wire) -> None:
+    """Ask once, and stay."""
+    assert wire.request("GET", "/healthz").status == 200
+
+
+def half(wire: Wire) -> None:
+    """Begin a request, and stay."""
+    wire.send(b"POST /sendMessage HTTP/1.1\r\nHost:")
+
+
+@pytest.mark.parametrize("hold", [silent, kept, half])
+def test_idle_connections_end_for_new_ones(hold: Callable[[Wire], None], small: BusServer) -> None:
+    """However they are idle, a publisher gets in at once; the shortage is logged, once in a while, and counted."""
+    before = figures(small)["eventbus_connections_closed_idle_total"]
+    with ExitStack() as stack:
+        for _ in range(CLIENTS):
+            hold(stack.enter_context(Wire(small.port)))
+        assert Caller(small.port).publish()
+        now = figures(small)
+        assert now["eventbus_connections"] == now["eventbus_connections_limit"] == LIMIT
+        assert now["eventbus_connections_closed_idle_total"] - before >= CLIENTS - LIMIT
+    assert warnings(small) == 1
+    eventually(lambda: figures(small)["eventbus_connections"] == 1, 30)
+
+
+@pytest.mark.parametrize("headers", [[("Accept", "text/event-stream")], []], ids=["streams", "long polls"])
+def test_what_lasts_leaves_room(headers: list[tuple[str, str]], small: BusServer) -> None:
+    """Streams and long polls beyond their share are sent away, and a publisher gets in."""
+    target = "/events" if headers else "/events?wait=60&after=now"
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(small.port)) for _ in range(LASTING + 2)]
+        for wire in wires[:LASTING]:
+            wire.send(render_request("GET", target, headers))
+        eventually(lambda: figures(small)["eventbus_connections_lasting"] == LASTING, 30)
+        for wire in wires[LASTING:]:
+            answer = wire.request("GET", target, headers)
+            assert (answer.status, answer.body[:6]) == ((200, b"retry:") if headers else (503, b"Error:"))
+        assert Caller(small.port).publish()  # which wakes them: the streams go on
+    eventually(lambda: Caller(small.port).publish() and figures(small)["eventbus_connections_lasting"] == 0, 30)
+
+
+def test_a_bus_that_is_busy_says_so(small: BusServer) -> None:
+    """Where no connection is idle a new one is answered 503, and how the bus is can still be asked."""
+    head = b"POST /sendMessage HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"
+    eventually(lambda: figures(small)["eventbus_connections"] == 1, 30)
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(small.port)) for _ in range(LIMIT)]
+        for wire in wires:
+            wire.send(head)
+        caller = Caller(small.port)
+        eventually(lambda: caller.call("POST", "/sendMessage", body=b"x").status == 503, 30)
+        assert [caller.call("GET", path).status for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
+        for wire in wires:
+            wire.send(b"y")
+            assert wire.read().status == 200
+        assert caller.publish()
