@@ -70,6 +70,17 @@ class Deferred:
         """Whether the first one in memory may be attempted."""
         return bool(self._heap) and self._heap[0][2].due <= now
 
+    def first(self, now: float) -> Delivery | None:
+        """The first one in memory where it is due; it stays."""
+        return self._heap[0][2] if self.due(now) else None
+
+    def hasten(self, now: float) -> None:
+        """Make the first one in memory due at once."""
+        if self._heap and not self.due(now):
+            _, ticket, delivery = self._heap[0]
+            delivery.due = now
+            self._heap[0] = self._key(delivery), ticket, delivery  # it was the first, and is so all the more
+
     def next_due(self) -> float:
         """When to look again, on the monotonic clock; infinity when nothing waits."""
         first = self._heap[0][2].due if self._heap else math.inf

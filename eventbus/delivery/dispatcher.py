@@ -38,6 +38,8 @@ ENOUGH = 64
 UNSAVED_PATIENCE = 0.2
 #: Seconds until a delivery is tried again for which the bus was short of something.
 SHORTAGE_PATIENCE = 1.0
+#: Seconds until a delivery is tried again whose event could not be read.
+UNREAD_PATIENCE = 1.0
 #: Seconds until a lane is looked at again while this bus may not act.
 UNHEARD_PATIENCE = 0.25
 _topic = attrgetter("topic")
@@ -289,7 +291,7 @@ class Dispatcher:
         try:
             found = self._journal.find([delivery.seq])
         except JournalError:
-            lane.put_back(delivery, self.clock.monotonic())
+            lane.put_back(delivery, self.clock.monotonic() + UNREAD_PATIENCE)  # others may be in memory
             raise
         self.reader.works(lane)
         if not found:

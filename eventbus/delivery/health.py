@@ -1,7 +1,8 @@
 """How one subscriber is doing: its window, and when it may be tried again. Pure.
 
-A window (deliveries under way at once) grows with successes and shrinks on failures. A subscriber that cannot be
-reached is probed with one delivery at a time.
+A window (deliveries under way at once) grows with successes and shrinks on failures. A subscriber is down when an event
+gets no answer twice, and no other has got one since. Where several events get none, the lane is held back, and probed
+with one event at a time. One that fails while others are answered says nothing of the subscriber: it waits by itself.
 """
 
 import math
@@ -18,6 +19,8 @@ from eventbus.model import LaneRecord, State
 
 #: Deliveries under way at once to a subscriber that has not shown yet what it can take.
 FIRST_WINDOW = 4
+#: So many different events without an answer hold a lane back.
+SUSPECTS = FIRST_WINDOW
 #: Characters of an error that are kept.
 MAX_ERROR = 300
 #: Changes of state that are remembered.
@@ -49,16 +52,23 @@ class Health(Ledger):
         super().__init__(record)
         self._rules = rules
         self.subscriber = record.subscriber
-        self.state, self.failures = record.state, record.failures
+        self.state, self.failures = record.state, record.failures  # how often in a row it was held back
         self.not_before = -math.inf  # no attempt starts earlier
-        self.down_since: float | None = None
+        self.down_since: float | None = None  # since when it has given no answer
         self.last_error = record.last_error
         self.window = FIRST_WINDOW
         self.notes: deque[tuple[float, str]] = deque(maxlen=MAX_NOTES)  #: what happened lately, and when (wall clock)
         self.consented = not rules.handshake
         self.spacing = 0.0  # seconds between the starts of two deliveries, at least
         self._started = -math.inf  # when the last one started, where that counts
-        self._down_at = -math.inf  # when a failure to reach it was last counted
+        self._held_at = -math.inf  # when it was last held back
+        self._answered_at = -math.inf  # when the latest attempt began that got an answer, in this process
+        self._suspects: set[tuple[int, int]] = set()  # events (seq, run) that have got none since
+        self._fit()
+
+    def hold(self, until: float) -> None:
+        """Start no attempt before ``until``."""
+        self.not_before = until
         self._fit()
 
     def state_at(self, now: float) -> State:
@@ -68,9 +78,10 @@ class Health(Ledger):
     def _fit(self) -> None:
         """Work out how many deliveries may be under way at once, as things are, and whether a success changes that."""
         options, self.works = self.subscriber.options, self.state is State.OK  # finding State.OK is dear in Python 3.11
-        alone = options.ordered or not self.works or not self.consented
+        self.held = self.state is State.BACKING_OFF and self.not_before > -math.inf  # several events got no answer
+        alone = options.ordered or self.held or self.state is State.PAUSED or not self.consented
         self.limit = 1 if alone else min(self.window, options.max_in_flight)
-        self.steady = self.works and self.window >= options.max_in_flight
+        self.steady = self.works and not self._suspects and self.window >= options.max_in_flight
 
     def consent(self, per_minute: int | None, now: float) -> None:
         """The subscriber consents to deliveries, of which the first starts now, perhaps to no more than so many."""
@@ -81,7 +92,7 @@ class Health(Ledger):
         if self.window < self.subscriber.options.max_in_flight:
             self.window += 1
             self._fit()
-        if not self.works:
+        if self._suspects or not self.works:
             self._answered(now)
 
     def _answered(self, now: float) -> None:
@@ -89,8 +100,8 @@ class Health(Ledger):
         if self._paused(now):
             return
         self.state, self.failures, self.down_since = State.OK, 0, None
-        self.not_before = -math.inf
-        self._fit()
+        self._suspects.clear()
+        self.hold(-math.inf)
 
     def _failed(self, delivery: Delivery, answer: Answer) -> None:
         self.failed_attempts += 1
@@ -98,31 +109,46 @@ class Health(Ledger):
         delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR].replace("\0", " ")
         self.last_error = delivery.error
 
-    def _slow_down(self, outcome: Outcome, began: float, now: float) -> None:
-        """What an answer other than success means for the subscriber; attempts that failed together count once."""
+    def _slow_down(self, outcome: Outcome, delivery: Delivery, now: float) -> None:
+        """Draw the consequences of an answer other than success, or of none, for the subscriber."""
+        known = delivery.first < self._answered_at  # others were answered since its first attempt: it fails by itself
+        if outcome.verdict is not Verdict.DOWN:
+            self._answered_at = delivery.began
         if outcome.verdict is Verdict.RETRY:
-            if self.state is State.OK:
-                self.window = max(1, self.window // 2)
-            else:
-                self._answered(now)
+            if self.works and not known:
+                self._halve()
+            self._answered(now)
         elif outcome.verdict is Verdict.PAUSE:
-            self.state, self.window, self.failures, self.down_since = State.PAUSED, FIRST_WINDOW, 0, None
+            self.state, self.window = State.PAUSED, FIRST_WINDOW
+            self.failures, self.down_since = 0, None
+            self._suspects.clear()
             self.not_before = now + outcome.wait
-        elif outcome.verdict is Verdict.DOWN and began >= self._down_at and not self._paused(now):
-            self.failures += 1
-            self._down_at = now
-            self.state, self.window = State.BACKING_OFF, FIRST_WINDOW
-            self.down_since = now if self.down_since is None else self.down_since
-            self.not_before = now + backoff.delay(self.failures, self._rules.dice)
+        elif outcome.verdict is Verdict.DOWN and not known and not self._paused(now):
+            self._not_reached(delivery, now)
         self._fit()
+
+    def _not_reached(self, delivery: Delivery, now: float) -> None:
+        """Take an attempt that got no answer."""
+        event = delivery.seq, delivery.run
+        again = event in self._suspects
+        if len(self._suspects) < SUSPECTS:
+            self._suspects.add(event)
+        self.down_since = now if self.down_since is None else self.down_since
+        several = len(self._suspects) == SUSPECTS or (again and len(self._suspects) > 1)
+        holds = self.held or several or not self.consented
+        if holds and delivery.began >= self._held_at:  # those that failed together count once
+            self.failures, self._held_at = self.failures + 1, now
+            self.not_before = now + backoff.delay(self.failures, self._rules.dice)
+        if holds or again or self._answered_at == -math.inf:
+            self.state, self.window = State.BACKING_OFF, FIRST_WINDOW
+        else:
+            self._halve()
+
+    def _halve(self) -> None:
+        self.window = max(1, self.window // 2)
 
     def _paused(self, now: float) -> bool:
         return self.state is State.PAUSED and now < self.not_before
-
-    def _wake(self, now: float) -> None:
-        """The subscriber has renewed: one that was backing off is probed at once."""
-        if self.state is State.BACKING_OFF:
-            self.not_before = min(self.not_before, now)
 
     def _tried_for(self, delivery: Delivery, moment: Moment) -> float:
         """Seconds since the first attempt; or, longer, that it has waited for a subscriber that was down."""

@@ -61,9 +61,9 @@ def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now
     """The lane that a record describes, with a lease until ``ends``. First attempts under way are made again."""
     lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
     lane = Lane(record, lease, rules, deferred=deferred)
-    if record.state is not State.OK:
+    if record.state is not State.OK and (record.failures or record.not_before > wall):
         longest = LONGEST_WAIT if record.state is State.PAUSED else backoff.LONGEST_DELAY
-        lane.not_before = now + min(longest, max(0.0, record.not_before - wall))
+        lane.hold(now + min(longest, max(0.0, record.not_before - wall)))
     if record.down_since is not None:
         lane.down_since = now - max(0.0, wall - record.down_since)
     for seq, run in record.in_flight:

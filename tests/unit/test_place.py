@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from eventbus.addresses import parse_address
 from eventbus.delivery.backoff import LONGEST_DELAY
 from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.health import Rules
+from eventbus.delivery.health import SUSPECTS, Rules
 from eventbus.delivery.place import LONGEST_WAIT, deferrals_of, deliveries_of, lane_of, new_record, record_of
 from eventbus.journal import records
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Options, Span, State, Subscriber
@@ -110,7 +110,7 @@ def test_a_retry_under_way_is_kept_by_its_row_alone() -> None:
 def test_a_backoff_goes_on_after_a_restart() -> None:
     """A subscriber that was backing off is probed after a restart when it would have been, and not before."""
     lane = lane_with(*range(1, 50))
-    for _ in range(5):
+    for _ in range(SUSPECTS + 4):
         attempt(lane, REFUSED, max(0.0, lane.next_moment()))
     now = lane.next_moment() - 5
     record = record_of(lane, 50, now, EPOCH + now)

@@ -30,8 +30,8 @@ DELIVERY: Json = {
     "summary": "A delivery",
     "description": "What the bus sends to `<address>/event`: the body as it was published, and the headers that were "
     "kept. A delivery that is tried again waits from 0.5 s, doubling, at most 60 s, with full jitter, until it has "
-    "been tried for `EVENTBUS_RETRY_SECONDS` or the lease ends; then it is a dead letter. A subscriber that refuses, "
-    "resets, times out, cannot be found or speaks no HTTP is down: it backs off, and is probed one event at a time.",
+    "been tried for `EVENTBUS_RETRY_SECONDS` or the lease ends; then it is a dead letter. Where several events "
+    "get no HTTP answer in time, and no other does, the subscriber is down: it gets one event at a time, with backoff.",
     "security": [],
     "parameters": [
         _sent(
