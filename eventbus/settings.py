@@ -54,6 +54,7 @@ class Settings:
     # Security
     networks: NetworkRules = field(default_factory=NetworkRules)  # where subscribers may be
     tokens: Tokens = field(default_factory=Tokens, repr=False)  # who may do what; none is everybody, everything
+    ca_file: str = ""  # a PEM file of authorities that are trusted too; none is the system's and certifi's alone
     signing_secrets: tuple[bytes, ...] = field(default=(), repr=False)  # none is unsigned
     verify: str = "none"  # or handshake: a subscriber is asked for its consent first
     origin: str = "eventbus"  # the name under which consent is asked for
@@ -100,10 +101,10 @@ _NUMBERS: dict[str, tuple[str, float, float]] = {
 }
 _NETWORKS = ("EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS")
 _TOKENS = {scope: f"EVENTBUS_{scope.upper()}_TOKENS" for scope in Scope}
-_FSYNC = "EVENTBUS_REDIS_FSYNC"
+_FSYNC, _CA_FILE = "EVENTBUS_REDIS_FSYNC", "EVENTBUS_CA_FILE"
 _SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
 _LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
-_TEXTS = ("EVENTBUS_JOURNAL", _FSYNC, _SECRETS, _VERIFY, _ORIGIN, _LOG_FORMAT, _LOG_LEVEL, _TRACING)
+_TEXTS = ("EVENTBUS_JOURNAL", _FSYNC, _CA_FILE, _SECRETS, _VERIFY, _ORIGIN, _LOG_FORMAT, _LOG_LEVEL, _TRACING)
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
 #: What is asked in the name of: a host name (CloudEvents web hooks, 4.1.1), or one with a port.
 _ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
@@ -122,6 +123,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         said["journal"] = _journal(text)
     if text := environment.get(_FSYNC, "").strip():
         said["redis_fsync"] = _one_of(_FSYNC, text, "no", "yes") == "yes"
+    said["ca_file"] = environment.get(_CA_FILE, "").strip()
     deny, allow = (environment.get(name, "") for name in _NETWORKS)
     said["networks"] = rules_of(deny, allow)
     said["tokens"] = tokens_of({scope: environment.get(name, "") for scope, name in _TOKENS.items()})

@@ -7,6 +7,7 @@ from eventbus import __version__
 from eventbus.bus import Bus
 from eventbus.delivery.transport import Dialler, SessionTransport, Transport
 from eventbus.delivery.transport.traced import traced
+from eventbus.delivery.transport.trust import client_context
 from eventbus.errors import SettingsError
 from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
 from eventbus.settings import MEMORY, Settings, from_environment, unknown_names
@@ -27,7 +28,8 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
     log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal_shown, SQLITE_VERSION)
     _tell_limits(settings, environment)
     dialler = Dialler(settings.networks, listeners(settings.port))
-    transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin)
+    tls = client_context(settings.ca_file)
+    transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin, tls)
     if settings.tracing == "otel":
         transport = traced(transport)
     bus = _shared(settings, transport) if settings.on_redis else _alone(settings, transport)

@@ -29,6 +29,17 @@ def test_a_wrong_setting_stops_the_start(tmp_path: Path, name: str, value: str) 
     assert value in refusal(BusServer(tmp_path, {name: value}), name)
 
 
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_a_file_without_certificates_stops_the_start(tmp_path: Path, content: str | None) -> None:
+    """A file of authorities that is missing, or holds none, is named in a sentence."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    sentence = refusal(BusServer(tmp_path, {"EVENTBUS_CA_FILE": str(path)}), "EVENTBUS_CA_FILE")
+    assert sentence.startswith("eventbus cannot start: EVENTBUS_CA_FILE must be a PEM file with certificates, not")
+    assert str(path) in sentence
+
+
 def test_a_place_that_is_no_folder_stops_the_start(tmp_path: Path) -> None:
     """A journal whose folder is a file is refused by its path."""
     (tmp_path / "file").write_text("")

@@ -71,6 +71,8 @@ def test_good_settings_are_told_from_wrong_ones() -> None:
     wrong, findings = settings.look({"PORT": "x"})
     assert (wrong, levels(findings)) == (None, ["wrong"])
     assert "PORT must be" in findings[0].text
+    wrong, findings = settings.look({"EVENTBUS_CA_FILE": "/nowhere/ca.pem"})
+    assert (wrong, levels(findings)) == (None, ["wrong"])
 
 
 def test_a_whole_journal_is_left_as_it_is(untouched: Path) -> None:

@@ -34,7 +34,7 @@ def test_every_setting_has_its_documented_default() -> None:
     """Nothing has to be set: each setting has the default that the protocol names."""
     defaults: dict[str, object] = {field: default for _, field, default, *_ in NUMBERS}
     defaults |= {"journal": "sqlite:///eventbus.db", "verify": "none", "origin": "eventbus", "signing_secrets": ()}
-    defaults |= {"log_format": "text", "log_level": "info", "tracing": "none", "redis_fsync": False}
+    defaults |= {"log_format": "text", "log_level": "info", "tracing": "none", "redis_fsync": False, "ca_file": ""}
     defaults |= {"networks": NetworkRules(), "tokens": tokens_of({})}
     settings = from_environment({})
     assert {f.name: getattr(settings, f.name) for f in fields(Settings)} == defaults

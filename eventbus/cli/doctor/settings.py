@@ -25,9 +25,18 @@ def look(environment: Mapping[str, str]) -> tuple["Settings | None", list[Findin
     unknown = [warning(_ABOUT, f"{said}.", "Unset it, or mend its name.") for said in unknown_names(environment)]
     try:
         settings = from_environment(environment)
+        if settings.ca_file:
+            _check_ca_file(settings.ca_file)
     except SettingsError as error:
         return None, [wrong(_ABOUT, f"{error}.", "A bus that starts here stops at once: set it right."), *unknown]
     return settings, [well(_ABOUT, "The settings of this environment are good."), *unknown]
+
+
+def _check_ca_file(ca_file: str) -> None:
+    """Read the file as a start does. Raises SettingsError."""
+    from eventbus.delivery.transport.trust import client_context  # noqa: PLC0415 - the server's, and only here
+
+    client_context(ca_file)
 
 
 def shown(settings: "Settings", environment: Mapping[str, str]) -> dict[str, str]:
