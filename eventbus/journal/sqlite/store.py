@@ -31,7 +31,7 @@ class Store:
         """Name the file, and the journal's limit where room is to be kept back on its disk."""
         self._path = path
         self._real = MEMORY if path == MEMORY else os.path.realpath(path)
-        self._disk = Disk(self._real, max_bytes)
+        self._disk = Disk(self._real, 0 if path == MEMORY else max_bytes)
         self._last_seq = 0
         self._keys = 0  # idempotency keys
 
