@@ -16,6 +16,10 @@ STEP = 4_096
 FRAMING, FREE = 2, 16_384
 
 
+class _ChunkTooLarge(Exception):
+    """A chunk says that it has more bytes than may come."""
+
+
 def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     """The whole body. Raises BadRequest, RequestEntityTooLarge or RequestTimeout."""
     environ = request.environ
@@ -44,6 +48,8 @@ def _read(stream: Any, limit: int, seconds: float, *, chunked: bool) -> bytes:
     with gevent.Timeout(seconds) as deadline:
         try:
             return _chunks(stream, limit) if chunked else stream.read(limit)
+        except _ChunkTooLarge:
+            raise RequestEntityTooLarge(_too_large(limit - 1)) from None
         except gevent.Timeout as timer:
             if timer is not deadline:
                 raise
@@ -58,6 +64,7 @@ def _read(stream: Any, limit: int, seconds: float, *, chunked: bool) -> bytes:
 def _chunks(stream: Any, limit: int) -> bytes:
     """A chunked body, that is more than framing."""
     chunks, body = stream.reader, bytearray()
+    _bound(chunks, limit - 1)
     unreader = chunks.req.unreader
     while len(body) < limit:
         ready = _held(chunks) + _held(stream)  # decoded already
@@ -70,6 +77,21 @@ def _chunks(stream: Any, limit: int) -> bytes:
             raise BadRequest("The body's chunks are too small; send larger ones.")
         gevent.sleep(0)
     return bytes(body)
+
+
+def _bound(chunks: Any, max_bytes: int) -> None:
+    """Let a chunked body end with _ChunkTooLarge where a chunk's size is over the limit, before any of it has come."""
+    parse, whole = chunks.parse_chunk_size, 0
+
+    def parse_bounded(unreader: Any, data: Any = None) -> tuple[int, Any]:
+        nonlocal whole
+        size, rest = parse(unreader, data=data)
+        whole += size
+        if whole > max_bytes:
+            raise _ChunkTooLarge
+        return size, rest
+
+    chunks.parse_chunk_size = parse_bounded
 
 
 def _held(reader: Any) -> int:

@@ -1,7 +1,10 @@
 """Reads requests off a connection: in bounded time, and with a sentence for whoever sends what is no HTTP."""
 
+import re
 import time
+from functools import lru_cache
 from http import HTTPStatus
+from io import BytesIO
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +33,8 @@ _REFUSALS: tuple[tuple[type[Exception], int, str], ...] = (
 )
 
 
+#: RFC 9110, 7.2 and RFC 3986, 3.2.2: a host and perhaps a port, or nothing. A comma is where two of them were joined.
+_HOST = re.compile(r"(?:\[[0-9A-Za-z:.%_~!$&'()*+;=-]+\]|(?:[0-9A-Za-z._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?\Z")
 #: Seconds after which the reading of a body leaves others their turn.
 TURN = 0.002
 
@@ -42,6 +47,7 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's reader, that tells who waits for a head when that comes in pieces."""
 
     waiting: "Waiting | None" = None
+    buf: BytesIO
     wire = 0  # bytes of the current request's body that have come, framing included
     _turn = 0.0  # when others had a turn last
 
@@ -52,8 +58,24 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
             return self._of_body(size_hint)
         waiting.more()
         data: bytes = super().chunk(size_hint)
+        if data[:1] == b"\r" and not waiting.began:
+            data = self._after_empty_line(data)
         waiting.began = True
         return data
+
+    def _after_empty_line(self, data: bytes) -> bytes:
+        """What follows an empty line, which ends some clients' bodies, and begins no request (RFC 9112, 2.2)."""
+        if data == b"\r":
+            data += super().chunk()
+        return data if data[:2] != b"\r\n" else data[2:] or super().chunk()
+
+    def holds_request(self) -> bool:
+        """Whether bytes of the next request came with the one before; an empty line is none, and is dropped."""
+        held = self.buf.getvalue()
+        if held[:2] == b"\r\n":
+            held = held[2:]
+            self.buf = BytesIO(held)
+        return bool(held)
 
     def _of_body(self, size_hint: int | None) -> bytes:
         """A piece of a body. One that comes fast, in pieces that are much work, leaves others their turn."""
@@ -74,7 +96,7 @@ class Waiting:
     def __init__(self, reader: Reader, connection: Connection, idle_seconds: float, head_seconds: float) -> None:
         self._reader, self._connection, self._head_seconds = reader, connection, head_seconds
         self._timeout = gevent.Timeout(idle_seconds)
-        self.began = reader.buf.getbuffer().nbytes > 0  # with the last bytes of the request before
+        self.began = reader.buf.getbuffer().nbytes > 0 and reader.holds_request()
         reader.wire = 0
 
     def more(self) -> None:
@@ -94,6 +116,12 @@ class Waiting:
         self._reader.waiting = None
         self._timeout.close()
         return error is self._timeout
+
+
+@lru_cache(64)
+def is_host(text: str) -> bool:
+    """Whether this may be the value of a ``Host`` header."""
+    return _HOST.match(text) is not None
 
 
 def refusal(error: BaseException, head_seconds: float) -> tuple[int, str]:

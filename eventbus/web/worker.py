@@ -15,7 +15,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from eventbus.web.connections import RESERVE, Connection, Connections
 from eventbus.web.exchange import CONNECTION, Exchange, environ_of, frozen, rest_of
-from eventbus.web.intake import Reader, Waiting, refusal, written
+from eventbus.web.intake import Reader, Waiting, is_host, refusal, written
 from eventbus.web.listeners import end_of, note
 
 #: Seconds between two looks whether the worker was told to end.
@@ -137,8 +137,10 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             exchange.force_close()
         environ = environ_of(req, sock, addr, listener_name, self.cfg)
         environ[CONNECTION] = connection
-        if "HTTP_HOST" not in environ and req.version == (1, 1):
-            self._refuse(sock, 400, "An HTTP/1.1 request names its Host (RFC 9112, 3.2).")
+        host = environ.get("HTTP_HOST")
+        if not is_host(host) if host is not None else req.version == (1, 1):
+            wrong = "An HTTP/1.1 request names its Host" if host is None else "Its Host is no host, or several"
+            self._refuse(sock, 400, f"{wrong} (RFC 9112, 3.2).")
             raise StopIteration
         try:
             _answer(self.wsgi(environ, exchange.start_response), exchange)

@@ -1,5 +1,6 @@
 """What is no HTTP request is refused with a sentence, and nothing that follows it is taken for one."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.support.answers import TEXT, assert_says
 from tests.support.caller import JSON, Caller
 from tests.support.limits import MAX_BODY_BYTES
+from tests.support.ports import LOOPBACK
 from tests.support.server import BusServer
 from tests.support.wire import Response, Wire, render_chunks, render_request
 
@@ -70,7 +72,10 @@ LINES = [b"GET", b"GET /healthz", b"GET /healthz ", b"GET /healthz HTTP/0.9", b"
          b"CONNECT bus:80 HTTP/1.1", b"CONNECT /sendMessage HTTP/1.1", b"GET /" + b"a" * 10_000 + b" HTTP/1.1",
          b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1", b"PRI * HTTP/2.0",
          b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]  # fmt: skip
+HOSTS = [b"a b", b"a/b", b"a@b", b"a:b", b"a:80:90", b"a,b", b"[::1", b"::1", b"a#b", b"a?b", b"a%zz", b'a"b', b"<a>",
+         b"http://a", b"caf\xc3\xa9", b"a\\b"]  # fmt: skip
 BAD = {
+    **{f"host {host!r}": b"GET /healthz HTTP/1.1\r\nHost: " + host + b"\r\n\r\n" for host in HOSTS},
     **{f"length {length[:20]!r} of {len(length)}": sized(length) for length in LENGTHS},
     **{f"coding {coding[:30]!r}": coded(coding) for coding in CODINGS},
     **{f"chunk size {size[:20]!r} of {len(size)}": chunk(size) for size in SIZES},
@@ -94,6 +99,10 @@ ODD = {
     "a length with a zero": (sized(b"05"), 200),
     "an offer of HTTP/2": (post(b"Connection: Upgrade", b"Upgrade: h2c"), 200),
     "an empty line before it": (b"\r\n" + line(b"GET /healthz HTTP/1.1"), 200),
+    "two empty lines before it": (b"\r\n\r\n" + line(b"GET /healthz HTTP/1.1"), 200),
+    "no host to name": (line(b"GET /healthz HTTP/1.1").replace(b" bus", b""), 200),
+    "a host with a port": (line(b"GET /healthz HTTP/1.1").replace(b"bus", b"[::1]:80"), 200),
+    "a host of a container": (line(b"GET /healthz HTTP/1.1").replace(b"bus", b"my_bus-1.x:3000"), 200),
     "an absolute form": (line(b"GET http://elsewhere/healthz HTTP/1.1"), 200),
     "a scheme without a name": (line(b"GET ://elsewhere HTTP/1.1"), 404),
     "an asterisk": (line(b"OPTIONS * HTTP/1.1"), 404),
@@ -202,3 +211,27 @@ def test_a_body_that_breaks_off_is_no_event(bus: BusServer, head: list[tuple[str
     whole = render_request("POST", "/sendMessage?topic=smuggled", head, None if head else b"x" * 100)
     with Wire(bus.port) as wire:
         wire.send(whole + b"64\r\nhalf" if head else whole[:-50])
+
+
+SIZES_TOO_LARGE = [b"%x" % (MAX_BODY_BYTES + 1), b"FFFFFFFF", b"f" * 64, b"5\r\nhello\r\n%x" % (MAX_BODY_BYTES - 4)]
+
+
+@pytest.mark.parametrize("size", SIZES_TOO_LARGE, ids=lambda size: size[-20:].decode())
+def test_a_chunk_over_the_limit_is_refused_at_once(bus: BusServer, size: bytes) -> None:
+    """The size of a chunk is enough to refuse it: the answer comes before any of its bytes have."""
+    with Wire(bus.port) as wire:
+        wire.send(post(b"Transfer-Encoding: chunked", body=size + b"\r\n"))
+        assert wire.read().status == 413
+
+
+def test_an_empty_line_begins_no_request(bus: BusServer) -> None:
+    """Some clients send an empty line after a body; their connection is idle, and takes the next request."""
+    with socket.create_connection((LOOPBACK, bus.port), 10) as connection:
+        connection.sendall(post(b"Content-Length: 2", body=b"{}\r\n"))
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        connection.settimeout(2)  # twice as long as a head may take once it has begun
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.sendall(b"\r")
+        connection.sendall(b"\n" + line(b"GET /healthz HTTP/1.1"))
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
