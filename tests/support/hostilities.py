@@ -90,10 +90,7 @@ def bomb() -> bytes:
 HANGING = {
     "hangs": _hanging(hang),
     "hangs in the head": _hanging(say(HEAD + b"Content-")),
-    "hangs in the body": _hanging(say(LONG + b"hello")),
     "drips the head": _hanging(drip(b"", HEAD + b"X: " + b"x" * 500)),
-    "drips the body": _hanging(drip(LONG, b"x" * 500)),
-    "drips a body without a length": _hanging(drip(UNTOLD, b"x" * 500)),
 }
 NO_ANSWER = {
     "resets at accept": _reset(at_accept=True),
@@ -112,6 +109,9 @@ NO_ANSWER = {
     "a likeness of HTTP": _no_http(b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
 }
 DELIVERED = {
+    "hangs in the body": _taken(say(LONG + b"hello")),
+    "drips the body": _taken(drip(LONG, b"x" * 500)),
+    "drips a body without a length": _taken(drip(UNTOLD, b"x" * 500)),
     "a body forever": _taken(pour(UNTOLD, SOME)),
     "a body of a terabyte": _taken(pour(HEAD + b"Content-Length: 1000000000000\r\n\r\n", SOME)),
     "chunks forever": _taken(pour(CHUNKED, b"%x\r\n%s\r\n" % (len(SOME), SOME))),

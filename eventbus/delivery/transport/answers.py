@@ -25,12 +25,12 @@ class AnswerReader:
         "_begun",
         "_complete",
         "_data",
-        "_headed",
         "_interim",
         "_known",
         "_parser",
         "_short_head",
         "_size",
+        "headed",
         "reusable",
         "status",
     )
@@ -42,7 +42,8 @@ class AnswerReader:
 
     def expect(self) -> None:
         """Another answer is to come."""
-        self._begun = self._headed = self._complete = False
+        self._begun = self._complete = False
+        self.headed = False  # the head of the answer has come, which tells the status
         self._known = self._short_head = False  # what has been looked at and found sound
         self._data: list[bytes] = []
         self._size = 0
@@ -62,7 +63,7 @@ class AnswerReader:
                 raise NotAnAnswer(f"no HTTP answer: {'an upgrade' if upgrade else str(error)[:100]}") from None
         if not self._complete:
             self._check_size()
-        if self._headed and not self._known:
+        if self.headed and not self._known:
             self._check_protocol()
         if self._complete and not FIRST_STATUS <= self.status <= LAST_STATUS:
             raise NotAnAnswer(f"no HTTP answer: status {self.status}")
@@ -80,9 +81,15 @@ class AnswerReader:
     def end(self) -> None:
         """The subscriber closed the connection, which may be how this answer ends. Raises NotAnAnswer."""
         self.reusable = False
-        if not self._headed or any(name in _FRAMING for name, _ in self.closely().headers):
+        if not self.headed or any(name in _FRAMING for name, _ in self.closely().headers):
             raise NotAnAnswer("closed in the middle of an answer")
         self.status = self._parser.get_status_code()
+
+    def cut_short(self) -> None:
+        """Do not wait for the rest of a body: the head has said what there is to know. Raises NotAnAnswer."""
+        self.status, self.reusable, self._complete = self._parser.get_status_code(), False, True
+        if not FIRST_STATUS <= self.status <= LAST_STATUS:
+            raise NotAnAnswer(f"no HTTP answer: status {self.status}")
 
     def forget(self) -> None:
         """Keep nothing of an answer that has been looked at, for as long as the connection is idle."""
@@ -112,12 +119,9 @@ class AnswerReader:
         return read
 
     def _check_size(self) -> None:
-        """Of a long body the rest is not read: the status has said what there is to know."""
-        if self._headed and self._size > MAX_ANSWER_BYTES:
-            if len(self.closely().body) < self._size // 2:
-                raise NotAnAnswer("an answer of little but framing")
-            self.status, self.reusable, self._complete = self._parser.get_status_code(), False, True
-        elif not self._headed and self._size > MAX_HEAD_BYTES:
+        if self.headed and self._size > MAX_ANSWER_BYTES:
+            self.cut_short()
+        elif not self.headed and self._size > MAX_HEAD_BYTES:
             raise NotAnAnswer(_LONG_HEAD)
 
     def _check_protocol(self) -> None:
@@ -143,7 +147,7 @@ class AnswerReader:
 
     def on_headers_complete(self) -> None:
         """A head has come to its end."""
-        self._headed = True
+        self.headed = True
 
     def on_message_complete(self) -> None:
         """An answer is complete; one of status 1xx is followed by another."""
@@ -152,7 +156,7 @@ class AnswerReader:
         status = self._parser.get_status_code()
         if 100 <= status < 200:
             self._interim += 1
-            self._headed = False
+            self.headed = False
             return
         self.status = status
         self._complete = True
@@ -166,22 +170,22 @@ class CloseReading:
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
         self.body = b""
-        self.complete = self._headed = False
+        self.complete = self.headed = False
         self.status_code: Callable[[], int] = int
 
     def on_message_begin(self) -> None:
         """An answer begins."""
         if not self.complete:
-            self.headers, self.body, self._headed = [], b"", False
+            self.headers, self.body, self.headed = [], b"", False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which is passed over."""
-        if not self._headed:
+        if not self.headed:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """What follows is the body, and trailers."""
-        self._headed = True
+        self.headed = True
 
     def on_body(self, part: bytes) -> None:
         """A part of the body, without its framing."""

@@ -22,6 +22,8 @@ from eventbus.delivery.transport.tls import TlsSocket
 RECEIVE = 65_536
 #: Seconds for which a request is sent on to a subscriber that has answered with success and takes no more of it.
 SEND_ON_SECONDS = 1.0
+#: Seconds for which the rest of an answer is awaited after its head, whose status decides by then.
+BODY_SECONDS = 1.0
 _READ, _WRITE = 1, 2
 
 
@@ -114,25 +116,36 @@ class Connection:
                 self._greenlet = None
 
     def read(self, data: bytes) -> AnswerReader:
-        """Read the rest of the answer that begins with ``data``. Raises NotAnAnswer and OSError."""
-        reader = self._reader
+        """Read the rest of the answer that begins with ``data``. Raises NotAnAnswer and OSError.
+
+        Of a body that does not end in a moment the rest is not awaited: the connection is closed then.
+        """
+        reader, deadline = self._reader, self.deadline
         reader.expect()
         try:
-            while True:
+            while not (data and reader.feed(data)):
                 if not data:
-                    if self.expired:
-                        raise TimeoutError("the answer did not come in time")
-                    reader.end()
+                    self._end(reader)
                     break
-                if reader.feed(data):
-                    break
+                if reader.headed:
+                    self.deadline = min(self.deadline, time.monotonic() + BODY_SECONDS)
                 data = self.receive()
         except BaseException:
             self.close()
             raise
+        self.deadline = deadline
         if not reader.reusable:
             self.close()
         return reader
+
+    def _end(self, reader: AnswerReader) -> None:
+        """Nothing more comes: the time is over, or the other side has closed. Raises NotAnAnswer and TimeoutError."""
+        if not self.expired:
+            reader.end()
+        elif reader.headed:
+            reader.cut_short()
+        else:
+            raise TimeoutError("the answer did not come in time")
 
     def cut(self) -> None:
         """End what waits on this connection, which the event loop tells: its time is over."""
