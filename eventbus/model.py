@@ -126,8 +126,23 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What a delivery has behind it that was a dead letter: the replay that put it back, and its attempts until then.
+
+    ``replay`` is the replay's id; ``first_at`` is in seconds since 1970, None where it had not been attempted.
+    """
+
+    replay: str
+    attempts: int
+    first_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Deferral:
-    """One delivery that waits for its next attempt. Times are seconds since 1970."""
+    """One delivery that waits for its next attempt. Times are seconds since 1970.
+
+    ``attempts`` counts all, ``first_at`` is of the first one after the last replay.
+    """
 
     key: str
     seq: int
@@ -137,6 +152,7 @@ class Deferral:
     due_at: float
     status: int | None
     error: str
+    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +223,7 @@ class Checkpoint:
     cleared: tuple[str, ...] = ()  # lanes for which all that was deferred is discarded
     dead: tuple[DeadLetter, ...] = ()
     replayed: tuple[int, ...] = ()  # ids of dead letters that wait for an attempt again
+    replay: str = ""  # the id of the replay for which they do
     dropped: tuple[int, ...] = ()  # ids of dead letters that are discarded
     discards: tuple[Discard, ...] = ()
 

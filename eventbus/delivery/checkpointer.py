@@ -209,6 +209,7 @@ def _joined(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
         cleared=decided.cleared,
         dead=changes.dead + decided.dead,
         replayed=decided.replayed,
+        replay=decided.replay,
         dropped=decided.dropped,
         discards=decided.discards,
     )

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from eventbus.model import Past
+
 #: Deferred deliveries that one lane holds in memory; the rest are read back when their time comes.
 IN_MEMORY = 1_000
 
@@ -22,6 +24,18 @@ class Delivery:
     status: int | None = None
     error: str = ""
     kept: bool = False  # the journal has, or is about to get, a row for it
+    past: Past | None = None
+
+    @property
+    def tries(self) -> int:
+        """Attempts since it was put back by a replay, or all."""
+        return self.attempts if self.past is None else self.attempts - self.past.attempts
+
+    def first_at(self, now: float, wall: float) -> float | None:
+        """When it was attempted first, in seconds since 1970; None where it was not."""
+        if self.past is not None and self.past.first_at is not None:
+            return self.past.first_at
+        return wall - (now - self.first) if self.attempts else None
 
 
 class Deferred:

@@ -89,7 +89,7 @@ class Lane(Backlog):
             delivery = Delivery(self.live.ready.popleft(), 0, 1, now, now)
         else:
             delivery = self._next(now)
-            if not delivery.attempts:
+            if not delivery.tries:
                 delivery.first = now
             delivery.began = now
             delivery.attempts += 1
@@ -165,18 +165,17 @@ class Lane(Backlog):
             return 0.0
         if verdict is Verdict.PAUSE and (self.subscriber.options.ordered or self._source() is None):
             return 0.0  # there is no other
-        return backoff.delay(1 if held else max(1, delivery.attempts), self._rules.dice)
+        return backoff.delay(1 if held else max(1, delivery.tries), self._rules.dice)
 
     def bury(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> None:
         """Make a delivery a dead letter."""
         self.deferred.forget(delivery)
         self.dead += 1
         self.touch()
-        first = wall - (now - delivery.first) if delivery.attempts else None
         self.dead_letters.append(
             DeadLetter(
                 self.subscriber.key, delivery.seq, delivery.run, reason, delivery.attempts,
-                first, wall, delivery.status, delivery.error, excerpt,
+                delivery.first_at(now, wall), wall, delivery.status, delivery.error, excerpt,
             )
         )  # fmt: skip
 

@@ -77,7 +77,7 @@ def deferrals_of(lane: Lane, now: float, wall: float) -> tuple[Deferral, ...]:
     return tuple(
         Deferral(
             lane.subscriber.key, d.seq, d.run, d.attempts,
-            wall - (now - d.first), wall + (d.due - now), d.status, d.error,
+            wall - (now - d.first), wall + (d.due - now), d.status, d.error, d.past,
         )
         for d in lane.deferred.saved.values()
     )  # fmt: skip
@@ -98,4 +98,5 @@ def _delivery_of(row: Deferral, now: float, wall: float) -> Delivery:
         status=row.status,
         error=row.error,
         kept=True,
+        past=row.past,
     )

@@ -10,6 +10,8 @@ from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, 
 IDEMPOTENCY_SECONDS = 86_400
 #: Idempotency keys that are kept at most; past this the oldest go before their day is over.
 MAX_IDEMPOTENCY_KEYS = 1_000_000
+#: Replays of dead letters that are known at most; past this the oldest is forgotten with each new one.
+MAX_REPLAYS = 1_000
 
 #: Called with each committed batch, in the journal's order, before its publishers are answered.
 CommitListener = Callable[[Sequence[Event]], None]
@@ -41,6 +43,23 @@ class KeptDeadLetter:
     letter: DeadLetter
     event_id: str
     topic: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Dead letters that were put back together at a moment (seconds since 1970), and what has become of them."""
+
+    id: str
+    at: float
+    replayed: int
+    delivered: int = 0
+    dead: int = 0  # again
+    discarded: int = 0
+
+    @property
+    def pending(self) -> int:
+        """Those that are not settled."""
+        return self.replayed - self.delivered - self.dead - self.discarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,9 @@ class Journal(Protocol):
 
     def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
         """One dead letter by its id."""
+
+    def replay(self, replay_id: str) -> Replay | None:
+        """A replay of dead letters, one of the newest ``MAX_REPLAYS``."""
 
     def settled_badly(self, seq: int) -> list[tuple[str, str]]:
         """Who did not get an event for good: (key, ``dead`` or ``discarded``)."""

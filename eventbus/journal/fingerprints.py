@@ -70,7 +70,8 @@ def _(row: LaneRecord) -> tuple[Any, ...]:
 @_parts.register
 def _(row: Deferral) -> tuple[Any, ...]:
     when = (float(row.first_at), float(row.due_at))
-    return ((row.key, row.seq, row.run, row.attempts, *when, row.status, row.error),)
+    past = () if row.past is None else astuple(row.past)
+    return ((row.key, row.seq, row.run, row.attempts, *when, row.status, row.error, *past),)
 
 
 @_parts.register

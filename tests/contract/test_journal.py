@@ -14,9 +14,9 @@ from eventbus.addresses import parse_address
 from eventbus.clock import Clock
 from eventbus.delivery.place import new_record
 from eventbus.errors import JournalUnavailable
-from eventbus.journal.base import Journal
-from eventbus.journal.redis import RedisJournal
-from eventbus.journal.sqlite import SqliteJournal
+from eventbus.journal.base import Journal, Replay
+from eventbus.journal.redis import RedisJournal, plan
+from eventbus.journal.sqlite import SqliteJournal, statements
 from eventbus.model import (
     Account,
     Checkpoint,
@@ -27,6 +27,7 @@ from eventbus.model import (
     LaneRecord,
     Message,
     Options,
+    Past,
     Subscriber,
 )
 from tests.support.events import message
@@ -489,14 +490,73 @@ def test_old_dead_letters_are_found_by_their_last_attempt(journal: Journal) -> N
 
 
 def test_dead_letters_that_are_tried_again_wait_again(journal: Journal) -> None:
-    """A dead letter that is replayed is none any more: it waits, due now, with its attempts begun anew."""
+    """A dead letter that is replayed is none any more: it waits, due now, and its attempts go on counting."""
     save(journal, dead=(letter(1, run=2), letter(2)))
     first, second = journal.dead_letters(None, 0, ALL)
-    journal.checkpoint(Checkpoint(EPOCH + 60, 0, replayed=(first.id,)))
+    journal.checkpoint(Checkpoint(EPOCH + 60, 0, replayed=(first.id,), replay="r"))
     assert [kept.id for kept in journal.dead_letters(None, 0, ALL)] == [second.id]
     (row,) = journal.deferred(A, by_seq=True, limit=ALL)
-    assert (row.seq, row.run, row.attempts, row.due_at) == (1, 2, 0, EPOCH + 60)
+    died = first.letter
+    assert (row.seq, row.run, row.first_at, row.due_at) == (1, 2, EPOCH + 60, EPOCH + 60)
+    assert (row.attempts, row.status, row.error) == (died.attempts, died.status, died.error)
+    assert row.past == Past("r", died.attempts, died.first_at)
     assert journal.settled_badly(1) == []
+
+
+@pytest.mark.parametrize("first_at", [None, 1764367000.1234567])
+def test_what_a_replayed_delivery_has_behind_it_is_kept(lasting: Bench, first_at: float | None) -> None:
+    """The time of its first attempt stays as it was to the last digit, also when its row is saved again."""
+    died = replace(letter(1), first_at=first_at, attempts=12, error='said "replay": no', status=None)
+    save(lasting.journal, dead=(died,))
+    save(lasting.journal, replayed=(lasting.journal.last_dead_letter(),), replay="r")
+    (row,) = lasting.journal.deferred(A, by_seq=True, limit=ALL)
+    assert (row.past, row.error, row.status) == (Past("r", 12, first_at), died.error, None)
+    again = replace(row, attempts=13, due_at=EPOCH + 90)
+    save(lasting.journal, deferred=(again,))
+    assert lasting.reopen().deferred(A, by_seq=True, limit=ALL) == [again]
+
+
+def test_a_replay_tells_what_became_of_its_dead_letters(lasting: Bench) -> None:
+    """Each is delivered, dead again, discarded or pending; what is saved twice counts once."""
+    journal = lasting.journal
+    save(journal, dead=tuple(letter(seq) for seq in range(1, 7)))
+    numbers = tuple(kept.id for kept in journal.dead_letters(None, 0, ALL))
+    assert journal.replay("r") is None
+    for some in (numbers[:2], numbers[2:5]):  # page by page
+        journal.checkpoint(Checkpoint(EPOCH, 0, replayed=some, replay="r"))
+    save(journal, deferred=(deferral(9),))  # of no replay
+    assert journal.replay("r") == Replay("r", EPOCH, 5)
+    for _ in range(2):
+        save(journal, undeferred=((A, 1, 0), (A, 9, 0)))
+        save(journal, undeferred=((A, 2, 0), (A, 3, 0)), dead=(letter(3),))
+    assert lasting.reopen().replay("r") == Replay("r", EPOCH, 5, delivered=2, dead=1)
+    save(lasting.journal, cleared=(A,))
+    found = lasting.journal.replay("r")
+    assert (found, found and found.pending) == (Replay("r", EPOCH, 5, delivered=2, dead=1, discarded=2), 0)
+
+
+def test_a_replay_keeps_its_outcome_though_another_one_follows(journal: Journal) -> None:
+    """What was dead again and is replayed once more counts for the second one from then on."""
+    save(journal, dead=(letter(1),))
+    save(journal, replayed=(journal.last_dead_letter(),), replay="first")
+    save(journal, undeferred=((A, 1, 0),), dead=(letter(1),))
+    save(journal, replayed=(journal.last_dead_letter(),), replay="second")
+    save(journal, undeferred=((A, 1, 0),))
+    assert journal.replay("first") == Replay("first", EPOCH, 1, dead=1)
+    assert journal.replay("second") == Replay("second", EPOCH, 1, delivered=1)
+
+
+def test_only_so_many_replays_are_known(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With each new replay the oldest one past the limit is forgotten; one that put back nothing is none."""
+    monkeypatch.setattr(statements, "MAX_REPLAYS", 2)
+    monkeypatch.setattr(plan, "MAX_REPLAYS", 2)
+    save(journal, dead=tuple(letter(seq) for seq in range(1, 4)))
+    for moment, kept in enumerate(journal.dead_letters(None, 0, ALL)):
+        journal.checkpoint(Checkpoint(EPOCH + moment, 0, replayed=(kept.id,), replay=f"r{moment}"))
+    save(journal, replayed=(99,), replay="nothing")
+    assert [journal.replay(name) is None for name in ("r0", "r1", "r2", "nothing")] == [True, False, False, True]
+    save(journal, undeferred=((A, 1, 0), (A, 2, 0)))
+    assert [journal.replay("r0"), journal.replay("r1")] == [None, Replay("r1", EPOCH + 1, 1, delivered=1)]
 
 
 def test_dead_letters_that_are_dropped_are_discarded(journal: Journal) -> None:
@@ -591,6 +651,10 @@ def test_closing_finishes_what_was_begun(lasting: Bench) -> None:
     assert set(answers) <= set(ids(journal.page(0, ALL, ALL, 10**9).events))
 
 
+#: A delivery that a replay has put back.
+REPLAYED = replace(deferral(2), past=Past("r", 1, EPOCH - 99))
+
+
 def fill(journal: Journal) -> None:
     """Put one of everything into a journal."""
     journal.append([message("a", b"body", topic="t", head=b"ce-a: b\r\n")], "key")
@@ -599,7 +663,7 @@ def fill(journal: Journal) -> None:
         journal,
         2,
         lanes=(record(scanned=2, account=Account(accepted=2)), replace(record("over"), ended_at=EPOCH)),
-        deferred=(deferral(1), deferral(2)),
+        deferred=(deferral(1), REPLAYED),
         dead=(letter(3),),
         discards=(Discard(B, 1, 1),),
     )
@@ -616,7 +680,7 @@ def assert_filled(bench: Bench) -> None:
         assert (recovered.scanned, recovered.lanes, dict(recovered.deferred)) == (2, (carried_on,), {A: 2})
     assert journal.event("a") == Event(1, "a", "t", b"ce-a: b\r\n", b"body", EPOCH)
     assert held(journal) == [1, 2, 3]
-    assert journal.deferred(A, by_seq=True, limit=ALL) == [deferral(1), deferral(2)]
+    assert journal.deferred(A, by_seq=True, limit=ALL) == [deferral(1), REPLAYED]
     assert [kept.letter for kept in journal.dead_letters(None, 0, ALL)] == [letter(3)]
     assert journal.lane("over") == replace(record("over"), ended_at=EPOCH)
     assert sorted(journal.settled_badly(1)) == [(B, "discarded")]

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from eventbus.errors import JournalError, JournalFull, JournalLocked, JournalUna
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.journal.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from eventbus.journal.sqlite.store import Store
-from eventbus.model import Checkpoint, Event, Recovered
+from eventbus.model import Checkpoint, Deferral, Event, Recovered
 from tests.support.events import message
 from tests.support.lanes import EPOCH
 
@@ -154,6 +155,24 @@ def test_a_database_of_version_0_becomes_a_journal(path: Path, owner: int) -> No
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
     assert events(path) == ["a"]
+
+
+def test_a_journal_of_the_version_before_is_carried_on(path: Path) -> None:
+    """What a journal of the first version has deferred is there in the newest one."""
+    db = sqlite3.connect(path)
+    db.executescript(MIGRATIONS[0])
+    db.execute("INSERT INTO deferred VALUES ('a', 7, 0, 3, 1.5, 2.5, 500, 'no')")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    journal = opened(path)
+    row = Deferral("a", 7, 0, 3, 1.5, 2.5, 500, "no")
+    assert journal.deferred("a", by_seq=True, limit=9) == [row]
+    journal.checkpoint(Checkpoint(EPOCH, 0, deferred=(replace(row, attempts=4),)))
+    journal.checkpoint(Checkpoint(EPOCH, 0, undeferred=(("a", 7, 0),)))
+    assert journal.deferred("a", by_seq=True, limit=9) == []
+    journal.close()
 
 
 def test_an_empty_file_becomes_a_journal(path: Path) -> None:

@@ -9,7 +9,7 @@ import redis
 
 from eventbus.clock import Clock
 from eventbus.errors import JournalError, JournalSilent, JournalUnavailable
-from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Usage
+from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Replay, Usage
 from eventbus.journal.group_commit import Answer, GroupCommit, Publish
 from eventbus.journal.redis import keys, server
 from eventbus.journal.redis.acknowledged import Wanted
@@ -182,6 +182,10 @@ class RedisJournal:
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
         """See Journal.dead_before."""
         return self._read(self._queries.dead_before, moment, limit)
+
+    def replay(self, replay_id: str) -> Replay | None:
+        """See Journal.replay."""
+        return self._read(self._queries.replay, replay_id)
 
     def settled_badly(self, seq: int) -> list[tuple[str, str]]:
         """See Journal.settled_badly."""

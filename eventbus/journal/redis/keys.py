@@ -27,6 +27,7 @@ DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by thei
 DISCARDS_AT = f"{PREFIX}discards:at"  # sorted set: the same by when
 KEYS = f"{PREFIX}keys"  # hash: an idempotency key to the ids of its events
 KEYS_AT = f"{PREFIX}keys:at"  # sorted set: the same keys by when they were used
+REPLAYS = f"{PREFIX}replays"  # sorted set: replays of dead letters, by when
 COPY = f"{PREFIX}copy"  # how far the copy of another journal has come, while it is unfinished
 
 
@@ -62,6 +63,11 @@ def line(lane: str) -> str:
 def dead_of(lane: str) -> str:
     """Sorted set: a lane's dead letters, by id."""
     return f"{PREFIX}dead:of:{lane}"
+
+
+def replay(replay_id: str) -> str:
+    """Hash: when dead letters were put back together, how many, and how many are settled in which way."""
+    return f"{PREFIX}replay:{replay_id}"
 
 
 def calls(node: str) -> str:

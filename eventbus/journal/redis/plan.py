@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventbus.journal import records
+from eventbus.journal.base import MAX_REPLAYS
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.redis.rows import deferral_text, delivery_name, letter_text, topic_text
 from eventbus.model import Checkpoint, LaneRecord
@@ -19,6 +20,7 @@ def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, 
         {
             "overhead": OVERHEAD,
             "crowded": crowded,
+            "replays": MAX_REPLAYS,
             "publishes": [_publish(publish) for publish in publishes],
             "checkpoints": [_checkpoint(checkpoint) for checkpoint in checkpoints],
         },
@@ -79,6 +81,7 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         ],
         "cleared": checkpoint.cleared,
         "replayed": [str(number) for number in checkpoint.replayed],
+        "replay": checkpoint.replay,
         "dropped": [str(number) for number in checkpoint.dropped],
         "discards": [(span.key, str(span.first), str(span.last)) for span in checkpoint.discards],
         "forgotten": checkpoint.forgotten,

@@ -6,7 +6,7 @@ from typing import Any
 import redis
 
 from eventbus.journal import records
-from eventbus.journal.base import KeptDeadLetter, Page, Usage
+from eventbus.journal.base import KeptDeadLetter, Page, Replay, Usage
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.rows import deferral_of, event_of, letter_of, topic_of
@@ -139,6 +139,11 @@ class Queries:
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
         """See Journal.dead_before."""
         return self._letters(self._ask("ZRANGEBYSCORE", keys.DEAD_AT, "-inf", f"({moment!r}", "LIMIT", 0, limit))
+
+    def replay(self, replay_id: str) -> Replay | None:
+        """See Journal.replay."""
+        at, *counts = self._ask("HMGET", keys.replay(replay_id), "at", "replayed", "delivered", "dead", "discarded")
+        return None if at is None else Replay(replay_id, float(at), *(int(count or 0) for count in counts))
 
     def settled_badly(self, seq: int) -> list[tuple[str, str]]:
         """See Journal.settled_badly."""

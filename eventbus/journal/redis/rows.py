@@ -3,10 +3,11 @@
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from eventbus.journal.base import KeptDeadLetter
-from eventbus.model import DeadLetter, Deferral, Event
+from eventbus.model import DeadLetter, Deferral, Event, Past
 
 #: Fields of an event in the stream, in this order: id, topic, head, body, time.
 FIELDS = (b"i", b"t", b"h", b"b", b"a")
@@ -42,16 +43,16 @@ def delivery_name(seq: int, run: int) -> str:
 def deferral_text(row: Deferral) -> str:
     """A deferral, but for its lane and its name."""
     told = {"attempts": row.attempts, "first_at": row.first_at, "due_at": row.due_at}
-    return json.dumps({**told, "status": row.status, "error": _plain(row.error)})
+    past = {} if row.past is None else {"past": asdict(row.past)}
+    return json.dumps({**told, "status": row.status, "error": _plain(row.error), **past})
 
 
 def deferral_of(lane: str, name: str, text: bytes) -> Deferral:
     """A deferral from its lane, its name and its text."""
     seq, run = name.split(":")
     said = json.loads(text)
-    return Deferral(
-        lane, int(seq), int(run), said["attempts"], said["first_at"], said["due_at"], said["status"], said["error"]
-    )
+    past = Past(**said.pop("past")) if "past" in said else None
+    return Deferral(lane, int(seq), int(run), **said, past=past)
 
 
 def letter_text(letter: DeadLetter) -> str:

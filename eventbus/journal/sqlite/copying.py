@@ -11,9 +11,11 @@ from eventbus.errors import JournalError
 from eventbus.journal import records
 from eventbus.journal.copying import Batch, Extent, Kind, Mark
 from eventbus.journal.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
+from eventbus.journal.sqlite.queries import deferral_of
 from eventbus.journal.sqlite.schema import MARK_TABLE
+from eventbus.journal.sqlite.statements import deferral_row
 from eventbus.journal.sqlite.store import Store
-from eventbus.model import DeadLetter, Deferral, Discard, Event
+from eventbus.model import DeadLetter, Discard, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,11 @@ _TABLES = {
         lambda lane: (lane.subscriber.key, records.to_json(lane), int(lane.open), lane.ended_at),
     ),
     Kind.DEFERRED: _Table(
-        "deferred", "key, seq, run, attempts, first_at, due_at, status, error", 3, lambda row: Deferral(*row), astuple
+        "deferred",
+        "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at",
+        3,
+        deferral_of,
+        deferral_row,
     ),
     Kind.DEAD_LETTERS: _Table(
         "dead_letters",

@@ -8,7 +8,7 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 from eventbus.clock import Clock
-from eventbus.journal.base import KeptDeadLetter, Page, Usage
+from eventbus.journal.base import KeptDeadLetter, Page, Replay, Usage
 from eventbus.journal.group_commit import GroupCommit, Kept, Publish
 from eventbus.journal.sqlite import queries
 from eventbus.journal.sqlite.disk import DiskState
@@ -134,6 +134,10 @@ class SqliteJournal:
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
         """See Journal.dead_before."""
         return self._read(queries.dead_before, moment, limit)
+
+    def replay(self, replay_id: str) -> Replay | None:
+        """See Journal.replay."""
+        return self._read(queries.replay, replay_id)
 
     def settled_badly(self, seq: int) -> list[tuple[str, str]]:
         """See Journal.settled_badly."""

@@ -8,12 +8,12 @@ from itertools import accumulate
 from operator import add
 from typing import Any
 
-from eventbus.journal.base import KeptDeadLetter, Page
+from eventbus.journal.base import KeptDeadLetter, Page, Replay
 from eventbus.journal.records import from_json
-from eventbus.model import DeadLetter, Deferral, Event, LaneRecord
+from eventbus.model import DeadLetter, Deferral, Event, LaneRecord, Past
 
 _EVENT = "seq, id, topic, head, body, at"
-_DEFERRAL = "key, seq, run, attempts, first_at, due_at, status, error"
+_DEFERRAL = "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at"
 _LETTER = (
     "d.id, d.key, d.seq, d.run, d.reason, d.attempts, d.first_at, d.last_at, d.status, d.error, d.answer,"
     " coalesce(e.id, ''), e.topic FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
@@ -116,13 +116,13 @@ def deferred(db: sqlite3.Connection, key: str, by_seq: bool, limit: int) -> list
     """See Journal.deferred."""
     order = "seq, run" if by_seq else "due_at"
     sql = f"SELECT {_DEFERRAL} FROM deferred WHERE key = ? ORDER BY {order} LIMIT ?"
-    return [Deferral(*row) for row in db.execute(sql, (key, limit))]
+    return [deferral_of(row) for row in db.execute(sql, (key, limit))]
 
 
 def is_deferred(db: sqlite3.Connection, seq: int) -> list[Deferral]:
     """See Journal.is_deferred."""
     sql = f"SELECT {_DEFERRAL} FROM deferred WHERE seq = ? LIMIT 20000"
-    return [Deferral(*row) for row in db.execute(sql, (seq,))]
+    return [deferral_of(row) for row in db.execute(sql, (seq,))]
 
 
 def lane(db: sqlite3.Connection, key: str) -> LaneRecord | None:
@@ -175,6 +175,19 @@ def settled_badly(db: sqlite3.Connection, seq: int) -> list[tuple[str, str]]:
         " SELECT key, 'discarded' FROM discards WHERE first <= ?1 AND last >= ?1 LIMIT 20000"
     )
     return db.execute(sql, (seq,)).fetchall()
+
+
+def replay(db: sqlite3.Connection, replay_id: str) -> Replay | None:
+    """See Journal.replay."""
+    sql = "SELECT id, at, replayed, delivered, dead, discarded FROM replays WHERE id = ?"
+    row = db.execute(sql, (replay_id,)).fetchone()
+    return None if row is None else Replay(*row)
+
+
+def deferral_of(row: tuple[Any, ...]) -> Deferral:
+    """A deferral from the columns of its row."""
+    *told, replay, attempts, first_at = row
+    return Deferral(*(*told, None if attempts is None else Past(replay, attempts, first_at)))
 
 
 def _letter(row: tuple[Any, ...]) -> KeptDeadLetter:

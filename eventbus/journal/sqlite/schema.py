@@ -69,6 +69,21 @@ MIGRATIONS = (
     CREATE TABLE places (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO places VALUES ('scanned', 0);
     """,
+    """
+    ALTER TABLE deferred ADD COLUMN replay TEXT NOT NULL DEFAULT '';
+    ALTER TABLE deferred ADD COLUMN past_attempts INTEGER;
+    ALTER TABLE deferred ADD COLUMN past_first_at REAL;
+
+    CREATE TABLE replays (
+        id TEXT PRIMARY KEY,
+        at REAL NOT NULL,
+        replayed INTEGER NOT NULL,
+        delivered INTEGER NOT NULL DEFAULT 0,
+        dead INTEGER NOT NULL DEFAULT 0,
+        discarded INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE INDEX replays_by_time ON replays (at);
+    """,
 )
 
 

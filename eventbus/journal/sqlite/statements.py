@@ -7,11 +7,13 @@ which a busy event loop holds.
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from eventbus.journal import records
-from eventbus.model import Checkpoint, Event
+from eventbus.journal.base import MAX_REPLAYS
+from eventbus.model import Checkpoint, Deferral, Event
 
 #: Events that one statement takes, at most.
 ONE_STATEMENT = 64
@@ -43,16 +45,15 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         rows = [(r.subscriber.key, records.to_json(r), int(r.open), r.ended_at) for r in checkpoint.lanes]
         _each(db, f"INSERT OR REPLACE INTO lanes SELECT {_columns(4)} FROM json_each(?)", rows)
     if checkpoint.undeferred:
+        _count_settled(db, checkpoint)
         _each(
             db,
             f"DELETE FROM deferred WHERE (key, seq, run) IN (SELECT {_columns(3)} FROM json_each(?))",
             checkpoint.undeferred,
         )
     if checkpoint.deferred:
-        waiting = [
-            (d.key, d.seq, d.run, d.attempts, d.first_at, d.due_at, d.status, d.error) for d in checkpoint.deferred
-        ]
-        _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(8)} FROM json_each(?)", waiting)
+        waiting = [deferral_row(row) for row in checkpoint.deferred]
+        _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(11)} FROM json_each(?)", waiting)
     if checkpoint.dead:
         db.executemany(
             "INSERT OR IGNORE INTO dead_letters"
@@ -81,15 +82,18 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
 def _save_decisions(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
     """What people, or the end of a registration, decided about what was waiting or dead."""
     for key in checkpoint.cleared:
+        sql = "SELECT replay, count(*) FROM deferred WHERE key = ? AND replay <> '' GROUP BY replay"
+        _count(db, "discarded", dict(db.execute(sql, (key,)).fetchall()))
         db.execute("INSERT INTO discards SELECT key, seq, seq, ? FROM deferred WHERE key = ?", (checkpoint.at, key))
         db.execute("DELETE FROM deferred WHERE key = ?", (key,))
     if checkpoint.replayed:
         ids = json.dumps(checkpoint.replayed)
-        db.execute(
-            "INSERT OR REPLACE INTO deferred SELECT key, seq, run, 0, ?, ?, status, error FROM dead_letters"
-            " WHERE id IN (SELECT value FROM json_each(?))",
-            (checkpoint.at, checkpoint.at, ids),
-        )
+        count = db.execute(
+            "INSERT OR REPLACE INTO deferred SELECT key, seq, run, attempts, ?1, ?1, status, error, ?2, attempts,"
+            " first_at FROM dead_letters WHERE id IN (SELECT value FROM json_each(?3))",
+            (checkpoint.at, checkpoint.replay, ids),
+        ).rowcount
+        _begin_replay(db, checkpoint, count)
         db.execute("DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     if checkpoint.dropped:
         ids = json.dumps(checkpoint.dropped)
@@ -104,6 +108,45 @@ def _save_decisions(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         _each(db, f"INSERT INTO discards SELECT {_columns(4)} FROM json_each(?)", spans)
     for key in checkpoint.forgotten:
         db.execute("DELETE FROM lanes WHERE key = ?", (key,))
+
+
+def _begin_replay(db: sqlite3.Connection, checkpoint: Checkpoint, count: int) -> None:
+    """Count what was put back; the replay is known from the first of its checkpoints on that puts back something."""
+    if not checkpoint.replay or not count:
+        return
+    db.execute(
+        "INSERT INTO replays (id, at, replayed) VALUES (?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET replayed = replayed + excluded.replayed",
+        (checkpoint.replay, checkpoint.at, count),
+    )
+    db.execute(
+        "DELETE FROM replays WHERE id IN (SELECT id FROM replays ORDER BY at DESC LIMIT -1 OFFSET ?)", (MAX_REPLAYS,)
+    )
+
+
+def _count_settled(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
+    """Count, for their replays, the deliveries whose rows are about to go: dead again where there is a letter."""
+    sql = (
+        f"SELECT replay, key, seq, run FROM deferred WHERE replay <> ''"
+        f" AND (key, seq, run) IN (SELECT {_columns(3)} FROM json_each(?))"
+    )
+    rows = db.execute(sql, (json.dumps(checkpoint.undeferred),)).fetchall()
+    if rows:
+        dead = {(letter.key, letter.seq, letter.run) for letter in checkpoint.dead}
+        _count(db, "dead", Counter(replay for replay, *delivery in rows if tuple(delivery) in dead))
+        _count(db, "delivered", Counter(replay for replay, *delivery in rows if tuple(delivery) not in dead))
+
+
+def _count(db: sqlite3.Connection, how: str, counts: Mapping[str, int]) -> None:
+    """Count deliveries of replays that are settled in one way, which is a column's name."""
+    db.executemany(f"UPDATE replays SET {how} = {how} + ? WHERE id = ?", [(n, replay) for replay, n in counts.items()])
+
+
+def deferral_row(row: Deferral) -> tuple[object, ...]:
+    """A deferral's columns."""
+    past = ("", None, None) if row.past is None else (row.past.replay, row.past.attempts, row.past.first_at)
+    told = row.key, row.seq, row.run, row.attempts, row.first_at, row.due_at, row.status, row.error
+    return (*told, *past)
 
 
 def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> int:

@@ -73,6 +73,23 @@ local function undefer(whom, delivery)
   call('ZREM', key('line:' .. whom), delivery)
   call('ZREM', key('waiting'), delivery .. ':' .. whom)
 end
+-- A delivery that a replay has put back is settled: its replay counts how.
+local function count_settled(whom, delivery, how)
+  local row = call('HGET', key('waits:' .. whom), delivery)
+  if not row or not string.find(row, '"replay"', 1, true) then return end
+  local replay = key('replay:' .. cjson.decode(row).past.replay)
+  if call('EXISTS', replay) == 1 then call('HINCRBY', replay, how, 1) end
+end
+local function begin_replay(id, count, at)
+  if id == '' or count == 0 then return end
+  call('HSETNX', key('replay:' .. id), 'at', at)
+  call('HINCRBY', key('replay:' .. id), 'replayed', count)
+  call('ZADD', key('replays'), 'NX', at, id)
+  for _, old in ipairs(call('ZRANGE', key('replays'), 0, -plan.replays - 1)) do
+    call('DEL', key('replay:' .. old))
+    call('ZREM', key('replays'), old)
+  end
+end
 local function unbury(id, letter)
   call('HDEL', key('dead'), id)
   call('HDEL', key('dead:known'), letter.delivery .. ':' .. letter.key)
@@ -80,7 +97,7 @@ local function unbury(id, letter)
 end
 local function letter_of(id)
   local row = call('HGET', key('dead'), id)
-  return row and cjson.decode(row)
+  return row and cjson.decode(row), row
 end
 
 -- A node that counts as gone may keep nothing of a lane; of a lane that another one has, nobody else may. Nor may one
@@ -119,7 +136,12 @@ for _, checkpoint in ipairs(plan.checkpoints) do
       call('SREM', key('unclaimed'), lane.key)
     end
   end end
-  for _, gone in ipairs(checkpoint.undeferred) do if mine(gone[1]) then undefer(gone[1], gone[2]) end end
+  local dead = {}
+  for _, letter in ipairs(checkpoint.dead) do dead[letter.delivery .. ':' .. letter.key] = true end
+  for _, gone in ipairs(checkpoint.undeferred) do if mine(gone[1]) then
+    count_settled(gone[1], gone[2], dead[gone[2] .. ':' .. gone[1]] and 'dead' or 'delivered')
+    undefer(gone[1], gone[2])
+  end end
   for _, row in ipairs(checkpoint.deferred) do
     if mine(row[1]) then defer(row[1], row[2], row[3], row[4], row[5]) end
   end
@@ -138,22 +160,29 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   for _, whom in ipairs(checkpoint.cleared) do if mine(whom) then
     for _, delivery in ipairs(call('HKEYS', key('waits:' .. whom))) do
       local of = string.match(delivery, '^%d+')
+      count_settled(whom, delivery, 'discarded')
       discard(whom, of, of, checkpoint.at)
       call('ZREM', key('waiting'), delivery .. ':' .. whom)
     end
     call('DEL', key('waits:' .. whom), key('due:' .. whom), key('line:' .. whom))
   end end
+  local replayed = 0
   for _, id in ipairs(checkpoint.replayed) do
-    local letter = letter_of(id)
+    local letter, text = letter_of(id)
     if letter and mine(letter.key) then
       unbury(id, letter)
+      -- Numbers as they stand there: cjson would round them.
+      local attempts, first = string.match(text, '"attempts": (%d+), "first_at": ([^,]+),')
       local row = string.format(
-        '{"attempts":0,"first_at":%s,"due_at":%s,"status":%s,"error":%s}',
-        checkpoint.at, checkpoint.at, cjson.encode(letter.status), cjson.encode(letter.error)
+        '{"attempts":%s,"first_at":%s,"due_at":%s,"status":%s,"error":%s,"past":{"replay":%s,"attempts":%s,"first_at":%s}}',
+        attempts, checkpoint.at, checkpoint.at, cjson.encode(letter.status), cjson.encode(letter.error),
+        cjson.encode(checkpoint.replay), attempts, first
       )
       defer(letter.key, letter.delivery, string.match(letter.delivery, '^%d+'), checkpoint.at, row)
+      replayed = replayed + 1
     end
   end
+  begin_replay(checkpoint.replay, replayed, checkpoint.at)
   for _, id in ipairs(checkpoint.dropped) do
     local letter = letter_of(id)
     if letter and mine(letter.key) then
