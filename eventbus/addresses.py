@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eventbus.errors import BadAddress
 
@@ -18,6 +18,8 @@ _HOST_NAME = re.compile(
 #: RFC 3986 path characters; escapes are checked apart.
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*\Z")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+#: RFC 3986, 2.3: what means the same with and without its escape.
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Address:
     host: str  # lower case, no brackets
     port: int
     path: str  # prefix, without a last slash; may be empty
+    kept: str = ""  # the key under which a journal has it, where that is another spelling than today's
 
     @property
     def authority(self) -> str:
@@ -39,6 +42,8 @@ class Address:
     @property
     def key(self) -> str:
         """The one spelling, equal for all ways to write this address."""
+        if self.kept:
+            return self.kept
         prefix = "" if self.scheme == "http" else "https://"
         return f"{prefix}{self.authority}{self.path}"
 
@@ -141,7 +146,26 @@ def _check_path(path: str) -> str:
     path = path.rstrip("/")
     if not _PATH.match(path):
         raise BadAddress(f"{path!r} is no path.")
-    path = _ESCAPE.sub(lambda match: match[0].upper(), path)
-    if any(part in (".", "..") for part in path.replace("%2E", ".").split("/")):
+    path = _ESCAPE.sub(_spelt, path)
+    if any(part in (".", "..") for part in path.split("/")):
         raise BadAddress("A path holds no . or .. parts.")
     return path
+
+
+def _spelt(escape: re.Match[str]) -> str:
+    """An escape in the one spelling: as its character where that may stand for itself (RFC 3986, 6.2.2), else upper."""
+    character = chr(int(escape[0][1:], 16))
+    return character if _UNRESERVED.match(character) else escape[0].upper()
+
+
+def kept_under(text: str, key: str) -> Address:
+    """An address as a journal has it: under ``key``, which may be a spelling of before."""
+    address = parse_address(text)
+    return address if address.key == key else replace(address, kept=key)
+
+
+def key_of_before(text: str) -> str:
+    """The spelling that a version had which read no escape as its character."""
+    address = parse_address(text)
+    _, slash, path = _split_scheme(text)[1].partition("/")
+    return replace(address, path=_ESCAPE.sub(lambda match: match[0].upper(), (slash + path).rstrip("/"))).key

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from eventbus.addresses import parse_address
+from eventbus.addresses import kept_under, key_of_before, parse_address
 from eventbus.model import Account, Interest, LaneRecord, Options, Span, State, Subscriber
 
 
@@ -14,6 +14,7 @@ def to_json(record: LaneRecord) -> str:
     return json.dumps(
         {
             "address": record.subscriber.address.shown,
+            **({"key": record.subscriber.key} if "%" in record.subscriber.address.shown else {}),
             "options": {
                 "topics": options.topics,
                 "lease_seconds": options.lease_seconds,
@@ -48,9 +49,9 @@ def from_json(text: str) -> LaneRecord:
     """Read a record."""
     said: dict[str, Any] = json.loads(text)
     options = dict(said.pop("options"))
-    subscriber = Subscriber(
-        parse_address(said.pop("address")), Options(**{**options, "topics": tuple(options["topics"])})
-    )
+    shown = said.pop("address")
+    address = kept_under(shown, said.pop("key", None) or key_of_before(shown)) if "%" in shown else parse_address(shown)
+    subscriber = Subscriber(address, Options(**{**options, "topics": tuple(options["topics"])}))
     return LaneRecord(
         subscriber=subscriber,
         spans=tuple(

@@ -115,3 +115,13 @@ def test_renew_after_is_a_third_of_the_lease(caller: Caller, lease: int, renew_a
 def test_unknown_parameters_are_passed_over(caller: Caller) -> None:
     """A parameter that means nothing to the bus disturbs nothing."""
     assert_says(caller.call("POST", register_target(FIRST, colour="blue")), 200, "success")
+
+
+def test_an_escape_of_a_plain_character_is_that_character(caller: Caller) -> None:
+    """``/%7Eann`` and ``/~ann`` are one subscriber, whichever registers, renews and deregisters (RFC 3986, 6.2.2)."""
+    spellings = ["127.0.0.1:9/~ann", "127.0.0.1:9/%7Eann", "http://127.0.0.1:9/%7eann/", "127.0.0.1:9/~%61nn"]
+    told = [caller.register(spelling)["created"] for spelling in spellings]
+    assert told == [True, False, False, False]
+    assert [found["address"] for found in caller.subscribers()] == [spellings[-1]]
+    caller.deregister("127.0.0.1:9/%7Eann")
+    assert caller.subscribers() == []

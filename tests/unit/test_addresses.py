@@ -24,6 +24,10 @@ ACCEPTED = [
     ("localhost/", "localhost", "http://localhost/event"),
     ("localhost/a/b//", "localhost/a/b", "http://localhost/a/b/event"),
     ("localhost/Case%20kept", "localhost/Case%20kept", "http://localhost/Case%20kept/event"),
+    ("localhost/%7Eann", "localhost/~ann", "http://localhost/~ann/event"),
+    ("localhost/%7eann", "localhost/~ann", "http://localhost/~ann/event"),
+    ("localhost/%61%2Db%5fc%2E1/", "localhost/a-b_c.1", "http://localhost/a-b_c.1/event"),
+    ("localhost/%2f%3a%2541", "localhost/%2F%3A%2541", "http://localhost/%2F%3A%2541/event"),
     ("localhost/a://b", "localhost/a://b", "http://localhost/a://b/event"),
     ("localhost/@home", "localhost/@home", "http://localhost/@home/event"),
 ]
@@ -70,6 +74,7 @@ REFUSED = [
     ("localhost/a/../b", ". or .."),
     ("localhost/.", ". or .."),
     ("localhost/%2e%2E/b", ". or .."),
+    ("localhost/.%2e/b", ". or .."),
 ]
 
 LABELS = st.from_regex(r"[A-Za-z_]([A-Za-z0-9_-]{0,5}[A-Za-z0-9])?", fullmatch=True)

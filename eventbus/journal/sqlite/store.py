@@ -14,6 +14,7 @@ from eventbus.journal.sqlite import file, statements
 from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
 from eventbus.journal.sqlite.failures import opening, writing_error
 from eventbus.journal.sqlite.schema import MARK_TABLE, migrate
+from eventbus.journal.sqlite.spelling import respell
 from eventbus.model import Checkpoint, Event, Message, Recovered
 
 #: A journal that ends with the process.
@@ -78,6 +79,7 @@ class Store:
         self._db.execute("COMMIT")
         if migrate(self._db):  # nothing has been accepted yet: what it is made of is in the file before something is
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        respell(self._db)
 
     def _recover(self, remarks: tuple[str, ...]) -> Recovered:
         scanned: int = self._one("SELECT seq FROM places WHERE name = 'scanned'")
