@@ -79,16 +79,17 @@ def test_what_lasts_leaves_room(headers: list[tuple[str, str]], small: BusServer
 
 def test_a_bus_that_is_busy_says_so(small: BusServer) -> None:
     """Where no connection is idle a new one is answered 503, and how the bus is can still be asked."""
-    head = b"POST /sendMessage HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"
+    head = b"POST /sendMessage HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     eventually(lambda: figures(small)["eventbus_connections"] == 1, 30)
     with ExitStack() as stack:
         wires = [stack.enter_context(Wire(small.port)) for _ in range(LIMIT)]
         for wire in wires:
             wire.send(head)
+            assert wire.read_interim() == 100  # it waits for the body, and so is busy
         caller = Caller(small.port)
-        eventually(lambda: caller.call("POST", "/sendMessage", body=b"x").status == 503, 30)
+        assert caller.call("POST", "/sendMessage", body=b"x").status == 503
         assert [caller.call("GET", path).status for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
         for wire in wires:
-            wire.send(b"y")
+            wire.send(b"xy")
             assert wire.read().status == 200
         assert caller.publish()

@@ -70,6 +70,13 @@ class Wire:
                 bodiless = to_head or status in BODILESS
                 return Response(status, head[1], b"" if bodiless else self._body(head[1]))
 
+    def read_interim(self) -> int:
+        """Read one interim response (RFC 9110, section 15.2); its status."""
+        head = read_head(self._reader)
+        if head is None:
+            raise EOFError("The server closed the connection without an answer")
+        return int(head[0].split(" ", 2)[1])
+
     def request(
         self, method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
     ) -> Response:
