@@ -8,6 +8,7 @@ from eventbus.client.backoff import NO_RETRY, Backoff
 from eventbus.client.bus import Bus
 from eventbus.client.dispatch import Answer
 from eventbus.client.errors import (
+    BadBody,
     BadSignature,
     BusError,
     Conflict,
@@ -37,6 +38,7 @@ __all__ = [
     "Answer",
     "AsyncBus",
     "Backoff",
+    "BadBody",
     "BadSignature",
     "Bus",
     "BusError",

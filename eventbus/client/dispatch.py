@@ -11,7 +11,8 @@
 | the service is stopping, and its handler has not begun | 503 | this event again, on its schedule |
 | no good signature | 401 | a dead letter at once |
 | no ``Webhook-Id`` | 400 | a dead letter at once |
-| a body over the inbox's limit | 413 | a dead letter at once |
+| a body over the inbox's limit; one whose end cannot be known | 413; 411 | a dead letter at once |
+| a body that breaks off | none, or 503 | this event again, on its schedule |
 | another method | 405 | a dead letter at once |
 """
 
@@ -53,6 +54,8 @@ DUPLICATE = say(200, "handled before")
 IGNORED = say(200, "ignored: no handler wants this topic")
 BUSY = say(409, "this event is being handled at this moment")
 STOPPING = say(503, "this service is stopping")
+BROKEN_OFF = say(503, "the body broke off")
+NO_LENGTH = say(411, "Content-Length is missing, or is no number")
 TOO_LARGE = say(413, "the body is larger than this inbox takes")
 NOT_HERE = say(404, "events are taken at another path")
 #: CloudEvents' web hooks, 4.2: this subscriber has asked for what it gets.

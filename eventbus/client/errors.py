@@ -16,6 +16,7 @@ BusError
 Outcome                    raised, or returned, by a handler
 ├── Retry                  deliver it again
 └── Reject                 do not deliver it again: a dead letter
+    └── BadBody            it cannot be decompressed (a ValueError, too)
 """
 
 
@@ -107,3 +108,7 @@ class Reject(Outcome):
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class BadBody(Reject, ValueError):
+    """A body that cannot be decompressed, or is too large then. From a handler it is a Reject: no retry helps."""

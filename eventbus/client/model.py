@@ -3,10 +3,12 @@
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self, TypeVar, cast
-from urllib.parse import unquote
+
+from eventbus.client.encodings import attribute_of, decoded
 
 STRUCTURED = "application/cloudevents+json"
 T = TypeVar("T")
@@ -34,30 +36,45 @@ class Event:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
+    def plain(self) -> bytes:
+        """The body as it was before it was compressed by gzip (``Content-Encoding``). Raises BadBody."""
+        return decoded(self.body, self.headers.get("content-encoding", ""))
+
+    @property
     def text(self) -> str:
-        """The body as UTF-8. Raises UnicodeDecodeError."""
-        return self.body.decode()
+        """The body as UTF-8. Raises ValueError."""
+        return self.plain.decode()
 
     def json(self) -> Any:
         """The body as JSON, whatever its type. Raises ValueError."""
-        return json.loads(self.body)
+        return json.loads(self.plain)
 
     @property
     def data(self) -> Any:
-        """What was published: decoded for JSON and text, of a structured CloudEvent its data, else the bytes."""
+        """What was published: decoded for JSON and text, of a structured CloudEvent its data, else the bytes.
+
+        A JSON object or array is decoded whatever its type says: many clients do not say what they send.
+        """
         kind = self.content_type
         if kind == STRUCTURED:
             return self._structured_data()
         if kind == "application/json" or kind.endswith("+json"):
             return self.json()
-        return self.text if kind.startswith("text/") else self.body
+        body = self.plain
+        if body.lstrip(b" \t\r\n")[:1] in (b"{", b"["):
+            with suppress(ValueError, RecursionError):
+                return json.loads(body)
+        return body.decode() if kind.startswith("text/") else body
 
     @property
     def attributes(self) -> dict[str, Any]:
         """The CloudEvents attributes, in whichever mode they came; empty where the event is no CloudEvent."""
         if self.content_type == STRUCTURED:
             return {name: value for name, value in self.json().items() if name not in _BODIES}
-        return {name[3:]: unquote(value) for name, value in self.headers.items() if name.startswith("ce-")}
+        found = {name[3:]: attribute_of(value) for name, value in self.headers.items() if name.startswith("ce-")}
+        if found and "content-type" in self.headers:
+            found["datacontenttype"] = self.headers["content-type"]
+        return found
 
     def _structured_data(self) -> Any:
         envelope = self.json()

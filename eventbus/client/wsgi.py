@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from eventbus.client.dispatch import NOT_HERE, TOO_LARGE, Answer
+from eventbus.client.dispatch import BROKEN_OFF, NO_LENGTH, NOT_HERE, TOO_LARGE, Answer
 from eventbus.client.inbox import MAX_BODY, Inbox
 
 Environ = dict[str, Any]
@@ -32,11 +32,26 @@ class InboxApp:
 
 def answer_to_environ(inbox: Inbox, environ: Environ) -> Answer:
     """The inbox's answer to a request as WSGI tells it; its body has not been read."""
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit() or int(length) > MAX_BODY:
+    body = body_of(environ)
+    return body if isinstance(body, Answer) else inbox.dispatch(environ["REQUEST_METHOD"], headers_of(environ), body)
+
+
+def body_of(environ: Environ) -> bytes | Answer:
+    """A request's body, whole; or why there is none."""
+    length = environ.get("CONTENT_LENGTH")
+    if not length and "HTTP_TRANSFER_ENCODING" in environ:
+        if not environ.get("wsgi.input_terminated"):
+            return NO_LENGTH  # this server cannot tell where the body ends
+        body: bytes = environ["wsgi.input"].read(MAX_BODY + 1)
+        return body if len(body) <= MAX_BODY else TOO_LARGE
+    if not length:
+        return b""
+    if not (length.isascii() and length.isdigit()):
+        return NO_LENGTH
+    if int(length) > MAX_BODY:
         return TOO_LARGE
-    body = environ["wsgi.input"].read(int(length)) if int(length) else b""
-    return inbox.dispatch(environ["REQUEST_METHOD"], headers_of(environ), body)
+    body = environ["wsgi.input"].read(int(length))
+    return body if len(body) == int(length) else BROKEN_OFF
 
 
 def headers_of(environ: Environ) -> dict[str, str]:

@@ -15,7 +15,7 @@ from tests.support.deadline import eventually
 from tests.support.ports import free_port
 from tests.support.processes import group_runs, running_children
 from tests.support.server import ROOT, BusServer
-from tests.support.wire import Wire
+from tests.support.wire import Wire, render_chunks
 
 #: What every service begins with. ``note`` writes down what it handled, a line each, whichever process it is in.
 BEGIN = """
@@ -241,6 +241,21 @@ def test_a_wsgi_application_has_an_inbox_beside_it(run: Run, client: Bus) -> Non
     client.publish("orders.created", 1)
     eventually(lambda: shop.handled() == {1: 1}, 20)
     assert answered(shop, "/") == b"inner"
+    hand_over_in_chunks(shop)
+
+
+def test_flask_takes_a_body_in_chunks(run: Run) -> None:
+    """As a proxy before it may send it on."""
+    hand_over_in_chunks(run("shop", FLASK, *GUNICORN))
+
+
+def hand_over_in_chunks(service: Service) -> None:
+    """Deliver a body without a length: it is handled whole."""
+    head = b"POST /event HTTP/1.1\r\nHost: a\r\nWebhook-Id: c\r\nEventbus-Topic: orders.created\r\n"
+    with Wire(service.port) as wire:
+        wire.send(head + b"Transfer-Encoding: chunked\r\n\r\n" + render_chunks([b'{"chunk', b'ed": 1}']))
+        assert wire.read().status == 200
+    assert any(what == {"chunked": 1} for _, what in service.notes("handled"))
 
 
 @pytest.mark.parametrize(

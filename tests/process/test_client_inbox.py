@@ -14,7 +14,7 @@ from eventbus.client import Bus, Event, Inbox, Misused, Registration, Reject, Re
 from tests.support.deadline import eventually
 from tests.support.ports import free_port
 from tests.support.server import ROOT, BusServer
-from tests.support.wire import Wire
+from tests.support.wire import Wire, render_chunks
 
 SECRETS = tuple("whsec_" + base64.b64encode(letter * 32).decode() for letter in (b"n", b"o"))
 #: The shortest lease that there is, in seconds.
@@ -255,6 +255,27 @@ def test_a_server_that_closes_answers_what_is_in_flight(client: Bus) -> None:
         eventually(lambda: client.subscribers()[0].delivered == 1, 10)
     assert client.subscribers()[0].failed_attempts == 0
     inbox.deregister()
+
+
+def test_a_body_may_come_in_chunks() -> None:
+    """As a proxy may send it on; chunks that are none, or are too much, are refused."""
+    inbox, got = Inbox(Bus("http://127.0.0.1:1"), "127.0.0.1:1"), list[bytes]()
+    inbox.on()(lambda event: got.append(event.body))
+    head = b"POST /event HTTP/1.1\r\nHost: a\r\nWebhook-Id: %d\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Server(inbox) as server:
+        for number, (sent, status) in enumerate(
+            [
+                (render_chunks([b"in ", b"chunks"]), 200),
+                (b"2;x=y\r\nok\r\n0\r\nTrailer: x\r\n\r\n", 200),
+                (b"x\r\n", 411),
+                (b"-5\r\n", 413),
+                (b"ffffffff\r\n", 413),
+            ]
+        ):
+            with Wire(server.port) as wire:
+                wire.send(head % number + sent)
+                assert wire.read().status == status
+    assert got == [b"in chunks", b"ok"]
 
 
 def test_a_body_that_breaks_off_is_not_handled() -> None:

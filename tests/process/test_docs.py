@@ -93,3 +93,21 @@ def test_the_index_has_every_page() -> None:
     """Each page can be found from the first one."""
     linked = set(re.findall(r"\]\(([^)#\s]+)", PAGES["README.md"].read_text("utf-8")))
     assert set(PAGES) - {"README.md"} <= linked
+
+
+#: Where commands are shown.
+SHOWN = [
+    *LINKING,
+    *sorted((ROOT / "examples").rglob("*.*")),
+    *sorted((ROOT / "eventbus/web").rglob("*.html")),
+    *sorted((ROOT / "eventbus/web/openapi").glob("*.py")),
+    *sorted((ROOT / "eventbus/cli").rglob("*.py")),
+]
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_command_that_publishes_says_what_it_sends(path: Path) -> None:
+    """Without a type curl says that it sends a form, which a subscriber that takes JSON refuses."""
+    text = path.read_text("utf-8").replace("\\\n", " ")
+    found = [line for line in text.splitlines() if re.search(r"curl.*(/sendMessage|url/\$)", line)]
+    assert all(re.search(r"Content-Type: |--json|batch=|\.\.\.", line) for line in found), found

@@ -1,5 +1,7 @@
 import asyncio
 import base64
+import gzip
+import io
 import logging
 import threading
 from collections.abc import Callable
@@ -9,10 +11,14 @@ from typing import Any
 import pytest
 
 from eventbus.client import Answer, Event, Inbox, Misused, Reject, Retry, Seen, Verifier
+from eventbus.client.inbox import MAX_BODY
+from eventbus.client.wsgi import answer_to_environ
 from eventbus.delivery.outcome import Answer as BusAnswer
 from eventbus.delivery.outcome import Verdict, outcome_of
 from eventbus.testing import deliver, signed_headers
 
+#: A body that is a megabyte times 17 when it is decompressed.
+BOMB = gzip.compress(bytes(17 * 1024 * 1024))
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 
 
@@ -45,7 +51,7 @@ def test_a_handler_gets_the_event() -> None:
     assert tuple(answer)[::2] == (200, b"handled")
     (event,) = got
     assert (event.id, event.topic, event.data, event.attempt) == ("e1", "orders.created", {"n": 1}, 3)
-    assert event.attributes == {"subject": "\u00fc"}
+    assert event.attributes == {"subject": "\u00fc", "datacontenttype": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -297,3 +303,42 @@ def test_a_cancelled_task_has_not_handled() -> None:
 
     asyncio.run(cancelled_twice())
     assert len(ran) == 2
+
+
+def test_a_body_that_cannot_be_decompressed_is_a_dead_letter() -> None:
+    """A handler that reads it need not know: no retry makes it right."""
+    inbox = inbox_of("a", does=lambda event: event.data)
+    answers = [deliver(inbox, "a", body, headers={"content-encoding": "gzip"}) for body in (b"no gzip", BOMB)]
+    assert [verdict(answer) for answer in answers] == [Verdict.REJECTED] * 2
+    assert b"larger than 16777216 bytes" in answers[1].body
+
+
+def environ_of(body: bytes, **more: Any) -> dict[str, Any]:
+    """A delivery as WSGI tells it."""
+    return {"REQUEST_METHOD": "POST", "HTTP_WEBHOOK_ID": "e1", "wsgi.input": io.BytesIO(body), **more}
+
+
+CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+
+
+@pytest.mark.parametrize(
+    ("environ", "status", "body"),
+    [
+        (environ_of(b"whole and more", CONTENT_LENGTH="5"), 200, b"whole"),
+        (environ_of(b"chunks", **CHUNKED), 200, b"chunks"),
+        (environ_of(b"chunks", CONTENT_LENGTH="", **CHUNKED), 200, b"chunks"),
+        (environ_of(b"ignored"), 200, b""),
+        (environ_of(b"chunks", HTTP_TRANSFER_ENCODING="chunked"), 411, None),  # a server that cannot read them
+        (environ_of(b"half", CONTENT_LENGTH="9"), 503, None),
+        (environ_of(b"", CONTENT_LENGTH="many"), 411, None),
+        (environ_of(b"", CONTENT_LENGTH=str(MAX_BODY + 1)), 413, None),
+        (environ_of(bytes(MAX_BODY + 1), **CHUNKED), 413, None),
+    ],
+)
+def test_under_wsgi_a_body_is_taken_whole_or_not_at_all(
+    environ: dict[str, Any], status: int, body: bytes | None
+) -> None:
+    """With its length, or in chunks; what is not whole is not handled."""
+    got: list[Event] = []
+    assert answer_to_environ(inbox_of(does=got.append), environ).status == status
+    assert [event.body for event in got] == ([] if body is None else [body])

@@ -51,13 +51,43 @@ def test_data_is_what_was_published() -> None:
 def test_a_cloudevent_has_data_and_attributes_in_either_mode() -> None:
     """Whether the attributes come as headers or around the data is nobody's business."""
     binary = event(b"7", "application/json", **{"ce-subject": "a%20b", "ce-id": "c1"})
-    assert (binary.data, binary.attributes) == (7, {"subject": "a b", "id": "c1"})
+    assert (binary.data, binary.attributes) == (
+        *(7, {"subject": "a b", "id": "c1", "datacontenttype": "application/json"}),
+    )
     kind = "application/cloudevents+json"
     told = {"id": "c1", "subject": "a b"}
     assert event(json.dumps({**told, "data": 7}).encode(), kind).data == 7
     raw = event(json.dumps({**told, "data_base64": base64.b64encode(b"\xff").decode()}).encode(), kind)
     assert (raw.data, raw.attributes) == (b"\xff", told)
     assert event(json.dumps(told).encode(), kind).data is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "data"),
+    [
+        ("application/x-www-form-urlencoded", b'{"order": 42}', {"order": 42}),  # what curl --data says
+        ("", b" \r\n[1, 2]", [1, 2]),
+        ("text/plain", b'{"order": 42}', {"order": 42}),
+        ("application/octet-stream", b'{"order": 42}', {"order": 42}),
+        ("application/x-www-form-urlencoded", b"a=1&b=2", b"a=1&b=2"),
+        ("", b"{no json", b"{no json"),
+        ("", b"\xff[", b"\xff["),
+        ("text/plain", b"[draft] hello", "[draft] hello"),
+        ("text/plain", b"42", "42"),
+        ("", b"42", b"42"),
+        ("text/plain", b"[" * 100_000, "[" * 100_000),
+        ("application/json; charset=utf-8", b"42", 42),
+    ],
+)
+def test_json_is_decoded_whatever_its_type_says(kind: str, body: bytes, data: object) -> None:
+    """An object or an array is; a text that is a number stays one, and what is no JSON stays as it is."""
+    assert event(body, kind).data == data
+
+
+def test_what_is_no_json_but_claims_to_be_is_told() -> None:
+    """A type that is JSON's is believed."""
+    with pytest.raises(ValueError, match="Expecting"):
+        assert event(b"{no json", "application/json").data
 
 
 def test_what_a_newer_bus_says_beyond_is_passed_over() -> None:

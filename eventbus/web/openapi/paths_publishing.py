@@ -137,7 +137,7 @@ SEND: Json = {
         *("Unauthorized", "Forbidden", "Unavailable", "DiskFull"),
     ),
     "x-codeSamples": sample(
-        f"curl -X POST '{BUS}/sendMessage?topic=orders.created' -H 'Content-Type: application/json' "
+        f"curl '{BUS}/sendMessage?topic=orders.created' -H 'Content-Type: application/json' "
         """--data '{"order": 42}'"""
     ),
 }

@@ -1,0 +1,161 @@
+"""How a service's own small server listens: HTTP/1.1 on threads, and an orderly end of each connection."""
+
+import socket
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from eventbus import __version__
+from eventbus.client.dispatch import BROKEN_OFF, NO_LENGTH, NOT_HERE, TOO_LARGE, Answer
+from eventbus.client.inbox import MAX_BODY, Inbox
+
+#: Seconds that a connection may be idle, or its client silent.
+IDLE_SECONDS = 75.0
+#: Bytes of a line between chunks, and lines after the last one, at most.
+LINE, TRAILERS = 8_192, 100
+
+
+class Listener(ThreadingHTTPServer):
+    """Listens for one inbox. Threads end with their connections; none holds up the process's end."""
+
+    request_queue_size = 128
+
+    def __init__(self, place: tuple[str, int], inbox: Inbox, path: str) -> None:
+        self.inbox = inbox
+        self.path = path
+        self.draining = False
+        self._idle: set[Connection] = set()
+        self._busy: set[Connection] = set()
+        self._changed = threading.Condition()
+        super().__init__(place, Connection)
+
+    def is_idle(self, connection: "Connection") -> None:
+        """It waits for a request; while the service drains, for one that has come already."""
+        with self._changed:
+            self._busy.discard(connection)
+            self._idle.add(connection)
+            if self.draining:
+                connection.hear_no_more()
+            self._changed.notify_all()
+
+    def is_busy(self, connection: "Connection") -> None:
+        """Its request has begun to come, and has not been answered."""
+        with self._changed:
+            self._idle.discard(connection)
+            self._busy.add(connection)
+
+    def has_ended(self, connection: "Connection") -> None:
+        """It is closed."""
+        with self._changed:
+            self._idle.discard(connection)
+            self._busy.discard(connection)
+            self._changed.notify_all()
+
+    def drain(self, seconds: float) -> None:
+        """End idle connections, and the others when they have been answered; wait for these, so long at most."""
+        with self._changed:
+            self.draining = True
+            for connection in self._idle:
+                connection.hear_no_more()
+            self._changed.wait_for(lambda: not self._busy and not self._idle, seconds)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke is the bus's to notice."""
+
+
+class Connection(BaseHTTPRequestHandler):
+    """One connection: requests one after another."""
+
+    server: Listener
+    protocol_version = "HTTP/1.1"
+    server_version = f"eventbus-inbox/{__version__}"
+    sys_version = ""
+    timeout = IDLE_SECONDS
+    disable_nagle_algorithm = True
+    wbufsize = -1  # head and body of an answer in one piece
+
+    def handle(self) -> None:
+        """Serve until it is closed."""
+        try:
+            super().handle()
+        finally:
+            self.server.has_ended(self)
+
+    def handle_one_request(self) -> None:
+        """Wait for a request, and answer it."""
+        self.server.is_idle(self)
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        """Read a request's head, whose first line has come."""
+        self.server.is_busy(self)
+        return super().parse_request()
+
+    def hear_no_more(self) -> None:
+        """Read what has come, and nothing after it."""
+        with suppress(OSError):  # its client has closed it
+            self.connection.shutdown(socket.SHUT_RD)
+
+    def do_POST(self) -> None:
+        """Take an event."""
+        try:
+            body = self._body()
+        except ValueError:
+            body = NO_LENGTH
+        if isinstance(body, bytes):
+            self._dispatch(body)
+        else:
+            self.close_connection = True
+            if body is not BROKEN_OFF:  # else nobody listens, and the bus will come again
+                self._send(body)
+
+    def _body(self) -> bytes | Answer:
+        """The request's body, whole; or why there is none. Raises ValueError for a chunk without a length."""
+        if self.headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
+            return self._chunks()
+        length = self.headers.get("Content-Length", "")
+        return self._exactly(int(length)) if length.isascii() and length.isdigit() else NO_LENGTH
+
+    def _exactly(self, length: int) -> bytes | Answer:
+        if not 0 <= length <= MAX_BODY:
+            return TOO_LARGE
+        data = self.rfile.read(length)
+        return data if len(data) == length else BROKEN_OFF
+
+    def _chunks(self) -> bytes | Answer:
+        """A body in the chunked coding (RFC 9112, 7.1), as a proxy before this server may send one."""
+        whole = bytearray()
+        while size := int(self.rfile.readline(LINE).partition(b";")[0].decode("latin-1"), 16):
+            part = self._exactly(size + 2) if 0 < size <= MAX_BODY - len(whole) else TOO_LARGE
+            if isinstance(part, Answer):
+                return part
+            whole += part[:size]
+        self._trailers()
+        return bytes(whole)
+
+    def _trailers(self) -> None:
+        for _ in range(TRAILERS):
+            if not self.rfile.readline(LINE).strip():
+                return
+        raise ValueError
+
+    def do_OPTIONS(self) -> None:
+        """Consent."""
+        self._dispatch(b"")
+
+    def _dispatch(self, body: bytes) -> None:
+        here = self.path == self.server.path
+        self._send(self.server.inbox.dispatch(self.command, self.headers.items(), body) if here else NOT_HERE)
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if self.server.draining:
+            self.send_header("Connection", "close")  # which ends the connection on this side too
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
+        """Say nothing: what goes wrong in a handler is logged by the inbox."""
