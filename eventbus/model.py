@@ -80,9 +80,11 @@ class Subscriber:
 class State(StrEnum):
     """How a subscriber is doing."""
 
+    NEW = "new"  # nothing has been attempted yet
     OK = "ok"
-    BACKING_OFF = "backing_off"
-    PAUSED = "paused"
+    FAILING = "failing"  # it answers, but most attempts fail, or the oldest pending event fails again and again
+    DOWN = "down"  # it gives no answer
+    PAUSED = "paused"  # it asked for a pause
     EXPIRED = "expired"  # its lease ended, and it has not registered again
 
 
@@ -189,9 +191,11 @@ class LaneRecord:
     scanned: int = 0  # every event up to here is in the account
     state: State = State.OK
     failures: int = 0  # times in a row that the subscriber was down
-    not_before: float = 0  # seconds since 1970 of the next attempt, when backing off or paused
+    not_before: float = 0  # seconds since 1970 of the next attempt, when down or paused
     down_since: float | None = None
     last_error: str = ""
+    last_error_at: float | None = None  # seconds since 1970
+    former_attempts: int = 0  # attempts of earlier registrations, successes included
     expired: bool = False  # its lease ended, and what was pending then has become dead letters
 
     @property

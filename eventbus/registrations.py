@@ -189,6 +189,7 @@ class Registrations:
                 record,
                 account=past.account,
                 failed_attempts=past.failed_attempts,
+                former_attempts=past.account.delivered + past.failed_attempts,
                 runs=past.runs,
                 interests=(*past.interests[1 - MAX_SPANS :], *record.interests),
                 replayed=past.replayed,

@@ -1,17 +1,24 @@
-"""How the bus has been doing lately: a sample a second for ten minutes, in memory."""
+"""How the bus has been doing lately: a sample a second for ten minutes, in memory; and who is failing."""
 
+import logging
 from collections import deque
 from dataclasses import dataclass
 
 import gevent
 
 from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.health import MAX_ERROR
+from eventbus.delivery.lane import Lane
+from eventbus.delivery.status import observe
 from eventbus.meters import Meters, quantile
 
 #: Samples that are kept.
 KEPT = 600
 #: Seconds between two samples, at least, and subscribers that one more second is taken for.
 INTERVAL, PER_SECOND = 1.0, 2_000
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,9 @@ class Samples:
                 oldest=0.0 if since is None else max(0.0, self._clock.wall() - since),
             )
         )
+        for lane in lanes:
+            if observe(lane, now):
+                _tell(lane, self._clock.wall())
         known = self._rates
         self._rates = {
             lane.subscriber.key: (lane.delivered, (lane.delivered - last) / seconds)
@@ -86,3 +96,14 @@ class Samples:
         while True:
             gevent.sleep(max(INTERVAL, len(self._dispatcher.lanes) / PER_SECOND))
             self.take()
+
+
+def _tell(lane: Lane, wall: float) -> None:
+    """Log, and note for whoever looks, that a subscriber has started or stopped failing."""
+    key = lane.subscriber.key
+    if lane.recent.failing:
+        lane.notes.append((wall, f"is failing: {lane.last_error}"[:MAX_ERROR]))
+        log.warning("subscriber %s is failing: %s", key, lane.last_error, extra={"address": key})
+    else:
+        lane.notes.append((wall, "is not failing any more"))
+        log.info("subscriber %s is not failing any more", key, extra={"address": key})

@@ -78,14 +78,14 @@ def show(screen: Screen, found: list[Subscriber]) -> None:
 
 
 def table_of(found: list[Subscriber], now: datetime) -> Table:
-    """Subscribers as a table; red is who is expired or has dead letters, yellow who waits."""
+    """Subscribers as a table; red is who is failing, expired or has dead letters, yellow who waits."""
     return table(_COLUMNS, [_row(one, now) for one in found], [_colour(one) for one in found])
 
 
 def _colour(one: Subscriber) -> str:
-    if one.dead or one.state == "expired":
+    if one.dead or one.state in ("expired", "failing"):
         return "red"
-    return "yellow" if one.state != "ok" else ""
+    return "" if one.state in ("new", "ok") else "yellow"
 
 
 def _row(one: Subscriber, now: datetime) -> tuple[object, ...]:

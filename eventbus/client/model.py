@@ -153,6 +153,10 @@ class Subscriber:
     discarded: int
     last_error: str | None
     created: bool = False
+    last_error_at: datetime | None = None
+    error_rate: float | None = None  # of the last minute's attempts; None without any
+    recent_successes: int = 0  # of the last ten minutes
+    recent_failures: int = 0
     expired_at: datetime | None = None  # when its lease ended, where it is expired
 
 

@@ -329,7 +329,7 @@ def _tell(lane: Lane, answer: Answer, wall: float) -> None:
     """Log, and note for whoever looks, that a subscriber has gone down, come back, or asked for a pause."""
     key = lane.subscriber.key
     level, said = logging.INFO, "is back"
-    if lane.state is State.BACKING_OFF:
+    if lane.state is State.DOWN:
         level, said = logging.WARNING, f"is down: {answer.error}"
     elif lane.state is State.PAUSED:
         said = f"asked for a pause ({answer.status})"

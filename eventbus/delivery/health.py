@@ -55,7 +55,7 @@ class Health(Ledger):
         self.state, self.failures = record.state, record.failures  # how often in a row it was held back
         self.not_before = -math.inf  # no attempt starts earlier
         self.down_since: float | None = None  # since when it has given no answer
-        self.last_error = record.last_error
+        self.last_error, self.last_error_at = record.last_error, record.last_error_at
         self.window = FIRST_WINDOW
         self.notes: deque[tuple[float, str]] = deque(maxlen=MAX_NOTES)  #: what happened lately, and when (wall clock)
         self.consented = not rules.handshake
@@ -78,7 +78,7 @@ class Health(Ledger):
     def _fit(self) -> None:
         """Work out how many deliveries may be under way at once, as things are, and whether a success changes that."""
         options, self.works = self.subscriber.options, self.state is State.OK  # finding State.OK is dear in Python 3.11
-        self.held = self.state is State.BACKING_OFF and self.not_before > -math.inf  # several events got no answer
+        self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
         alone = options.ordered or self.held or self.state is State.PAUSED or not self.consented
         self.limit = 1 if alone else min(self.window, options.max_in_flight)
         self.steady = self.works and not self._suspects and self.window >= options.max_in_flight
@@ -103,11 +103,11 @@ class Health(Ledger):
         self._suspects.clear()
         self.hold(-math.inf)
 
-    def _failed(self, delivery: Delivery, answer: Answer) -> None:
+    def _failed(self, delivery: Delivery, answer: Answer, wall: float) -> None:
         self.failed_attempts += 1
         delivery.status = answer.status
         delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR].replace("\0", " ")
-        self.last_error = delivery.error
+        self.last_error, self.last_error_at = delivery.error, wall
 
     def _slow_down(self, outcome: Outcome, delivery: Delivery, now: float) -> None:
         """Draw the consequences of an answer other than success, or of none, for the subscriber."""
@@ -140,7 +140,7 @@ class Health(Ledger):
             self.failures, self._held_at = self.failures + 1, now
             self.not_before = now + backoff.delay(self.failures, self._rules.dice)
         if holds or again or self._answered_at == -math.inf:
-            self.state, self.window = State.BACKING_OFF, FIRST_WINDOW
+            self.state, self.window = State.DOWN, FIRST_WINDOW
         else:
             self._halve()
 

@@ -135,7 +135,7 @@ class Lane(Backlog):
         if self.closed:
             return
         self.touch()
-        self._failed(delivery, answer)
+        self._failed(delivery, answer, wall)
         if outcome.verdict is Verdict.REJECTED:
             self._answered_at = delivery.began
             self._answered(now)
@@ -206,6 +206,8 @@ class Lane(Backlog):
         elif subscriber.options.topics != self.subscriber.options.topics:
             place = self.live.span().cursor
             self.interests = interests.changed(self.interests, subscriber.options.topics, scanned, place)
+        if self.ended_at is not None:
+            self.former_attempts = self.delivered + self.failed_attempts
         self.subscriber, self.lease, self.ended_at, self.expired = subscriber, lease, None, False
         self.deferred.reorder(ordered=subscriber.options.ordered)
         self._fit()
@@ -218,7 +220,7 @@ class Lane(Backlog):
 
     def _wake(self, now: float) -> None:
         """The subscriber has renewed: one that is down is probed at once."""
-        if self.state is State.BACKING_OFF:
+        if self.state is State.DOWN:
             self.not_before = min(self.not_before, now)
             if not self._fresh_waits():
                 self.deferred.hasten(now)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from eventbus.delivery.recent_attempts import RecentAttempts
 from eventbus.model import Account, DeadLetter, LaneRecord
 
 
@@ -13,6 +14,8 @@ class Ledger:
         self.accepted, self.delivered = account.accepted, account.delivered
         self.dead, self.discarded = account.dead, account.discarded
         self.failed_attempts = record.failed_attempts
+        self.former_attempts = record.former_attempts  # those of earlier registrations, successes included
+        self.recent = RecentAttempts(self.delivered, self.failed_attempts)
         self.dead_letters: list[DeadLetter] = []  # to be written with the next checkpoint
         self.dirty = False  # it has changed since the last checkpoint, and stands among the changed ones
         self.changed: list[Any] = []  # where those that have changed are collected

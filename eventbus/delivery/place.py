@@ -53,6 +53,8 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         not_before=wall + max(0.0, lane.not_before - now),
         down_since=None if lane.down_since is None else wall - (now - lane.down_since),
         last_error=lane.last_error,
+        last_error_at=lane.last_error_at,
+        former_attempts=lane.former_attempts,
         expired=lane.expired,
     )
 

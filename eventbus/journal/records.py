@@ -6,6 +6,9 @@ from typing import Any
 from eventbus.addresses import kept_under, key_of_before, parse_address
 from eventbus.model import Account, Interest, LaneRecord, Options, Span, State, Subscriber
 
+#: States that were called otherwise in older journals.
+_RENAMED = {"backing_off": "down"}
+
 
 def to_json(record: LaneRecord) -> str:
     """Write a record. Only what is written here survives a restart."""
@@ -39,6 +42,8 @@ def to_json(record: LaneRecord) -> str:
             "not_before": record.not_before,
             "down_since": record.down_since,
             "last_error": record.last_error,
+            "last_error_at": record.last_error_at,
+            "former_attempts": record.former_attempts,
             "expired": record.expired,
         },
         separators=(",", ":"),
@@ -61,7 +66,7 @@ def from_json(text: str) -> LaneRecord:
         account=Account(*said.pop("account")),
         interests=_interests(said.pop("interests")),
         replayed=_interests(said.pop("replayed")),
-        state=State(said.pop("state")),
+        state=State(_RENAMED.get(state := said.pop("state"), state)),
         **said,
     )
 

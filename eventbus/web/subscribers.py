@@ -75,7 +75,8 @@ def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
     """A subscriber as JSON: what it asked for, and how it is doing."""
     options, lease = lane.subscriber.options, lane.lease
     now, wall = bus.clock.monotonic(), bus.clock.wall()
-    state = status(lane, now)
+    state, error_rate = status(lane, now), lane.recent.error_rate(now)
+    successes, failures = lane.recent.counts(now)
     ends = wall + lease.ends - now if lane.ended_at is None else lane.ended_at
     return {
         "address": lane.subscriber.address.shown,
@@ -101,6 +102,10 @@ def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
         "dead": lane.dead,
         "discarded": lane.discarded,
         "last_error": lane.last_error or None,
+        "last_error_at": None if lane.last_error_at is None else rfc3339(lane.last_error_at),
+        "error_rate": None if error_rate is None else round(error_rate, 3),
+        "recent_successes": successes,
+        "recent_failures": failures,
     }
 
 

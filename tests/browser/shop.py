@@ -43,7 +43,7 @@ class Shop:
         """Whether those are in trouble that are meant to be, and have shown it."""
         found = {standing["address"]: standing for standing in self.caller.subscribers()}
         billing, mailer, warehouse = (found[self.addresses[name]] for name in ("billing", "mailer", "warehouse"))
-        down = warehouse["state"] == "backing_off" and mailer["state"] == "paused"
+        down = warehouse["state"] == "down" and mailer["state"] == "paused"
         return down and billing["dead"] > 2 and billing["pending"] == 0
 
 

@@ -128,7 +128,7 @@ def test_a_subscriber_that_is_down_misses_nothing(caller: Caller, subscribe: Sub
     subscriber = subscribe()
     subscriber.down()
     events = [caller.publish(b"%d" % number) for number in range(20)]
-    eventually(lambda: caller.subscriber(subscriber.address)["state"] == "backing_off", 30)
+    eventually(lambda: caller.subscriber(subscriber.address)["state"] == "down", 30)
     found = caller.subscriber(subscriber.address)
     assert (found["backlog"] + found["in_flight"], found["delivered"], found["dead"]) == (20, 0, 0)
     assert found["last_error"]

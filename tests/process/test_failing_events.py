@@ -77,7 +77,7 @@ def test_events_behind_those_that_fail_are_reached(caller: Caller) -> None:
         caller.register(subscriber.address)
         for _ in range(5):
             caller.publish(b"bad")
-        eventually(lambda: caller.subscriber(subscriber.address)["state"] == "backing_off", 30)
+        eventually(lambda: caller.subscriber(subscriber.address)["state"] == "down", 30)
         for number in range(20):
             caller.publish(b"good %d" % number)
         eventually(lambda: caller.subscriber(subscriber.address)["delivered"] == 20, 60)

@@ -124,7 +124,7 @@ def test_without_consent_nothing_is_posted(caller: Caller, subscribe: Subscribe,
         caller.publish(b"%d" % number)
     standing = refused(caller, subscriber.address)
     assert why in standing["last_error"]
-    assert (standing["state"], standing["pending"]) == ("backing_off", 5)
+    assert (standing["state"], standing["pending"]) == ("down", 5)
     assert (standing["delivered"], standing["dead"], standing["discarded"]) == (0, 0, 0)
     asked = len(of_kind(subscriber, "OPTIONS"))
     caller.register(subscriber.address)

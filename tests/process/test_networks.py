@@ -149,7 +149,7 @@ def test_who_registered_before_the_rule_is_not_dialled(tmp_path: Path) -> None:
             caller.publish()
             standing = eventually(lambda: _failed(caller, subscriber.address), 10)
             assert standing["last_error"] == f"not allowed: 127.0.0.1 {NOT_TOLD}"
-            assert (standing["pending"], standing["state"]) == (1, "backing_off")
+            assert (standing["pending"], standing["state"]) == (1, "down")
             assert subscriber.connections == 0
 
 

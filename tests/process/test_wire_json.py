@@ -43,7 +43,7 @@ def test_registering_tells_all_about_the_subscriber(caller: Caller) -> None:
     answer = response.json()
     assert (response.status, response.header("Content-Type")) == (200, "application/json")
     assert answer.keys() >= SUBSCRIBER_FIELDS | {"created"}
-    assert (answer["address"], answer["state"], answer["topics"]) == (UNKNOWN, "ok", [])
+    assert (answer["address"], answer["state"], answer["topics"]) == (UNKNOWN, "new", [])
     counts = ("backlog", "in_flight", "delivered", "failed_attempts", "dead")
     assert {answer[name] for name in counts} == {0}
 

@@ -210,9 +210,9 @@ def test_a_bus_that_does_not_answer_is_wrong() -> None:
 def test_subscribers_are_judged_by_what_the_bus_says() -> None:
     """Who is stuck and who has dead letters is named, up to a number."""
     assert levels(subscribers.judged([subscriber()])) == ["ok"]
-    stuck = subscriber(state="backing_off", pending=3, oldest_pending_seconds=300.0, last_error="refused")
+    stuck = subscriber(state="down", pending=3, oldest_pending_seconds=300.0, last_error="refused")
     (found,) = subscribers.judged([stuck])
-    assert found.text == "h:1 is backing off; 3 events pending, the oldest for 5 min. Last error: refused."
+    assert found.text == "h:1 is down; 3 events pending, the oldest for 5 min. Last error: refused."
     assert levels(subscribers.judged([subscriber(state="paused", dead=1)])) == ["warning", "warning"]
     many = subscribers.judged([subscriber(dead=1)] * 25)
     assert (len(many), many[-1].text) == (21, "5 subscribers more have dead letters too.")

@@ -52,7 +52,7 @@ METRICS = {
 }
 LABELS = {
     "outcome": {"delivered", "retry", "pause", "down", "gone", "rejected"},
-    "state": {"ok", "backing_off", "paused", "expired"},
+    "state": {"new", "ok", "failing", "down", "paused", "expired"},
 }
 
 

@@ -140,7 +140,7 @@ def test_one_event_alone_shows_a_subscriber_as_down_but_holds_nothing_back() -> 
     attempt(lane, REFUSED, 0.0)
     assert lane.state is State.OK
     attempt(lane, REFUSED, 0.5)
-    assert (lane.state, lane.held, lane.next_moment()) == (State.BACKING_OFF, False, 1.5)
+    assert (lane.state, lane.held, lane.next_moment()) == (State.DOWN, False, 1.5)
     lane.offer([2])
     assert attempt(lane, TAKEN, 0.6) == 2
     assert (lane.state, lane.failures, lane.down_since) == (State.OK, 0, None)
@@ -153,7 +153,7 @@ def test_several_events_without_an_answer_hold_the_lane_back() -> None:
         attempt(lane, REFUSED, 0.0)
     assert (lane.state, lane.held) == (State.OK, False)
     attempt(lane, REFUSED, 0.0)
-    assert (lane.state, lane.held, lane.take(0.49)) == (State.BACKING_OFF, True, None)
+    assert (lane.state, lane.held, lane.take(0.49)) == (State.DOWN, True, None)
     assert len(take_all(lane, 0.5)) == 1
 
 
@@ -164,7 +164,7 @@ def test_two_events_that_get_no_answer_again_hold_the_lane_back() -> None:
         attempt(lane, REFUSED, 0.0)
     assert lane.state is State.OK
     attempt(lane, REFUSED, 0.5)
-    assert (lane.state, lane.held, lane.take(0.99)) == (State.BACKING_OFF, True, None)
+    assert (lane.state, lane.held, lane.take(0.99)) == (State.DOWN, True, None)
 
 
 def once_answered(*seqs: int) -> Lane:
@@ -186,7 +186,7 @@ def test_who_has_never_answered_is_down_at_once() -> None:
     """The first failure of a subscriber that has answered nothing yet shows it as down, and holds nothing back."""
     lane = lane_with(1, 2)
     attempt(lane, REFUSED, 0.0)
-    assert (lane.state, lane.held) == (State.BACKING_OFF, False)
+    assert (lane.state, lane.held) == (State.DOWN, False)
     assert attempt(lane, TAKEN, 0.0) == 2
     assert lane.state is State.OK
 

@@ -139,12 +139,12 @@ def test_the_overview_is_of_all_nodes() -> None:
         "host": "there",
         "oldest_pending_seconds": 9.5,
         "journal_bytes": 49,
-        "trouble": [row("b", state="backing_off"), row("c")],
+        "trouble": [row("b", state="down"), row("c")],
     }
-    one |= {"subscribers": {"ok": 1, "backing_off": 0}, "pending": 1, "in_flight": 2, "dead": 3}
-    two |= {"subscribers": {"ok": 2, "backing_off": 1}, "pending": 10, "in_flight": 20, "dead": 0}
+    one |= {"subscribers": {"ok": 1, "down": 0}, "pending": 1, "in_flight": 2, "dead": 3}
+    two |= {"subscribers": {"ok": 2, "down": 1}, "pending": 10, "in_flight": 20, "dead": 0}
     made = whole.overview([one, two], EMPTY)
-    assert made["subscribers"] == {"ok": 3, "backing_off": 1}
+    assert made["subscribers"] == {"ok": 3, "down": 1}
     assert (made["pending"], made["in_flight"], made["dead"], made["host"]) == (11, 22, 3, "here")
     assert (made["oldest_pending_seconds"], made["journal_bytes"], made["journal_max_bytes"]) == (9.5, 50, 100)
     assert [each["key"] for each in made["trouble"]] == ["b", "c"]

@@ -44,7 +44,7 @@ def go_down(lane: Lane, now: float) -> None:
     """Several events in a row get no answer."""
     for _ in range(SUSPECTS):
         attempt(lane, REFUSED, now)
-    assert (lane.state, lane.failures) == (State.BACKING_OFF, 1)
+    assert (lane.state, lane.failures) == (State.DOWN, 1)
 
 
 def holds_together(lane: Lane) -> bool:
@@ -259,7 +259,7 @@ def test_a_subscriber_that_is_down_is_probed_with_one_event_at_a_time() -> None:
     go_down(lane, 0.0)
     moments, now = [], 0.0
     for _ in range(10):
-        assert lane.state is State.BACKING_OFF
+        assert lane.state is State.DOWN
         now = lane.next_moment()
         assert lane.take(now - 0.001) is None
         (delivery,) = take_all(lane, now)
@@ -322,7 +322,7 @@ def test_a_lane_that_ended_begins_again_with_what_comes_then() -> None:
     assert lane.live.span().cursor == 7
 
 
-def test_a_keep_alive_wakes_a_subscriber_that_was_backing_off() -> None:
+def test_a_keep_alive_wakes_a_subscriber_that_was_down() -> None:
     """A renewal starts one probe at once; where it fails the backoff goes on where it was."""
     lane = lane_with(*range(1, 100))
     go_down(lane, 0.0)

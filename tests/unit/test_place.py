@@ -108,7 +108,7 @@ def test_a_retry_under_way_is_kept_by_its_row_alone() -> None:
 
 
 def test_a_backoff_goes_on_after_a_restart() -> None:
-    """A subscriber that was backing off is probed after a restart when it would have been, and not before."""
+    """A subscriber that was down is probed after a restart when it would have been, and not before."""
     lane = lane_with(*range(1, 50))
     for _ in range(SUSPECTS + 4):
         attempt(lane, REFUSED, max(0.0, lane.next_moment()))
@@ -116,7 +116,7 @@ def test_a_backoff_goes_on_after_a_restart() -> None:
     record = record_of(lane, 50, now, EPOCH + now)
     assert record.not_before == EPOCH + now + 5
     lane = lane_of(record, Rules(dice=high), deferred=1, ends=1e6, now=77.0, wall=EPOCH + now + 2)
-    assert (lane.state, lane.failures, lane.not_before) == (State.BACKING_OFF, 5, 80.0)
+    assert (lane.state, lane.failures, lane.not_before) == (State.DOWN, 5, 80.0)
     assert not lane.sendable(79.9)
 
 

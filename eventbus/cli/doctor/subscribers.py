@@ -21,7 +21,7 @@ NAMED = 20
 def judged(found: Sequence[Subscriber]) -> list[Finding]:
     """What the bus itself says of them."""
     expired = [_expired(one) for one in found if one.state == "expired"]
-    stuck = [_stuck(one) for one in found if one.state not in ("ok", "expired")]
+    stuck = [_stuck(one) for one in found if one.state not in ("new", "ok", "expired")]
     dead = [_dead(one) for one in found if one.dead]
     if not expired and not stuck and not dead:
         return [well(_ABOUT, f"{counted(len(found), 'subscriber')}; none is stuck, none has dead letters.")]
@@ -41,8 +41,10 @@ def refused(error: BusError) -> Finding:
 
 def _stuck(one: Subscriber) -> Finding:
     since = f", the oldest for {ago(one.oldest_pending_seconds)}" if one.pending else ""
-    why = f" Last error: {one.last_error}." if one.last_error else ""
-    text = f"{one.address} is {one.state.replace('_', ' ')}; {counted(one.pending, 'event')} pending{since}.{why}"
+    rate = "" if one.error_rate is None else f" {one.error_rate:.0%} of the last minute's attempts failed."
+    at = "" if one.last_error_at is None else f" at {rfc3339(one.last_error_at)}"
+    why = f" Last error{at}: {one.last_error}." if one.last_error else ""
+    text = f"{one.address} is {one.state}; {counted(one.pending, 'event')} pending{since}.{rate}{why}"
     return warning(_ABOUT, text, "See that it answers POST /event with 2xx; it gets all that is pending.")
 
 

@@ -4,13 +4,10 @@ from typing import Any
 
 from eventbus.bus import Bus
 from eventbus.delivery.lane import Lane
-from eventbus.delivery.status import status
-from eventbus.model import State
+from eventbus.delivery.status import WELL, status
 
 #: Seconds after which what is pending counts as trouble.
 OLD = 60.0
-#: States in which nobody needs to do anything.
-WELL = frozenset({State.OK})
 #: Columns by the name by which they are sorted; "trouble" is for who needs somebody first.
 COLUMNS = (
     ("address", "Address"),

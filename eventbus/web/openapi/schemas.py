@@ -59,7 +59,7 @@ _LIVE: Json = {
     "timeout": {"type": "number", "minimum": 0.1, "maximum": 120, "description": "Seconds for one attempt."},
     "ordered": {"type": "boolean", "description": "One at a time, in order."},
     "resume": {"type": "boolean", "description": "The place outlives the lease."},
-    "state": {"enum": ["ok", "backing_off", "paused", "expired"], "description": "How it is doing."},
+    "state": {"enum": ["new", "ok", "failing", "down", "paused", "expired"], "description": "How it is doing."},
     "pending": described(_COUNT, "All that is not settled."),
     "backlog": described(_COUNT, "Pending, but not under way."),
     "in_flight": described(_COUNT, "Attempts under way."),
@@ -70,13 +70,23 @@ _LIVE: Json = {
     "dead": described(_COUNT, "Dead letters."),
     "discarded": described(_COUNT, "Deliveries that were given up on purpose."),
     "last_error": described(_MAYBE_TEXT, "What went wrong last."),
+    "last_error_at": described(_MAYBE_TIME, "When that was."),
+    "error_rate": {
+        "type": ["number", "null"],
+        "minimum": 0,
+        "maximum": 1,
+        "description": "The part of the last minute's attempts that failed; null without attempts.",
+    },
+    "recent_successes": described(_COUNT, "Attempts of the last ten minutes that succeeded."),
+    "recent_failures": described(_COUNT, "Attempts of the last ten minutes that failed."),
 }
 A_SUBSCRIBER: Json = {
     "address": AN_ADDRESS, "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, "topics": ["orders.*"], "lease": 120, "max_in_flight": 32, "timeout": 10,
     "ordered": False, "resume": False, "state": "ok", "pending": 0, "backlog": 0, "in_flight": 0,
     "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1, "failed_attempts": 0, "dead": 0,
-    "discarded": 0, "last_error": None,
+    "discarded": 0, "last_error": None, "last_error_at": None, "error_rate": 0.0,
+    "recent_successes": 1, "recent_failures": 0,
 }  # fmt: skip
 A_REGISTRATION: Json = {"created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0, "warnings": []}
 _WARNINGS: Json = {"type": "array", "items": _TEXT, "description": "What may not be meant as it was said."}
