@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.authority import LOCAL, OPENSSL, Authority
 from tests.support.deadline import eventually
-from tests.support.hostilities import ALL, Meaning
+from tests.support.hostilities import ALL, DELIVERED, NO_ANSWER, Meaning
 from tests.support.mender import Mender
+from tests.support.raw_server import RawServer
 from tests.support.server import BusServer
 from tests.support.siege import LONG, TIMEOUT, Siege, open_files, siege_of
 
@@ -21,19 +23,38 @@ FIRST = 8 * MIB
 GREENLETS = 4
 
 
+#: What is done over TLS as well: whatever reaches the limits. The rest is a matter of what the answer says.
+BY_HTTPS = ["hangs in the head", "drips the body", *NO_ANSWER, *DELIVERED]
+
+
 @pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority | None:
+    """Vouches for those who speak TLS."""
+    return Authority(tmp_path_factory.mktemp("authority")) if OPENSSL else None
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory, authority: Authority | None) -> Iterator[BusServer]:
     """A bus with next to no greenlets."""
-    with BusServer(tmp_path_factory.mktemp("bus"), {"EVENTBUS_MAX_IN_FLIGHT": str(GREENLETS)}) as server:
+    settings = {"EVENTBUS_MAX_IN_FLIGHT": str(GREENLETS)}
+    if authority is not None:
+        settings["EVENTBUS_CA_FILE"] = str(authority.ca_file)
+    with BusServer(tmp_path_factory.mktemp("bus"), settings) as server:
         yield server
 
 
-@pytest.fixture(scope="module", params=ALL)
-def siege(bus: BusServer, request: pytest.FixtureRequest) -> Iterator[Siege]:
+@pytest.fixture(scope="module", params=[*ALL, *(f"https: {name}" for name in BY_HTTPS)])
+def siege(bus: BusServer, authority: Authority | None, request: pytest.FixtureRequest) -> Iterator[Siege]:
     """Each hostility in turn, after some attempts."""
-    with siege_of(bus, ALL[request.param]) as found:
-        found.besiege()
-        yield found
+    name = request.param.removeprefix("https: ")
+    with pytest.MonkeyPatch.context() as patch:
+        if name != request.param:
+            if authority is None:
+                pytest.skip("there is no openssl here to make a certificate")
+            patch.setattr(RawServer, "tls", authority.server(*LOCAL))
+        with siege_of(bus, ALL[name]) as found:
+            found.besiege()
+            yield found
 
 
 def test_an_attempt_ends_in_time(siege: Siege) -> None:

@@ -8,7 +8,7 @@ from eventbus.delivery.transport.connection import Connection
 
 #: Seconds between two looks: how late an attempt may be ended.
 LOOK = 0.05
-#: Looks between two calls of ``tidy``.
+#: Looks between two at what is old and what has been closed, of which ``tidy`` is told.
 LOOKS_TO_TIDY = 40
 
 
@@ -47,5 +47,7 @@ class Watchdog:
             if looks % LOOKS_TO_TIDY == 0:
                 for connection in [each for each in self.watched if each.retire_at <= now]:
                     connection.retire()
+                before = len(self.watched)
                 self.forget_closed()
-                self._tidy()
+                if len(self.watched) < before:
+                    self._tidy()
