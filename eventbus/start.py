@@ -29,7 +29,8 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
     _tell_limits(settings, environment)
     dialler = Dialler(settings.networks, listeners(settings.port))
     tls = client_context(settings.ca_file)
-    transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin, tls)
+    asks = settings.verify == "handshake"
+    transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin, tls, asks=asks)
     if settings.tracing == "otel":
         transport = traced(transport)
     bus = _shared(settings, transport) if settings.on_redis else _alone(settings, transport)

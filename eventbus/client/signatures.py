@@ -35,6 +35,8 @@ class Verifier:
         if not self.secrets:
             return
         event_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+        if "." in event_id:  # what is signed is ID.TIMESTAMP.BODY, which could be cut elsewhere
+            raise BadSignature("Webhook-Id holds a dot, so that the signature may be another delivery's.")
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) < 16):
             raise BadSignature("Webhook-Timestamp is missing, or is no number of seconds.")
         if abs(now - int(stamp)) > self._tolerance:

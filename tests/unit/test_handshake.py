@@ -26,7 +26,7 @@ def lane_that_asks(*seqs: int) -> Lane:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-@pytest.mark.parametrize("allowed", [ORIGIN, "*", f" {ORIGIN} "])
+@pytest.mark.parametrize("allowed", [ORIGIN, "*", f" {ORIGIN} ", "BUS.EXAMPLE.COM", "Bus.example.com"])
 def test_a_success_that_names_the_origin_or_anybody_is_consent(status: int, allowed: str) -> None:
     """Any 2xx that allows this origin, or all of them, is consent to any number of deliveries."""
     assert said(status, WebHook_Allowed_Origin=allowed) == Consent(given=True)
@@ -51,8 +51,6 @@ def test_any_other_status_is_no_consent(status: int) -> None:
         "bus.example.com.evil.example",
         "bus.example",
         "xbus.example.com",
-        "BUS.EXAMPLE.COM",
-        "Bus.example.com",
         "bus.example.com:443",
         "http://bus.example.com",
         "bus.example.com/",

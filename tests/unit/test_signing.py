@@ -101,3 +101,14 @@ def test_without_secrets_nothing_is_signed() -> None:
     for attempt in (1, 2):
         own = {"Webhook-Id", "Content-Length", "Webhook-Timestamp", "Eventbus-Attempt"}
         assert headers_of(Heads(), event(), attempt).keys() == own
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_no_id_with_a_dot_is_signed(attempt: int) -> None:
+    """An id of an older version's journal is signed, and sent, without its dots; unsigned it is sent as it is."""
+    sent = event(body=b"x")._replace(id="com.example.1")
+    headers = headers_of(Heads((NEW,)), sent, attempt)
+    assert headers["Webhook-Id"] == "com%2Eexample%2E1"
+    wanted = expected(NEW, "com%2Eexample%2E1", int(headers["Webhook-Timestamp"]), b"x")
+    assert headers["Webhook-Signature"] == wanted.decode()
+    assert headers_of(Heads(), sent, attempt)["Webhook-Id"] == "com.example.1"

@@ -37,11 +37,11 @@ def ask(adapter: BaseAdapter, subscriber: Subscriber, origin: str) -> Consent:
 
 
 def read(status: int, headers: Mapping[str, str], origin: str) -> Consent:
-    """Read an answer: only a success that names the origin, or anybody, is consent."""
+    """Read an answer: only a success that names the origin (as hosts are named: in any case) or anybody is consent."""
     if not 200 <= status < 300:
         return Consent(given=False, error=f"answered {status} when it was asked for its consent")
     allowed = headers.get("WebHook-Allowed-Origin", "").strip()
-    if allowed not in (ANYBODY, origin):
+    if allowed.lower() not in (ANYBODY, origin.lower()):
         said = f"allows {allowed[:100]!r}" if allowed else "allows nobody"
         return Consent(given=False, error=f"{said} and not the origin {origin}")
     rate = headers.get("WebHook-Allowed-Rate", ANYBODY).strip()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from eventbus import __version__
 from eventbus.errors import Refused
 from eventbus.model import Event, Subscriber
-from eventbus.signing import signature
+from eventbus.signing import signable, signature
 
 #: Messages whose ends are remembered, and their bytes: one event goes to many subscribers, at about the same time.
 REMEMBERED, ENDS_BYTES = 1_024, 4 * 1_024 * 1_024
@@ -13,14 +13,16 @@ REMEMBERED, ENDS_BYTES = 1_024, 4 * 1_024 * 1_024
 LONGEST = ENDS_BYTES // 64
 
 
-def subscriber_head(subscriber: Subscriber) -> bytes:
-    """The request line and the headers that are the same for every event."""
+def subscriber_head(subscriber: Subscriber, origin: str | None = None) -> bytes:
+    """The request line and the headers that are the same for every event; ``origin`` is told where it was asked for."""
     address = subscriber.address
+    told = "" if origin is None else f"WebHook-Request-Origin: {origin}\r\n"
     return (
         f"POST {address.path}/event HTTP/1.1\r\n"
         f"Host: {address.authority}\r\n"
         f"User-Agent: eventbus/{__version__}\r\n"
         "Accept-Encoding: identity\r\n"
+        f"{told}"
     ).encode("ascii")
 
 
@@ -88,6 +90,8 @@ class Heads:
     def _middle(self, event: Event, attempt: int) -> bytes:
         """See of_event; in this second."""
         if self._secrets:
+            if "." in event.id:
+                event = event._replace(id=signable(event.id))
             return event_head(event) + attempt_head(attempt, self._second, self._signature(event))
         return event_head(event) + (self._first if attempt == 1 else attempt_head(attempt, self._second))
 

@@ -17,7 +17,10 @@ from eventbus.model import Event, Subscriber
 
 
 class SessionTransport:
-    """One Session for all subscribers, that keeps nothing but connections; ``tls`` verifies those by https."""
+    """One Session for all subscribers, that keeps nothing but connections; ``tls`` verifies those by https.
+
+    Where subscribers are asked for their consent (``asks``), deliveries name the ``origin`` that it was given to.
+    """
 
     def __init__(
         self,
@@ -25,9 +28,11 @@ class SessionTransport:
         secrets: Sequence[bytes] = (),
         origin: str = "eventbus",
         tls: ssl.SSLContext | None = None,
+        *,
+        asks: bool = False,
     ) -> None:
         self._dialler = dialler
-        self._origin = origin
+        self._origin, self._asks = origin, asks
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -38,7 +43,8 @@ class SessionTransport:
 
     def route(self, subscriber: Subscriber) -> Route:
         """See Transport.route."""
-        return LeanRoute(self._adapter, subscriber, self.heads, self._origin)
+        head = subscriber_head(subscriber, self._origin if self._asks else None)
+        return LeanRoute(self._adapter, subscriber, self.heads, head, self._origin)
 
     def refusal(self, address: Address) -> str | None:
         """See Transport.refusal."""
@@ -54,11 +60,11 @@ class LeanRoute:
 
     __slots__ = ("_adapter", "_head", "_heads", "_origin", "_pool", "_subscriber", "_timeout")
 
-    def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, heads: Heads, origin: str) -> None:
+    def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, heads: Heads, head: bytes, origin: str) -> None:
         self._adapter = adapter
         self._subscriber, self._origin = subscriber, origin
         self._heads = heads
-        self._head = subscriber_head(subscriber)
+        self._head = head
         address = subscriber.address
         self._pool = adapter.pool(address.scheme, address.host, address.port)
         self._pool.users += 1

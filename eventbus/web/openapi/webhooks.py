@@ -46,6 +46,12 @@ DELIVERY: Json = {
             _TEXT,
             example="v1,mYWy9znkv9RqJNF2p0WNgZYvyaGg6y4EYAUrWmAiUjE=",
         ),
+        header(
+            "WebHook-Request-Origin",
+            "The bus's name, `EVENTBUS_ORIGIN`, where `EVENTBUS_VERIFY=handshake` has asked for consent to it.",
+            _TEXT,
+            example="eventbus",
+        ),
         header("Eventbus-Topic", "The topic, where the event has one.", TOPIC, example="orders.created"),
         _sent(
             header("Eventbus-Attempt", "Which attempt this is, from 1.", {"type": "integer", "minimum": 1}, example=1)
