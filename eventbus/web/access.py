@@ -1,16 +1,16 @@
 """Who may call what: each view says which scope it needs, and a bearer token (RFC 6750) says which one a client has."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import current_app, request
 
 from eventbus.errors import CrossOrigin, Forbidden, Unauthorized
 from eventbus.tokens import Scope, Tokens
+from eventbus.web import origins
 
 #: What a view needs that says nothing, so that one that is forgotten is closed.
 USUAL = Scope.ADMIN
-_SITE = "HTTP_SEC_FETCH_SITE"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -37,24 +37,13 @@ def guard(tokens: Tokens) -> Callable[[], None]:
 
     def check_request() -> None:
         environ = request.environ
-        if ("HTTP_ORIGIN" in environ or _SITE in environ) and environ["REQUEST_METHOD"] not in _READING:
-            check_origin(environ)
+        if origins.by_browser(environ) and environ["REQUEST_METHOD"] not in _READING and not origins.is_ours(environ):
+            raise CrossOrigin(origins.refusal(environ))
         if tokens and request.endpoint is not None:  # what leads nowhere is told so
             view = current_app.view_functions[request.endpoint]
             check(tokens, scope_of(view), environ.get("HTTP_AUTHORIZATION"))
 
     return check_request
-
-
-def check_origin(environ: Mapping[str, Any]) -> None:
-    """Let a browser change something only from a page of this bus (Fetch Metadata). Raises CrossOrigin."""
-    site = environ.get(_SITE)
-    if site is not None:
-        ours = site in ("same-origin", "none")
-    else:
-        ours = environ["HTTP_ORIGIN"].partition("://")[2] == environ.get("HTTP_HOST")
-    if not ours:
-        raise CrossOrigin("A page from elsewhere may not change anything here.")
 
 
 def check(tokens: Tokens, scope: Scope | None, authorization: str | None) -> None:

@@ -3,11 +3,12 @@
 from functools import cache
 from pathlib import Path
 
-from flask import Blueprint, Response, render_template, send_from_directory
+from flask import Blueprint, Response, render_template, request, send_from_directory
 
 from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
-from eventbus.web.openapi.document import document
+from eventbus.web.mount import prefix_of
+from eventbus.web.openapi.document import SERVER, document
 from eventbus.web.openapi.page import common, everywhere, sections_of
 from eventbus.web.openapi.words import kind, line, prose
 
@@ -29,7 +30,8 @@ blueprint = Blueprint("reference", __name__, template_folder="templates")
 @needs(None)
 def openapi() -> Reply:
     """The document."""
-    return as_json(document())
+    prefix = prefix_of(request.environ)
+    return as_json({**document(), "servers": [{**SERVER, "url": prefix}]} if prefix else document())
 
 
 @blueprint.get("/docs")

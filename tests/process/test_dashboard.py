@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 
@@ -89,8 +89,43 @@ def test_a_page_loads_nothing_but_from_the_bus(bus: BusServer, places: dict[str,
     assert not re.search("unsafe|https?:|\\*", policy)
     found = Found(response.text)
     assert len(found.addresses) > 10
-    assert [address for address in found.addresses if not re.match("/[^/]|/$|#main$", address)] == []
+    assert [address for address in found.addresses if not re.match(r"(\.\.?/)[a-z?]*|#main$", address)] == []
     assert found.inline == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/docs"])
+def test_a_page_stays_below_the_prefix_that_a_proxy_takes_off(
+    bus: BusServer, places: dict[str, str], path: str
+) -> None:
+    """All that a page refers to is there, seen from below a prefix, and nothing leads out of it."""
+    caller, here = Caller(bus.port), path.format(**places)
+    for address in Found(caller.call("GET", here, [HTML]).text).addresses:
+        whole = urljoin(f"/pre/fix{here}", address).partition("#")[0]
+        if "://" not in whole and not whole.startswith("data:"):
+            assert whole.startswith("/pre/fix/"), address
+            assert caller.call("GET", whole.removeprefix("/pre/fix"), [HTML]).status == 200, address
+
+
+#: What is no path, or none that a link could be trusted with.
+NO_PREFIX = ("", "bus", "//evil.example", "/a//b", "https://evil.example", "/a?b", "/a b", "/..", "/a/../b", "/a" * 200)
+
+
+def test_the_document_says_where_the_bus_is(bus: BusServer) -> None:
+    """Beside itself; at the prefix that a proxy tells, where that is a path and nothing else."""
+    caller = Caller(bus.port)
+
+    def server(*told: str) -> str:
+        headers = [("X-Forwarded-Prefix", each) for each in told]
+        (said,) = caller.call("GET", "/openapi.json", headers).json()["servers"]
+        return str(said["url"])
+
+    assert server() == "."
+    assert server("/bus") == server("/bus/") == "/bus"
+    assert server("/a-b/c.d_e~") == "/a-b/c.d_e~"
+    assert {server(told) for told in NO_PREFIX} == {"."}
+    assert server("/a", "/b") == "."
+    hint = caller.call("GET", "/", [HTML, ("X-Forwarded-Prefix", "/<b>")]).text
+    assert "<b>" not in hint.partition("<main")[2].partition("tiles")[0]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -186,7 +221,7 @@ def test_what_a_page_from_elsewhere_asks_for_is_refused(caller: Caller) -> None:
     foreign = [
         [("Origin", THEIRS)], [("Origin", "null")], [("Origin", "http://127.0.0.1.elsewhere.example")],
         [("Origin", THEIRS), ("Sec-Fetch-Site", "cross-site")], [("Sec-Fetch-Site", "same-site")],
-        [("Origin", OURS), ("Sec-Fetch-Site", "cross-site")],
+        [("Origin", OURS), ("Sec-Fetch-Site", "cross-site")], [("Origin", THEIRS), ("Authorization", "Basic eDp5")],
     ]  # fmt: skip
     requests = [
         ("POST", "/sendMessage"), ("POST", register_target(address)), ("DELETE", f"/deregister?address={address}"),
@@ -209,6 +244,8 @@ def test_what_a_page_from_elsewhere_asks_for_is_refused(caller: Caller) -> None:
         [("Origin", OURS), ("Sec-Fetch-Site", "same-origin")],
         [("Sec-Fetch-Site", "none")],
         [("Origin", THEIRS), ("Sec-Fetch-Site", "same-origin")],
+        [("Origin", THEIRS), ("Eventbus-Page", "dashboard")],
+        [("Origin", THEIRS), ("X-Forwarded-Host", "elsewhere.example")],
     ],
 )
 def test_what_the_own_pages_and_programs_ask_for_is_done(caller: Caller, headers: list[tuple[str, str]]) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,14 +50,21 @@ def _temporary_paths(folder: Path) -> str:
 
 
 class Nginx:
-    """nginx on a free port of loopback, before whatever listens on ``upstream_port``."""
+    """nginx on a free port of loopback, before whatever listens on ``upstream_port``.
 
-    def __init__(self, binary: str, folder: Path, upstream_port: int) -> None:
+    ``changes`` are made to its configuration: texts, and what stands instead of each.
+    """
+
+    def __init__(self, binary: str, folder: Path, upstream_port: int, changes: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self._binary = binary
         self._log = folder / "nginx.log"
         self._configuration = folder / "nginx.conf"
         adapted = adapt(CONFIGURATION.read_text(), port=self.port, upstream_port=upstream_port, folder=folder)
+        for text, instead in (changes or {}).items():
+            if text not in adapted:
+                raise ValueError(f"{CONFIGURATION.name} has no {text!r}")
+            adapted = adapted.replace(text, instead)
         own_user = "user root;\n" if os.geteuid() == 0 else ""  # the folder is open to its owner only
         self._configuration.write_text(own_user + adapted)
         self._process: subprocess.Popen[bytes] | None = None

@@ -14,6 +14,7 @@ from eventbus.web.access import check, needs
 from eventbus.web.answers import Reply, as_json, problem
 from eventbus.web.current import the_bus
 from eventbus.web.errors import status_of
+from eventbus.web.mount import prefix_of, root_of
 from eventbus.web.passing import GATHERED, HEARD
 
 HTML = "text/html; charset=utf-8"
@@ -27,14 +28,14 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-#: The pages by their paths, as the navigation shows them.
+#: The pages by their paths below the root, as the navigation shows them.
 NAVIGATION = (
-    ("/", "Overview"),
-    ("/dashboard/subscribers", "Subscribers"),
-    ("/dashboard/journal", "Journal"),
-    ("/dashboard/deadLetters", "Dead letters"),
-    ("/dashboard/send", "Send"),
-    ("/dashboard/settings", "Settings"),
+    ("", "Overview"),
+    ("dashboard/subscribers", "Subscribers"),
+    ("dashboard/journal", "Journal"),
+    ("dashboard/deadLetters", "Dead letters"),
+    ("dashboard/send", "Send"),
+    ("dashboard/settings", "Settings"),
 )
 
 Data = Callable[[], dict[str, Any]]
@@ -71,6 +72,7 @@ def check_visitor() -> None:
 def _html(template: str, status: int = 200, **data: Any) -> Reply:
     heard = request.environ.get(HEARD)
     frame = {"navigation": NAVIGATION, "path": request.path, "version": __version__, "heard": heard}
+    frame |= {"root": root_of(request.path), "prefix": prefix_of(request.environ)}
     body = render_template(f"dashboard/{template}", **frame, **data)
     return Reply(body.encode("utf-8", "replace"), status, HTML, dict(HEADERS))
 

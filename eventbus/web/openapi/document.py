@@ -36,6 +36,9 @@ _BEARER: Json = {
     "that it needs: `publish`, `subscribe` or `admin`; an `admin` token may do all.",
 }
 
+#: Relative to the document (OpenAPI 3.1.1, 4.8.5): right below a prefix, too, that a proxy takes off.
+SERVER: Json = {"url": ".", "description": "The bus that serves this document"}
+
 
 def document() -> Json:
     """The document as JSON has it."""
@@ -48,7 +51,7 @@ def document() -> Json:
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/", "description": "The bus that serves this document"}],
+        "servers": [SERVER],
         "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
         "security": [{}, {"bearer": []}],
         "paths": {

@@ -5,12 +5,15 @@
 const TOKEN = "eventbus-token";
 const DOOR = "form[data-act='token']";
 const PART = 100; // dead letters under way at once
+const ROOT = new URL(document.documentElement.dataset.root, location.href).pathname; // below whatever prefix a proxy has
 const $ = (selector) => document.querySelector(selector);
+$("link[rel='icon']").href = $("link[rel='icon']").href; // whole, since it is looked up again wherever a page leads
 let round = 0; // counts the pages that were opened, so that an old page's timers end
 
 async function ask(method, url, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
-  const headers = { Accept: "application/json", ...(options.headers || {}) };
+  // A page from elsewhere cannot send the second header unasked: the bus takes it for its own page's.
+  const headers = { Accept: "application/json", "Eventbus-Page": "dashboard", ...(options.headers || {}) };
   if (token) headers.Authorization = `Bearer ${token}`;
   return fetch(url, { method, headers, body: options.body, cache: "no-store" });
 }
@@ -35,8 +38,8 @@ async function document_at(url) {
 
 function show(page) {
   document.title = page.title;
-  $("#main").replaceChildren(...page.querySelector("#main").childNodes);
-  $("header nav").replaceChildren(...page.querySelector("header nav").childNodes);
+  for (const part of ["#main", "header nav", "footer"]) $(part).replaceChildren(...page.querySelector(part).childNodes);
+  $(".brand").setAttribute("href", page.querySelector(".brand").getAttribute("href")); // relative to where it stands
   connected(page);
   begin();
 }
@@ -86,7 +89,7 @@ async function refresh(sections) {
 }
 
 async function chart() {
-  Charts.add((await told(await ask("GET", `/?since=${Charts.since()}`))).samples);
+  Charts.add((await told(await ask("GET", `${ROOT}?since=${Charts.since()}`))).samples);
 }
 
 // The page has the latest samples; where some before them are missing, they are asked for.
@@ -179,36 +182,36 @@ const whose = (address) => (address ? `address=${encodeURIComponent(address)}` :
 const ACTS = {
   "replay-letters": () => picked((ids) => confirmed({
     title: `Replay ${things(ids.length, "dead letter")}?`, text: "They become pending again and are delivered as soon as their subscribers take them.", go: "Replay",
-    work: async (progress) => `${await each(ids, "POST", "/deadLetters/replay", progress)} put back as pending.`,
+    work: async (progress) => `${await each(ids, "POST", `${ROOT}deadLetters/replay`, progress)} put back as pending.`,
   })),
   "discard-letters": () => picked((ids) => confirmed({
     title: `Discard ${things(ids.length, "dead letter")}?`, text: "They will not be delivered any more.", go: "Discard", again: `Yes, discard ${ids.length}`,
-    work: async (progress) => `${await each(ids, "DELETE", "/deadLetters", progress)} discarded.`,
+    work: async (progress) => `${await each(ids, "DELETE", `${ROOT}deadLetters`, progress)} discarded.`,
   })),
   "replay-all": ({ address }) => confirmed({
     title: "Replay all?", text: address ? `All dead letters of ${address} become pending again.` : "All dead letters of everybody become pending again.", go: "Replay all",
-    work: async () => `${(await told(await ask("POST", `/deadLetters/replay?${whose(address)}`))).replayed} put back as pending.`,
+    work: async () => `${(await told(await ask("POST", `${ROOT}deadLetters/replay?${whose(address)}`))).replayed} put back as pending.`,
   }),
   "discard-all": ({ address }) => confirmed({
     title: "Discard all?", text: address ? `All dead letters of ${address} will be gone.` : "All dead letters of everybody will be gone.", go: "Discard all", again: "Yes, discard all",
-    work: async () => `${(await told(await ask("DELETE", `/deadLetters?${whose(address)}`))).discarded} discarded.`,
+    work: async () => `${(await told(await ask("DELETE", `${ROOT}deadLetters?${whose(address)}`))).discarded} discarded.`,
   }),
   deregister: ({ address, pending }) => confirmed({
     title: `Deregister ${address}?`, text: `What is pending for it, ${pending} now, is discarded.`, go: "Deregister", again: "Yes, deregister",
-    work: async () => { await told(await ask("DELETE", `/deregister?address=${encodeURIComponent(address)}`)); return "Its lease has ended."; },
+    work: async () => { await told(await ask("DELETE", `${ROOT}deregister?address=${encodeURIComponent(address)}`)); return "Its lease has ended."; },
   }),
   "replay-journal": ({ address }, form) => confirmed({
     title: `Deliver again to ${address}?`, text: `Everything it chose, from ${form.elements.from.value} on, is delivered once more.`, go: "Replay",
-    work: async () => `${(await told(await ask("POST", `/replay?address=${encodeURIComponent(address)}&from=${encodeURIComponent(form.elements.from.value)}`))).events} events are on their way.`,
+    work: async () => `${(await told(await ask("POST", `${ROOT}replay?address=${encodeURIComponent(address)}&from=${encodeURIComponent(form.elements.from.value)}`))).events} events are on their way.`,
   }),
   send: async (_, form) => {
     const topic = form.elements.topic.value.trim();
-    const response = await ask("POST", `/sendMessage${topic ? `?topic=${encodeURIComponent(topic)}` : ""}`, {
+    const response = await ask("POST", `${ROOT}sendMessage${topic ? `?topic=${encodeURIComponent(topic)}` : ""}`, {
       headers: { "Content-Type": form.elements.type.value }, body: form.elements.body.value,
     });
     const said = await told(response);
     const id = said.id ?? said.ids[0];
-    const link = Object.assign(document.createElement("a"), { href: `/dashboard/event?id=${encodeURIComponent(id)}`, textContent: id });
+    const link = Object.assign(document.createElement("a"), { href: `${ROOT}dashboard/event?id=${encodeURIComponent(id)}`, textContent: id });
     $("#sent").replaceChildren("Accepted as ", link, `, for ${things(said.subscribers, "subscriber")}.`);
   },
   token: async (_, form) => {
@@ -227,9 +230,9 @@ function picked(act) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-act]");
   if (button) ACTS[button.dataset.act](button.dataset);
-  const link = event.target.closest("a[href^='/']");
+  const link = event.target.closest("a[href]:not([href^='#'])");
   const plain = link && !event.defaultPrevented && event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey;
-  const page = link && (link.pathname === "/" || link.pathname.startsWith("/dashboard/"));
+  const page = link && link.origin === location.origin && (link.pathname === ROOT || link.pathname.startsWith(`${ROOT}dashboard/`));
   if (plain && page && sessionStorage.getItem(TOKEN)) { event.preventDefault(); open(link.href).catch(() => connected(null)); }
 });
 
