@@ -29,9 +29,10 @@ class Admission:
 
     def check_room(self, address: Address) -> None:
         """Whether one more may be there. Raises TooMany."""
-        lanes, hosts, settings = self._dispatcher.lanes, self._dispatcher.hosts, self._settings
-        if len(lanes) >= settings.max_subscribers:
-            raise TooMany(f"There are {len(lanes)} subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).")
+        hosts, settings = self._dispatcher.hosts, self._settings
+        count = len(self._dispatcher.lanes) + len(self._dispatcher.coming)
+        if count >= settings.max_subscribers:
+            raise TooMany(f"There are {count} subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).")
         if hosts[address.host] >= settings.max_subscribers_per_host:
             raise TooMany(
                 f"There are {hosts[address.host]} subscribers on {address.host}; no more are let in there"

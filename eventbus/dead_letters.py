@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 
 from eventbus.clock import Clock
 from eventbus.company import Alone, Company
+from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane import Lane
+from eventbus.delivery.place import record_of
 from eventbus.errors import Conflict, NotKnown
 from eventbus.journal.base import Journal, KeptDeadLetter
 from eventbus.model import Checkpoint, LaneRecord
@@ -103,64 +106,58 @@ class DeadLetters:
     def _replay(self, letters: Sequence[KeptDeadLetter], era: int) -> int:
         mine = [letter for letter in letters if self._takes(letter.letter.key)]
         counts = Counter(letter.letter.key for letter in mine)
-        lanes = [(self._dispatcher.lanes[key], count) for key, count in counts.items()]
-        for lane, count in lanes:
-            lane.revive(count)
-        try:
-            self._save(era, replayed=mine)
-        except Exception:
-            for lane, count in lanes:
-                lane.revive(-count)
-            raise
-        for lane, _ in lanes:
-            lane.deferred.expect_rows()
-            self._dispatcher.look(lane)
+        lanes = {key: self._dispatcher.lanes[key] for key in counts}
+
+        def change() -> Checkpoint:
+            records = [_with(self._record(lane), dead=-counts[key]) for key, lane in lanes.items()]
+            return replace(self._checkpoint(records), replayed=tuple(letter.id for letter in mine))
+
+        def happen() -> None:
+            for key, lane in lanes.items():
+                lane.revive(counts[key])
+                lane.deferred.expect_rows()
+                self._dispatcher.look(lane)
+
+        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), era)
         return len(mine)
 
     def _discard(self, letters: Sequence[KeptDeadLetter], era: int) -> int:
         counts = Counter(letter.letter.key for letter in letters)
-        here = [(self._dispatcher.lanes[key], count) for key, count in counts.items() if key in self._dispatcher.lanes]
-        elsewhere = [self._forgiven(key, n) for key, n in counts.items() if key not in self._dispatcher.lanes]
-        for lane, count in here:
-            lane.forgive(count)
-        try:
-            self._save(era, dropped=letters, lanes=[record for record in elsewhere if record is not None])
-        except Exception:
-            for lane, count in here:
-                lane.forgive(-count)
-            raise
+        lanes = {key: lane for key in counts if (lane := self._dispatcher.lanes.get(key)) is not None}
+        ended = [record for key in counts if key not in lanes and (record := self._journal.lane(key)) is not None]
+
+        def change() -> Checkpoint:
+            found = [(counts[record.subscriber.key], record) for record in ended]
+            found += [(counts[key], self._record(lane)) for key, lane in lanes.items()]
+            records = [_with(record, dead=-count, discarded=count) for count, record in found]
+            return replace(self._checkpoint(records), dropped=tuple(letter.id for letter in letters))
+
+        def happen() -> None:
+            for key, lane in lanes.items():
+                lane.forgive(counts[key])
+
+        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), era)
         return len(letters)
 
-    def _forgiven(self, key: str, count: int) -> LaneRecord | None:
-        """The record of a lane that has ended, with so many dead letters discarded."""
-        record = self._journal.lane(key)
-        if record is None:
-            return None
-        account = record.account
-        changed = replace(account, dead=account.dead - count, discarded=account.discarded + count)
-        return replace(record, account=changed)
+    def _record(self, lane: Lane) -> LaneRecord:
+        return record_of(lane, self._dispatcher.recent.newest, self._clock.monotonic(), self._clock.wall())
 
-    def _save(
-        self,
-        era: int,
-        replayed: Sequence[KeptDeadLetter] = (),
-        dropped: Sequence[KeptDeadLetter] = (),
-        lanes: Sequence[LaneRecord] = (),
-    ) -> None:
-        if not replayed and not dropped:
+    def _checkpoint(self, records: Sequence[LaneRecord]) -> Checkpoint:
+        return Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, lanes=tuple(records))
+
+    def _decide(self, decision: Decision, era: int) -> None:
+        if decision.keys:
+            self._dispatcher.checkpointer.decide(decision, era)
+        else:
             self._dispatcher.checkpointer.check_era(era)  # as saving does: by now there may be something
-            return
-        decided = Checkpoint(
-            self._clock.wall(),
-            self._dispatcher.recent.newest,
-            lanes=tuple(lanes),
-            replayed=tuple(letter.id for letter in replayed),
-            dropped=tuple(letter.id for letter in dropped),
-        )
-        keys = {letter.letter.key for letter in (*replayed, *dropped)}
-        self._dispatcher.checkpointer.save(decided, era=era, of=keys)
 
     def _takes(self, key: str) -> bool:
         """Whether deliveries can be put back for this address."""
         lane = self._dispatcher.lanes.get(key)
         return lane is not None and not lane.closed and not lane.ending
+
+
+def _with(record: LaneRecord, *, dead: int, discarded: int = 0) -> LaneRecord:
+    """A record with so many more dead and discarded in its account."""
+    account = record.account
+    return replace(record, account=replace(account, dead=account.dead + dead, discarded=account.discarded + discarded))

@@ -10,6 +10,7 @@ from dataclasses import replace
 import gevent
 
 from eventbus.company import Alone, Company
+from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.health import Rules
 from eventbus.delivery.lane import Lane
@@ -85,12 +86,13 @@ class Expired:
 
     def remove(self, key: str) -> None:
         """Someone deregistered it: it is expired no more. Raises JournalError."""
-        with self._registrations.alone_with(key):
+        checkpointer = self._dispatcher.checkpointer
+        with self._registrations.alone_with(key), checkpointer.alone:
             record = None if key in self._dispatcher.lanes else self._journal.lane(key)
             if record is not None and record.expired:
                 removed = replace(record, expired=False)
                 decided = Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, lanes=(removed,))
-                self._dispatcher.checkpointer.save(decided, of=[key])
+                checkpointer.decide(Decision(lambda: decided, lambda: self._closed.pop(key, None), keys=[key]))
             self._closed.pop(key, None)
 
     def note(self, lane: Lane) -> None:

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from gevent.event import Event as Signal
 from gevent.lock import RLock
@@ -11,17 +11,18 @@ from gevent.lock import RLock
 from eventbus.addresses import Address
 from eventbus.admission import Admission
 from eventbus.company import Alone, Company
+from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.health import Rules
-from eventbus.delivery.interests import MAX_SPANS
 from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import lane_of, new_record
+from eventbus.delivery.place import renewed
 from eventbus.endings import Endings
-from eventbus.errors import Elsewhere, JournalError
+from eventbus.errors import Elsewhere
 from eventbus.journal.base import Journal
 from eventbus.leases import Lease, Leases
-from eventbus.model import LaneRecord, Subscriber, Terms
-from eventbus.replays import Replays
+from eventbus.model import Checkpoint, Subscriber, Terms
+from eventbus.new_lanes import NewLanes
+from eventbus.replays import Counted, Replays
 
 #: Addresses may begin a lease at the same time, but for those that share one of so many locks.
 STRIPES = 64
@@ -54,7 +55,7 @@ class Registrations:
         self._admission = admission
         self._endings = endings
         self._replays = replays
-        self._rules = rules
+        self._new_lanes = NewLanes(dispatcher, journal, admission, replays, rules)
         self._clock = dispatcher.clock
         self.leases = Leases()
         self.began = Signal()  #: set when a lease may end sooner than the sweeper expects
@@ -65,40 +66,44 @@ class Registrations:
     def register(self, address: Address, terms: Terms, start: str | None = None) -> Registration:
         """Begin or renew a lease; every event that is accepted after this returns goes to the subscriber.
 
-        A first registration may ``start`` with a replay from a place in the journal (see Places).
+        A first registration may ``start`` with a replay from a place in the journal (see Places). Whatever is raised,
+        nothing has changed, but for an error which says that nobody knows.
         Raises BadAddress, Elsewhere, JournalError, NotKnown, Refused and TooMany.
         """
         lane = self._live(address.key)
-        if lane is None:
-            if address.key not in self._dispatcher.lanes:
-                self._admission.admit(address)  # which may take a moment, in which nobody else is held up
-            with self.alone_with(address.key):
-                self.company.claim(address.key)
-                lane = self._live(address.key)
-                if lane is None:
-                    lane = self._begin(address, terms, start)
-                    self._confirm(lane)
-                    return Registration(lane, created=True)
-        self._renew(lane, address, terms)
-        self._confirm(lane)
-        return Registration(lane, created=False)
+        if lane is not None:
+            return self._renew(lane, address, terms, created=False)
+        if address.key not in self._dispatcher.lanes:
+            self._admission.admit(address)  # which may take a moment, in which nobody else is held up
+        with ExitStack() as counting:
+            past: Counted | None = None
+            while True:
+                with self.alone_with(address.key):
+                    found = self._come_back(address, terms)
+                    if found is None and (start is None or past is not None):
+                        found = self._begin(address, terms, past)
+                    if found is not None:
+                        return found
+                topics = self._admission.subscriber(address, terms).options.topics
+                past = counting.enter_context(self._replays.counted(topics, start or "earliest", "now"))
 
     def deregister(self, address: Address) -> int:
         """End a lease at once and discard what is pending: so many deliveries. Raises Elsewhere and JournalError."""
-        discarded = 0
-        with self.alone_with(address.key):
-            if address.key not in self._dispatcher.lanes:
-                self.company.claim(address.key)
-            self.leases.end(address.key)
-            lane = self._dispatcher.lanes.get(address.key)
-            if lane is not None:
-                log.info(
-                    "lease of %s ended: deregistered, %d pending discarded",
-                    address.key,
-                    lane.backlog,
-                    extra={"address": address.key},
-                )
-                discarded = self._endings.discard(lane)
+        key, discarded = address.key, 0
+        with self.alone_with(key):
+            if key not in self._dispatcher.lanes:
+                self.company.claim(key)
+            lane = self._dispatcher.lanes.get(key)
+            if lane is None:
+                self._dispatcher.checkpointer.flush()  # it may have ended just now, without being saved
+            else:
+                try:
+                    discarded = self._endings.discard(lane)
+                finally:
+                    if lane.closed:
+                        self.leases.end(key)
+                said = "lease of %s ended: deregistered, %d pending discarded"
+                log.info(said, key, discarded, extra={"address": key})
         self._journal.confirm()
         return discarded
 
@@ -134,78 +139,79 @@ class Registrations:
 
     def _confirm(self, lane: Lane) -> None:
         """Whether a lane was still this bus's when it was saved. Raises Elsewhere, and JournalError."""
-        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
-            raise Elsewhere
+        self._check_here(lane)
         if not lane.confirmed:
             confirmed = lane.subscriber
             self._journal.confirm()
             lane.confirmed = lane.subscriber is confirmed
 
+    def _check_here(self, lane: Lane) -> None:
+        """Raise Elsewhere where a lane is not this bus's any more."""
+        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
+            raise Elsewhere
+
     def _live(self, key: str) -> Lane | None:
         return self._dispatcher.lanes.get(key) if self.leases.get(key, self._clock.monotonic()) else None
 
-    def _renew(self, lane: Lane, address: Address, terms: Terms) -> None:
-        options = terms.applied(lane.subscriber.options)
-        changed = options != lane.subscriber.options or address != lane.subscriber.address or not lane.confirmed
-        self._lease(lane, Subscriber(address, options))
-        if changed:
-            lane.confirmed = False
-            self._dispatcher.index(lane)
-            self._dispatcher.checkpointer.save()
-        self._dispatcher.look(lane)
+    def _renew(self, lane: Lane, address: Address, terms: Terms, *, created: bool) -> Registration:
+        """Save what changes, if anything does, and let it be so then."""
+        if lane.subscriber == _asked(lane, address, terms) and lane.ended_at is None:
+            if not lane.confirmed:
+                self._dispatcher.checkpointer.save()
+                self._confirm(lane)
+            self._lease(lane, lane.subscriber)
+            self._dispatcher.look(lane)
+        else:
+            self._change(lane, address, terms)
+            self._confirm(lane)
+        return Registration(lane, created)
+
+    def _change(self, lane: Lane, address: Address, terms: Terms) -> None:
+        """Renew a lane on other terms than before."""
+
+        def change() -> Checkpoint:
+            self._check_here(lane)
+            now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
+            return Checkpoint(wall, newest, lanes=(renewed(lane, _asked(lane, address, terms), newest, now, wall),))
+
+        def happen() -> None:
+            if not lane.closed:
+                lane.confirmed = False
+                self._lease(lane, _asked(lane, address, terms))
+                self._dispatcher.index(lane)
+                self._dispatcher.look(lane)
+
+        self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [address.key]))
 
     def _lease(self, lane: Lane, subscriber: Subscriber) -> None:
+        self._check_here(lane)
         now = self._clock.monotonic()
         lease = self.leases.renew(subscriber, now, self._clock.wall())
         lane.renew(lease, self._dispatcher.recent.newest, now)
         self.began.set()
 
-    def _begin(self, address: Address, terms: Terms, start: str | None) -> Lane:
-        """A first registration, or one after the last lease ended."""
-        era = self._dispatcher.checkpointer.era
-        self._end_if_over(address.key)
-        self._endings.wait(address.key)
-        parked = self._dispatcher.lanes.get(address.key)
-        if parked is not None:
-            log.info(
-                "lease of %s began: resumed, %d pending", address.key, parked.backlog, extra={"address": address.key}
-            )
-            self._renew(parked, address, terms)
-            return parked
-        after = None if start is None else self._replays.places.before(start)
-        subscriber, past = self._admission.subscriber(address, terms), self._journal.lane(address.key)
-        self._dispatcher.checkpointer.check_era(era)  # else there may be a lane with what is pending, which nobody has
-        lane = self._begin_new(subscriber, past)
-        if after is not None:
-            self._replays.replay(lane, after, lane.interests[-1].after)
-        return lane
+    def _come_back(self, address: Address, terms: Terms) -> Registration | None:
+        """Renew a lane that is there by now, or whose place was kept; None where there is none."""
+        key = address.key
+        self.company.claim(key)
+        lane = self._live(key)
+        if lane is not None:
+            return self._renew(lane, address, terms, created=False)
+        self._end_if_over(key)
+        self._endings.wait(key)
+        parked = self._dispatcher.lanes.get(key)
+        if parked is None:
+            return None
+        found = self._renew(parked, address, terms, created=True)
+        log.info("lease of %s began: resumed, %d pending", key, parked.backlog, extra={"address": key})
+        return found
 
-    def _begin_new(self, subscriber: Subscriber, past: LaneRecord | None) -> Lane:
-        self._admission.check_room(subscriber.address)  # others may have come while this one was looked at
-        now, wall, scanned = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
-        record = new_record(subscriber, wall, scanned)
-        if past is not None:
-            record = replace(
-                record,
-                account=past.account,
-                failed_attempts=past.failed_attempts,
-                former_attempts=past.account.delivered + past.failed_attempts,
-                runs=past.runs,
-                interests=(*past.interests[1 - MAX_SPANS :], *record.interests),
-                replayed=past.replayed,
-            )
-        lane = lane_of(record, self._rules, deferred=0, ends=now, now=now, wall=wall)
-        lane.confirmed = False
-        self._lease(lane, subscriber)
-        self._dispatcher.add(lane)
-        try:
-            self._dispatcher.checkpointer.save()
-        except JournalError:
-            self.leases.end(subscriber.key)
-            self._dispatcher.remove(lane)
-            raise
-        log.info("lease of %s began", subscriber.key, extra={"address": subscriber.key})
-        return lane
+    def _begin(self, address: Address, terms: Terms, replay: Counted | None) -> Registration:
+        """A first registration, or one after the last lease ended."""
+        subscriber = self._admission.subscriber(address, terms)
+        lane = self._new_lanes.begin(subscriber, replay, lambda lane: self._lease(lane, subscriber))
+        self._confirm(lane)
+        return Registration(lane, created=True)
 
     def _end_if_over(self, key: str) -> None:
         """The lease may be over though the sweeper has not come by yet."""
@@ -215,12 +221,13 @@ class Registrations:
 
     def _gone(self, lane: Lane) -> None:
         """The subscriber answered 410: it wants no more."""
-        log.info(
-            "lease of %s ended: it answered 410, %d pending discarded",
-            lane.subscriber.key,
-            lane.backlog,
-            extra={"address": lane.subscriber.key},
-        )
-        self.leases.end(lane.subscriber.key)
-        with suppress(Elsewhere, JournalError):  # it stands, and is saved with the next places
-            self._endings.discard(lane)
+        key = lane.subscriber.key
+        if self._endings.discard_in_time(lane):
+            self.leases.end(key)
+            said = "lease of %s ended: it answered 410, %d pending discarded"
+            log.info(said, key, lane.backlog, extra={"address": key})
+
+
+def _asked(lane: Lane, address: Address, terms: Terms) -> Subscriber:
+    """The subscriber as it is when it renews on these terms."""
+    return Subscriber(address, terms.applied(lane.subscriber.options))

@@ -8,11 +8,12 @@ from gevent.event import Event as Signal
 
 from eventbus.company import Alone, Company
 from eventbus.dead_letters import DeadLetters
+from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.foreign import ForeignLane, floor_of
 from eventbus.delivery.lane import Lane
 from eventbus.endings import Endings
-from eventbus.errors import BacklogFull, JournalError
+from eventbus.errors import BacklogFull, Elsewhere, JournalError
 from eventbus.journal.base import Journal
 from eventbus.model import Checkpoint
 from eventbus.settings import Settings
@@ -103,7 +104,7 @@ class Retention:
             began = self._clock.monotonic()
             try:
                 self.look()
-            except JournalError as error:
+            except (Elsewhere, JournalError) as error:
                 if self._trouble.begins():
                     log.warning("settled events are not removed: %s", error)
             else:
@@ -186,9 +187,11 @@ class Retention:
         if self._foreign is None:
             self._foreign = [ForeignLane(record) for record in self.company.records()]
         self._dispatcher.checkpointer.save()
-        mine = [lane for lane in self._dispatcher.lanes.values() if lane.backlog or lane.dead_letters]
+        here, held = (*self._dispatcher.lanes.values(), *self._dispatcher.coming.values()), self._dispatcher.held
+        mine = [lane for lane in here if lane.backlog or lane.dead_letters]
         lanes: list[Lane | ForeignLane] = [*mine, *self._foreign]
-        floor = min([*map(floor_of, mine), *(lane.floor for lane in self._foreign)], default=None)
+        floors = (*map(floor_of, mine), *(lane.floor for lane in self._foreign), *(part.after + 1 for part in held))
+        floor = min(floors, default=None)
         settled: list[int] = []
         for number, (seq, topic) in enumerate(events):
             if floor is None or seq < floor:
@@ -196,7 +199,7 @@ class Retention:
                 continue
             if number % SLICE == 0:
                 gevent.sleep(0)
-            if not any(lane.holds(seq, topic) for lane in lanes):
+            if not any(lane.holds(seq, topic) for lane in lanes) and not any(part.covers(seq, topic) for part in held):
                 settled.append(seq)
         return settled
 
@@ -220,5 +223,5 @@ class Retention:
             keys = [record.subscriber.key for record in old if not record.account.dead]
             gone = tuple(key for key in keys if key not in lanes)
             if gone:
-                wall, scanned = self._clock.wall(), self._dispatcher.recent.newest
-                self._dispatcher.checkpointer.save(Checkpoint(wall, scanned, forgotten=gone), era=era)
+                forget = Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, forgotten=gone)
+                self._dispatcher.checkpointer.decide(Decision(lambda: forget, lambda: None), era)

@@ -1,18 +1,17 @@
 """Saves the lanes' places: what has changed, together, a few times a second and not once a delivery."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 
 import gevent
 from gevent.lock import RLock
 
 from eventbus.clock import Clock
+from eventbus.delivery.decision import Collected, Decision, joined
 from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import deferrals_of, record_of
-from eventbus.errors import JournalError, JournalUnavailable
+from eventbus.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable
 from eventbus.journal.base import Journal
-from eventbus.model import Checkpoint, DeadLetter, Deferral, LaneRecord
+from eventbus.model import Checkpoint
 from eventbus.trouble import Trouble
 
 #: Seconds between two checkpoints, at least: what a crash may repeat.
@@ -46,7 +45,7 @@ class Checkpointer:
         self.alone = RLock()  #: held by whoever changes lanes and saves that together with a decision
         self._trouble = Trouble()
         self.era = 0  #: how often all was forgotten
-        self._refused: set[str] = set()  # lanes of which the last commit kept nothing: they are others'
+        self._watching: dict[object, set[str]] = {}  # by commit that is under way: lanes of which nothing was kept
 
     def start(self) -> None:
         """Begin to save at intervals."""
@@ -75,46 +74,84 @@ class Checkpointer:
             if self._trouble.ends():
                 log.info("places are saved again")
 
-    def save(
-        self,
-        decided: Checkpoint | None = None,
-        *,
-        stands: bool = False,
-        era: int | None = None,
-        of: Collection[str] = (),
-    ) -> None:
-        """Save all that has changed and, in the same commit, what has been decided. Raises JournalError.
+    def save(self) -> None:
+        """Save all that has changed. Raises JournalError; then it is saved with the next commit."""
+        with self.alone:
+            changes = self._changes(self.era)
+            if not changes.empty or changes.scanned != self._saved_scanned:
+                self._commit(changes, changes, None)
 
-        When it raises, what changed in the lanes is saved with the next one; so is a decision that ``stands``,
-        while nothing is kept of any other. A decision counts for the ``era`` in which what it is about was read;
-        where one of the lanes that it is ``of`` is another bus's by now, it is refused.
+    def decide(self, decision: Decision, era: int | None = None) -> None:
+        """Save a decision, and all that has changed before it, in one commit; only then does it happen.
+
+        Raises JournalError, Elsewhere, or whatever refuses the decision, and then it has not happened. Where nobody
+        knows whether it was saved (JournalSilent), it has happened, and is saved with the next commit again. It counts
+        for the ``era`` in which what it is about was read.
         """
         with self.alone:
-            now = self.era
-            self.check_era(now if era is None else era)
-            self._save_rest()
-            changes = self._collect()
-            self.check_era(now)
-            if changes.empty and decided is None and changes.scanned == self._saved_scanned:
-                return
-            both = changes if decided is None else _joined(changes, decided)
-            self._refused.clear()
+            changes = self._changes(self.era if era is None else era, decision.lanes)
             try:
-                self._journal.checkpoint(both)
-            except BaseException as error:
-                kept = changes if isinstance(error, JournalError) and not stands else both
-                if not kept.empty and now == self.era:
-                    self._unsaved.append(kept)  # saving it twice is saving it once
+                decided = decision.change()
+            except BaseException:
+                self._keep(changes)
                 raise
-            self._saved_scanned = changes.scanned
-            if decided is not None:
-                self.check_era(now)
-            if not self._refused.isdisjoint(of):
-                raise JournalUnavailable("This subscriber is another bus's by now; ask again.")
+            self._commit(joined(changes, decided), changes, decision)
+
+    def introduce(self, decision: Decision, era: int) -> None:
+        """The same for a lane that is new, of which nothing else can be saved: many at once share a commit."""
+        self.flush()
+        self.check_era(era)
+        changes = Checkpoint(self._clock.wall(), self._saved_scanned)
+        self._commit(joined(changes, decision.change()), changes, decision)
+
+    def flush(self) -> None:
+        """Save what could not be saved before. Raises JournalError."""
+        if self._unsaved:
+            with self.alone:
+                self._save_rest()
+
+    def _changes(self, era: int, last: Sequence[Lane] = ()) -> Checkpoint:
+        """All that has changed, once nothing is left that could not be saved before. Raises JournalError."""
+        now = self.era
+        self.check_era(era)
+        self._save_rest()
+        changes = self._collect(last)
+        self.check_era(now)
+        return changes
+
+    def _commit(self, both: Checkpoint, changes: Checkpoint, decision: Decision | None) -> None:
+        """Save changes, and the decision that is among ``both``; let it happen."""
+        era, commit = self.era, object()
+        refused = self._watching[commit] = set()
+        try:
+            self._journal.checkpoint(both)
+        except BaseException as error:
+            if era == self.era:
+                known = isinstance(error, JournalError) and not isinstance(error, JournalSilent)
+                self._keep(changes if known else both)  # saving it twice is saving it once
+                if decision is not None and not known:
+                    decision.happen()
+            raise
+        finally:
+            del self._watching[commit]
+        if era == self.era:
+            self._saved_scanned = both.scanned
+        if decision is not None:
+            self.check_era(era)
+            if not refused.isdisjoint(decision.keys):
+                raise Elsewhere("This subscriber is another bus's by now; ask again.")
+            decision.happen()
+
+    def _keep(self, changes: Checkpoint) -> None:
+        """Save this with the next commit."""
+        if not changes.empty:
+            self._unsaved.append(changes)
 
     def refuse(self, keys: Iterable[str]) -> None:
         """Nothing was kept of these lanes: they are another bus's."""
-        self._refused.update(keys)
+        lost = set(keys)
+        for refused in self._watching.values():
+            refused.update(lost)
 
     def check_era(self, era: int) -> None:
         """Raise JournalUnavailable where all has been forgotten since."""
@@ -131,7 +168,7 @@ class Checkpointer:
 
     def save_last(self, lanes: Sequence[Lane]) -> None:
         """Save lanes that were removed at this moment, for who carries on with them. Raises JournalError."""
-        collected = _Collected()
+        collected = Collected()
         for lane in lanes:
             collected.take(lane, self._scanned(), self._clock)
         self._journal.checkpoint(collected.checkpoint(self._clock.wall(), self._saved_scanned))
@@ -143,13 +180,15 @@ class Checkpointer:
         self.changed.clear()
         self._unsaved.clear()
 
-    def _collect(self) -> Checkpoint:
+    def _collect(self, last: Sequence[Lane]) -> Checkpoint:
         """What has changed, lane by lane; ``scanned`` is from before the first, so that no lane is behind it.
+
+        Of the ``last`` lanes all is taken at the end, and at one moment.
 
         Whoever ends this greenlet while others run loses nothing: what was collected is kept for next time.
         """
         scanned = self._scanned()
-        waiting, collected = list(self.changed), _Collected()
+        waiting, collected = list(self.changed), Collected()
         self.changed.clear()
         self._lane_count = len(waiting)
         try:
@@ -163,53 +202,7 @@ class Checkpointer:
             self.changed.extend(waiting)
             self._unsaved.append(collected.checkpoint(self._clock.wall(), self._saved_scanned))
             raise
+        for lane in last:
+            if self._is_current(lane):
+                collected.take(lane, self._scanned(), self._clock)
         return collected.checkpoint(self._clock.wall(), scanned)
-
-
-class _Collected:
-    """Changes of lanes that have been taken out of them."""
-
-    def __init__(self) -> None:
-        self._lanes: list[LaneRecord] = []
-        self._deferred: list[Deferral] = []
-        self._undeferred: list[tuple[str, int, int]] = []
-        self._dead: list[DeadLetter] = []
-
-    def take(self, lane: Lane, scanned: int, clock: Clock) -> None:
-        """Take what has changed in a lane, all at one moment."""
-        now, wall = clock.monotonic(), clock.wall()
-        lane.dirty = False
-        self._lanes.append(record_of(lane, scanned, now, wall))
-        self._deferred += deferrals_of(lane, now, wall)
-        self._undeferred += ((lane.subscriber.key, seq, run) for seq, run in lane.deferred.gone)
-        self._dead += lane.dead_letters
-        lane.deferred.saved.clear()
-        lane.deferred.gone.clear()
-        lane.dead_letters.clear()
-
-    def checkpoint(self, wall: float, scanned: int) -> Checkpoint:
-        """All of it."""
-        return Checkpoint(
-            at=wall,
-            scanned=scanned,
-            lanes=tuple(self._lanes),
-            deferred=tuple(self._deferred),
-            undeferred=tuple(self._undeferred),
-            dead=tuple(self._dead),
-        )
-
-
-def _joined(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
-    """One checkpoint of both."""
-    return replace(
-        changes,
-        lanes=changes.lanes + decided.lanes,
-        forgotten=decided.forgotten,
-        undeferred=changes.undeferred + decided.undeferred,
-        cleared=decided.cleared,
-        dead=changes.dead + decided.dead,
-        replayed=decided.replayed,
-        replay=decided.replay,
-        dropped=decided.dropped,
-        discards=decided.discards,
-    )

@@ -30,7 +30,7 @@ from eventbus.delivery.transport import Route, Transport
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 from eventbus.meters import Meters
-from eventbus.model import Event, State
+from eventbus.model import Event, Interest, State
 
 #: Deliveries under way that are enough where the event loop has no time left: more would only wait for it.
 ENOUGH = 64
@@ -54,6 +54,8 @@ class Dispatcher:
         self, journal: Journal, transport: Transport, clock: Clock, max_in_flight: int, meters: Meters
     ) -> None:
         self.lanes: dict[str, Lane] = {}
+        self.coming: dict[str, Lane] = {}  #: lanes that are offered what is new, and are not saved yet
+        self.held: list[Interest] = []  #: what somebody counts, and has to stay in the journal meanwhile
         self.hosts: Counter[str] = Counter()  #: lanes by their subscriber's host
         self.recent = RecentEvents()
         self.ages = Ages()
@@ -88,10 +90,17 @@ class Dispatcher:
 
     # Lanes
 
+    def announce(self, lane: Lane) -> None:
+        """Offer the lane each new event that matches from now on; it is added, or removed, in a moment."""
+        self.coming[lane.subscriber.key] = lane
+        self.hosts[lane.subscriber.address.host] += 1
+        self.index(lane)
+
     def add(self, lane: Lane) -> None:
         """Deliver to this lane from now on, and offer it each new event that matches."""
+        if self.coming.pop(lane.subscriber.key, None) is None:
+            self.hosts[lane.subscriber.address.host] += 1
         self.lanes[lane.subscriber.key] = lane
-        self.hosts[lane.subscriber.address.host] += 1
         changed, lane.dirty, lane.changed = lane.dirty, False, self.checkpointer.changed
         if changed:
             lane.touch()
@@ -123,10 +132,13 @@ class Dispatcher:
         self.reader.forget(lane)
         if (route := self._routes.pop(lane, None)) is not None:
             route.close()
-        if self.lanes.get(lane.subscriber.key) in (lane, None):
-            self._index.remove(lane.subscriber.key)
-        if self.lanes.get(lane.subscriber.key) is lane:
-            del self.lanes[lane.subscriber.key]
+        key = lane.subscriber.key
+        there = self.lanes.get(key) or self.coming.get(key)
+        if there in (lane, None):
+            self._index.remove(key)
+        if there is lane:
+            self.lanes.pop(key, None)
+            self.coming.pop(key, None)
             host = lane.subscriber.address.host
             self.hosts[host] -= 1
             if not self.hosts[host]:

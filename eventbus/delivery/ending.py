@@ -1,19 +1,21 @@
 """How a lane ends: what is pending is discarded at once, or becomes dead letters part by part. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from eventbus.delivery import interests
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import record_of
 from eventbus.delivery.stretch import Stretch
-from eventbus.model import Checkpoint, Discard
+from eventbus.model import Checkpoint, Discard, Span
 
 #: Why a delivery is dead when its subscriber did not renew.
 LEASE_ENDED = "lease ended"
 
 
 def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
-    """Close a lane and discard all that is pending; answers what has to be saved."""
+    """What has to be saved to close a lane and discard all that is pending; the lane stays as it is."""
     key = lane.subscriber.key
     numbers = {d.seq for d in (*lane.in_flight, *lane.deferred.in_memory(), *lane.deferred.saved.values())}
     discards = [Discard(key, seq, seq) for seq in sorted(numbers)]
@@ -22,24 +24,33 @@ def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
         for stretch in lane.stretches()
         if stretch.left
     ]
-    lane.lose_interest(scanned)
-    lane.discarded += lane.backlog
+    record = record_of(lane, scanned, now, wall)
+    closed = replace(
+        record,
+        ended_at=wall,
+        expired=False,
+        spans=(Span(0, scanned, None, 0),),
+        in_flight=(),
+        account=replace(record.account, discarded=record.account.discarded + lane.backlog),
+        interests=interests.ended(record.interests, scanned),
+    )
     gone = tuple((key, seq, run) for seq, run in lane.deferred.gone)
-    dead = tuple(lane.dead_letters)
-    _empty(lane)
-    lane.closed, lane.expired, lane.ended_at = True, False, wall
     return Checkpoint(
         at=wall,
         scanned=scanned,
-        lanes=(record_of(lane, scanned, now, wall),),
+        lanes=(closed,),
         undeferred=gone,
         cleared=(key,),
-        dead=dead,
+        dead=tuple(lane.dead_letters),
         discards=tuple(discards),
     )
 
 
-def _empty(lane: Lane) -> None:
+def close(lane: Lane, scanned: int, wall: float) -> None:
+    """Discard all that is pending in a lane, which has been saved."""
+    lane.lose_interest(scanned)
+    lane.discarded += lane.backlog
+    lane.closed, lane.expired, lane.ended_at = True, False, wall
     lane.in_flight.clear()
     lane.deferred.clear()
     lane.dead_letters.clear()

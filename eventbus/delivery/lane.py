@@ -201,11 +201,10 @@ class Lane(Backlog):
         """The subscriber has shown that it lives; what it asks for now holds from now on."""
         self.touch()
         subscriber = lease.subscriber
-        if self.interests[-1].until is not None:
-            self._reopen(subscriber.options.topics, scanned)
-        elif subscriber.options.topics != self.subscriber.options.topics:
-            place = self.live.span().cursor
-            self.interests = interests.changed(self.interests, subscriber.options.topics, scanned, place)
+        begins = self.interests[-1].until is not None  # nothing was for the subscriber since its lease had ended
+        self.interests = self.interests_with(subscriber.options.topics, scanned)
+        if begins:
+            self.live = Stretch(Span(0, scanned, None, 0))
         if self.ended_at is not None:
             self.former_attempts = self.delivered + self.failed_attempts
         self.subscriber, self.lease, self.ended_at, self.expired = subscriber, lease, None, False
@@ -213,10 +212,13 @@ class Lane(Backlog):
         self._fit()
         self._wake(now)
 
-    def _reopen(self, topics: tuple[str, ...], scanned: int) -> None:
-        """What comes after ``scanned`` is for the subscriber, though nothing was since its lease ended."""
-        self.interests = (*self.interests[1 - MAX_SPANS :], Interest(scanned, None, topics))
-        self.live = Stretch(Span(0, scanned, None, 0))
+    def interests_with(self, topics: tuple[str, ...], scanned: int) -> tuple[Interest, ...]:
+        """The interests, where these topics are asked for from now on. Raises TooMany."""
+        if self.interests[-1].until is not None:
+            return (*self.interests[1 - MAX_SPANS :], Interest(scanned, None, topics))
+        if topics == self.subscriber.options.topics:
+            return self.interests
+        return interests.changed(self.interests, topics, scanned, self.live.span().cursor)
 
     def _wake(self, now: float) -> None:
         """The subscriber has renewed: one that is down is probed at once."""
@@ -235,10 +237,13 @@ class Lane(Backlog):
         self.deferred.count += count
         self.touch()
 
-    def add_replay(self, after: int, upto: int, count: int) -> None:
-        """Work through a part of the journal again; ``count`` events there match the topics."""
+    def check_replays(self) -> None:
+        """Raise TooMany where there may be no more replays at once."""
         if len(self.replays) >= MAX_SPANS:
             raise TooMany(f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.")
+
+    def add_replay(self, after: int, upto: int, count: int) -> None:
+        """Work through a part of the journal again; ``count`` events there match the topics."""
         self.runs += 1
         self.accepted += count
         self.touch()

@@ -4,10 +4,12 @@ Memory counts on the monotonic clock, a record in seconds since 1970; here one b
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from eventbus.delivery import backoff
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.health import Rules
+from eventbus.delivery.interests import MAX_SPANS
 from eventbus.delivery.lane import Lane
 from eventbus.leases import Lease
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Span, State, Subscriber
@@ -56,6 +58,48 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         last_error_at=lane.last_error_at,
         former_attempts=lane.former_attempts,
         expired=lane.expired,
+    )
+
+
+def following(record: LaneRecord, past: LaneRecord) -> LaneRecord:
+    """The record of a subscriber that has come again after its last lease had ended: its account goes on."""
+    return replace(
+        record,
+        account=past.account,
+        failed_attempts=past.failed_attempts,
+        former_attempts=past.account.delivered + past.failed_attempts,
+        runs=past.runs,
+        interests=(*past.interests[1 - MAX_SPANS :], *record.interests),
+        replayed=past.replayed,
+    )
+
+
+def renewed(lane: Lane, subscriber: Subscriber, scanned: int, now: float, wall: float) -> LaneRecord:
+    """What to keep of a lane whose subscriber has renewed like this. Raises TooMany."""
+    record = record_of(lane, scanned, now, wall)
+    if record.interests[-1].until is not None:
+        record = replace(record, spans=(Span(0, scanned, None, 0), *record.spans[1:]))
+    if record.ended_at is not None:
+        record = replace(record, former_attempts=record.account.delivered + record.failed_attempts)
+    return replace(
+        record,
+        subscriber=subscriber,
+        renewed_at=wall,
+        ended_at=None,
+        expired=False,
+        interests=lane.interests_with(subscriber.options.topics, scanned),
+    )
+
+
+def replaying(record: LaneRecord, after: int, upto: int, count: int) -> LaneRecord:
+    """The record of a lane that works through a part of the journal again, where ``count`` events match its topics."""
+    run, topics = record.runs + 1, record.subscriber.options.topics
+    return replace(
+        record,
+        runs=run,
+        spans=(*record.spans, Span(run, after, upto, count, topics)),
+        account=replace(record.account, accepted=record.account.accepted + count),
+        replayed=(*record.replayed, Interest(after, upto, topics))[-MAX_SPANS:],
     )
 
 

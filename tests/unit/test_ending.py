@@ -3,10 +3,10 @@
 import pytest
 
 from eventbus.delivery import deferred
-from eventbus.delivery.ending import discarded
+from eventbus.delivery.ending import close, discarded
 from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import deferrals_of
-from eventbus.model import Checkpoint
+from eventbus.model import Account, Checkpoint
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, answer, lane_with, take_all
 
 EVENTS = 30
@@ -35,7 +35,11 @@ def test_whatever_is_pending_is_told_to_be_discarded(monkeypatch: pytest.MonkeyP
     delivered, pending = lane.delivered, lane.backlog
     checkpoint = discarded(lane, EVENTS, 1.0, EPOCH)
     assert len(numbers(checkpoint)) == pending == EVENTS - delivered
-    assert (lane.discarded, lane.backlog, lane.closed) == (pending, 0, True)
+    account = Account(EVENTS, delivered, 0, pending)
+    assert checkpoint.lanes[0].account == account
+    assert (lane.discarded, lane.backlog, lane.closed) == (0, pending, False)
+    close(lane, EVENTS, EPOCH)
+    assert (lane.account, lane.backlog, lane.closed) == (account, 0, True)
 
 
 def test_what_is_saved_is_cleared_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:

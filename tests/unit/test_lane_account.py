@@ -11,9 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from eventbus.clock import Clock
 from eventbus.delivery import deferred, reader, stretch
+from eventbus.delivery.decision import Decision
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.ending import discarded
+from eventbus.delivery.ending import close, discarded
 from eventbus.delivery.health import Rules
 from eventbus.delivery.lane import Lane
 from eventbus.delivery.outcome import Answer
@@ -176,9 +177,14 @@ class LaneAccount(RuleBasedStateMachine):
     @rule()
     def deregister(self) -> None:
         self.discarded |= self._pending()
-        decided = discarded(self.lane, len(self.journal.events), self.now, EPOCH + self.now)
-        self.dispatcher.remove(self.lane)
-        self.dispatcher.checkpointer.save(decided)
+        count = len(self.journal.events)
+        self.dispatcher.checkpointer.decide(
+            Decision(
+                lambda: discarded(self.lane, count, self.now, EPOCH + self.now),
+                lambda: [close(self.lane, count, EPOCH + self.now), self.dispatcher.remove(self.lane)],
+                [self.lane],
+            )
+        )
         assert not self.journal.waiting
 
     # What holds after each step

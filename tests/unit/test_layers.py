@@ -36,6 +36,7 @@ LAYERS = (
                 "feed",
                 "handover",
                 "history",
+                "new_lanes",
                 "nodes",
             ),
             *("places", "readings", "recovery", "registrations", "replays", "retention", "samples", "sharing"),

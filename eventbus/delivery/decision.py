@@ -1,0 +1,69 @@
+"""A decision, and what is collected from lanes to be saved with it."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from eventbus.clock import Clock
+from eventbus.delivery.lane import Lane
+from eventbus.delivery.place import deferrals_of, record_of
+from eventbus.model import Checkpoint, DeadLetter, Deferral, LaneRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A change that is saved first and happens in memory then: a registration, a deregistration, a replay, ....
+
+    ``change`` works out what to save and changes nothing; what it raises refuses the decision. ``happen`` makes it
+    true in memory; it does not wait, and cannot fail. Between the two, the ``lanes`` it is about go on.
+    """
+
+    change: Callable[[], Checkpoint]
+    happen: Callable[[], object]
+    lanes: Sequence[Lane] = ()  # all that has changed in these is saved with it
+    keys: Collection[str] = ()  # whose decision it is: another bus may have one of these by now
+
+
+class Collected:
+    """Changes of lanes that have been taken out of them."""
+
+    def __init__(self) -> None:
+        self._lanes: list[LaneRecord] = []
+        self._deferred: list[Deferral] = []
+        self._undeferred: list[tuple[str, int, int]] = []
+        self._dead: list[DeadLetter] = []
+
+    def take(self, lane: Lane, scanned: int, clock: Clock) -> None:
+        """Take what has changed in a lane, all at one moment."""
+        now, wall = clock.monotonic(), clock.wall()
+        lane.dirty = False
+        self._lanes.append(record_of(lane, scanned, now, wall))
+        self._deferred += deferrals_of(lane, now, wall)
+        self._undeferred += ((lane.subscriber.key, seq, run) for seq, run in lane.deferred.gone)
+        self._dead += lane.dead_letters
+        lane.deferred.saved.clear()
+        lane.deferred.gone.clear()
+        lane.dead_letters.clear()
+
+    def checkpoint(self, wall: float, scanned: int) -> Checkpoint:
+        """All of it."""
+        return Checkpoint(
+            at=wall,
+            scanned=scanned,
+            lanes=tuple(self._lanes),
+            deferred=tuple(self._deferred),
+            undeferred=tuple(self._undeferred),
+            dead=tuple(self._dead),
+        )
+
+
+def joined(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
+    """One checkpoint of what has changed, and of what was decided then; where a lane is in both, the latter counts."""
+    later = {record.subscriber.key for record in decided.lanes}
+    return replace(
+        decided,
+        scanned=changes.scanned,
+        lanes=(*(record for record in changes.lanes if record.subscriber.key not in later), *decided.lanes),
+        deferred=changes.deferred + decided.deferred,
+        undeferred=changes.undeferred + decided.undeferred,
+        dead=changes.dead + decided.dead,
+    )

@@ -1,0 +1,186 @@
+"""A decision is saved together with what changed before it, and happens only then."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import gevent
+import pytest
+
+from eventbus.clock import Clock
+from eventbus.delivery.checkpointer import Checkpointer
+from eventbus.delivery.decision import Decision
+from eventbus.delivery.lane import Lane
+from eventbus.delivery.place import record_of
+from eventbus.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable, TooMany
+from eventbus.model import Checkpoint
+from tests.support.lanes import EPOCH, UNWANTED, attempt, lane_with
+
+FAILS = JournalUnavailable("it fails")
+SILENT = JournalSilent("nobody knows")
+
+
+class FailingJournal:
+    """Keeps checkpoints, or fails as a test says: with an error, or by what is done meanwhile."""
+
+    def __init__(self) -> None:
+        self.kept: list[Checkpoint] = []
+        self.fails: list[BaseException] = []
+        self.meanwhile: Any = lambda: None
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See Journal.checkpoint."""
+        self.meanwhile()
+        if self.fails:
+            raise self.fails.pop(0)
+        self.kept.append(checkpoint)
+
+
+class Scene:
+    """A checkpointer over a journal that fails, and a lane with a dead letter that is not saved yet."""
+
+    def __init__(self) -> None:
+        self.journal = FailingJournal()
+        self.checkpointer = Checkpointer(
+            cast(Any, self.journal), Clock(lambda: 0.0, lambda: EPOCH), lambda _: True, int
+        )
+        self.lane = lane_with(1, 2, 3)
+        self.lane.changed = self.checkpointer.changed
+        self.lane.dirty = False
+        self.bury()
+        self.happened: list[str] = []
+
+    def bury(self) -> None:
+        """One more delivery is dead."""
+        assert attempt(self.lane, UNWANTED, 0.0) is not None
+
+    def decision(self, lanes: Sequence[Lane] = ()) -> Decision:
+        """All dead letters are discarded."""
+
+        def change() -> Checkpoint:
+            record = record_of(self.lane, 0, 0.0, EPOCH)
+            account = replace(record.account, dead=0, discarded=record.account.dead)
+            return Checkpoint(EPOCH, 0, lanes=(replace(record, account=account),), dropped=(1,))
+
+        return Decision(change, lambda: self.happened.append("it"), lanes, [self.lane.subscriber.key])
+
+    def decide(self, lanes: Sequence[Lane] = ()) -> None:
+        """Decide that."""
+        self.checkpointer.decide(self.decision(lanes))
+
+
+def test_a_decision_and_what_changed_before_it_are_one_commit() -> None:
+    """The dead letter that was not saved, and what was decided of it, are kept at once; the decided record counts."""
+    scene = Scene()
+    scene.decide()
+    (kept,) = scene.journal.kept
+    assert (len(kept.dead), kept.dropped, len(kept.lanes)) == (1, (1,), 1)
+    assert kept.lanes[0].account.discarded == 1
+    assert scene.happened == ["it"]
+
+
+def test_a_decision_that_is_not_saved_has_not_happened() -> None:
+    """Of a failed commit only what had changed is saved later; the decision is not."""
+    scene = Scene()
+    scene.journal.fails = [FAILS]
+    with pytest.raises(JournalUnavailable):
+        scene.decide()
+    scene.checkpointer.save()
+    (kept,) = scene.journal.kept
+    assert (len(kept.dead), kept.dropped) == (1, ())
+    assert scene.happened == []
+
+
+@pytest.mark.parametrize("error", [FAILS, SILENT])
+def test_a_decision_waits_for_what_could_not_be_saved_before(error: JournalError) -> None:
+    """While an earlier save fails none is worked out; then both are kept, in order, and nothing is missing."""
+    scene = Scene()
+    scene.journal.fails = [error, FAILS, FAILS]
+    with pytest.raises(type(error)):
+        scene.checkpointer.save()
+    scene.bury()
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable):
+            scene.decide()
+    assert (scene.journal.kept, scene.happened) == ([], [])
+    scene.decide()
+    assert [len(kept.dead) for kept in scene.journal.kept] == [1, 1]
+    assert [kept.dropped for kept in scene.journal.kept] == [(), (1,)]
+    assert scene.happened == ["it"]
+
+
+@pytest.mark.parametrize("error", [SILENT, gevent.GreenletExit()])
+def test_a_decision_of_which_nobody_knows_happens_and_is_saved_again(error: BaseException) -> None:
+    """Where no answer came it may be kept already: it is made true here too, and the next commit saves it first."""
+    scene = Scene()
+    scene.journal.fails = [error]
+    with pytest.raises(type(error)):
+        scene.decide()
+    assert scene.happened == ["it"]
+    scene.checkpointer.flush()
+    (kept,) = scene.journal.kept
+    assert (len(kept.dead), kept.dropped) == (1, (1,))
+
+
+def test_a_decision_that_is_refused_drops_nothing() -> None:
+    """What was collected for it is saved with the next commit."""
+    scene = Scene()
+
+    def refuse() -> Checkpoint:
+        raise TooMany("no more")
+
+    with pytest.raises(TooMany):
+        scene.checkpointer.decide(Decision(refuse, lambda: None))
+    scene.checkpointer.save()
+    assert [len(kept.dead) for kept in scene.journal.kept] == [1]
+
+
+def test_all_that_its_lanes_have_is_saved_with_a_decision() -> None:
+    """A lane that is not among the changed ones is saved too, at the moment of the decision."""
+    scene = Scene()
+    scene.lane.changed.clear()
+    scene.decide([scene.lane])
+    assert [len(kept.dead) for kept in scene.journal.kept] == [1]
+
+
+@pytest.mark.parametrize("introduce", [False, True])
+def test_a_decision_about_another_bus_s_lane_does_not_happen(introduce: bool) -> None:
+    """Where nothing was kept of its lane it is refused; what others lost in other commits does not count."""
+    scene = Scene()
+    scene.journal.meanwhile = lambda: scene.checkpointer.refuse([scene.lane.subscriber.key])
+    with pytest.raises(Elsewhere):
+        if introduce:
+            scene.checkpointer.introduce(scene.decision(), 0)
+        else:
+            scene.decide()
+    assert scene.happened == []
+    scene.journal.meanwhile = lambda: scene.checkpointer.refuse(["another"])
+    scene.decide()
+    assert scene.happened == ["it"]
+
+
+@pytest.mark.parametrize("error", [None, SILENT])
+def test_a_decision_of_another_era_does_not_happen(error: BaseException | None) -> None:
+    """Where all was forgotten while it was saved, nothing of it is kept here or made true."""
+    scene = Scene()
+    scene.journal.fails = [error] if error else []
+    scene.journal.meanwhile = scene.checkpointer.forget
+    with pytest.raises(JournalUnavailable):
+        scene.decide()
+    scene.journal.meanwhile = lambda: None
+    scene.checkpointer.flush()
+    assert scene.happened == []
+    assert len(scene.journal.kept) == (0 if error else 1)
+
+
+def test_a_new_lane_is_not_saved_before_what_could_not_be() -> None:
+    """A registration fails as long as an earlier save does, and is kept after it."""
+    scene = Scene()
+    scene.journal.fails = [FAILS, FAILS]
+    with pytest.raises(JournalUnavailable):
+        scene.checkpointer.save()
+    with pytest.raises(JournalUnavailable):
+        scene.checkpointer.introduce(scene.decision(), 0)
+    scene.checkpointer.introduce(scene.decision(), 0)
+    assert [kept.dropped for kept in scene.journal.kept] == [(), (1,)]
+    assert scene.happened == ["it"]
