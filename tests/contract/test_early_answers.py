@@ -68,6 +68,19 @@ def test_an_answer_counts_though_the_connection_is_reset_after_it(post: Post, st
         assert server.connections == 1
 
 
+@pytest.mark.parametrize("size", [0, 1_000_000])
+def test_an_answer_counts_though_a_reset_follows_at_once(post: Post, size: int) -> None:
+    """A subscriber that has read everything, answers, and resets the connection instead of closing it, has answered."""
+
+    def talk(peer: Peer) -> None:
+        peer.request()
+        peer.send(answer(422, b"Content-Length: 2\r\n", b"no"))
+        peer.reset()
+
+    with RawServer(talk) as server:
+        assert [post(server, LARGE[:size]) for _ in range(3)] == [Answer(422, excerpt=b"no")] * 3
+
+
 #: Answers, in the pieces in which they come.
 FORMS = {
     "with a length": [answer(413, CLOSE + b"Content-Length: 5\r\n", b"large")],
@@ -84,6 +97,12 @@ def test_an_early_answer_counts_in_whatever_form_it_comes(post: Post, form: str)
     """Status and body of an early answer are read from every form, in whatever pieces it arrives."""
     with RawServer(early(*FORMS[form])) as server:
         assert post(server, LARGE) == Answer(413, excerpt=b"large")
+
+
+def test_the_status_counts_where_the_end_of_an_early_answer_is_lost(post: Post) -> None:
+    """A refusal whose body is cut by the end of the connection, while the event was being sent, is still a refusal."""
+    with RawServer(early(answer(413, b"Content-Length: 5000\r\n", b"too large"))) as server:
+        assert post(server, LARGE) == Answer(413, excerpt=b"too large")
 
 
 @pytest.mark.parametrize("status", [401, 413, 503])

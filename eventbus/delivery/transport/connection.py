@@ -14,12 +14,10 @@ from gevent import getcurrent
 from gevent.hub import get_hub
 
 from eventbus.delivery.transport.answers import AnswerReader
-from eventbus.delivery.transport.early import EarlyAnswer
+from eventbus.delivery.transport.early import RECEIVE, EarlyAnswer
 from eventbus.delivery.transport.outbox import Outbox
 from eventbus.delivery.transport.tls import TlsSocket
 
-#: Bytes that are received at once, at most.
-RECEIVE = 65_536
 #: Seconds for which a request is sent on to a subscriber that has answered with success and takes no more of it.
 SEND_ON_SECONDS = 1.0
 #: Seconds for which the rest of an answer is awaited after its head, whose status decides by then.
@@ -88,6 +86,9 @@ class Connection:
             data = self._raw.recv(RECEIVE)
         except BlockingIOError:
             data = self.receive()
+        except ConnectionError as error:
+            self.close()
+            raise (TimeoutError() if self.expired else error) from None  # it was cut: data came after that
         except BaseException:
             self.close()
             raise
@@ -100,20 +101,20 @@ class Connection:
 
     def receive(self) -> bytes:
         """What comes next; nothing where the connection ends, or has been closed. Raises as ``ask`` does."""
-        while True:
-            if self.closed:
-                return b""
+        while not self.closed:
             self._greenlet = getcurrent()
             try:
                 self._hub.switch()
                 return self._raw.recv(RECEIVE)
             except BlockingIOError:
                 continue
-            except BaseException:
+            except BaseException as error:
                 self.close()
-                raise
+                if not self.expired or not isinstance(error, ConnectionError):
+                    raise  # else it was cut: data came after that
             finally:
                 self._greenlet = None
+        return b""
 
     def read(self, data: bytes) -> AnswerReader:
         """Read the rest of the answer that begins with ``data``. Raises NotAnAnswer and OSError.
@@ -139,19 +140,21 @@ class Connection:
         return reader
 
     def _end(self, reader: AnswerReader) -> None:
-        """Nothing more comes: the time is over, or the other side has closed. Raises NotAnAnswer and TimeoutError."""
-        if not self.expired:
-            reader.end()
-        elif reader.headed:
+        """Nothing more comes: the time is over, either side has closed. Raises NotAnAnswer and TimeoutError."""
+        if reader.headed and (self.expired or self.closed):
             reader.cut_short()
-        else:
+        elif self.expired:
             raise TimeoutError("the answer did not come in time")
+        else:
+            reader.end()
 
     def cut(self) -> None:
         """End what waits on this connection, which the event loop tells: its time is over."""
         self.expired = True
-        with suppress(OSError):  # the other side was first, which the event loop is about to tell too
+        try:
             self._raw.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the other side was first, which the event loop is about to tell
+            self.expired = False
 
     def retire(self) -> None:
         """Take no further request: close now, or when this is called again after the one under way."""
@@ -197,13 +200,14 @@ class Connection:
         try:
             while rest and not early.final:
                 self._hub.switch()
-                self._hear(early)
-                rest = rest[self._send_part(rest) :]
+                early.receive(self._raw)
+                with suppress(BlockingIOError):
+                    rest = rest[self._raw.send(rest) :]
                 if early.complete:
                     self.deadline = min(deadline, time.monotonic() + SEND_ON_SECONDS)
         except OSError as error:
             with suppress(OSError):  # what came before the connection broke can still be read
-                while not early.complete and self._hear(early):
+                while not early.complete and early.receive(self._raw):
                     continue
             if not early.data:
                 raise (TimeoutError("the request could not be sent in time") if self.expired else error) from None
@@ -213,24 +217,6 @@ class Connection:
         if rest:
             self.close()
         return early.data
-
-    def _send_part(self, rest: memoryview) -> int:
-        """Send what the socket takes; how many bytes that is."""
-        try:
-            return self._raw.send(rest)
-        except BlockingIOError:
-            return 0
-
-    def _hear(self, early: EarlyAnswer) -> bool:
-        """Receive what has come, if something has; whether that is so. Raises as ``ask`` does."""
-        try:
-            data = self._raw.recv(RECEIVE)
-        except BlockingIOError:
-            return False
-        if not data:
-            raise ConnectionResetError("closed without an answer")
-        early.take(data)
-        return True
 
     def _readable(self) -> None:
         """Called by the event loop."""

@@ -1,6 +1,12 @@
 """What a subscriber says while a request is still being sent to it (RFC 9112, section 9.5)."""
 
+import socket
+
 from eventbus.delivery.transport.answers import AnswerReader
+from eventbus.delivery.transport.tls import TlsSocket
+
+#: Bytes that are received at once, at most.
+RECEIVE = 65_536
 
 
 class EarlyAnswer:
@@ -13,10 +19,17 @@ class EarlyAnswer:
         self._parts: list[bytes] = []
         self.complete = False
 
-    def take(self, data: bytes) -> None:
-        """Add what was received. Raises NotAnAnswer."""
+    def receive(self, subscriber: socket.socket | TlsSocket) -> bool:
+        """Add what has come, if something has; whether that is so. Raises NotAnAnswer, ConnectionError at the end."""
+        try:
+            data = subscriber.recv(RECEIVE)
+        except BlockingIOError:
+            return False
+        if not data:
+            raise ConnectionResetError("closed without an answer")
         self._parts.append(data)
         self.complete = self._reader.feed(data) or self.complete
+        return True
 
     @property
     def data(self) -> bytes:
