@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from eventbus.clock import Clock
 from eventbus.company import Alone, Company
@@ -11,7 +12,7 @@ from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import record_of
 from eventbus.errors import Conflict, NotKnown
-from eventbus.journal.base import Journal, KeptDeadLetter
+from eventbus.journal.base import MAX_REPLAYS, Journal, KeptDeadLetter, Replay
 from eventbus.model import Checkpoint, LaneRecord
 
 #: Dead letters that change in one commit.
@@ -47,8 +48,8 @@ class DeadLetters:
         self._dispatcher.checkpointer.save()
         return self._journal.dead_letters(key, after, limit)
 
-    def replay(self, chosen: Chosen) -> int:
-        """Put dead letters back as pending; answers how many.
+    def replay(self, chosen: Chosen, replay: str) -> int:
+        """Put dead letters back as pending; answers how many. They count for the ``replay`` with this id.
 
         Of all, only those of registered subscribers are. Those of an expired one wait for its return. Raises
         NotKnown, and Conflict where the one that is meant is neither.
@@ -59,7 +60,15 @@ class DeadLetters:
         if key is not None and not self._takes(key) and not self._keep(key) and chosen.id is None:
             raise Conflict("This address is not registered; register it, and replay then.")
         self._dispatcher.checkpointer.check_era(era)
-        return self._through(chosen, self._replay)
+        return self._through(chosen, partial(self._replay, replay))
+
+    def outcome(self, replay: str) -> Replay:
+        """What has become of the dead letters that a replay has put back. Raises NotKnown."""
+        self._dispatcher.checkpointer.save()
+        found = self._journal.replay(replay)
+        if found is None:
+            raise NotKnown(f"There is no replay {replay[:80]!r}; the newest {MAX_REPLAYS} are known.")
+        return found
 
     def discard(self, chosen: Chosen) -> int:
         """Discard dead letters; answers how many. Raises NotKnown."""
@@ -103,14 +112,14 @@ class DeadLetters:
             raise Conflict("Its subscriber is not registered; register it, and replay then.")
         return changed
 
-    def _replay(self, letters: Sequence[KeptDeadLetter], era: int) -> int:
+    def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], era: int) -> int:
         mine = [letter for letter in letters if self._takes(letter.letter.key)]
         counts = Counter(letter.letter.key for letter in mine)
         lanes = {key: self._dispatcher.lanes[key] for key in counts}
 
         def change() -> Checkpoint:
             records = [_with(self._record(lane), dead=-counts[key]) for key, lane in lanes.items()]
-            return replace(self._checkpoint(records), replayed=tuple(letter.id for letter in mine))
+            return replace(self._checkpoint(records), replayed=tuple(letter.id for letter in mine), replay=replay)
 
         def happen() -> None:
             for key, lane in lanes.items():

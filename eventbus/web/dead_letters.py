@@ -8,13 +8,15 @@ from flask import Blueprint, request
 from eventbus.clock import rfc3339
 from eventbus.dead_letters import Chosen
 from eventbus.errors import Refused
-from eventbus.journal.base import KeptDeadLetter
+from eventbus.event_id import new_event_id
+from eventbus.journal.base import KeptDeadLetter, Replay
 from eventbus.tokens import Scope
 from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
+from eventbus.web.passing import REQUEST
 from eventbus.web.query import Query, query_of
 from eventbus.web.subscribers import address_in
 
@@ -39,9 +41,23 @@ def list_dead_letters() -> Reply:
 @blueprint.post("/deadLetters/replay")
 @needs(Scope.ADMIN)
 def replay_dead_letters() -> Reply:
-    """Put dead letters back as pending."""
-    chosen = _chosen(query_of(request.environ))
-    return as_json({"replayed": the_bus().dead_letters.replay(chosen)})
+    """Put dead letters back as pending; the answer says by which id their outcome can be asked for."""
+    query, letters = query_of(request.environ), the_bus().dead_letters
+    goes_on = query.first("replay")
+    if goes_on is not None:
+        letters.outcome(goes_on)
+    replay = goes_on or request.environ.get(REQUEST) or new_event_id()
+    count = letters.replay(_chosen(query), replay)
+    known = replay if count or goes_on else None
+    outcome = None if known is None else f"/deadLetters/replays/{known}"
+    return as_json({"replayed": count, "replay": known, "outcome": outcome})
+
+
+@blueprint.get("/deadLetters/replays/<replay>")
+@needs(Scope.ADMIN)
+def replay_outcome(replay: str) -> Reply:
+    """What has become of the dead letters that were put back together."""
+    return as_json(shown_replay(the_bus().dead_letters.outcome(replay)))
 
 
 @blueprint.delete("/deadLetters")
@@ -84,4 +100,17 @@ def shown(kept: KeptDeadLetter) -> dict[str, Any]:
         "last_status": letter.status,
         "last_error": letter.error or None,
         "last_answer": shown_body(letter.answer),
+    }
+
+
+def shown_replay(replay: Replay) -> dict[str, Any]:
+    """A replay as JSON; what is not settled is pending."""
+    return {
+        "replay": replay.id,
+        "at": rfc3339(replay.at),
+        "replayed": replay.replayed,
+        "delivered": replay.delivered,
+        "dead_again": replay.dead,
+        "discarded": replay.discarded,
+        "pending": replay.pending,
     }

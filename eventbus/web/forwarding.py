@@ -10,6 +10,7 @@ import gevent
 
 from eventbus.addresses import parse_address
 from eventbus.errors import CrossOrigin, Elsewhere, EventbusError, JournalError, NoAccess, NodeSilent, NotTaken, Refused
+from eventbus.event_id import new_event_id
 from eventbus.nodes import Nodes
 from eventbus.web.answers import Reply, as_json
 from eventbus.web.dashboard.page import check_visitor, trouble
@@ -20,6 +21,7 @@ from eventbus.web.passing import (
     FORWARDED,
     GATHERED,
     HEARD,
+    REQUEST,
     Answered,
     App,
     Environ,
@@ -155,7 +157,7 @@ class Forwarding:
         nodes = 1 + len(others) + orphans
         if nodes == 1:
             return self._app
-        alone = {**environ, FORWARDED: False}
+        alone = {**environ, FORWARDED: False, REQUEST: new_event_id()}
         if gathering.page:
             alone["HTTP_ACCEPT"] = JSON
             alone["QUERY_STRING"] = only_known(query, environ["PATH_INFO"])

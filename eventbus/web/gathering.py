@@ -53,6 +53,12 @@ def counts(parts: Sequence[Any], _: Query) -> Any:
     return {name: sum(part.get(name, 0) for part in parts) for name in parts[0]}
 
 
+def replayed(parts: Sequence[Any], _: Query) -> Any:
+    """How many dead letters all nodes have put back, and the replay for which they count in each."""
+    told = next((part for part in parts if part["replay"] is not None), parts[0])
+    return {**told, "replayed": sum(part["replayed"] for part in parts)}
+
+
 def dead_letters(parts: Sequence[Any], query: Query) -> Any:
     """A page of dead letters: a node knows of its own sooner than the others do."""
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
@@ -84,7 +90,7 @@ def _key(address: str) -> str:
 KINDS = {
     ("GET", "/listSubscribers"): Gathering(subscribers, lines),
     ("GET", "/deadLetters"): Gathering(dead_letters),
-    ("POST", "/deadLetters/replay"): Gathering(counts, seconds=CHANGE_SECONDS),
+    ("POST", "/deadLetters/replay"): Gathering(replayed, seconds=CHANGE_SECONDS),
     ("DELETE", "/deadLetters"): Gathering(counts, seconds=CHANGE_SECONDS),
     ("GET", "/metrics"): Gathering(text=gathered),
     ("GET", "/"): Gathering(whole.overview, page=True, reword=whole.earlier),

@@ -22,7 +22,7 @@ TAKES: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/sendMessage"): ("topic", "batch", "once"),
     ("GET", "/events"): ("after", "topic", "limit", "wait"),
     ("GET", "/deadLetters"): ("address", "after", "limit"),
-    ("POST", "/deadLetters/replay"): _CHOSEN,
+    ("POST", "/deadLetters/replay"): (*_CHOSEN, "replay"),
     ("DELETE", "/deadLetters"): _CHOSEN,
     ("POST", "/replay"): ("address", "from", "to"),
     ("GET", "/"): ("since",),

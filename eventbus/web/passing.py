@@ -21,11 +21,13 @@ FORWARDED = "eventbus.forwarded"
 GATHERED = "eventbus.gathered"
 #: In the environment of a request for a page that not all nodes have a part in: how many have, of how many.
 HEARD = "eventbus.heard"
+#: In the environment of a request that all nodes answer together: what it is called, by which they know it as one.
+REQUEST = "eventbus.request"
 #: What goes along: what the routes that are passed on look at.
 _ALONG = (
     *("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT"),
     *("HTTP_HOST", "HTTP_ACCEPT", "HTTP_AUTHORIZATION", "HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE"),
-    *("HTTP_X_FORWARDED_HOST", "HTTP_EVENTBUS_PAGE"),
+    *("HTTP_X_FORWARDED_HOST", "HTTP_EVENTBUS_PAGE", REQUEST),
 )
 
 

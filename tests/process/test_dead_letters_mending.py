@@ -53,12 +53,12 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_one_dead_letter_is_replayed(scene: Scene) -> None:
-    """``id`` puts one dead letter back as pending; its subscriber gets that event, anew from attempt 1."""
+    """``id`` puts one dead letter back as pending; its subscriber gets that event, whose attempts go on counting."""
     letter = scene.mender.dead_letters(address=scene.one.address)[2]
     assert scene.mender.replay_dead(id=letter["id"]) == 1
     scene.one.wait_for_ids([letter["event"]])
     eventually(scene.account(scene.one, delivered=1, dead=DEAD - 1), 30)
-    assert scene.one.received[-1].header("Eventbus-Attempt") == "1"
+    assert scene.one.received[-1].header("Eventbus-Attempt") == "2"
     assert (scene.one.counts, scene.two.counts.total()) == ({letter["event"]: 1}, 0)
 
 

@@ -173,7 +173,8 @@ def test_a_call_in_the_document_works(ask: Caller, method: str, path: str, opera
         ask.register(subscriber.address)
         event = ask.publish(topic="orders.created")
         command = sample["source"].replace(BUS, f"http://127.0.0.1:{ask.port}")
-        command = command.replace(AN_ADDRESS, subscriber.address).replace(AN_ID, event)
+        named = replay_of(ask) if "/replays/" in path else event
+        command = command.replace(AN_ADDRESS, subscriber.address).replace(AN_ID, named)
         told = [*shlex.split(command), "-sS", "-o", os.devnull, "-w", "%{http_code} %{method} %{content_type}"]
         done = subprocess.run(told, capture_output=True, check=True, timeout=30, text=True)
         ask.deregister(subscriber.address)
@@ -181,6 +182,22 @@ def test_a_call_in_the_document_works(ask: Caller, method: str, path: str, opera
     assert (status, used) == ("200", method)
     assert kind.partition(";")[0] in operation["responses"]["200"]["content"]
     assert path.partition("{")[0] in sample["source"]
+
+
+def replay_of(ask: Caller) -> str:
+    """The id of a replay of one dead letter, which nobody has any more."""
+    with RecordingSubscriber(always(422)) as subscriber:
+        ask.register(subscriber.address)
+        ask.publish()
+        said = eventually(lambda: put_back(ask, subscriber.address), 20)
+        ask.deregister(subscriber.address)
+    ask.call("DELETE", "/deadLetters?all=true")
+    return said
+
+
+def put_back(ask: Caller, address: str) -> str:
+    """Put back a subscriber's dead letters; the replay's id, empty where there were none yet."""
+    return ask.call("POST", f"/deadLetters/replay?address={address}").json()["replay"] or ""
 
 
 @pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")

@@ -37,6 +37,7 @@ ROUTES = [
     ("GET", "/events/none", "subscribe", 404),
     ("GET", "/deadLetters", "admin", 200),
     ("POST", "/deadLetters/replay?all=true", "admin", 200),
+    ("GET", "/deadLetters/replays/none", "admin", 404),
     ("DELETE", "/deadLetters?all=true", "admin", 200),
     ("POST", f"/replay?address={ADDRESS}&from=earliest", "admin", 409),
     ("GET", "/metrics", "admin", 200),

@@ -4,6 +4,7 @@ from eventbus.web.dead_letters import MAX_PAGE, USUAL_PAGE
 from eventbus.web.openapi.paths_subscribers import address
 from eventbus.web.openapi.pieces import (
     AN_ADDRESS,
+    AN_ID,
     BUS,
     JSON,
     Json,
@@ -18,7 +19,7 @@ from eventbus.web.openapi.pieces import (
     sample,
     schema,
 )
-from eventbus.web.openapi.schemas import A_DEAD_LETTER, shape
+from eventbus.web.openapi.schemas import A_DEAD_LETTER, A_REPLAY, shape
 
 _WRITES = ("Unauthorized", "Forbidden", "Elsewhere", "DiskFull")
 _CHOICE = [
@@ -37,6 +38,19 @@ def _counted(description: str, name: str) -> Json:
     counted = shape("How many they were.", {name: {"type": "integer", "minimum": 0}})
     return {"description": description, "headers": gathered(), "content": content(JSON, counted, {name: 1})}
 
+
+_STARTED = content(
+    JSON,
+    shape(
+        "How many they were, and where their outcome is.",
+        {
+            "replayed": {"type": "integer", "minimum": 0},
+            "replay": {"type": ["string", "null"], "description": "The replay's id; null where there were none."},
+            "outcome": {"type": ["string", "null"], "description": "The path to ask for its outcome."},
+        },
+    ),
+    {"replayed": 1, "replay": AN_ID, "outcome": f"/deadLetters/replays/{AN_ID}"},
+)
 
 LIST: Json = {
     "tags": ["Looking"],
@@ -96,15 +110,46 @@ REPLAY: Json = {
     "operationId": "replayDeadLetters",
     "summary": "Put dead letters back",
     "description": "Makes them pending again. Give exactly one of `address`, `id` and `all`; of all, only those of "
-    "registered subscribers are put back.",
+    "registered subscribers are put back. Their attempts go on counting. By `replay` their outcome can be asked for.",
     "security": needs("admin"),
-    "parameters": _CHOICE,
+    "parameters": [
+        *_CHOICE,
+        query("replay", "An earlier replay, for which these count too.", {"type": "string"}),
+    ],
     "responses": answers(
-        {"200": _counted("They are pending.", "replayed"), "400": _NOT_CHOSEN, "404": _NO_SUCH},
+        {
+            "200": {"description": "They are pending.", "headers": gathered(), "content": _STARTED},
+            "400": _NOT_CHOSEN,
+            "404": _NO_SUCH,
+        },
         *_WRITES,
         "NotRegistered",
     ),
     "x-codeSamples": sample(f"curl -X POST '{BUS}/deadLetters/replay?address={AN_ADDRESS}'"),
 }
 
-PATHS: Json = {"/deadLetters": {"get": LIST, "delete": DISCARD}, "/deadLetters/replay": {"post": REPLAY}}
+OUTCOME: Json = {
+    "tags": ["Looking"],
+    "operationId": "getReplayOutcome",
+    "summary": "Ask what became of a replay of dead letters",
+    "description": "So many of them are `delivered`, `dead_again`, `discarded`, or still `pending`. It is "
+    "kept in the journal; the newest 1,000 replays are known.",
+    "security": needs("admin"),
+    "parameters": [{"name": "replay", "in": "path", "required": True, "schema": {"type": "string"}, "example": AN_ID}],
+    "responses": answers(
+        {
+            "200": {"description": "What has become of them.", "content": content(JSON, schema("Replay"), A_REPLAY)},
+            "404": error(
+                "There is no such replay.", problem(404, "There is no replay 'x'; the newest 1000 are known.")
+            ),
+        },
+        *("Unauthorized", "Forbidden", "Unavailable", "DiskFull"),
+    ),
+    "x-codeSamples": sample(f"curl {BUS}/deadLetters/replays/{AN_ID}"),
+}
+
+PATHS: Json = {
+    "/deadLetters": {"get": LIST, "delete": DISCARD},
+    "/deadLetters/replay": {"post": REPLAY},
+    "/deadLetters/replays/{replay}": {"get": OUTCOME},
+}

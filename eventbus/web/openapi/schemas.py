@@ -131,6 +131,18 @@ _DEAD_LETTER: Json = {
     "last_error": _MAYBE_TEXT,
     "last_answer": described(schema("Body"), "The first KiB of what the subscriber answered."),
 }
+_REPLAY: Json = {
+    "replay": described(_TEXT, "Its id."),
+    "at": described(_TIME, "When it began."),
+    "replayed": described(_COUNT, "Dead letters that it has put back."),
+    "delivered": described(_COUNT, "Of these: taken by their subscribers."),
+    "dead_again": described(_COUNT, "Dead letters again, which stays so here though they are put back once more."),
+    "discarded": described(_COUNT, "Given up, since the subscriber deregistered or answered 410."),
+    "pending": described(_COUNT, "Not settled."),
+}
+A_REPLAY: Json = {
+    "replay": AN_ID, "at": A_TIME, "replayed": 12, "delivered": 9, "dead_again": 2, "discarded": 0, "pending": 1,
+}  # fmt: skip
 _ACCEPTED: Json = {
     "subscribers": described(_COUNT, "How many get something of this; 0 for a duplicate."),
     "duplicate": {"type": "boolean", "description": "Whether the key was known, and nothing was kept."},
@@ -178,6 +190,7 @@ SCHEMAS: Json = {
         example={**AN_EVENT, "deliveries": [A_DELIVERY]},
     ),
     "DeadLetter": shape("A delivery that will not be attempted again.", _DEAD_LETTER, example=A_DEAD_LETTER),
+    "Replay": shape("Dead letters that were put back together, and what became of them.", _REPLAY, example=A_REPLAY),
     "Accepted": shape("An event that is safe.", {"id": _TEXT, **_ACCEPTED}),
     "AcceptedCloudEvent": shape(
         "A CloudEvent that is safe.",
