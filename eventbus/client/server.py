@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -11,7 +12,7 @@ from eventbus.client.errors import Misused
 from eventbus.client.inbox import FINISH_SECONDS, Inbox
 from eventbus.client.listener import Listener
 
-#: Seconds between two checks whether the server is closed.
+#: Seconds between two checks whether the server is closed, or the process is told to end.
 POLL_INTERVAL_SECONDS = 0.1
 #: Hosts to listen on that are no address for the bus.
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - they are told apart
@@ -66,18 +67,21 @@ class Server:
 
 def serve(inbox: Inbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
     """Serve until the process is interrupted or terminated, and drain then. For the main thread."""
-    stopping = threading.Event()
-    with _on_signals(stopping), Server(inbox, host=host, port=port):
-        stopping.wait()
+    with _signals() as told, Server(inbox, host=host, port=port):
+        # A signal that comes just before a lock is waited for wakes nobody, and a handler that takes a lock may find it
+        # held by the code that it has interrupted. So this looks, and the handler takes none.
+        while not told:
+            time.sleep(POLL_INTERVAL_SECONDS)
 
 
 @contextmanager
-def _on_signals(stopping: threading.Event) -> Iterator[None]:
-    """Set an event at SIGINT and SIGTERM."""
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM."""
+    told: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stopping.set()) for number in numbers]
+    before = [signal.signal(number, lambda each, _: told.append(each)) for number in numbers]
     try:
-        yield
+        yield told
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
