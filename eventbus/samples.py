@@ -16,6 +16,8 @@ from eventbus.meters import Meters, quantile
 KEPT = 600
 #: Seconds between two samples, at least, and subscribers that one more second is taken for.
 INTERVAL, PER_SECOND = 1.0, 2_000
+#: Subscribers that are looked at without letting other greenlets run.
+SLICE = 200
 
 
 log = logging.getLogger(__name__)
@@ -67,9 +69,8 @@ class Samples:
         self._last = now, meters.accepted_events, sum(arrived), failed, arrived
         seconds = max(1e-3, now - before)
         new = [count - past for count, past in zip(arrived, counts, strict=True)]
-        bounds, lanes = meters.arrival.bounds, list(self._dispatcher.lanes.values())
-        oldest = [seq for lane in lanes if (seq := lane.oldest()) is not None]
-        since = self._dispatcher.ages.at(min(oldest)) if oldest else None
+        bounds, (pending, oldest) = meters.arrival.bounds, self._look(now, seconds)
+        since = None if oldest is None else self._dispatcher.ages.at(oldest)
         self.kept.append(
             Sample(
                 at=self._clock.wall(),
@@ -78,19 +79,30 @@ class Samples:
                 failures=(failed - failures) / seconds,
                 arrival_p50=quantile(bounds, new, 0.5),
                 arrival_p99=quantile(bounds, new, 0.99),
-                pending=sum(lane.backlog for lane in lanes),
+                pending=pending,
                 oldest=0.0 if since is None else max(0.0, self._clock.wall() - since),
             )
         )
-        for lane in lanes:
-            if observe(lane, now):
+
+    def _look(self, now: float, seconds: float) -> tuple[int, int | None]:
+        """Go through the lanes: how much each gets, and who is failing.
+
+        Return what is pending, and the number of the oldest event that is.
+        """
+        pending, rates = 0, dict[str, tuple[int, float]]()
+        oldest: int | None = None
+        for count, lane in enumerate(list(self._dispatcher.lanes.values()), 1):
+            key, delivered = lane.subscriber.key, lane.delivered
+            rates[key] = delivered, (delivered - self._rates.get(key, (delivered, 0.0))[0]) / seconds
+            pending += lane.backlog
+            seq = lane.oldest()
+            oldest = seq if oldest is None or (seq is not None and seq < oldest) else oldest
+            if not lane.closed and observe(lane, now):
                 _tell(lane, self._clock.wall())
-        known = self._rates
-        self._rates = {
-            lane.subscriber.key: (lane.delivered, (lane.delivered - last) / seconds)
-            for lane in lanes
-            for last in (known.get(lane.subscriber.key, (lane.delivered, 0.0))[0],)
-        }
+            if count % SLICE == 0:
+                gevent.sleep(0)
+        self._rates = rates
+        return pending, oldest
 
     def _run(self) -> None:
         while True:
