@@ -1,4 +1,4 @@
-"""A bus as one meets it: some subscribers take everything, one rejects, one has asked for a pause, one is down."""
+"""A bus as one meets it: some subscribers take everything, one is failing, one has asked for a pause, one is down."""
 
 import json
 from collections.abc import Iterator

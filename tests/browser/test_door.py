@@ -83,7 +83,7 @@ def test_the_right_token_opens_every_page(visitor: Visitor) -> None:
     visitor.see("Nobody has registered.")
     visitor.fill("#q", "nobody")
     visitor.click("Find")
-    visitor.see("No live subscriber matches “nobody”.")
+    visitor.see("No subscriber matches “nobody”.")
     assert visitor.driver.current_url == f"{visitor.origin}/dashboard/subscribers?q=nobody&sort=address"
     visitor.driver.back()
     visitor.see("Nobody has registered.")

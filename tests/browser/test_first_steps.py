@@ -66,7 +66,7 @@ def test_what_cannot_be_sent_is_told(visitor: Visitor) -> None:
 def test_an_empty_bus_says_so_on_every_page(visitor: Visitor, bus: BusServer) -> None:
     """Where there is nothing to list, a page says what would be there, and how it comes there."""
     for path, text in {
-        "/dashboard/subscribers?q=nobody": "No live subscriber matches “nobody”.",
+        "/dashboard/subscribers?q=nobody": "No subscriber matches “nobody”.",
         "/dashboard/subscribers": "POST /registerAndKeepAlive?address=host:port",
         "/dashboard/deadLetters": "None. What a subscriber rejects, or cannot take in time, is kept here.",
     }.items():

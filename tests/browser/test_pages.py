@@ -14,7 +14,7 @@ from tests.support.server import BusServer
 #: The pages as the navigation shows them, and a part of what is to be read on each.
 PAGES = {
     "/": ("Overview", "Who needs somebody"),
-    "/dashboard/subscribers": ("Subscribers", "6 live, sorted by address"),
+    "/dashboard/subscribers": ("Subscribers", "6 subscribers, sorted by address"),
     "/dashboard/journal": ("Journal", "30 events so far"),
     "/dashboard/deadLetters": ("Dead letters", "Replay chosen"),
     "/dashboard/send": ("Send", "Send a test event"),
@@ -58,13 +58,13 @@ def test_what_is_not_there_is_told_on_a_page(visitor: Visitor, busy: Shop) -> No
 
 
 def test_the_overview_names_who_needs_somebody(visitor: Visitor, busy: Shop) -> None:
-    """Who is down or paused is listed, then who has dead letters; who takes everything is not."""
+    """Who is down or paused is listed, then who fails with dead letters; who takes everything is not."""
     visitor.open("/")
     rows = visitor.text("#trouble").splitlines()
     listed = [name for row in rows for name in busy.addresses if busy.addresses[name] in row]
     assert set(listed[:2]) == {"warehouse", "mailer"}
     assert listed[2:] == ["billing"]
-    assert "1 down, 1 paused" in visitor.text("#tiles")
+    assert "1 down, 1 failing, 1 paused" in visitor.text("#tiles")
 
 
 def test_subscribers_are_found_and_sorted(visitor: Visitor, busy: Shop) -> None:
@@ -75,7 +75,7 @@ def test_subscribers_are_found_and_sorted(visitor: Visitor, busy: Shop) -> None:
     assert busy.addresses["billing"] in visitor.text("tbody tr:first-child")
     visitor.fill("#q", "PAUSED")
     visitor.click("Find")
-    visitor.see("1 live that match, sorted by dead")
+    visitor.see("1 subscriber found, sorted by dead")
     assert busy.addresses["mailer"] in visitor.text("tbody")
 
 
