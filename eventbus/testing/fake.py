@@ -27,7 +27,7 @@ _NEW: dict[str, Any] = {
     "timeout": 10,
     "ordered": False,
     "resume": False,
-    "state": "new",
+    "state": "ok",
     "last_error": None,
     "oldest_pending_seconds": None,
     **dict.fromkeys(("pending", "backlog", "in_flight", "accepted", "delivered"), 0),
