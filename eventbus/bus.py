@@ -147,9 +147,7 @@ class Bus:
     # Subscribers
 
     def register(self, address: Address, terms: Terms, start: str | None = None) -> Registration:
-        """Begin or renew a lease; see ``Registrations.register``. Raises Draining too."""
-        if self.draining:
-            raise Draining("The bus is stopping; register again in a few seconds.")
+        """Begin or renew a lease; see ``Registrations.register``."""
         return self.registrations.register(address, terms, start)
 
     def deregister(self, address: Address) -> int:

@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 from flask import current_app, request
 
-from eventbus.errors import CrossOrigin, Forbidden, Unauthorized
+from eventbus.bus import Bus
+from eventbus.errors import CrossOrigin, Draining, Forbidden, Unauthorized
 from eventbus.tokens import Scope, Tokens
 from eventbus.web import origins
 
@@ -44,6 +45,19 @@ def guard(tokens: Tokens) -> Callable[[], None]:
             check(tokens, scope_of(view), environ.get("HTTP_AUTHORIZATION"))
 
     return check_request
+
+
+def drain_guard(bus: Bus) -> Callable[[], None]:
+    """A function that refuses whatever may change something, while the bus drains. It raises Draining.
+
+    What is asked for before may still be under way: it is answered with success where it is saved.
+    """
+
+    def check_open() -> None:
+        if bus.draining and request.environ["REQUEST_METHOD"] not in _READING:
+            raise Draining("The bus is stopping; ask again in a few seconds.")
+
+    return check_open
 
 
 def check(tokens: Tokens, scope: Scope | None, authorization: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from eventbus.bus import Bus
 from eventbus.web import dashboard, dead_letters, errors, events, messages, operations, reference, replays, subscribers
-from eventbus.web.access import guard
+from eventbus.web.access import drain_guard, guard
 from eventbus.web.forwarding import Forwarding
 from eventbus.web.lean import LeanFlask
 from eventbus.web.parameters import query_guard
@@ -26,5 +26,5 @@ def create_app(bus: Bus) -> LeanFlask:
     for part in (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard):
         app.register_blueprint(part.blueprint)
     errors.install(app)
-    app.guards = (guard(bus.settings.tokens), query_guard(bus))
+    app.guards = (guard(bus.settings.tokens), query_guard(bus), drain_guard(bus))
     return app

@@ -9,7 +9,17 @@ from typing import Any
 import gevent
 
 from eventbus.addresses import parse_address
-from eventbus.errors import CrossOrigin, Elsewhere, EventbusError, JournalError, NoAccess, NodeSilent, NotTaken, Refused
+from eventbus.errors import (
+    CrossOrigin,
+    Draining,
+    Elsewhere,
+    EventbusError,
+    JournalError,
+    NoAccess,
+    NodeSilent,
+    NotTaken,
+    Refused,
+)
 from eventbus.event_id import new_event_id
 from eventbus.nodes import Nodes
 from eventbus.web.answers import Reply, as_json
@@ -144,6 +154,8 @@ class Forwarding:
                     check_visitor()
             except (CrossOrigin, NoAccess):
                 return False
+            except Draining:  # this node; the one that is asked may go on
+                return True
         return True
 
     def _refusal(self, environ: Environ, error: EventbusError) -> Any:

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from gevent.event import Event
 from tests.support.answers import TEXT
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
+from tests.support.mender import Mender
 from tests.support.publisher import Publisher
 from tests.support.server import BusServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
@@ -110,6 +111,81 @@ def test_a_draining_bus_accepts_nothing(tmp_path: Path) -> None:
             assert (answer.status, answer.header("Content-Type")) == (503, TEXT)
             assert answer.text
         assert refused.header("Webhook-Id") is None
+
+
+#: An answer that makes a dead letter.
+UNWANTED = (422, (), b"")
+#: What changes something, by method and path; A is a subscriber, B is not registered, L is a dead letter.
+CHANGES = (
+    ("POST", "/registerAndKeepAlive?address={A}"),
+    ("POST", "/registerAndKeepAlive?address={A}&topic=other"),
+    ("POST", "/registerAndKeepAlive?address={B}&from=earliest"),
+    ("POST", "/replay?address={A}&from=earliest"),
+    ("POST", "/deadLetters/replay?address={A}"),
+    ("DELETE", "/deadLetters?id={L}"),
+    ("DELETE", "/deregister?address={A}"),
+    ("DELETE", "/deregister?address={B}"),
+    ("POST", "/sendMessage"),
+)
+
+
+def test_nothing_changes_while_a_bus_drains(tmp_path: Path) -> None:
+    """Each change, and its repetition, is answered 503 from the signal to the end; after the restart none was made."""
+    gate = Gate()
+    with ExitStack() as stack:
+        bus = stack.enter_context(BusServer(tmp_path, {"EVENTBUS_DRAIN_SECONDS": "30"}))
+        subscriber = stack.enter_context(
+            RecordingSubscriber(lambda r: gate(r) if r.body == b"held" else (422, (), b""))
+        )
+        caller, mender = Caller(bus.port), Mender(bus.port)
+        caller.register(subscriber.address, timeout=60)
+        caller.publish(b"dead")
+        letter = eventually(mender.dead_letters, 10)[0]["id"]
+        caller.publish(b"held")
+        subscriber.wait_for(2)
+        before = caller.subscriber(subscriber.address)
+        wires = kept_connections(stack, bus, 60)
+        bus.send(signal.SIGTERM)
+        eventually(lambda: next(wires).request("GET", "/readyz").status == 503, 5)
+        values = {"A": subscriber.address, "B": "127.0.0.1:9", "L": letter}
+        refused = [
+            next(wires).request(method, target.format_map(values), body=b"x" if "send" in target else None)
+            for method, target in CHANGES * 2
+        ]
+        gate.open()
+        assert bus.ended(30) == 0
+        assert {answer.status for answer in refused} == {503}, refused
+        assert all(answer.header("Retry-After") and "stopping" in answer.text for answer in refused)
+        bus.start()
+        after = caller.subscriber(subscriber.address)
+        kept = ("address", "topics", "registered_at", "accepted", "dead", "discarded")
+        assert [after[name] for name in kept] == [before[name] for name in kept]
+        assert [kept["id"] for kept in mender.dead_letters()] == [letter]
+        assert [one["address"] for one in caller.subscribers()] == [subscriber.address]
+        assert len(mender.events()) == 2
+
+
+def test_what_is_answered_with_success_at_the_end_is_kept(own_bus: BusServer) -> None:
+    """Of deregistrations that come while the bus is told to end, each that is answered 200 stands after the restart."""
+    caller = Caller(own_bus.port)
+    addresses = [f"127.0.0.1:{port}" for port in range(2_001, 2_041)]
+    for address in addresses:
+        caller.register(address, lease=3_600)
+    own_bus.send(signal.SIGTERM)
+    gone = {address for address in addresses if deregistered(own_bus.port, address)}
+    assert own_bus.ended(ENDS_WITHIN) == 0
+    own_bus.start()
+    assert {one["address"] for one in caller.subscribers()} == set(addresses) - gone
+
+
+def deregistered(port: int, address: str) -> bool:
+    """Whether a deregistration was answered with success, at the latest when it was repeated."""
+    with suppress(OSError):
+        for _ in range(2):
+            with Wire(port) as wire:
+                if wire.request("DELETE", f"/deregister?address={address}").status == 200:
+                    return True
+    return False
 
 
 def test_a_delivery_under_way_is_finished(own_bus: BusServer) -> None:

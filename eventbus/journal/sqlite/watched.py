@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from eventbus.errors import JournalUnavailable
+from eventbus.errors import JournalSilent, JournalUnavailable
 
 
 class WatchedFiles:
@@ -31,14 +31,14 @@ class WatchedFiles:
             raise JournalUnavailable(f"{self._refusal()}; nothing of this was kept.")
 
     def confirm(self, *, events: bool) -> None:
-        """Raise JournalUnavailable where what was just written is perhaps not in the files that the names find.
+        """Raise JournalSilent where what was just written is perhaps not in the files that the names find.
 
         Where there were events in it, this process has counted on, and nobody has been told of them: it writes no more.
         """
         self._trouble = self._found()
         if self._trouble:
             self._caught = events
-            raise JournalUnavailable(f"{self._refusal()}; whether this was kept is not known.")
+            raise JournalSilent(f"{self._refusal()}; whether this was kept is not known.")
 
     def _refusal(self) -> str:
         until = "the bus is started again" if self._caught else "it is back, or the bus is started again"
