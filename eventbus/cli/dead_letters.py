@@ -1,18 +1,18 @@
 """``eventbus dead-letters``: what could not be delivered, to look at, to deliver again or to discard."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import click
 
+from eventbus.cli.change import Change, Chosen, Replay, changed, say
 from eventbus.cli.command import Group, command
 from eventbus.cli.reach import Reach, reaching
+from eventbus.cli.replayed import PATIENCE, settled, tell
 from eventbus.cli.safe import safe
-from eventbus.cli.screen import Screen, counted
 from eventbus.cli.shown import as_json, bytes_lines, indented, rfc3339
-from eventbus.cli.status import REFUSED, Failed
+from eventbus.cli.status import Failed
 from eventbus.cli.table import Column, table
 from eventbus.client import Bus, DeadLetter
 
@@ -22,30 +22,6 @@ _COLUMNS = (
 )  # fmt: skip
 _ONE = ("id", "subscriber", "event", "topic", "reason", "attempts", "first_attempt_at", "last_attempt_at",
         "last_status", "last_error")  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which dead letters are meant: one subscriber's, some by their ids, or all; exactly one of these."""
-
-    address: str | None
-    ids: tuple[int, ...]
-    everything: bool
-
-    def check(self) -> None:
-        """Raises UsageError unless it says one thing."""
-        if (self.address is not None) + bool(self.ids) + self.everything != 1:
-            raise click.UsageError("Say which dead letters: --address ADDRESS, --id ID, or --all")
-
-    def count(self, bus: Bus, screen: Screen) -> int:
-        """How many that are."""
-        if self.ids:
-            return len(self.ids)
-        count = 0
-        with screen.progress("counting dead letters") as bar:
-            for count, _ in enumerate(bus.dead_letters(address=self.address), 1):
-                bar.to(count)
-        return count
 
 
 @click.group(
@@ -152,14 +128,33 @@ def _choosing(function: Callable[..., None]) -> Callable[..., None]:
     "eventbus dead-letters replay --all --yes",
 )
 @_choosing
+@click.option("--no-wait", is_flag=True, help="Do not wait for what becomes of them.")
 @reaching
-def replay(reach: Reach, yes: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
+def replay(reach: Reach, yes: bool, no_wait: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
     """Put dead letters back, to be delivered again.
 
-    Of all, those of registered subscribers are. Prints how many.
+    Of all, those of registered subscribers are. Prints how many, waits up to 30 seconds until they are delivered or
+    dead again, and fails where some are.
     """
+    replay, screen = Replay(), reach.screen
     with reach.bus() as bus:
-        _change(reach.screen, bus, _Change("Replay", "replayed", bus.replay_dead_letters), Chosen(**which), yes=yes)
+        replay.bus = bus
+        done = changed(screen, bus, Change("Replay", "replayed", replay.put_back), Chosen(**which), yes=yes)
+        if not screen.as_json:
+            say(screen, "replayed", done)
+        if replay.id is not None:
+            tell(screen, settled(bus, screen, replay.id, 0 if no_wait else PATIENCE), {"replayed": done})
+        elif screen.as_json:
+            screen.value({"replayed": done})
+
+
+@_command("outcome", "eventbus dead-letters outcome 01a20d75-c91e-7397-b3b5-12e239f6bc48")
+@click.argument("replay_id", metavar="REPLAY")
+@reaching
+def outcome(reach: Reach, replay_id: str) -> None:
+    """Tell what became of dead letters that were put back."""
+    with reach.bus() as bus:
+        tell(reach.screen, bus.replay_outcome(replay_id), {})
 
 
 @_command(
@@ -176,39 +171,8 @@ def discard(reach: Reach, yes: bool, **which: Any) -> None:  # noqa: FBT001 - cl
     Prints how many.
     """
     with reach.bus() as bus:
-        _change(reach.screen, bus, _Change("Discard", "discarded", bus.discard), Chosen(**which), yes=yes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What is done to dead letters, as the question has it, as the answer has it, and by which call."""
-
-    verb: str
-    past: str
-    call: Callable[..., int]
-
-    def made(self, chosen: Chosen, screen: Screen, count: int) -> int:
-        """Do it; how many were changed."""
-        done = 0
-        with screen.progress(self.past, count) as bar:
-            if not chosen.ids:
-                done = self.call(address=chosen.address, everything=chosen.everything)
-            for letter in chosen.ids:
-                bar.to(done)
-                done += self.call(letter=letter)
-            bar.to(done)
-        return done
-
-
-def _change(screen: Screen, bus: Bus, change: _Change, chosen: Chosen, *, yes: bool) -> None:
-    """Ask where more than one is meant, do it, and say how many."""
-    chosen.check()
-    count = chosen.count(bus, screen)
-    if not screen.agrees(f"{change.verb} {counted(count, 'dead letter')}?", yes=yes, needed=count > 1):
-        raise Failed("Nothing was done.", REFUSED)
-    done = change.made(chosen, screen, count) if count else 0
-    if screen.as_json:
-        screen.value({change.past: done})
+        done = changed(reach.screen, bus, Change("Discard", "discarded", bus.discard), Chosen(**which), yes=yes)
+    if reach.screen.as_json:
+        reach.screen.value({"discarded": done})
     else:
-        screen.line(str(done))
-        screen.note(f"{change.past.capitalize()} {counted(done, 'dead letter')}.")
+        say(reach.screen, "discarded", done)

@@ -28,7 +28,7 @@ from eventbus.client.errors import (
 from eventbus.client.events import Feed
 from eventbus.client.inbox import Inbox
 from eventbus.client.keeper import Registration, State
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Subscriber, Terms
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Subscriber, Terms
 from eventbus.client.seen import Memory, Seen, Standing
 from eventbus.client.server import Server, serve
 from eventbus.client.signatures import Verifier
@@ -58,6 +58,8 @@ __all__ = [
     "Refused",
     "Registration",
     "Reject",
+    "ReplayOutcome",
+    "Replayed",
     "Retry",
     "Seen",
     "Server",

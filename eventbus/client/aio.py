@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from eventbus.client.bus import Bus
 from eventbus.client.events import Place
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Subscriber, Terms
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Subscriber, Terms
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,9 +80,13 @@ class AsyncBus:
         while (letter := await asyncio.to_thread(next, letters, _END)) is not _END:
             yield letter  # type: ignore[misc] # as above
 
-    async def replay_dead_letters(self, **chosen: Any) -> int:
+    async def replay_dead_letters(self, **chosen: Any) -> Replayed:
         """See Bus.replay_dead_letters."""
         return await _in_thread(self.bus.replay_dead_letters, **chosen)
+
+    async def replay_outcome(self, replay: str) -> ReplayOutcome:
+        """See Bus.replay_outcome."""
+        return await _in_thread(self.bus.replay_outcome, replay)
 
     async def discard(self, **chosen: Any) -> int:
         """See Bus.discard."""

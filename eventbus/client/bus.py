@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -15,9 +15,18 @@ from eventbus.client.calls import Call, Caller
 from eventbus.client.errors import Misused, NotUnderstood
 from eventbus.client.events import Feed, Place
 from eventbus.client.http import HttpTransport, Transport
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Subscriber, Terms, shaped
+from eventbus.client.model import (
+    DeadLetter,
+    Delivery,
+    Event,
+    Published,
+    Replayed,
+    ReplayOutcome,
+    Subscriber,
+    Terms,
+    shaped,
+)
 
-T = TypeVar("T")
 #: Seconds without a byte after which a call counts as unanswered.
 TIMEOUT = 10.0
 #: Dead letters that are asked for at once.
@@ -131,7 +140,7 @@ class Bus:
         start = options.pop("start", None)
         asked += [(name, _told(value)) for name, value in options.items() if value is not None]
         asked += [("from", _told(start))] if start is not None else []
-        return _shaped(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=asked)))
+        return shaped(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=asked)))
 
     def deregister(self, address: str) -> int:
         """End an address's lease; what is pending for it is discarded, and how many deliveries that were."""
@@ -142,7 +151,7 @@ class Bus:
         """The live subscribers, or those that are expired, and how each is doing."""
         query = [("expired", "true")] if expired else []
         said = self._caller.json(Call(method="GET", path="/listSubscribers", query=query))
-        found = [_shaped(Subscriber, one) for one in said["subscribers"]]
+        found = [shaped(Subscriber, one) for one in said["subscribers"]]
         return [one for one in found if (one.state == "expired") == expired]  # an older bus has no such list
 
     # Looking and mending
@@ -160,7 +169,7 @@ class Bus:
 
     def deliveries(self, event_id: str) -> list[Delivery]:
         """What became of an event for each subscriber. Raises NotKnown."""
-        return [_shaped(Delivery, one) for one in self._event(event_id)["deliveries"]]
+        return [shaped(Delivery, one) for one in self._event(event_id)["deliveries"]]
 
     def _event(self, event_id: str) -> Any:
         return self._caller.json(Call(method="GET", path=f"/events/{quote(event_id, safe='')}"))
@@ -171,15 +180,30 @@ class Bus:
         while after is not None:
             query = [*chosen, ("after", str(after)), ("limit", str(PAGE))]
             said = self._caller.json(Call(method="GET", path="/deadLetters", query=query))
-            yield from (_shaped(DeadLetter, one) for one in said["dead_letters"])
+            yield from (shaped(DeadLetter, one) for one in said["dead_letters"])
             after = said["next"]
 
     def replay_dead_letters(
-        self, *, address: str | None = None, letter: int | None = None, everything: bool = False
-    ) -> int:
-        """Put dead letters back as pending; how many. Say which: one subscriber's, one by its id, or everything."""
+        self,
+        *,
+        address: str | None = None,
+        letter: int | None = None,
+        everything: bool = False,
+        replay: str | None = None,
+    ) -> Replayed:
+        """Put dead letters back as pending; how many. Say which: one subscriber's, one by its id, or everything.
+
+        What is answered has a ``replay``, by which ``replay_outcome`` tells what became of them; they count for an
+        earlier one where that is given.
+        """
         chosen = _chosen(address, letter, everything=everything)
-        return int(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen))["replayed"])
+        chosen += [] if replay is None else [("replay", replay)]
+        return Replayed.of(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen)))
+
+    def replay_outcome(self, replay: str) -> ReplayOutcome:
+        """What has become of dead letters that were put back. Raises NotKnown."""
+        path = f"/deadLetters/replays/{quote(replay, safe='')}"
+        return shaped(ReplayOutcome, self._caller.json(Call(method="GET", path=path)))
 
     def discard(self, *, address: str | None = None, letter: int | None = None, everything: bool = False) -> int:
         """Discard dead letters for good; how many. Say which, as in ``replay_dead_letters``."""
@@ -221,10 +245,3 @@ def _chosen(address: str | None, letter: int | None, *, everything: bool) -> lis
     if len(chosen) != 1:
         raise Misused("Say which dead letters: address=..., letter=..., or everything=True.")
     return chosen
-
-
-def _shaped(kind: type[T], said: Any) -> T:
-    try:
-        return shaped(kind, said)
-    except (KeyError, TypeError, ValueError) as error:
-        raise NotUnderstood(f"Not a bus's {kind.__name__}: {str(said)[:80]}") from error

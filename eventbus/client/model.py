@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar, cast
 
 from eventbus.client.encodings import attribute_of, decoded
+from eventbus.client.errors import NotUnderstood
 
 STRUCTURED = "application/cloudevents+json"
 T = TypeVar("T")
@@ -177,14 +178,46 @@ class DeadLetter:
     last_answer: bytes = field(default=b"")
 
 
-def shaped(kind: type[T], said: Mapping[str, Any]) -> T:
-    """A dataclass of this kind from what the bus said; what a newer bus says beyond it is passed over."""
-    names = [part.name for part in fields(cast(Any, kind)) if part.name in said]
-    return kind(**{name: _value(name, said[name]) for name in names})
+class Replayed(int):
+    """How many dead letters were put back; ``Bus.replay_outcome`` tells by ``replay`` what became of them."""
+
+    replay: str | None  # None where there were none
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Self:
+        """As the bus says it; one of an older version knows no outcome."""
+        made = cls(said["replayed"])
+        made.replay = said.get("replay")
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOutcome:
+    """What has become of the ``replayed`` dead letters that were put back together at a moment."""
+
+    replay: str
+    at: datetime
+    replayed: int
+    delivered: int
+    dead_again: int
+    discarded: int
+    pending: int
+
+
+def shaped(kind: type[T], said: Any) -> T:
+    """A dataclass of this kind from what the bus said, where what a newer bus says beyond it is passed over.
+
+    Raises NotUnderstood.
+    """
+    try:
+        names = [part.name for part in fields(cast(Any, kind)) if part.name in said]
+        return kind(**{name: _value(name, said[name]) for name in names})
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotUnderstood(f"Not a bus's {kind.__name__}: {str(said)[:80]}") from error
 
 
 def _value(name: str, value: Any) -> Any:
-    if name.endswith("_at"):
+    if name == "at" or name.endswith("_at"):
         return None if value is None else moment(value)
     if name == "last_answer":
         return body_of(value)

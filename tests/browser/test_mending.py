@@ -62,7 +62,7 @@ def test_chosen_dead_letters_are_replayed(visitor: Visitor, case: Case) -> None:
     visitor.see(f"Replay {DEAD} dead letters?", "dialog")
     assert case.left() == DEAD
     visitor.click("Replay")
-    visitor.see(f"{DEAD} put back as pending.", "dialog")
+    visitor.see(f"{DEAD} put back as pending: {DEAD} delivered.", "dialog")
     case.subscriber.wait_for_ids(case.ids)
     visitor.click("Close")
     visitor.see("None. What a subscriber rejects", "#letters")
@@ -124,7 +124,7 @@ def test_all_of_a_subscriber_are_replayed(visitor: Visitor, case: Case) -> None:
     visitor.click(f"Replay all of {case.address}")
     visitor.see(f"All dead letters of {case.address} become pending again.", "dialog")
     visitor.click("Replay all")
-    visitor.see(f"{DEAD} put back as pending.", "dialog")
+    visitor.see(f"{DEAD} put back as pending: {DEAD} delivered.", "dialog")
     case.subscriber.wait_for_ids(case.ids)
 
 

@@ -116,7 +116,7 @@ def test_dead_letters_of_the_other_bus_are_mended(visitor: Visitor, addresses: l
     visitor.find("tbody tr:nth-child(1) input").click()
     visitor.click("Replay chosen")
     visitor.click("Replay")
-    visitor.see("1 put back as pending.", "dialog")
+    visitor.see("1 put back as pending: 1 delivered.", "dialog")
     visitor.click("Close")
     eventually(lambda: visitor.count("tbody tr") == 1, 5)
     visitor.click(f"Discard all of {addresses[1]}")

@@ -145,7 +145,11 @@ def test_dead_letters_are_read_replayed_and_discarded(client: Bus, subscribe: Su
     assert client.discard(letter=letters[0].id) == 1
     rejecting.respond = lambda _: (200, (), b"")
     assert client.replay_dead_letters(letter=letters[1].id) == 1
-    assert client.replay_dead_letters(address=address) == 248
+    replayed = client.replay_dead_letters(address=address)
+    assert replayed == 248
+    eventually(lambda: client.replay_outcome(replayed.replay or "").pending == 0, 20)
+    outcome = client.replay_outcome(replayed.replay or "")
+    assert (outcome.replayed, outcome.delivered, outcome.dead_again) == (248, 248, 0)
     eventually(lambda: client.subscribers()[0].delivered == 249, 20)
     assert client.replay(address, start=letters[-1].event, end=letters[-1].event) == 1
     assert client.discard(address=address) == 0

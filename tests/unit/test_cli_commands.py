@@ -22,6 +22,8 @@ from eventbus.client import (
     Misused,
     NotUnderstood,
     Refused,
+    Replayed,
+    ReplayOutcome,
     Unauthorized,
     Unavailable,
     Unreachable,
@@ -38,12 +40,23 @@ class Lettered(FakeBus):
     """A fake bus with dead letters."""
 
     letters: list[DeadLetter]
+    count = 0  #: put back so far
+    again = 0  #: of these are dead again
 
     def dead_letters(self, *, address: str | None = None) -> Any:
         return iter([letter for letter in self.letters if address in (None, letter.subscriber)])
 
-    def replay_dead_letters(self, **chosen: Any) -> int:
-        return self._drop(**chosen)
+    def replay_dead_letters(self, replay: str | None = None, **chosen: Any) -> Replayed:
+        done = self._drop(**chosen)
+        self.count += done
+        return Replayed.of({"replayed": done, "replay": "r"})
+
+    def replay_outcome(self, replay: str) -> ReplayOutcome:
+        assert replay == "r"
+        dead, left = min(self.count, self.again), max(0, self.count - self.again)
+        return ReplayOutcome(
+            replay=replay, at=AT, replayed=self.count, delivered=left, dead_again=dead, discarded=0, pending=0
+        )
 
     def discard(self, **chosen: Any) -> int:
         return self._drop(**chosen)
@@ -294,10 +307,24 @@ def test_dead_letters_are_listed_and_shown(typed: Type) -> None:
 
 def test_dead_letters_are_replayed_and_discarded(typed: Type, bus: Lettered) -> None:
     """One without being asked, more when it was said; how many is printed."""
-    assert typed("dead-letters", "replay", "--id", "1").stdout == "1\n"
+    replayed = typed("dead-letters", "replay", "--id", "1")
+    assert (replayed.stdout, replayed.exit_code) == ("1\n", 0)
+    assert "Of 1 dead letter: 1 delivered." in replayed.stderr
     assert json.loads(typed("dead-letters", "discard", "--all", "--yes", "--json").stdout) == {"discarded": 2}
     assert typed("dead-letters", "discard", "--all").stdout == "0\n"
     assert bus.letters == []
+
+
+def test_a_replay_whose_dead_letters_are_dead_again_fails(typed: Type, bus: Lettered) -> None:
+    """How many, and where to look; as JSON too, in which everything is told."""
+    bus.again = 2
+    result = typed("dead-letters", "replay", "--all", "--yes", "--json")
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    counts = {name: value for name, value in said.items() if isinstance(value, int) and value}
+    assert (counts, said["replay"]) == ({"replayed": 3, "delivered": 1, "dead_again": 2}, "r")
+    assert "2 of 3 are dead again" in result.stderr
+    assert "Of 3 dead letters: 1 delivered, 2 dead again." in typed("dead-letters", "outcome", "r").stderr
 
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("y\n", 0, 0), ("n\n", 1, 3), ("", 130, 3)])

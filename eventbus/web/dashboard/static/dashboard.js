@@ -5,6 +5,7 @@
 const TOKEN = "eventbus-token";
 const DOOR = "form[data-act='token']";
 const PART = 100; // dead letters under way at once
+const PATIENCE = 10_000; // ms that are waited for what becomes of a replay
 const ROOT = new URL(document.documentElement.dataset.root, location.href).pathname; // below whatever prefix a proxy has
 const $ = (selector) => document.querySelector(selector);
 $("link[rel='icon']").href = $("link[rel='icon']").href; // whole, since it is looked up again wherever a page leads
@@ -165,15 +166,45 @@ async function refreshAll() {
 }
 
 // Takes the ids in turn, so that progress shows and no request is long.
-async function each(ids, method, path, progress) {
+async function discarded(ids, progress) {
   let count = 0;
   for (let start = 0; start < ids.length; start += PART) {
     const part = ids.slice(start, start + PART);
-    const said = await Promise.all(part.map(async (id) => told(await ask(method, `${path}?id=${id}`))));
-    count += said.reduce((sum, one) => sum + (one.replayed ?? one.discarded ?? 0), 0);
+    const said = await Promise.all(part.map(async (id) => told(await ask("DELETE", `${ROOT}deadLetters?id=${id}`))));
+    count += said.reduce((sum, one) => sum + one.discarded, 0);
     progress(Math.min(start + PART, ids.length), ids.length);
   }
-  return count;
+  return `${count} discarded.`;
+}
+
+// The same for a replay. The first is asked for alone: the others count for its replay.
+async function replayed(choices, progress) {
+  let replay = null, count = 0;
+  const one = async (choice) => {
+    const said = await told(await ask("POST", `${ROOT}deadLetters/replay?${choice}${replay ? `&replay=${replay}` : ""}`));
+    count += said.replayed;
+    replay ??= said.replay;
+  };
+  for (let start = 0; start < choices.length;) {
+    const part = choices.slice(start, start + (replay ? PART : 1));
+    await Promise.all(part.map(one));
+    start += part.length;
+    progress(start, choices.length);
+  }
+  return `${count} put back as pending${replay ? await outcome(replay, progress) : ""}.`;
+}
+
+// What becomes of a replay, as far as that shows in a moment.
+async function outcome(replay, progress) {
+  for (const ends = Date.now() + PATIENCE; ;) {
+    const said = await told(await ask("GET", `${ROOT}deadLetters/replays/${replay}`));
+    progress(said.replayed - said.pending, said.replayed);
+    if (!said.pending || Date.now() > ends) {
+      const counts = ["delivered", "dead_again", "discarded", "pending"].filter((name) => said[name]);
+      return `: ${counts.map((name) => `${said[name]} ${name.replace("_", " ")}`).join(", ")}`;
+    }
+    await new Promise((next) => setTimeout(next, 300));
+  }
 }
 
 const things = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
@@ -182,15 +213,15 @@ const whose = (address) => (address ? `address=${encodeURIComponent(address)}` :
 const ACTS = {
   "replay-letters": () => picked((ids) => confirmed({
     title: `Replay ${things(ids.length, "dead letter")}?`, text: "They become pending again and are delivered as soon as their subscribers take them.", go: "Replay",
-    work: async (progress) => `${await each(ids, "POST", `${ROOT}deadLetters/replay`, progress)} put back as pending.`,
+    work: (progress) => replayed(ids.map((id) => `id=${id}`), progress),
   })),
   "discard-letters": () => picked((ids) => confirmed({
     title: `Discard ${things(ids.length, "dead letter")}?`, text: "They will not be delivered any more.", go: "Discard", again: `Yes, discard ${ids.length}`,
-    work: async (progress) => `${await each(ids, "DELETE", `${ROOT}deadLetters`, progress)} discarded.`,
+    work: (progress) => discarded(ids, progress),
   })),
   "replay-all": ({ address }) => confirmed({
     title: "Replay all?", text: address ? `All dead letters of ${address} become pending again.` : "All dead letters of everybody become pending again.", go: "Replay all",
-    work: async () => `${(await told(await ask("POST", `${ROOT}deadLetters/replay?${whose(address)}`))).replayed} put back as pending.`,
+    work: (progress) => replayed([whose(address)], progress),
   }),
   "discard-all": ({ address }) => confirmed({
     title: "Discard all?", text: address ? `All dead letters of ${address} will be gone.` : "All dead letters of everybody will be gone.", go: "Discard all", again: "Yes, discard all",
