@@ -240,7 +240,10 @@ class BusAccount(RuleBasedStateMachine):
             lanes = self.bus.dispatcher.lanes.values()
             self._may_discard(*(lane.subscriber.key for lane in lanes if lane.ending))  # more may die meanwhile
         try:
-            (self.bus.dead_letters.discard if discard else self.bus.dead_letters.replay)(chosen)
+            if discard:
+                self.bus.dead_letters.discard(chosen)
+            else:
+                self.bus.dead_letters.replay(chosen, new_event_id())
         except (Conflict, JournalError, NotKnown):
             return
 

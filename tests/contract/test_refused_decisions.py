@@ -130,7 +130,7 @@ DECISIONS: dict[str, Callable[[Scene], object]] = {
     "renewal with other topics": lambda scene: scene.register(A, topics=("other",)),
     "deregistration": lambda scene: scene.bus.deregister(parse_address(A)),
     "replay": lambda scene: scene.bus.replays.begin(A, "earliest", "now"),
-    "replay of a dead letter": lambda scene: scene.bus.dead_letters.replay(Chosen(key=A)),
+    "replay of a dead letter": lambda scene: scene.bus.dead_letters.replay(Chosen(key=A), new_event_id()),
     "discard of a dead letter": lambda scene: scene.bus.dead_letters.discard(Chosen(key=A)),
 }
 each_decision = pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
