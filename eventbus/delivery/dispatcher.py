@@ -25,6 +25,7 @@ from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.outcome import Answer, Verdict, outcome_of
 from eventbus.delivery.reader import Reader
 from eventbus.delivery.recent import RecentEvents
+from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transport import Route, Transport
 from eventbus.errors import JournalError
@@ -74,6 +75,7 @@ class Dispatcher:
         self.meters = meters
         self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
         self._held: deque[Lane] = deque()  # could send, but for the crowd
+        self._slow = SlowPool(max_in_flight)
         self._idle = 0
         self.busy = 0  # deliveries under way
         self._stopping = False
@@ -204,35 +206,46 @@ class Dispatcher:
         while True:
             lane = self._queue.get()
             self._idle -= 1
-            self._turns(lane)
+            if lane.in_flight and self.busy >= self._crowded:  # there was room when it was queued, but not any more
+                self._held.append(lane)
+            else:
+                self._turns(lane)
             self._idle += 1
 
     def _turns(self, lane: Lane) -> None:
         """A lane's turn, and then turns of those that were held back, where there is room for them."""
         while True:
-            lane.queued = False
-            try:
-                self._turn(lane)
-            except JournalError as error:
-                if not lane.closed:
-                    self.reader.fails(lane, error)
-                self._alarm.set(lane, self.clock.monotonic() + 1)
-            except Exception:
-                log.exception(
-                    "a delivery to %s failed in a way that was not foreseen",
-                    lane.subscriber.key,
-                    extra={"address": lane.subscriber.key},
-                )
+            if not (lane.slow and self._slow.hold(lane)):
+                lane.queued = False
+                try:
+                    self._turn(lane)
+                except JournalError as error:
+                    if not lane.closed:
+                        self.reader.fails(lane, error)
+                    self._alarm.set(lane, self.clock.monotonic() + 1)
+                except Exception:
+                    log.exception(
+                        "a delivery to %s failed in a way that was not foreseen",
+                        lane.subscriber.key,
+                        extra={"address": lane.subscriber.key},
+                    )
+                if self._slow.waits:
+                    self._release(lane)
             if not self._held or self.busy >= self._crowded:
                 return
             lane = self._held.popleft()
             while self._held and self.busy + self._queue.qsize() < ENOUGH:
                 self._enqueue(self._held.popleft())
 
+    def _release(self, lane: Lane) -> None:
+        """Let go on those that waited for room among the slow ones, where a turn of this lane has made some."""
+        for waiting in self._slow.release(lane):
+            self._enqueue(waiting)
+
     def _turn(self, lane: Lane) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
         now = self.clock.monotonic()
-        if lane.wants_page(now):
+        if (lane.live.behind or lane.deferred.count or lane.replays) and lane.wants_page(now):
             self.reader.read(lane)
             now = self.clock.monotonic()
         delivery = None if self._stopping or now >= self.until else lane.take(now)
@@ -240,10 +253,13 @@ class Dispatcher:
         if delivery is None:
             return
         self.busy += 1
+        server = self._slow.begin(lane) if lane.slow else None
         try:
             self._deliver(lane, delivery, now)
         finally:
             self.busy -= 1
+            if server is not None:
+                self._slow.end(server)
             if not lane.queued:
                 self.look(lane)
 
@@ -279,8 +295,10 @@ class Dispatcher:
         if answer.status is not None and 200 <= answer.status < 300:
             waited = wall - event.accepted_at + took
             self.meters.arrival.observe(waited if waited > 0 else 0.0)  # the wall clock may have been set back
+            lane.slow = took > SLOW_SECONDS
             lane.deliver(delivery, now)
         else:
+            lane.slow = took > SLOW_SECONDS or answer.status is None
             outcome = outcome_of(answer, wall)
             self.meters.attempts[outcome.verdict.value] += 1
             lane.settle(delivery, outcome, answer, Moment(self.clock.monotonic(), wall, wall - event.accepted_at))

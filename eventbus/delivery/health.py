@@ -58,6 +58,8 @@ class Health(Ledger):
         self.last_error, self.last_error_at = record.last_error, record.last_error_at
         self.window = FIRST_WINDOW
         self.notes: deque[tuple[float, str]] = deque(maxlen=MAX_NOTES)  #: what happened lately, and when (wall clock)
+        #: The last attempt took long or got no answer, or there was none: the next one may hold its greenlet for long.
+        self.slow = not record.account.delivered or record.state is State.DOWN
         self.consented = not rules.handshake
         self.spacing = 0.0  # seconds between the starts of two deliveries, at least
         self._started = -math.inf  # when the last one started, where that counts

@@ -48,7 +48,7 @@ class Lane(Backlog):
         deferred = self.deferred
         if (self.dead_letters or deferred.saved or deferred.gone) and self.unsaved() >= MAX_UNSAVED:
             return False
-        if self.usual():
+        if not deferred.count and not self.replays:  # as usual() asks
             return bool(self.live.ready)
         if self.subscriber.options.ordered and deferred.wants_rows(now):
             return False
@@ -85,7 +85,7 @@ class Lane(Backlog):
         """The next delivery to attempt, now under way; None when there is none to start."""
         if not self.sendable(now):
             return None
-        if self.usual():
+        if not self.deferred.count and not self.replays:  # as usual() asks
             delivery = Delivery(self.live.ready.popleft(), 0, 1, now, now)
         else:
             delivery = self._next(now)
