@@ -253,7 +253,7 @@ def test_made_up_requests_are_answered_as_told(schemathesis: str, tmp_path: Path
             "20",
             "--no-color",
         ]
-        command = [schemathesis, "run", location, *options]
+        command = [schemathesis, "run", location, "--url", f"http://127.0.0.1:{bus.port}", *options]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=300, text=True)
         assert done.returncode == 0, done.stdout[-20_000:]
         assert "a request failed" not in bus.log_text()
