@@ -111,7 +111,7 @@ NO_PREFIX = ("", "bus", "//evil.example", "/a//b", "https://evil.example", "/a?b
 
 
 def test_the_document_says_where_the_bus_is(bus: BusServer) -> None:
-    """Beside itself; at the prefix that a proxy tells, where that is a path and nothing else."""
+    """At the root; at the prefix that a proxy tells, where that is a path and nothing else."""
     caller = Caller(bus.port)
 
     def server(*told: str) -> str:
@@ -119,11 +119,11 @@ def test_the_document_says_where_the_bus_is(bus: BusServer) -> None:
         (said,) = caller.call("GET", "/openapi.json", headers).json()["servers"]
         return str(said["url"])
 
-    assert server() == "."
+    assert server() == "/"
     assert server("/bus") == server("/bus/") == "/bus"
     assert server("/a-b/c.d_e~") == "/a-b/c.d_e~"
-    assert {server(told) for told in NO_PREFIX} == {"."}
-    assert server("/a", "/b") == "."
+    assert {server(told) for told in NO_PREFIX} == {"/"}
+    assert server("/a", "/b") == "/"
     hint = caller.call("GET", "/", [HTML, ("X-Forwarded-Prefix", "/<b>")]).text
     assert "<b>" not in hint.partition("<main")[2].partition("tiles")[0]
 

@@ -189,3 +189,32 @@ def is_taken(check: Any, value: Any) -> bool:
     except Refused:
         return False
     return True
+
+
+def nodes(at: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the document."""
+    if isinstance(at, dict):
+        yield at
+    for one in at.values() if isinstance(at, dict) else at if isinstance(at, list) else ():
+        yield from nodes(one)
+
+
+def test_generators_find_json_first() -> None:
+    """They take the first content of an answer and of a body, and want to know each value's type."""
+    contents = [list(node["content"]) for node in nodes(DOCUMENT) if isinstance(node.get("content"), dict)]
+    both = [kinds for kinds in contents if any("json" in kind for kind in kinds)]
+    assert len(both) > 20
+    assert [kinds for kinds in both if "json" not in kinds[0]] == []
+    constants = [node for node in nodes(DOCUMENT) if "enum" in node or isinstance(node.get("const"), list | dict)]
+    assert [node for node in constants if node.get("type") != "string"] == []
+
+
+def test_generators_tell_bodies_apart() -> None:
+    """Where there are several, each is an object or text: a function asks which one it was given."""
+    bodies = DOCUMENT["paths"]["/sendMessage"]["post"]["requestBody"]["content"]
+    shapes = [one["schema"].get("$ref", "").rpartition("/")[2] for one in bodies.values()]
+    kinds = [
+        DOCUMENT["components"]["schemas"][name]["type"] if name else one["schema"]["type"]
+        for name, one in zip(shapes, bodies.values(), strict=True)
+    ]
+    assert set(kinds) == {"object", "string"}

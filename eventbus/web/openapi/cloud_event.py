@@ -29,7 +29,7 @@ CLOUD_EVENT: Json = {
     "properties": {
         "id": described(_NAME, "Counts within its source, and stays in the event: the bus gives an id of its own."),
         "source": {"type": "string", "pattern": _URI, "description": "A URI."},
-        "specversion": {"const": "1.0"},
+        "specversion": {"type": "string", "const": "1.0"},
         "type": described(_NAME, "The topic, where the query gives none. One that is no topic gives none."),
         "subject": {**_MAYBE_TEXT, "minLength": 1},
         "time": {**_MAYBE_TEXT, "format": "date-time"},

@@ -36,8 +36,9 @@ _BEARER: Json = {
     "that it needs: `publish`, `subscribe` or `admin`; an `admin` token may do all.",
 }
 
-#: Relative to the document (OpenAPI 3.1.1, 4.8.5): right below a prefix, too, that a proxy takes off.
-SERVER: Json = {"url": ".", "description": "The bus that serves this document"}
+#: Where the bus is: at the root of its host, or below the prefix that a proxy tells. Not relative to the document, as
+#: OpenAPI allows: tools do not understand it.
+SERVER: Json = {"url": "/", "description": "The bus that serves this document"}
 
 
 def document() -> Json:

@@ -25,7 +25,7 @@ _WRITES = ("Unauthorized", "Forbidden", "Elsewhere", "DiskFull")
 _CHOICE = [
     address("One subscriber's.", required=False),
     query("id", "One, by its number.", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, example=1),
-    query("all", "All there are.", {"enum": ["true"]}),
+    query("all", "All there are.", {"type": "string", "enum": ["true"]}),
 ]
 _NOT_CHOSEN = bad_request(
     "Not exactly one choice, or a malformed one.", "Say which dead letters: address=A, id=ID, or all=true."

@@ -86,7 +86,7 @@ LIST: Json = {
                         **said(
                             "The event to go on after is not there. This begins by the `time` in its id, or, where the "
                             "id holds none, with the `earliest` that is there.",
-                            {"enum": ["time", "earliest"]},
+                            {"type": "string", "enum": ["time", "earliest"]},
                         ),
                         "required": False,
                     }

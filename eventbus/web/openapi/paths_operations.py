@@ -19,8 +19,12 @@ from eventbus.web.openapi.responses import WAIT
 
 def _status(word: str) -> Json:
     """An answer of one word."""
-    values: Json = {"type": "object", "properties": {"status": {"const": word}}, "required": ["status"]}
-    return content(TEXT, {"const": word}, word) | content(JSON, values, {"status": word})
+    values: Json = {
+        "type": "object",
+        "properties": {"status": {"type": "string", "const": word}},
+        "required": ["status"],
+    }
+    return content(JSON, values, {"status": word}) | content(TEXT, {"type": "string", "const": word}, word)
 
 
 def _operation(name: str, summary: str, description: str, scope: str | None, found: Json) -> Json:
@@ -54,8 +58,8 @@ READY = _operation(
         "503": {
             "description": "It cannot: the reason, in both forms without `Error:`.",
             "headers": {"Retry-After": WAIT},
-            "content": content(TEXT, {"type": "string"}, "draining")
-            | content(PROBLEM, schema("Problem"), problem(503, "draining")),
+            "content": content(PROBLEM, schema("Problem"), problem(503, "draining"))
+            | content(TEXT, {"type": "string"}, "draining"),
         },
     },
 ) | {"x-codeSamples": sample(f"curl '{BUS}/readyz'")}

@@ -9,6 +9,7 @@ from eventbus.web.openapi.pieces import (
     AN_ID,
     BUS,
     JSON,
+    TEXT,
     Json,
     answers,
     bad_request,
@@ -22,7 +23,7 @@ from eventbus.web.openapi.pieces import (
     sample,
     schema,
 )
-from eventbus.web.openapi.schemas import TOPIC, VISIBLE_ASCII
+from eventbus.web.openapi.schemas import TOPIC_OR_NONE, VISIBLE_ASCII
 
 _KEPT = "Sent on unchanged."
 _TEXT: Json = {"type": "string"}
@@ -35,19 +36,19 @@ _PARAMETERS = [
         f"The event's topic: up to {MAX_WORDS} words between dots, no wildcards. Where it is missing or empty: the "
         "`ce-type` header or a CloudEvent's `type`, if that can be a topic; else none, which only subscribers to "
         "everything match.",
-        {"anyOf": [TOPIC, {"const": ""}]},
+        TOPIC_OR_NONE,
         example="orders.created",
     ),
     query(
         "batch",
         "`lines`: the body is an event on each line, all accepted or none; each line that is not blank is delivered as "
         "`application/json`.",
-        {"enum": ["lines"]},
+        {"type": "string", "enum": ["lines"]},
     ),
     query(
         "once",
         "`ce`: the key of `Idempotency-Key` is derived from the CloudEvent's source and id.",
-        {"enum": ["ce"]},
+        {"type": "string", "enum": ["ce"]},
     ),
     header(
         "Idempotency-Key",
@@ -73,22 +74,15 @@ _PARAMETERS = [
 
 _BODY: Json = {
     "description": "Any bytes, at most `EVENTBUS_MAX_BODY_BYTES` of them (1 MiB). `Content-Type` is sent on unchanged. "
-    f"A batch has at most {MAX_BATCH_EVENTS:,} events, {MAX_BATCH_TOPICS:,} different topics and "
-    f"{MAX_BATCH_BYTES // 2**20} MiB.",
+    f"`{BATCH}` is a JSON array of CloudEvents, and with `batch=lines` an event is on each line: all are accepted or "
+    f"none, and each is delivered on its own. A batch has at most {MAX_BATCH_EVENTS:,} events, {MAX_BATCH_TOPICS:,} "
+    f"different topics and {MAX_BATCH_BYTES // 2**20} MiB.",
     "required": False,
-    "content": content("*/*", {"description": "An event's body, delivered as it came."})
-    | content(JSON, {"description": "An event's body; it is not parsed."}, {"order": 42})
+    "content": content(JSON, schema("Data"), {"order": 42})
     | content(STRUCTURED, schema("CloudEvent"), A_CLOUD_EVENT)
-    | content(
-        BATCH,
-        {
-            "type": "array",
-            "items": schema("CloudEvent"),
-            "maxItems": MAX_BATCH_EVENTS,
-            "description": "CloudEvents, all accepted or none, each delivered on its own.",
-        },
-        [A_CLOUD_EVENT],
-    ),
+    | content(TEXT, {"type": "string", "description": "An event's body; with `batch=lines` one on each line."}, "hello")
+    | content("application/octet-stream", {"type": "string", "format": "binary"})
+    | content("*/*", {"type": "string", "format": "binary", "description": "An event's body, delivered as it came."}),
 }
 
 _SAFE: Json = {
@@ -99,7 +93,7 @@ _SAFE: Json = {
             "required": False,
         }
     },
-    "content": SUCCESS | content(JSON, {"anyOf": [schema(name) for name in _ANSWERS]}, _SAID),
+    "content": content(JSON, {"anyOf": [schema(name) for name in _ANSWERS]}, _SAID) | SUCCESS,
     "links": {
         "event": {
             "operationId": "getEvent",

@@ -24,8 +24,8 @@ from eventbus.web.openapi.schemas import A_REGISTRATION, A_SUBSCRIBER, ADDRESS, 
 
 _ACCESS = ("Unauthorized", "Forbidden")
 _WRITES = (*_ACCESS, "Elsewhere", "DiskFull")
-SUCCESS = content(TEXT, {"const": "success"}, "success")
-_SWITCH: Json = {"enum": ["true", "false"]}
+SUCCESS = content(TEXT, {"type": "string", "const": "success"}, "success")
+_SWITCH: Json = {"type": "string", "enum": ["true", "false"]}
 ADDRESS_OF = "`host`, `host:port` or `[v6]:port`, with a path prefix and `http://` or `https://` where you like."
 WRONG_ADDRESS = bad_request(
     "The address is missing, cannot be or may not be delivered to, or a parameter is malformed.",
@@ -93,7 +93,7 @@ REGISTER: Json = {
         {
             "200": {
                 "description": "Registered, or renewed.",
-                "content": SUCCESS | content(JSON, schema("Registration"), A_REGISTRATION),
+                "content": content(JSON, schema("Registration"), A_REGISTRATION) | SUCCESS,
             },
             "400": WRONG_ADDRESS,
             "429": error(
@@ -123,19 +123,7 @@ DEREGISTER: Json = {
         {
             "200": {
                 "description": "The address is not registered any more.",
-                "content": SUCCESS
-                | content(
-                    JSON,
-                    {
-                        "type": "object",
-                        "properties": {
-                            "address": {"type": "string"},
-                            "discarded": {"type": "integer", "description": "Deliveries that were pending."},
-                        },
-                        "required": ["address", "discarded"],
-                    },
-                    {"address": AN_ADDRESS, "discarded": 0},
-                ),
+                "content": content(JSON, schema("Deregistered"), {"address": AN_ADDRESS, "discarded": 0}) | SUCCESS,
             },
             "400": WRONG_ADDRESS,
         },
@@ -164,16 +152,8 @@ LIST: Json = {
             "200": {
                 "description": "The subscribers, by address.",
                 "headers": gathered(),
-                "content": content(TEXT, {"type": "string"}, f"{AN_ADDRESS}  :  {A_TIME}\n")
-                | content(
-                    JSON,
-                    {
-                        "type": "object",
-                        "properties": {"subscribers": {"type": "array", "items": schema("Subscriber")}},
-                        "required": ["subscribers"],
-                    },
-                    {"subscribers": [A_SUBSCRIBER]},
-                ),
+                "content": content(JSON, schema("SubscriberList"), {"subscribers": [A_SUBSCRIBER]})
+                | content(TEXT, {"type": "string"}, f"{AN_ADDRESS}  :  {A_TIME}\n"),
             },
             "400": bad_request("The query does not parse.", 'invalid URL escape "%zz"'),
         },

@@ -64,7 +64,7 @@ def problem(status: int, detail: str) -> Json:
 
 def error(description: str, example: Json, headers: Json | None = None) -> Json:
     """An error in both of its forms: a sentence as text, or problem details for who asked for JSON."""
-    bodies = content(TEXT, schema("Error")) | content(PROBLEM, schema("Problem"), example)
+    bodies = content(PROBLEM, schema("Problem"), example) | content(TEXT, schema("Error"))
     return {"description": description, **({"headers": headers} if headers else {}), "content": bodies}
 
 

@@ -13,15 +13,22 @@ _PLAIN = r"[!-)+,\-/-=?-~]"
 _WORD = rf"(?:{_PLAIN}{_VISIBLE}*|[*>]{_VISIBLE}+)"
 #: A word of a pattern: one of a topic, or ``*``.
 _PATTERN_WORD = rf"(?:{_WORD}|\*)"
-TOPIC = {"type": "string", "maxLength": MAX_TOPIC_LENGTH, "pattern": rf"^{_WORD}(?:\.{_WORD}){{0,{MAX_WORDS - 1}}}$"}
+_TOPIC = rf"{_WORD}(?:\.{_WORD}){{0,{MAX_WORDS - 1}}}"
+TOPIC = {"type": "string", "maxLength": MAX_TOPIC_LENGTH, "pattern": f"^{_TOPIC}$"}
+#: The same, or nothing.
+TOPIC_OR_NONE = {**TOPIC, "pattern": f"^(?:{_TOPIC})?$"}
 _TOPIC_PATTERN = {
     "type": "string",
     "maxLength": MAX_TOPIC_LENGTH,
-    "pattern": rf"^(?:>|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 1}}}"
+    "pattern": rf"^(?:|>|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 1}}}"
     rf"|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 2}}}\.>)$",
 }
 #: Patterns; an empty one stands alone. How many different ones there may be is nothing that a schema can say.
-TOPIC_PATTERNS = {"anyOf": [{"type": "array", "items": _TOPIC_PATTERN}, {"const": [""]}]}
+TOPIC_PATTERNS = {
+    "type": "array",
+    "items": _TOPIC_PATTERN,
+    "not": {"allOf": [{"contains": {"const": ""}}, {"contains": {"minLength": 1}}]},
+}
 ADDRESS = {"type": "string", "minLength": 1, "maxLength": MAX_ADDRESS_LENGTH, "pattern": "^[!-~]+$"}
 VISIBLE_ASCII = {"type": "string", "pattern": f"^[!-~]{{1,{MAX_ID_LENGTH}}}$"}
 #: An event's id.
@@ -59,7 +66,11 @@ _LIVE: Json = {
     "timeout": {"type": "number", "minimum": 0.1, "maximum": 120, "description": "Seconds for one attempt."},
     "ordered": {"type": "boolean", "description": "One at a time, in order."},
     "resume": {"type": "boolean", "description": "The place outlives the lease."},
-    "state": {"enum": ["new", "ok", "failing", "down", "paused", "expired"], "description": "How it is doing."},
+    "state": {
+        "type": "string",
+        "enum": ["new", "ok", "failing", "down", "paused", "expired"],
+        "description": "How it is doing.",
+    },
     "pending": described(_COUNT, "All that is not settled."),
     "backlog": described(_COUNT, "Pending, but not under way."),
     "in_flight": described(_COUNT, "Attempts under way."),
@@ -109,7 +120,7 @@ _WAITING: Json = {
 }
 _DELIVERY: Json = {
     "address": _TEXT,
-    "state": {"enum": ["pending", "delivered", "dead", "discarded"]},
+    "state": {"type": "string", "enum": ["pending", "delivered", "dead", "discarded"]},
     **_WAITING,
 }
 A_DELIVERY: Json = {"address": AN_ADDRESS, "state": "delivered"}
@@ -158,7 +169,7 @@ SCHEMAS: Json = {
     "Problem": shape(
         "Problem details (RFC 9457).",
         {
-            "type": {"const": "about:blank"},
+            "type": {"type": "string", "const": "about:blank"},
             "title": described(_TEXT, "The status in words."),
             "status": {"type": "integer"},
             "detail": described(_TEXT, "What was wrong, with which value, and what would be right."),
@@ -170,6 +181,18 @@ SCHEMAS: Json = {
         {"created": {"type": "boolean", "description": "Whether this was no renewal."}, **_LIVE, "warnings": _WARNINGS},
         example=A_REGISTRATION,
     ),
+    "SubscriberList": shape(
+        "Subscribers, by address.", {"subscribers": {"type": "array", "items": schema("Subscriber")}}
+    ),
+    "Deregistered": shape(
+        "An address that is registered no more.",
+        {"address": _TEXT, "discarded": described(_COUNT, "How many deliveries were pending.")},
+    ),
+    "Data": {
+        "type": "object",
+        "description": "An event's body as JSON: an object, or, as `*/*` says, anything else. It is not parsed.",
+        "additionalProperties": True,
+    },
     "Body": {
         "description": "A body: as text where it is UTF-8, else as Base64.",
         "oneOf": [

@@ -58,7 +58,12 @@ DELIVERY: Json = {
         ),
         _sent(header("User-Agent", "The bus and its version.", _TEXT, example=f"eventbus/{__version__}")),
         _sent(
-            header("Accept-Encoding", "No compressed answer is unpacked.", {"const": "identity"}, example="identity")
+            header(
+                "Accept-Encoding",
+                "No compressed answer is unpacked.",
+                {"type": "string", "const": "identity"},
+                example="identity",
+            )
         ),
     ],
     "requestBody": {
