@@ -131,7 +131,7 @@ class Retention:
     def _measure(self) -> None:
         usage = self._journal.usage()
         self.bytes, self._scarce = usage.bytes, usage.memory > HIGH
-        self._room = min(self._limit, usage.max_bytes or self._limit)
+        self._room = self._limit if usage.max_bytes is None else min(self._limit, usage.max_bytes)
         self._tell_memory(usage.memory)
         if self._full and self.bytes < self._limit:
             log.info("the journal has room again")

@@ -7,11 +7,11 @@ import gevent
 from gevent.lock import RLock
 
 from eventbus.clock import Clock
-from eventbus.delivery.decision import Collected, Decision, joined
+from eventbus.delivery.decision import Collected, Decision, joined, rows_of
 from eventbus.delivery.lane import Lane
 from eventbus.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable
 from eventbus.journal.base import Journal
-from eventbus.model import Checkpoint
+from eventbus.model import Checkpoint, Deferral
 from eventbus.trouble import Trouble
 
 #: Seconds between two checkpoints, at least: what a crash may repeat.
@@ -165,6 +165,10 @@ class Checkpointer:
             self._journal.checkpoint(oldest)
             if self._unsaved and self._unsaved[0] is oldest:  # else it was forgotten meanwhile
                 self._unsaved.pop(0)
+
+    def unsaved_rows(self, lane: Lane) -> dict[tuple[int, int], Deferral | None]:
+        """The rows of a lane that could not be saved yet; None for one that has to go."""
+        return rows_of(self._unsaved, lane, self._clock)
 
     def save_last(self, lanes: Sequence[Lane]) -> None:
         """Save lanes that were removed at this moment, for who carries on with them. Raises JournalError."""

@@ -1,6 +1,6 @@
 """A decision, and what is collected from lanes to be saved with it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.clock import Clock
@@ -67,3 +67,15 @@ def joined(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
         undeferred=changes.undeferred + decided.undeferred,
         dead=changes.dead + decided.dead,
     )
+
+
+def rows_of(unsaved: Iterable[Checkpoint], lane: Lane, clock: Clock) -> dict[tuple[int, int], Deferral | None]:
+    """The rows of a lane that are in checkpoints, or have changed since; None for one that has to go."""
+    key, rows = lane.subscriber.key, dict[tuple[int, int], Deferral | None]()
+    for checkpoint in unsaved:
+        rows.update(((seq, run), None) for of, seq, run in checkpoint.undeferred if of == key)
+        rows.update(((row.seq, row.run), row) for row in checkpoint.deferred if row.key == key)
+    rows.update((row, None) for row in lane.deferred.gone)
+    waiting = deferrals_of(lane, clock.monotonic(), clock.wall())
+    rows.update(((row.seq, row.run), row) for row in waiting)
+    return rows

@@ -3,7 +3,7 @@
 Memory counts on the monotonic clock, a record in seconds since 1970; here one becomes the other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from eventbus.delivery import backoff
@@ -127,6 +127,23 @@ def deferrals_of(lane: Lane, now: float, wall: float) -> tuple[Deferral, ...]:
         )
         for d in lane.deferred.saved.values()
     )  # fmt: skip
+
+
+def overlaid(
+    rows: Iterable[Deferral], unsaved: Mapping[tuple[int, int], Deferral | None], *, by_seq: bool, more: bool
+) -> list[Deferral]:
+    """Rows that were read, as they would be had what could not be saved been saved: None is a row that has gone.
+
+    Where there are ``more`` rows than were read, none comes in that would be after the last of those.
+    """
+    order: Callable[[Deferral], tuple[float, int]] = (
+        (lambda row: (row.seq, row.run)) if by_seq else (lambda row: (row.due_at, 0))
+    )
+    read = list(rows)
+    last = max(map(order, read), default=None) if more else None
+    found = [row for row in read if (row.seq, row.run) not in unsaved]
+    found += [row for row in unsaved.values() if row is not None and (last is None or order(row) <= last)]
+    return sorted(found, key=order)
 
 
 def deliveries_of(rows: Iterable[Deferral], now: float, wall: float) -> list[Delivery]:

@@ -1,22 +1,26 @@
 """Reads on for a lane: the next numbers of a stretch, or deferred deliveries that were not in memory."""
 
 import logging
+from collections.abc import Mapping
 
 from eventbus.clock import Clock
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.deferred import IN_MEMORY
 from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import deliveries_of
+from eventbus.delivery.place import deliveries_of, overlaid
 from eventbus.delivery.recent import RecentEvents
 from eventbus.delivery.stretch import LOW_WATER, WINDOW, Stretch
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
+from eventbus.model import Deferral
 
 #: Events in one page, and their bytes, at most.
 PAGE_EVENTS = 256
 PAGE_BYTES = 262_144
 #: Rows that show, beyond those in memory and under way, at least some that are not.
 DEFERRED_ROWS = 2 * IN_MEMORY + 1_000
+#: Rows of a lane that could not be saved, past which nothing more is read for it until they are.
+MOST_UNSAVED = 50_000
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +57,7 @@ class Reader:
         lane.reading = True
         try:
             if lane.deferred.wants_rows(self._clock.monotonic()):
-                self.read_deferred(lane)
+                self._load(lane, self._unsaved(lane))
             if (stretch := lane.unread()) is not None:
                 self._read_stretch(lane, stretch)
             self.works(lane)
@@ -61,18 +65,39 @@ class Reader:
             lane.reading = False
 
     def read_deferred(self, lane: Lane) -> None:
-        """Read back the first of the deliveries that were spilled."""
+        """Read back the first of the deliveries that were spilled. Raises JournalError, also where saving fails."""
         lane.touch()
         self._checkpointer.save()
-        lane.deferred.begin_load()
-        by_seq = lane.subscriber.options.ordered
+        self._load(lane, {})
+
+    def _unsaved(self, lane: Lane) -> dict[tuple[int, int], Deferral | None]:
+        """Save the lane; where that fails, answer the rows that are not in the journal as they have to be.
+
+        So deliveries go on while nothing can be saved, as on a full disk. Raises JournalError past a number of them.
+        """
+        lane.touch()
+        era = self._checkpointer.era
         try:
-            rows = self._journal.deferred(lane.subscriber.key, by_seq=by_seq, limit=DEFERRED_ROWS)
+            self._checkpointer.save()
+        except JournalError:
+            unsaved = self._checkpointer.unsaved_rows(lane)
+            if len(unsaved) > MOST_UNSAVED or era != self._checkpointer.era:
+                raise
+            return unsaved
+        return {}
+
+    def _load(self, lane: Lane, unsaved: Mapping[tuple[int, int], Deferral | None]) -> None:
+        lane.deferred.begin_load()
+        by_seq, limit = lane.subscriber.options.ordered, DEFERRED_ROWS + len(unsaved)
+        try:
+            found = self._journal.deferred(lane.subscriber.key, by_seq=by_seq, limit=limit)
         except JournalError:
             lane.deferred.expect_rows()
             raise
+        more = len(found) == limit
+        rows = overlaid(found, unsaved, by_seq=by_seq, more=more) if unsaved else found
         deliveries = deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
-        lane.deferred.load(deliveries, lane.in_flight, more=len(rows) == DEFERRED_ROWS)
+        lane.deferred.load(deliveries, lane.in_flight, more=more)
 
     def _read_stretch(self, lane: Lane, stretch: Stretch) -> None:
         upto, began = self._recent.newest if stretch.upto is None else stretch.upto, stretch.cursor

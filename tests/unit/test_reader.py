@@ -10,7 +10,7 @@ from eventbus.delivery.lane import Lane
 from eventbus.delivery.reader import Reader
 from eventbus.delivery.recent import RecentEvents
 from eventbus.errors import JournalUnavailable
-from eventbus.model import Deferral
+from eventbus.model import Checkpoint, Deferral
 from tests.support.lane_journal import LaneJournal
 from tests.support.lanes import EPOCH, lane_with
 
@@ -21,7 +21,14 @@ class CountingJournal(LaneJournal):
     def __init__(self) -> None:
         super().__init__()
         self.fails = False
+        self.full = False  # nothing can be saved
         self.reads = 0
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See Journal.checkpoint."""
+        if self.full:
+            raise JournalUnavailable("The journal cannot be written just now.")
+        super().checkpoint(checkpoint)
 
     def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
         """See Journal.deferred."""
@@ -79,3 +86,65 @@ def test_a_read_that_failed_is_made_again(ordered: bool) -> None:
     assert lane.wants_page(0.0)
     reader.read(lane)
     assert len(lane.deferred.in_memory()) == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("saved", [0, 100])
+def test_what_waits_is_read_though_nothing_can_be_saved(ordered: bool, saved: int) -> None:
+    """While the journal cannot be written all that waits is taken once, and gone from it when it can be written."""
+    everything = list(range(1, 5 * IN_MEMORY))
+    lane, journal, reader = lane_of_many(everything, ordered=ordered)
+    checkpointer = reader._checkpointer  # noqa: SLF001
+    journal.full = True
+    seen: list[int] = []
+    while lane.backlog:
+        if lane.wants_page(0.0):
+            reader.read(lane)
+        delivery = lane.deferred.pop(0.0)
+        assert delivery is not None
+        lane.deferred.forget(delivery)
+        lane.touch()
+        seen.append(delivery.seq)
+        if len(seen) == saved:
+            with pytest.raises(JournalUnavailable):
+                checkpointer.save()  # which takes what has changed out of the lane
+    assert (seen if ordered else sorted(seen)) == everything
+    journal.full = False
+    checkpointer.save()
+    assert journal.waiting == {}
+
+
+def test_what_was_tried_again_meanwhile_is_read_as_it_is_now() -> None:
+    """A retry that could not be saved is read back with its attempts and when it is due, not as it was before."""
+    everything = list(range(1, 3 * IN_MEMORY))
+    lane, journal, reader = lane_of_many(everything)
+    journal.full = True
+    first = lane.deferred.pop(0.0)
+    assert first is not None
+    first.attempts, first.due = 7, 5.0
+    lane.deferred.push(first)
+    seen: dict[int, int] = {}
+    while lane.backlog:
+        if lane.wants_page(9.0):
+            reader.read(lane)
+        delivery = lane.deferred.pop(9.0)
+        assert delivery is not None
+        assert delivery.seq not in seen
+        lane.deferred.forget(delivery)
+        lane.touch()
+        seen[delivery.seq] = delivery.attempts
+    assert seen == {seq: 7 if seq == first.seq else 1 for seq in everything}
+
+
+def test_no_more_is_read_when_too_much_is_unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of rows that could not be saved has a bound, past which deliveries wait."""
+    monkeypatch.setattr("eventbus.delivery.reader.MOST_UNSAVED", IN_MEMORY)
+    lane, journal, reader = lane_of_many(range(1, 4 * IN_MEMORY))
+    journal.full = True
+    with pytest.raises(JournalUnavailable):
+        for _ in range(3 * IN_MEMORY):
+            if lane.wants_page(0.0):
+                reader.read(lane)
+            delivery = lane.deferred.pop(0.0)
+            assert delivery is not None
+            lane.deferred.forget(delivery)

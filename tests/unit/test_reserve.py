@@ -1,11 +1,18 @@
 """How much room is kept back on a disk, and how much of it the write-ahead log may need."""
 
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
 import pytest
 
-from eventbus.journal.sqlite.disk import LEAST_WAL_PAGES, WAL_PAGES, wal_pages
+from eventbus.errors import JournalFull, JournalUnavailable
+from eventbus.journal.sqlite.disk import LEAST_WAL_PAGES, WAL_PAGES, Disk, wal_pages
 from eventbus.journal.sqlite.file import PAGE_SIZE
 from eventbus.journal.sqlite.reserve import LEAST_BYTES, MOST_BYTES, reserve_size
 from eventbus.journal.sqlite.store import MEMORY, Store
+from tests.support.faulty_sqlite import sqlite_error
 
 MIB, GIB = 1_048_576, 1_073_741_824
 
@@ -49,3 +56,72 @@ def test_a_journal_in_memory_has_no_disk() -> None:
     assert store.usage().max_bytes is None
     assert not store.look().full
     store.close()
+
+
+class Quota:
+    """What the system says to who asks for room."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: int | None = None
+        self._allocate = os.posix_fallocate
+        monkeypatch.setattr(os, "posix_fallocate", self._asked)
+
+    def _asked(self, descriptor: int, start: int, size: int) -> None:
+        if self.error is not None:
+            raise OSError(self.error, os.strerror(self.error))
+        self._allocate(descriptor, start, size)
+
+
+@pytest.fixture
+def quota(monkeypatch: pytest.MonkeyPatch) -> Quota:
+    """What the system says, which is nothing until a test says so."""
+    return Quota(monkeypatch)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
+def test_a_quota_counts_as_a_full_disk(tmp_path: Path, quota: Quota, error: int) -> None:
+    """Where SQLite cannot write and the system has no room, the disk is full, and the reserve is given up."""
+    disk, db = opened(tmp_path)
+    quota.error = error
+    assert isinstance(disk.failed(sqlite_error("SQLITE_IOERR_WRITE")), JournalFull)
+    assert not (tmp_path / "bus.db-reserve").exists()
+    with pytest.raises(JournalFull):
+        disk.admit(1)
+    quota.error = None
+    disk.admit(1)
+    assert (tmp_path / "bus.db-reserve").stat().st_size == MOST_BYTES
+    db.close()
+
+
+@pytest.mark.parametrize("error", [None, errno.EIO, errno.EROFS])
+def test_a_disk_that_fails_is_not_full(tmp_path: Path, quota: Quota, error: int | None) -> None:
+    """A write that fails for another reason gives no room away, and is told as such."""
+    disk, db = opened(tmp_path)
+    quota.error = error
+    assert isinstance(disk.failed(sqlite_error("SQLITE_IOERR_WRITE")), JournalUnavailable)
+    assert (tmp_path / "bus.db-reserve").stat().st_size == MOST_BYTES
+    disk.admit(1)
+    db.close()
+
+
+def test_where_no_room_can_be_kept_back_events_are_accepted(tmp_path: Path, quota: Quota) -> None:
+    """A system that refuses a reserve for another reason than room is told of, and publishing goes on."""
+    quota.error = errno.EOPNOTSUPP
+    disk, db = opened(tmp_path)
+    disk.admit(1_000_000)
+    state = disk.look()
+    assert (state.full, "not supported" in state.reserve) == (False, True)
+    assert not (tmp_path / "bus.db-reserve").exists()
+    db.close()
+
+
+def opened(folder: Path) -> tuple[Disk, sqlite3.Connection]:
+    """A disk with a journal on it, which has a reserve where the system lets it."""
+    path = folder / "bus.db"
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("CREATE TABLE one (value)")
+    disk = Disk(str(path), GIB)
+    disk.begin(str(path), db)
+    return disk, db

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from eventbus.errors import JournalError, JournalFull
-from eventbus.journal.sqlite.failures import FULL, NOT_FOR_SO_MUCH, writing_error
+from eventbus.journal.sqlite.failures import FULL, writing_error
 from eventbus.journal.sqlite.file import PAGE_SIZE
 from eventbus.journal.sqlite.reserve import Reserve, free_bytes
 from eventbus.journal.sqlite.watched import WatchedFiles
 
 #: Pages in the write-ahead log at which SQLite moves them into the database: at most, and at least.
 WAL_PAGES, LEAST_WAL_PAGES = 2_000, 16
+#: Free bytes above which nobody fills a disk between two looks at it.
+PLENTY = 1_073_741_824
+#: Bytes in pages that hold nothing, beside the reserve, for which settled events go: who publishes needs twice a size.
+KEPT_FREE = 4 * 1_048_576
 
 T = TypeVar("T")
 
@@ -34,22 +38,27 @@ class DiskState:
 class Disk:
     """Decides what is written to a full disk, and refuses to write to files that have been deleted or replaced.
 
-    The rule that keeps a full disk from being a dead end: no event is accepted unless there is a reserve, on the disk
-    or as free pages in the database. So there is always room for the log's pages in the database, whereupon the log is
-    begun anew, and what is settled can be removed.
+    The rule that keeps a full disk from being a dead end: no event is accepted unless there is a reserve, and room for
+    the log's pages in the database beside it; or as much in pages of the database that hold nothing. So the log can
+    always be emptied, on the reserve at the latest, and what is settled can be removed.
     """
 
     def __init__(self, real: str, max_bytes: int) -> None:
         self._real = real
         self._reserve = Reserve(real, max_bytes)
         self._files: WatchedFiles | None = None
+        self._log_bytes = WAL_PAGES * PAGE_SIZE
+        self._scarce = True  # free room is looked at with each commit
+        self._refused = 0  # bytes for which there was no room
 
     def begin(self, name: str, db: sqlite3.Connection) -> None:
         """Watch the files of an open journal, and keep room back."""
         self._db = db
         self._files = WatchedFiles(name, self._real)
         self._reserve.find()
-        self._keep_back()
+        if not self._empty_log(cut=True) and self._reserve.give_up():
+            self._empty_log()
+        self._look_for_room()
 
     def check(self) -> None:
         """Raise JournalUnavailable where the files were not there at the last look."""
@@ -57,7 +66,7 @@ class Disk:
             self._files.check()
 
     def confirm(self, *, events: bool) -> None:
-        """Raise JournalUnavailable where the files are not there now; ``events`` where some were just written."""
+        """Raise JournalSilent where the files are not there now; ``events`` where some were just written."""
         if self._files is not None:
             self._files.confirm(events=events)
 
@@ -69,16 +78,16 @@ class Disk:
         if files and self._files.lacks_log_alone():
             self._empty_log()  # before it is gone for good
         if not files:
-            self._keep_back()
-        return DiskState(files, self._reserve.trouble, self._reserve.lacking)
+            self._look_for_room()
+        return DiskState(files, self._reserve.trouble, self._is_short(self._refused))
 
     def admit(self, size: int) -> None:
         """Raise JournalFull where events of so many bytes could fill the disk for good."""
-        if self._reserve.held:
-            if size > self._reserve.held // 4 and free_bytes(self._real) < 3 * size:
-                raise JournalFull(NOT_FOR_SO_MUCH)
-        elif self._reserve.lacking and self._free_pages() < self._reserve.size + 2 * size and not self._keep_back():
+        if self._is_short(size) and not self._has_free_pages(size) and not self._finds_room(size):
+            self._refused = max(self._refused, size)
             raise JournalFull(FULL)
+        if size >= self._refused:
+            self._refused = 0
 
     def failed(self, error: sqlite3.Error) -> JournalError:
         """What a write that failed means, after it was rolled back. On a full disk the reserve is given up."""
@@ -102,29 +111,55 @@ class Disk:
 
     def most_bytes(self) -> int | None:
         """Bytes that the journal may hold on a full disk; None where it is not full, or where that helps nobody."""
-        pages = self._db.execute("PRAGMA page_count").fetchone()[0] * PAGE_SIZE if self._reserve.lacking else 0
-        return pages - self._reserve.size if pages > 2 * self._reserve.size else None
+        if not self._is_short(self._refused):
+            return None
+        pages = self._db.execute("PRAGMA page_count").fetchone()[0] * PAGE_SIZE
+        free = self._reserve.size + max(KEPT_FREE, 2 * self._refused)
+        return max(0, pages - free) if pages > self._reserve.size else None
+
+    @property
+    def trim_size(self) -> int:
+        """Events that one commit may remove: each may change a page, and all have to fit the log."""
+        return self._log_bytes // PAGE_SIZE // 2
+
+    def _is_short(self, size: int) -> bool:
+        """Whether there is no reserve, or no room beside it for so many bytes and what is in the log."""
+        if not self._reserve.held:
+            return self._reserve.lacking
+        look = self._scarce or size > self._reserve.held // 4
+        return look and free_bytes(self._real) < self._log_bytes + 3 * size
+
+    def _look_for_room(self) -> None:
+        self._keep_back()
+        self._scarce = self._files is not None and free_bytes(self._real) < PLENTY
 
     def _keep_back(self) -> bool:
         """Keep room back where there is some; whether there was."""
-        held = self._reserve.held
-        kept = self._reserve.ensure()
+        size = self._reserve.held
+        if self._reserve.ensure() and self._reserve.held != size:
+            self._log_bytes = wal_pages(self._reserve.held) * PAGE_SIZE
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {self._log_bytes // PAGE_SIZE}")
+            self._db.execute(f"PRAGMA journal_size_limit = {2 * self._log_bytes}")
         if self._reserve.lacking:
             self._empty_log()
-        if self._reserve.held != held or not kept:
-            pages = WAL_PAGES if self._reserve.trouble else wal_pages(self._reserve.size)
-            self._db.execute(f"PRAGMA wal_autocheckpoint = {pages}")
-        return kept
+        return self._reserve.held > 0
 
-    def _free_pages(self) -> int:
-        """Bytes in pages of the database that hold nothing."""
+    def _has_free_pages(self, size: int) -> bool:
+        """Whether pages of the database that hold nothing are enough for a reserve and so many bytes."""
         pages: int = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-        return pages * PAGE_SIZE
+        return pages * PAGE_SIZE >= self._reserve.size + 2 * size
 
-    def _empty_log(self) -> bool:
-        """Move what is in the log into the database, so that it is begun anew. Whether there was room for that."""
+    def _finds_room(self, size: int) -> bool:
+        """Whether others have made room since the last look."""
+        return not self._reserve.held and self._keep_back() and not self._is_short(size)
+
+    def _empty_log(self, *, cut: bool = False) -> bool:
+        """Move what is in the log into the database, so that it is begun anew. Whether there was room for that.
+
+        Its file stays as long as it is, unless it is ``cut``: on a full disk others would take that room.
+        """
         try:
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if cut else 'PASSIVE'})").fetchone()
         except sqlite3.Error:
             return False  # the disk is still full: the log keeps what it has
         return True

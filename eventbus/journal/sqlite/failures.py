@@ -8,7 +8,6 @@ from pathlib import Path
 from eventbus.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
 
 FULL = "The disk that holds the journal is full; nothing of this was kept."
-NOT_FOR_SO_MUCH = "The disk that holds the journal has no room for so much at once; nothing of this was kept."
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-LEAST_BYTES = 256 * 1024
+LEAST_BYTES = 512 * 1024
 MOST_BYTES = 16 * 1024 * 1024
 #: The reserve's share of the journal's limit, and of the disk's free bytes, at most.
 OF_LIMIT, OF_FREE = 64, 8

@@ -19,8 +19,6 @@ from eventbus.model import Checkpoint, Event, Message, Recovered
 
 #: A journal that ends with the process.
 MEMORY = ":memory:"
-#: Bytes that the WAL file is cut back to after a checkpoint that empties it.
-WAL_LIMIT = 16 * 1024 * 1024
 
 T = TypeVar("T")
 
@@ -71,7 +69,7 @@ class Store:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        self._db.execute(f"PRAGMA journal_size_limit = {2 * WAL_PAGES * file.PAGE_SIZE}")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         self._db.execute("PRAGMA temp_store = MEMORY")
         self._db.execute("PRAGMA secure_delete = FAST")  # or each page of what is removed is written once more
@@ -164,7 +162,9 @@ class Store:
     def trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
         """See Journal.trim."""
         self._disk.check()
-        return self._disk.on_reserve(self._trim, seqs, forget_before, wall)
+        size = self._disk.trim_size
+        parts = [seqs[start : start + size] for start in range(0, len(seqs), size)] or [seqs]
+        return sum(self._disk.on_reserve(self._trim, part, forget_before, wall) for part in parts)
 
     def _trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
         try:
