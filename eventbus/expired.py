@@ -59,6 +59,10 @@ class Expired:
         found += [lane for key, lane in self._closed.items() if key not in here]
         return sorted(found, key=lambda lane: lane.subscriber.key)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether an address was expired when that was looked at last."""
+        return key in self._closed
+
     def find(self, key: str) -> Lane | None:
         """One that only the journal knows of. Raises JournalError."""
         record = self._journal.lane(key)

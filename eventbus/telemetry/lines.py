@@ -8,7 +8,7 @@ from typing import Any
 #: Characters of one line, at most.
 MAX_LINE = 4_000
 #: What a record may carry beside its text, by ``extra``.
-FIELDS = frozenset({"address", "event"})
+FIELDS = frozenset({"address", "event", "target", "count", "client", "scope", "forwarded_for"})
 
 
 class LineFormatter(logging.Formatter):
@@ -38,10 +38,14 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": _short(record.getMessage()),
         }
-        said |= {name: _short(str(value)) for name, value in vars(record).items() if name in FIELDS}
+        said |= {name: _told(value) for name, value in vars(record).items() if name in FIELDS}
         if record.exc_info:
             said["error"] = _short(self.formatException(record.exc_info))
         return json.dumps(said)
+
+
+def _told(value: Any) -> str | int:
+    return value if isinstance(value, int) else _short(str(value))
 
 
 def _short(text: str) -> str:

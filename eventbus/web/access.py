@@ -66,12 +66,17 @@ def check(tokens: Tokens, scope: Scope | None, authorization: str | None) -> Non
         return
     if authorization is None:
         raise Unauthorized("A token is needed: send Authorization: Bearer and the token.")
-    kind, _, token = authorization.strip().partition(" ")
-    scopes = tokens.scopes_of(token.strip()) if kind.lower() == "bearer" else frozenset()
+    scopes = tokens.scopes_of(token_of(authorization))
     if not scopes:
         raise Unauthorized("The token is not known.", error="invalid_token")
     if scope not in scopes:
         raise Forbidden(f"This token may not {_DOES[scope]}.", scope=scope)
+
+
+def token_of(authorization: str | None) -> str:
+    """The bearer token in an ``Authorization`` header; empty where there is none."""
+    kind, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 _DOES = {

@@ -13,6 +13,7 @@ from eventbus.journal.base import KeptDeadLetter, Replay
 from eventbus.tokens import Scope
 from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
+from eventbus.web.audit import Changed, log_change
 from eventbus.web.bodies import shown_body
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
@@ -47,7 +48,10 @@ def replay_dead_letters() -> Reply:
     if goes_on is not None:
         letters.outcome(goes_on)
     replay = goes_on or request.environ.get(REQUEST) or new_event_id()
-    count = letters.replay(_chosen(query), replay)
+    chosen = _chosen(query)
+    count = letters.replay(chosen, replay)
+    if count:
+        log_change(Changed.REPLAYED, _target(chosen), count)
     known = replay if count or goes_on else None
     outcome = None if known is None else f"/deadLetters/replays/{known}"
     return as_json({"replayed": count, "replay": known, "outcome": outcome})
@@ -65,7 +69,10 @@ def replay_outcome(replay: str) -> Reply:
 def discard_dead_letters() -> Reply:
     """Discard dead letters for good."""
     chosen = _chosen(query_of(request.environ))
-    return as_json({"discarded": the_bus().dead_letters.discard(chosen)})
+    count = the_bus().dead_letters.discard(chosen)
+    if count:
+        log_change(Changed.DISCARDED, _target(chosen), count)
+    return as_json({"discarded": count})
 
 
 def _chosen(query: Query) -> Chosen:
@@ -78,6 +85,11 @@ def _chosen(query: Query) -> Chosen:
     if letter_id is not None and not re.fullmatch("[0-9]{1,18}", letter_id):
         raise Refused("id is the number of a dead letter.")
     return Chosen(key, None if letter_id is None else int(letter_id))
+
+
+def _target(chosen: Chosen) -> str:
+    """Which were meant, in a word."""
+    return chosen.key or ("all" if chosen.id is None else f"dead letter {chosen.id}")
 
 
 def _key(query: Query) -> str | None:

@@ -6,6 +6,7 @@ from eventbus.errors import Refused
 from eventbus.tokens import Scope
 from eventbus.web.access import needs
 from eventbus.web.answers import Reply, as_json
+from eventbus.web.audit import Changed, log_change
 from eventbus.web.current import the_bus
 from eventbus.web.query import query_of
 from eventbus.web.subscribers import address_in
@@ -21,5 +22,8 @@ def replay() -> Reply:
     start = query.first("from")
     if not start:
         raise Refused("Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")
-    count = the_bus().replays.begin(address_in(query).key, start, query.first("to") or "now")
+    key = address_in(query).key
+    count = the_bus().replays.begin(key, start, query.first("to") or "now")
+    if count:
+        log_change(Changed.REPLAY_STARTED, key, count)
     return as_json({"events": count})

@@ -18,6 +18,7 @@ from eventbus.tokens import Scope
 from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text
+from eventbus.web.audit import Changed, log_change
 from eventbus.web.current import the_bus
 from eventbus.web.query import Query, query_of
 from eventbus.web.terms import terms_of
@@ -33,6 +34,8 @@ def register_and_keep_alive() -> Reply:
     bus, address = the_bus(), address_in(query)
     with _wire_words():
         registration = bus.register(address, terms_of(query), query.first("from") or None)
+    if registration.created:
+        log_change(Changed.REGISTERED, address.key, 1)
     if not wants_json(request):
         return text(SUCCESS)
     return as_json({"created": registration.created, **standing(bus, registration.lane), "warnings": warnings(address)})
@@ -50,7 +53,11 @@ def warnings(address: Address) -> list[str]:
 def deregister() -> Reply:
     """End an address's lease, and discard what is pending for it."""
     address = address_in(query_of(request.environ))
-    discarded = the_bus().deregister(address)
+    bus = the_bus()
+    known = address.key in bus.dispatcher.lanes or address.key in bus.expired
+    discarded = bus.deregister(address)
+    if known:
+        log_change(Changed.DEREGISTERED, address.key, discarded)
     return as_json({"address": address.shown, "discarded": discarded}) if wants_json(request) else text(SUCCESS)
 
 
