@@ -192,6 +192,7 @@ class LaneRecord:
     state: State = State.OK
     failures: int = 0  # times in a row that the subscriber was down
     not_before: float = 0  # seconds since 1970 of the next attempt, when down or paused
+    wait_seconds: float | None = None  # from when this was saved until not_before; None in records of older versions
     down_since: float | None = None
     last_error: str = ""
     last_error_at: float | None = None  # seconds since 1970

@@ -25,10 +25,10 @@ class Sweeper:
             self._bus.registrations.end_lease(lease)
 
     def _run(self) -> None:
-        while True:
+        while not self._bus.draining:  # then the next process has the leases, each for a full fresh term
+            self.sweep()
             self._bus.registrations.began.wait(self._wait())
             self._bus.registrations.began.clear()
-            self.sweep()
 
     def _wait(self) -> float:
         longest = self._bus.settings.sweep_seconds

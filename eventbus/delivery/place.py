@@ -14,7 +14,7 @@ from eventbus.delivery.lane import Lane
 from eventbus.leases import Lease
 from eventbus.model import Account, Deferral, Interest, LaneRecord, Span, State, Subscriber
 
-#: Seconds that a pause lasts at most, though a wall clock was set back.
+#: Seconds that a pause lasts at most.
 LONGEST_WAIT = 3_600.0
 
 
@@ -53,6 +53,7 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         state=lane.state_at(now),
         failures=lane.failures,
         not_before=wall + max(0.0, lane.not_before - now),
+        wait_seconds=max(0.0, lane.not_before - now),
         down_since=None if lane.down_since is None else wall - (now - lane.down_since),
         last_error=lane.last_error,
         last_error_at=lane.last_error_at,
@@ -109,6 +110,8 @@ def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now
     lane = Lane(record, lease, rules, deferred=deferred)
     if record.state is not State.OK and (record.failures or record.not_before > wall):
         longest = LONGEST_WAIT if record.state is State.PAUSED else backoff.LONGEST_DELAY
+        if record.wait_seconds is not None:  # the wall clock may have been set back since
+            longest = min(longest, record.wait_seconds)
         lane.hold(now + min(longest, max(0.0, record.not_before - wall)))
     if record.down_since is not None:
         lane.down_since = now - max(0.0, wall - record.down_since)

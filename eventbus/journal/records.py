@@ -40,6 +40,7 @@ def to_json(record: LaneRecord) -> str:
             "state": record.state,
             "failures": record.failures,
             "not_before": record.not_before,
+            "wait_seconds": record.wait_seconds,
             "down_since": record.down_since,
             "last_error": record.last_error,
             "last_error_at": record.last_error_at,

@@ -7,9 +7,10 @@ and long polls, never take all of them.
 
 import logging
 from collections.abc import Callable
-from socket import SHUT_RD
+from socket import SHUT_RD, SHUT_RDWR
 from typing import Any
 
+import gevent
 from gevent.socket import socket
 
 from eventbus.meters import Meters
@@ -18,6 +19,8 @@ from eventbus.meters import Meters
 RESERVE = 256
 #: Seconds until a shortage is logged again.
 LOG_AGAIN_SECONDS = 60.0
+#: Seconds between two looks whether all have ended.
+LOOK = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +51,13 @@ class Connection:
         """Its request has come."""
         self._all.busy(self)
 
-    def end(self) -> None:
-        """Let it read what has come, and nothing after it: a request that is there already is still answered."""
+    def end(self, how: int = SHUT_RD) -> None:
+        """Let it read what has come, and nothing after it: a request that is there already is still answered.
+
+        With SHUT_RDWR nothing is answered any more either.
+        """
         try:
-            socket.shutdown(self.client, SHUT_RD)  # not TLS's own, which would go on in plain text
+            socket.shutdown(self.client, how)  # not TLS's own, which would go on in plain text
         except OSError as error:
             log.debug("a connection ended: %r", error)
 
@@ -64,6 +70,7 @@ class Connections:
         self.most_lasting = limit * 3 // 4
         self._meters = meters
         self._clock = clock
+        self._open: set[Connection] = set()
         self._idle: dict[str, dict[Connection, None]] = {}  # by peer; the one that is idle for the longest time first
         self._logged_at = -LOG_AGAIN_SECONDS
         meters.connections_limit = limit
@@ -71,6 +78,7 @@ class Connections:
     def open(self, client: Any, peer: str) -> Connection:
         """A new connection, for which another one may have been ended."""
         found = Connection(self, client, peer)
+        self._open.add(found)
         found.counted = self._meters.connections < self.limit or self._make_room()
         found.beyond = not found.counted
         self._meters.connections += found.counted
@@ -78,6 +86,7 @@ class Connections:
 
     def close(self, connection: Connection) -> None:
         """It has ended."""
+        self._open.discard(connection)
         self.busy(connection)
         self._over(connection)
         self._meters.connections -= connection.counted
@@ -108,6 +117,16 @@ class Connections:
         """End all that are idle."""
         for connection in [each for mine in self._idle.values() for each in mine]:
             connection.end()
+
+    def end_rest(self, seconds: float) -> None:
+        """End all that are still open after so many seconds: a client that does not read holds up nothing else."""
+        deadline = self._clock() + seconds
+        while self._open and self._clock() < deadline:
+            gevent.sleep(LOOK)
+        if self._open:
+            log.info("%d connections are cut: their clients do not read, or are not done", len(self._open))
+        for connection in list(self._open):
+            connection.end(SHUT_RDWR)
 
     def _over(self, connection: Connection) -> None:
         """What lasted on a connection is over."""

@@ -25,6 +25,8 @@ TELL_AGAIN = 60.0
 #: Seconds and bytes that a refused request's rest is read for, so that its client gets to see the answer.
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 32 * 1024 * 1024
+#: Seconds that requests under way get when the bus has drained.
+REST_SECONDS = 3.0
 #: Seconds in which a new connection's first byte has to come.
 FIRST_SECONDS = 10.0
 #: What is answered even when there are more connections than there may be.
@@ -74,6 +76,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             gevent.sleep(LOOK)
         self.wsgi.extensions["eventbus"].drain()
         self._connections.end_idle()
+        self._connections.end_rest(REST_SECONDS)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection: what gunicorn's own does, but that a head has to come in time, and less HTTP/2."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from socket import SO_RCVBUF, SOL_SOCKET, socket
 
 import pytest
 from gevent.event import Event
@@ -218,3 +219,45 @@ def test_a_drain_does_not_wait_for_ever(own_bus: BusServer) -> None:
         gate.open()
         own_bus.start()
         subscriber.wait_for(lambda seen: seen.counts[event] >= 2)
+
+
+@pytest.mark.parametrize("accept", [b"text/event-stream", b"application/json"])
+def test_a_client_that_does_not_read_holds_up_no_stop(tmp_path: Path, accept: bytes) -> None:
+    """A stream or an answer that nobody reads is cut in bounded time, whatever deliveries would get."""
+    with BusServer(tmp_path, {"EVENTBUS_DRAIN_SECONDS": "40"}) as bus, socket() as client:
+        client.setsockopt(SOL_SOCKET, SO_RCVBUF, 4_096)
+        client.connect(("127.0.0.1", bus.port))
+        caller = Caller(bus.port)
+        first = caller.publish(b"first")
+        for _ in range(24):
+            caller.publish(b"x" * 800_000)
+        target = b"GET /events?limit=1000&after=%s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n\r\n"
+        client.sendall(target % (first.encode(), accept))
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+        began = time.monotonic()
+        bus.send(signal.SIGTERM)
+        assert bus.ended(30) == 0
+        assert time.monotonic() - began < 20
+        assert "are cut" in bus.log_text()
+
+
+def test_no_lease_ends_while_a_bus_drains(tmp_path: Path) -> None:
+    """Nobody can renew then: a lease that would be over has its full term after the restart."""
+    gate = Gate()
+    with ExitStack() as stack:
+        bus = stack.enter_context(BusServer(tmp_path, {"EVENTBUS_DRAIN_SECONDS": "30"}))
+        subscriber = stack.enter_context(RecordingSubscriber(gate))
+        caller = Caller(bus.port)
+        caller.register(subscriber.address, timeout=60)
+        caller.publish()
+        subscriber.wait_for(1)
+        caller.register("127.0.0.1:9", lease=5)
+        wires = kept_connections(stack, bus, 40)
+        bus.send(signal.SIGTERM)
+        lasts = time.monotonic() + 6
+        eventually(lambda: time.monotonic() > lasts and next(wires), 10)  # longer than the lease
+        gate.open()
+        assert bus.ended(30) == 0
+        assert "not renewed" not in bus.log_text()
+        bus.start()
+        assert caller.listed("127.0.0.1:9")

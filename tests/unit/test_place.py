@@ -75,7 +75,7 @@ def test_a_lane_restored_and_kept_again_is_the_same(record: LaneRecord, now: flo
     assert again.down_since is None or again.down_since == pytest.approx(record.down_since, abs=1e-3)
     assert set(lane.deferred.saved) == set(record.in_flight)
     same = replace(again, not_before=record.not_before, down_since=record.down_since, in_flight=record.in_flight)
-    assert same == record
+    assert replace(same, wait_seconds=record.wait_seconds) == record
 
 
 def test_a_new_subscriber_gets_what_comes_after_its_registration() -> None:
@@ -146,6 +146,18 @@ def test_a_clock_that_was_set_back_lengthens_no_backoff_beyond_a_minute(step: fl
     attempt(lane, REFUSED, 0.0)
     record = record_of(lane, 1, 0.0, EPOCH)
     assert restored(record, 0.0, EPOCH + step).not_before <= LONGEST_DELAY
+
+
+@pytest.mark.parametrize("step", [-86_400.0 * 365, -7_200.0, -5.0, 0.0, 5.0, 86_400.0])
+def test_a_step_of_the_clock_lengthens_no_pause(step: float) -> None:
+    """A pause lasts no longer than was left of it when it was saved, however the wall clock was set over a restart."""
+    lane = lane_with(1)
+    attempt(lane, wait_please(20), 0.0)
+    saved = records.from_json(records.to_json(record_of(lane, 1, 8.0, EPOCH + 8.0)))
+    left = restored(saved, 0.0, EPOCH + 8.0 + step).not_before
+    assert max(0.0, left) == pytest.approx(max(0.0, min(12.0, 12.0 - step)))
+    old = restored(replace(saved, wait_seconds=None), 0.0, EPOCH + 8.0 + step).not_before
+    assert left <= max(0.0, old) <= LONGEST_WAIT
 
 
 def row(first_at: float, due_at: float) -> Deferral:
