@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.visitor import Visitor
 from tests.support.accounts import holds
-from tests.support.caller import Caller
+from tests.support.caller import JSON, Caller
 from tests.support.deadline import eventually
 from tests.support.raw_server import Peer, RawServer, always
 from tests.support.server import BusServer
@@ -18,7 +18,7 @@ PAYLOAD = """'"></title></textarea><svg/onload=alert(1)><img/src=x/onerror=alert
 #: The characters of it that a path may have, and as escapes the others.
 PATH = "/'&lt;b&gt;" + quote(PAYLOAD, safe="'")
 #: Elements that no page has: all scripts come from files, and there are no pictures but icons.
-_INJECTED = "main svg, img, iframe, script:not([src^='/dashboard/static/']), [onload], [onerror], main b:not(.tile b)"
+_INJECTED = "main svg, img, iframe, script:not([src*='dashboard/static/']), [onload], [onerror], main b:not(.tile b)"
 EVENT = {"specversion": "1.0", "id": PAYLOAD, "source": "/shop", "type": PAYLOAD, "data": {PAYLOAD: [PAYLOAD]}}
 
 
@@ -56,7 +56,7 @@ def hostile(bus: BusServer) -> Iterator[str]:
         address = f"{server.address}{PATH}"
         caller.register(address, topic=[PAYLOAD, "x"], lease=3_600)
         body = json.dumps(EVENT).encode()
-        assert caller.publish(body, ("Content-Type", "application/cloudevents+json")) == PAYLOAD
+        caller.publish(body, ("Content-Type", "application/cloudevents+json"))
         eventually(lambda: caller.subscriber(address)["last_error"], 30)
         yield address
 
@@ -84,11 +84,13 @@ def test_a_subscribers_page_shows_text(visitor: Visitor, caller: Caller, hostile
     assert_is_text(visitor)
 
 
-def test_an_event_is_text(visitor: Visitor, hostile: str) -> None:
-    """An event's id, topic, headers and body are text in the journal and on its own page, as its bytes are."""
+def test_an_event_is_text(visitor: Visitor, caller: Caller, hostile: str) -> None:
+    """An event's topic, headers and body are text in the journal and on its own page, as its bytes are."""
+    found = caller.call("GET", "/events", [JSON]).json()["events"]
+    [event_id] = [event["id"] for event in found if event["topic"] == PAYLOAD]
     visitor.open("/dashboard/journal")
     assert_is_text(visitor, PAYLOAD)
-    visitor.open(f"/dashboard/event?id={quote(PAYLOAD)}")
+    visitor.open(f"/dashboard/event?id={event_id}")
     assert_is_text(visitor, PAYLOAD, json.dumps(PAYLOAD)[1:-1])
     visitor.run("document.querySelector('details').open = true")
     assert_is_text(visitor, "<svg/o")
