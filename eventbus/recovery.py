@@ -1,14 +1,18 @@
 """From what a journal held to lanes that carry on."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from eventbus.clock import Clock
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.health import Rules
 from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import lane_of
+from eventbus.delivery.shares import Share, shares
 from eventbus.delivery.topic_index import TopicIndex
+from eventbus.delivery.turn import Turn
 from eventbus.journal.base import Journal
 from eventbus.model import LaneRecord, Recovered
 
@@ -16,6 +20,9 @@ from eventbus.model import LaneRecord, Recovered
 PAGE = 2_000
 #: Samples of events' times that are read, so that ages are known.
 SAMPLES = 64
+
+#: See eventbus.delivery.shares.
+SharedOut = Callable[[Sequence[int], Sequence[str | None]], Iterable[Share[Lane]]]
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +63,13 @@ def adopt(
     for lane in lanes:
         if not _is_over(lane):
             index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
-    scanned = {record.subscriber.key: record.scanned for record, _ in kept}
+    scanned, turn = {record.subscriber.key: record.scanned for record, _ in kept}, Turn()
     cursor = min(scanned.values(), default=dispatcher.recent.newest)
     while cursor < dispatcher.recent.newest:
         newest = dispatcher.recent.newest
         rows = journal.topics(cursor, newest, PAGE)
-        _offer(rows, index.matching, scanned)
+        _offer(rows, partial(shares, index=index), scanned)
+        turn.give_way()
         cursor = rows[-1][0] if len(rows) == PAGE else newest
     _put_back(lanes, dispatcher)
     return lanes
@@ -93,21 +101,17 @@ def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher)
     scanned = {record.subscriber.key: record.scanned for record in recovered.lanes}
     cursor = recovered.scanned
     while rows := journal.topics(cursor, recovered.last_seq, PAGE):
-        _offer(rows, dispatcher.matching, scanned)
+        _offer(rows, dispatcher.shares, scanned)
         cursor = rows[-1][0]
 
 
-def _offer(
-    rows: Sequence[tuple[int, str | None, float]],
-    matching: Callable[[str | None], Sequence[Lane]],
-    scanned: Mapping[str, int],
-) -> None:
+def _offer(rows: Sequence[tuple[int, str | None, float]], shared_out: SharedOut, scanned: Mapping[str, int]) -> None:
     """Count events for the lanes that match and had not been offered them."""
-    for seq, topic, _ in rows:
-        for lane in matching(topic):
-            if seq > scanned[lane.subscriber.key]:
-                lane.accepted += 1
-                lane.live.behind += 1
+    for lanes, seqs in shared_out([row[0] for row in rows], [row[1] for row in rows]) if rows else ():
+        for lane in lanes:
+            if new := len(seqs) - bisect_right(seqs, scanned[lane.subscriber.key]):
+                lane.accepted += new
+                lane.live.behind += new
                 lane.touch()
 
 

@@ -122,8 +122,7 @@ class Sharing:
 
     def reach(self, topics: Iterable[str | None]) -> int:
         """See Company.reach: as of a second ago."""
-        found = {key for topic in topics for key in self._elsewhere.matching(topic)}
-        return len(found - self._bus.dispatcher.lanes.keys())
+        return len(self._elsewhere.among(topics) - self._bus.dispatcher.lanes.keys())
 
     def _adopt(self, keys: Sequence[str], era: int) -> None:
         """Carry on with lanes that are this bus's now, part by part; what fails is mended later.

@@ -6,9 +6,7 @@ A lane stands in the queue once, and goes back to its end after each event, so t
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Sequence
 
 import gevent
 from gevent.pool import Group
@@ -25,9 +23,11 @@ from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.outcome import Answer, Verdict, outcome_of
 from eventbus.delivery.reader import Reader
 from eventbus.delivery.recent import RecentEvents
+from eventbus.delivery.shares import in_parts, shares
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transport import Route, Transport
+from eventbus.delivery.turn import Turn
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 from eventbus.meters import Meters
@@ -43,7 +43,6 @@ SHORTAGE_PATIENCE = 1.0
 UNREAD_PATIENCE = 1.0
 #: Seconds until a lane is looked at again while this bus may not act.
 UNHEARD_PATIENCE = 0.25
-_topic = attrgetter("topic")
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +127,16 @@ class Dispatcher:
         """The lanes that an event with this topic is offered to."""
         return self._index.matching(topic)
 
+    def reached(self, topics: Iterable[str | None]) -> int:
+        """How many lanes events with these topics are offered to."""
+        return len(self._index.among(topics))
+
+    def shares(
+        self, seqs: Sequence[int], topics: Sequence[str | None]
+    ) -> Iterator[tuple[Sequence[Lane], Sequence[int]]]:
+        """The lanes that get some of these events, each once at most, and which."""
+        return shares(seqs, topics, self._index)
+
     def remove(self, lane: Lane) -> None:
         """Deliver nothing to this lane any more."""
         lane.closed = True
@@ -148,14 +157,21 @@ class Dispatcher:
 
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
-        if not events:
-            return
+        turn, era = Turn(), self.recent.era
+        for part in in_parts(events, self._index) if events else ():
+            turn.give_way()
+            if self.recent.era != era:
+                return  # the journal is not what it was, and the rest of the batch is of no meaning
+            self._offer(part)
+
+    def _offer(self, events: Sequence[Event]) -> None:
+        """Offer events, all at one moment: whatever is among the recent ones has been offered."""
         self.recent.add(events)
         self.ages.note(events[0].seq, events[0].accepted_at)
-        for topic, group in groupby(events, _topic):
-            seqs = [event.seq for event in group]
-            for lane in self._index.matching(topic):
-                lane.offer(seqs)
+        seqs, topics = [event.seq for event in events], [event.topic for event in events]
+        for lanes, numbers in shares(seqs, topics, self._index):
+            for lane in lanes:
+                lane.offer(numbers)
                 if not lane.queued:
                     self.look(lane)
 

@@ -17,6 +17,8 @@ from eventbus.model import Deferral
 #: Events in one page, and their bytes, at most.
 PAGE_EVENTS = 256
 PAGE_BYTES = 262_144
+#: Events that are looked at for a lane that is held back: one is sent, and the rest are forgotten if that fails.
+PROBE_EVENTS = 64
 #: Rows that show, beyond those in memory and under way, at least some that are not.
 DEFERRED_ROWS = 2 * IN_MEMORY + 1_000
 #: Rows of a lane that could not be saved, past which nothing more is read for it until they are.
@@ -101,11 +103,12 @@ class Reader:
 
     def _read_stretch(self, lane: Lane, stretch: Stretch) -> None:
         upto, began = self._recent.newest if stretch.upto is None else stretch.upto, stretch.cursor
-        tail = self._recent.tail_after(stretch.cursor, WINDOW - LOW_WATER)
+        limit = min(PROBE_EVENTS if lane.held else WINDOW, WINDOW - LOW_WATER)
+        tail = self._recent.tail_after(stretch.cursor, limit)
         if tail is not None:
-            events, cursor = tail, min(upto, stretch.cursor + WINDOW - LOW_WATER)
+            events, cursor = tail, min(upto, stretch.cursor + limit)
         else:
-            page = self._journal.page(stretch.cursor, upto, PAGE_EVENTS, PAGE_BYTES)
+            page = self._journal.page(stretch.cursor, upto, min(limit, PAGE_EVENTS), PAGE_BYTES)
             events, cursor = list(page.events), page.cursor
         if lane.closed or stretch.cursor != began:
             return  # it was ended, or sent back, while the page was read

@@ -143,5 +143,4 @@ def _named_batch(messages: Sequence[Message], appended: Appended, *, cloud_event
 def _reach(bus: Bus, messages: Sequence[Message]) -> int:
     """How many subscribers get something of this."""
     topics = {message.topic for message in messages}
-    here = len({lane.subscriber.key for topic in topics for lane in bus.dispatcher.matching(topic)})
-    return here + bus.company.reach(topics)
+    return bus.dispatcher.reached(topics) + bus.company.reach(topics)
