@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from eventbus.errors import JournalError, JournalUnavailable
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.sqlite import file
+from eventbus.journal.sqlite.log_owner import mark_log
 from eventbus.journal.sqlite.schema import migrate
 from eventbus.journal.sqlite.store import Store
 from eventbus.model import Checkpoint
@@ -309,3 +311,120 @@ def test_a_log_that_was_deleted_alone_loses_nothing(store: Store, path: Path) ->
     copy = path.with_suffix(".copy")
     shutil.copy(path, copy)
     assert events(copy) == ["before"]
+
+
+# Whose the log is
+
+#: Events that fill a log several times over, and bytes in each.
+MANY, LARGE = 60, 300_000
+
+
+def killed(path: Path, *names: str, size: int = 1) -> None:
+    """Leave a journal as a process does that opens it, appends, and is killed."""
+    source = path.with_name("killed") / path.name
+    source.parent.mkdir()
+    for name in (path, log_of(path)):
+        if name.exists():
+            shutil.copy(name, source.with_name(name.name))
+    store = opened(source)
+    for name in names:
+        store.commit([Publish([message(name, b"x" * size)], None)], [])
+    for name in (source, log_of(source)):
+        shutil.copy(name, path.with_name(name.name))
+    store.close()
+    shutil.rmtree(source.parent)
+
+
+@pytest.mark.parametrize("lives", [1, 3])
+@pytest.mark.parametrize("size", [1, LARGE])
+def test_a_log_that_a_kill_has_left_is_the_journals_own(path: Path, lives: int, size: int) -> None:
+    """However often a process was killed, and its log begun anew, the journal opens with every event."""
+    names = [f"{life}-{number}" for life in range(lives) for number in range(MANY)]
+    for life in range(lives):
+        killed(path, *names[life * MANY : (life + 1) * MANY], size=size)
+    assert events(path) == names
+
+
+def test_a_journal_that_was_closed_and_killed_by_turns_opens(path: Path) -> None:
+    """A log that begins after a clean end is the journal's own, too."""
+    for name in ("a", "b", "c"):
+        killed(path, name)
+        opened(path).close()
+    killed(path, "d")
+    assert events(path) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("of", ["another journal", "a later time", "an earlier time"])
+def test_a_log_of_another_life_is_not_read(tmp_path: Path, path: Path, of: str) -> None:
+    """Beside a log of another journal, or of another time of its own, a journal is refused, and both are left."""
+    copy = tmp_path / "copy.db"
+    killed(path, "first")
+    opened(path).close()
+    shutil.copy(path, copy)
+    if of == "another journal":
+        other = tmp_path / "other.db"
+        killed(other, "foreign")
+        shutil.copy(log_of(other), log_of(path))
+    elif of == "a later time":
+        killed(path, "later")
+        shutil.copy(copy, path)
+    else:
+        killed(path, "later")
+        log = log_of(path).read_bytes()
+        opened(path).close()
+        opened(path).close()
+        log_of(path).write_bytes(log)
+    before = path.read_bytes(), log_of(path).read_bytes()
+    with pytest.raises(JournalError, match="do not belong together"):
+        opened(path)
+    assert (path.read_bytes(), log_of(path).read_bytes()) == before
+    log_of(path).rename(tmp_path / "aside")
+    assert "first" in events(path)
+
+
+def test_a_crash_while_the_log_becomes_known_refuses_nothing(path: Path) -> None:
+    """Whichever step of it was the last, what is left opens, after a clean end as well as the first time."""
+    killed(path, "kept")
+    opened(path).close()
+    for last in range(1, 12):
+        killed_at(path, last)
+        copy = path.with_name("copy.db")
+        for name, target in ((path, copy), (log_of(path), log_of(copy))):
+            target.unlink(missing_ok=True)
+            if name.exists():
+                shutil.copy(name, target)
+        assert events(copy) == ["kept"], last
+    opened(path).close()
+
+
+class CutShort(Exception):
+    """The process is killed here."""
+
+
+def killed_at(path: Path, last: int) -> None:
+    """Make the log known, but for what comes after so many statements; leave what is on disk then."""
+    source = path.with_name("cut.db")
+    shutil.copy(path, source)
+    log_of(source).unlink(missing_ok=True)
+    db = sqlite3.connect(source, isolation_level=None, factory=cutting(last))
+    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL"):
+        sqlite3.Connection.execute(db, f"PRAGMA {pragma}")
+    with suppress(CutShort):
+        mark_log(db, str(source))
+    for name, target in ((source, path), (log_of(source), log_of(path))):
+        shutil.copy(name, target)
+    db.close()
+
+
+def cutting(last: int) -> type[sqlite3.Connection]:
+    """A connection that runs so many statements."""
+    left = [last]
+
+    class Cutting(sqlite3.Connection):
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+            if not left[0]:
+                raise CutShort
+            left[0] -= 1
+            return super().execute(sql, *values)
+
+    return Cutting

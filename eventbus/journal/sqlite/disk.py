@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from eventbus.errors import JournalError, JournalFull
@@ -56,7 +57,8 @@ class Disk:
         self._db = db
         self._files = WatchedFiles(name, self._real)
         self._reserve.find()
-        if not self._empty_log(cut=True) and self._reserve.give_up():
+        # A log that is empty is left alone: emptied before it begins, it would not get a random origin.
+        if Path(f"{self._real}-wal").stat().st_size and not self._empty_log(cut=True) and self._reserve.give_up():
             self._empty_log()
         self._look_for_room()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from eventbus.journal.base import KeptDeadLetter, Page, Replay
 from eventbus.journal.records import from_json
-from eventbus.model import DeadLetter, Deferral, Event, LaneRecord, Past
+from eventbus.model import DeadLetter, Deferral, Event, LaneRecord, Past, Recovered
 
 _EVENT = "seq, id, topic, head, body, at"
 _DEFERRAL = "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at"
@@ -35,6 +35,17 @@ _LISTS = (
     " CAST(group_concat(CAST(head AS TEXT) || CAST(body AS TEXT), '') AS BLOB) FROM ("
     "SELECT id, coalesce(topic, '') AS topic, at, head, body FROM events WHERE seq > ? AND seq <= ? ORDER BY seq)"
 )
+
+
+def recovered(db: sqlite3.Connection, remarks: tuple[str, ...]) -> Recovered:
+    """What a journal holds that a bus starts from."""
+    scanned = db.execute("SELECT seq FROM places WHERE name = 'scanned'").fetchone()[0]
+    events = db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+    last = max(events, db.execute("SELECT coalesce(max(seq), 0) FROM places").fetchone()[0])
+    rows = db.execute("SELECT record FROM lanes WHERE open ORDER BY key").fetchall()
+    waiting = db.execute("SELECT key, count(*) FROM deferred GROUP BY key").fetchall()
+    lanes = tuple(from_json(text) for (text,) in rows)
+    return Recovered(last, scanned, lanes, dict(waiting), remarks)
 
 
 def page(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: int) -> Page:

@@ -3,16 +3,18 @@
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
-from eventbus.errors import JournalFull, JournalUnavailable
-from eventbus.journal import records
+from eventbus.errors import JournalError, JournalFull, JournalUnavailable
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended, Usage
 from eventbus.journal.copying import Mark, refusal
 from eventbus.journal.group_commit import Kept, Publish
-from eventbus.journal.sqlite import file, statements
+from eventbus.journal.sqlite import file, queries, statements
 from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
 from eventbus.journal.sqlite.failures import opening, writing_error
+from eventbus.journal.sqlite.log_owner import check_log, log_origin, mark_log
 from eventbus.journal.sqlite.schema import MARK_TABLE, migrate
 from eventbus.journal.sqlite.spelling import respell
 from eventbus.model import Checkpoint, Event, Message, Recovered
@@ -31,6 +33,7 @@ class Store:
         self._path = path
         self._real = MEMORY if path == MEMORY else os.path.realpath(path)
         self._disk = Disk(self._real, 0 if path == MEMORY else max_bytes)
+        self._origin: int | None = None  # of the log, where the journal's file keeps it
         self._last_seq = 0
         self._keys = 0  # idempotency keys
 
@@ -41,9 +44,12 @@ class Store:
             if (mark := self.mark()) is not None:
                 self._db.close()
                 raise refusal(self._path, Mark.from_json(mark))
-            recovered = self._recover(remarks)
+            recovered = queries.recovered(self._db, remarks)
+            self._last_seq, self._keys = recovered.last_seq, self._one("SELECT count(*) FROM idempotency")
             if self._path != MEMORY:
                 self._disk.begin(self._path, self._db)
+                with suppress(JournalError):  # tried again before anything is written
+                    self._own_log()
             return recovered
 
     def connect(self) -> tuple[str, ...]:
@@ -52,6 +58,7 @@ class Store:
         with opening(self._path):
             if self._path != MEMORY:
                 remarks = file.prepare(self._real)
+                self._origin = check_log(self._real)
             self._db = sqlite3.connect(
                 self._real, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
             )
@@ -79,24 +86,14 @@ class Store:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         respell(self._db)
 
-    def _recover(self, remarks: tuple[str, ...]) -> Recovered:
-        scanned: int = self._one("SELECT seq FROM places WHERE name = 'scanned'")
-        newest: int = self._one("SELECT coalesce(max(seq), 0) FROM events")
-        last: int = self._one("SELECT coalesce(max(seq), 0) FROM places")
-        self._last_seq = max(last, newest)
-        self._keys = self._one("SELECT count(*) FROM idempotency")
-        rows = self._db.execute("SELECT record FROM lanes WHERE open ORDER BY key").fetchall()
-        waiting = self._db.execute("SELECT key, count(*) FROM deferred GROUP BY key").fetchall()
-        return Recovered(
-            self._last_seq, scanned, tuple(records.from_json(text) for (text,) in rows), dict(waiting), remarks
-        )
-
     def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> Kept:
         """Keep all of it in one transaction, or raise and keep nothing.
 
         On a full disk the publishes alone are refused: what is settled goes on being saved, which makes room.
         """
         self._disk.check()
+        if self._origin is None:
+            self._own_log()
         try:
             if publishes:
                 self._disk.admit(sum([len(message.body) for publish in publishes for message in publish.messages]))
@@ -108,6 +105,18 @@ class Store:
             kept = [], [error] * len(publishes)
         self._disk.confirm(events=bool(kept[0]))
         return kept
+
+    def _own_log(self) -> None:
+        """Let the journal's file know its log."""
+        if self._path != MEMORY and self._origin is None:
+            self._origin = self._disk.on_reserve(self._mark_log)
+
+    def _mark_log(self) -> int:
+        try:
+            return mark_log(self._db, self._real)
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise self._disk.failed(error) from error
 
     def _transact(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
@@ -208,7 +217,11 @@ class Store:
 
     def look(self) -> DiskState:
         """Look after the disk. Once a second."""
-        return self._disk.look()
+        state = self._disk.look()
+        found = log_origin(Path(f"{self._real}-wal")) if self._origin is not None and not state.files else None
+        if found is not None and found[0] != self._origin:
+            self._origin = None  # SQLite has begun another log: the next commit makes it known
+        return state
 
     def close(self) -> None:
         """Move what is in the WAL into the database, as far as there is room, and let go of the file."""
