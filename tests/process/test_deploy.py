@@ -258,8 +258,8 @@ def snapshot(bus: BusServer, folder: Path) -> None:
 def stop(bus: BusServer, folder: Path) -> None:
     """Copy between an end and a start."""
     assert bus.terminate() == 0
-    (file,) = bus.journal.parent.glob("bus.db*")
-    shutil.copy(file, folder)
+    assert {file.name for file in bus.journal.parent.glob("bus.db*")} == {"bus.db", "bus.db-reserve"}
+    shutil.copy(bus.journal, folder)
     bus.start()
 
 
