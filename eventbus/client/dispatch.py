@@ -10,6 +10,7 @@
 | the same event is being handled at this moment | 409 | this event again, on its schedule |
 | the service is stopping, and its handler has not begun | 503 | this event again, on its schedule |
 | no good signature | 401 | a dead letter at once |
+| a good one, but none over topic and headers, where there has to be one | 503 | this event again, on its schedule |
 | no ``Webhook-Id`` | 400 | a dead letter at once |
 | a body over the inbox's limit; one whose end cannot be known | 413; 411 | a dead letter at once |
 | a body that breaks off | none, or 503 | this event again, on its schedule |
@@ -20,7 +21,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from eventbus.client.errors import BadSignature, Reject, Retry
+from eventbus.client.errors import BadSignature, HeadersNotSigned, Reject, Retry
 from eventbus.client.model import Event
 from eventbus.client.signatures import Verifier, time_of
 
@@ -71,6 +72,8 @@ def received(method: str, headers: Headers, body: bytes, verifier: Verifier, now
     named = lowered(headers)
     try:
         verifier.check(named, body, now)
+    except HeadersNotSigned as error:  # as a bus of an older version would send it, which may be replaced
+        return say(503, str(error))
     except BadSignature as error:
         return say(401, str(error))
     if not named.get("webhook-id"):

@@ -5,6 +5,7 @@ BusError
 ├── Unreachable            no answer came, for as long as was tried
 ├── NotUnderstood          an answer came that no bus gives: the URL leads elsewhere
 ├── BadSignature           a delivery that is not the bus's, or is too old
+│   └── HeadersNotSigned   its body is signed, its topic and headers are not
 └── Refused                the bus answered, and said no: ``status`` and ``detail``
     ├── Unauthorized       a token is needed, or this one is not known (401)
     ├── Forbidden          the token may do other things (403)
@@ -42,6 +43,10 @@ class NotUnderstood(BusError):
 
 class BadSignature(BusError):
     """A delivery without a good signature, or with a timestamp that is too far off."""
+
+
+class HeadersNotSigned(BadSignature):
+    """A delivery whose body is signed, but not its topic, though it has to be."""
 
 
 class Refused(BusError):

@@ -11,7 +11,7 @@ from eventbus.client.dispatch import Answer
 from eventbus.client.encode import encoded
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
-from eventbus.client.signatures import signature
+from eventbus.client.signatures import header_signature, signature
 
 
 def deliver(
@@ -39,7 +39,7 @@ def signed_headers(inbox: Inbox, event: Event, attempt: int = 1, at: float | Non
     stamp = int(time.time() if at is None else at)
     headers = {
         "user-agent": f"eventbus/{__version__}",
-        **event.headers,
+        **{name.lower(): value for name, value in event.headers.items()},
         "webhook-id": event.id,
         "webhook-timestamp": str(stamp),
         "eventbus-attempt": str(attempt),
@@ -48,5 +48,7 @@ def signed_headers(inbox: Inbox, event: Event, attempt: int = 1, at: float | Non
         headers["eventbus-topic"] = event.topic
     if inbox.verifier.secrets:
         made = [signature(secret, event.id, stamp, event.body) for secret in inbox.verifier.secrets]
-        headers["webhook-signature"] = " ".join(made)
+        pairs = zip(inbox.verifier.secrets, made, strict=True)
+        both = [header_signature(secret, one, headers) for secret, one in pairs]
+        headers["webhook-signature"], headers["eventbus-signature"] = " ".join(made), " ".join(both)
     return headers

@@ -1,3 +1,4 @@
+import base64
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from tests.support.wire import Wire, render_chunks
 #: What every service begins with. ``note`` writes down what it handled, a line each, whichever process it is in.
 BEGIN = """
 import json, os
-from eventbus.client import Bus, Inbox, Reject, Terms
+from eventbus.client import Bus, Inbox, Reject, Terms, Verifier
 
 def note(*words):
     fd = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -28,7 +29,13 @@ def note(*words):
     os.close(fd)
 
 bus = Bus.from_env()
-inbox = Inbox(bus, os.environ["ADDRESS"], terms=Terms(lease=5), on_state=lambda found: note("state", found.state.name))
+inbox = Inbox(
+    bus,
+    os.environ["ADDRESS"],
+    terms=Terms(lease=5),
+    verifier=Verifier(os.environ.get("EVENTBUS_SIGNING_SECRETS", ""), headers_signed=True),
+    on_state=lambda found: note("state", found.state.name),
+)
 """
 HANDLER = """
 @inbox.on("orders.created")
@@ -117,9 +124,12 @@ Run = Callable[..., Service]
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[BusServer]:
-    """A bus that may be killed."""
-    with BusServer(tmp_path) as server:
+def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusServer]:
+    """A bus that may be killed; it signs, and the services verify."""
+    secrets = {"EVENTBUS_SIGNING_SECRETS": "whsec_" + base64.b64encode(b"s" * 32).decode()}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    with BusServer(tmp_path, secrets) as server:
         yield server
 
 
@@ -188,7 +198,7 @@ def exchange(server: BusServer, folder: Path, orders: int, killed_at: range) -> 
         shop = run("shop", FLASK, *GUNICORN, "-k", "gthread", "--threads", "8")
         mail = run("mail", FASTAPI.replace("orders.*", "orders.paid"), *UVICORN)
         for number in range(orders):
-            client.publish("orders.created", number)
+            client.publish("orders.created", number, attributes={"source": "/shop", "note": f"Nº {number}: 5"})
             if number in killed_at:
                 server.kill()
                 server.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from eventbus.client import BadSignature, Verifier
 from tests.support.accounts import settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
@@ -94,6 +95,20 @@ def test_what_was_changed_on_its_way_is_found(caller: Caller, subscribe: Subscri
         Webhook(NEW).verify(body, headers, json_parse=False)
 
 
+def test_the_topic_and_the_headers_are_signed_too(caller: Caller, subscribe: Subscribe) -> None:
+    """Who relays a delivery can change neither: each secret verifies what came, and nothing else."""
+    subscriber = subscribe()
+    subscriber.wait_for_ids([caller.publish(b"{}", ("ce-id", "7"), ("ce-source", "/a"), topic="orders.paid")])
+    (request,) = subscriber.received
+    headers = {name.lower(): value for name, value in request.headers}
+    for secret in (NEW, OLD):
+        verifier = Verifier(secret, headers_signed=True)
+        verifier.check(headers, request.body, time.time())
+        for change in ({"eventbus-topic": "orders.lost"}, {"ce-id": "8"}, {"ce-type": "b"}, {"ce-source": ""}):
+            with pytest.raises(BadSignature):
+                verifier.check(headers | change, request.body, time.time())
+
+
 def test_one_event_is_signed_alike_for_all_who_get_it_in_a_second(caller: Caller, subscribe: Subscribe) -> None:
     """The signature is the event's and the second's: all who get it can verify it, and no two events share one."""
     subscribers = [subscribe() for _ in range(5)]
@@ -159,6 +174,7 @@ def test_without_secrets_nothing_is_signed(tmp_path: Path) -> None:
         calling.register(subscriber.address)
         subscriber.wait_for_ids([calling.publish()])
         assert subscriber.received[0].header("Webhook-Signature") is None
+        assert subscriber.received[0].header("Eventbus-Signature") is None
 
 
 def test_secrets_are_written_nowhere(signing: BusServer, caller: Caller, subscribe: Subscribe) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from eventbus.delivery.transport.message import ENDS_BYTES, LONGEST, REMEMBERED, Heads, attempt_head, event_head
 from eventbus.model import Event
-from eventbus.signing import signature
+from eventbus.signing import signature_lines
 from tests.support.events import event
 
 SECRET = b"x" * 32
@@ -29,7 +29,7 @@ def heads(secrets: tuple[bytes, ...]) -> Heads:
 
 def expected(secrets: tuple[bytes, ...], sent: Event, attempt: int = 1, wall: float = WALL) -> bytes:
     """A message, put together without remembering anything."""
-    signed = signature(secrets, sent.id, int(wall), sent.body) if secrets else b""
+    signed = signature_lines(secrets, sent.id, int(wall), sent.body, sent.topic, sent.head) if secrets else b""
     return HEAD + event_head(sent) + attempt_head(attempt, wall, signed) + sent.body
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from eventbus import __version__
 from eventbus.errors import Refused
 from eventbus.model import Event, Subscriber
-from eventbus.signing import signable, signature
+from eventbus.signing import signable, signature_lines
 
 #: Messages whose ends are remembered, and their bytes: one event goes to many subscribers, at about the same time.
 REMEMBERED, ENDS_BYTES = 1_024, 4 * 1_024 * 1_024
@@ -32,10 +32,9 @@ def event_head(event: Event) -> bytes:
     return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (event.head, checked(event.id), topic, len(event.body))
 
 
-def attempt_head(attempt: int, wall: float, signature: bytes = b"") -> bytes:
-    """The headers of one attempt, and the end of the head."""
-    signed = b"Webhook-Signature: %s\r\n" % signature if signature else b""
-    return b"Webhook-Timestamp: %d\r\n%sEventbus-Attempt: %d\r\n\r\n" % (wall, signed, attempt)
+def attempt_head(attempt: int, wall: float, signatures: bytes = b"") -> bytes:
+    """The headers of one attempt, ``signatures`` among them as lines, and the end of the head."""
+    return b"Webhook-Timestamp: %d\r\n%sEventbus-Attempt: %d\r\n\r\n" % (wall, signatures, attempt)
 
 
 def checked(value: str) -> bytes:
@@ -92,7 +91,7 @@ class Heads:
         if self._secrets:
             if "." in event.id:
                 event = event._replace(id=signable(event.id))
-            return event_head(event) + attempt_head(attempt, self._second, self._signature(event))
+            return event_head(event) + attempt_head(attempt, self._second, self._signed(event))
         return event_head(event) + (self._first if attempt == 1 else attempt_head(attempt, self._second))
 
     def _end(self, event: Event) -> bytes:
@@ -105,21 +104,24 @@ class Heads:
         self._ends[id(event)] = event, end  # nothing else has this id while the event is here
         return end
 
-    def _signature(self, event: Event) -> bytes:
-        """One for all subscribers that get the event in this second, whichever attempt it is."""
-        made_of = event.id, hash(event.body)
+    def _signed(self, event: Event) -> bytes:
+        """The signatures, made once for all subscribers that get the event in this second, whichever attempt it is."""
+        made_of = event.id, hash(event.body), hash((event.topic, event.head))
         made = self._signatures.get(made_of)
         if made is None:
             if len(self._signatures) >= REMEMBERED:
                 self._signatures.clear()
-            made = self._signatures[made_of] = signature(self._secrets, event.id, int(self._second), event.body)
+            seconds = int(self._second)
+            made = self._signatures[made_of] = signature_lines(
+                self._secrets, event.id, seconds, event.body, event.topic, event.head
+            )
         return made
 
     def _turn_to(self, wall: float) -> None:
         """What was made for another second is of no use."""
         self._second = wall // 1
-        self._first = attempt_head(1, self._second)  # of a first attempt, but for a signature
-        self._signatures: dict[tuple[str, int], bytes] = {}  # by id and the body's hash
+        self._first = attempt_head(1, self._second)  # of a first attempt, but for signatures
+        self._signatures: dict[tuple[str, int, int], bytes] = {}  # by id and the hashes of what else is signed
         self._forget_ends()
 
     def _forget_ends(self) -> None:

@@ -47,6 +47,12 @@ DELIVERY: Json = {
             example="v1,mYWy9znkv9RqJNF2p0WNgZYvyaGg6y4EYAUrWmAiUjE=",
         ),
         header(
+            "Eventbus-Signature",
+            "Beside it, and as many: over the topic, `Content-Type`, `Content-Encoding` and `ce-*` too.",
+            _TEXT,
+            example="v1,WcM1CqcsTFTzs2qsVz+9ygHSFcnM8YnvyAUl5bIS7/I=",
+        ),
+        header(
             "WebHook-Request-Origin",
             "The bus's name, `EVENTBUS_ORIGIN`, where `EVENTBUS_VERIFY=handshake` has asked for consent to it.",
             _TEXT,
