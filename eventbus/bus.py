@@ -132,6 +132,10 @@ class Bus:
         self.dispatcher.checkpointer.try_save()
         self.journal.close()
 
+    def give_way(self) -> None:
+        """Let others run where the event loop's turn has taken long; called between steps of what may be long work."""
+        self.dispatcher.load.give_way()
+
     # Publishers
 
     def publish(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:

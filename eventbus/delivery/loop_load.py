@@ -1,9 +1,14 @@
-"""Whether the event loop has time left: more deliveries at a time are of use only where it has."""
+"""Whether the event loop has time left: more deliveries at a time are of use only where it has.
 
+And who waits for the loop's next turn, since work whose length a peer decides has taken long enough in this one.
+"""
+
+import math
 import time
+from collections import deque
 from typing import Any
 
-from gevent.hub import get_hub
+from gevent.hub import Waiter, get_hub
 
 #: Seconds over which the loop is looked at.
 SPAN = 0.02
@@ -11,6 +16,8 @@ SPAN = 0.02
 SPARE = 0.1
 #: Seconds for which the longest turn is remembered, at least; at most twice as long.
 LAG_SPAN = 15.0
+#: Seconds that a turn of the loop has taken when work that may be long waits for the next one.
+TURN_SECONDS = 0.002
 #: Runs after gevent's own callbacks of the same kind.
 _LAST = -2
 
@@ -20,7 +27,9 @@ class LoopLoad:
 
     def __init__(self) -> None:
         self.saturated = False
-        self._waiting_since = self._span_began = self._woke = self._lag_began = time.monotonic()
+        self._waiting_since = self._span_began = self._lag_began = time.monotonic()
+        self.turn_began = math.inf  #: when the loop's turn began; never, while nothing is measured
+        self._next_turn: deque[Waiter[None]] = deque()
         self._waited = 0.0
         self._longest = self._longest_before = 0.0  # seconds of a turn, in this span and in the one before
 
@@ -29,15 +38,44 @@ class LoopLoad:
         loop: Any = get_hub().loop
         self._prepare = loop.prepare(ref=False, priority=_LAST)
         self._check = loop.check(ref=False)
+        self._idle = loop.idle(ref=False)
+        self.turn_began = time.monotonic()
         self._prepare.start(self._begin_wait)
         self._check.start(self._end_wait)
 
     def stop(self) -> None:
         """Measure no more."""
-        for watcher in (self._prepare, self._check):
+        self.turn_began = math.inf
+        while self._next_turn:
+            get_hub().loop.run_callback(self._next_turn.popleft().switch, None)
+        for watcher in (self._prepare, self._check, self._idle):
             watcher.stop()
             watcher.close()
         self.saturated = False
+
+    def give_way(self) -> None:
+        """Wait for the loop's next turn where this one has taken long.
+
+        Called between two steps of work whose length a peer decides. However many such works there are, a turn takes
+        TURN_SECONDS and a step. State that others see has to be sound meanwhile.
+        """
+        if time.monotonic() - self.turn_began > TURN_SECONDS:
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        waiter: Waiter[None] = Waiter()
+        self._next_turn.append(waiter)
+        self._idle.start(_nothing)  # so that the loop looks at what has come, and does not wait for it
+        waiter.get()
+
+    def _release(self) -> None:
+        """Go on with what waits for a turn, in its order, until this one has taken long, too."""
+        for _ in range(len(self._next_turn)):
+            self._next_turn.popleft().switch(None)
+            if time.monotonic() - self.turn_began > TURN_SECONDS:
+                break
+        if not self._next_turn:
+            self._idle.stop()
 
     def lag(self) -> float:
         """Seconds of the longest turn lately: how long what had come waited until it was looked at."""
@@ -45,10 +83,10 @@ class LoopLoad:
 
     def _begin_wait(self) -> None:
         now = self._waiting_since = time.monotonic()
-        self._longest = max(self._longest, now - self._woke)
+        self._longest = max(self._longest, now - self.turn_began)
 
     def _end_wait(self) -> None:
-        now = self._woke = time.monotonic()
+        now = self.turn_began = time.monotonic()
         self._waited += now - self._waiting_since
         span = now - self._span_began
         if span >= SPAN:
@@ -56,3 +94,9 @@ class LoopLoad:
             self._span_began, self._waited = now, 0.0
             if now - self._lag_began >= LAG_SPAN:
                 self._longest_before, self._longest, self._lag_began = self._longest, 0.0, now
+        if self._next_turn:
+            self._release()
+
+
+def _nothing() -> None:
+    """Keeps the loop awake."""

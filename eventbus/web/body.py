@@ -8,7 +8,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
 from eventbus.web.exchange import CONTINUE, HELD
-from eventbus.web.intake import refusal
+from eventbus.web.intake import MAX_HEAD, refusal
 
 #: Bytes of a chunked body that are read before its framing is looked at.
 STEP = 4_096
@@ -75,16 +75,19 @@ def _chunks(stream: Any, limit: int) -> bytes:
         decoded = len(body) + _held(chunks) + _held(stream)
         if unreader.wire - decoded > FRAMING * decoded + FREE:
             raise BadRequest("The body's chunks are too small; send larger ones.")
-        gevent.sleep(0)
     return bytes(body)
 
 
 def _bound(chunks: Any, max_bytes: int) -> None:
-    """Let a chunked body end with _ChunkTooLarge where a chunk's size is over the limit, before any of it has come."""
+    """Let a chunked body end with _ChunkTooLarge where a chunk's size is over the limit, before any of it has come.
+
+    What follows its end, trailers, may be as long as a request's head.
+    """
     parse, whole = chunks.parse_chunk_size, 0
 
     def parse_bounded(unreader: Any, data: Any = None) -> tuple[int, Any]:
         nonlocal whole
+        unreader.load.give_way()
         size, rest = parse(unreader, data=data)
         whole += size
         if whole > max_bytes:
@@ -92,6 +95,7 @@ def _bound(chunks: Any, max_bytes: int) -> None:
         return size, rest
 
     chunks.parse_chunk_size = parse_bounded
+    chunks.limit_trailer_section = MAX_HEAD
 
 
 def _held(reader: Any) -> int:

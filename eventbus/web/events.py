@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import gevent
 from flask import Blueprint, Response, request
 
 from eventbus.bus import Bus
@@ -117,6 +116,7 @@ def _collect(
             return events, 0
         events += part.events
         cursor = part.cursor
+        bus.give_way()
         left = deadline - bus.clock.monotonic()
         if len(events) >= limit or (cursor >= bus.feed.newest and (events or left <= 0 or bus.draining)):
             break
@@ -168,6 +168,7 @@ def _events(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...]) -> Itera
             return
         cursor = part.cursor
         for event in part.events:
+            bus.give_way()
             yield f"id: {event.id}\ndata: {json.dumps(shown(event), separators=(',', ':'))}\n\n".encode()
         left = HEARTBEAT if part.events else quiet_until - bus.clock.monotonic()
         if left <= 0:
@@ -176,5 +177,5 @@ def _events(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...]) -> Itera
         quiet_until = bus.clock.monotonic() + left
         if cursor >= bus.feed.newest:
             bus.feed.wait(cursor, left)
-        elif not part.events:
-            gevent.sleep(0)  # many events of other topics leave others their turn
+        else:
+            bus.give_way()

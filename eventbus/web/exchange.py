@@ -21,6 +21,10 @@ HELD = "eventbus.held"
 SMALL_REST = 65_536
 
 
+class PeerGone(OSError):
+    """Nobody takes the answer any more."""
+
+
 def frozen(cfg: Any) -> Any:
     """The settings of gunicorn as plain attributes: its own object works each one out at every look."""
     settings = {name: getattr(cfg, name) for name in cfg.settings}
@@ -142,10 +146,16 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
 
 
 def _send(sock: Any, data: bytes) -> None:
-    """Send it all: mostly at once, where gevent's own ``sendall`` would ask for the size of the buffer first."""
-    sent = sock.send(data)
-    if sent != len(data):
-        sock.sendall(memoryview(data)[sent:])
+    """Send it all: mostly at once, where gevent's own ``sendall`` would ask for the size of the buffer first.
+
+    Raises PeerGone.
+    """
+    try:
+        sent = sock.send(data)
+        if sent != len(data):
+            sock.sendall(memoryview(data)[sent:])
+    except OSError as error:
+        raise PeerGone(f"the client is gone: {error}") from error
 
 
 _date: tuple[int, str] = (0, "")

@@ -1,17 +1,17 @@
 """Reads requests off a connection: in bounded time, and with a sentence for whoever sends what is no HTTP."""
 
 import re
-import time
 from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import gevent
 from gunicorn.http import errors
 from gunicorn.http.unreader import SocketUnreader
 
+from eventbus.delivery.loop_load import LoopLoad
 from eventbus.web.connections import Connection
 
 #: The status and the words for what gunicorn's parser refuses; the first match counts. What was sent is not repeated.
@@ -35,8 +35,10 @@ _REFUSALS: tuple[tuple[type[Exception], int, str], ...] = (
 
 #: RFC 9110, 7.2 and RFC 3986, 3.2.2: a host and perhaps a port, or nothing. A comma is where two of them were joined.
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.%_~!$&'()*+;=-]+\]|(?:[0-9A-Za-z._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?\Z")
-#: Seconds after which the reading of a body leaves others their turn.
-TURN = 0.002
+
+
+#: Bytes of a request's head, or of its trailers, in all.
+MAX_HEAD = 65_536
 
 
 class HeadTooSlow(Exception):
@@ -44,18 +46,27 @@ class HeadTooSlow(Exception):
 
 
 class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
-    """gunicorn's reader, that tells who waits for a head when that comes in pieces."""
+    """gunicorn's reader, that tells who waits for a head when that comes in pieces, and leaves others their turn."""
 
     waiting: "Waiting | None" = None
     buf: BytesIO
     wire = 0  # bytes of the current request's body that have come, framing included
-    _turn = 0.0  # when others had a turn last
+    _turn = 0.0  # the loop's turn in which a piece was read last
+
+    def __init__(self, client: Any, load: LoopLoad) -> None:
+        super().__init__(client)
+        self.load = load
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """What comes next."""
+        """What comes next. A second piece in one turn of the loop leaves others theirs: it may come without end."""
+        if self._turn == self.load.turn_began:
+            self.load.give_way()
+        self._turn = self.load.turn_began
         waiting = self.waiting
         if waiting is None:
-            return self._of_body(size_hint)
+            piece: bytes = super().chunk(size_hint)
+            self.wire += len(piece)
+            return piece
         waiting.more()
         data: bytes = super().chunk(size_hint)
         if data[:1] == b"\r" and not waiting.began:
@@ -77,16 +88,6 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
             self.buf = BytesIO(held)
         return bool(held)
 
-    def _of_body(self, size_hint: int | None) -> bytes:
-        """A piece of a body. One that comes fast, in pieces that are much work, leaves others their turn."""
-        now = time.monotonic()
-        if now - self._turn > TURN:
-            gevent.sleep(0)
-            self._turn = time.monotonic()
-        data: bytes = super().chunk(size_hint)
-        self.wire += len(data)
-        return data
-
 
 class Waiting:
     """Around the wait for a request's head: its connection is idle, for a bounded time; a head that began has less."""
@@ -97,6 +98,8 @@ class Waiting:
         self._reader, self._connection, self._head_seconds = reader, connection, head_seconds
         self._timeout = gevent.Timeout(idle_seconds)
         self.began = reader.buf.getbuffer().nbytes > 0 and reader.holds_request()
+        if self.began:  # it came with the one before, as may very many
+            reader.load.give_way()
         reader.wire = 0
 
     def more(self) -> None:

@@ -5,7 +5,6 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
-import gevent
 from flask import Blueprint, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -29,10 +28,8 @@ from eventbus.web.query import Query, query_of
 MAX_BATCH_EVENTS = 10_000
 MAX_BATCH_LINES = 2 * MAX_BATCH_EVENTS
 MAX_BATCH_BYTES = 16 * 1024 * 1024
-#: Different topics of one batch, at most, and those that are looked at without letting other greenlets run.
-MAX_BATCH_TOPICS, SLICE_OF_TOPICS = 1_000, 10
-#: Events of a batch that are made without letting other greenlets run.
-SLICE = 200
+#: Different topics of one batch, at most.
+MAX_BATCH_TOPICS = 1_000
 #: The kept headers of an event that came in a batch.
 _JSON_HEAD = b"Content-Type: application/json\r\n"
 _STRUCTURED_HEAD = f"Content-Type: {STRUCTURED}\r\n".encode()
@@ -75,10 +72,9 @@ def _many(bus: Bus, query: Query) -> Reply:
         topic = topic_of_type(attribute(request.environ, "type"))
     made = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
     messages: list[Message] = []
-    while part := list(islice(made, SLICE)):
-        messages += part
-        if len(part) == SLICE:
-            gevent.sleep(0)
+    for message in made:
+        messages.append(message)
+        bus.give_way()
     _look_at_topics(bus, messages)
     sizes = [len(message.body) for message in messages]
     if (largest := max(sizes, default=0)) > bus.settings.max_body_bytes:
@@ -97,10 +93,9 @@ def _look_at_topics(bus: Bus, messages: Sequence[Message]) -> None:
     topics = {message.topic for message in messages}
     if len(topics) > MAX_BATCH_TOPICS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_TOPICS} different topics, not {len(topics)}.")
-    for number, topic in enumerate(topics):
+    for topic in topics:
         bus.dispatcher.matching(topic)
-        if number % SLICE_OF_TOPICS == SLICE_OF_TOPICS - 1:
-            gevent.sleep(0)
+        bus.give_way()
 
 
 def _from_lines(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:

@@ -14,7 +14,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
 from eventbus.web.connections import RESERVE, Connection, Connections
-from eventbus.web.exchange import CONNECTION, Exchange, environ_of, frozen, rest_of
+from eventbus.web.exchange import CONNECTION, Exchange, PeerGone, environ_of, frozen, rest_of
 from eventbus.web.intake import Reader, Waiting, is_host, refusal, written
 from eventbus.web.listeners import end_of, note
 
@@ -101,7 +101,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         """Serve requests, one after another. Raises StopIteration or OSError where the connection ends."""
         client = connection.client
         parser = RequestParser(self.cfg, client, addr)
-        parser.unreader = reader = Reader(client)
+        parser.unreader = reader = Reader(client, self.wsgi.extensions["eventbus"].dispatcher.load)
         name, peer = end_of(listener.getsockname(), UNNAMED), end_of(addr)
         wait = FIRST_SECONDS
         while True:
@@ -147,6 +147,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             raise StopIteration
         try:
             _answer(self.wsgi(environ, exchange.start_response), exchange)
+        except PeerGone:
+            raise
         except Exception:
             if not exchange.headers_sent:
                 raise

@@ -248,3 +248,39 @@ def test_bad_requests_write_no_log(bus: BusServer) -> None:
             if data != ALIVE[:20]:
                 assert 400 <= wire.read(to_head=data.startswith(b"HEAD")).status < 500
     assert len(bus.log_text().splitlines()) - before < 20
+
+
+#: What one client sends without end: requests before their answers have come, and a body in tiny chunks.
+ENDLESS = {
+    "requests": (b"", ALIVE * 200),
+    "requests that are refused": (b"", render_request("PUT", "/sendMessage") * 200),
+    "bodies that nobody reads": (b"", (render_request("PUT", "/sendMessage", CHUNKED) + b"1\r\nx\r\n0\r\n\r\n") * 100),
+    "chunks": (render_request("POST", "/sendMessage?batch=lines", CHUNKED), b"4\r\nxxxx\r\n" * 1_000),
+}
+
+
+def keep_sending(client: socket.socket, begun: bytes, more: bytes) -> None:
+    """Send without end, or until the bus ends the connection."""
+    with suppress(OSError):
+        client.sendall(begun)
+        while True:
+            client.sendall(more)
+
+
+@pytest.mark.parametrize(("begun", "more"), ENDLESS.values(), ids=ENDLESS)
+def test_a_client_that_never_stops_keeps_nobody_waiting(bus: BusServer, begun: bytes, more: bytes) -> None:
+    """Beside three clients that send faster than the bus answers, others are answered within seconds."""
+    with ExitStack() as stack:
+        for client in [stack.enter_context(socket.create_connection((LOOPBACK, bus.port))) for _ in range(3)]:
+            for work in (gevent.spawn(keep_sending, client, begun, more), gevent.spawn(take_all, client)):
+                stack.callback(work.kill)
+        for _ in range(20):
+            assert Caller(bus.port).call("GET", "/healthz").status == 200
+            gevent.sleep(0.05)
+
+
+def take_all(client: socket.socket) -> None:
+    """Read what the bus answers, and throw it away."""
+    with suppress(OSError):
+        while client.recv(MIB):
+            pass

@@ -41,6 +41,9 @@ class Scripted:
         self.newest = part.cursor
         return part
 
+    def give_way(self) -> None:
+        """Nobody else wants a turn."""
+
     def wait(self, _: int, seconds: float) -> bool:
         """Nothing comes."""
         self.now += min(seconds, self._waits)

@@ -1,0 +1,67 @@
+"""Work whose length a peer decides leaves the event loop to others, however much of it there is."""
+
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from eventbus.delivery.loop_load import LoopLoad
+
+#: Works at once, steps of each, and the seconds of a step, which are more than a turn may take.
+WORKS, STEPS, SECONDS = 20, 5, 0.004
+
+
+@pytest.fixture
+def load() -> Iterator[LoopLoad]:
+    """One that measures."""
+    found = LoopLoad()
+    found.start()
+    yield found
+    found.stop()
+
+
+def busy(load: LoopLoad, steps: int = STEPS) -> None:
+    """Work, and give way between two steps."""
+    for _ in range(steps):
+        load.give_way()
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            pass
+
+
+def test_a_turn_has_one_long_step(load: LoopLoad) -> None:
+    """Of many works at once, a turn of the loop does one step or two, so that what has come is looked at in between."""
+    works = [gevent.spawn(busy, load) for _ in range(WORKS)]
+    turns = 0
+    while not all(work.dead for work in works):
+        gevent.sleep(0.000_1)  # a timer, which the loop looks at once in a turn
+        turns += 1
+    assert turns > WORKS * STEPS // 4
+
+
+def test_short_steps_share_a_turn(load: LoopLoad) -> None:
+    """Where the turn has just begun, nobody waits."""
+    gevent.sleep(0.001)
+    before = load.turn_began
+    load.give_way()
+    assert load.turn_began == before
+
+
+def test_a_work_that_is_ended_while_it_waits_is_no_loss(load: LoopLoad) -> None:
+    """A time-out ends one that waits for its turn, and the others go on."""
+    ended, goes_on = gevent.spawn(busy, load, 1_000), gevent.spawn(busy, load)
+    gevent.sleep(0.01)
+    ended.kill()
+    goes_on.join(5)
+    assert goes_on.successful()
+
+
+def test_all_go_on_when_nothing_is_measured_any_more(load: LoopLoad) -> None:
+    """Who waits for a turn goes on after the measuring has stopped, and nobody waits from then on."""
+    works = [gevent.spawn(busy, load) for _ in range(3)]
+    gevent.sleep(0)
+    load.stop()
+    gevent.joinall(works, 5)
+    assert all(work.successful() for work in works)
+    load.start()
