@@ -19,6 +19,7 @@ EventbusError
 │   ├── Unauthorized       there is none, or it is not known (401)
 │   └── Forbidden          it is known, and may do other things (403)
 ├── CrossOrigin            a page from elsewhere wants to change something (403)
+│   └── ForeignHost        a browser asks for the bus by a name that it does not know (403)
 ├── Elsewhere              another of the buses that share the journal has it (503)
 ├── Conflict               what was asked for contradicts what is there (409)
 ├── TooMany                a limit on how much may be asked for at once (429)
@@ -112,6 +113,10 @@ class Forbidden(NoAccess):
 
 class CrossOrigin(EventbusError):
     """A page that somebody else served wants to change something, in a browser that may come where it may not."""
+
+
+class ForeignHost(CrossOrigin):
+    """A browser asks for the bus by a name that may be somebody else's, which leads here to read as if it were here."""
 
 
 class Elsewhere(EventbusError):

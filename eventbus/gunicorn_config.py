@@ -66,14 +66,14 @@ def on_starting(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """Say once who may use the bus, where that is more than it may seem."""
     from eventbus.settings import from_environment
+    from eventbus.web.listeners import beyond_loopback, tcp_names
 
     for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, lambda *_: server.log.warning("%s is passed over: restart the bus instead", _names[_[0]]))
     tokens = from_environment(os.environ).tokens
     for scope in tokens.closed:
         server.log.warning("nobody may %s: there is no token for it, nor one of an administrator", scope)
-    hosts = [each[0] for each in map(_name_of, server.LISTENERS) if isinstance(each, tuple)]
-    if not tokens and any(host not in ("127.0.0.1", "::1") for host in hosts):
+    if not tokens and beyond_loopback(tcp_names(server.LISTENERS)):
         server.log.warning("whoever can reach this port may publish, subscribe and administer: no tokens are set")
 
 
@@ -83,11 +83,6 @@ def _raise_file_limit() -> None:
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _name_of(listener: socket.socket) -> Any:
-    """Host and port of a listener, or a Unix socket's path."""
-    return listener.getsockname()
 
 
 def _check_binds(cfg: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from eventbus.errors import SettingsError
+from eventbus.hosts import names_of
 from eventbus.networks import NetworkRules, rules_of
 from eventbus.redis_url import FORMS, TLS_OPTIONS, is_redis, parse
 from eventbus.signing import secrets_of
@@ -54,6 +55,7 @@ class Settings:
     # Security
     networks: NetworkRules = field(default_factory=NetworkRules)  # where subscribers may be
     tokens: Tokens = field(default_factory=Tokens, repr=False)  # who may do what; none is everybody, everything
+    hosts: str = ""  # names by which browsers may ask without tokens, beside localhost and private ones; * is any
     ca_file: str = ""  # a PEM file of authorities that are trusted too; none is the system's and certifi's alone
     signing_secrets: tuple[bytes, ...] = field(default=(), repr=False)  # none is unsigned
     verify: str = "none"  # or handshake: a subscriber is asked for its consent first
@@ -103,8 +105,9 @@ _NETWORKS = ("EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS")
 _TOKENS = {scope: f"EVENTBUS_{scope.upper()}_TOKENS" for scope in Scope}
 _FSYNC, _CA_FILE = "EVENTBUS_REDIS_FSYNC", "EVENTBUS_CA_FILE"
 _SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
+_HOSTS = "EVENTBUS_HOSTS"
 _LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
-_TEXTS = ("EVENTBUS_JOURNAL", _FSYNC, _CA_FILE, _SECRETS, _VERIFY, _ORIGIN, _LOG_FORMAT, _LOG_LEVEL, _TRACING)
+_TEXTS = ("EVENTBUS_JOURNAL", _FSYNC, _CA_FILE, _SECRETS, _VERIFY, _ORIGIN, _HOSTS, _LOG_FORMAT, _LOG_LEVEL, _TRACING)
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
 #: What is asked in the name of: a host name (CloudEvents web hooks, 4.1.1), or one with a port.
 _ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
@@ -127,6 +130,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     deny, allow = (environment.get(name, "") for name in _NETWORKS)
     said["networks"] = rules_of(deny, allow)
     said["tokens"] = tokens_of({scope: environment.get(name, "") for scope, name in _TOKENS.items()})
+    said["hosts"] = names_of(environment.get(_HOSTS, ""))
     said["signing_secrets"] = secrets_of(environment.get(_SECRETS, ""))
     if text := environment.get(_VERIFY, "").strip():
         said["verify"] = _one_of(_VERIFY, text, "none", "handshake")

@@ -62,7 +62,10 @@ def tokens_of(texts: dict[Scope, str]) -> Tokens:
 
 
 def _read(scope: Scope, text: str) -> Iterable[str]:
-    for number, token in enumerate(filter(None, map(str.strip, text.split(","))), 1):
+    tokens = [token for token in map(str.strip, text.split(",")) if token]
+    if text.strip() and not tokens:  # a blank one is not set, as container platforms leave it
+        raise SettingsError(f"EVENTBUS_{scope.upper()}_TOKENS is set, but holds no token; give it one, or unset it")
+    for number, token in enumerate(tokens, 1):
         if len(token) < SHORTEST or not _TOKEN.match(token):
             raise SettingsError(
                 f"EVENTBUS_{scope.upper()}_TOKENS: number {number} is no token; one has {SHORTEST} or more"

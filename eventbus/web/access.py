@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 from flask import current_app, request
 
 from eventbus.bus import Bus
-from eventbus.errors import CrossOrigin, Draining, Forbidden, Unauthorized
+from eventbus.errors import Draining, Forbidden, Unauthorized
+from eventbus.hosts import Hosts
 from eventbus.tokens import Scope, Tokens
-from eventbus.web import origins
+from eventbus.web.browsers import READING, check_browser
+from eventbus.web.passing import FORWARDED
 
 #: What a view needs that says nothing, so that one that is forgotten is closed.
 USUAL = Scope.ADMIN
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -33,13 +34,17 @@ def scope_of(view: Callable[..., Any]) -> Scope | None:
     return scope
 
 
-def guard(tokens: Tokens) -> Callable[[], None]:
-    """A function that lets the current request through, or raises CrossOrigin, Unauthorized or Forbidden."""
+def guard(tokens: Tokens, hosts: Hosts) -> Callable[[], None]:
+    """A function that lets the current request through, or raises CrossOrigin, ForeignHost, Unauthorized or Forbidden.
+
+    Where tokens are set, a browser may ask by any name: it gets nothing without a token, which no foreign page has.
+    """
+    asked_for = None if tokens else hosts
 
     def check_request() -> None:
         environ = request.environ
-        if origins.by_browser(environ) and environ["REQUEST_METHOD"] not in _READING and not origins.is_ours(environ):
-            raise CrossOrigin(origins.refusal(environ))
+        if not environ.get(FORWARDED):  # the node that it came to has looked
+            check_browser(environ, asked_for)
         if tokens and request.endpoint is not None:  # what leads nowhere is told so
             view = current_app.view_functions[request.endpoint]
             check(tokens, scope_of(view), environ.get("HTTP_AUTHORIZATION"))
@@ -54,7 +59,7 @@ def drain_guard(bus: Bus) -> Callable[[], None]:
     """
 
     def check_open() -> None:
-        if bus.draining and request.environ["REQUEST_METHOD"] not in _READING:
+        if bus.draining and request.environ["REQUEST_METHOD"] not in READING:
             raise Draining("The bus is stopping; ask again in a few seconds.")
 
     return check_open

@@ -1,6 +1,9 @@
 """The application factory."""
 
+import socket
+
 from eventbus.bus import Bus
+from eventbus.hosts import hosts_of
 from eventbus.web import dashboard, dead_letters, errors, events, messages, operations, reference, replays, subscribers
 from eventbus.web.access import drain_guard, guard
 from eventbus.web.forwarding import Forwarding
@@ -26,5 +29,6 @@ def create_app(bus: Bus) -> LeanFlask:
     for part in (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard):
         app.register_blueprint(part.blueprint)
     errors.install(app)
-    app.guards = (guard(bus.settings.tokens), query_guard(bus), drain_guard(bus))
+    hosts = hosts_of(bus.settings.hosts, socket.gethostname())
+    app.guards = (guard(bus.settings.tokens, hosts), query_guard(bus), drain_guard(bus))
     return app

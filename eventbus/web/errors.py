@@ -15,6 +15,7 @@ from eventbus.errors import (
     Elsewhere,
     EventbusError,
     Forbidden,
+    ForeignHost,
     JournalCrowded,
     JournalError,
     JournalFull,
@@ -44,6 +45,7 @@ _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (Refused, 400, None),
     (Unauthorized, 401, None),
     (Forbidden, 403, None),
+    (ForeignHost, 403, None),
     (CrossOrigin, 403, None),
     (NotKnown, 404, None),
     (Conflict, 409, None),
@@ -61,6 +63,7 @@ _REASONS: dict[type[EventbusError], str] = {
     NodeSilent: "node_silent",
     Refused: "malformed",
     CrossOrigin: "cross_origin",
+    ForeignHost: "foreign_host",
 }
 #: The four routes, whose errors are part of the wire contract.
 FOUR = frozenset({"/registerAndKeepAlive", "/deregister", "/sendMessage", "/listSubscribers"})

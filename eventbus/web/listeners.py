@@ -5,6 +5,7 @@ from typing import Any
 
 Name = tuple[str, int]
 
+_LOOPBACK = ("127.0.0.1", "::1")
 _noted: list[tuple[Name, ...]] = []
 
 
@@ -22,6 +23,11 @@ def tcp_names(sockets: Iterable[Any]) -> tuple[Name, ...]:
     """Host and port of each; a Unix socket has none."""
     names = [each.getsockname() for each in sockets]
     return tuple((name[0], name[1]) for name in names if isinstance(name, tuple))
+
+
+def beyond_loopback(names: Iterable[Name]) -> bool:
+    """Whether other machines can reach one of these listeners."""
+    return any(host not in _LOOPBACK for host, _ in names)
 
 
 def end_of(name: Any, unnamed: Name = ("", 0)) -> Name:

@@ -11,6 +11,8 @@ origin without being let. So the bus's own pages are known by any of these:
 from collections.abc import Mapping
 from typing import Any
 
+from eventbus.hosts import split_host
+
 _SITE, _ORIGIN = "HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN"
 _PORTS = {"http": "80", "https": "443"}
 #: Characters of a header that an error repeats.
@@ -36,8 +38,8 @@ def is_ours(environ: Mapping[str, Any]) -> bool:
 def is_at(origin: str, host: str) -> bool:
     """Whether an origin is at a host, as ``Host`` names one: without a port, at whichever of its ports."""
     scheme, separator, there = origin.strip().lower().partition("://")
-    name, port = _split(there)
-    asked_name, asked_port = _split(host.strip().lower())
+    name, port = split_host(there)
+    asked_name, asked_port = split_host(host.strip().lower())
     if not separator or not name or name != asked_name:
         return False
     return not asked_port or asked_port == (port or _PORTS.get(scheme))
@@ -52,9 +54,3 @@ def refusal(environ: Mapping[str, Any]) -> str:
         f"A page from elsewhere may not change anything here: its Origin is {origin}, and the Host that was asked for "
         f"is {host}. Where a proxy has changed that, let it pass it on: in nginx, proxy_set_header Host $http_host."
     )
-
-
-def _split(host: str) -> tuple[str, str]:
-    """Name and port of a host; an IPv6 address stands in brackets."""
-    name, colon, port = host.rpartition(":")
-    return (name, port) if colon and not port.endswith("]") else (host, "")

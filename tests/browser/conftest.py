@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 
-from tests.browser.chromium import chromium, why_not
+from tests.browser.chromium import PLAIN_HOST, chromium, why_not
 from tests.browser.visitor import Tab, Visitor
 from tests.support.caller import Caller
 from tests.support.server import BusServer
@@ -37,8 +37,8 @@ def tab(browser: WebDriver) -> Iterator[Tab]:
 
 @pytest.fixture(scope="module")
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
-    """A bus for the tests of one module."""
-    with BusServer(tmp_path_factory.mktemp("bus")) as server:
+    """A bus for the tests of one module, which browsers know by a name of its own, too."""
+    with BusServer(tmp_path_factory.mktemp("bus"), {"EVENTBUS_HOSTS": PLAIN_HOST}) as server:
         yield server
 
 

@@ -269,6 +269,7 @@ def test_the_doctor_says_what_is_wrong(shell: Shell, client: Bus, bus: BusServer
     assert (seen.returncode, seen.stderr) == (0, b"")
     assert b"did you mean" in seen.stdout
     assert b"cannot be reached from here: Connection refused." in seen.stdout
+    assert b"may publish, subscribe and administer: it has no tokens." in seen.stdout
     if sys.platform == "linux":
         assert b"is held by process" in seen.stdout
     away = shell.run("doctor", "--url", f"http://127.0.0.1:{free_port()}", "--json", PORT="x")

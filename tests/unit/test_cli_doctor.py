@@ -194,10 +194,11 @@ def test_of_several_that_know_the_redis_server_one_has_to_be_reached(monkeypatch
         (replace(RUNNING, status=503, reason="draining"), ["wrong", "ok"]),
         (replace(RUNNING, version="9.9"), ["warning", "ok"]),
         (replace(RUNNING, version=None), ["ok", "ok"]),
+        (replace(RUNNING, open=True), ["ok", "warning", "ok"]),
     ],
 )
 def test_a_running_bus_is_judged(facts: running.Facts, expected: list[str]) -> None:
-    """By whether it is ready, by its version and by its clock."""
+    """By whether it is ready, by its version, by who may use it and by its clock."""
     assert levels(running.judged(facts)) == expected
 
 

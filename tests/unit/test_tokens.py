@@ -145,3 +145,12 @@ def test_a_token_of_another_scope_is_told_which_would_do() -> None:
     """A token that may do other things is challenged with the scope that is needed."""
     said = refusal(tokens_of(ALL), Scope.ADMIN, f"Bearer {PUBLISHER}")
     assert said == 'Bearer realm="eventbus", error="insufficient_scope", scope="admin"'
+
+
+@pytest.mark.parametrize("scope", Scope)
+@pytest.mark.parametrize("text", [",", " , ,", "\n,\t"])
+def test_a_variable_that_is_set_and_holds_no_token_stops_the_start(scope: Scope, text: str) -> None:
+    """Somebody meant to close the bus: it would be open. A blank one counts as not set."""
+    with pytest.raises(SettingsError, match=f"^EVENTBUS_{scope.upper()}_TOKENS is set, but holds no token"):
+        tokens_of({Scope.ADMIN: ADMIN, scope: text})
+    assert not tokens_of({scope: " \n"})

@@ -25,6 +25,7 @@ class Facts:
     reason: str
     version: str | None
     ahead: float | None
+    open: bool = False  # it has no tokens, and listens beyond loopback
 
 
 def gathered(reach: Reach) -> Facts:
@@ -32,12 +33,12 @@ def gathered(reach: Reach) -> Facts:
     before = time.time()
     answer = reach.find()
     now = (before + time.time()) / 2
-    return Facts(reach.url, answer.status, _reason(answer), _version(reach), _ahead(answer, now))
+    return Facts(reach.url, answer.status, _reason(answer), _version(reach), _ahead(answer, now), _open(reach))
 
 
 def judged(facts: Facts) -> list[Finding]:
     """What is to be said of a bus that answered."""
-    return [_ready(facts), *_clock(facts.ahead)]
+    return [_ready(facts), *_access(facts), *_clock(facts.ahead)]
 
 
 def unreachable(error: BusError, url: str) -> Finding:
@@ -55,6 +56,13 @@ def _ready(facts: Facts) -> Finding:
     if facts.version not in (None, __version__):
         return warning(_BUS, f"{said}; this command is {__version__}.", "Use the same version on both sides.")
     return well(_BUS, f"{said}.")
+
+
+def _access(facts: Facts) -> list[Finding]:
+    if not facts.open:
+        return []
+    said = f"Whoever can reach the bus at {facts.url} may publish, subscribe and administer: it has no tokens."
+    return [warning("access", said, "Set tokens (docs/security.md), or bind it to 127.0.0.1 alone.")]
 
 
 def _clock(ahead: float | None) -> list[Finding]:
@@ -90,3 +98,12 @@ def _version(reach: Reach) -> str | None:
         return str(json.loads(reach.get("/openapi.json").body)["info"]["version"])
     except (BusError, ValueError, KeyError, TypeError):
         return None
+
+
+def _open(reach: Reach) -> bool:
+    """Whether the bus says that everything is open to the network; one with tokens does not let this in."""
+    try:
+        answer = reach.get("/?since=9007199254740991")  # no samples
+        return answer.status == 200 and json.loads(answer.body)["open"] is True
+    except (BusError, ValueError, KeyError, TypeError):
+        return False

@@ -19,6 +19,7 @@ from eventbus.web.dashboard.whole import ROWS, TROUBLED
 from eventbus.web.dead_letters import shown as shown_letter
 from eventbus.web.events import shown as shown_event
 from eventbus.web.events import shown_fate
+from eventbus.web.listeners import beyond_loopback, noted
 from eventbus.web.numbers import count_in
 from eventbus.web.passing import FORWARDED
 from eventbus.web.query import Query, query_of
@@ -54,6 +55,7 @@ def overview() -> dict[str, Any]:
     return {
         "fresh": not sum(now.states.values()) and not bus.feed.newest,
         "closed": bool(bus.settings.tokens),
+        "open": not bus.settings.tokens and beyond_loopback(noted(bus.settings.port)),
         "host": request.environ.get("HTTP_HOST", f"localhost:{bus.settings.port}")[:200],
         "subscribers": now.states,
         "pending": now.pending,

@@ -29,7 +29,7 @@ RESPONSES: Json = {
     "Forbidden": error(
         "The token is known, and may do other things. Or a browser says, by `Origin` or `Sec-Fetch-Site`, that a page "
         "from elsewhere wants to change something; then nothing is asked for, and the sentence says what a proxy that "
-        "changes `Host` has to pass on.",
+        "changes `Host` has to pass on. Or, without tokens, a browser asks by a name that is not in `EVENTBUS_HOSTS`.",
         problem(403, "This token may not publish."),
         {"WWW-Authenticate": {**_CHALLENGE, "required": False}},
     ),
