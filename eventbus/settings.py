@@ -9,6 +9,7 @@ from typing import Any
 from eventbus.errors import SettingsError
 from eventbus.hosts import names_of
 from eventbus.networks import NetworkRules, rules_of
+from eventbus.ports import ports_of
 from eventbus.redis_url import FORMS, TLS_OPTIONS, is_redis, parse
 from eventbus.signing import secrets_of
 from eventbus.tokens import Scope, Tokens, tokens_of
@@ -54,6 +55,7 @@ class Settings:
 
     # Security
     networks: NetworkRules = field(default_factory=NetworkRules)  # where subscribers may be
+    allow_ports: frozenset[int] = frozenset()  # of those that are no HTTP's, where subscribers may be nevertheless
     tokens: Tokens = field(default_factory=Tokens, repr=False)  # who may do what; none is everybody, everything
     hosts: str = ""  # names by which browsers may ask without tokens, beside localhost and private ones; * is any
     ca_file: str = ""  # a PEM file of authorities that are trusted too; none is the system's and certifi's alone
@@ -102,12 +104,25 @@ _NUMBERS: dict[str, tuple[str, float, float]] = {
     "EVENTBUS_DRAIN_SECONDS": ("drain_seconds", 0, 3_600),
 }
 _NETWORKS = ("EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS")
+_ALLOW_PORTS = "EVENTBUS_ALLOW_PORTS"
 _TOKENS = {scope: f"EVENTBUS_{scope.upper()}_TOKENS" for scope in Scope}
 _FSYNC, _CA_FILE = "EVENTBUS_REDIS_FSYNC", "EVENTBUS_CA_FILE"
 _SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
 _HOSTS = "EVENTBUS_HOSTS"
 _LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
-_TEXTS = ("EVENTBUS_JOURNAL", _FSYNC, _CA_FILE, _SECRETS, _VERIFY, _ORIGIN, _HOSTS, _LOG_FORMAT, _LOG_LEVEL, _TRACING)
+_TEXTS = (
+    "EVENTBUS_JOURNAL",
+    _ALLOW_PORTS,
+    _FSYNC,
+    _CA_FILE,
+    _SECRETS,
+    _VERIFY,
+    _ORIGIN,
+    _HOSTS,
+    _LOG_FORMAT,
+    _LOG_LEVEL,
+    _TRACING,
+)
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
 #: What is asked in the name of: a host name (CloudEvents web hooks, 4.1.1), or one with a port.
 _ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
@@ -129,6 +144,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     said["ca_file"] = environment.get(_CA_FILE, "").strip()
     deny, allow = (environment.get(name, "") for name in _NETWORKS)
     said["networks"] = rules_of(deny, allow)
+    said["allow_ports"] = ports_of(environment.get(_ALLOW_PORTS, ""))
     said["tokens"] = tokens_of({scope: environment.get(name, "") for scope, name in _TOKENS.items()})
     said["hosts"] = names_of(environment.get(_HOSTS, ""))
     said["signing_secrets"] = secrets_of(environment.get(_SECRETS, ""))

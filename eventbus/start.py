@@ -27,7 +27,7 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
         log.warning("%s", warning)
     log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal_shown, SQLITE_VERSION)
     _tell_limits(settings, environment)
-    dialler = Dialler(settings.networks, listeners(settings.port))
+    dialler = Dialler(settings.networks, listeners(settings.port), settings.allow_ports)
     tls = client_context(settings.ca_file)
     asks = settings.verify == "handshake"
     transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin, tls, asks=asks)

@@ -194,6 +194,15 @@ def test_the_bus_is_where_it_listens(
     assert [dialler.refusal(*there) for there in taken] == [None] * len(taken)
 
 
+def test_a_port_of_another_protocol_is_neither_looked_up_nor_dialled(post: Post) -> None:
+    """Unless it is allowed; then it is a port like others."""
+    dialler = Dialler(NetworkRules(), allow_ports=frozenset({6_379}))
+    for host in ("unknown.example", LOOPBACK):
+        assert (dialler.refusal(host, 25) or "").startswith("Port 25 is that of SMTP")
+    assert post(dialler, f"{LOOPBACK}:25").error.startswith("not allowed: Port 25")
+    assert dialler.refusal(LOOPBACK, 6_379) is None
+
+
 # Looking names up
 
 

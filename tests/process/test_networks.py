@@ -153,6 +153,43 @@ def test_who_registered_before_the_rule_is_not_dialled(tmp_path: Path) -> None:
             assert subscriber.connections == 0
 
 
+def test_a_port_of_another_protocol_is_not_registered(caller: Caller) -> None:
+    """An event's lines would be commands there; the reason names the protocol, and the setting that allows it."""
+    for address, protocol in (
+        ("10.0.0.1:25", "SMTP"),
+        ("https://a.example:6379/path", "Redis"),
+        ("[::1]:11211", "memcached"),
+    ):
+        response = caller.call("POST", register_target(address))
+        assert response.status == 400
+        assert response.text.startswith(f"{WRONG} Port ")
+        assert f"is that of {protocol}, " in response.text
+        assert response.text.split(" ")[-3].startswith("EVENTBUS_ALLOW_PORTS=")
+    assert not caller.subscribers()
+
+
+def test_who_is_on_such_a_port_from_before_is_down_until_the_port_is_allowed(tmp_path: Path) -> None:
+    """It stays registered, is not dialled, and gets what waited for it."""
+    allowed = {"EVENTBUS_ALLOW_PORTS": "25, 61613"}
+    with RecordingSubscriber() as subscriber:
+        subscriber.down()
+        subscriber.port = 61_613
+        subscriber.up()
+        with BusServer(tmp_path, allowed) as bus:
+            Caller(bus.port).register(subscriber.address, lease=600)
+            bus.terminate()
+        with BusServer(tmp_path) as bus:
+            caller = Caller(bus.port)
+            event = caller.publish()
+            standing = eventually(lambda: _failed(caller, subscriber.address), 10)
+            assert str(standing["last_error"]).startswith("not allowed: Port 61613 is that of STOMP")
+            assert (standing["pending"], standing["state"], subscriber.connections) == (1, "down", 0)
+            bus.terminate()
+        with BusServer(tmp_path, allowed) as bus:
+            Caller(bus.port).register(subscriber.address)
+            subscriber.wait_for_ids([event])
+
+
 def _failed(caller: Caller, address: str) -> dict[str, object] | None:
     standing = caller.subscriber(address)
     return standing if standing["last_error"] else None
@@ -164,6 +201,7 @@ def _failed(caller: Caller, address: str) -> dict[str, object] | None:
         ("EVENTBUS_DENY_NETWORKS", "10.0.0.0/33"),
         ("EVENTBUS_ALLOW_NETWORKS", "*"),
         ("EVENTBUS_DENY_NETWORKS", "localhost"),
+        ("EVENTBUS_ALLOW_PORTS", "smtp"),
     ],
 )
 def test_what_is_no_network_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
@@ -174,5 +212,5 @@ def test_what_is_no_network_stops_the_start(tmp_path: Path, name: str, value: st
         assert bus.ended() != 0
     finally:
         bus.kill()
-    assert f"eventbus cannot start: {name} is a list of networks" in bus.log_text()
+    assert f"eventbus cannot start: {name} is " in bus.log_text()
     assert "Traceback" not in bus.log_text()

@@ -4,6 +4,8 @@ import os
 import random
 import socket
 
+from eventbus.ports import PROTOCOLS
+
 #: Below Linux's range for outgoing connections (32768 to 60999), so that none of those ever sits on one; above it
 #: stand the ports of eventbus.testing.
 ALL_PORTS = range(20_000, 30_000)
@@ -17,8 +19,11 @@ _given: set[int] = set()
 
 
 def free_port(within: range = PORTS) -> int:
-    """A port that nobody listens on now, and that was not given before: a bus remembers an address's account."""
-    for port in random.sample(sorted(set(within) - _given), 200):
+    """A port that nobody listens on now, and that was not given before: a bus remembers an address's account.
+
+    None of another protocol, to which the bus delivers nothing.
+    """
+    for port in random.sample(sorted(set(within) - _given - PROTOCOLS.keys()), 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -12,7 +12,7 @@ BOTTOM = {
     f"eventbus.{name}"
     for name in (
         *("addresses", "clock", "errors", "event_id", "hosts", "leases", "meters", "model"),
-        *("networks", "redis_url", "settings", "signing", "tokens", "topics", "trouble"),
+        *("networks", "ports", "redis_url", "settings", "signing", "tokens", "topics", "trouble"),
     )
 }
 MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}

@@ -18,6 +18,7 @@ from gevent.threadpool import ThreadPool
 
 from eventbus.delivery.transport.race import connect_first
 from eventbus.networks import Ip, NetworkRules
+from eventbus.ports import port_refusal
 
 #: Lookups under way at once, at most.
 LOOKUPS = 64
@@ -41,10 +42,19 @@ class NotAllowed(OSError):
 
 
 class Dialler:
-    """Knows the rules, and where the bus itself listens: host and port of each listener, "" for every host."""
+    """Knows the rules, where the bus itself listens, and which ports are allowed that are no HTTP's.
 
-    def __init__(self, rules: NetworkRules, listeners: Collection[tuple[str, int]] = ()) -> None:
+    A listener is host and port, "" for every host.
+    """
+
+    def __init__(
+        self,
+        rules: NetworkRules,
+        listeners: Collection[tuple[str, int]] = (),
+        allow_ports: frozenset[int] = frozenset(),
+    ) -> None:
         self._rules = rules
+        self._allow_ports = allow_ports
         self._listeners = tuple(listeners)
         self._threads: ThreadPool | None = None
         self._lookups: dict[str, AsyncResult[tuple[list[Ip], str]]] = {}
@@ -71,6 +81,9 @@ class Dialler:
 
     def _allowed(self, host: str, port: int) -> list[Ip]:
         """The addresses that may be dialled. Raises OSError, NotAllowed where there are only others."""
+        reason = port_refusal(port, self._allow_ports)
+        if reason is not None:
+            raise NotAllowed(reason)
         found = self._addresses(host)
         reasons = [self._reason(ip, port) for ip in found]
         good = [ip for ip, reason in zip(found, reasons, strict=True) if reason is None]
