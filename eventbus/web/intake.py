@@ -37,8 +37,9 @@ _REFUSALS: tuple[tuple[type[Exception], int, str], ...] = (
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.%_~!$&'()*+;=-]+\]|(?:[0-9A-Za-z._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?\Z")
 
 
-#: Bytes of a request's head, or of its trailers, in all.
-MAX_HEAD = 65_536
+#: Bytes of a request's head, or of its trailers, in all, and of its first line where that has no end yet.
+MAX_HEAD, MAX_LINE = 65_536, 8_192
+_END = b"\r\n\r\n"
 
 
 class HeadTooSlow(Exception):
@@ -74,6 +75,22 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
         waiting.began = True
         return data
 
+    def fill(self) -> None:
+        """Read until a whole head is there, or what gunicorn's parser refuses, which looks through all at each piece.
+
+        Raises LimitRequestHeaders.
+        """
+        head, self.buf = bytearray(self.buf.getvalue()), BytesIO()
+        end, sound = head.find(_END), _is_sound(head)
+        while end < 0 and sound and (b"\r\n" in head or len(head) < MAX_LINE) and (piece := self.chunk()):
+            before = len(head)
+            head += piece
+            end = head.find(_END, max(0, before - 3))
+            sound = _is_sound(head[before - 1 :] if head[before - 1 : before] == b"\r" else piece)
+            if (end if end >= 0 else len(head)) > MAX_HEAD:
+                raise errors.LimitRequestHeaders("limit of the whole head")
+        self.buf = BytesIO(head)
+
     def _after_empty_line(self, data: bytes) -> bytes:
         """What follows an empty line, which ends some clients' bodies, and begins no request (RFC 9112, 2.2)."""
         if data == b"\r":
@@ -87,6 +104,11 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
             held = held[2:]
             self.buf = BytesIO(held)
         return bool(held)
+
+
+def _is_sound(part: bytes | bytearray) -> bool:
+    """Whether each line of a head's part ends as it should (RFC 9112, 2.2); no more of one that does not is read."""
+    return part.count(b"\n") == part.count(b"\r\n")
 
 
 class Waiting:

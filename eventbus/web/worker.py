@@ -103,9 +103,10 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         parser = RequestParser(self.cfg, client, addr)
         parser.unreader = reader = Reader(client, self.wsgi.extensions["eventbus"].dispatcher.load)
         name, peer = end_of(listener.getsockname(), UNNAMED), end_of(addr)
-        wait = FIRST_SECONDS
+        request, wait = None, FIRST_SECONDS
         while True:
             with Waiting(reader, connection, wait, seconds):
+                reader.fill()
                 request = next(parser)
             if request is None:
                 return

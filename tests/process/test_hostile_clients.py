@@ -284,3 +284,30 @@ def take_all(client: socket.socket) -> None:
     with suppress(OSError):
         while client.recv(MIB):
             pass
+
+
+def test_a_head_has_64_kib_in_all(bus: BusServer) -> None:
+    """A head of 60 KiB is served, one byte at a time too; of longer ones no more is kept, and each is answered 431."""
+    fields = [(f"a{number}", "x" * 8_000) for number in range(90)]
+    worker = bus.worker_pid
+    with ExitStack() as stack:
+        wire = stack.enter_context(Wire(bus.port))
+        assert wire.request("GET", "/healthz", fields[:7]).status == 200
+        sending = gevent.spawn(send_in_pieces, wire, render_request("GET", "/healthz", fields[:2]))
+        before = resident_bytes(worker)
+        longer = [stack.enter_context(Wire(bus.port)) for _ in range(40)]
+        for wire_of_many in longer:
+            with suppress(OSError):
+                wire_of_many.send(render_request("GET", "/healthz", fields)[:-2])
+        assert [each.read().status for each in longer] == [431] * 40
+        assert resident_bytes(worker) - before < 20 * MIB
+        sending.join()
+        assert wire.read().status == 200
+
+
+def send_in_pieces(wire: Wire, data: bytes) -> None:
+    """Send this one byte at a time, faster than a head has to come."""
+    for place in range(len(data)):
+        wire.send(data[place : place + 1])
+        if place % 100 == 0:
+            gevent.sleep(0)
