@@ -46,6 +46,10 @@ class Options:
     ordered: bool = False
     resume: bool = False
 
+    def differing(self, others: "Options") -> tuple[str, ...]:
+        """Names of the options in which others differ."""
+        return tuple(name for name in self.__slots__ if getattr(self, name) != getattr(others, name))
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:

@@ -32,10 +32,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A registration that was accepted, and whether it was a new one."""
+    """A registration that was accepted, whether it was a new one, and what it has changed."""
 
     lane: Lane
     created: bool
+    changed: tuple[str, ...] = ()  #: names of the options that are others than before, of one that was there
 
 
 class Registrations:
@@ -161,10 +162,11 @@ class Registrations:
                 self._confirm(lane)
             self._lease(lane, lane.subscriber)
             self._dispatcher.look(lane)
-        else:
-            self._change(lane, address, terms)
-            self._confirm(lane)
-        return Registration(lane, created)
+            return Registration(lane, created)
+        before = lane.subscriber.options
+        self._change(lane, address, terms)
+        self._confirm(lane)
+        return Registration(lane, created, before.differing(lane.subscriber.options))
 
     def _change(self, lane: Lane, address: Address, terms: Terms) -> None:
         """Renew a lane on other terms than before."""

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from eventbus.client.backoff import Backoff
@@ -92,6 +93,7 @@ class _Run(threading.Thread):
         self._state: State | None = None
         self._first = True
         self._failures = 0
+        self._changed_at: datetime | None = None
 
     def run(self) -> None:
         """Register, and renew, until stopped."""
@@ -131,8 +133,16 @@ class _Run(threading.Thread):
         if found.error is not None and found.state is not self._state:
             log.warning("not registered with the bus: %s", found.error)
         self._state = found.state
+        self._warn_of_changes(found.subscriber)
         try:
             if self._tell is not None:
                 self._tell(found)
         except Exception:
             log.exception("what is told of a registration's state raised")
+
+    def _warn_of_changes(self, subscriber: Subscriber | None) -> None:
+        """Say once of each change of the subscription that somebody else has made it."""
+        if subscriber is None or subscriber.changed_at in (None, self._changed_at):
+            return
+        self._changed_at = subscriber.changed_at
+        log.warning("another client has changed this subscription: %r, at %s", subscriber.changed_by, self._changed_at)

@@ -159,6 +159,8 @@ class Subscriber:
     recent_successes: int = 0  # of the last ten minutes
     recent_failures: int = 0
     expired_at: datetime | None = None  # when its lease ended, where it is expired
+    changed_at: datetime | None = None  # when another client changed or deregistered it, as a renewal is told
+    changed_by: str | None = None  # that client's address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

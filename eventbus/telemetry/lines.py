@@ -8,7 +8,7 @@ from typing import Any
 #: Characters of one line, at most.
 MAX_LINE = 4_000
 #: What a record may carry beside its text, by ``extra``.
-FIELDS = frozenset({"address", "event", "target", "count", "client", "scope", "forwarded_for"})
+FIELDS = frozenset({"address", "event", "target", "count", "client", "scope", "forwarded_for", "terms"})
 
 
 class LineFormatter(logging.Formatter):

@@ -6,6 +6,7 @@ from eventbus.bus import Bus
 from eventbus.hosts import hosts_of
 from eventbus.web import dashboard, dead_letters, errors, events, messages, operations, reference, replays, subscribers
 from eventbus.web.access import drain_guard, guard
+from eventbus.web.changes import Changes
 from eventbus.web.forwarding import Forwarding
 from eventbus.web.lean import LeanFlask
 from eventbus.web.parameters import query_guard
@@ -26,6 +27,7 @@ def create_app(bus: Bus) -> LeanFlask:
     """The WSGI application over a bus; it starts and opens nothing."""
     app = LeanFlask("eventbus")
     app.extensions["eventbus"] = bus
+    app.extensions["eventbus.changes"] = Changes()
     for part in (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard):
         app.register_blueprint(part.blueprint)
     errors.install(app)

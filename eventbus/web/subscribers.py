@@ -18,8 +18,8 @@ from eventbus.tokens import Scope
 from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text
-from eventbus.web.audit import Changed, log_change
-from eventbus.web.current import the_bus
+from eventbus.web.audit import Changed, client_of, log_change
+from eventbus.web.current import the_bus, the_changes
 from eventbus.web.query import Query, query_of
 from eventbus.web.terms import terms_of
 
@@ -32,13 +32,27 @@ def register_and_keep_alive() -> Reply:
     """Register an address, or renew its lease."""
     query = query_of(request.environ)
     bus, address = the_bus(), address_in(query)
+    client, changes = client_of(request.environ), the_changes()
     with _wire_words():
         registration = bus.register(address, terms_of(query), query.first("from") or None)
+    other = changes.by_another(address.key, client)
     if registration.created:
         log_change(Changed.REGISTERED, address.key, 1)
+    elif registration.changed:
+        log_change(Changed.TERMS, address.key, len(registration.changed), terms=",".join(registration.changed))
+    if registration.created or registration.changed:
+        changes.note(address.key, bus.clock.wall(), client)
     if not wants_json(request):
         return text(SUCCESS)
-    return as_json({"created": registration.created, **standing(bus, registration.lane), "warnings": warnings(address)})
+    return as_json(
+        {
+            "created": registration.created,
+            **standing(bus, registration.lane),
+            "changed_at": None if other is None else rfc3339(other.at),
+            "changed_by": None if other is None else other.by,
+            "warnings": warnings(address),
+        }
+    )
 
 
 def warnings(address: Address) -> list[str]:
@@ -58,6 +72,7 @@ def deregister() -> Reply:
     discarded = bus.deregister(address)
     if known:
         log_change(Changed.DEREGISTERED, address.key, discarded)
+        the_changes().note(address.key, bus.clock.wall(), client_of(request.environ))
     return as_json({"address": address.shown, "discarded": discarded}) if wants_json(request) else text(SUCCESS)
 
 

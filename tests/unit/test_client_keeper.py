@@ -2,7 +2,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -162,3 +163,17 @@ def test_after_a_fork_the_child_has_no_keeper_until_it_serves(monkeypatch: pytes
         keeper.stop()
         monkeypatch.undo()
     assert _keepers() == 0
+
+
+def test_a_change_by_somebody_else_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever runs the service sees in its log who has changed the subscription, and when."""
+    known = standing(created=False)
+    changed = replace(known, changed_at=NOW, changed_by="10.0.0.7")
+    again = replace(changed, changed_at=NOW + timedelta(seconds=1), changed_by="10.0.0.8\x1b")
+    with keeping(scripted(known, changed, changed, known, changed, again)) as (_, told):
+        eventually(lambda: len(told) >= 6, 10)
+    said = [record.getMessage() for record in caplog.records if "another client" in record.getMessage()]
+    assert said == [
+        f"another client has changed this subscription: '10.0.0.7', at {NOW}",
+        f"another client has changed this subscription: '10.0.0.8\\x1b', at {again.changed_at}",
+    ]

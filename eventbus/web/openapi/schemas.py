@@ -99,7 +99,18 @@ A_SUBSCRIBER: Json = {
     "discarded": 0, "last_error": None, "last_error_at": None, "error_rate": 0.0,
     "recent_successes": 1, "recent_failures": 0,
 }  # fmt: skip
-A_REGISTRATION: Json = {"created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0, "warnings": []}
+A_REGISTRATION: Json = {
+    "created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0, "changed_at": None, "changed_by": None,
+    "warnings": [],
+}  # fmt: skip
+_CREATED: Json = {"type": "boolean", "description": "Whether this was no renewal."}
+_CHANGED: Json = {
+    "changed_at": described(
+        _MAYBE_TIME,
+        "When another client than this one last registered, changed or deregistered this address; else null.",
+    ),
+    "changed_by": described(_MAYBE_TEXT, "The address of that client, and whom it says that it asks for."),
+}
 _WARNINGS: Json = {"type": "array", "items": _TEXT, "description": "What may not be meant as it was said."}
 _EVENT: Json = {
     "id": described(_TEXT, "A UUID of version 7, which the bus gives."),
@@ -178,7 +189,7 @@ SCHEMAS: Json = {
     "Subscriber": shape("A subscriber: what it asked for, and how it is doing.", _LIVE, example=A_SUBSCRIBER),
     "Registration": shape(
         "A subscriber as it is now.",
-        {"created": {"type": "boolean", "description": "Whether this was no renewal."}, **_LIVE, "warnings": _WARNINGS},
+        {"created": _CREATED, **_LIVE, **_CHANGED, "warnings": _WARNINGS},
         example=A_REGISTRATION,
     ),
     "SubscriberList": shape(
