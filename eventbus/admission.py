@@ -1,5 +1,7 @@
 """Who may register: whom there is room for, and who stands where something may be sent to."""
 
+from collections.abc import Collection
+
 from eventbus.addresses import Address
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.transport import Transport
@@ -20,21 +22,25 @@ class Admission:
         """A new subscriber: what it does not say is as the settings have it."""
         return Subscriber(address, terms.applied(Options(lease_seconds=self._settings.lease_seconds)))
 
-    def admit(self, address: Address) -> None:
-        """Look at a new address, which may take a moment. Raises BadAddress and TooMany."""
+    def admit(self, address: Address) -> frozenset[str]:
+        """Examine a new address, which may take a moment; the IPs it leads to. Raises BadAddress and TooMany."""
         self.check_room(address)
-        reason = self._transport.refusal(address)
+        reason, ips = self._transport.examine(address)
         if reason is not None:
             raise BadAddress(reason)
+        self.check_room(address, ips)
+        return ips
 
-    def check_room(self, address: Address) -> None:
-        """Whether one more may be there. Raises TooMany."""
+    def check_room(self, address: Address, ips: Collection[str] = ()) -> None:
+        """Whether one more may be there, which leads to these IP addresses. Raises TooMany."""
         hosts, settings = self._dispatcher.hosts, self._settings
         count = len(self._dispatcher.lanes) + len(self._dispatcher.coming)
         if count >= settings.max_subscribers:
             raise TooMany(f"There are {count} subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).")
-        if hosts[address.host] >= settings.max_subscribers_per_host:
-            raise TooMany(
-                f"There are {hosts[address.host]} subscribers on {address.host}; no more are let in there"
-                " (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST)."
-            )
+        for host in (address.host, *ips):
+            if hosts[host] >= settings.max_subscribers_per_host:
+                led = "" if host == address.host else f", to which {address.host} leads"
+                raise TooMany(
+                    f"There are {hosts[host]} subscribers on {host}{led}; no more are let in there"
+                    " (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST)."
+                )

@@ -1,7 +1,7 @@
 """How a subscriber's lane begins: offered what is new from a moment on, and there when its registration is saved."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from eventbus.admission import Admission
 from eventbus.delivery.decision import Decision
@@ -29,34 +29,37 @@ class NewLanes:
         self._rules = rules
         self._clock = dispatcher.clock
 
-    def begin(self, subscriber: Subscriber, replay: Counted | None, lease: Callable[[Lane], None]) -> Lane:
+    def begin(
+        self, subscriber: Subscriber, ips: Collection[str], replay: Counted | None, lease: Callable[[Lane], None]
+    ) -> Lane:
         """A lane that is saved, and in the dispatcher, with a lease that has begun when it came there.
 
+        ``ips`` are what its host has resolved to.
         Raises JournalError and TooMany; then there is none.
         """
         key, checkpointer = subscriber.key, self._dispatcher.checkpointer
         era = checkpointer.era
         if self._journal.lane(key) is None:
-            lane = self._make(subscriber, None, replay, era)
+            lane = self._make(subscriber, ips, None, era)
             self._introduce(lane, replay, era, lease)
         else:
             with checkpointer.alone:  # else its account may change meanwhile, or be forgotten
-                lane = self._make(subscriber, self._journal.lane(key), replay, era)
+                lane = self._make(subscriber, ips, self._journal.lane(key), era)
                 self._introduce(lane, replay, era, lease)
         log.info("lease of %s began", key, extra={"address": key})
         return lane
 
-    def _make(self, subscriber: Subscriber, past: LaneRecord | None, replay: Counted | None, era: int) -> Lane:
+    def _make(self, subscriber: Subscriber, ips: Collection[str], past: LaneRecord | None, era: int) -> Lane:
         """A lane that is offered what is new."""
         self._dispatcher.checkpointer.check_era(era)  # else there may be a lane with what is pending, which nobody has
-        self._admission.check_room(subscriber.address)  # others may have come while this one was looked at
+        self._admission.check_room(subscriber.address, ips)  # others may have come while this one was looked at
         now, wall = self._clock.monotonic(), self._clock.wall()
         record = new_record(subscriber, wall, self._dispatcher.recent.newest)
         if past is not None:
             record = following(record, past)
         lane = lane_of(record, self._rules, deferred=0, ends=now, now=now, wall=wall)
         lane.confirmed = False
-        self._dispatcher.announce(lane)
+        self._dispatcher.announce(lane, ips)
         return lane
 
     def _introduce(self, lane: Lane, replay: Counted | None, era: int, lease: Callable[[Lane], None]) -> None:

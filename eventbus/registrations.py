@@ -74,17 +74,21 @@ class Registrations:
         lane = self._live(address.key)
         if lane is not None:
             return self._renew(lane, address, terms, created=False)
+        ips: frozenset[str] | None = None
         if address.key not in self._dispatcher.lanes:
-            self._admission.admit(address)  # which may take a moment, in which nobody else is held up
+            ips = self._admission.admit(address)  # which may take a moment, in which nobody else is held up
         with ExitStack() as counting:
             past: Counted | None = None
             while True:
                 with self.alone_with(address.key):
                     found = self._come_back(address, terms)
-                    if found is None and (start is None or past is not None):
-                        found = self._begin(address, terms, past)
+                    if found is None and ips is not None and (start is None or past is not None):
+                        found = self._begin(address, ips, terms, past)
                     if found is not None:
                         return found
+                if ips is None:  # the lane that was there is not any more
+                    ips = self._admission.admit(address)
+                    continue
                 topics = self._admission.subscriber(address, terms).options.topics
                 past = counting.enter_context(self._replays.counted(topics, start or "earliest", "now"))
 
@@ -208,10 +212,10 @@ class Registrations:
         log.info("lease of %s began: resumed, %d pending", key, parked.backlog, extra={"address": key})
         return found
 
-    def _begin(self, address: Address, terms: Terms, replay: Counted | None) -> Registration:
+    def _begin(self, address: Address, ips: frozenset[str], terms: Terms, replay: Counted | None) -> Registration:
         """A first registration, or one after the last lease ended."""
         subscriber = self._admission.subscriber(address, terms)
-        lane = self._new_lanes.begin(subscriber, replay, lambda lane: self._lease(lane, subscriber))
+        lane = self._new_lanes.begin(subscriber, ips, replay, lambda lane: self._lease(lane, subscriber))
         self._confirm(lane)
         return Registration(lane, created=True)
 

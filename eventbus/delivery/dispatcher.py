@@ -5,8 +5,8 @@ A lane stands in the queue once, and goes back to its end after each event, so t
 
 import logging
 import math
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import gevent
 from gevent.pool import Group
@@ -18,6 +18,7 @@ from eventbus.delivery.alarm import Alarm
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.health import MAX_ERROR, Moment
+from eventbus.delivery.hosts import Hosts
 from eventbus.delivery.lane import MAX_UNSAVED, Lane
 from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.outcome import Answer, Verdict, outcome_of
@@ -56,7 +57,7 @@ class Dispatcher:
         self.lanes: dict[str, Lane] = {}
         self.coming: dict[str, Lane] = {}  #: lanes that are offered what is new, and are not saved yet
         self.held: list[Interest] = []  #: what somebody counts, and has to stay in the journal meanwhile
-        self.hosts: Counter[str] = Counter()  #: lanes by their subscriber's host
+        self.hosts = Hosts()  #: lanes by where their subscriber is
         self.recent = RecentEvents()
         self.ages = Ages()
         self.checkpointer = Checkpointer(journal, clock, self._is_current, lambda: self.recent.newest)
@@ -91,17 +92,21 @@ class Dispatcher:
 
     # Lanes
 
-    def announce(self, lane: Lane) -> None:
-        """Offer the lane each new event that matches from now on; it is added, or removed, in a moment."""
+    def announce(self, lane: Lane, ips: Collection[str] = ()) -> None:
+        """Offer the lane each new event that matches from now on; it is added, or removed, in a moment.
+
+        ``ips`` are what its host has resolved to.
+        """
         self.coming[lane.subscriber.key] = lane
-        self.hosts[lane.subscriber.address.host] += 1
+        self.hosts.add(lane.subscriber.key, {lane.subscriber.address.host, *ips})
         self.index(lane)
 
     def add(self, lane: Lane) -> None:
         """Deliver to this lane from now on, and offer it each new event that matches."""
-        if self.coming.pop(lane.subscriber.key, None) is None:
-            self.hosts[lane.subscriber.address.host] += 1
-        self.lanes[lane.subscriber.key] = lane
+        key = lane.subscriber.key
+        self.coming.pop(key, None)
+        self.hosts.add(key, {lane.subscriber.address.host})
+        self.lanes[key] = lane
         changed, lane.dirty, lane.changed = lane.dirty, False, self.checkpointer.changed
         if changed:
             lane.touch()
@@ -150,10 +155,7 @@ class Dispatcher:
         if there is lane:
             self.lanes.pop(key, None)
             self.coming.pop(key, None)
-            host = lane.subscriber.address.host
-            self.hosts[host] -= 1
-            if not self.hosts[host]:
-                del self.hosts[host]
+            self.hosts.remove(key)
 
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""

@@ -80,16 +80,28 @@ def test_a_name_with_a_good_and_a_bad_address_uses_the_good(
     """Of a name's addresses, those that are denied are passed over, wherever they stand."""
     names.knows("mixed.example", found)
     dialler = Dialler(RULES)
-    assert dialler.refusal("mixed.example", both.port) is None
+    assert dialler.examine("mixed.example", both.port).reason is None
     assert post(dialler, f"mixed.example:{both.port}") == Answer(200)
     assert both.connections == {GOOD: 1}
+
+
+def test_it_is_told_where_a_name_leads(names: Resolver) -> None:
+    """What may be dialled, each under the address that it stands for too; of very many no more than are dialled."""
+    names.knows("many.example", [GOOD, BAD, "::ffff:127.0.0.2", "64:ff9b::a00:1"])
+    names.knows("endless.example", [f"10.0.{number // 250}.{number % 250 + 1}" for number in range(1_000)])
+    dialler = Dialler(RULES)
+    expected = {GOOD, "127.0.0.2", "64:ff9b::a00:1", "10.0.0.1"} - {BAD}
+    assert dialler.examine("many.example", 8_000).ips == expected
+    assert dialler.examine("::ffff:10.0.0.1", 8_000).ips == {"10.0.0.1"}
+    assert dialler.examine("unknown.example", 8_000).ips == frozenset()
+    assert len(dialler.examine("endless.example", 8_000).ips) == dial.ADDRESSES
 
 
 def test_a_name_with_bad_addresses_alone_is_not_dialled(post: Post, names: Resolver, both: Both) -> None:
     """A name that leads nowhere but to what is denied is refused when it is checked, and when it is dialled."""
     names.knows("bad.example", [BAD, METADATA])
     dialler = Dialler(RULES)
-    assert (dialler.refusal("bad.example", both.port) or "").startswith(BAD)
+    assert (dialler.examine("bad.example", both.port).reason or "").startswith(BAD)
     assert post(dialler, f"bad.example:{both.port}").error.startswith(f"not allowed: {BAD} is in a network")
     assert not both.connections
 
@@ -99,7 +111,7 @@ def test_a_name_that_changes_after_its_check_is_caught(names: Resolver, both: Bo
     """A name that was good when it registered, and leads to what is denied when it is dialled, is not dialled."""
     names.knows("rebind.example", [GOOD], [BAD])
     dialler = Dialler(RULES)
-    assert dialler.refusal("rebind.example", both.port) is None
+    assert dialler.examine("rebind.example", both.port).reason is None
     said = by_http(dialler, f"{scheme}://rebind.example:{both.port}")
     assert (said.status, said.error.split(":")[0]) == (None, "not allowed")
     assert (names.asked["rebind.example"], both.connections) == (2, {})
@@ -155,7 +167,7 @@ def test_the_bus_is_no_subscriber_of_its_own(post: Post, names: Resolver, host: 
     names.knows("self.example", [LOOPBACK, "127.0.0.9"])
     with RawServer(always(OK)) as server:
         dialler = Dialler(NetworkRules(), [("", server.port)])
-        assert "is the bus itself" in (dialler.refusal(host.strip("[]"), server.port) or "")
+        assert "is the bus itself" in (dialler.examine(host.strip("[]"), server.port).reason or "")
         assert "is the bus itself" in post(dialler, f"{host}:{server.port}").error
         assert server.connections == 0
 
@@ -164,7 +176,7 @@ def test_a_name_that_comes_to_lead_to_the_bus_is_caught(post: Post, names: Resol
     """A name that leads to the bus only after it was checked is caught when it is dialled."""
     names.knows("turns.example", ["198.51.100.1", "10.0.0.1"], [LOOPBACK])
     dialler = Dialler(NetworkRules(), [("::", both.port)])
-    assert dialler.refusal("turns.example", both.port) is None
+    assert dialler.examine("turns.example", both.port).reason is None
     assert "is the bus itself" in post(dialler, f"turns.example:{both.port}").error
     assert not both.connections
 
@@ -172,8 +184,8 @@ def test_a_name_that_comes_to_lead_to_the_bus_is_caught(post: Post, names: Resol
 def test_other_ports_and_other_machines_are_not_the_bus() -> None:
     """The same number on another machine, and another number on this one, are no reason to refuse."""
     dialler = Dialler(NetworkRules(), [("0.0.0.0", 3_000)])  # noqa: S104
-    assert dialler.refusal("10.255.255.1", 3_000) is None
-    assert dialler.refusal(LOOPBACK, 3_001) is None
+    assert dialler.examine("10.255.255.1", 3_000).reason is None
+    assert dialler.examine(LOOPBACK, 3_001).reason is None
 
 
 @pytest.mark.parametrize(
@@ -190,17 +202,17 @@ def test_the_bus_is_where_it_listens(
 ) -> None:
     """One that listens on one address leaves the port's others to services; one on a Unix socket all of them."""
     dialler = Dialler(NetworkRules(), bound)
-    assert all("is the bus itself" in (dialler.refusal(*there) or "") for there in refused)
-    assert [dialler.refusal(*there) for there in taken] == [None] * len(taken)
+    assert all("is the bus itself" in (dialler.examine(*there).reason or "") for there in refused)
+    assert [dialler.examine(*there).reason for there in taken] == [None] * len(taken)
 
 
 def test_a_port_of_another_protocol_is_neither_looked_up_nor_dialled(post: Post) -> None:
     """Unless it is allowed; then it is a port like others."""
     dialler = Dialler(NetworkRules(), allow_ports=frozenset({6_379}))
     for host in ("unknown.example", LOOPBACK):
-        assert (dialler.refusal(host, 25) or "").startswith("Port 25 is that of SMTP")
+        assert (dialler.examine(host, 25).reason or "").startswith("Port 25 is that of SMTP")
     assert post(dialler, f"{LOOPBACK}:25").error.startswith("not allowed: Port 25")
-    assert dialler.refusal(LOOPBACK, 6_379) is None
+    assert dialler.examine(LOOPBACK, 6_379).reason is None
 
 
 # Looking names up
@@ -213,7 +225,7 @@ def test_a_name_without_an_address_may_register_and_is_down(
     """A name that is not known yet is let in; an attempt at it fails as at anyone who is away."""
     names.knows("new.example", error)
     dialler = Dialler(NetworkRules())
-    assert dialler.refusal("new.example", 80) is None
+    assert dialler.examine("new.example", 80).reason is None
     said = post(dialler, "new.example:80")
     assert (said.status, said.error.partition(":")[0]) == (None, "connection failed")
 
@@ -233,7 +245,7 @@ def test_a_name_that_is_found_is_looked_up_for_each_connection(names: Resolver) 
     """No answer is kept that a name had, so that who moves is followed."""
     names.knows("moves.example", [METADATA], [BAD], [METADATA])
     dialler = Dialler(RULES)
-    said = [dialler.refusal("moves.example", 80) or "" for _ in range(3)]
+    said = [dialler.examine("moves.example", 80).reason or "" for _ in range(3)]
     assert [reason.split(" ")[0] for reason in said] == [METADATA, BAD, METADATA]
 
 
@@ -275,7 +287,7 @@ def test_names_that_never_resolve_hold_no_other_up(post: Post, names: Resolver, 
     """While 50 names are asked for in vain, another one that was found before is looked up and delivered to."""
     names.knows("fast.example", [GOOD])
     dialler = Dialler(RULES)
-    assert dialler.refusal("fast.example", both.port) is None
+    assert dialler.examine("fast.example", both.port).reason is None
     stuck = [gevent.spawn(_outcome, dialler, f"dead-{number}.example") for number in range(50)]
     eventually(lambda: names.busy == dial.UNKNOWN_LOOKUPS, 10)
     assert post(dialler, f"fast.example:{both.port}") == Answer(200)
@@ -326,7 +338,7 @@ def test_names_that_were_found_wait_their_turn_for_a_thread(names: Resolver) -> 
 def test_a_lookup_that_takes_long_lets_a_registration_in(names: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registration does not wait for ever for its name: it is let in, and the dial will tell."""
     monkeypatch.setattr(dial, "CHECK_SECONDS", 0.05)
-    assert Dialler(NetworkRules()).refusal("dead.example", 80) is None
+    assert Dialler(NetworkRules()).examine("dead.example", 80).reason is None
     assert names.busy == 1
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from eventbus.addresses import Address
 from eventbus.delivery.outcome import Answer, Consent
+from eventbus.delivery.transport.base import Examined
 from eventbus.journal import records
 from eventbus.journal.base import Page
 from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, Recovered, Subscriber
@@ -76,9 +77,9 @@ class NoTransport:
         """See Route.ask_consent."""
         raise AssertionError("Consent was asked for.")
 
-    def refusal(self, address: Address) -> str | None:
-        """See Transport.refusal."""
-        return None
+    def examine(self, address: Address) -> Examined:
+        """See Transport.examine."""
+        return Examined()
 
     def close(self) -> None:
         """See Transport.close."""

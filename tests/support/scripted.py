@@ -8,6 +8,7 @@ from gevent.event import AsyncResult
 
 from eventbus.addresses import Address
 from eventbus.delivery.outcome import Answer, Consent
+from eventbus.delivery.transport.base import Examined
 from eventbus.model import Event, Subscriber
 
 
@@ -32,9 +33,9 @@ class ScriptedTransport:
         """See Transport.route."""
         return ScriptedRoute(self, subscriber.key)
 
-    def refusal(self, address: Address) -> str | None:
-        """See Transport.refusal."""
-        return None
+    def examine(self, address: Address) -> Examined:
+        """See Transport.examine."""
+        return Examined()
 
     def close(self) -> None:
         """See Transport.close."""

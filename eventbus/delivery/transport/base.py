@@ -1,6 +1,6 @@
 """The contract of a transport. Every implementation passes tests/contract/test_transport.py."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from eventbus.addresses import Address
 from eventbus.delivery.outcome import Answer, Consent
@@ -15,6 +15,13 @@ MAX_HEAD_BYTES = 32_768
 MAX_INTERIM_ANSWERS = 8
 #: Idle connections kept to one host and port.
 KEPT_CONNECTIONS = 64
+
+
+class Examined(NamedTuple):
+    """What was found out about an address before anything is sent there."""
+
+    reason: str | None = None  # why nothing would ever be sent there; None where it would, as far as can be told
+    ips: frozenset[str] = frozenset()  # where it leads to; none for a name that is not known yet
 
 
 class Route(Protocol):
@@ -39,8 +46,8 @@ class Transport(Protocol):
     def route(self, subscriber: Subscriber) -> Route:
         """The way to a subscriber, with its options as they are now."""
 
-    def refusal(self, address: Address) -> str | None:
-        """Why nothing would ever be sent to this address, as far as can be told in a moment; None where it would."""
+    def examine(self, address: Address) -> Examined:
+        """Find out what can be told in a moment of an address, to which nothing is sent yet."""
 
     def close(self) -> None:
         """Close what all routes share."""

@@ -9,6 +9,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Any
 
 import gevent
@@ -16,8 +17,9 @@ from gevent import monkey
 from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
+from eventbus.delivery.transport.base import Examined
 from eventbus.delivery.transport.race import connect_first
-from eventbus.networks import Ip, NetworkRules
+from eventbus.networks import Ip, NetworkRules, embedded
 from eventbus.ports import port_refusal
 
 #: Lookups under way at once, at most.
@@ -26,6 +28,8 @@ LOOKUPS = 64
 UNKNOWN_LOOKUPS = LOOKUPS * 3 // 4
 #: Names that were found, and those that were not, that are remembered.
 REMEMBERED = 4_096
+#: Addresses of one name that are dialled, at most.
+ADDRESSES = 64
 #: Seconds for which a name is not looked up again: so many times what a lookup without success took, and at most.
 AGAIN, LONGEST_AGAIN = 3.0, 30.0
 #: Seconds that a lookup may take where a registration waits for it.
@@ -61,19 +65,20 @@ class Dialler:
         self._found: dict[str, None] = {}  # names that were found, the latest last
         self._missing: dict[str, tuple[float, str]] = {}  # until when a name counts as not found, and why
 
-    def refusal(self, host: str, port: int) -> str | None:
-        """Why a subscriber cannot be there, as far as can be told now; None for a name that is not known yet."""
+    def examine(self, host: str, port: int) -> Examined:
+        """Whether a subscriber can be there, and where that is, as far as can be told now."""
         with gevent.Timeout(CHECK_SECONDS) as deadline:
             try:
-                self._allowed(host, port)
+                good = self._allowed(host, port)
             except NotAllowed as error:
-                return str(error)
+                return Examined(str(error))
             except OSError:
-                return None
+                return Examined()
             except gevent.Timeout as timer:
                 if timer is not deadline:
                     raise
-        return None
+                return Examined()
+        return Examined(ips=frozenset(str(each) for ip in good for each in (unmapped(ip), *embedded(ip))))
 
     def connect(self, host: str, port: int, seconds: float = 10.0) -> socket.socket:
         """A connected socket. Raises OSError, NotAllowed among them; the caller bounds the time, to ``seconds``."""
@@ -165,7 +170,7 @@ def _resolve(host: str) -> tuple[list[Ip], str]:
     except UnicodeError as error:
         return [], f"the host name cannot be looked up: {error}"
     texts = dict.fromkeys(row[4][0].partition("%")[0] for row in rows)
-    return [ipaddress.ip_address(text) for text in texts], ""
+    return [ipaddress.ip_address(text) for text in islice(texts, ADDRESSES)], ""
 
 
 def listens_at(host: str, ip: Ip) -> bool:

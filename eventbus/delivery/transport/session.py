@@ -8,7 +8,7 @@ import requests
 
 from eventbus.addresses import DEFAULT_PORTS, Address
 from eventbus.delivery.outcome import Answer, Consent
-from eventbus.delivery.transport.base import Route
+from eventbus.delivery.transport.base import Examined, Route
 from eventbus.delivery.transport.dial import Dialler
 from eventbus.delivery.transport.handshake import ask
 from eventbus.delivery.transport.lean import LeanAdapter
@@ -46,9 +46,9 @@ class SessionTransport:
         head = subscriber_head(subscriber, self._origin if self._asks else None)
         return LeanRoute(self._adapter, subscriber, self.heads, head, self._origin)
 
-    def refusal(self, address: Address) -> str | None:
-        """See Transport.refusal."""
-        return self._dialler.refusal(address.host, address.port)
+    def examine(self, address: Address) -> Examined:
+        """See Transport.examine."""
+        return self._dialler.examine(address.host, address.port)
 
     def close(self) -> None:
         """See Transport.close."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from eventbus.addresses import Address
 from eventbus.delivery.outcome import Answer, Consent
-from eventbus.delivery.transport.base import Route, Transport
+from eventbus.delivery.transport.base import Examined, Route, Transport
 from eventbus.errors import SettingsError
 from eventbus.model import Event, Subscriber
 
@@ -42,9 +42,9 @@ class TracedTransport:
         """See Transport.route."""
         return TracedRoute(self._inner.route(subscriber), subscriber, self._tracer)
 
-    def refusal(self, address: Address) -> str | None:
-        """See Transport.refusal."""
-        return self._inner.refusal(address)
+    def examine(self, address: Address) -> Examined:
+        """See Transport.examine."""
+        return self._inner.examine(address)
 
     def close(self) -> None:
         """See Transport.close."""

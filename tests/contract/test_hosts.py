@@ -1,0 +1,143 @@
+"""So many subscribers on a host: by its name, and by the addresses that the name leads to."""
+
+import random
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from eventbus.addresses import Address, parse_address
+from eventbus.bus import Bus
+from eventbus.clock import Clock
+from eventbus.delivery.hosts import Hosts
+from eventbus.delivery.transport.base import Examined
+from eventbus.errors import BadAddress, TooMany
+from eventbus.journal.sqlite import SqliteJournal
+from eventbus.model import Terms
+from eventbus.settings import MEMORY, Settings
+from tests.support.deadline import eventually
+from tests.support.scripted import ScriptedTransport
+
+EACH = 3
+VICTIM = "192.168.0.9"
+TAKES_A_WHILE = "slow.example"
+
+
+class Resolving(ScriptedTransport):
+    """Every name leads to the victim, unless another address is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ips: dict[str, set[str]] = {}
+        self.examined = 0
+
+    def examine(self, address: Address) -> Examined:
+        """See Transport.examine."""
+        self.examined += 1
+        if address.host == TAKES_A_WHILE:
+            gevent.sleep(0)
+        if address.host == "denied.example":
+            return Examined("No.")
+        return Examined(ips=frozenset(self.ips.get(address.host, {VICTIM})))
+
+
+@pytest.fixture
+def transport() -> Resolving:
+    """Leads to the victim."""
+    return Resolving()
+
+
+@pytest.fixture
+def later() -> list[float]:
+    """Seconds by which the bus's clocks are ahead, each of them."""
+    return []
+
+
+@pytest.fixture
+def bus(transport: Resolving, later: list[float]) -> Iterator[Bus]:
+    """A bus that takes three to a host."""
+    clock = Clock(lambda: time.monotonic() + sum(later), lambda: time.time() + sum(later))
+    found = Bus(Settings(max_subscribers_per_host=EACH), SqliteJournal(MEMORY, clock), transport, clock)
+    found.start()
+    yield found
+    found.stop()
+
+
+def register(bus: Bus, *addresses: str, start: str | None = None, lease: float = 600) -> None:
+    """Register them."""
+    for address in addresses:
+        bus.register(parse_address(address), Terms(lease_seconds=lease), start)
+
+
+def test_names_that_lead_to_one_address_are_counted_together(bus: Bus, transport: Resolving) -> None:
+    """Whatever they are called, and the address itself among them; what leads elsewhere is let in."""
+    register(bus, "a.example", "b.example", f"{VICTIM}:8000")
+    for address in ("c.example", f"{VICTIM}:8001", f"[::ffff:{VICTIM}]:8001", "https://d.example/path"):
+        with pytest.raises(TooMany, match=f"There are 3 subscribers on {VICTIM}"):
+            register(bus, address)
+    transport.ips["e.example"] = {"192.168.0.8", VICTIM}
+    with pytest.raises(TooMany, match=r"to which e\.example leads"):
+        register(bus, "e.example")
+    transport.ips["f.example"] = {"192.168.0.8"}
+    register(bus, "f.example")
+
+
+def test_who_leaves_makes_room(bus: Bus) -> None:
+    """By name and by address, again and again; and nothing is remembered of who has left."""
+    register(bus, "a.example", "b.example", "c.example")
+    for number in range(10):
+        bus.deregister(parse_address("a.example" if not number else f"n{number - 1}.example"))
+        register(bus, f"n{number}.example")
+        with pytest.raises(TooMany):
+            register(bus, "z.example")
+    for name in ("b", "c", "n9"):
+        bus.deregister(parse_address(f"{name}.example"))
+    assert len(bus.dispatcher.hosts) == 0
+
+
+def test_no_more_are_let_in_together_than_one_by_one(bus: Bus) -> None:
+    """Names that are looked up at the same moment are counted when they begin."""
+    together = [gevent.spawn(register, bus, f"{TAKES_A_WHILE}:{number}") for number in range(1, 20)]
+    gevent.joinall(together)
+    assert sum(each.successful() for each in together) == EACH
+
+
+def test_what_was_refused_takes_no_place(bus: Bus) -> None:
+    """Whatever the reason."""
+    for _ in range(5):
+        with pytest.raises(BadAddress):
+            register(bus, "denied.example")
+    register(bus, "a.example", "b.example", "c.example", start="earliest")
+    assert bus.dispatcher.hosts[VICTIM] == EACH
+
+
+def test_who_comes_back_after_its_lease_is_examined_anew(bus: Bus, transport: Resolving, later: list[float]) -> None:
+    """Where its name leads now counts, though the sweeper has not seen yet that the lease ended."""
+    transport.ips["moves.example"] = {"192.168.0.8"}
+    register(bus, "moves.example", lease=5)
+    register(bus, "a.example", "b.example", "c.example")
+    del transport.ips["moves.example"]
+    register(bus, "moves.example", lease=5)  # a renewal looks nothing up
+    later.append(10)
+    with pytest.raises(TooMany, match=f"on {VICTIM}, to which moves.example leads"):
+        register(bus, "moves.example")
+    eventually(lambda: bus.dispatcher.hosts["192.168.0.8"] == 0, 10)
+
+
+def test_counts_are_those_of_who_is_there() -> None:
+    """However they come and go, twice or never."""
+    rng, hosts, there = random.Random(1), Hosts(), dict[str, set[str]]()  # noqa: S311 - any order
+    for _ in range(2_000):
+        key, places = str(rng.randrange(20)), {str(rng.randrange(5)) for _ in range(3)}
+        if rng.random() < 0.5:
+            hosts.add(key, places)
+            there.setdefault(key, places)
+        else:
+            hosts.remove(key)
+            there.pop(key, None)
+        for place in range(5):
+            assert hosts[str(place)] == sum(str(place) in each for each in there.values())
+    for key in list(there):
+        hosts.remove(key)
+    assert len(hosts) == 0
