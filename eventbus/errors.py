@@ -14,6 +14,7 @@ EventbusError
 ├── Refused                a request says something that cannot be done (400)
 │   ├── BadAddress         an address that cannot be delivered to
 │   └── BadQuery           a query string that does not parse
+├── KeyReused              an idempotency key that was used for something else (422; 400 in plain text)
 ├── NotKnown               what was asked for is not there (404)
 ├── NoAccess               a token is needed, or another one
 │   ├── Unauthorized       there is none, or it is not known (401)
@@ -82,6 +83,15 @@ class BadAddress(Refused):
 
 class BadQuery(Refused):
     """A query string that does not parse."""
+
+
+class KeyReused(EventbusError):
+    """The idempotency key of a publish was used for another topic or body."""
+
+    def __init__(
+        self, said: str = "This Idempotency-Key was used for another topic or body; nothing of this was kept."
+    ) -> None:
+        super().__init__(said)
 
 
 class NotKnown(EventbusError):

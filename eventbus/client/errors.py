@@ -11,6 +11,7 @@ BusError
     ├── Forbidden          the token may do other things (403)
     ├── NotKnown           what was asked for is not there (404)
     ├── Conflict           what was asked for contradicts what is there (409)
+    ├── KeyReused          an idempotency key was used for another topic or body (422)
     ├── TooLarge           an event or a batch over the limits (413)
     └── Unavailable        not now; ``retry_after`` says when (408, 425, 429, 502, 503, 504)
 
@@ -75,6 +76,10 @@ class Conflict(Refused):
     """What was asked for contradicts what is there."""
 
 
+class KeyReused(Refused):
+    """The idempotency key was used for another topic or body. Nothing was kept; to repeat it helps nothing."""
+
+
 class TooLarge(Refused):
     """An event or a batch is over the bus's limits."""
 
@@ -90,6 +95,7 @@ BY_STATUS: dict[int, type[Refused]] = {
     404: NotKnown,
     409: Conflict,
     413: TooLarge,
+    422: KeyReused,
     **dict.fromkeys((408, 425, 429, 502, 503, 504), Unavailable),
 }
 

@@ -92,6 +92,7 @@ class Journal(Protocol):
         """Keep messages, all or none, and return when they are safe.
 
         A key that was given before (within 24 hours) keeps nothing and answers with the first publish's events.
+        Raises KeyReused where that had other topics or bodies.
         """
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:

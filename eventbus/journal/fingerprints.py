@@ -36,6 +36,7 @@ class UsedKey:
     key: str
     ids: str
     at: float
+    content: str = ""  # a digest of the topics and bodies; keys of older versions have none
 
 
 #: One thing that is kept.
@@ -88,4 +89,4 @@ def _(row: DatedDiscard) -> tuple[Any, ...]:
 
 @_parts.register
 def _(row: UsedKey) -> tuple[Any, ...]:
-    return ((row.key, row.ids, float(row.at)),)
+    return ((row.key, row.ids, float(row.at), row.content),)

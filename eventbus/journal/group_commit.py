@@ -10,8 +10,9 @@ import gevent
 from gevent.event import Event as Signal
 
 from eventbus.clock import Clock
-from eventbus.errors import JournalError, JournalUnavailable
+from eventbus.errors import JournalError, JournalUnavailable, KeyReused
 from eventbus.journal.base import Appended, CommitListener, CommitWatcher
+from eventbus.journal.content import content_of
 from eventbus.model import Checkpoint, Event, Message
 
 
@@ -21,10 +22,11 @@ class Publish:
 
     messages: Sequence[Message]
     idempotency_key: str | None
+    content: str = ""  # a digest of the messages, where there is a key
 
 
 #: What became of a publish: an error where the rest of its batch is kept, and it is not.
-Answer = Appended | JournalError
+Answer = Appended | JournalError | KeyReused
 #: Keeps all of it, or raises and keeps nothing; answers what is new in the journal, and each publish.
 Kept = tuple[list[Event], Sequence[Answer]]
 Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], Kept]
@@ -73,12 +75,13 @@ class GroupCommit:
 
     def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
         """See Journal.append."""
+        content = "" if idempotency_key is None else content_of(messages)
         batch = self._batch()
         number = len(batch.publishes)
-        batch.publishes.append(Publish(messages, idempotency_key))
+        batch.publishes.append(Publish(messages, idempotency_key, content))
         batch.wait()
         answer = batch.answers[number]
-        if isinstance(answer, JournalError):
+        if not isinstance(answer, Appended):
             raise answer.with_traceback(None)
         return answer
 

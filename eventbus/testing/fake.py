@@ -12,7 +12,7 @@ from uuid import uuid4
 from eventbus.client.backoff import NO_RETRY
 from eventbus.client.bus import Bus
 from eventbus.client.dispatch import Answer
-from eventbus.client.errors import BusError, Misused
+from eventbus.client.errors import BusError, KeyReused, Misused
 from eventbus.client.http import Request, Response
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
@@ -74,6 +74,7 @@ class _Answers:
         self.inboxes: list[Inbox] = []
         self.errors: list[BusError] = []
         self._keys: dict[str, tuple[str, ...]] = {}
+        self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # topic and body by key
         self._subscribers: dict[str, dict[str, Any]] = {}
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
             ("POST", "/sendMessage"): self._publish,
@@ -105,7 +106,10 @@ class _Answers:
     def _publish(self, request: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
         batch, key = "batch" in query, headers.get("idempotency-key", "")
-        duplicate = key in self._keys
+        duplicate, content = key in self._keys, (query.get("topic", []), request.body)
+        if duplicate and self._contents[key] != content:
+            raise KeyReused(422, "This Idempotency-Key was used for another topic or body; nothing of this was kept.")
+        self._contents[key] = content
         if not duplicate:
             kept = {"content-type": "application/json"} if batch else _kept(headers)
             topic = query.get("topic", [kept.get("ce-type")])[0]

@@ -19,6 +19,7 @@ from eventbus.errors import (
     JournalCrowded,
     JournalError,
     JournalFull,
+    KeyReused,
     NoAccess,
     NodeSilent,
     NotKnown,
@@ -43,6 +44,7 @@ _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (Elsewhere, 503, 1),
     (NodeSilent, 503, 1),
     (Refused, 400, None),
+    (KeyReused, 422, None),
     (Unauthorized, 401, None),
     (Forbidden, 403, None),
     (ForeignHost, 403, None),
@@ -62,6 +64,7 @@ _REASONS: dict[type[EventbusError], str] = {
     Elsewhere: "elsewhere",
     NodeSilent: "node_silent",
     Refused: "malformed",
+    KeyReused: "key_reused",
     CrossOrigin: "cross_origin",
     ForeignHost: "foreign_host",
 }
@@ -79,6 +82,8 @@ def install(app: Flask) -> None:
 def _bus_error(error: EventbusError) -> Reply:
     kind, status, wait = status_of(error)
     the_bus().meters.refused[_REASONS.get(kind, HTTPStatus(status).name.lower())] += 1
+    if kind is KeyReused and not wants_json(request):
+        status = 400  # clients of the four routes know no other for what is wrong with a request
     response = _phrased(status, str(error))
     if wait is not None:
         response.headers["Retry-After"] = str(wait)

@@ -17,7 +17,16 @@ from eventbus.clock import Clock
 from eventbus.dead_letters import Chosen
 from eventbus.delivery import deferred, reader, stretch
 from eventbus.delivery.outcome import Answer
-from eventbus.errors import BacklogFull, Conflict, JournalError, JournalSilent, JournalUnavailable, NotKnown, TooMany
+from eventbus.errors import (
+    BacklogFull,
+    Conflict,
+    JournalError,
+    JournalSilent,
+    JournalUnavailable,
+    KeyReused,
+    NotKnown,
+    TooMany,
+)
 from eventbus.event_id import new_event_id
 from eventbus.model import Account, Checkpoint, Message, Terms
 from eventbus.settings import Settings
@@ -67,7 +76,7 @@ class BusAccount(RuleBasedStateMachine):
         self.clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
         self.transport = ScriptedTransport()
         self.ids: list[str] = []
-        self.keys_used: dict[str, tuple[str, ...]] = {}
+        self.keys_used: dict[str, tuple[tuple[str, ...], int, str | None]] = {}
         self.accepted: dict[str, int] = defaultdict(int)  # by subscriber, replays too
         self.tickets: set[Ticket] = set()
         self.may_be_discarded: set[Ticket] = set()
@@ -104,12 +113,15 @@ class BusAccount(RuleBasedStateMachine):
             appended = self.bus.publish(messages, key)
         except BacklogFull:
             return
+        except KeyReused:
+            assert self.keys_used[key][1:] != (count, topic)
+            return
         if key in self.keys_used:
-            assert (appended.duplicate, appended.ids) == (True, self.keys_used[key])
+            assert (appended.duplicate, (appended.ids, count, topic)) == (True, self.keys_used[key])
             return
         assert appended.ids == tuple(message.id for message in messages)
         if key is not None:
-            self.keys_used[key] = appended.ids
+            self.keys_used[key] = appended.ids, count, topic
         self.ids += appended.ids
         for subscriber in reached:
             self.accepted[subscriber] += count

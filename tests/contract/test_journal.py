@@ -13,7 +13,7 @@ import pytest
 from eventbus.addresses import parse_address
 from eventbus.clock import Clock
 from eventbus.delivery.place import new_record
-from eventbus.errors import JournalUnavailable
+from eventbus.errors import JournalUnavailable, KeyReused
 from eventbus.journal.base import Journal, Replay
 from eventbus.journal.redis import RedisJournal, plan
 from eventbus.journal.sqlite import SqliteJournal, statements
@@ -250,7 +250,7 @@ def test_reads_and_writes_at_once_do_not_disturb_each_other(journal: Journal) ->
 def test_a_key_that_was_given_before_keeps_nothing(journal: Journal) -> None:
     """The same key again is answered with the first publish's ids, and nothing is kept."""
     first = journal.append([message("a"), message("b")], "key")
-    again = journal.append([message("c")], "key")
+    again = journal.append([message("c"), message("d")], "key")
     assert (first.ids, first.duplicate) == (("a", "b"), False)
     assert (again.ids, again.duplicate) == (("a", "b"), True)
     assert held(journal) == [1, 2]
@@ -265,6 +265,39 @@ def test_one_key_at_once_is_one_event(bench: Bench) -> None:
     (kept,) = {answer.ids for answer in answers}
     assert bench.journal.event(kept[0]) is not None
     assert sorted(answer.duplicate for answer in answers) == [False] + [True] * 29
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [message("c", body=b"other"), message("d")],
+        [message("c", topic="other"), message("d")],
+        [message("c")],
+        [message("c"), message("d"), message("e")],
+    ],
+    ids=["body", "topic", "fewer", "more"],
+)
+def test_a_key_that_was_used_for_something_else_is_refused(journal: Journal, other: list[Message]) -> None:
+    """The same key with another topic or body raises KeyReused, keeps nothing, and leaves the key as it was."""
+    journal.append([message("a"), message("b")], "key")
+    with pytest.raises(KeyReused):
+        journal.append(other, "key")
+    assert held(journal) == [1, 2]
+    assert journal.append([message("f"), message("g")], "key").ids == ("a", "b")
+
+
+def test_a_key_in_one_commit_with_itself_is_compared(journal: Journal) -> None:
+    """Of publishers that give one key for different bodies at the same time, one is accepted and all others refused."""
+
+    def refused(number: int) -> bool:
+        try:
+            return journal.append([message(f"id-{number}", body=b"%d" % number)], "key").duplicate
+        except KeyReused:
+            return True
+
+    appends = [gevent.spawn(refused, number) for number in range(30)]
+    assert sorted(append.get() for append in appends) == [False] + [True] * 29
+    assert len(held(journal)) == 1
 
 
 def test_a_key_lasts_a_day(bench: Bench) -> None:
@@ -684,7 +717,9 @@ def assert_filled(bench: Bench) -> None:
     assert [kept.letter for kept in journal.dead_letters(None, 0, ALL)] == [letter(3)]
     assert journal.lane("over") == replace(record("over"), ended_at=EPOCH)
     assert sorted(journal.settled_badly(1)) == [(B, "discarded")]
-    assert journal.append([message("again")], "key").duplicate
+    assert journal.append([message("again", b"body", topic="t")], "key").duplicate
+    with pytest.raises(KeyReused):
+        journal.append([message("other")], "key")
 
 
 def test_everything_outlives_a_close(lasting: Bench) -> None:

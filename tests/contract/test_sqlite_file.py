@@ -175,6 +175,21 @@ def test_a_journal_of_the_version_before_is_carried_on(path: Path) -> None:
     journal.close()
 
 
+def test_a_key_of_the_version_before_is_any_content(path: Path) -> None:
+    """An idempotency key that an older version kept says nothing of its event: the same key is a duplicate."""
+    db = sqlite3.connect(path)
+    for step in MIGRATIONS[:2]:
+        db.executescript(step)
+    db.execute("INSERT INTO idempotency VALUES ('k', 'a', 1.0)")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("PRAGMA user_version = 2")
+    db.commit()
+    db.close()
+    journal = opened(path)
+    assert journal.append([message("b", b"whatever")], "k").ids == ("a",)
+    journal.close()
+
+
 def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     """A file without a byte in it, as a volume may come with, becomes a journal."""
     path.write_bytes(b"")

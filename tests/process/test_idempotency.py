@@ -36,7 +36,7 @@ def test_the_same_key_is_the_same_event(caller: Caller, subscribe: Subscribe) ->
     """A second publish under a key answers the first one's id and ``duplicate``, and is not delivered."""
     subscriber = subscribe()
     first = accepted(publish(caller, "order-1", b"first"))
-    again = publish(caller, "order-1", b"second")
+    again = publish(caller, "order-1", b"first")
     other = accepted(publish(caller, "order-2", b"other"))
     assert (first["duplicate"], other["duplicate"]) == (False, False)
     assert accepted(again) == {"id": first["id"], "subscribers": 0, "duplicate": True}
@@ -60,10 +60,34 @@ def test_without_a_key_each_publish_is_an_event(caller: Caller, subscribe: Subsc
     eventually(settled(caller, subscriber.address, accepted=3, delivered=3), 30)
 
 
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        ("/sendMessage?topic=a", [("Idempotency-Key", "reused")]),
+        ("/sendMessage?topic=a&batch=lines", [("Idempotency-Key", "reused-batch")]),
+        ("/sendMessage?topic=a&once=ce", [("ce-id", "1"), ("ce-source", "/reused"), ("ce-specversion", "1.0")]),
+    ],
+    ids=["one", "batch", "CloudEvent"],
+)
+def test_a_key_for_something_else_is_refused(caller: Caller, target: str, headers: list[tuple[str, str]]) -> None:
+    """The same key with another body or topic is 422, 400 with the reason in plain text, and nothing is kept."""
+
+    def post(target: str, body: bytes, *more: tuple[str, str]) -> Response:
+        return caller.call("POST", target, [*headers, *more], body)
+
+    assert post(target, b"first").status == 200
+    other = target.replace("topic=a", "topic=b")
+    for told in (post(target, b"second", JSON), post(other, b"first", JSON)):
+        assert (told.status, "another topic or body" in told.json()["detail"]) == (422, True)
+    plain = post(target, b"second")
+    assert (plain.status, "another topic or body" in plain.text) == (400, True)
+    assert accepted(post(target, b"first", JSON, ("traceparent", f"00-{1:032d}-{1:016d}-01")))["duplicate"]
+
+
 def test_publishers_at_once_make_one_event(caller: Caller, subscribe: Subscribe) -> None:
     """However many publish under one key at the same time, one event comes of it, and all are told its id."""
     subscriber = subscribe()
-    calls = [gevent.spawn(publish, caller, "at-once", b"%d" % number) for number in range(AT_ONCE)]
+    calls = [gevent.spawn(publish, caller, "at-once", b"same") for _ in range(AT_ONCE)]
     gevent.joinall(calls, raise_error=True)
     told = [accepted(call.value) for call in calls]
     assert len({answer["id"] for answer in told}) == 1

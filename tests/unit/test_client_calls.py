@@ -70,7 +70,7 @@ def test_each_publish_has_a_key_of_its_own() -> None:
     assert keys[2] == "mine"
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 500, 507])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500, 507])
 def test_what_cannot_go_well_later_is_not_repeated(status: int) -> None:
     """A refusal is raised at once, with its status and reason."""
     bus, transport = bus_on(status)

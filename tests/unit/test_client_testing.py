@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from eventbus.client import Event, Inbox, Misused, Reject, Terms, Unreachable, Verifier
+from eventbus.client import Event, Inbox, KeyReused, Misused, Reject, Terms, Unreachable, Verifier
 from eventbus.testing import FakeBus, deliver
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
@@ -26,6 +26,8 @@ def test_a_fake_bus_knows_keys_and_batches() -> None:
     first = bus.publish("a", "x", key="k")
     assert bus.publish("a", "x", key="k").duplicate
     assert bus.publish("a", "x", key="k").id == first.id
+    with pytest.raises(KeyReused):
+        bus.publish("a", "y", key="k")
     ids = bus.publish_many("b", range(5), size=2, key="m")
     assert bus.publish_many("b", range(5), size=2, key="m") == ids
     assert [event.data for event in bus.events(topics=["b"])] == list(range(5))

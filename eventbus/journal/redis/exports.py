@@ -92,9 +92,11 @@ class Exports:
         ]
 
     def _used_keys(self, names: Sequence[Name]) -> list[Read]:
-        texts = self._values(keys.KEYS, [name for name, _ in names])
+        every = [name for name, _ in names]
+        texts, contents = self._values(keys.KEYS, every), self._values(keys.KEYS_CONTENT, every)
         return [
-            (UsedKey(name.decode(), ids.decode(), at), len(ids)) for (name, at), ids in zip(names, texts, strict=True)
+            (UsedKey(name.decode(), ids.decode(), at, (content or b"").decode()), len(ids))
+            for (name, at), ids, content in zip(names, texts, contents, strict=True)
         ]
 
     def _values(self, where: str, names: Sequence[bytes | int]) -> list[bytes]:

@@ -26,6 +26,7 @@ DEAD_SEQ = f"{PREFIX}dead:seq"  # sorted set: the same by event
 DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by their ends
 DISCARDS_AT = f"{PREFIX}discards:at"  # sorted set: the same by when
 KEYS = f"{PREFIX}keys"  # hash: an idempotency key to the ids of its events
+KEYS_CONTENT = f"{PREFIX}keys:content"  # hash: an idempotency key to a digest of its topics and bodies
 KEYS_AT = f"{PREFIX}keys:at"  # sorted set: the same keys by when they were used
 REPLAYS = f"{PREFIX}replays"  # sorted set: replays of dead letters, by when
 COPY = f"{PREFIX}copy"  # how far the copy of another journal has come, while it is unfinished

@@ -45,7 +45,7 @@ def _publish(publish: Publish) -> dict[str, Any]:
     told: dict[str, Any] = {"count": len(publish.messages)}
     if publish.idempotency_key is not None:
         at = publish.messages[0].accepted_at if publish.messages else 0.0
-        told |= {"key": publish.idempotency_key, "at": repr(at)}
+        told |= {"key": publish.idempotency_key, "at": repr(at), "content": publish.content}
     return told
 
 

@@ -68,6 +68,8 @@ def _discard(kept: DatedDiscard) -> Iterator[Command]:
 
 def _used_key(used: UsedKey) -> Iterator[Command]:
     yield ("HSET", keys.KEYS, used.key, used.ids)
+    if used.content:
+        yield ("HSET", keys.KEYS_CONTENT, used.key, used.content)
     yield ("ZADD", keys.KEYS_AT, repr(used.at), used.key)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import gevent
 import redis
 
-from eventbus.errors import JournalCrowded, JournalError, JournalSilent
+from eventbus.errors import JournalCrowded, JournalError, JournalSilent, KeyReused
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended
 from eventbus.journal.group_commit import Answer, Publish
 from eventbus.journal.redis import keys
@@ -150,9 +150,11 @@ def _events(publishes: Sequence[Publish], answers: Sequence[Any]) -> list[Event]
     ]
 
 
-def _appended(publish: Publish, answer: Any) -> Appended:
+def _appended(publish: Publish, answer: Any) -> Appended | KeyReused:
     if isinstance(answer, int):
         return Appended(tuple([message.id for message in publish.messages]))
     if not isinstance(answer, bytes):
         raise JournalError(f"Redis answered a commit with {answer!r}.")
+    if answer == b"!":
+        return KeyReused()
     return Appended(tuple(answer.decode().split("\n")), duplicate=True)

@@ -69,7 +69,7 @@ _TABLES = {
         lambda row: DatedDiscard(Discard(row[2], row[1], row[0]), row[3]),
         lambda kept: (kept.span.last, kept.span.first, kept.span.key, kept.at),
     ),
-    Kind.KEYS: _Table("idempotency", "key, ids, at", 1, lambda row: UsedKey(*row), astuple),
+    Kind.KEYS: _Table("idempotency", "key, ids, at, content", 1, lambda row: UsedKey(*row), astuple),
 }
 
 

@@ -84,6 +84,7 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX replays_by_time ON replays (at);
     """,
+    "ALTER TABLE idempotency ADD COLUMN content TEXT NOT NULL DEFAULT ''",
 )
 
 

@@ -7,17 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from eventbus.errors import JournalError, JournalFull, JournalUnavailable
+from eventbus.errors import JournalError, JournalFull, JournalUnavailable, KeyReused
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended, Usage
 from eventbus.journal.copying import Mark, refusal
-from eventbus.journal.group_commit import Kept, Publish
+from eventbus.journal.group_commit import Answer, Kept, Publish
 from eventbus.journal.sqlite import file, queries, statements
 from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
 from eventbus.journal.sqlite.failures import opening, writing_error
 from eventbus.journal.sqlite.log_owner import check_log, log_origin, mark_log
 from eventbus.journal.sqlite.schema import MARK_TABLE, migrate
 from eventbus.journal.sqlite.spelling import respell
-from eventbus.model import Checkpoint, Event, Message, Recovered
+from eventbus.model import Checkpoint, Event, Recovered
 
 #: A journal that ends with the process.
 MEMORY = ":memory:"
@@ -120,7 +120,7 @@ class Store:
 
     def _transact(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], list[Appended]]:
+    ) -> tuple[list[Event], list[Answer]]:
         last_seq, keys = self._last_seq, self._keys
         # One statement is a transaction of its own, unless a rollback has failed and left another one open.
         alone = not checkpoints and _is_one_statement(publishes) and not self._db.in_transaction
@@ -140,12 +140,12 @@ class Store:
             raise
         return events, answers
 
-    def _publish(self, publishes: Sequence[Publish]) -> tuple[list[Event], list[Appended]]:
+    def _publish(self, publishes: Sequence[Publish]) -> tuple[list[Event], list[Answer]]:
         events: list[Event] = []
-        answers: list[Appended] = []
+        answers: list[Answer] = []
         for publish in publishes:
             key = publish.idempotency_key
-            known = self._known(key) if key is not None else None
+            known = self._known(key, publish.content) if key is not None else None
             if known is not None:
                 answers.append(known)
                 continue
@@ -155,17 +155,19 @@ class Store:
             ids = tuple([message.id for message in publish.messages])
             answers.append(Appended(ids))
             if key is not None:
-                self._remember(key, ids, publish.messages)
+                self._remember(key, ids, publish)
         statements.insert_events(self._db, events)
         return events, answers
 
-    def _known(self, key: str) -> Appended | None:
-        row = self._db.execute("SELECT ids FROM idempotency WHERE key = ?", (key,)).fetchone()
-        return None if row is None else Appended(tuple(row[0].split("\n")), duplicate=True)
+    def _known(self, key: str, content: str) -> Answer | None:
+        row = self._db.execute("SELECT ids, content FROM idempotency WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        return KeyReused() if row[1] not in ("", content) else Appended(tuple(row[0].split("\n")), duplicate=True)
 
-    def _remember(self, key: str, ids: Sequence[str], messages: Sequence[Message]) -> None:
-        at = messages[0].accepted_at if messages else 0.0
-        self._db.execute("INSERT INTO idempotency VALUES (?, ?, ?)", (key, "\n".join(ids), at))
+    def _remember(self, key: str, ids: Sequence[str], publish: Publish) -> None:
+        at = publish.messages[0].accepted_at if publish.messages else 0.0
+        self._db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (key, "\n".join(ids), at, publish.content))
         self._keys += 1
 
     def trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:

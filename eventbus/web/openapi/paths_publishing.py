@@ -1,5 +1,6 @@
 """Publishing: one event, or a batch."""
 
+from eventbus.errors import KeyReused
 from eventbus.topics import MAX_WORDS
 from eventbus.web.cloudevents import BATCH, STRUCTURED
 from eventbus.web.messages import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_TOPICS
@@ -53,7 +54,7 @@ _PARAMETERS = [
     header(
         "Idempotency-Key",
         "The same key within 24 hours is answered with the first publish's ids and `duplicate: true`, and nothing is "
-        "kept.",
+        "kept; with another topic or body it is refused.",
         VISIBLE_ASCII,
         example="order-42-created",
     ),
@@ -122,6 +123,10 @@ SEND: Json = {
             "408": error(
                 "The request did not come within `EVENTBUS_REQUEST_SECONDS`.",
                 problem(408, "The body did not come within 30 seconds."),
+            ),
+            "422": error(
+                "The `Idempotency-Key` was used for another topic or body. Nothing was kept. `400` in plain text.",
+                problem(422, str(KeyReused())),
             ),
             "413": error(
                 "An event over `EVENTBUS_MAX_BODY_BYTES`, or a batch over its limits.",

@@ -3,8 +3,8 @@
 -- ARGV 1: the node that writes; 2: this commit's number; 3: the time in ms, as Redis has it, after which the commit
 --      comes too late; 4: the history of the journal that the node has read; 5: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each
 --      message. A plan that is "crowded" comes without messages, and keeps no event.
--- Answers the number of each publish's first event, or the ids that its idempotency key stands for, or nothing where it
--- was refused for want of memory; then the lanes of the checkpoints that are another node's by now, of which nothing was
+-- Answers the number of each publish's first event, or the ids that its idempotency key stands for, or "!" where that
+-- stands for another content, or nothing where it was refused for want of memory; then the lanes of the checkpoints that are another node's by now, of which nothing was
 -- kept.
 --+ history
 local prefix = string.sub(KEYS[1], 1, -6)
@@ -29,7 +29,8 @@ local seq, part, bytes, answers = first, 6, 0, {}
 for place, publish in ipairs(plan.publishes) do
   local known = publish.key and call('HGET', key('keys'), publish.key)
   if known then
-    answers[place] = known
+    local content = call('HGET', key('keys:content'), publish.key)
+    answers[place] = content and content ~= publish.content and '!' or known
     part = part + 5 * publish.count
   elseif plan.crowded and publish.count > 0 then
     answers[place] = false
@@ -47,6 +48,7 @@ for place, publish in ipairs(plan.publishes) do
     end
     if publish.key then
       call('HSET', key('keys'), publish.key, table.concat(ids, '\n'))
+      call('HSET', key('keys:content'), publish.key, publish.content)
       call('ZADD', key('keys:at'), publish.at, publish.key)
     end
   end

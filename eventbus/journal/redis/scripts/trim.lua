@@ -36,5 +36,6 @@ if over > #old then old = call('ZRANGE', key('keys:at'), 0, math.min(over, SOME)
 for _, known in ipairs(old) do
   call('ZREM', key('keys:at'), known)
   call('HDEL', key('keys'), known)
+  call('HDEL', key('keys:content'), known)
 end
 return gone

@@ -1,0 +1,30 @@
+"""By what a publish is known again under its idempotency key."""
+
+from eventbus.journal.content import SLICE_BYTES, content_of
+from eventbus.model import Message
+from tests.support.events import message
+
+
+def test_the_same_topics_and_bodies_are_the_same_content() -> None:
+    """Ids, headers and times make no difference; a repeated publish has others."""
+    first = [Message("a", "t", b"traceparent: 1\r\n", b"x", 1.0), message("b")]
+    again = [Message("c", "t", b"traceparent: 2\r\n", b"x", 2.0), message("d")]
+    assert content_of(first) == content_of(again)
+
+
+def test_anything_else_is_another_content() -> None:
+    """Topics, bodies, their number, order, and where one ends and the next begins."""
+    contents = [
+        [],
+        [message("a", b"")],
+        [message("a", b""), message("b", b"")],
+        [message("a", b"xy")],
+        [message("a", b"x"), message("b", b"y")],
+        [message("a", b"y"), message("b", b"x")],
+        [message("a", b"y", topic="x")],
+        [message("a", b"", topic="xy")],
+        [message("a", b"2:0:xy")],
+        [message("a", b"x" * SLICE_BYTES)] * 3,
+        [message("a", b"x" * SLICE_BYTES)] * 2,
+    ]
+    assert len({content_of(content) for content in contents}) == len(contents)
