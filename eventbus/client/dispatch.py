@@ -18,6 +18,7 @@
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -59,14 +60,27 @@ BROKEN_OFF = say(503, "the body broke off")
 NO_LENGTH = say(411, "Content-Length is missing, or is no number")
 TOO_LARGE = say(413, "the body is larger than this inbox takes")
 NOT_HERE = say(404, "events are taken at another path")
-#: CloudEvents' web hooks, 4.2: this subscriber has asked for what it gets.
-CONSENT = say(200, "", WebHook_Allowed_Origin="*", Allow="POST, OPTIONS")
+#: Who is allowed to deliver where nobody in particular is.
+ANYBODY = "*"
+#: What an origin is at most made of, before it is told to somebody.
+_ORIGIN = re.compile(r"[\x21-\x7e]{1,300}\Z")
 
 
-def received(method: str, headers: Headers, body: bytes, verifier: Verifier, now: float) -> Event | Answer:
-    """The event of a delivery; or at once the answer. ``now`` is seconds since 1970."""
+def consent(origin: str | None) -> Answer:
+    """Tell whose deliveries this subscriber has asked for: ``origin``'s, or anybody's (CloudEvents' web hooks, 4.2)."""
+    allowed = {} if origin and not _ORIGIN.match(origin) else {"WebHook_Allowed_Origin": origin or ANYBODY}
+    return say(200, "", **allowed, Allow="POST, OPTIONS")
+
+
+def received(
+    method: str, headers: Headers, body: bytes, verifier: Verifier, now: float, origin: str | None = None
+) -> Event | Answer:
+    """The event of a delivery; or at once the answer.
+
+    ``now`` is seconds since 1970, ``origin`` the bus's name, as far as it is known.
+    """
     if method == "OPTIONS":
-        return CONSENT
+        return consent(verifier.origin or origin)
     if method != "POST":
         return say(405, "an event comes by POST", Allow="POST, OPTIONS")
     named = lowered(headers)

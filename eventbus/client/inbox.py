@@ -48,6 +48,7 @@ class Inbox:
         self.address = address
         self.terms = _resuming(terms or Terms())
         self.verifier = verifier or Verifier()
+        self._origin: str | None = None  # by which name the bus asks for consent
         self._bus = bus
         self._seen = Seen() if seen is None else seen
         self._handlers: list[tuple[tuple[str, ...], Handler]] = []
@@ -100,7 +101,7 @@ class Inbox:
 
     def _job(self, method: str, headers: Headers, body: bytes) -> Job | Answer:
         self._keeper.ensure()
-        event = received(method, headers, body, self.verifier, time.time())
+        event = received(method, headers, body, self.verifier, time.time(), self._origin)
         if isinstance(event, Answer):
             return event
         handler = self._handler_of(event.topic)
@@ -158,7 +159,9 @@ class Inbox:
         if self._bus is None or self.address is None:
             raise Misused("This inbox has no bus or no address.")
         terms = self.terms if first else replace(self.terms, start=None)  # what it missed comes by itself
-        return self._bus.with_backoff(NO_RETRY).register(self.address, topics=self.topics, terms=terms)
+        found = self._bus.with_backoff(NO_RETRY).register(self.address, topics=self.topics, terms=terms)
+        self._origin = found.origin
+        return found
 
     def __enter__(self) -> Self:
         self.start()

@@ -161,6 +161,7 @@ class Subscriber:
     expired_at: datetime | None = None  # when its lease ended, where it is expired
     changed_at: datetime | None = None  # when another client changed or deregistered it, as a renewal is told
     changed_by: str | None = None  # that client's address
+    origin: str | None = None  # by which name the bus asks for consent, as a registration is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,9 @@ class Verifier:
     whether the topic and CloudEvents' headers have to be signed too, as an older bus does not, and as who wants to
     change them would leave out: True is always, False never, and None from the first such signature on that was
     good. One that is there has to be good in any case.
+
+    ``origin`` is the name (``EVENTBUS_ORIGIN``) of the bus to whose deliveries an inbox consents when it is asked.
+    Where it is not said, that is as its bus tells at registration; and any, where that tells none.
     """
 
     def __init__(
@@ -41,10 +44,12 @@ class Verifier:
         *,
         tolerance: float = TOLERANCE,
         headers_signed: bool | None = None,
+        origin: str | None = None,
     ) -> None:
         texts = secrets.split(",") if isinstance(secrets, str) else secrets
         self.secrets = tuple(secret_of(text.strip()) for text in texts if text.strip())
         self._tolerance = tolerance
+        self.origin = origin
         self._learns, self._demands = headers_signed is None, headers_signed is True
 
     def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:

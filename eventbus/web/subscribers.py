@@ -50,6 +50,7 @@ def register_and_keep_alive() -> Reply:
             **standing(bus, registration.lane),
             "changed_at": None if other is None else rfc3339(other.at),
             "changed_by": None if other is None else other.by,
+            "origin": bus.settings.origin if bus.settings.verify == "handshake" else None,
             "warnings": warnings(address),
         }
     )

@@ -137,6 +137,24 @@ def test_signed_deliveries_are_taken_and_others_are_not(tmp_path: Path) -> None:
         assert got[0].body == b"\xff\r\n"
 
 
+def test_an_inbox_consents_to_its_own_bus_and_to_no_other(tmp_path: Path) -> None:
+    """The bus tells its name; one that was given another name for it consents to that alone."""
+    settings = {"EVENTBUS_VERIFY": "handshake", "EVENTBUS_ORIGIN": "bus.example.com"}
+    with BusServer(tmp_path, settings) as server, Bus(f"http://127.0.0.1:{server.port}") as client:
+        own, other, got = Inbox(client), Inbox(client, verifier=Verifier(origin="other.example")), list[Event]()
+        for inbox in (own, other):
+            inbox.on()(got.append)
+        with served(own), served(other):
+            with Wire(int((own.address or "").rpartition(":")[2])) as wire:
+                assert wire.request("OPTIONS", "/event").header("WebHook-Allowed-Origin") == "bus.example.com"
+            client.publish("a", b"")
+            eventually(lambda: len(got) == 1, 10)
+            eventually(lambda: {found.state for found in client.subscribers()} == {"ok", "down"}, 10)
+            (down,) = [found for found in client.subscribers() if found.state == "down"]
+            assert down.address == other.address
+            assert "allows 'other.example' and not the origin bus.example.com" in (down.last_error or "")
+
+
 def test_an_inbox_registers_again_where_the_bus_has_forgotten_it(tmp_path: Path) -> None:
     """After a bus came back without its journal, the next renewal is a registration, and that is told."""
     with BusServer(tmp_path) as server, Bus(f"http://127.0.0.1:{server.port}") as client:

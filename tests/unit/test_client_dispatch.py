@@ -5,17 +5,18 @@ import io
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from eventbus.client import Answer, Event, Inbox, Misused, Reject, Retry, Seen, Verifier
+from eventbus.client import Answer, Bus, Event, Inbox, Misused, Reject, Retry, Seen, Subscriber, Verifier
 from eventbus.client.inbox import MAX_BODY
 from eventbus.client.wsgi import answer_to_environ
 from eventbus.delivery.outcome import Answer as BusAnswer
 from eventbus.delivery.outcome import Verdict, outcome_of
-from eventbus.testing import deliver, signed_headers
+from eventbus.testing import FakeBus, deliver, signed_headers
 
 #: A body that is a megabyte times 17 when it is decompressed.
 BOMB = gzip.compress(bytes(17 * 1024 * 1024))
@@ -227,6 +228,43 @@ def test_an_inbox_consents() -> None:
     """A bus that asks first is let, as CloudEvents' web hooks have it."""
     answer = Inbox().dispatch("OPTIONS", {"WebHook-Request-Origin": "eventbus"}, b"")
     assert (answer.status, answer.headers["WebHook-Allowed-Origin"]) == (200, "*")
+
+
+class Telling:
+    """Registers with whoever asks, and tells an origin as a bus does."""
+
+    def __init__(self, origin: str | None) -> None:
+        self.origin = origin
+        self.fake = FakeBus()
+
+    def with_backoff(self, _: object) -> "Telling":
+        """See Bus.with_backoff."""
+        return self
+
+    def register(self, *args: Any, **options: Any) -> Subscriber:
+        """See Bus.register."""
+        return replace(self.fake.register(*args, **options), origin=self.origin)
+
+
+@pytest.mark.parametrize(
+    ("told", "given", "allowed"),
+    [
+        (None, None, "*"),
+        ("bus.example.com", None, "bus.example.com"),
+        ("bus.example.com", "mine:8000", "mine:8000"),
+        (None, "mine", "mine"),
+        ("evil\r\nSet-Cookie: a=b", None, None),
+        ("x" * 5_000, None, None),
+    ],
+)
+def test_an_inbox_consents_to_its_own_bus(told: str | None, given: str | None, allowed: str | None) -> None:
+    """To the name that it was given, or that its bus has told; never with what no header can hold."""
+    inbox = Inbox(cast(Bus, Telling(told)), "localhost:8001", verifier=Verifier(origin=given))
+    asked = {"WebHook-Request-Origin": "eventbus"}
+    assert inbox.dispatch("OPTIONS", asked, b"").headers["WebHook-Allowed-Origin"] == (given or "*")
+    with inbox:
+        assert inbox.wait_registered(10)
+        assert inbox.dispatch("OPTIONS", asked, b"").headers.get("WebHook-Allowed-Origin") == allowed
 
 
 def test_headers_may_come_as_pairs_and_in_any_case() -> None:

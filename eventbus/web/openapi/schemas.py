@@ -101,7 +101,7 @@ A_SUBSCRIBER: Json = {
 }  # fmt: skip
 A_REGISTRATION: Json = {
     "created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0, "changed_at": None, "changed_by": None,
-    "warnings": [],
+    "origin": None, "warnings": [],
 }  # fmt: skip
 _CREATED: Json = {"type": "boolean", "description": "Whether this was no renewal."}
 _CHANGED: Json = {
@@ -111,6 +111,9 @@ _CHANGED: Json = {
     ),
     "changed_by": described(_MAYBE_TEXT, "The address of that client, and whom it says that it asks for."),
 }
+_ORIGIN: Json = described(
+    _MAYBE_TEXT, "By which name the bus asks subscribers for their consent; null where it does not."
+)
 _WARNINGS: Json = {"type": "array", "items": _TEXT, "description": "What may not be meant as it was said."}
 _EVENT: Json = {
     "id": described(_TEXT, "A UUID of version 7, which the bus gives."),
@@ -189,7 +192,7 @@ SCHEMAS: Json = {
     "Subscriber": shape("A subscriber: what it asked for, and how it is doing.", _LIVE, example=A_SUBSCRIBER),
     "Registration": shape(
         "A subscriber as it is now.",
-        {"created": _CREATED, **_LIVE, **_CHANGED, "warnings": _WARNINGS},
+        {"created": _CREATED, **_LIVE, **_CHANGED, "origin": _ORIGIN, "warnings": _WARNINGS},
         example=A_REGISTRATION,
     ),
     "SubscriberList": shape(
