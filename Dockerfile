@@ -4,7 +4,7 @@ FROM python:3.11-slim-bookworm AS packages
 COPY requirements.txt /tmp/requirements.txt
 # Wheels only: there is no compiler here, and none is wanted.
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --only-binary=:all: -r /tmp/requirements.txt \
+    && /venv/bin/pip install --no-cache-dir --only-binary=:all: --require-hashes -r /tmp/requirements.txt \
     && /venv/bin/pip uninstall --yes pip setuptools
 
 # Python and SQLite of this release are those that the tests and the figures in docs/performance.md are from.

@@ -35,8 +35,8 @@ soak: .venv/.dev debian-packages ## Run the tests that take long
 bench: .venv/.dev ## Measure, and print a table; ARGS="--quick" for a look
 	.venv/bin/python -m bench $(ARGS)
 
-audit: .venv/.dev ## Look the pinned packages up in a database of known vulnerabilities
-	.venv/bin/pip-audit --disable-pip --no-deps -r requirements.txt
+audit: .venv/.dev ## Look all pinned packages up in a database of known vulnerabilities; fails where one cannot be
+	.venv/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
 clean: ## Remove what make has made; journals stay
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
@@ -48,10 +48,10 @@ clean: ## Remove what make has made; journals stay
 	@command -v $(PYTHON) >/dev/null || { echo "eventbus needs Python 3.11 or newer; there is no $(PYTHON)"; exit 1; } >&2
 	@$(PYTHON) -c '$(CHECK_PYTHON)'
 	$(PYTHON) -m venv --clear .venv
-	$(PIP_INSTALL) -r requirements.txt
+	$(PIP_INSTALL) --require-hashes -r requirements.txt
 	@touch $@
 
-.venv/.dev: requirements-dev.txt .venv/.run
+.venv/.dev: requirements-dev.txt requirements.in .venv/.run
 	$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
 
