@@ -213,11 +213,19 @@ def _journal(text: str) -> str:
     if is_redis(text):
         return _redis(text)
     if not text.startswith(SQLITE) or text == SQLITE:
-        kind = text.partition("://")[0] if "://" in text else text  # what follows may be secret
         raise SettingsError(
-            f"EVENTBUS_JOURNAL must be sqlite:///PATH, sqlite:///:memory: or redis://HOST:PORT/NUMBER, not {kind!r}"
+            f"EVENTBUS_JOURNAL must be sqlite:///PATH, sqlite:///:memory: or redis://HOST:PORT/NUMBER,"
+            f" not {_kind(text)}"
         )
     return text
+
+
+def _kind(text: str) -> str:
+    """What a journal's URL seems to name. What follows its scheme, or has a place for an account, may be secret."""
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+-]{0,30}:", text)
+    if scheme:
+        return f"{scheme[0]!r} and what follows"
+    return repr(text[:200]) if re.fullmatch(r"[\w./-]+", text) else "what it is"
 
 
 def _redis(text: str) -> str:

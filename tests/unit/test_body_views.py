@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.web.dashboard.body_views import MAX_HEX, MAX_TEXT, views_of
+from eventbus.web.dashboard.body_views import MAX_HEX, MAX_LAID_OUT, MAX_TEXT, views_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -115,3 +115,14 @@ def test_only_the_beginning_is_shown_as_bytes() -> None:
     """Of a long body the first 4,096 bytes are shown, and how many there are."""
     views = views_of(b"\x00" * (MAX_HEX + 1))
     assert (len(bytes_of(str(views["hex"]))), views["bytes"]) == (MAX_HEX, MAX_HEX + 1)
+
+
+@pytest.mark.parametrize("depth", [10, 400, 900, 5_000])
+@pytest.mark.parametrize("inner", ["1,", '{"a":1},'])
+def test_json_that_is_nested_deeply_is_not_laid_out_beyond_a_bound(depth: int, inner: str) -> None:
+    """What would mostly be spaces, megabytes of them, is shown as text alone."""
+    body = f"{'[' * depth}{inner * ((MAX_TEXT - 2 * depth) // len(inner) - 1)}1{']' * depth}".encode()
+    found = views_of(body)
+    assert found["text"] == body.decode()
+    assert len(str(found["json"])) <= MAX_LAID_OUT + 2 * depth
+    assert (found["json"] is None) is (depth > 10)

@@ -104,6 +104,16 @@ def test_a_journal_of_another_kind_stops_the_start(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "before", ["redis:/:", "redis:", "redis//:", "rediss:/user:", "reddis://:", "", ":", "//:", " redis ://:"]
+)
+def test_a_misspelt_redis_url_is_not_repeated(before: str) -> None:
+    """Whatever the slip: there may be a password in what follows."""
+    with pytest.raises(SettingsError, match=r"^EVENTBUS_JOURNAL ") as error:
+        from_environment({"EVENTBUS_JOURNAL": f"{before}hush-hush@redis.internal:6379/0"})
+    assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("redis://localhost", "redis://localhost"),

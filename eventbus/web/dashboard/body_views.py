@@ -6,6 +6,9 @@ from typing import Any, NoReturn
 
 #: Bytes that are shown as text, and as bytes.
 MAX_TEXT, MAX_HEX = 65_536, 4_096
+#: Characters of JSON laid out: what is nested deeply is mostly spaces then.
+MAX_LAID_OUT = 16 * MAX_TEXT
+_LAYOUT = json.JSONEncoder(indent=2, ensure_ascii=False)
 _ROW = 16
 
 
@@ -26,12 +29,23 @@ def _text(body: bytes, cuts: int) -> str | None:
 
 
 def _json(text: str) -> str | None:
-    """The text laid out; None where it is no JSON, or would not mean the same any more."""
+    """The text laid out; None where it is no JSON, would not mean the same any more, or is too large for it."""
     try:
         value = json.loads(text, parse_float=_exact, parse_constant=_refuse, object_pairs_hook=_once)
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        return _laid_out(value)
     except (ValueError, ArithmeticError, RecursionError):
         return None
+
+
+def _laid_out(value: Any) -> str | None:
+    """The value on lines of its own, which are made only as far as they fit."""
+    pieces, size = [], 0
+    for piece in _LAYOUT.iterencode(value):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_LAID_OUT:
+            return None
+    return "".join(pieces)
 
 
 def _exact(text: str) -> float:
