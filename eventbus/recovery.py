@@ -12,7 +12,6 @@ from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import lane_of
 from eventbus.delivery.shares import Share, shares
 from eventbus.delivery.topic_index import TopicIndex
-from eventbus.delivery.turn import Turn
 from eventbus.journal.base import Journal
 from eventbus.model import LaneRecord, Recovered
 
@@ -63,13 +62,13 @@ def adopt(
     for lane in lanes:
         if not _is_over(lane):
             index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
-    scanned, turn = {record.subscriber.key: record.scanned for record, _ in kept}, Turn()
+    scanned = {record.subscriber.key: record.scanned for record, _ in kept}
     cursor = min(scanned.values(), default=dispatcher.recent.newest)
     while cursor < dispatcher.recent.newest:
         newest = dispatcher.recent.newest
         rows = journal.topics(cursor, newest, PAGE)
         _offer(rows, partial(shares, index=index), scanned)
-        turn.give_way()
+        dispatcher.load.give_way()
         cursor = rows[-1][0] if len(rows) == PAGE else newest
     _put_back(lanes, dispatcher)
     return lanes

@@ -28,7 +28,6 @@ from eventbus.delivery.shares import in_parts, shares
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transport import Route, Transport
-from eventbus.delivery.turn import Turn
 from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
 from eventbus.meters import Meters
@@ -159,9 +158,9 @@ class Dispatcher:
 
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
-        turn, era = Turn(), self.recent.era
+        era = self.recent.era
         for part in in_parts(events, self._index) if events else ():
-            turn.give_way()
+            self.load.give_way()
             if self.recent.era != era:
                 return  # the journal is not what it was, and the rest of the batch is of no meaning
             self._offer(part)

@@ -1,6 +1,5 @@
 from collections import defaultdict
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 
 from eventbus.addresses import parse_address
 from eventbus.clock import Clock
-from eventbus.delivery import dispatcher as dispatcher_module
 from eventbus.delivery import shares as module
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.health import Rules
@@ -103,8 +101,7 @@ def test_others_have_turns_while_a_large_batch_is_offered(monkeypatch: pytest.Mo
         record = new_record(subscriber, EPOCH, 0)
         dispatcher.add(lane_of(record, Rules(), deferred=0, ends=0.0, now=0.0, wall=EPOCH))
     seen: list[bool] = []
-    turn = SimpleNamespace(give_way=lambda: seen.append(dispatcher.sound()))
-    monkeypatch.setattr(dispatcher_module, "Turn", lambda: turn)
+    monkeypatch.setattr(dispatcher.load, "give_way", lambda: seen.append(dispatcher.sound()))
     dispatcher.committed([event(seq, topic=f"t{seq % 2}") for seq in range(1, 10_001)])
     assert seen == [True] * 10
     assert all(lane.accepted == 10_000 for lane in dispatcher.lanes.values())
@@ -120,6 +117,6 @@ def test_what_is_left_of_a_batch_is_not_offered_to_another_journal(monkeypatch: 
         if dispatcher.recent.newest:
             dispatcher.begin_anew(5)
 
-    monkeypatch.setattr(dispatcher_module, "Turn", lambda: SimpleNamespace(give_way=lose))
+    monkeypatch.setattr(dispatcher.load, "give_way", lose)
     dispatcher.committed([event(seq) for seq in range(1, 3_001)])
     assert (lane.accepted, dispatcher.recent.newest) == (1_000, 5)
