@@ -24,6 +24,7 @@ EventbusError
 ├── Elsewhere              another of the buses that share the journal has it (503)
 ├── Conflict               what was asked for contradicts what is there (409)
 ├── TooMany                a limit on how much may be asked for at once (429)
+├── CallRefused            what came from another node, or says so, does not count; told to that node only
 └── NodeSilent             another node of the bus was asked, and does not answer (503)
     └── NotTaken           it was not there to take what it was asked, and never will (503)
 """
@@ -146,6 +147,10 @@ class TooMany(EventbusError):
 
 class NodeSilent(EventbusError):
     """Another node of the bus was asked, and does not answer; whether it did what it was asked is not known."""
+
+
+class CallRefused(EventbusError):
+    """What came from another node, or says so, does not count: it is not signed, or not as it has to be."""
 
 
 class NotTaken(NodeSilent):

@@ -22,6 +22,9 @@ class Nodes(Protocol):
     def others(self) -> list[str]:
         """The other nodes that live."""
 
+    def now(self) -> float:
+        """The time in milliseconds, by a clock that all nodes go by."""
+
     def orphans(self) -> bool:
         """Whether there are subscribers that no live node has, for a moment. Raises JournalError."""
 

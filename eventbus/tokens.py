@@ -47,6 +47,14 @@ class Tokens:
                     found.add(scope)
         return frozenset(Scope) if Scope.ADMIN in found else frozenset(found)
 
+    def by_digest(self) -> dict[bytes, frozenset[Scope]]:
+        """What the token of each digest may do."""
+        found: dict[bytes, set[Scope]] = {}
+        for scope, digests in self.digests.items():
+            for digest in digests:
+                found.setdefault(digest, set()).update(Scope if scope is Scope.ADMIN else (scope,))
+        return {digest: frozenset(scopes) for digest, scopes in found.items()}
+
     @property
     def closed(self) -> tuple[Scope, ...]:
         """What nobody may do: tokens are needed, and there are none for it."""

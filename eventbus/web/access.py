@@ -1,6 +1,6 @@
 """Who may call what: each view says which scope it needs, and a bearer token (RFC 6750) says which one a client has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from flask import current_app, request
@@ -10,7 +10,7 @@ from eventbus.errors import Draining, Forbidden, Unauthorized
 from eventbus.hosts import Hosts
 from eventbus.tokens import Scope, Tokens
 from eventbus.web.browsers import READING, check_browser
-from eventbus.web.passing import FORWARDED
+from eventbus.web.passing import FORWARDED, SCOPES
 
 #: What a view needs that says nothing, so that one that is forgotten is closed.
 USUAL = Scope.ADMIN
@@ -47,7 +47,7 @@ def guard(tokens: Tokens, hosts: Hosts) -> Callable[[], None]:
             check_browser(environ, asked_for)
         if tokens and request.endpoint is not None:  # what leads nowhere is told so
             view = current_app.view_functions[request.endpoint]
-            check(tokens, scope_of(view), environ.get("HTTP_AUTHORIZATION"))
+            check(tokens, scope_of(view), environ)
 
     return check_request
 
@@ -65,17 +65,23 @@ def drain_guard(bus: Bus) -> Callable[[], None]:
     return check_open
 
 
-def check(tokens: Tokens, scope: Scope | None, authorization: str | None) -> None:
+def check(tokens: Tokens, scope: Scope | None, environ: Mapping[str, Any]) -> None:
     """Let a client through by its ``Authorization`` header. Raises Unauthorized and Forbidden."""
     if scope is None:
         return
-    if authorization is None:
+    if environ.get("HTTP_AUTHORIZATION") is None and environ.get(SCOPES) is None:
         raise Unauthorized("A token is needed: send Authorization: Bearer and the token.")
-    scopes = tokens.scopes_of(token_of(authorization))
+    scopes = scopes_of(environ, tokens)
     if not scopes:
         raise Unauthorized("The token is not known.", error="invalid_token")
     if scope not in scopes:
         raise Forbidden(f"This token may not {_DOES[scope]}.", scope=scope)
+
+
+def scopes_of(environ: Mapping[str, Any], tokens: Tokens) -> frozenset[Scope]:
+    """What a request's client may do: by its token, or as the node has found that passed the request on."""
+    passed: frozenset[Scope] | None = environ.get(SCOPES)
+    return tokens.scopes_of(token_of(environ.get("HTTP_AUTHORIZATION"))) if passed is None else passed
 
 
 def token_of(authorization: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 
 from eventbus.tokens import Scope, Tokens
-from eventbus.web.access import token_of
+from eventbus.web.access import scopes_of
 from eventbus.web.current import the_bus
 
 #: Characters of what a proxy says of its client.
@@ -46,7 +46,7 @@ def asked_by(environ: Mapping[str, Any], tokens: Tokens) -> dict[str, str]:
     """
     told = {"client": _client(environ)}
     if tokens:
-        scopes = tokens.scopes_of(token_of(environ.get("HTTP_AUTHORIZATION")))
+        scopes = scopes_of(environ, tokens)
         told["scope"] = Scope.ADMIN if Scope.ADMIN in scopes else "+".join(sorted(scopes))
     if forwarded := environ.get("HTTP_X_FORWARDED_FOR"):
         told["forwarded_for"] = str(forwarded)[:MAX_FORWARDED]

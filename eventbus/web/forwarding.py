@@ -2,21 +2,20 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
-
-import gevent
 
 from eventbus.addresses import parse_address
 from eventbus.errors import (
+    CallRefused,
     CrossOrigin,
     Draining,
     Elsewhere,
     EventbusError,
     JournalError,
     NoAccess,
-    NodeSilent,
     NotTaken,
     Refused,
 )
@@ -26,7 +25,7 @@ from eventbus.web.answers import Reply, as_json
 from eventbus.web.dashboard.page import check_visitor, trouble
 from eventbus.web.gathering import EVENT, EVENT_PATH, KINDS, Gathering
 from eventbus.web.lean import LeanFlask
-from eventbus.web.parameters import only_known
+from eventbus.web.parameters import IGNORED, IGNORED_KEY, only_known
 from eventbus.web.passing import (
     FORWARDED,
     GATHERED,
@@ -37,10 +36,8 @@ from eventbus.web.passing import (
     Environ,
     Start,
     ask,
-    environ_of,
-    packed_request,
-    unpacked,
 )
+from eventbus.web.peers import Peers
 from eventbus.web.query import Query, parse_query
 
 #: Seconds within which a node answers for a subscriber that it has.
@@ -67,22 +64,24 @@ class Forwarding:
     def __init__(self, app: LeanFlask, nodes: Nodes) -> None:
         self._app = app
         self._nodes = nodes
+        self._peers = Peers(nodes, app.extensions["eventbus"].settings.tokens)
         self.extensions = app.extensions  #: the application's, which the worker looks into
 
     def __call__(self, environ: Environ, start_response: Start) -> Any:
         """Answer a request here, or have it answered where that can be done."""
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        route = ("GET" if method == "HEAD" else method, path)
-        one, of_all = route in ABOUT_ONE, KINDS.get((method, path))
-        if of_all is None and method == "GET" and path.startswith(EVENT_PATH):
-            of_all = EVENT
+        one, of_all = _kind_of(environ)
         if not one and of_all is None:
             return self._app(environ, start_response)
         return self._answer(environ, of_all, one=one)(environ, start_response)
 
-    def answer(self, request: bytes) -> bytes:
-        """What this node answers to a request that another one has passed on."""
-        return ask(self, environ_of(request)).packed()
+    def answer(self, call: bytes) -> bytes:
+        """What this node answers to a request that another one has passed on. Raises CallRefused."""
+        return self._peers.answer(call, self._answer_passed)
+
+    def _answer_passed(self, environ: Environ) -> Answered:
+        if _kind_of(environ) == (False, None):
+            raise CallRefused("no node passes on such a request")
+        return ask(self, environ)
 
     def _answer(self, environ: Environ, of_all: Gathering | None, *, one: bool) -> Any:
         """What answers."""
@@ -90,7 +89,7 @@ class Forwarding:
             query = parse_query(environ["QUERY_STRING"])
             key = self._key(query) if one else None
             if key is not None:
-                return self._of_one(environ, key)
+                return self._of_one(environ, query, key)
         except Refused:  # the application says what is wrong
             return self._app
         except EventbusError as error:
@@ -109,7 +108,7 @@ class Forwarding:
         found = self.extensions["eventbus"].journal.dead_letter(int(number))
         return None if found is None else found.letter.key
 
-    def _of_one(self, environ: Environ, key: str) -> Any:
+    def _of_one(self, environ: Environ, query: Query, key: str) -> Any:
         """What answers for one subscriber. Raises Elsewhere, NodeSilent and JournalError.
 
         Its node may have died; the request follows the subscriber then, as far as it is known not to have been taken.
@@ -122,7 +121,7 @@ class Forwarding:
             if not self._lets_through(environ):
                 return self._app  # which says so
             with suppress(NotTaken):
-                return self._ask_owner(owner, key, environ, ends - clock.monotonic())
+                return self._ask_owner(owner, key, _without_unknown(environ, query), ends - clock.monotonic())
         return self._app
 
     def _owner(self, key: str) -> str | None:
@@ -142,8 +141,9 @@ class Forwarding:
 
     def _ask_owner(self, owner: str, key: str, environ: Environ, seconds: float) -> Answered:
         """What a node answers, as long as it has this subscriber. Raises JournalError, NodeSilent and NotTaken."""
-        request = packed_request(environ)
-        return unpacked(self._nodes.call(owner, request, seconds, lambda: self._nodes.owner(key) == owner))
+        answer = self._peers.ask(owner, environ, seconds, lambda: self._nodes.owner(key) == owner)
+        ignored = environ.get(IGNORED_KEY)  # of which the owner was not told
+        return answer if ignored is None else replace(answer, headers=(*answer.headers, (IGNORED, ignored)))
 
     def _lets_through(self, environ: Environ) -> bool:
         """Whether the client may ask this, so that who may not reaches no other node; the owner looks too."""
@@ -172,12 +172,13 @@ class Forwarding:
         alone = {**environ, FORWARDED: False, REQUEST: new_event_id()}
         if gathering.page:
             alone["HTTP_ACCEPT"] = JSON
-            alone["QUERY_STRING"] = only_known(query, environ["PATH_INFO"])
+            alone = _without_unknown(alone, query)
         own = ask(self._app, alone)
         if not own.ok:
             return self._app if gathering.page else own
-        alone["QUERY_STRING"] = gathering.reword(query, alone["QUERY_STRING"])
-        found = self._ask_all(others, packed_request(alone), gathering.seconds)
+        asked = _without_unknown(alone, query)
+        asked["QUERY_STRING"] = gathering.reword(query, asked["QUERY_STRING"])
+        found = self._peers.ask_all(others, asked, gathering.seconds)
         parts = {self._nodes.id: own} | {
             node: answer for node, answer in found.items() if answer.ok and answer.kind == own.kind
         }
@@ -196,18 +197,6 @@ class Forwarding:
         except JournalError:
             return [], False
 
-    def _ask_all(self, nodes: Sequence[str], request: bytes, seconds: float) -> dict[str, Answered]:
-        """What these nodes answer, all asked at once; those that do not are left out."""
-        asked = {node: gevent.spawn(self._ask_one, node, request, seconds) for node in nodes}
-        answers = {node: greenlet.get() for node, greenlet in asked.items()}
-        return {node: answer for node, answer in answers.items() if answer is not None}
-
-    def _ask_one(self, node: str, request: bytes, seconds: float) -> Answered | None:
-        try:
-            return unpacked(self._nodes.call(node, request, seconds))
-        except (JournalError, NodeSilent):
-            return None
-
     def _whole(self, environ: Environ, query: Query, gathering: Gathering, parts: Mapping[str, Answered]) -> App:
         """What answers with the parts of all nodes, this one's first."""
         own = next(iter(parts.values()))
@@ -221,6 +210,20 @@ class Forwarding:
             return own
         texts = {node: part.body.decode() for node, part in parts.items()}
         return _headed(Reply(gathering.text(texts), content_type=own.kind), own)
+
+
+def _kind_of(environ: Environ) -> tuple[bool, Gathering | None]:
+    """Whether a request may be about one subscriber, and how it is gathered from all nodes where it is not."""
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    of_all = KINDS.get((method, path))
+    if of_all is None and method == "GET" and path.startswith(EVENT_PATH):
+        of_all = EVENT
+    return ("GET" if method == "HEAD" else method, path) in ABOUT_ONE, of_all
+
+
+def _without_unknown(environ: Environ, query: Query) -> Environ:
+    """A request without the parameters that its route does not take: they may be anything, and are told of here."""
+    return {**environ, "QUERY_STRING": only_known(query, environ["REQUEST_METHOD"], environ["PATH_INFO"])}
 
 
 def _is_page(environ: Environ) -> bool:

@@ -71,9 +71,9 @@ def taken(method: str, rule: str) -> tuple[str, ...]:
     return TAKES.get(("GET" if method == "HEAD" else method, rule), ())
 
 
-def only_known(query: Query, path: str) -> str:
-    """The query of a page again, without what the page does not take."""
-    known = taken("GET", path)
+def only_known(query: Query, method: str, path: str) -> str:
+    """The query again, without what the route does not take."""
+    known = taken(method, path)
     return urlencode({name: values for name, values in query.values.items() if name in known}, doseq=True)
 
 

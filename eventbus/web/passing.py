@@ -5,10 +5,14 @@ Nothing of a request's body goes along: the routes that are passed on read none.
 
 import io
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from eventbus.errors import CallRefused
+from eventbus.tokens import Scope
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -23,12 +27,18 @@ GATHERED = "eventbus.gathered"
 HEARD = "eventbus.heard"
 #: In the environment of a request that all nodes answer together: what it is called, by which they know it as one.
 REQUEST = "eventbus.request"
-#: What goes along: what the routes that are passed on look at.
+#: In the environment of a request that another node has passed on: what its client may do, as that node has found.
+SCOPES = "eventbus.scopes"
+#: What each request has that is passed on.
+_ALWAYS = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT")
+#: What goes along: what the routes that are passed on look at, and nothing that is secret. The node that a client has
+#: asked has checked its token, and the origin of a browser's page.
 _ALONG = (
-    *("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT"),
-    *("HTTP_HOST", "HTTP_ACCEPT", "HTTP_AUTHORIZATION", "HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE"),
-    *("HTTP_X_FORWARDED_HOST", "HTTP_EVENTBUS_PAGE", "REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", REQUEST),
+    *_ALWAYS,
+    *("HTTP_HOST", "HTTP_ACCEPT", "HTTP_X_FORWARDED_PREFIX", "REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", REQUEST),
 )
+#: A status line without its version (RFC 9112, 4), and what no header may hold.
+_STATUS, _CONTROL = re.compile(r"[1-5][0-9]{2} [ -~]*\Z"), re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +71,33 @@ class Answered:
 
 
 def unpacked(answer: bytes) -> Answered:
-    """What ``Answered.packed`` made bytes of."""
+    """What ``Answered.packed`` made bytes of. Raises CallRefused for anything else."""
     head, _, body = answer.partition(b"\n")
-    said = json.loads(head)
-    return Answered(said["status"], tuple((name, value) for name, value in said["headers"]), body)
+    try:
+        said = json.loads(head)
+        headers = tuple((name, value) for name, value in said["headers"])
+        if _STATUS.match(said["status"]) and not any(_CONTROL.search(name + value) for name, value in headers):
+            return Answered(said["status"], headers, body)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise CallRefused(f"its answer cannot be read ({type(error).__name__})") from error
+    raise CallRefused("its answer cannot be read")
 
 
-def packed_request(environ: Environ) -> bytes:
-    """A request as bytes."""
-    return json.dumps({name: environ[name] for name in _ALONG if name in environ}).encode()
+def carried(environ: Environ) -> dict[str, str]:
+    """What of a request goes to another node."""
+    return {name: environ[name] for name in _ALONG if name in environ}
 
 
-def environ_of(request: bytes) -> Environ:
-    """The environment of a request that another node has passed on."""
+def environ_of(request: Mapping[str, str], scopes: frozenset[Scope] | None) -> Environ:
+    """The environment of a request that another node has passed on. Raises CallRefused for what is no request.
+
+    ``scopes`` is what its client may do, None where no token is needed.
+    """
+    if missing := [name for name in _ALWAYS if name not in request]:
+        raise CallRefused(f"it is no request: it has no {missing[0]}")
     return {
         "SCRIPT_NAME": "",
-        **json.loads(request),
+        **carried(dict(request)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(),
@@ -85,6 +106,7 @@ def environ_of(request: bytes) -> Environ:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
         FORWARDED: True,
+        SCOPES: scopes,
     }
 
 

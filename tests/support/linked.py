@@ -1,13 +1,14 @@
 """Several nodes in one process: each a bus with an application, that calls the others' directly."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from werkzeug.test import Client, TestResponse
 
 from eventbus.bus import Bus
 from eventbus.delivery.outcome import Answer
-from eventbus.errors import EventbusError, NodeSilent, NotTaken
+from eventbus.errors import CallRefused, EventbusError, NodeSilent, NotTaken
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.settings import MEMORY, Settings
 from eventbus.tokens import Tokens
@@ -29,6 +30,7 @@ class LinkedNode:
         self.orphaned = False  #: whether there are subscribers that no node has
         self.trouble: EventbusError | None = None  #: what asking for an owner ends with
         self.asked: list[str] = []  #: the nodes that this one has called
+        self.calls: list[bytes] = []  #: what it has asked them
         self._everybody = everybody
         self.forwarding = Forwarding(create_app(self.bus), self)
         self._client = Client(self.forwarding, TestResponse)
@@ -42,6 +44,10 @@ class LinkedNode:
     def others(self) -> list[str]:
         """See Nodes.others."""
         return [name for name in self._everybody if name != self.id]
+
+    def now(self) -> float:
+        """See Nodes.now."""
+        return time.monotonic() * 1_000
 
     def orphans(self) -> bool:
         """See Nodes.orphans."""
@@ -57,7 +63,11 @@ class LinkedNode:
             raise NotTaken(f"Node {node} did not take what it was asked.")
         if node in self.silent:
             raise NodeSilent(f"Node {node} did not answer within {seconds:.3g} s.")
-        return self._everybody[node].forwarding.answer(request)
+        self.calls.append(request)
+        try:
+            return self._everybody[node].forwarding.answer(request)
+        except CallRefused as refused:
+            raise NodeSilent(f"Node {node} did not answer: it refused the call: {refused}.") from refused
 
     def _bury(self, node: str) -> None:
         """Others have now what a dead node had."""
@@ -72,12 +82,14 @@ class LinkedNode:
 
 
 @contextmanager
-def linked(*names: str, tokens: Tokens | None = None) -> Iterator[list[LinkedNode]]:
-    """Nodes with these names, that run."""
+def linked(
+    *names: str, tokens: Tokens | None = None, each: Mapping[str, Tokens] | None = None
+) -> Iterator[list[LinkedNode]]:
+    """Nodes with these names, that run; ``each`` has the tokens of those that have others."""
     everybody: dict[str, LinkedNode] = {}
     try:
         for name in names:
-            everybody[name] = LinkedNode(name, everybody, tokens)
+            everybody[name] = LinkedNode(name, everybody, (each or {}).get(name, tokens))
             everybody[name].bus.start()
         yield list(everybody.values())
     finally:

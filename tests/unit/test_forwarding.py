@@ -1,15 +1,17 @@
 """Where several nodes are one bus, any of them answers for all: by asking the one that knows, or every one."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from eventbus.addresses import parse_address
-from eventbus.errors import Elsewhere, JournalUnavailable
+from eventbus.errors import CallRefused, Elsewhere, JournalUnavailable
 from eventbus.model import Message, Terms
-from eventbus.tokens import Scope, tokens_of
+from eventbus.tokens import Scope, Tokens, tokens_of
 from eventbus.web.openapi.responses import RESPONSES
 from eventbus.web.passing import Answered, unpacked
+from eventbus.web.signed_calls import sign
 from tests.support.deadline import eventually
 from tests.support.linked import LinkedNode, linked
 
@@ -434,3 +436,73 @@ def test_an_answer_that_depends_on_accept_says_so(two: Two, target: str) -> None
         assert here.ask("GET", target, accept).headers["Vary"] == "Accept"
     assert "Vary" not in here.ask("GET", "/metrics").headers
     assert "Vary" not in here.ask("GET", "/openapi.json").headers
+
+
+# Tokens
+
+
+@pytest.mark.parametrize(("method", "target"), [*ABOUT_ONE, *ABOUT_ALL[:1], *ABOUT_ALL[2:8], ABOUT_ALL[9]])
+def test_no_token_goes_to_another_node(method: str, target: str) -> None:
+    """What nodes ask each other holds neither a token, nor a cookie, nor a parameter that the route does not take."""
+    with linked("here", "there", tokens=tokens_of({Scope.ADMIN: ADMIN})) as (here, there):
+        there.bus.register(parse_address(THERE), Terms())
+        here.owners[THERE] = "there"
+        secret = f"{target}{'&' if '?' in target else '?'}token={ADMIN}"
+        headers = TOKEN | HTML | {"Cookie": ADMIN, "X-Api-Key": ADMIN}
+        answer = here.ask(method, secret, headers)
+        assert (answer.status_code, answer.headers.getlist("Eventbus-Ignored")) == (200, ["token"])
+        assert len(here.calls) == 1
+        assert ADMIN.encode() not in here.calls[0]
+
+
+def test_a_call_is_done_once() -> None:
+    """Whoever repeats one that it has seen, or sends it to another node, or one of its own, has nothing done."""
+    with linked("here", "there", "third", tokens=tokens_of({Scope.ADMIN: ADMIN})) as (here, there, third):
+        here.owners[THERE] = "there"
+        there.bus.register(parse_address(THERE), Terms())
+        assert here.ask("DELETE", f"/deregister?address={THERE}", TOKEN).status_code == 200
+        there.bus.register(parse_address(THERE), Terms())
+        for node in (there, third):
+            with pytest.raises(CallRefused):
+                node.forwarding.answer(here.calls[0])
+        made_up = json.dumps({"REQUEST_METHOD": "DELETE", "PATH_INFO": "/deregister"} | TOKEN).encode()
+        for call in (made_up, b"\n" + made_up):
+            with pytest.raises(CallRefused):
+                there.forwarding.answer(call)
+        assert not there.bus.dispatcher.lanes[THERE].closed
+
+
+def test_what_no_node_passes_on_is_not_done() -> None:
+    """Where everything is open, too, whoever writes into the journal's server publishes nothing by a call."""
+    with linked("here") as (here,):
+        request = {"REQUEST_METHOD": "POST", "PATH_INFO": "/sendMessage", "QUERY_STRING": ""}
+        request |= {"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "", "SERVER_PORT": ""}
+        with pytest.raises(CallRefused, match="no node passes on"):
+            here.forwarding.answer(sign([], "here", here.now(), request, frozenset()).text)
+        assert not here.bus.journal.page(0, 10, 10, 1_000).events
+
+
+def test_nodes_without_a_token_in_common_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    """The client of one is told what to set, both are not taken for one bus, and the log says so once a minute."""
+    other = "admin-other-0123456789"
+    each = {"here": tokens_of({Scope.ADMIN: ADMIN}), "there": tokens_of({Scope.ADMIN: other})}
+    with linked("here", "there", each=each) as (here, there):
+        there.bus.register(parse_address(THERE), Terms())
+        here.owners[THERE] = "there"
+        answer = here.ask("POST", f"/registerAndKeepAlive?address={THERE}", TOKEN)
+        assert answer.status_code == 503
+        assert "set the same tokens on all nodes" in answer.text
+        assert here.ask("GET", "/listSubscribers", TOKEN).headers["Eventbus-Nodes"] == "1 of 2"
+        assert caplog.text.count("calls of other nodes") == 1
+
+
+@pytest.mark.parametrize("tokens", [tokens_of({}), tokens_of({Scope.ADMIN: ADMIN})])
+def test_an_answer_that_is_made_up_is_not_given_to_a_client(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that is not signed, where it has to be, nor a header that would begin another answer."""
+    with linked("here", "there", tokens=tokens) as (here, there):
+        here.owners[THERE] = "there"
+        forged = Answered("200 OK", (("X", "a\r\nSet-Cookie: b"),), b"<script>").packed()
+        for made_up in (b"\n" + forged, forged, b"", b"\n{}", b'\n{"status": 1, "headers": []}'):
+            monkeypatch.setattr(there.forwarding, "answer", lambda _, made_up=made_up: made_up)
+            answer = here.ask("GET", f"/dashboard/subscriber?address={THERE}", TOKEN | HTML)
+            assert (answer.status_code, "<script>" in answer.text) == (503, False)

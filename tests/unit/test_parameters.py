@@ -55,7 +55,7 @@ def test_the_header_is_bounded_and_harmless() -> None:
 
 def test_a_page_is_gathered_by_what_it_takes() -> None:
     """What a page does not take is left out where others are asked for their part of it."""
-    assert only_known(parse_query("q=a%26b&x=1&start=2"), "/dashboard/subscribers") == "q=a%26b&start=2"
+    assert only_known(parse_query("q=a%26b&x=1&start=2"), "GET", "/dashboard/subscribers") == "q=a%26b&start=2"
 
 
 ROUTES = [

@@ -22,7 +22,7 @@ NO_TOKENS = [
 def refusal(tokens: Tokens, scope: Scope, authorization: str | None) -> str:
     """What a client is challenged with; empty where it is let through."""
     try:
-        check(tokens, scope, authorization)
+        check(tokens, scope, {} if authorization is None else {"HTTP_AUTHORIZATION": authorization})
     except (Unauthorized, Forbidden) as error:
         return error.challenge
     return ""

@@ -6,6 +6,7 @@ answer comes back over a list of its caller's.
 """
 
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -17,7 +18,7 @@ from gevent.event import AsyncResult
 from gevent.pool import Pool
 
 from eventbus.clock import Clock
-from eventbus.errors import JournalError, NodeSilent, NotTaken
+from eventbus.errors import CallRefused, JournalError, NodeSilent, NotTaken
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.server import connect, told
@@ -40,6 +41,10 @@ ANSWER_STAYS = 10_000
 STOP_SECONDS = 2.0
 #: Characters of a call's name.
 NAME = 32
+#: What stands among the calls of a node: a call's name, and its caller's.
+_CALL = re.compile(rb"([0-9a-f]{32}) ([0-9A-Za-z-]{1,64})\Z")
+#: Bytes of the reason for which there is no answer, at most.
+MAX_REASON = 300
 #: How an answer begins, and how the reason does for which there is none.
 ANSWERED, FAILED = b"+", b"-"
 
@@ -117,7 +122,7 @@ class Calls:
             self._withdraw(name)
             raise NodeSilent(f"Node {node} did not answer within {seconds:.3g} s.")
         if not said.startswith(ANSWERED):
-            raise NodeSilent(f"Node {node} did not answer: {said[1:].decode()}.")
+            raise NodeSilent(f"Node {node} did not answer: {said[1:MAX_REASON].decode('utf-8', 'replace')}.")
         return said[1:]
 
     def _send(self, node: str, name: str, request: bytes, ends: float) -> None:
@@ -173,7 +178,10 @@ class Calls:
 
     def _handle(self, call: bytes) -> None:
         """Answer a call, unless its caller has given up."""
-        name, _, caller = call.decode().partition(" ")
+        found = _CALL.match(call)
+        if found is None:  # another program's
+            return
+        name, caller = found[1].decode(), found[2].decode()
         try:
             request: Any = self._client.getdel(keys.request(name))
             if request is not None:
@@ -185,6 +193,8 @@ class Calls:
     def _said(self, request: bytes) -> bytes:
         try:
             answer = self._handler(request)
+        except CallRefused as refused:
+            return FAILED + f"it refused the call: {refused}".encode()
         except Exception:
             log.exception("a call of another node failed in a way that was not foreseen")
             return FAILED + b"it made a mistake, and its log says more"

@@ -28,6 +28,10 @@ class RedisNodes:
         """See Nodes.others."""
         return self._members.others()
 
+    def now(self) -> float:
+        """See Nodes.now: as Redis has it."""
+        return self._members.deadline(0)
+
     def orphans(self) -> bool:
         """See Nodes.orphans."""
         return self._members.orphans()

@@ -66,7 +66,7 @@ def check_visitor() -> None:
     """Let an administrator in. Raises NoAccess."""
     tokens = the_bus().settings.tokens
     if tokens:
-        check(tokens, Scope.ADMIN, request.environ.get("HTTP_AUTHORIZATION"))
+        check(tokens, Scope.ADMIN, request.environ)
 
 
 def _html(template: str, status: int = 200, **data: Any) -> Reply:
@@ -78,7 +78,7 @@ def _html(template: str, status: int = 200, **data: Any) -> Reply:
 
 
 def _door(error: NoAccess) -> Reply:
-    status = 401 if request.environ.get("HTTP_AUTHORIZATION") is None or "invalid" in error.challenge else 403
+    _, status, _ = status_of(error)
     reply = problem(status, str(error)) if wants_json(request) else _html("door.html", status, reason=str(error))
     reply.headers["WWW-Authenticate"] = error.challenge
     return reply
