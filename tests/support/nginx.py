@@ -11,6 +11,7 @@ from typing import Self
 
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.processes import running_children
 from tests.support.server import ROOT
 from tests.support.wire import Wire
 
@@ -87,6 +88,15 @@ class Nginx:
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait(10)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The workers' process ids."""
+        return [] if self._process is None else running_children(self._process.pid)
+
+    def log_text(self) -> str:
+        """What it has written to its own log, and to its error log."""
+        return self._log.read_text() + (self._log.parent / "error.log").read_text()
 
     def _listening_or_ended(self) -> bool:
         if self._process is None or self._process.poll() is not None:
