@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from flask import current_app, request
+from flask import Request, current_app
 
 from eventbus.bus import Bus
 from eventbus.errors import Draining, Forbidden, Unauthorized
@@ -34,14 +34,14 @@ def scope_of(view: Callable[..., Any]) -> Scope | None:
     return scope
 
 
-def guard(tokens: Tokens, hosts: Hosts) -> Callable[[], None]:
-    """A function that lets the current request through, or raises CrossOrigin, ForeignHost, Unauthorized or Forbidden.
+def guard(tokens: Tokens, hosts: Hosts) -> Callable[[Request], None]:
+    """A function that lets a request through, or raises CrossOrigin, ForeignHost, Unauthorized or Forbidden.
 
     Where tokens are set, a browser may ask by any name: it gets nothing without a token, which no foreign page has.
     """
     asked_for = None if tokens else hosts
 
-    def check_request() -> None:
+    def check_request(request: Request) -> None:
         environ = request.environ
         if not environ.get(FORWARDED):  # the node that it came to has looked
             check_browser(environ, asked_for)
@@ -52,13 +52,13 @@ def guard(tokens: Tokens, hosts: Hosts) -> Callable[[], None]:
     return check_request
 
 
-def drain_guard(bus: Bus) -> Callable[[], None]:
+def drain_guard(bus: Bus) -> Callable[[Request], None]:
     """A function that refuses whatever may change something, while the bus drains. It raises Draining.
 
     What is asked for before may still be under way: it is answered with success where it is saved.
     """
 
-    def check_open() -> None:
+    def check_open(request: Request) -> None:
         if bus.draining and request.environ["REQUEST_METHOD"] not in READING:
             raise Draining("The bus is stopping; ask again in a few seconds.")
 

@@ -22,6 +22,7 @@ from eventbus.errors import (
 from eventbus.event_id import new_event_id
 from eventbus.nodes import Nodes
 from eventbus.web.answers import Reply, as_json
+from eventbus.web.current import the_request
 from eventbus.web.dashboard.page import check_visitor, trouble
 from eventbus.web.gathering import EVENT, EVENT_PATH, KINDS, Gathering
 from eventbus.web.lean import LeanFlask
@@ -149,7 +150,7 @@ class Forwarding:
         """Whether the client may ask this, so that who may not reaches no other node; the owner looks too."""
         with self._app.request_context(environ):
             try:
-                self._app.check_request()
+                self._app.check_request(the_request())
                 if _is_page(environ):
                     check_visitor()
             except (CrossOrigin, NoAccess):

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import MapAdapter, Rule
 
 from eventbus.web.accept import VARIES
 from eventbus.web.answers import Reply
+from eventbus.web.current import the_request
 from eventbus.web.parameters import IGNORED, IGNORED_KEY
 
 
@@ -24,7 +25,9 @@ class LeanFlask(Flask):
         self.session_interface = _NoSessions()
         self.url_map.merge_slashes = False
         self._fixed: dict[tuple[str, str], Rule] | None = None
-        self.guards: tuple[Callable[[], None], ...] = ()  #: called before each view; what one raises is the answer
+        self.guards: tuple[
+            Callable[[Request], None], ...
+        ] = ()  #: called before each view; what one raises is the answer
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Match on path and method alone."""
@@ -53,24 +56,25 @@ class LeanFlask(Flask):
 
     def full_dispatch_request(self) -> Any:
         """Call the view, and make its answer a response; a Reply is one already."""
+        current = the_request()
         try:
-            self.check_request()
+            self.check_request(current)
             answer: Any = self.dispatch_request()
         except Exception as error:
             answer = self.handle_user_exception(error)
         if not isinstance(answer, Reply | Response):
             answer = self.make_response(answer)
-        environ = request.environ
+        environ = current.environ
         if VARIES in environ:
             answer.headers["Vary"] = "Accept"
         if IGNORED_KEY in environ:
             answer.headers[IGNORED] = environ[IGNORED_KEY]
         return answer
 
-    def check_request(self) -> None:
-        """Let the current request through, or raise what is answered."""
+    def check_request(self, current: Request) -> None:
+        """Let a request through, or raise what is answered."""
         for guard in self.guards:
-            guard()
+            guard(current)
 
 
 class _Adapter(MapAdapter):

@@ -5,7 +5,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from eventbus.bus import Bus
@@ -19,7 +19,7 @@ from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text
 from eventbus.web.body import read_body
 from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
-from eventbus.web.current import the_bus
+from eventbus.web.current import the_bus, the_request
 from eventbus.web.kept_headers import attribute, kept_head, topic_asked, topic_of_type
 from eventbus.web.once import once_key, once_key_of_batch
 from eventbus.web.query import Query, query_of
@@ -41,12 +41,12 @@ blueprint = Blueprint("messages", __name__)
 @needs(Scope.PUBLISH)
 def send_message() -> Reply:
     """Publish the body as one event, or as a batch."""
-    bus = the_bus()
+    bus, request = the_bus(), the_request()
     environ = request.environ
     query = query_of(environ)
     kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if "batch" in query.values or kind == BATCH:
-        return _many(bus, query)
+        return _many(bus, request, query)
     topic = topic_asked(query.first("topic"))
     head = kept_head(environ)
     body = read_body(request, bus.settings.max_body_bytes, bus.settings.request_seconds)
@@ -57,10 +57,10 @@ def send_message() -> Reply:
     key = once_key(environ, query, event)
     message = Message(new_event_id(), topic, head, body, bus.clock.wall())
     appended = bus.publish((message,), key)
-    return _answer(bus, (message,), appended, {"id": appended.ids[0], **({"topic": topic} if ce_type else {})})
+    return _answer(bus, request, (message,), appended, {"id": appended.ids[0], **({"topic": topic} if ce_type else {})})
 
 
-def _many(bus: Bus, query: Query) -> Reply:
+def _many(bus: Bus, request: Request, query: Query) -> Reply:
     """Publish a batch: all of it, or none."""
     key = once_key_of_batch(request.environ, query)
     how = query.first("batch")
@@ -83,9 +83,9 @@ def _many(bus: Bus, query: Query) -> Reply:
             f"Event {number} of the batch has more than {bus.settings.max_body_bytes} bytes: {largest}."
         )
     if not messages:
-        return _answer(bus, (), Appended(()), {"ids": []})
+        return _answer(bus, request, (), Appended(()), {"ids": []})
     appended = bus.publish(messages, key)
-    return _answer(bus, messages, appended, _named_batch(messages, appended, cloud_events=not how))
+    return _answer(bus, request, messages, appended, _named_batch(messages, appended, cloud_events=not how))
 
 
 def _look_at_topics(bus: Bus, messages: Sequence[Message]) -> None:
@@ -118,7 +118,7 @@ def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> Iterator[Mess
         yield Message(new_event_id(), topic or topic_of_type(event.type), _STRUCTURED_HEAD, event.written, wall)
 
 
-def _answer(bus: Bus, messages: Sequence[Message], appended: Appended, said: dict[str, Any]) -> Reply:
+def _answer(bus: Bus, request: Request, messages: Sequence[Message], appended: Appended, said: dict[str, Any]) -> Reply:
     if not wants_json(request):
         response = text(SUCCESS)
     else:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from urllib.parse import quote, urlencode
 
-from flask import request
+from flask import Request
 
 from eventbus.bus import Bus
 from eventbus.errors import BadQuery, Refused
@@ -38,16 +38,19 @@ IGNORED, IGNORED_KEY = "Eventbus-Ignored", "eventbus.ignored"
 MAX_NAMES, MAX_NAME = 8, 40
 
 
-def query_guard(bus: Bus) -> Callable[[], None]:
-    """A function that looks at the current request's query before its view.
+def query_guard(bus: Bus) -> Callable[[Request], None]:
+    """A function that looks at a request's query before its view.
 
     Where it holds a parameter that the route does not take, who asked for JSON is refused, and all others are told by a
     header: they may be clients that have sent it for long.
     """
 
-    def check_query() -> None:
-        environ, rule = request.environ, request.url_rule
-        if not environ["QUERY_STRING"] or rule is None or environ["REQUEST_METHOD"] == "OPTIONS":
+    def check_query(request: Request) -> None:
+        environ = request.environ
+        if not environ["QUERY_STRING"]:
+            return
+        rule = request.url_rule
+        if rule is None or environ["REQUEST_METHOD"] == "OPTIONS":
             return
         try:
             names = list(query_of(environ).values)
