@@ -7,6 +7,7 @@ from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.transport import Transport
 from eventbus.errors import BadAddress, TooMany
 from eventbus.model import Options, Subscriber, Terms
+from eventbus.new_addresses import PER_SECOND, NewAddresses
 from eventbus.settings import Settings
 
 
@@ -17,6 +18,7 @@ class Admission:
         self._settings = settings
         self._dispatcher = dispatcher
         self._transport = transport
+        self._new = NewAddresses(settings.max_subscribers_per_host)
 
     def subscriber(self, address: Address, terms: Terms) -> Subscriber:
         """A new subscriber: what it does not say is as the settings have it."""
@@ -30,6 +32,14 @@ class Admission:
             raise BadAddress(reason)
         self.check_room(address, ips)
         return ips
+
+    def check_rate(self, address: Address) -> None:
+        """Count an address that the journal does not know, and in which it leaves a record. Raises TooMany."""
+        if not self._new.take(address.host, self._dispatcher.clock.monotonic()):
+            raise TooMany(
+                f"Too many new addresses on {address.host}: at most {self._settings.max_subscribers_per_host} at once"
+                f" (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST), and {PER_SECOND:g} a second after that."
+            )
 
     def check_room(self, address: Address, ips: Collection[str] = ()) -> None:
         """Whether one more may be there, which leads to these IP addresses. Raises TooMany."""

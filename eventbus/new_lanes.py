@@ -40,6 +40,7 @@ class NewLanes:
         key, checkpointer = subscriber.key, self._dispatcher.checkpointer
         era = checkpointer.era
         if self._journal.lane(key) is None:
+            self._admission.check_rate(subscriber.address)
             lane = self._make(subscriber, ips, None, era)
             self._introduce(lane, replay, era, lease)
         else:

@@ -8,14 +8,13 @@ from gevent.event import Event as Signal
 
 from eventbus.company import Alone, Company
 from eventbus.dead_letters import DeadLetters
-from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.foreign import ForeignLane, floor_of
 from eventbus.delivery.lane import Lane
+from eventbus.ended_records import EndedRecords
 from eventbus.endings import Endings
 from eventbus.errors import BacklogFull, Elsewhere, JournalError
 from eventbus.journal.base import Journal
-from eventbus.model import Checkpoint
 from eventbus.settings import Settings
 from eventbus.trouble import Trouble
 
@@ -36,8 +35,8 @@ HIGH, LOW = 0.9, 0.8
 OVERHEAD = 250
 #: Seconds that a publish waits for settled events to go, before it is refused.
 ROOM_SECONDS = 3.0
-#: Lanes that are forgotten in one step.
-LANES = 500
+#: Parts of the limit that idempotency keys may take together, and the records of ended registrations.
+KEYS_SHARE, ENDED_SHARE = 1 / 8, 1 / 16
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +54,7 @@ class Retention:
         self._endings = endings
         self._letters = letters
         self._clock = dispatcher.clock
+        self._ended = EndedRecords(dispatcher, journal, int(ENDED_SHARE * self._limit))
         self._hurry = Signal()
         self._looked = Signal()
         self._full = False
@@ -124,8 +124,9 @@ class Retention:
         if not self.company.trims():
             return
         self._foreign = None
-        self._forget_lanes(before)
+        self._ended.forget(before, pressed=self._pressed)
         self._walk(before)
+        self._remove((), before)  # what is remembered of other things
         self._measure()
 
     def _measure(self) -> None:
@@ -167,8 +168,6 @@ class Retention:
             if len(old) < len(rows):
                 break
             cursor, moves = rows[-1][0], self._moves
-        if not rows:
-            self._journal.trim((), before)
 
     def _trim(self, events: Sequence[tuple[int, str | None]], before: float, moves: int) -> None:
         """Remove those that are settled, unless lanes have moved since they were read; no replay begins meanwhile."""
@@ -178,7 +177,10 @@ class Retention:
                 self._foreign = None
             elif settled:
                 self._dispatcher.recent.forget(settled[-1])
-                self._journal.trim(settled, before)
+                self._remove(settled, before)
+
+    def _remove(self, settled: Sequence[int], before: float) -> None:
+        self._journal.trim(settled, before, int(KEYS_SHARE * self._limit))
 
     def _settled(self, events: Sequence[tuple[int, str | None]]) -> list[int]:
         """The events that no lane still has to deliver."""
@@ -214,14 +216,3 @@ class Retention:
                     extra={"address": lane.subscriber.key},
                 )
                 self._endings.bury(lane)
-
-    def _forget_lanes(self, before: float) -> None:
-        """Accounts of subscribers that have long ended, once nothing of theirs is left."""
-        era, lanes = self._dispatcher.checkpointer.era, self._dispatcher.lanes
-        old = self._journal.closed_lanes(before, LANES)
-        with self._dispatcher.checkpointer.alone:  # an address that has registered since has another record by now
-            keys = [record.subscriber.key for record in old if not record.account.dead]
-            gone = tuple(key for key in keys if key not in lanes)
-            if gone:
-                forget = Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, forgotten=gone)
-                self._dispatcher.checkpointer.decide(Decision(lambda: forget, lambda: None), era)

@@ -10,6 +10,8 @@ from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, 
 IDEMPOTENCY_SECONDS = 86_400
 #: Idempotency keys that are kept at most; past this the oldest go before their day is over.
 MAX_IDEMPOTENCY_KEYS = 1_000_000
+#: Bytes that an idempotency key takes beside itself and the ids that it stands for, about.
+KEY_OVERHEAD = 120
 #: Replays of dead letters that are known at most; past this the oldest is forgotten with each new one.
 MAX_REPLAYS = 1_000
 
@@ -131,6 +133,9 @@ class Journal(Protocol):
     def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
         """Lanes that are settled and ended before a moment."""
 
+    def closed_size(self) -> tuple[int, int]:
+        """How many lanes are settled and ended, and the bytes that their records take, judged by the newest of them."""
+
     def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
         """Lanes that are settled and ended, those that ended last first, but for so many of them."""
 
@@ -152,10 +157,11 @@ class Journal(Protocol):
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
         """The oldest dead letters that were last attempted before ``moment``."""
 
-    def trim(self, seqs: Sequence[int], forget_before: float) -> int:
+    def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
         """Remove events, but for those that a deferred delivery or a dead letter refers to.
 
-        Who discarded what before ``forget_before`` is forgotten too, and idempotency keys that have had their day.
+        Who discarded what before ``forget_before`` is forgotten too, and idempotency keys that have had their day; the
+        oldest of those go before where all together take more than ``max_key_bytes``. Some go at a time.
         Answers how many events went.
         """
 

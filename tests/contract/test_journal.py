@@ -67,6 +67,7 @@ class Bench:
         self._kind = kind
         self._folder = folder
         self.wall = EPOCH
+        self.lasts = kind.lasts
         self.batches: list[list[Event]] = []  # as the listener was told
         self.journal = self._open()
 
@@ -311,6 +312,23 @@ def test_a_key_lasts_a_day(bench: Bench) -> None:
     assert not bench.journal.append([message("c", at=bench.wall)], "key").duplicate
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+def test_the_oldest_keys_go_before_they_take_too_much(bench: Bench, reopened: bool) -> None:
+    """Keys that take more than they may, with the ids of their batches, are forgotten before their day is over."""
+    for number in range(20):
+        batch = [message(f"{number:05}-{each:05}", at=EPOCH + number) for each in range(100)]
+        bench.journal.append(batch, f"key-{number}")
+    if reopened and bench.lasts:
+        bench.reopen()
+    bench.journal.trim([], 0, 20 * 1_500)
+    assert bench.journal.append([message("same")] * 100, "key-0").duplicate
+    bench.journal.trim([], 0, 10 * 1_500)
+    assert not bench.journal.append([message("again")] * 100, "key-0").duplicate
+    assert bench.journal.append([message("again")] * 100, "key-19").duplicate
+    bench.journal.trim([], 0, 0)
+    assert not bench.journal.append([message("again")] * 100, "key-19").duplicate
+
+
 # Reading
 
 
@@ -433,6 +451,17 @@ def test_a_forgotten_lane_is_gone(journal: Journal) -> None:
     save(journal, forgotten=(A,))
     assert journal.lane(A) is None
     assert journal.lane(B) is not None
+
+
+def test_what_closed_lanes_take_is_known(journal: Journal) -> None:
+    """The number of lanes that ended is told, and the bytes of their records, and falls as they are forgotten."""
+    assert journal.closed_size() == (0, 0)
+    ended = [replace(record(f"over-{number}"), ended_at=EPOCH + number) for number in range(200)]
+    save(journal, 0, lanes=(record(), *ended))
+    count, size = journal.closed_size()
+    assert (count, size > 200 * 300) == (200, True)
+    save(journal, 0, forgotten=tuple(f"over-{number}" for number in range(100)))
+    assert journal.closed_size()[0] == 100
 
 
 def test_closed_lanes_are_those_that_ended_and_have_nothing_pending(journal: Journal) -> None:

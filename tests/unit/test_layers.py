@@ -12,7 +12,7 @@ BOTTOM = {
     f"eventbus.{name}"
     for name in (
         *("addresses", "clock", "errors", "event_id", "hosts", "leases", "meters", "model"),
-        *("networks", "ports", "redis_url", "settings", "signing", "tokens", "topics", "trouble"),
+        *("networks", "new_addresses", "ports", "redis_url", "settings", "signing", "tokens", "topics", "trouble"),
     )
 }
 MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}
@@ -31,6 +31,7 @@ LAYERS = (
                 "bus",
                 "company",
                 "dead_letters",
+                "ended_records",
                 "endings",
                 "expired",
                 "feed",

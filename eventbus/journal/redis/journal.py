@@ -163,6 +163,10 @@ class RedisJournal:
         """See Journal.closed_lanes."""
         return self._read(self._queries.closed_lanes, before, limit)
 
+    def closed_size(self) -> tuple[int, int]:
+        """See Journal.closed_size."""
+        return self._read(self._queries.closed_size)
+
     def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
         """See Journal.newest_closed."""
         return self._read(self._queries.newest_closed, skip, limit)
@@ -195,12 +199,12 @@ class RedisJournal:
         """Whether it is this node that removes settled events for all. Raises JournalUnavailable."""
         return self.members.claim(keys.RETENTION) is None
 
-    def trim(self, seqs: Sequence[int], forget_before: float) -> int:
+    def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
         """See Journal.trim; nothing goes where another node does so for all."""
         history = self.members.history  # in which these are settled; asking may take longer than it lasts
         if not self.trims():
             return 0
-        return self._writer.trim(history, seqs, forget_before, self._clock.wall())
+        return self._writer.trim(history, seqs, forget_before, max_key_bytes, self._clock.wall())
 
     def usage(self) -> Usage:
         """See Journal.usage."""

@@ -27,6 +27,7 @@ DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by thei
 DISCARDS_AT = f"{PREFIX}discards:at"  # sorted set: the same by when
 KEYS = f"{PREFIX}keys"  # hash: an idempotency key to the ids of its events
 KEYS_CONTENT = f"{PREFIX}keys:content"  # hash: an idempotency key to a digest of its topics and bodies
+KEYS_BYTES = f"{PREFIX}keys:bytes"  # bytes that they take, and the ids that they stand for
 KEYS_AT = f"{PREFIX}keys:at"  # sorted set: the same keys by when they were used
 REPLAYS = f"{PREFIX}replays"  # sorted set: replays of dead letters, by when
 COPY = f"{PREFIX}copy"  # how far the copy of another journal has come, while it is unfinished

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventbus.journal import records
-from eventbus.journal.base import MAX_REPLAYS
+from eventbus.journal.base import KEY_OVERHEAD, MAX_REPLAYS
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.redis.rows import deferral_text, delivery_name, letter_text, topic_text
 from eventbus.model import Checkpoint, LaneRecord
@@ -19,6 +19,7 @@ def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, 
     return json.dumps(
         {
             "overhead": OVERHEAD,
+            "key_overhead": KEY_OVERHEAD,
             "crowded": crowded,
             "replays": MAX_REPLAYS,
             "publishes": [_publish(publish) for publish in publishes],

@@ -114,6 +114,12 @@ class Queries:
         names = self._ask("ZRANGEBYSCORE", keys.ENDED, "-inf", f"({before!r}", "LIMIT", 0, limit)
         return self._records(names)
 
+    def closed_size(self) -> tuple[int, int]:
+        """See Journal.closed_size."""
+        count, names = self.pipelined(("ZCARD", keys.ENDED), ("ZREVRANGE", keys.ENDED, 0, 99))
+        sizes = self.pipelined(*(("HSTRLEN", keys.LANES, name) for name in names)) if names else [0]
+        return count, count * sum(sizes) // len(sizes)
+
     def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
         """See Journal.newest_closed."""
         return self._records(self._ask("ZREVRANGE", keys.ENDED, skip, skip + limit - 1))

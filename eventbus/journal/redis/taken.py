@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from eventbus.journal.base import KEY_OVERHEAD
 from eventbus.journal.copying import Kind
 from eventbus.journal.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis import keys
@@ -68,6 +69,7 @@ def _discard(kept: DatedDiscard) -> Iterator[Command]:
 
 def _used_key(used: UsedKey) -> Iterator[Command]:
     yield ("HSET", keys.KEYS, used.key, used.ids)
+    yield ("INCRBY", keys.KEYS_BYTES, len(used.key) + len(used.ids) + KEY_OVERHEAD)
     if used.content:
         yield ("HSET", keys.KEYS_CONTENT, used.key, used.content)
     yield ("ZADD", keys.KEYS_AT, repr(used.at), used.key)

@@ -8,7 +8,7 @@ import gevent
 import redis
 
 from eventbus.errors import JournalCrowded, JournalError, JournalSilent, KeyReused
-from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended
+from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended
 from eventbus.journal.group_commit import Answer, Publish
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.acknowledged import Wanted
@@ -128,14 +128,17 @@ class Writer:
                 raise error
             return said
 
-    def trim(self, history: str, seqs: Sequence[int], forget_before: float, wall: float) -> int:
+    def trim(
+        self, history: str, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float
+    ) -> int:
         """See Journal.trim; nothing goes where another node does so for all, nor of another history."""
         numbers = "[" + ",".join(f'"{seq}"' for seq in seqs) + "]"
         forgotten = (wall - IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS)
+        most = 2**62 if max_key_bytes is None else max_key_bytes
         with told("could not be trimmed"):
             gone: int = self._trim(
                 keys=[keys.NODES],
-                args=[self._node.id, history, numbers, forget_before, *forgotten, OVERHEAD],
+                args=[self._node.id, history, numbers, forget_before, *forgotten, OVERHEAD, most, KEY_OVERHEAD],
             )
         return gone
 

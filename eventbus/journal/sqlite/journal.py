@@ -115,6 +115,10 @@ class SqliteJournal:
         """See Journal.closed_lanes."""
         return self._read(queries.closed_lanes, before, limit)
 
+    def closed_size(self) -> tuple[int, int]:
+        """See Journal.closed_size."""
+        return self._read(queries.closed_size)
+
     def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
         """See Journal.newest_closed."""
         return self._read(queries.newest_closed, skip, limit)
@@ -143,9 +147,9 @@ class SqliteJournal:
         """See Journal.settled_badly."""
         return self._read(queries.settled_badly, seq)
 
-    def trim(self, seqs: Sequence[int], forget_before: float) -> int:
+    def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
         """See Journal.trim."""
-        gone: int = self._call(self._store.trim, seqs, forget_before, self._clock.wall())
+        gone: int = self._call(self._store.trim, seqs, forget_before, max_key_bytes, self._clock.wall())
         return gone
 
     def usage(self) -> Usage:

@@ -148,6 +148,13 @@ def closed_lanes(db: sqlite3.Connection, before: float, limit: int) -> list[Lane
     return [from_json(text) for (text,) in db.execute(sql, (before, limit))]
 
 
+def closed_size(db: sqlite3.Connection) -> tuple[int, int]:
+    """See Journal.closed_size."""
+    (count,) = db.execute("SELECT count(*) FROM lanes WHERE NOT open").fetchone()
+    sql = "SELECT avg(length(record)) FROM (SELECT record FROM lanes WHERE NOT open ORDER BY ended_at DESC LIMIT 100)"
+    return count, int(count * (db.execute(sql).fetchone()[0] or 0))
+
+
 def newest_closed(db: sqlite3.Connection, skip: int, limit: int) -> list[LaneRecord]:
     """See Journal.newest_closed."""
     sql = "SELECT record FROM lanes WHERE NOT open ORDER BY ended_at DESC, key LIMIT ? OFFSET ?"

@@ -5,7 +5,6 @@ which a busy event loop holds.
 """
 
 import json
-import math
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from itertools import chain
 
 from eventbus.journal import records
 from eventbus.journal.base import MAX_REPLAYS
+from eventbus.journal.group_commit import Publish
 from eventbus.model import Checkpoint, Deferral, Event
 
 #: Events that one statement takes, at most.
@@ -37,6 +37,13 @@ def insert_events(db: sqlite3.Connection, events: Sequence[Event]) -> None:
         size = _INSERT_SIZES[0] if left >= _INSERT_SIZES[0] else min(left, ONE_STATEMENT)
         db.execute(_INSERT_EVENTS[size], list(chain.from_iterable(events[start : start + size])))
         start += size
+
+
+def is_one_statement(publishes: Sequence[Publish]) -> bool:
+    """Whether one INSERT keeps all of it."""
+    if any(publish.idempotency_key is not None for publish in publishes):
+        return False
+    return sum(len(publish.messages) for publish in publishes) <= ONE_STATEMENT
 
 
 def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
@@ -164,13 +171,14 @@ def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> i
     return gone
 
 
-def forget_idempotency_keys(db: sqlite3.Connection, before: float, over: int) -> int:
-    """Forget keys that were used before a moment, and the ``over`` oldest; some at a time."""
-    sql = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)"
-    gone = db.execute(sql, (before, 1_000)).rowcount
-    if over > gone:
-        gone += db.execute(sql, (math.inf, min(over - gone, 1_000))).rowcount
-    return gone
+def are_discards_before(db: sqlite3.Connection, moment: float) -> bool:
+    """Whether it is remembered who discarded something before a moment."""
+    return db.execute("SELECT 1 FROM discards WHERE at < ? LIMIT 1", (moment,)).fetchone() is not None
+
+
+def forget_keys(db: sqlite3.Connection, keys: Sequence[str]) -> None:
+    """Forget idempotency keys."""
+    db.execute("DELETE FROM idempotency WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
 
 
 def _columns(count: int) -> str:

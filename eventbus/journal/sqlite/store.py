@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from eventbus.errors import JournalError, JournalFull, JournalUnavailable, KeyReused
-from eventbus.journal.base import IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS, Appended, Usage
+from eventbus.errors import JournalError, JournalFull, JournalUnavailable
+from eventbus.journal.base import Appended, Usage
 from eventbus.journal.copying import Mark, refusal
 from eventbus.journal.group_commit import Answer, Kept, Publish
 from eventbus.journal.sqlite import file, queries, statements
@@ -17,6 +17,7 @@ from eventbus.journal.sqlite.failures import opening, writing_error
 from eventbus.journal.sqlite.log_owner import check_log, log_origin, mark_log
 from eventbus.journal.sqlite.schema import MARK_TABLE, migrate
 from eventbus.journal.sqlite.spelling import respell
+from eventbus.journal.sqlite.used_keys import KeyTotals, find_key, key_totals, keys_to_forget, remember_key
 from eventbus.model import Checkpoint, Event, Recovered
 
 #: A journal that ends with the process.
@@ -35,7 +36,7 @@ class Store:
         self._disk = Disk(self._real, 0 if path == MEMORY else max_bytes)
         self._origin: int | None = None  # of the log, where the journal's file keeps it
         self._last_seq = 0
-        self._keys = 0  # idempotency keys
+        self._keys = KeyTotals()
 
     def open(self) -> Recovered:
         """Open or create the database, and read back what the bus starts from."""
@@ -45,7 +46,7 @@ class Store:
                 self._db.close()
                 raise refusal(self._path, Mark.from_json(mark))
             recovered = queries.recovered(self._db, remarks)
-            self._last_seq, self._keys = recovered.last_seq, self._one("SELECT count(*) FROM idempotency")
+            self._last_seq, self._keys = recovered.last_seq, key_totals(self._db)
             if self._path != MEMORY:
                 self._disk.begin(self._path, self._db)
                 with suppress(JournalError):  # tried again before anything is written
@@ -123,7 +124,7 @@ class Store:
     ) -> tuple[list[Event], list[Answer]]:
         last_seq, keys = self._last_seq, self._keys
         # One statement is a transaction of its own, unless a rollback has failed and left another one open.
-        alone = not checkpoints and _is_one_statement(publishes) and not self._db.in_transaction
+        alone = not checkpoints and statements.is_one_statement(publishes) and not self._db.in_transaction
         try:
             if not alone:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -145,7 +146,7 @@ class Store:
         answers: list[Answer] = []
         for publish in publishes:
             key = publish.idempotency_key
-            known = self._known(key, publish.content) if key is not None else None
+            known = find_key(self._db, key, publish.content) if key is not None else None
             if known is not None:
                 answers.append(known)
                 continue
@@ -155,42 +156,45 @@ class Store:
             ids = tuple([message.id for message in publish.messages])
             answers.append(Appended(ids))
             if key is not None:
-                self._remember(key, ids, publish)
+                self._keys = self._keys.plus(1, remember_key(self._db, key, ids, publish))
         statements.insert_events(self._db, events)
         return events, answers
 
-    def _known(self, key: str, content: str) -> Answer | None:
-        row = self._db.execute("SELECT ids, content FROM idempotency WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        return KeyReused() if row[1] not in ("", content) else Appended(tuple(row[0].split("\n")), duplicate=True)
-
-    def _remember(self, key: str, ids: Sequence[str], publish: Publish) -> None:
-        at = publish.messages[0].accepted_at if publish.messages else 0.0
-        self._db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (key, "\n".join(ids), at, publish.content))
-        self._keys += 1
-
-    def trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
+    def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float) -> int:
         """See Journal.trim."""
         self._disk.check()
+        gone, totals = keys_to_forget(self._db, self._keys, wall, max_key_bytes)
+        if not seqs and not gone and not statements.are_discards_before(self._db, forget_before):
+            return 0  # nothing is written for nothing
         size = self._disk.trim_size
         parts = [seqs[start : start + size] for start in range(0, len(seqs), size)] or [seqs]
-        return sum(self._disk.on_reserve(self._trim, part, forget_before, wall) for part in parts)
+        trimmed = sum(self._disk.on_reserve(self._trim, part, forget_before) for part in parts)
+        if gone:
+            self._disk.on_reserve(self._forget_keys, gone)
+            self._keys = totals
+        return trimmed
 
-    def _trim(self, seqs: Sequence[int], forget_before: float, wall: float) -> int:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+    def _trim(self, seqs: Sequence[int], forget_before: float) -> int:
+        def change() -> int:
             gone = statements.trim(self._db, seqs, forget_before)
             self._db.execute("INSERT OR REPLACE INTO places VALUES ('last', ?)", (self._last_seq,))
-            keys = statements.forget_idempotency_keys(
-                self._db, wall - IDEMPOTENCY_SECONDS, self._keys - MAX_IDEMPOTENCY_KEYS
-            )
+            return gone
+
+        return self._removing(change)
+
+    def _forget_keys(self, keys: Sequence[str]) -> None:
+        self._removing(lambda: statements.forget_keys(self._db, keys))
+
+    def _removing(self, change: Callable[[], T]) -> T:
+        """Remove something in a transaction of its own."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            done = change()
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
             raise self._disk.failed(error) from error
-        self._keys -= keys
-        return gone
+        return done
 
     def change(self, change: Callable[..., object], *values: object) -> None:
         """Run what changes the journal in a transaction of its own."""
@@ -238,10 +242,3 @@ class Store:
     def _roll_back(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-
-
-def _is_one_statement(publishes: Sequence[Publish]) -> bool:
-    """Whether one INSERT keeps all of it."""
-    if any(publish.idempotency_key is not None for publish in publishes):
-        return False
-    return sum(len(publish.messages) for publish in publishes) <= statements.ONE_STATEMENT

@@ -47,7 +47,9 @@ for place, publish in ipairs(plan.publishes) do
       seq, part = seq + 1, part + 5
     end
     if publish.key then
-      call('HSET', key('keys'), publish.key, table.concat(ids, '\n'))
+      local joined = table.concat(ids, '\n')
+      call('HSET', key('keys'), publish.key, joined)
+      call('INCRBY', key('keys:bytes'), #publish.key + #joined + plan.key_overhead)
       call('HSET', key('keys:content'), publish.key, publish.content)
       call('ZADD', key('keys:at'), publish.at, publish.key)
     end

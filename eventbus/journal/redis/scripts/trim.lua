@@ -3,7 +3,8 @@
 -- KEYS 1: the nodes; every other key begins as it does.
 -- ARGV 1: the node that does so for all; 2: the history of the journal that it has read; 3: the numbers, as JSON;
 --      4: discards before this moment are forgotten; 5: idempotency keys before this one; 6: how many of those are kept
---      at most; 7: what an event costs beside itself.
+--      at most; 7: what an event costs beside itself; 8: bytes of idempotency keys that are kept at most; 9: what one
+--      costs beside itself and its ids.
 --+ history
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
@@ -30,12 +31,18 @@ for _, member in ipairs(call('ZRANGEBYSCORE', key('discards:at'), '-inf', '(' ..
   call('ZREM', key('discards:at'), member)
   call('ZREM', key('discards'), member)
 end
-local over = call('ZCARD', key('keys:at')) - ARGV[6]
-local old = call('ZRANGEBYSCORE', key('keys:at'), '-inf', '(' .. ARGV[5], 'LIMIT', 0, SOME)
-if over > #old then old = call('ZRANGE', key('keys:at'), 0, math.min(over, SOME) - 1) end
-for _, known in ipairs(old) do
+local count, size, freed = call('ZCARD', key('keys:at')), tonumber(call('GET', key('keys:bytes')) or '0'), 0
+local oldest = call('ZRANGE', key('keys:at'), 0, SOME - 1, 'WITHSCORES')
+for place = 1, #oldest, 2 do
+  local known, at = oldest[place], tonumber(oldest[place + 1])
+  local over = count > tonumber(ARGV[6]) or size - freed > tonumber(ARGV[8])
+  if at >= tonumber(ARGV[5]) and not over then break end
+  freed = freed + #known + call('HSTRLEN', key('keys'), known) + ARGV[9]
+  count = count - 1
   call('ZREM', key('keys:at'), known)
   call('HDEL', key('keys'), known)
   call('HDEL', key('keys:content'), known)
 end
+-- Those that an older version has kept are not in the sum.
+if freed > 0 then call('DECRBY', key('keys:bytes'), math.min(freed, size)) end
 return gone
