@@ -103,7 +103,9 @@ class Replays:
     def _count(self, topics: tuple[str, ...], after: int, upto: int) -> int:
         count = 0
         while rows := self._journal.topics(after, upto, PAGE):
-            count += sum(1 for _, topic, _ in rows if matches(topics, topic))
+            for _, topic, _ in rows:
+                count += matches(topics, topic)
+                self._dispatcher.load.give_way()
             after = rows[-1][0]
             gevent.sleep(0)
         return count

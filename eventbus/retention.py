@@ -26,8 +26,6 @@ PATIENCE = 10
 PRESSED_PATIENCE = 2
 #: Events that are looked at in one step.
 PAGE = 1_000
-#: Events whose lanes are looked at without letting other greenlets run.
-SLICE = 100
 #: Part of the limit, or of the memory of the journal's server, past which settled events go early; and the part of the
 #: limit to which they are brought back.
 HIGH, LOW = 0.9, 0.8
@@ -195,12 +193,11 @@ class Retention:
         floors = (*map(floor_of, mine), *(lane.floor for lane in self._foreign), *(part.after + 1 for part in held))
         floor = min(floors, default=None)
         settled: list[int] = []
-        for number, (seq, topic) in enumerate(events):
+        for seq, topic in events:
             if floor is None or seq < floor:
                 settled.append(seq)
                 continue
-            if number % SLICE == 0:
-                gevent.sleep(0)
+            self._dispatcher.load.give_way()
             if not any(lane.holds(seq, topic) for lane in lanes) and not any(part.covers(seq, topic) for part in held):
                 settled.append(seq)
         return settled

@@ -110,10 +110,11 @@ class Sharing:
 
     def _look_around(self) -> None:
         """Find out who gets what from other buses."""
-        index: TopicIndex[str] = TopicIndex()
+        index = TopicIndex[str]()
         try:
             for key, topics in self._journal.wanted().items():
                 index.put(key, topics, key)
+                self._bus.dispatcher.load.give_way()
         except JournalError as error:
             log.debug("what others get is not known: %s", error)
             self._changes = -1
@@ -122,7 +123,9 @@ class Sharing:
 
     def reach(self, topics: Iterable[str | None]) -> int:
         """See Company.reach: as of a second ago."""
-        return len(self._elsewhere.among(topics) - self._bus.dispatcher.lanes.keys())
+        return len(
+            self._elsewhere.among(topics, self._bus.dispatcher.load.give_way) - self._bus.dispatcher.lanes.keys()
+        )
 
     def _adopt(self, keys: Sequence[str], era: int) -> None:
         """Carry on with lanes that are this bus's now, part by part; what fails is mended later.

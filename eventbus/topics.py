@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from eventbus.errors import Refused
+from eventbus.wildcards import MAX_STARS, SHORT_WORDS, Shapes, has_too_many
 
 #: Characters in a topic or a pattern, at most.
 MAX_TOPIC_LENGTH = 256
@@ -35,8 +36,11 @@ def check_patterns(texts: Sequence[str]) -> tuple[str, ...]:
         return ()
     for text in patterns:
         _check_words(text, "topic pattern")
-        if ">" in text.split(".")[:-1]:
+        words = text.split(".")
+        if ">" in words[:-1]:
             raise Refused(f"In a topic pattern > comes last: {text!r}")
+        if has_too_many(words):
+            raise Refused(f"A topic pattern of more than {SHORT_WORDS} words has at most {MAX_STARS} *: {text!r}")
     if len(patterns) > MAX_PATTERNS:
         raise Refused(f"A subscriber has at most {MAX_PATTERNS} topic patterns, not {len(patterns)}")
     return () if ">" in patterns else patterns
@@ -46,24 +50,18 @@ def matches(patterns: tuple[str, ...], topic: str | None) -> bool:
     """Whether an event with this topic goes to who chose these patterns. None chosen means everything."""
     if not patterns:
         return True
-    return topic is not None and any(_matches(_words(pattern), topic) for pattern in patterns)
+    if topic is None:
+        return False
+    chosen, shapes = _prepared(patterns)
+    return topic in chosen or not chosen.isdisjoint(shapes.candidates(topic))
 
 
-@lru_cache(maxsize=4096)
-def _words(pattern: str) -> tuple[str, ...]:
-    return tuple(pattern.split("."))
-
-
-def _matches(pattern: tuple[str, ...], topic: str) -> bool:
-    words = topic.split(".")
-    if pattern[-1] == ">":
-        pattern = pattern[:-1]
-        if len(words) <= len(pattern):
-            return False
-        words = words[: len(pattern)]
-    return len(pattern) == len(words) and all(
-        wanted in ("*", word) for wanted, word in zip(pattern, words, strict=True)
-    )
+@lru_cache(maxsize=256)
+def _prepared(patterns: tuple[str, ...]) -> tuple[frozenset[str], Shapes]:
+    chosen, shapes = frozenset(patterns), Shapes()
+    for pattern in chosen:
+        shapes.add(pattern)
+    return chosen, shapes
 
 
 def _check_words(text: str, what: str) -> None:

@@ -132,8 +132,8 @@ class Dispatcher:
         return self._index.matching(topic)
 
     def reached(self, topics: Iterable[str | None]) -> int:
-        """How many lanes events with these topics are offered to."""
-        return len(self._index.among(topics))
+        """How many lanes events with these topics are offered to; others have their turns meanwhile."""
+        return len(self._index.among(topics, self.load.give_way))
 
     def shares(
         self, seqs: Sequence[int], topics: Sequence[str | None]
@@ -159,7 +159,7 @@ class Dispatcher:
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
         era = self.recent.era
-        for part in in_parts(events, self._index) if events else ():
+        for part in in_parts(events, self._index, self.load.turn_is_over) if events else ():
             self.load.give_way()
             if self.recent.era != era:
                 return  # the journal is not what it was, and the rest of the batch is of no meaning

@@ -59,8 +59,12 @@ class LoopLoad:
         Called between two steps of work whose length a peer decides. However many such works there are, a turn takes
         TURN_SECONDS and a step. State that others see has to be sound meanwhile.
         """
-        if time.monotonic() - self.turn_began > TURN_SECONDS:
+        if self.turn_is_over():
             self._wait_for_turn()
+
+    def turn_is_over(self) -> bool:
+        """Whether the loop's turn has taken long."""
+        return time.monotonic() - self.turn_began > TURN_SECONDS
 
     def _wait_for_turn(self) -> None:
         waiter: Waiter[None] = Waiter()

@@ -1,6 +1,6 @@
 """Who gets which events of a batch: each lane once, however many topics there are. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from eventbus.delivery.topic_index import TopicIndex
@@ -36,8 +36,10 @@ def shares(seqs: Sequence[int], topics: Sequence[str | None], index: TopicIndex[
         yield (entry,), lists[0] if len(lists) == 1 else sorted(seq for numbers in lists for seq in numbers)
 
 
-def in_parts(events: Sequence[Event], index: TopicIndex[T]) -> Iterator[Sequence[Event]]:
-    """Cut a batch into parts, in order, that are offered without letting others run."""
+def in_parts(
+    events: Sequence[Event], index: TopicIndex[T], is_over: Callable[[], bool] = lambda: False
+) -> Iterator[Sequence[Event]]:
+    """Cut a batch into parts, in order, each of which is offered in one go; a part ends when its time is over."""
     if len(events) <= MAX_EVENTS and len({event.topic for event in events}) == 1:
         yield events
         return
@@ -45,7 +47,7 @@ def in_parts(events: Sequence[Event], index: TopicIndex[T]) -> Iterator[Sequence
     for place, event in enumerate(events):
         entries = index.specific(event.topic)
         more = 0 if id(entries) in seen else len(entries)
-        if place > start and (place - start >= MAX_EVENTS or pairs + more > MAX_PAIRS):
+        if place > start and (place - start >= MAX_EVENTS or pairs + more > MAX_PAIRS or is_over()):
             yield events[start:place]
             start, pairs, more, seen = place, 0, len(entries), set()
         seen.add(id(entries))

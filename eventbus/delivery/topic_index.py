@@ -1,10 +1,12 @@
-"""Which lanes an event goes to: a tree of topic words, so that a publish touches only lanes that match. Pure."""
+"""Which lanes an event goes to: found by the patterns that match, so that a publish touches only these lanes. Pure."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
-#: Topics whose lanes are remembered.
-REMEMBERED = 4_096
+from eventbus.wildcards import Shapes
+
+#: Topics whose entries are remembered, and how many entries the different answers may hold in all.
+REMEMBERED, REMEMBERED_ENTRIES = 4_096, 500_000
 
 T = TypeVar("T")
 
@@ -15,7 +17,8 @@ class TopicIndex(Generic[T]):
     def __init__(self) -> None:
         self._everything: dict[str, T] = {}
         self._patterns: dict[str, tuple[str, ...]] = {}
-        self._root: dict[str, Any] = {}
+        self._chosen: dict[str, dict[str, T]] = {}  # entries by each pattern
+        self._shapes = Shapes()
         self._forget()
 
     def _forget(self) -> None:
@@ -24,6 +27,7 @@ class TopicIndex(Generic[T]):
         self._answers: dict[str | None, tuple[T, ...]] = {}  # without those that get everything
         self._known: dict[tuple[T, ...], tuple[T, ...]] = {(): ()}  # the same answers, once
         self._joined: dict[int, tuple[T, ...]] = {}  # with those that get everything, by the answer's identity
+        self._known_entries = self._joined_entries = 0
 
     def put(self, key: str, patterns: tuple[str, ...], entry: T) -> None:
         """Add an entry, or change what it chose."""
@@ -32,27 +36,36 @@ class TopicIndex(Generic[T]):
         if not patterns:
             self._everything[key] = entry
         for pattern in patterns:
-            node = self._root
-            for word in pattern.split("."):
-                node = node.setdefault(word, {})
-            node.setdefault("", {})[key] = entry
+            entries = self._chosen.get(pattern)
+            if entries is None:
+                entries = self._chosen[pattern] = {}
+                self._shapes.add(pattern)
+            entries[key] = entry
         self._forget()
 
     def remove(self, key: str) -> None:
         """Take an entry out; unknown ones are passed over."""
         self._everything.pop(key, None)
         for pattern in self._patterns.pop(key, ()):
-            _prune(self._root, pattern.split("."), key)
+            entries = self._chosen[pattern]
+            del entries[key]
+            if not entries:
+                del self._chosen[pattern]
+                self._shapes.remove(pattern)
         self._forget()
 
     def matching(self, topic: str | None) -> tuple[T, ...]:
         """The entries that an event with this topic goes to, each once."""
-        specific = self.specific(topic)
-        if not specific:
-            return self.everything()
+        specific, everything = self.specific(topic), self.everything()
+        if not specific or not everything:
+            return specific or everything
         found = self._joined.get(id(specific))
         if found is None:
-            found = self._joined[id(specific)] = self.everything() + specific
+            found = everything + specific
+            self._joined_entries += len(found)
+            if self._joined_entries > REMEMBERED_ENTRIES:
+                self._joined, self._joined_entries = {}, len(found)
+            self._joined[id(specific)] = found
         return found
 
     def everything(self) -> tuple[T, ...]:
@@ -68,46 +81,32 @@ class TopicIndex(Generic[T]):
             if len(self._answers) >= REMEMBERED:
                 self._forget()
             found = self._find(topic)
-            found = self._answers[topic] = self._known.setdefault(found, found)
+            known = self._known.get(found)
+            if known is None:
+                self._known_entries += len(found)
+                if self._known_entries > REMEMBERED_ENTRIES:
+                    self._forget()
+                    self._known_entries = len(found)
+                known = self._known[found] = found
+            found = self._answers[topic] = known
         return found
 
-    def among(self, topics: Iterable[str | None]) -> set[T]:
-        """All entries that events with these topics go to."""
-        found = set(self.everything())
-        for specific in {id(specific): specific for specific in map(self.specific, topics)}.values():
-            found.update(specific)
+    def among(self, topics: Iterable[str | None], give_way: Callable[[], None] = lambda: None) -> set[T]:
+        """All entries that events with these topics go to; others may have their turns after each topic."""
+        found, seen = set(self.everything()), dict[int, tuple[T, ...]]()
+        for topic in topics:
+            specific = self.specific(topic)
+            if id(specific) not in seen:
+                seen[id(specific)] = specific
+                found.update(specific)
+            give_way()
         return found
 
     def _find(self, topic: str | None) -> tuple[T, ...]:
-        found: dict[str, T] = {}
-        if topic is not None:
-            for keys in _walk(self._root, topic.split("."), 0):
-                found.update(keys)
+        if topic is None:
+            return ()
+        chosen, found = self._chosen, dict(self._chosen.get(topic, ()))
+        for pattern in self._shapes.candidates(topic):
+            if pattern in chosen:
+                found.update(chosen[pattern])
         return tuple(found.values())
-
-
-def _walk(node: dict[str, Any], words: list[str], depth: int) -> Iterator[dict[str, Any]]:
-    if depth == len(words):
-        if "" in node:
-            yield node[""]
-        return
-    if ">" in node:
-        yield node[">"][""]
-    for branch in {words[depth], "*"}:
-        if branch in node and branch != "":
-            yield from _walk(node[branch], words, depth + 1)
-
-
-def _prune(node: dict[str, Any], words: list[str], key: str) -> None:
-    """Remove a pattern's entry, and the branches that it leaves empty."""
-    if not words:
-        entries = node.get("", {})
-        entries.pop(key, None)
-        if not entries:
-            node.pop("", None)
-        return
-    branch = node.get(words[0])
-    if branch is not None:
-        _prune(branch, words[1:], key)
-        if not branch:
-            del node[words[0]]

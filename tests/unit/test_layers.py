@@ -13,6 +13,7 @@ BOTTOM = {
     for name in (
         *("addresses", "clock", "errors", "event_id", "hosts", "leases", "meters", "model"),
         *("networks", "new_addresses", "ports", "redis_url", "settings", "signing", "tokens", "topics", "trouble"),
+        "wildcards",
     )
 }
 MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}

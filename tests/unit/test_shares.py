@@ -80,6 +80,17 @@ def test_parts_are_smaller_where_topics_go_to_many_different_entries() -> None:
     assert [len(part) for part in parts] == [10] * 8
 
 
+def test_a_part_ends_when_its_time_is_over() -> None:
+    """Where finding the entries takes long each part has few events, and one at least."""
+    index = index_of({"all": ()})
+    events = [event(seq, topic=f"t{seq}") for seq in range(1, 11)]
+    over = iter([False, True, True] * 10)
+    parts = list(in_parts(events, index, lambda: next(over)))
+    assert [each for part in parts for each in part] == events
+    assert len(parts) > 3
+    assert all(parts)
+
+
 class Watched(Dispatcher):
     """A dispatcher that looks, whenever others could run, whether all that is known has been offered."""
 

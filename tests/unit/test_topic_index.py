@@ -1,8 +1,14 @@
+from collections.abc import Iterator
+from itertools import combinations, product
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbus.delivery import topic_index as module
 from eventbus.delivery.topic_index import REMEMBERED, TopicIndex
-from eventbus.topics import matches
+from eventbus.wildcards import SHORT_WORDS, Shapes, has_too_many
+from tests.support.topic_words import matches_any
 
 WORDS = st.sampled_from(["a", "b", "*", ">"])
 TOPICS = st.none() | st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4).map(".".join)
@@ -25,7 +31,7 @@ def test_the_index_finds_whom_the_patterns_match(
             index.put(key, patterns, f"entry {key}")
             entries[key] = patterns
         for topic in topics:
-            expected = sorted(f"entry {key}" for key, chosen in entries.items() if matches(chosen, topic))
+            expected = sorted(f"entry {key}" for key, chosen in entries.items() if matches_any(chosen, topic))
             assert sorted(index.matching(topic)) == expected
 
 
@@ -37,8 +43,9 @@ def test_an_index_that_was_emptied_holds_nothing(steps: list[tuple[str, tuple[st
         index.put(key, patterns or (), key)
     for key in "klmn":
         index.remove(key)
-    held = [index._root, index._patterns, index._everything, index._answers]  # noqa: SLF001 - it shows nowhere else
+    held = [index._chosen, index._patterns, index._everything, index._answers]  # noqa: SLF001 - it shows nowhere else
     assert held == [{}, {}, {}, {}]
+    assert not index._shapes  # noqa: SLF001 - the same
 
 
 def test_what_an_entry_is_changes_with_its_last_put() -> None:
@@ -64,3 +71,43 @@ def test_endless_different_topics_take_no_endless_memory() -> None:
     for number in range(5 * REMEMBERED):
         assert index.matching(f"t.{number}") == ("entry",)
     assert len(index._answers) <= REMEMBERED  # noqa: SLF001 - it shows nowhere else
+
+
+def test_different_answers_take_no_endless_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many entries each topic finds, those that are remembered for all topics have a limit."""
+    monkeypatch.setattr(module, "REMEMBERED_ENTRIES", 1_000)
+    index = TopicIndex[str]()
+    for number in range(100):
+        index.put(f"all {number}", (), f"all {number}")
+        index.put(f"some {number}", (f"t.{number}", f"u.{number // 2}.>"), f"some {number}")
+    for number in range(100):
+        assert len(index.matching(f"t.{number}")) == 101
+        assert len(index.matching(f"u.{number // 2}.{number}")) == 102
+        held = [index._known.values(), index._joined.values()]  # noqa: SLF001 - it shows nowhere else
+        assert all(sum(map(len, answers)) <= 1_000 for answers in held)
+
+
+def worst_patterns() -> Iterator[str]:
+    """Patterns of all shapes that are allowed."""
+    for count in range(1, 17):
+        stars = [numbers for size in range(3) for numbers in combinations(range(count), size)]
+        many = product((False, True), repeat=count) if count <= SHORT_WORDS else ()
+        chosen = [*({n for n, star in enumerate(each) if star} for each in many), *map(set, stars)]
+        for numbers in chosen:
+            words = ["*" if number in numbers else "a" for number in range(count)]
+            yield from (".".join(each) for each in (words, [*words[:-1], ">"]) if not has_too_many(each))
+
+
+def test_a_topic_is_looked_up_by_few_patterns() -> None:
+    """With patterns of all shapes that are allowed, whatever their number, the longest topic has 1,000 candidates."""
+    shapes, patterns = Shapes(), set(worst_patterns())
+    for pattern in patterns:
+        shapes.add(pattern)
+    found = list(shapes.candidates(".".join("a" * 16)))
+    assert 500 < len(found) <= 1_000
+    assert len(set(found)) == len(found)
+    assert len(list(shapes.candidates("a.b.c"))) <= 16
+    for pattern in patterns:
+        shapes.remove(pattern)
+    assert not shapes
+    assert list(shapes.candidates("a.b.c")) == []

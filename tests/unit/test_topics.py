@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from eventbus.errors import Refused
 from eventbus.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, MAX_WORDS, check_patterns, check_topic, matches
+from tests.support.topic_words import matches_any, matches_word_by_word
 
 MATCHES = [
     # pattern, topic, whether it matches
@@ -49,15 +50,6 @@ PATTERNS = st.builds(
 )
 
 
-def matches_word_by_word(pattern: list[str], topic: list[str]) -> bool:
-    """Whether the topic matches, by the words of the definition and nothing faster."""
-    if not pattern or not topic:
-        return not pattern and not topic
-    if pattern == [">"]:
-        return True
-    return pattern[0] in ("*", topic[0]) and matches_word_by_word(pattern[1:], topic[1:])
-
-
 @pytest.mark.parametrize(("pattern", "topic", "expected"), MATCHES)
 def test_a_star_is_one_word_and_a_last_arrow_the_rest(pattern: str, topic: str, expected: bool) -> None:
     """In a pattern * stands for exactly one word and a last > for one or more."""
@@ -68,6 +60,12 @@ def test_a_star_is_one_word_and_a_last_arrow_the_rest(pattern: str, topic: str, 
 def test_matching_is_word_by_word(pattern: list[str], topic: list[str]) -> None:
     """Any pattern matches any topic exactly when its words do, one after the other."""
     assert matches((".".join(pattern),), ".".join(topic)) is matches_word_by_word(pattern, topic)
+
+
+@given(st.lists(PATTERNS.map(".".join), max_size=20, unique=True).map(tuple), st.none() | TOPICS.map(".".join))
+def test_many_patterns_match_as_each_of_them_does(patterns: tuple[str, ...], topic: str | None) -> None:
+    """However many patterns there are, a topic matches exactly when it matches one of them by itself."""
+    assert matches(patterns, topic) is matches_any(patterns, topic)
 
 
 @pytest.mark.parametrize("topic", [None, "orders.created"])
@@ -137,6 +135,14 @@ def test_a_topic_has_no_more_than_16_words() -> None:
     for check in (check_topic, lambda text: check_patterns([text])):
         with pytest.raises(Refused, match="at most 16 words, not 17"):
             check(f"{longest}.b")
+
+
+def test_a_long_pattern_has_few_wildcards() -> None:
+    """A pattern of 8 words may be all wildcards; one of 9, a last > included, has two * at most."""
+    assert check_patterns([".".join("*" * 8), "a.b.c.d.e.f.*.*.>"])
+    for pattern in (".".join("*" * 9), "a.b.c.d.e.*.*.*.>"):
+        with pytest.raises(Refused, match="more than 8 words has at most 2"):
+            check_patterns([pattern])
 
 
 def test_a_subscriber_may_have_many_patterns_but_not_more() -> None:

@@ -21,6 +21,7 @@ from eventbus.web.openapi.pieces import (
 )
 from eventbus.web.openapi.responses import WAIT
 from eventbus.web.openapi.schemas import A_REGISTRATION, A_SUBSCRIBER, ADDRESS, TOPIC_PATTERNS
+from eventbus.wildcards import MAX_STARS, SHORT_WORDS
 
 _ACCESS = ("Unauthorized", "Forbidden")
 _WRITES = (*_ACCESS, "Elsewhere", "DiskFull")
@@ -42,7 +43,8 @@ _TERMS = [
     query(
         "topic",
         f"Only events whose topic matches: up to {MAX_WORDS} words between dots, `*` for one word, a last `>` for the "
-        f"rest. May repeat, with up to {MAX_PATTERNS} different ones. An empty one alone, or `>`, is everything, and "
+        f"rest. One of more than {SHORT_WORDS} words has at most {MAX_STARS} `*`. May repeat, with up to "
+        f"{MAX_PATTERNS} different ones. An empty one alone, or `>`, is everything, and "
         "so it is at first. A change holds for events from then on.",
         TOPIC_PATTERNS,
         example=["orders.*"],

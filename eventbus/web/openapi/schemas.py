@@ -23,7 +23,8 @@ _TOPIC_PATTERN = {
     "pattern": rf"^(?:|>|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 1}}}"
     rf"|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 2}}}\.>)$",
 }
-#: Patterns; an empty one stands alone. How many different ones there may be is nothing that a schema can say.
+#: Patterns; an empty one stands alone. How many different ones there may be is nothing that a schema can say, and how
+#: many wildcards a long one may have nothing that every generator of clients would understand.
 TOPIC_PATTERNS = {
     "type": "array",
     "items": _TOPIC_PATTERN,
