@@ -75,6 +75,15 @@ def test_a_browser_asks_by_the_names_that_are_the_bus_s(
         assert ask(open_bus, method, target, f"{host}:{open_bus.port}", browser).status == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_no_answer_lets_another_origin_read_it(open_bus: BusServer, method: str) -> None:
+    """A browser keeps it from a page of another origin, and sends no request that has to be asked for first."""
+    asking = [("Origin", f"http://{THEIRS}"), ("Access-Control-Request-Method", "DELETE")]
+    for _, target in TARGETS:
+        response = ask(open_bus, method, target, NAME, asking)
+        assert not [name for name, _ in response.headers if name.lower().startswith("access-control-")]
+
+
 @pytest.mark.parametrize(("method", "target"), TARGETS[1:])
 def test_a_program_asks_by_any_name(open_bus: BusServer, method: str, target: str) -> None:
     """What is no browser is not asked for its host."""
