@@ -1,18 +1,22 @@
 """By https an event goes to whoever proves to be the subscriber's host, and to nobody else, whatever is done to TLS."""
 
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import gevent
 import pytest
 import requests
+from gevent import monkey
+from gevent.threadpool import ThreadPool
 
 from eventbus.addresses import parse_address
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport import Dialler, SessionTransport, dial
-from eventbus.delivery.transport.tls import MAX_HANDSHAKE_BYTES, SLICE, TlsSocket
+from eventbus.delivery.transport.tls import MAX_HANDSHAKE_BYTES, SLICE, TlsSocket, handshake
 from eventbus.model import Options, Subscriber
 from eventbus.networks import NetworkRules
 from tests.support.authority import LOCAL, Authority
@@ -24,6 +28,8 @@ from tests.support.resolver import Resolver, has_ipv6
 from tests.support.tls_peer import TlsPeer, tls_server
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#: The number of a thread, below gevent's.
+thread_of_the_machine = monkey.get_original("_thread", "get_ident")
 #: Seconds for an attempt that shall end by itself, and for one that shall not.
 LONG, SHORT = 8.0, 0.6
 #: One level of names below this one is what a certificate speaks for.
@@ -211,6 +217,39 @@ def test_a_handshake_that_does_not_end_costs_the_timeout(client: Client) -> None
         with RawServer(talk) as server:
             assert client.post(LOOPBACK, server.port, SHORT).error == "timed out"
             eventually(lambda: server.open == 0, 5, "the connection was still open")
+
+
+class _Costly:
+    """Stands for a handshake whose second step is a long calculation, and its context."""
+
+    def __init__(self) -> None:
+        self.calculated_by: list[int] = []
+
+    def wrap_bio(self, *_: object, **__: object) -> "_Costly":
+        """See ssl.SSLContext.wrap_bio."""
+        return self
+
+    def do_handshake(self) -> None:
+        """See ssl.SSLObject.do_handshake."""
+        self.calculated_by.append(thread_of_the_machine())
+        if len(self.calculated_by) < 3:
+            raise ssl.SSLWantReadError
+        raise ssl.SSLError(1, "too costly")
+
+
+def test_a_handshake_is_calculated_beside_the_event_loop() -> None:
+    """How much there is to calculate is the other side's choice, so it holds nobody else up."""
+    costly, (ours, theirs) = _Costly(), socket.socketpair()
+    threads = ThreadPool(1)
+    with ours, theirs, pytest.raises(ssl.SSLError, match="too costly"):
+        theirs.send(b"x")
+        gevent.spawn_later(0.01, theirs.send, b"x")
+        handshake(ours, cast(ssl.SSLContext, costly), "localhost", threads)
+    first, *others = costly.calculated_by
+    assert first == thread_of_the_machine()  # the first message is short, and nobody has said anything yet
+    assert len(others) == 2
+    assert first not in others
+    threads.kill()
 
 
 @pytest.fixture

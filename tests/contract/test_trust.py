@@ -132,3 +132,12 @@ def test_a_folder_or_a_key_is_refused(authority: Authority, tmp_path: Path) -> N
     for path in (tmp_path, key):
         with pytest.raises(SettingsError, match="EVENTBUS_CA_FILE must be a PEM file"):
             client_context(str(path))
+
+
+def test_no_server_chooses_the_prime() -> None:
+    """What is offered is as secure as ever, but for exchanges of keys whose cost is the other side's choice."""
+    usual = {cipher["name"] for cipher in ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).get_ciphers()}
+    offered = {cipher["name"] for cipher in client_context().get_ciphers()}
+    assert offered == {name for name in usual if not str(name).startswith("DHE-")}
+    assert any(str(name).startswith("ECDHE-RSA-") for name in offered)
+    assert any(str(name).startswith("TLS_") for name in offered)

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import gevent
 import requests
+from gevent.threadpool import ThreadPool
 from requests.adapters import BaseAdapter
 
 from eventbus.addresses import DEFAULT_PORTS
@@ -28,7 +29,7 @@ from eventbus.delivery.transport.message import checked
 from eventbus.delivery.transport.outbox import Outbox
 from eventbus.delivery.transport.pool import HostPool
 from eventbus.delivery.transport.shortage import SHORTAGES, most_connections, told
-from eventbus.delivery.transport.tls import handshake
+from eventbus.delivery.transport.tls import HANDSHAKE_THREADS, handshake
 from eventbus.delivery.transport.trust import client_context
 from eventbus.delivery.transport.watchdog import Watchdog
 
@@ -51,6 +52,7 @@ class LeanAdapter(BaseAdapter):
         super().__init__()
         self._dialler = dialler
         self._tls = tls
+        self._threads: ThreadPool | None = None
         self._pools: dict[tuple[str, str, int], HostPool] = {}
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic, self._tidy)
@@ -138,11 +140,16 @@ class LeanAdapter(BaseAdapter):
         """A connection to whoever the pool's name stands for, which by https is verified."""
         peer = self._dial(pool, seconds)
         try:
-            tls = None if pool.tls is None else handshake(peer, pool.tls, pool.host)
+            tls = None if pool.tls is None else handshake(peer, pool.tls, pool.host, self._handshake_threads())
         except BaseException:
             peer.close()
             raise
         return Connection(peer, self._outbox, retire_at, tls)
+
+    def _handshake_threads(self) -> ThreadPool:
+        if self._threads is None:
+            self._threads = ThreadPool(HANDSHAKE_THREADS)
+        return self._threads
 
     def _dial(self, pool: HostPool, seconds: float) -> socket.socket:
         """A connected socket; where the bus is short of files, idle connections are given up for it."""

@@ -9,30 +9,33 @@ import socket
 import ssl
 from contextlib import suppress
 
+from gevent.threadpool import ThreadPool
+
 #: Bytes that are sealed, and received, at once.
 SLICE = 65_536
 #: Bytes of a handshake, and of what comes between two pieces of data, that are read at most.
 MAX_HANDSHAKE_BYTES = 262_144
+#: Handshakes that are worked out at once.
+HANDSHAKE_THREADS = 4
 
 
-def handshake(peer: socket.socket, context: ssl.SSLContext, host: str) -> "TlsSocket":
+def handshake(peer: socket.socket, context: ssl.SSLContext, host: str, threads: ThreadPool) -> "TlsSocket":
     """Agree on keys with whoever is connected, and verify that it is ``host``, a name or an address.
 
-    Waits by gevent; the caller bounds the time. Raises OSError, ssl.SSLError among them.
+    How long a step takes is the other side's choice: the largest group of TLS 1.3 costs a tenth of a second. So steps
+    are worked out on ``threads``, beside the event loop. The caller bounds the time. Raises OSError, ssl.SSLError among
+    them.
     """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
     received = 0
-    while True:
-        try:
-            tls.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            peer.sendall(outgoing.read())
-        except ssl.SSLError:
+    error = _step(tls)  # which only makes the first message
+    while error is not None:
+        if not isinstance(error, ssl.SSLWantReadError):
             with suppress(OSError):  # the other side is told why, if it is still there
                 peer.sendall(outgoing.read())
-            raise
+            raise error
+        peer.sendall(outgoing.read())
         data = peer.recv(SLICE)
         received += len(data)
         if not data:
@@ -40,8 +43,18 @@ def handshake(peer: socket.socket, context: ssl.SSLContext, host: str) -> "TlsSo
         if received > MAX_HANDSHAKE_BYTES:
             raise ConnectionAbortedError(f"a TLS handshake of more than {MAX_HANDSHAKE_BYTES} bytes")
         incoming.write(data)
+        error = threads.apply(_step, (tls,))
     peer.sendall(outgoing.read())
     return TlsSocket(peer._sock, tls, incoming, outgoing)  # type: ignore[attr-defined] # noqa: SLF001 - below gevent's
+
+
+def _step(tls: ssl.SSLObject) -> ssl.SSLError | None:
+    """Go on with a handshake; why it is not complete. Runs on a thread, where what is raised would be logged."""
+    try:
+        tls.do_handshake()
+    except ssl.SSLError as error:
+        return error
+    return None
 
 
 class TlsSocket:
