@@ -85,7 +85,7 @@ while [ -z "$stopping" ]; do
 	curl=''
 	case $status in
 	400 | 401 | 403 | 404)
-		echo "the bus refuses the stream: $status" >&2 # 404: it has no event of the id in the place, or never had
+		echo "the bus refuses the stream: $status" >&2
 		exit 1
 		;;
 	esac

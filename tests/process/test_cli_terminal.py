@@ -157,7 +157,7 @@ def test_a_narrow_terminal_gets_each_row_on_lines_of_its_own(
     """Where a table does not fit, no address is broken: each row stands under its first cell."""
     address = "a-service-with-a-rather-long-name.internal.example:8080"
     client.register(address)
-    for columns, expected in (("60", rb"\bstate ok\b"), ("200", rb"\bok +0\b")):
+    for columns, expected in (("60", rb"\bstate new\b"), ("200", rb"\bnew +0\b")):
         opened.append(Terminal(bus.port, WITH_RICH, "subscribers", NO_COLOR="1", COLUMNS=columns))
         assert opened[-1].ended() == 0
         plainly = COLOUR.sub(b"", opened[-1].written)

@@ -169,7 +169,7 @@ def test_nothing_changes_while_a_bus_drains(tmp_path: Path) -> None:
 def test_what_is_answered_with_success_at_the_end_is_kept(own_bus: BusServer) -> None:
     """Of deregistrations that come while the bus is told to end, each that is answered 200 stands after the restart."""
     caller = Caller(own_bus.port)
-    addresses = [f"127.0.0.1:{port}" for port in range(2_001, 2_041)]
+    addresses = [f"127.0.0.1:{port}" for port in range(20_001, 20_041)]
     for address in addresses:
         caller.register(address, lease=3_600)
     own_bus.send(signal.SIGTERM)

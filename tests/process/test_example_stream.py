@@ -75,12 +75,24 @@ def test_an_end_waits_for_the_command(examples: Examples, caller: Caller, topic:
     assert (tmp_path / "place").read_text() == f"{first}\n"
 
 
-def test_a_place_that_never_was_ends_it(examples: Examples, topic: str, tmp_path: Path) -> None:
-    """What the bus refuses is told, and not asked for again and again."""
+def test_a_place_that_never_was_begins_with_the_oldest(
+    examples: Examples, caller: Caller, topic: str, tmp_path: Path
+) -> None:
+    """A file with an id that the bus does not know begins with what the bus has, and is put right."""
     (tmp_path / "place").write_text("nothing-of-that-name\n")
-    program = examples.shell_subscriber(tmp_path, topic, "cat")
+    event_id = caller.publish(topic=topic)
+    program = examples.shell_subscriber(tmp_path, topic, "cut", "-c8-43")
+    program.wait_for_count(1)
+    assert program.lines == [event_id]
+    assert stopped(program) == 0
+    assert (tmp_path / "place").read_text() == f"{event_id}\n"
+
+
+def test_what_the_bus_refuses_ends_it(examples: Examples, tmp_path: Path) -> None:
+    """A pattern that is none is told, and not asked for again and again."""
+    program = examples.shell_subscriber(tmp_path, "orders..created", "cat")
     assert program.ended() == 1
-    assert "404" in program.errors
+    assert "400" in program.errors
 
 
 def test_it_waits_for_a_bus_that_is_away(examples: Examples, bus: BusServer, topic: str, tmp_path: Path) -> None:

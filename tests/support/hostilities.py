@@ -30,7 +30,7 @@ class Meaning(Enum):
         """How the subscriber is doing after so many events, as ``GET /listSubscribers`` tells it."""
         delivered = events if self is Meaning.DELIVERED else 0
         dead = events if self is Meaning.REJECTED else 0
-        state = {Meaning.DOWN: "down", Meaning.LATER: "paused"}.get(self, "ok")
+        state = {Meaning.DOWN: "down", Meaning.LATER: "paused", Meaning.AGAIN: "failing"}.get(self, "ok")
         pending = events - delivered - dead
         return {"state": state, "delivered": delivered, "dead": dead, "pending": pending}
 
