@@ -47,6 +47,8 @@ class Settings:
 
     # Publishing
     max_body_bytes: int = 1_048_576  # bytes in the largest event
+    max_bodies_bytes: int = 268_435_456  # bytes of all bodies being read, and of answers that are not, at once
+    max_connections_per_address: int = 0  # of clients; 0 is three quarters of all
     request_seconds: float = 30  # seconds in which a request's head has to come, and its body
 
     # Delivering
@@ -99,6 +101,8 @@ _NUMBERS: dict[str, tuple[str, float, float]] = {
     "EVENTBUS_MAX_SUBSCRIBERS_PER_HOST": ("max_subscribers_per_host", 1, 1_000_000),
     "EVENTBUS_REQUEST_SECONDS": ("request_seconds", 0.1, 3_600),
     "EVENTBUS_MAX_BODY_BYTES": ("max_body_bytes", 1, 1_073_741_824),
+    "EVENTBUS_MAX_BODIES_BYTES": ("max_bodies_bytes", 1_048_576, 2**50),
+    "EVENTBUS_MAX_CONNECTIONS_PER_ADDRESS": ("max_connections_per_address", 0, 1_000_000),
     "EVENTBUS_MAX_IN_FLIGHT": ("max_in_flight", 1, 10_000),
     "EVENTBUS_RETRY_SECONDS": ("retry_seconds", 0, 31_536_000),
     "EVENTBUS_DRAIN_SECONDS": ("drain_seconds", 0, 3_600),

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+#: Lets a browser take an answer for nothing but what its type says: its text may be somebody else's.
+NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
 SUCCESS = "success"
 _STATUS_LINES = {int(status): f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -24,7 +27,8 @@ class Reply:
         self, environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], Any]
     ) -> list[bytes]:
         """Answer (PEP 3333)."""
-        head = [("Content-Type", self.content_type), ("Content-Length", str(len(self.body))), *self.headers.items()]
+        head = [("Content-Type", self.content_type), ("Content-Length", str(len(self.body)))]
+        head += (NO_SNIFFING | self.headers).items()
         start_response(_STATUS_LINES[self.status], head)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.body]
 
@@ -36,7 +40,7 @@ def text(body: str, status: int = 200) -> Reply:
 
 def as_json(value: Any, status: int = 200) -> Reply:
     """A JSON answer."""
-    return Reply(f"{json.dumps(value, separators=(',', ':'))}\n".encode(), status, "application/json")
+    return Reply(f"{json.dumps(value, separators=(',', ':'))}\n".encode(), status, JSON)
 
 
 def problem(status: int, detail: str) -> Reply:

@@ -6,7 +6,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 from gunicorn.http.wsgi import Response, base_environ
+
+from eventbus.errors import Crowded
+from eventbus.web.byte_budget import MIB
+from eventbus.web.connections import Connection
 
 #: Requests' headers that WSGI names without ``HTTP_`` (PEP 3333).
 _PLAIN = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
@@ -19,6 +24,9 @@ CONNECTION = "eventbus.connection"
 HELD = "eventbus.held"
 #: Bytes of a body nobody wanted that are read all the same, so that its connection can be used again.
 SMALL_REST = 65_536
+
+#: Bytes of an answer's part that is sent without its head.
+LARGE = 65_536
 
 
 class PeerGone(OSError):
@@ -101,8 +109,10 @@ def rest_of(body: Any) -> bool:
 class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's answer, whose head waits for the first part of the body so that both leave in one send."""
 
-    def __init__(self, req: Any, sock: Any, cfg: Any) -> None:
+    def __init__(self, req: Any, sock: Any, cfg: Any, connection: Connection, seconds: float) -> None:
         super().__init__(req, sock, cfg)
+        self._connection = connection
+        self._seconds = seconds  # in which each MiB has to be taken
         self.headers_sent = False
         self._head = b""
 
@@ -132,7 +142,11 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
     def _emit_body(self, data: bytes) -> None:
         if self.chunked:
             data = b"%X\r\n%s\r\n" % (len(data), data)
-        _send(self.sock, self._head + data)
+        if len(data) > LARGE:  # so that it is not copied
+            self._send(self._head)
+            self._send(data)
+        else:
+            self._send(self._head + data)
         self._head = b""
 
     def close(self) -> None:
@@ -141,21 +155,31 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
             self.send_headers()
         end = self._head + (b"0\r\n\r\n" if self.chunked else b"")
         if end:
-            _send(self.sock, end)
+            self._send(end)
         self._head = b""
 
+    def _send(self, data: bytes) -> None:
+        """Send it all: mostly at once, where gevent's own ``sendall`` would ask for the size of the buffer first.
 
-def _send(sock: Any, data: bytes) -> None:
-    """Send it all: mostly at once, where gevent's own ``sendall`` would ask for the size of the buffer first.
+        Raises PeerGone.
+        """
+        try:
+            sent = self.sock.send(data)
+            if sent != len(data):
+                self._send_rest(memoryview(data)[sent:])
+        except OSError as error:
+            raise PeerGone(f"the client is gone: {error}") from error
 
-    Raises PeerGone.
-    """
-    try:
-        sent = sock.send(data)
-        if sent != len(data):
-            sock.sendall(memoryview(data)[sent:])
-    except OSError as error:
-        raise PeerGone(f"the client is gone: {error}") from error
+    def _send_rest(self, rest: memoryview) -> None:
+        """Send what the client did not take at once: in bounded time, and while not too much is held so."""
+        count = len(rest)
+        try:
+            self._connection.take(count)
+        except Crowded:
+            raise PeerGone("clients hold too much by not reading") from None
+        with gevent.Timeout(self._seconds * (1 + count // MIB), PeerGone("the client does not read")):
+            self.sock.sendall(rest)
+        self._connection.give_back(count)
 
 
 _date: tuple[int, str] = (0, "")

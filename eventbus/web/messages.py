@@ -18,16 +18,16 @@ from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text
 from eventbus.web.body import read_body
+from eventbus.web.byte_budget import MAX_BATCH_BYTES
 from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
 from eventbus.web.current import the_bus, the_request
 from eventbus.web.kept_headers import attribute, kept_head, topic_asked, topic_of_type
 from eventbus.web.once import once_key, once_key_of_batch
 from eventbus.web.query import Query, query_of
 
-#: Events in one batch, at most, and bytes of its body.
+#: Events in one batch, at most, and its lines.
 MAX_BATCH_EVENTS = 10_000
 MAX_BATCH_LINES = 2 * MAX_BATCH_EVENTS
-MAX_BATCH_BYTES = 16 * 1024 * 1024
 #: Different topics of one batch, at most.
 MAX_BATCH_TOPICS = 1_000
 #: The kept headers of an event that came in a batch.

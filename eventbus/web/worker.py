@@ -13,6 +13,7 @@ from gevent.hub import get_hub
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
+from eventbus.web.byte_budget import budget_of
 from eventbus.web.connections import RESERVE, Connection, Connections
 from eventbus.web.exchange import CONNECTION, Exchange, PeerGone, environ_of, frozen, rest_of
 from eventbus.web.intake import Reader, Waiting, is_host, refusal, written
@@ -42,6 +43,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         super().__init__(*args, **kwargs)
         self.cfg: Any = frozen(self.cfg)
         self.worker_connections += RESERVE
+        self._seconds = 0.0  # for a request's head, its body, and each MiB of its answer
         self._told_of_files = -TELL_AGAIN
 
     def load_wsgi(self) -> None:
@@ -49,7 +51,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         note(self.sockets)
         super().load_wsgi()
         limit = min(self.cfg.worker_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-        self._connections = Connections(limit, self.wsgi.extensions["eventbus"].meters, time.monotonic)
+        bus = self.wsgi.extensions["eventbus"]
+        self._seconds = bus.settings.request_seconds
+        budget = budget_of(bus.settings.max_bodies_bytes, bus.settings.max_body_bytes)
+        per_address = bus.settings.max_connections_per_address
+        self._connections = Connections(limit, bus.meters, time.monotonic, budget, per_address)
 
     def run(self) -> None:
         """Serve until told to end; return when the bus is drained too."""
@@ -82,7 +88,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         """Serve a connection: what gunicorn's own does, but that a head has to come in time, and less HTTP/2."""
         client.setblocking(1)
         bus = self.wsgi.extensions["eventbus"]
-        seconds = bus.settings.request_seconds
+        seconds = self._seconds
         connection = self._connections.open(client, end_of(addr)[0])
         try:
             if isinstance(client, ssl.SSLSocket) and not self.cfg.do_handshake_on_connect:
@@ -136,7 +142,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         What gunicorn's own does, less what this bus has no use for: hooks, access log, files, early hints.
         """
         sock = connection.client
-        exchange = Exchange(req, sock, self.cfg)
+        exchange = Exchange(req, sock, self.cfg, connection, self._seconds)
         if connection.beyond or not self.alive:
             exchange.force_close()
         environ = environ_of(req, sock, addr, listener_name, self.cfg)

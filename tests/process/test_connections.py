@@ -1,5 +1,6 @@
 """Clients that hold connections keep nobody out: idle ones end first, and what lasts never takes all."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -7,17 +8,24 @@ import pytest
 
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
+from tests.support.ports import LOOPBACK
 from tests.support.server import BusServer
 from tests.support.wire import Wire, render_request
 
 #: Connections that there may be, those of them that may last, and how many clients come.
 LIMIT, LASTING, CLIENTS = 20, 15, 30
 
+#: A request whose body is awaited, so that its connection is busy.
+AWAITED = b"POST /sendMessage HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
-    """A bus for a few connections."""
-    with BusServer(tmp_path_factory.mktemp("bus"), arguments=["--worker-connections", str(LIMIT)]) as server:
+    """A bus for a few connections, all of which one address may have."""
+    environment = {"EVENTBUS_MAX_CONNECTIONS_PER_ADDRESS": str(LIMIT)}
+    with BusServer(
+        tmp_path_factory.mktemp("bus"), environment, arguments=["--worker-connections", str(LIMIT)]
+    ) as server:
         yield server
 
 
@@ -79,12 +87,11 @@ def test_what_lasts_leaves_room(headers: list[tuple[str, str]], small: BusServer
 
 def test_a_bus_that_is_busy_says_so(small: BusServer) -> None:
     """Where no connection is idle a new one is answered 503, and how the bus is can still be asked."""
-    head = b"POST /sendMessage HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     eventually(lambda: figures(small)["eventbus_connections"] == 1, 30)
     with ExitStack() as stack:
         wires = [stack.enter_context(Wire(small.port)) for _ in range(LIMIT)]
         for wire in wires:
-            wire.send(head)
+            wire.send(AWAITED)
             assert wire.read_interim() == 100  # it waits for the body, and so is busy
         caller = Caller(small.port)
         assert caller.call("POST", "/sendMessage", body=b"x").status == 503
@@ -93,3 +100,28 @@ def test_a_bus_that_is_busy_says_so(small: BusServer) -> None:
             wire.send(b"xy")
             assert wire.read().status == 200
         assert caller.publish()
+
+
+def test_one_address_never_takes_all(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where one address holds as many busy connections as it may, others are served, and it is not."""
+    arguments = ["--worker-connections", str(LIMIT)]
+    with BusServer(tmp_path_factory.mktemp("bus"), arguments=arguments) as server, ExitStack() as stack:
+        clients = [stack.enter_context(client_from("127.0.0.2", server.port)) for _ in range(CLIENTS)]
+        for client in clients:
+            client.sendall(AWAITED)
+        assert [status_of(client) for client in clients].count(b"100") == LIMIT * 3 // 4
+        assert Caller(server.port).publish()
+        assert server.log_text().count("15 connections are open from ::ffff:127.0.0.2") == 1
+
+
+def client_from(address: str, port: int) -> socket.socket:
+    """A connection from this address of the machine."""
+    return socket.create_connection((LOOPBACK, port), timeout=30, source_address=(address, 0))
+
+
+def status_of(client: socket.socket) -> bytes:
+    """The status that a client is answered; none where its connection is closed."""
+    try:
+        return client.recv(100)[9:12]
+    except ConnectionResetError:
+        return b""

@@ -234,6 +234,8 @@ def test_a_client_that_does_not_read_holds_up_no_stop(tmp_path: Path, accept: by
         target = b"GET /events?limit=1000&after=%s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n\r\n"
         client.sendall(target % (first.encode(), accept))
         assert client.recv(15) == b"HTTP/1.1 200 OK"
+        for _ in range(50):  # in each turn of the bus's loop the answer goes on, until nothing more of it is taken
+            assert caller.call("GET", "/healthz").status == 200
         began = time.monotonic()
         bus.send(signal.SIGTERM)
         assert bus.ended(30) == 0

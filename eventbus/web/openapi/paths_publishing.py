@@ -2,8 +2,9 @@
 
 from eventbus.errors import KeyReused
 from eventbus.topics import MAX_WORDS
+from eventbus.web.byte_budget import MAX_BATCH_BYTES
 from eventbus.web.cloudevents import BATCH, STRUCTURED
-from eventbus.web.messages import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_TOPICS
+from eventbus.web.messages import MAX_BATCH_EVENTS, MAX_BATCH_TOPICS
 from eventbus.web.openapi.cloud_event import A_CLOUD_EVENT
 from eventbus.web.openapi.paths_subscribers import SUCCESS
 from eventbus.web.openapi.pieces import (
