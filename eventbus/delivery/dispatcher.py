@@ -74,7 +74,7 @@ class Dispatcher:
         self.meters = meters
         self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
         self._held: deque[Lane] = deque()  # could send, but for the crowd
-        self._slow = SlowPool(max_in_flight)
+        self._slow = SlowPool(max_in_flight, lambda lane: self.hosts.of(lane.subscriber.key))
         self._idle = 0
         self.busy = 0  # deliveries under way
         self._stopping = False
@@ -232,7 +232,8 @@ class Dispatcher:
     def _turns(self, lane: Lane) -> None:
         """A lane's turn, and then turns of those that were held back, where there is room for them."""
         while True:
-            if not (lane.slow and self._slow.hold(lane)):
+            slow = self._slow.admit(lane) if lane.slow else None
+            if slow is not None or not lane.slow:
                 lane.queued = False
                 try:
                     self._turn(lane)
@@ -246,18 +247,14 @@ class Dispatcher:
                         lane.subscriber.key,
                         extra={"address": lane.subscriber.key},
                     )
-                if self._slow.waits:
-                    self._release(lane)
+                if slow is not None:
+                    for waiting in self._slow.end(slow):
+                        self._enqueue(waiting)
             if not self._held or self.busy >= self._crowded:
                 return
             lane = self._held.popleft()
             while self._held and self.busy + self._queue.qsize() < ENOUGH:
                 self._enqueue(self._held.popleft())
-
-    def _release(self, lane: Lane) -> None:
-        """Let go on those that waited for room among the slow ones, where a turn of this lane has made some."""
-        for waiting in self._slow.release(lane):
-            self._enqueue(waiting)
 
     def _turn(self, lane: Lane) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
@@ -270,13 +267,10 @@ class Dispatcher:
         if delivery is None:
             return
         self.busy += 1
-        server = self._slow.begin(lane) if lane.slow else None
         try:
             self._deliver(lane, delivery, now)
         finally:
             self.busy -= 1
-            if server is not None:
-                self._slow.end(server)
             if not lane.queued:
                 self.look(lane)
 
@@ -285,11 +279,8 @@ class Dispatcher:
     def _deliver(self, lane: Lane, delivery: Delivery, now: float) -> None:
         event = self.recent.get(delivery.seq)
         if event is None:
-            event = self._fetch(lane, delivery)
+            event = self._fetch(lane, delivery, now)
             if event is None:
-                return
-            if self.clock.monotonic() >= self.until or lane.closed:  # reading may have taken long
-                lane.put_back(delivery, now)
                 return
         wall, state = self.clock.wall(), lane.state
         try:
@@ -312,7 +303,8 @@ class Dispatcher:
         if answer.status is not None and 200 <= answer.status < 300:
             waited = wall - event.accepted_at + took
             self.meters.arrival.observe(waited if waited > 0 else 0.0)  # the wall clock may have been set back
-            lane.slow = took > SLOW_SECONDS
+            if lane.slow is not (took > SLOW_SECONDS):
+                self._change_pace(lane)
             lane.deliver(delivery, now)
         else:
             lane.slow = took > SLOW_SECONDS or answer.status is None
@@ -324,6 +316,12 @@ class Dispatcher:
         if lane.state is not state:
             _tell(lane, answer, wall)
 
+    def _change_pace(self, lane: Lane) -> None:
+        """A lane that was slow is not any more, and waits among the slow ones no longer; or the other way round."""
+        lane.slow = not lane.slow
+        if not lane.slow and self._slow.leave(lane):
+            self._enqueue(lane)
+
     def _refusal(self, route: Route, lane: Lane, delivery: Delivery) -> Answer | None:
         """Ask a subscriber for its consent; where it does not give it, that is the answer, and there was no attempt."""
         consent = route.ask_consent()
@@ -333,8 +331,8 @@ class Dispatcher:
         delivery.attempts -= 1
         return Answer(None, error=consent.error)
 
-    def _fetch(self, lane: Lane, delivery: Delivery) -> Event | None:
-        """Read an event that is not in memory any more."""
+    def _fetch(self, lane: Lane, delivery: Delivery, now: float) -> Event | None:
+        """Read an event that is not in memory any more; None where there is no attempt."""
         try:
             found = self._journal.find([delivery.seq])
         except JournalError:
@@ -349,6 +347,9 @@ class Dispatcher:
                 lane.subscriber.key,
                 extra={"address": lane.subscriber.key},
             )
+            return None
+        if self.clock.monotonic() >= self.until or lane.closed:  # reading may have taken long
+            lane.put_back(delivery, now)
             return None
         return found[0]
 

@@ -25,6 +25,10 @@ class Hosts:
             found = self._of[key] = frozenset(hosts)
             self._counts.update(found)
 
+    def of(self, key: str) -> frozenset[str]:
+        """Where a lane is; nowhere if it is not counted."""
+        return self._of.get(key, frozenset())
+
     def remove(self, key: str) -> None:
         """Count a lane no more."""
         for host in self._of.pop(key, ()):

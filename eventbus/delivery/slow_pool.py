@@ -4,79 +4,123 @@ A subscriber that does not answer holds its greenlet until its time is over. Wit
 of them hold all, and everybody waits.
 """
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Collection, Iterator
 
 from eventbus.delivery.lane import Lane
 
 #: Seconds from which on an attempt is slow.
 SLOW_SECONDS = 1.0
 
-#: Scheme, host and port.
-Server = tuple[str, str, int]
+#: Names and IP addresses of the host that a subscriber is on.
+Hosts = Collection[str]
 
 
 class SlowPool:
-    """The deliveries under way to slow lanes, and the slow lanes that wait for room.
+    """The turns under way of slow lanes, and the slow lanes that wait for room.
 
-    Those whose last attempt was slow have half of all deliveries, those that were not tried yet a quarter more; one
-    server, whatever its subscribers, has no more than half.
+    They have half of all deliveries, and those that have failed before no more than three eighths, so that there is
+    room for those that were not tried yet; one host, whatever its subscribers, has no more than a quarter.
     """
 
-    def __init__(self, max_in_flight: int) -> None:
-        self._tried = max(1, max_in_flight // 2)
-        self._untried = max(1, max_in_flight * 3 // 4)
-        self.busy = 0  # deliveries under way to slow lanes
-        self.waits = 0  #: slow lanes that wait for room
-        self._servers: Counter[Server] = Counter()
-        self._waiting: deque[Lane] = deque()
-        self._waiting_for: defaultdict[Server, deque[Lane]] = defaultdict(deque)
+    def __init__(self, max_in_flight: int, hosts_of: Callable[[Lane], Hosts]) -> None:
+        self._most = max(1, max_in_flight // 2)
+        self._failed_most = max(1, max_in_flight * 3 // 8)
+        self._host_most = max(1, max_in_flight // 4)
+        self._hosts_of = hosts_of
+        self.busy = self._failed_busy = 0  # turns under way
+        self._hosts: Counter[str] = Counter()  # turns under way by host
+        self._waiting = _Waiting()
+        self._waiting_for: defaultdict[str, _Waiting] = defaultdict(_Waiting)
+        self._place: dict[Lane, _Waiting] = {}  # where each slow lane waits that does
 
-    def hold(self, lane: Lane) -> bool:
-        """Let a lane wait if there is no room for it; whether that is so."""
-        server = _server_of(lane)
-        if self._servers[server] >= self._tried:
-            self._waiting_for[server].append(lane)
-        elif self._has_room_for(lane):
-            return False
-        elif lane.failed_attempts:
-            self._waiting.append(lane)
-        else:
-            self._waiting.appendleft(lane)
-        self.waits += 1
-        return True
+    @property
+    def waits(self) -> int:
+        """How many slow lanes wait for room."""
+        return len(self._place)
 
-    def begin(self, lane: Lane) -> Server:
-        """Count a delivery; the answer is to be given to ``end``."""
-        server = _server_of(lane)
-        self.busy += 1
-        self._servers[server] += 1
-        return server
+    def admit(self, lane: Lane) -> "Turn | None":
+        """Count a turn of a lane, to be given to ``end``; None where there is no room, and then the lane waits."""
+        hosts = self._hosts_of(lane)
+        full = next((host for host in hosts if self._hosts[host] >= self._host_most), None)
+        if full is None and self._has_room_for(lane):
+            turn = Turn(hosts, failed=lane.failed_attempts > 0)
+            self._count(turn, 1)
+            return turn
+        self._place[lane] = self._waiting if full is None else self._waiting_for[full]
+        self._place[lane].add(lane)
+        return None
 
-    def end(self, server: Server) -> None:
-        """Count it no more."""
-        self.busy -= 1
-        self._servers[server] -= 1
-        if not self._servers[server]:
-            del self._servers[server]
+    def leave(self, lane: Lane) -> bool:
+        """Take a lane out that is not slow any more; whether it waited."""
+        place = self._place.pop(lane, None)
+        if place is not None:
+            place.remove(lane)
+        return place is not None
 
-    def release(self, lane: Lane) -> Iterator[Lane]:
-        """After a turn of a lane: take those out for which there is room by now, one for its server and one other."""
-        server = _server_of(lane)
-        waiting = self._waiting_for.get(server)
-        if waiting is not None and self._servers[server] < self._tried:
-            self.waits -= 1
-            yield waiting.popleft()
-            if not waiting:
-                del self._waiting_for[server]
-        if self._waiting and self._has_room_for(self._waiting[0]):
-            self.waits -= 1
-            yield self._waiting.popleft()
+    def end(self, turn: "Turn") -> Iterator[Lane]:
+        """Count a turn no more; takes lanes out for which there is room now, one for each of its hosts and one other.
+
+        Each of them asks again to be admitted.
+        """
+        self._count(turn, -1)
+        for host in turn.hosts:
+            waiting = self._waiting_for.get(host)
+            if waiting is not None and self._hosts[host] < self._host_most:
+                yield from self._next_of(waiting, lambda _: True)
+                if not waiting:
+                    del self._waiting_for[host]
+        yield from self._next_of(self._waiting, self._has_room_for)
+
+    def _next_of(self, waiting: "_Waiting", may_go: Callable[[Lane], bool]) -> Iterator[Lane]:
+        lane = waiting.take(may_go)
+        if lane is not None:
+            del self._place[lane]
+            yield lane
 
     def _has_room_for(self, lane: Lane) -> bool:
-        return self.busy < (self._tried if lane.failed_attempts else self._untried)
+        return self.busy < self._most and not (lane.failed_attempts and self._failed_busy >= self._failed_most)
+
+    def _count(self, turn: "Turn", change: int) -> None:
+        self.busy += change
+        self._failed_busy += change * turn.failed
+        for host in turn.hosts:
+            self._hosts[host] += change
+            if not self._hosts[host]:
+                del self._hosts[host]
 
 
-def _server_of(lane: Lane) -> Server:
-    address = lane.subscriber.address
-    return address.scheme, address.host, address.port
+class Turn:
+    """A turn of a slow lane, as it was counted."""
+
+    __slots__ = ("failed", "hosts")
+
+    def __init__(self, hosts: Hosts, *, failed: bool) -> None:
+        self.hosts, self.failed = hosts, failed
+
+
+class _Waiting:
+    """Lanes that wait: those that have delivered before, were not tried yet, or only failed, each of a kind in turn."""
+
+    def __init__(self) -> None:
+        self._kinds: deque[OrderedDict[Lane, None]] = deque(OrderedDict() for _ in range(3))
+        self._delivered, self._untried, self._failed = self._kinds
+
+    def add(self, lane: Lane) -> None:
+        kind = self._delivered if lane.delivered else self._failed if lane.failed_attempts else self._untried
+        kind[lane] = None
+
+    def remove(self, lane: Lane) -> None:
+        for kind in self._kinds:
+            kind.pop(lane, None)
+
+    def take(self, may_go: Callable[[Lane], bool]) -> Lane | None:
+        """The next one that may go; None for none."""
+        for number, kind in enumerate(self._kinds, 1):
+            if kind and may_go(next(iter(kind))):
+                self._kinds.rotate(-number)
+                return kind.popitem(last=False)[0]
+        return None
+
+    def __bool__(self) -> bool:
+        return any(self._kinds)

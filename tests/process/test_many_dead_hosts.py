@@ -1,14 +1,17 @@
-"""Subscribers whose hosts are gone take part of the deliveries under way, and never all of them."""
+"""Subscribers whose hosts are gone, or never answer, take part of the deliveries under way, and never all of them."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
+import gevent
 import pytest
 
 from tests.support.black_hole import SilentPort
 from tests.support.caller import Caller
 from tests.support.ports import free_port
 from tests.support.server import BusServer
-from tests.support.subscriber import RecordingSubscriber
+from tests.support.subscriber import Answer, Received, RecordingSubscriber
+from tests.support.tarpit import Tarpit
 
 #: Deliveries under way at once, and seconds after which an attempt ends.
 MAX_IN_FLIGHT, LONG = 16, 60
@@ -31,4 +34,33 @@ def test_a_healthy_subscriber_does_not_wait_for_dead_ones(tmp_path: Path, dead: 
             healthy.wait_for_ids([caller.publish()])
         taken = caller.subscribers()
         assert sum(each["in_flight"] for each in taken) <= MAX_IN_FLIGHT // 2
+        bus.kill()
+
+
+def consenting(received: Received) -> Answer:
+    """Take everything, and consent to it."""
+    return 200, [("WebHook-Allowed-Origin", received.header("WebHook-Request-Origin") or "")], b""
+
+
+@pytest.mark.parametrize("verify", ["none", "handshake"])
+@pytest.mark.parametrize("timeout", [0.1, LONG])
+def test_a_healthy_subscriber_does_not_wait_for_those_that_never_answer(
+    tmp_path: Path, verify: str, timeout: float
+) -> None:
+    """Beside hundreds that take a connection and never answer, on its own host and others, a healthy one gets all."""
+    settings = {"EVENTBUS_MAX_IN_FLIGHT": str(MAX_IN_FLIGHT), "EVENTBUS_VERIFY": verify}
+    with ExitStack() as stack:
+        bus = stack.enter_context(BusServer(tmp_path, settings))
+        healthy = stack.enter_context(RecordingSubscriber(consenting))
+        caller = Caller(bus.port)
+        caller.register(healthy.address)
+        healthy.wait_for_ids([caller.publish()])
+        for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+            tarpit = stack.enter_context(Tarpit(host))
+            for number in range(100):
+                caller.register(f"{tarpit.address}/{number}", timeout=timeout)
+        for _ in range(10):
+            healthy.wait_for_ids([caller.publish()])
+            gevent.sleep(0.05)
+            assert sum(each["in_flight"] for each in caller.subscribers()) <= MAX_IN_FLIGHT // 2
         bus.kill()

@@ -6,7 +6,7 @@ from eventbus.addresses import parse_address
 from eventbus.delivery.health import Rules
 from eventbus.delivery.lane import Lane
 from eventbus.delivery.place import lane_of, new_record
-from eventbus.delivery.slow_pool import SlowPool
+from eventbus.delivery.slow_pool import SlowPool, Turn
 from eventbus.model import Account, State
 from tests.support.lanes import EPOCH, subscriber_with
 
@@ -18,9 +18,14 @@ def lane_at(address: str, *, tried: bool = True) -> Lane:
     return lane_of(record, Rules(), deferred=0, ends=1e6, now=0.0, wall=EPOCH)
 
 
-def begun(pool: SlowPool, *lanes: Lane) -> int:
-    """How many of these lanes found room, and have a delivery under way now."""
-    return sum(1 for lane in lanes if not pool.hold(lane) and pool.begin(lane))
+def pool_of(size: int) -> SlowPool:
+    """A pool for which a lane is at the host of its address."""
+    return SlowPool(size, lambda lane: [lane.subscriber.address.host])
+
+
+def begun(pool: SlowPool, *lanes: Lane) -> list[Turn]:
+    """The turns of those lanes that found room."""
+    return [turn for lane in lanes if (turn := pool.admit(lane)) is not None]
 
 
 def hosts(count: int, *, tried: bool = True, of: int = 1) -> list[Lane]:
@@ -29,51 +34,68 @@ def hosts(count: int, *, tried: bool = True, of: int = 1) -> list[Lane]:
 
 
 def test_slow_lanes_have_half_of_all_deliveries() -> None:
-    """Of 16 deliveries under way no more than 8 are to subscribers whose last attempt was slow or failed."""
-    pool = SlowPool(16)
-    assert begun(pool, *hosts(20)) == 8
-    assert pool.waits == 12
+    """Of 16 deliveries no more than 8 are to slow subscribers, 6 to those that failed, and the rest is for new ones."""
+    pool = pool_of(16)
+    assert len(begun(pool, *hosts(20))) == 6
+    assert pool.waits == 14
+    assert len(begun(pool, *hosts(20, tried=False, of=2))) == 2
+    assert pool.busy == 8
 
 
-def test_lanes_that_were_not_tried_yet_find_room_beside_them() -> None:
-    """A quarter more is for subscribers that were not tried yet, since they may be quick."""
-    pool = SlowPool(16)
-    begun(pool, *hosts(20))
-    assert begun(pool, *hosts(20, tried=False, of=2)) == 4
+def test_one_host_has_no_more_than_a_quarter() -> None:
+    """Subscribers of one host, on whatever port, leave room for those of another."""
+    pool = pool_of(16)
+    assert len(begun(pool, *[lane_at(f"one:{80 + number}", tried=False) for number in range(20)])) == 4
+    assert len(begun(pool, lane_at("two:80", tried=False), lane_at("one:300", tried=False))) == 1
 
 
-def test_one_server_has_no_more_than_half() -> None:
-    """Untried subscribers of one server leave room for those of another."""
-    pool = SlowPool(16)
-    assert begun(pool, *[lane_at(f"one:80/{number}", tried=False) for number in range(20)]) == 8
-    assert begun(pool, lane_at("two:80", tried=False), lane_at("one:81", tried=False)) == 2
+def test_a_host_is_known_by_each_of_its_addresses() -> None:
+    """Many names of one IP address have a quarter together, and each of them may wait for another."""
+    pool = SlowPool(16, lambda lane: [lane.subscriber.address.host, "192.0.2.1"])
+    turns = begun(pool, *hosts(20))
+    assert len(turns) == 4
+    for left in range(15, -1, -1):
+        released = list(pool.end(turns.pop(0)))
+        assert len(released) == 1
+        turns += begun(pool, *released)
+        assert (len(turns), pool.waits) == (4, left)
 
 
 def test_who_waits_is_let_go_when_there_is_room() -> None:
-    """After each turn one lane that waits may go, the untried before the others."""
-    pool = SlowPool(4)
-    first, second, waiting, untried = *hosts(3), lane_at("new", tried=False)
-    servers = [pool.begin(lane) for lane in (first, second)]
-    third = pool.begin(lane_at("other", tried=False))
-    assert pool.hold(waiting)
-    assert pool.hold(untried)
-    assert list(pool.release(first)) == []
-    pool.end(third)
-    assert list(pool.release(first)) == [untried]
-    pool.end(servers[0])
-    assert list(pool.release(first)) == [waiting]
-    assert pool.waits == 0
+    """After each turn one lane that waits may go; who has delivered, who is new and who only failed, in turn."""
+    pool = pool_of(8)
+    turns = begun(pool, *hosts(2), *hosts(2, tried=False, of=2))
+    failed, new = hosts(3, of=3), hosts(2, tried=False, of=4)
+    proven = lane_at("proven")
+    proven.delivered = 1
+    assert begun(pool, *failed, *new, proven) == []
+    order: list[Lane] = []
+    while turns:
+        released = list(pool.end(turns.pop(0)))
+        order += released
+        turns += begun(pool, *released)
+    assert order == [proven, new[0], failed[0], new[1], failed[1], failed[2]]
+    assert (pool.busy, pool.waits) == (0, 0)
 
 
-def test_who_waits_for_a_server_is_let_go_by_its_turns() -> None:
-    """A lane that waits since its server has enough goes after a turn of that server."""
-    pool = SlowPool(4)
-    lanes = [lane_at(f"one:80/{number}") for number in range(3)]
-    server, _ = pool.begin(lanes[0]), pool.begin(lanes[1])
-    assert pool.hold(lanes[2])
-    pool.end(server)
-    assert list(pool.release(lane_at("other"))) == []
-    assert list(pool.release(lanes[0])) == [lanes[2]]
+def test_who_waits_for_a_host_is_let_go_by_its_turns() -> None:
+    """A lane that waits since its host has enough goes after a turn of that host."""
+    pool = pool_of(8)
+    first, second = begun(pool, lane_at("one"), lane_at("one:81"))
+    waiting = lane_at("one:82")
+    (other,) = begun(pool, waiting, lane_at("other"))
+    assert list(pool.end(other)) == []
+    assert list(pool.end(first)) == [waiting]
+    assert list(pool.end(second)) == []
+
+
+def test_who_is_slow_no_more_waits_no_longer() -> None:
+    """A lane that has answered quickly leaves the pool from wherever it waits, and is not let go once more."""
+    pool = pool_of(4)
+    (turn,) = begun(pool, *(lanes := [lane_at(f"one:{port}") for port in range(80, 84)]))
+    assert [pool.leave(lane) for lane in (lanes[2], lanes[2], lanes[0])] == [True, False, False]
+    assert list(pool.end(turn)) == [lanes[1]]
+    assert pool.waits == 1
 
 
 def test_a_lane_is_slow_until_it_has_delivered() -> None:
@@ -91,4 +113,4 @@ def test_a_lane_is_slow_until_it_has_delivered() -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_there_is_always_room_for_one(size: int) -> None:
     """However few deliveries may be under way, a slow lane has its turn."""
-    assert begun(SlowPool(size), lane_at("one")) == 1
+    assert len(begun(pool_of(size), lane_at("one"))) == 1
