@@ -28,6 +28,8 @@ from eventbus.web.query import Query, query_of
 #: Events in one batch, at most, and its lines.
 MAX_BATCH_EVENTS = 10_000
 MAX_BATCH_LINES = 2 * MAX_BATCH_EVENTS
+#: Bytes of a batch after which other greenlets may have a turn, and what an event counts for beside its body.
+YIELD_EVERY_BYTES, EVENT_BYTES = 32_768, 512
 #: Different topics of one batch, at most.
 MAX_BATCH_TOPICS = 1_000
 #: The kept headers of an event that came in a batch.
@@ -72,9 +74,13 @@ def _many(bus: Bus, request: Request, query: Query) -> Reply:
         topic = topic_of_type(attribute(request.environ, "type"))
     made = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
     messages: list[Message] = []
+    unyielded = 0
     for message in made:
         messages.append(message)
-        bus.give_way()
+        unyielded += len(message.body) + EVENT_BYTES
+        if unyielded >= YIELD_EVERY_BYTES:
+            unyielded = 0
+            bus.give_way()
     _look_at_topics(bus, messages)
     sizes = [len(message.body) for message in messages]
     if (largest := max(sizes, default=0)) > bus.settings.max_body_bytes:
