@@ -12,6 +12,7 @@ from gunicorn.http import errors
 from gunicorn.http.unreader import SocketUnreader
 
 from eventbus.delivery.loop_load import LoopLoad
+from eventbus.errors import Crowded
 from eventbus.web.connections import Connection
 
 #: The status and the words for what gunicorn's parser refuses; the first match counts. What was sent is not repeated.
@@ -78,12 +79,14 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
     def fill(self) -> None:
         """Read until a whole head is there, or what gunicorn's parser refuses, which looks through all at each piece.
 
-        Raises LimitRequestHeaders.
+        Raises LimitRequestHeaders, and Crowded where too much is held.
         """
         head, self.buf = bytearray(self.buf.getvalue()), BytesIO()
         end, sound = head.find(_END), _is_sound(head)
         while end < 0 and sound and (b"\r\n" in head or len(head) < MAX_LINE) and (piece := self.chunk()):
             before = len(head)
+            if before and self.waiting is not None:
+                self.waiting.hold(len(piece))
             head += piece
             end = head.find(_END, max(0, before - 3))
             sound = _is_sound(head[before - 1 :] if head[before - 1 : before] == b"\r" else piece)
@@ -130,6 +133,10 @@ class Waiting:
             self._timeout.close()
             self._timeout = gevent.Timeout.start_new(self._head_seconds, HeadTooSlow())
 
+    def hold(self, count: int) -> None:
+        """Count a further piece of the head, until the request is over. Raises Crowded."""
+        self._connection.take(count)
+
     def __enter__(self) -> Self:
         self._connection.is_idle()
         self._reader.waiting = self
@@ -153,6 +160,8 @@ def refusal(error: BaseException, head_seconds: float) -> tuple[int, str]:
     """The status and the sentence for a request that could not be read; 500 for what is no client's fault."""
     if isinstance(error, HeadTooSlow):
         return 408, f"The request's head did not come within {head_seconds:g} seconds."
+    if isinstance(error, Crowded):
+        return 503, str(error)
     for kind, status, words in _REFUSALS:
         if isinstance(error, kind):
             return status, f"This is no HTTP request that can be served. {words}"
@@ -162,8 +171,10 @@ def refusal(error: BaseException, head_seconds: float) -> tuple[int, str]:
 def written(status: int, sentence: str) -> bytes:
     """An answer after which the connection ends, as bytes."""
     body = f"Error: {sentence}".encode("utf-8", "replace")
+    wait = "Retry-After: 5\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nServer: eventbus\r\nConnection: close\r\n"
-        f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nServer: eventbus\r\nConnection: close\r\n{wait}"
+        "X-Content-Type-Options: nosniff\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("ascii") + body

@@ -13,6 +13,7 @@ from gevent.hub import get_hub
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
+from eventbus.errors import Crowded
 from eventbus.web.byte_budget import budget_of
 from eventbus.web.connections import RESERVE, Connection, Connections
 from eventbus.web.exchange import CONNECTION, Exchange, PeerGone, environ_of, frozen, rest_of
@@ -97,7 +98,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         except (StopIteration, OSError) as end:
             self.log.debug("a connection ended: %r", end)
         except Exception as error:
-            bus.meters.refused["no_http"] += 1
+            bus.meters.refused["connections" if isinstance(error, Crowded) else "no_http"] += 1
             self._refuse(client, *refusal(error, seconds))
         finally:
             self._connections.close(connection)

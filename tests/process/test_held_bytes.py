@@ -59,6 +59,19 @@ def test_bodies_that_do_not_come_are_bounded(begun: bytes, bus: BusServer) -> No
         assert_accepted(Caller(bus.port).call("POST", "/sendMessage?batch=lines", body=(b"x" * 65_535 + b"\n") * 256))
 
 
+def test_heads_that_do_not_end_are_bounded(bus: BusServer) -> None:
+    """They count as bodies do: past the limit a longer head is answered 503, and a short one is taken."""
+    begun = render_request("GET", "/healthz", [("a", "x" * 7_000)] * 8)[:-2]
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(bus.port)) for _ in range(400)]
+        for wire in wires:
+            wire.send(begun)
+        assert Caller(bus.port).call("GET", "/healthz").status == 200
+        answers = [wire.read() for wire in wires]
+        assert {answer.status for answer in answers} == {408, 503}
+        assert {answer.header("Retry-After") for answer in answers} == {None, "5"}
+
+
 @pytest.mark.parametrize("asked", UNREAD.values(), ids=UNREAD)
 def test_who_does_not_read_is_closed(asked: bytes, bus: BusServer) -> None:
     """Clients that read nothing of their answers are closed, and cost little memory meanwhile."""
