@@ -16,6 +16,7 @@ EVERY = "*"
 #: Domains that the public DNS does not have, so that no page from elsewhere can be there (RFC 6761, 6762, 8375; ICANN
 #: keeps ``internal`` for private use).
 _PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
+_PORT = re.compile(r":[0-9]{1,5}\Z")
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 
 
@@ -37,13 +38,14 @@ class Hosts:
 
 
 def names_of(text: str) -> str:
-    """The value of ``EVENTBUS_HOSTS`` in one spelling. Raises SettingsError for what is no host name."""
-    names = [part.strip().lower().removesuffix(".") for part in text.split(",") if part.strip(" ,.")]
+    """The value of ``EVENTBUS_HOSTS`` in one spelling, without ports. Raises SettingsError for what is no host name."""
+    parts = [_PORT.sub("", part.strip().lower()) for part in text.split(",")]
+    names = [part.removesuffix(".") for part in parts if part]
     wrong = [name for name in names if name != EVERY and not _NAME.match(name)]
     if wrong or (text.strip() and not names):
         raise SettingsError(
-            "EVENTBUS_HOSTS is a list of host names such as bus.example.com, comma-separated, without scheme, port and"
-            f" path, not {(wrong or [text])[0][:100]!r}"
+            "EVENTBUS_HOSTS is a list of host names such as bus.example.com, comma-separated, without scheme and path,"
+            f" not {(wrong or [text])[0][:100]!r}"
         )
     return ", ".join(names)
 

@@ -6,7 +6,7 @@ from eventbus.errors import CrossOrigin, ForeignHost, SettingsError
 from eventbus.hosts import hosts_of, names_of
 from eventbus.web.browsers import check_browser, may_be_browser
 
-HOSTS = hosts_of(names_of("bus.example.com, Other.Example.Com."), "machine-7.corp.example")
+HOSTS = hosts_of(names_of("bus.example.com:8080, Other.Example.Com.,"), "machine-7.corp.example")
 READ = {"PATH_INFO": "/events", "REQUEST_METHOD": "GET"}
 LANGUAGE = {"HTTP_ACCEPT_LANGUAGE": "en"}
 
@@ -63,7 +63,7 @@ def test_a_star_is_every_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["http://bus.example.com", "bus.example.com:80", "a/b", "*.example.com", "a b", " , ,", "a..b"]
+    "text", ["http://bus.example.com", "bus.example.com:x", "a/b", ".", ":80", "*.example.com", "a b", " , ,", "a..b"]
 )
 def test_what_is_no_host_name_stops_the_start(text: str) -> None:
     """A sentence says what a name is."""
