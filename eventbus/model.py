@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from eventbus.addresses import Address
+from eventbus.heads import is_head
 from eventbus.topics import matches
 
 
@@ -30,7 +31,9 @@ class Event(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The kept headers by name."""
+        """The kept headers by name; none of a head that may not be sent."""
+        if not is_head(self.head):
+            return {}
         lines = self.head.decode("latin-1").split("\r\n")[:-1]
         return dict(line.split(": ", 1) for line in lines)
 

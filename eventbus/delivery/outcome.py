@@ -20,6 +20,7 @@ class Answer:
     retry_after: str | None = None
     error: str = ""
     excerpt: bytes = b""  # the first KiB of the body
+    sendable: bool = True  # False where the event is none that may be sent
     made: bool = True  # False where the bus itself was short of files, ports or memory: no word about the subscriber
 
 
@@ -62,7 +63,7 @@ def outcome_of(answer: Answer, wall: float) -> Outcome:
     """Read an answer; ``wall`` is seconds since 1970, for a Retry-After that names a date."""
     status = answer.status
     if status is None or status < 200:
-        return DOWN
+        return DOWN if answer.sendable else REJECTED
     if 200 <= status < 300:
         return DELIVERED
     if status == 410:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 BOTTOM = {
     f"eventbus.{name}"
     for name in (
-        *("addresses", "clock", "errors", "event_id", "hosts", "leases", "meters", "model"),
+        *("addresses", "clock", "errors", "event_id", "heads", "hosts", "leases", "meters", "model"),
         *("networks", "new_addresses", "ports", "redis_url", "settings", "signing", "tokens", "topics", "trouble"),
         "wildcards",
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from eventbus import __version__
 from eventbus.errors import Refused
+from eventbus.heads import is_head
 from eventbus.model import Event, Subscriber
 from eventbus.signing import signable, signature_lines
 
@@ -28,6 +29,8 @@ def subscriber_head(subscriber: Subscriber, origin: str | None = None) -> bytes:
 
 def event_head(event: Event) -> bytes:
     """The headers that are the same for every subscriber. Raises Refused for a value that could break out."""
+    if not is_head(event.head):
+        raise Refused(f"Its headers in the journal may not be sent: {event.head[:80]!r}.")
     topic = b"" if event.topic is None else b"Eventbus-Topic: %s\r\n" % checked(event.topic)
     return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (event.head, checked(event.id), topic, len(event.body))
 
@@ -38,10 +41,14 @@ def attempt_head(attempt: int, wall: float, signatures: bytes = b"") -> bytes:
 
 
 def checked(value: str) -> bytes:
-    """A header's value that stays one: no CR, LF or NUL (RFC 9110, 5.5). Raises Refused."""
-    if "\r" in value or "\n" in value or "\0" in value:
+    """A header's value that stays one: no CR, LF or NUL (RFC 9110, 5.5), and Latin-1. Raises Refused."""
+    try:
+        told = value.encode("latin-1")
+    except UnicodeEncodeError:
+        told = b"\n"
+    if b"\r" in told or b"\n" in told or b"\0" in told:
         raise Refused(f"A header cannot hold {value[:40]!r}.")
-    return value.encode("latin-1")
+    return told
 
 
 class Heads:

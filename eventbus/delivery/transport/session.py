@@ -13,6 +13,7 @@ from eventbus.delivery.transport.dial import Dialler
 from eventbus.delivery.transport.handshake import ask
 from eventbus.delivery.transport.lean import LeanAdapter
 from eventbus.delivery.transport.message import Heads, subscriber_head
+from eventbus.errors import Refused
 from eventbus.model import Event, Subscriber
 
 
@@ -72,7 +73,10 @@ class LeanRoute:
 
     def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
         """See Route.post."""
-        message = self._heads.message(self._head, event, attempt, wall)
+        try:
+            message = self._heads.message(self._head, event, attempt, wall)
+        except Refused as refused:  # the journal holds what no publisher can have sent
+            return Answer(None, error=str(refused), sendable=False)
         return self._adapter.attempt(self._pool, message, now + self._timeout)
 
     def ask_consent(self) -> Consent:

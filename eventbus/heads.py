@@ -1,0 +1,16 @@
+"""The headers that an event keeps, as one text: what of it may go on the wire. Pure."""
+
+import re
+
+#: Kept headers as they may go on the wire: of these names, so that none says where a request ends or for whom it is,
+#: and with values that stay one line (RFC 9110, 5.5).
+_HEAD = re.compile(
+    rb"(?:(?:Content-Type|Content-Encoding|traceparent|tracestate|ce-[!#$%&'*+.^_`|~0-9A-Za-z-]*)"
+    rb": [\t\x20-\x7e\x80-\xff]*\r\n)*+\Z",
+    re.IGNORECASE,
+)
+
+
+def is_head(head: bytes) -> bool:
+    """Whether a head from the journal may be sent: whoever can write there may have put anything into it."""
+    return _HEAD.match(head) is not None
