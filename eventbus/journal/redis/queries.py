@@ -9,7 +9,7 @@ from eventbus.journal import records
 from eventbus.journal.base import KeptDeadLetter, Page, Replay, Usage
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.lua import script
-from eventbus.journal.redis.rows import deferral_of, event_of, letter_of, topic_of
+from eventbus.journal.redis.rows import deferral_of, events_of, letter_of, number_of, topic_of
 from eventbus.journal.redis.server import memory_in_use
 from eventbus.model import Deferral, Event, LaneRecord, Recovered
 
@@ -60,8 +60,7 @@ class Queries:
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
         entries, more = self._page(keys=[keys.EVENTS], args=[max(0, after), upto, limit, max_bytes])
-        events = tuple(event_of(entry) for entry in entries)
-        return Page(events, events[-1].seq if more == b"more" else upto)
+        return Page(tuple(events_of(entries)), number_of(entries[-1][0]) if more == b"more" else upto)
 
     def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
         """See Journal.topics."""
@@ -72,7 +71,7 @@ class Queries:
         """See Journal.find."""
         wanted = sorted(set(seqs))
         found = self.pipelined(*(("XRANGE", keys.EVENTS, f"{seq}-0", f"{seq}-0") for seq in wanted))
-        return [_event(entries[0]) for entries in found if entries]
+        return events_of(_flat(entries[0]) for entries in found if entries)
 
     def event(self, event_id: str) -> Event | None:
         """See Journal.event."""
@@ -192,7 +191,7 @@ def _patterns(topics: str) -> tuple[str, ...]:
     return () if topics == ">" else tuple(topics.split(" "))
 
 
-def _event(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
-    """An event from an entry as the client shows it."""
+def _flat(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, list[bytes]]:
+    """An entry as Redis tells it, from how the client shows it."""
     entry_id, said = entry
-    return event_of([entry_id, [part for pair in said.items() for part in pair]])
+    return entry_id, [part for pair in said.items() for part in pair]

@@ -2,15 +2,15 @@
 
 import base64
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from eventbus.journal.base import KeptDeadLetter
 from eventbus.model import DeadLetter, Deferral, Event, Past
 
 #: Fields of an event in the stream, in this order: id, topic, head, body, time.
-FIELDS = (b"i", b"t", b"h", b"b", b"a")
+FIELDS = [b"i", b"t", b"h", b"b", b"a"]
 
 
 def topic_text(topic: str | None) -> str:
@@ -28,11 +28,46 @@ def number_of(entry_id: bytes) -> int:
     return int(entry_id.partition(b"-")[0])
 
 
-def event_of(entry: Sequence[Any]) -> Event:
-    """An event from the stream's entry: its id there, and names and values by turns."""
+def event_of(entry: Sequence[Any]) -> Event | None:
+    """An event from the stream's entry: its id there, and names and values by turns; None for what is no event."""
     entry_id, parts = entry
+    number, _, sub = entry_id.partition(b"-")
+    if sub != b"0" or parts[::2] != FIELDS:
+        return None
     _, event_id, _, topic, _, head, _, body, _, at = parts
-    return Event(number_of(entry_id), event_id.decode(), topic_of(topic), head, body, float(at))
+    try:
+        return Event(int(number), event_id.decode(), topic_of(topic), head, body, float(at))
+    except ValueError:
+        return None
+
+
+def events_of(entries: Iterable[Sequence[Any]]) -> list[Event]:
+    """The events among the stream's entries."""
+    return [event for entry in entries if (event := event_of(entry)) is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntries:
+    """What came after a place: the events, the place to go on after, and what other programs have put there.
+
+    ``beside`` are ids that no event has; ``beyond`` is whether anything stands after the newest event.
+    """
+
+    events: list[Event]
+    place: int
+    beside: list[bytes]
+    beyond: bool
+
+
+def new_entries(entries: Sequence[Sequence[Any]], place: int, newest: int) -> NewEntries:
+    """Sort what stands after a place; ``newest`` is the newest event's number, asked for after the entries.
+
+    An entry with other fields under a number that events have is neither an event nor removed: a newer bus may know it.
+    """
+    numbers = [number_of(entry_id) for entry_id, _ in entries]
+    ours = [entry for entry, number in zip(entries, numbers, strict=True) if number <= newest]
+    beside = [entry_id for entry_id, _ in ours if not entry_id.endswith(b"-0")]
+    return NewEntries(events_of(ours), numbers[len(ours) - 1] if ours else place, beside, len(ours) < len(entries))
 
 
 def delivery_name(seq: int, run: int) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import gevent
@@ -11,8 +12,9 @@ from gevent.lock import RLock
 
 from eventbus.journal.base import CommitListener
 from eventbus.journal.redis import keys
-from eventbus.journal.redis.rows import event_of
-from eventbus.model import Event
+from eventbus.journal.redis.lua import script
+from eventbus.journal.redis.rows import new_entries
+from eventbus.trouble import Trouble
 
 #: Events that are read at once.
 PAGE = 512
@@ -20,6 +22,8 @@ PAGE = 512
 WAIT = 2_000
 #: Seconds until it is tried again where Redis does not answer.
 PATIENCE = 0.5
+#: Seconds between two log lines of what other programs put among the events: they may put there any number.
+LOG_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,9 @@ class Tail:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._remove_foreign = client.register_script(script("remove_foreign"))
+        self._trouble = Trouble()
+        self._log_at = 0.0
         self._moved = Signal()
         self._listening = Signal()
         self._listener: CommitListener
@@ -74,11 +81,11 @@ class Tail:
         self._listening.wait()
         while True:
             try:
-                events = self._read()
-                if events:
-                    self._listener(events)
-                    self.place = events[-1].seq
-                    self._moved.set()
+                self._take()
+            except redis.ResponseError as error:
+                if self._trouble.begins():  # it answers, so that nothing else says what is wrong
+                    log.warning("events are not delivered, the journal cannot be read: %s", error)
+                gevent.sleep(PATIENCE)
             except (redis.RedisError, OSError) as error:
                 log.debug("the journal's end cannot be read: %s", error)
                 gevent.sleep(PATIENCE)
@@ -86,16 +93,44 @@ class Tail:
                 log.exception("the journal's end was read in a way that was not foreseen")
                 gevent.sleep(PATIENCE)
 
-    def _read(self) -> list[Event]:
+    def _take(self) -> None:
+        """Tell the listener of what comes next, and remove what is no event. Raises RedisError and OSError."""
+        entries, newest = self._read()
+        if not newest.isdigit():
+            raise redis.ResponseError(f"the newest number is {newest[:40]!r}")
+        new = new_entries(entries, self.place, int(newest))
+        if new.events:
+            self._listener(new.events)
+        if new.place > self.place:
+            self.place = new.place
+            self._moved.set()
+        self._trouble.ends()
+        if new.beside or new.beyond:
+            self._remove(new.beside)
+
+    def _remove(self, beside: Sequence[bytes]) -> None:
+        """Remove these entries, and all after the newest event: until then no number can be given."""
+        now = time.monotonic()
+        if now >= self._log_at:
+            self._log_at = now + LOG_SECONDS
+            log.error("removing what another program has put among the events")
+        with self._connecting:
+            if beside:
+                self._client.xdel(keys.EVENTS, *beside)
+            self._remove_foreign(keys=[keys.NODES])
+
+    def _read(self) -> tuple[Sequence[Any], bytes]:
+        """What stands after the place, and then the newest event's number."""
         command = ("XREAD", "COUNT", PAGE, "BLOCK", WAIT, "STREAMS", keys.EVENTS, f"{self.place}-0")
+        commands = [command, ("GET", keys.SEQ)]
         with self._connecting:
             connection: Any = self._client.connection_pool.get_connection()
         try:
-            connection.send_command(*command)
-            answer = connection.read_response()
+            connection.send_packed_command(connection.pack_commands(commands))
+            answer, newest = connection.read_response(), connection.read_response()
         except BaseException:
             connection.disconnect()
             raise
         finally:
             self._client.connection_pool.release(connection)
-        return [event_of(entry) for entry in answer[0][1]] if answer else []
+        return answer[0][1] if answer else [], newest or b"0"

@@ -7,6 +7,7 @@
 -- stands for another content, or nothing where it was refused for want of memory; then the lanes of the checkpoints that are another node's by now, of which nothing was
 -- kept.
 --+ history
+--+ foreign
 local prefix = string.sub(KEYS[1], 1, -6)
 local function key(name) return prefix .. name end
 local call = redis.call
@@ -23,8 +24,19 @@ if now > tonumber(ARGV[3]) or (last and tonumber(last) >= number) then
   return redis.error_reply('LATE the commit came too late')
 end
 
+-- Where another program has put something after the newest event, the next number cannot be given until that is gone.
+local function keep(...)
+  local kept = redis.pcall('XADD', key('events'), ...)
+  if kept.err then
+    if not string.find(kept.err, 'OOM', 1, true) then remove_foreign(prefix) end
+    call('XADD', key('events'), ...)
+  end
+end
+
 local plan = cjson.decode(ARGV[5])
-local first = tonumber(call('GET', key('seq')) or '0') + 1
+local newest = tonumber(call('GET', key('seq')) or '0')
+if not newest then return redis.error_reply('BROKEN the newest number of the journal is no number') end
+local first = newest + 1
 local seq, part, bytes, answers = first, 6, 0, {}
 for place, publish in ipairs(plan.publishes) do
   local known = publish.key and call('HGET', key('keys'), publish.key)
@@ -40,7 +52,7 @@ for place, publish in ipairs(plan.publishes) do
     for message = 1, publish.count do
       local id, topic, head, body, at = ARGV[part], ARGV[part + 1], ARGV[part + 2], ARGV[part + 3], ARGV[part + 4]
       local text = string.format('%.0f', seq)
-      call('XADD', key('events'), text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at)
+      keep(text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at)
       call('HSET', key('ids'), id, text)
       bytes = bytes + #id + #topic + #head + #body + plan.overhead
       ids[message] = id

@@ -3,6 +3,6 @@
 local found = {}
 for place, seq in ipairs(ARGV) do
   local entry = redis.call('XRANGE', KEYS[1], seq .. '-0', seq .. '-0')[1]
-  found[place] = entry and {entry[2][2], entry[2][4]} or {}
+  found[place] = entry and #entry[2] == 10 and {entry[2][2], entry[2][4]} or {}
 end
 return found

@@ -8,6 +8,6 @@ local high = number(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1])
 while low < high do
   local middle = math.floor((low + high + 1) / 2)
   local entry = redis.call('XREVRANGE', KEYS[1], string.format('%.0f-0', middle), '-', 'COUNT', 1)[1]
-  if not entry or tonumber(entry[2][10]) < tonumber(ARGV[1]) then low = middle else high = number(entry) - 1 end
+  if not entry or (tonumber(entry[2][10]) or 0) < tonumber(ARGV[1]) then low = middle else high = number(entry) - 1 end
 end
 return string.format('%.0f', low)

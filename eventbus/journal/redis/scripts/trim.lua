@@ -21,7 +21,7 @@ for _, seq in ipairs(cjson.decode(ARGV[3])) do
       local kept = entry[2]
       if call('HGET', key('ids'), kept[2]) == seq then call('HDEL', key('ids'), kept[2]) end
       call('XDEL', key('events'), seq .. '-0')
-      bytes = bytes + #kept[2] + #kept[4] + #kept[6] + #kept[8] + ARGV[7]
+      if #kept == 10 then bytes = bytes + #kept[2] + #kept[4] + #kept[6] + #kept[8] + ARGV[7] end
       gone = gone + 1
     end
   end
