@@ -35,11 +35,16 @@ def caller(limited: BusServer) -> Iterator[Caller]:
         calling.deregister(subscriber["address"])
 
 
+def let_in(caller: Caller, address: str) -> None:
+    """Register a new address. So many on one host are let in a second, which is not what these tests ask."""
+    eventually(lambda: caller.call("POST", register_target(address)).status == 200, 10)
+
+
 def fill(caller: Caller, host: str, count: int) -> list[str]:
     """Register so many addresses on this host."""
     addresses = [f"{host}:{number}" for number in range(1, count + 1)]
     for address in addresses:
-        caller.register(address)
+        let_in(caller, address)
     return addresses
 
 
@@ -80,8 +85,8 @@ def test_who_is_there_may_renew(caller: Caller) -> None:
 def test_all_spellings_of_a_host_are_one(caller: Caller) -> None:
     """Case, a last dot and the path make no other host."""
     for number, spelling in enumerate(["a.example", "A.example", "a.Example.", "a.example"], 1):
-        caller.register(f"{spelling}:{number}/{number}")
-    caller.register("https://a.example")
+        let_in(caller, f"{spelling}:{number}/{number}")
+    let_in(caller, "https://a.example")
     assert caller.call("POST", register_target("a.example:99")).status == 429
 
 
@@ -92,7 +97,7 @@ def test_a_place_that_is_left_may_be_taken(caller: Caller) -> None:
     for number in range(8_100, 8_110):
         caller.deregister(first)
         first = f"10.0.0.1:{number}"
-        assert caller.register(first)["created"] is True
+        let_in(caller, first)
     assert caller.call("POST", register_target("10.0.0.1:99")).status == 429
 
 
@@ -104,7 +109,9 @@ def test_a_refused_address_takes_no_place(caller: Caller) -> None:
     fill(caller, "10.0.0.1", EACH)
 
 
-@pytest.mark.parametrize("host", ["10.0.0.1", "localhost"])
+@pytest.mark.parametrize(
+    "host", ["10.0.0.8", "localhost"]
+)  # used by no other test: so many new ones a second are let in
 def test_no_more_are_let_in_together_than_one_by_one(caller: Caller, host: str) -> None:
     """Registrations at the same moment are counted as well: so many are let in as there is room for."""
     together = [
@@ -117,11 +124,11 @@ def test_no_more_are_let_in_together_than_one_by_one(caller: Caller, host: str) 
 
 def test_one_address_at_the_same_moment_takes_one_place(caller: Caller) -> None:
     """However often an address registers at once, it is one subscriber."""
-    together = [gevent.spawn(caller.call, "POST", register_target("localhost:9")) for _ in range(40)]
+    together = [gevent.spawn(caller.call, "POST", register_target("127.0.0.9:9")) for _ in range(40)]
     gevent.joinall(together, timeout=30)
     assert {call.value.status for call in together} == {200}
-    fill(caller, "localhost", EACH - 1)
-    assert caller.call("POST", register_target("localhost:99")).status == 429
+    fill(caller, "127.0.0.9", EACH - 1)
+    assert caller.call("POST", register_target("127.0.0.9:99")).status == 429
 
 
 def test_events_reach_who_is_there_at_the_limit(caller: Caller) -> None:
