@@ -13,7 +13,6 @@ from eventbus.web import origins
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Whether the bus is alive and ready is told by any name.
 _PROBES = frozenset({"/healthz", "/readyz"})
-_ALWAYS = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE", "HTTP_SEC_FETCH_DEST", "HTTP_SEC_FETCH_USER")
 #: Characters of a header that an error repeats.
 _SHOWN = 100
 
@@ -33,11 +32,14 @@ def may_be_browser(environ: Mapping[str, Any]) -> bool:
     anything; ``Accept-Language`` is always there. Node's ``fetch`` sends that, too, but ``Sec-Fetch-Mode`` beside it,
     as no browser does alone. Java's HttpURLConnection accepts HTML.
     """
-    if any(name in environ for name in _ALWAYS):
+    if origins.by_browser(environ) or "HTTP_SEC_FETCH_DEST" in environ or "HTTP_SEC_FETCH_USER" in environ:
         return True
     if "HTTP_ACCEPT_LANGUAGE" in environ and "HTTP_SEC_FETCH_MODE" not in environ:
         return True
-    return "text/html" in environ.get("HTTP_ACCEPT", "").lower() and environ.get("HTTP_USER_AGENT", "")[:5] != "Java/"
+    accept: str = environ.get("HTTP_ACCEPT", "")
+    if accept in ("", "*/*"):
+        return False
+    return "text/html" in accept.lower() and environ.get("HTTP_USER_AGENT", "")[:5] != "Java/"
 
 
 def check_host(environ: Mapping[str, Any], hosts: Hosts) -> None:
