@@ -1,0 +1,174 @@
+"""A siege: all attacks at once, from three addresses, beside publishers and subscribers that mean well."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from tests.support.accounts import account
+from tests.support.authority import OPENSSL, Authority
+from tests.support.caller import Caller
+from tests.support.deadline import eventually
+from tests.support.nginx import Nginx, find_nginx
+from tests.support.processes import resident_bytes
+from tests.support.publisher import Published, Publisher
+from tests.support.server import ROOT, BusServer
+from tests.support.subscriber import RecordingSubscriber
+
+MIB = 1_048_576
+ATTACKERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+PUBLISHERS, SUBSCRIBERS = 3, 10
+#: Seconds between two events of a publisher.
+PACE = 0.05
+#: Memory that the bus may hold in all.
+MOST_MEMORY = 400 * MIB
+#: Seconds after the siege until everything has to be as before, and in which then each event has to arrive.
+CALM_AGAIN, USUAL = 5, 2
+#: Seconds from publishing to arrival during the siege: on a machine whose processors the attackers use, too.
+BEARABLE = 30
+
+
+@dataclass
+class Sight:
+    """What publishers and subscribers have seen in a part of the test."""
+
+    name: str
+    published: list[Published]
+    arrivals: list[float] = field(default_factory=list)  # seconds from publishing to each subscriber
+
+    def __str__(self) -> str:
+        publish = [seconds for each in self.published for seconds in each.latencies]
+        refused, failed = sum(each.refused for each in self.published), sum(each.failed for each in self.published)
+        return (
+            f"{self.name}: {len(publish)} accepted, {refused} refused, {failed} failed, publish p99"
+            f" {p99(publish):.3f} s, end-to-end p99 {p99(self.arrivals):.3f} s"
+        )
+
+
+def p99(values: Sequence[float]) -> float:
+    """The value that 99 of 100 do not exceed."""
+    return sorted(values)[len(values) * 99 // 100] if values else 0.0
+
+
+def bodies() -> Iterator[bytes]:
+    """Bodies with the time at which they were sent."""
+    while True:
+        gevent.sleep(PACE)
+        yield repr(time.monotonic()).encode()
+
+
+class Besieged:
+    """A bus, the front that clients use, and healthy clients."""
+
+    def __init__(self, bus: BusServer, front: int, healthy: list[RecordingSubscriber]) -> None:
+        self.bus, self.front, self.healthy = bus, front, healthy
+        self.accepted: set[str] = set()
+        self.most_memory = 0
+
+    def look(self, name: str, seconds: float) -> Sight:
+        """Publish for some seconds, and wait until all that was accepted has arrived."""
+        began = time.monotonic()
+        target = "/sendMessage?topic=calm.event"
+        publishers = [
+            Publisher(self.front, bodies(), connections=1, timeout=seconds + 60, target=target).start()
+            for _ in range(PUBLISHERS)
+        ]
+        while time.monotonic() < began + seconds:
+            self.most_memory = max(self.most_memory, resident_bytes(self.bus.worker_pid))
+            gevent.sleep(0.1)
+        for publisher in publishers:
+            publisher.stop()
+        sight = Sight(name, [publisher.join() for publisher in publishers])
+        ids = {event for published in sight.published for event in published.accepted}
+        for subscriber in self.healthy:
+            subscriber.wait_for_ids(ids, 30)
+            received = [each for each in subscriber.received if each.id in ids]
+            sight.arrivals += [each.at - float(each.body) for each in received]
+        self.accepted |= ids
+        print(sight)  # noqa: T201 - for who looks
+        return sight
+
+
+def besiege(stack: ExitStack, front: int, tarpits: int, files: Sequence[Path]) -> list["subprocess.Popen[bytes]"]:
+    """Start the attackers."""
+    command = [sys.executable, "-m", "tests.support.besieger", str(front)]
+    running = []
+    for address in ATTACKERS:
+        attacker = subprocess.Popen([*command, address, str(tarpits), *map(str, files)], cwd=ROOT)
+        stack.callback(attacker.wait)
+        stack.callback(attacker.kill)
+        running.append(attacker)
+    return running
+
+
+@pytest.mark.parametrize(("seconds", "tarpits"), [(6, 60), pytest.param(120, 1_500, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("proxied", [False, True], ids=["alone", "behind nginx"])
+def test_a_siege_hurts_nobody_else(tmp_path: Path, seconds: int, tarpits: int, proxied: bool) -> None:
+    """Under all attacks at once nothing accepted is lost, memory is bounded, and soon after all is as before."""
+    nginx = find_nginx()
+    if proxied and nginx is None:
+        assert not os.environ.get("CI"), "nginx is not installed, and CI is set"
+        pytest.skip("nginx is not installed (Debian: apt-get install nginx)")
+    with ExitStack() as stack:
+        settings, files = {"EVENTBUS_LOG_LEVEL": "warning"}, ()
+        if OPENSSL:
+            authority = Authority(tmp_path)
+            files = authority.files(*(f"IP:{address}" for address in ATTACKERS))
+            settings["EVENTBUS_CA_FILE"] = str(authority.ca_file)
+        bus = stack.enter_context(BusServer(tmp_path, settings))
+        front = bus.port
+        if proxied:
+            folder = tmp_path / "nginx"
+            folder.mkdir()
+            front = stack.enter_context(Nginx(nginx or "", folder, bus.port)).port
+        healthy = [stack.enter_context(RecordingSubscriber()) for _ in range(SUBSCRIBERS)]
+        for subscriber in healthy:
+            Caller(front).register(subscriber.address, topic="calm.>", lease=3_600)
+        besieged, pid = Besieged(bus, front, healthy), bus.worker_pid
+        besieged.look("quiet", 2)
+        attackers = besiege(stack, front, tarpits, files)
+        siege = besieged.look("siege", seconds)
+        lag = re.search(r"^eventbus_event_loop_lag_seconds (\S+)", Caller(bus.port).call("GET", "/metrics").text, re.M)
+        assert_under_attack(Caller(bus.port).subscribers(), files)
+        for attacker in attackers:
+            assert attacker.poll() is None, "an attacker has ended"
+            attacker.kill()
+        gevent.sleep(CALM_AGAIN)
+        after = besieged.look("after", 2)
+        print(f"memory at most {besieged.most_memory / MIB:.0f} MiB, event loop lag {lag and lag[1]} s")  # noqa: T201 - for who looks
+        assert bus.worker_pid == pid
+        assert sum(len(each.accepted) for each in siege.published) > seconds
+        assert besieged.most_memory < MOST_MEMORY
+        assert p99(siege.arrivals) < BEARABLE
+        assert not any(each.refused or each.failed for each in after.published)
+        assert p99(after.arrivals) < USUAL
+        for subscriber in healthy:
+            found = eventually(lambda: account_settled(bus, subscriber.address), 10)  # noqa: B023 - called at once
+            assert found["delivered"] >= len(besieged.accepted)
+            assert (found["dead"], found["discarded"]) == (0, 0)
+        bus.kill()
+
+
+def assert_under_attack(subscribers: Sequence[Mapping[str, Any]], files: Sequence[Path]) -> None:
+    """The attackers' subscribers of each kind are there, and have been attempted."""
+    for host in ATTACKERS:
+        hostile = [each for each in subscribers if f"{host}:" in each["address"]]
+        for part in ("/wild-", "https://" if files else "/wild-"):
+            assert any(part in each["address"] for each in hostile), (host, part)
+        kinds = {str(each["last_error"]).partition(" ")[0] for each in hostile if each["last_error"]}
+        assert len(kinds) > 1, (host, kinds)
+
+
+def account_settled(bus: BusServer, address: str) -> dict[str, int] | None:
+    """A subscriber's account, once nothing is pending."""
+    found = account(Caller(bus.port), address)
+    return None if found["pending"] else found
