@@ -21,6 +21,7 @@ from eventbus.journal.base import Appended, Journal
 from eventbus.meters import Meters
 from eventbus.model import Event, LaneRecord, Message, Terms
 from eventbus.places import Places
+from eventbus.quota_keeper import QuotaKeeper
 from eventbus.recovery import adopt, restore
 from eventbus.registrations import Registration, Registrations
 from eventbus.replays import Replays
@@ -57,7 +58,9 @@ class Bus:
         self.dead_letters = DeadLetters(self.dispatcher, journal, self.clock, self.expired.keep)
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(self.dispatcher, journal)
-        self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters)
+        quota = settings.journal_quota_bytes or settings.journal_max_bytes // 4
+        self.quota = QuotaKeeper(quota, self.dispatcher, journal, self.dead_letters)
+        self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters, self.quota)
         self.samples = Samples(self.dispatcher, self.meters)
         self.company: Company = Alone()  #: the others that share the journal
         self.draining = False
@@ -86,7 +89,7 @@ class Bus:
     def join(self, company: Company) -> None:
         """Be one of several buses from now on."""
         self.company = company
-        self.registrations.company = self.retention.company = company
+        self.registrations.company = self.retention.company = self.quota.company = company
         self.dead_letters.company = self.expired.company = company
 
     def carry_on(self, lane: Lane) -> None:

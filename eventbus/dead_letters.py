@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from eventbus.clock import Clock
 from eventbus.company import Alone, Company
@@ -15,6 +14,8 @@ from eventbus.errors import Conflict, NotKnown
 from eventbus.journal.base import MAX_REPLAYS, Journal, KeptDeadLetter, Replay
 from eventbus.model import Checkpoint, LaneRecord
 
+#: Why a dead letter cannot be replayed.
+NO_BODY = "The body of the event was given up, since the journal was full (journal quota); it can only be discarded."
 #: Dead letters that change in one commit.
 PAGE = 1_000
 
@@ -60,7 +61,19 @@ class DeadLetters:
         if key is not None and not self._takes(key) and not self._keep(key) and chosen.id is None:
             raise Conflict("This address is not registered; register it, and replay then.")
         self._dispatcher.checkpointer.check_era(era)
-        return self._through(chosen, partial(self._replay, replay))
+        if found is not None and found.letter.event_id:
+            raise Conflict(NO_BODY)
+        bodiless = 0
+
+        def change(letters: Sequence[KeptDeadLetter], era: int) -> int:
+            nonlocal bodiless
+            bodiless += sum(bool(letter.letter.event_id) for letter in letters)
+            return self._replay(replay, letters, era)
+
+        replayed = self._through(chosen, change)
+        if bodiless and not replayed:
+            raise Conflict(NO_BODY)
+        return replayed
 
     def outcome(self, replay: str) -> Replay:
         """What has become of the dead letters that a replay has put back. Raises NotKnown."""
@@ -73,6 +86,13 @@ class DeadLetters:
     def discard(self, chosen: Chosen) -> int:
         """Discard dead letters; answers how many. Raises NotKnown."""
         return self._through(chosen, self._discard)
+
+    def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
+        """Discard these, as far as they are there, and no other bus's; answers how many."""
+        with self._dispatcher.checkpointer.alone:
+            era = self._dispatcher.checkpointer.era
+            there = [one for one in letters if self._journal.dead_letter(one.id) is not None]
+            return self._discard(self._mine(there), era)
 
     def expire(self, before: float) -> int:
         """Discard one page of those that were last attempted before a moment; answers how many."""
@@ -113,7 +133,7 @@ class DeadLetters:
         return changed
 
     def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], era: int) -> int:
-        mine = [letter for letter in letters if self._takes(letter.letter.key)]
+        mine = [letter for letter in letters if self._takes(letter.letter.key) and not letter.letter.event_id]
         counts = Counter(letter.letter.key for letter in mine)
         lanes = {key: self._dispatcher.lanes[key] for key in counts}
 

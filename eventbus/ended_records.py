@@ -28,8 +28,8 @@ class EndedRecords:
         self._max_bytes = max_bytes
         self._crowded = Trouble()
 
-    def forget(self, before: float, *, pressed: bool) -> None:
-        """Forget those that ended before a moment; the oldest of all where they are too many, or all is ``pressed``."""
+    def forget(self, before: float) -> None:
+        """Forget those that ended before a moment; the oldest of all where they take too much."""
         self._forget(self._journal.closed_lanes(before, PAGE))
         for _ in range(STEPS):
             count, size = self._journal.closed_size()
@@ -38,10 +38,8 @@ class EndedRecords:
                 log.warning("%d ended registrations take about %d bytes: the oldest are forgotten", count, size)
             if 2 * size < self._max_bytes and self._crowded.ends():
                 log.info("ended registrations take no more than their part of the journal again")
-            more = count - int(count * KEPT * self._max_bytes / size) if crowded else PAGE
-            if not (pressed or crowded) or not self._forget(self._oldest()[:more]):
+            if not crowded or not self._forget(self._oldest()[: count - int(count * KEPT * self._max_bytes / size)]):
                 return
-            pressed = False
             gevent.sleep(0)
 
     def _oldest(self) -> list[LaneRecord]:

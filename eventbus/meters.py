@@ -65,6 +65,7 @@ class Meters:
     connections_lasting: int = 0  # of these, streams and long polls
     connections_closed_idle: int = 0  # to make room for new ones
     duplicates: int = 0  # publishes that were known by their idempotency key
+    quota: Counter[str] = field(default_factory=Counter)  # deliveries given up over the journal quota, by what
     accepted_events: int = 0
     accepted_bytes: int = 0  # of bodies
     arrival: Histogram = field(default_factory=lambda: Histogram(SECONDS))  # publish to arrival

@@ -178,6 +178,8 @@ class DeadLetter:
     status: int | None
     error: str
     answer: bytes  # the first KiB of the last answer's body
+    event_id: str = ""  # the event's own id and topic, where its body was given up, and the event is perhaps gone
+    topic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

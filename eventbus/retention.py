@@ -15,6 +15,7 @@ from eventbus.ended_records import EndedRecords
 from eventbus.endings import Endings
 from eventbus.errors import BacklogFull, Elsewhere, JournalError
 from eventbus.journal.base import Journal
+from eventbus.quota_keeper import QuotaKeeper
 from eventbus.settings import Settings
 from eventbus.trouble import Trouble
 
@@ -43,7 +44,13 @@ class Retention:
     """A greenlet that walks the journal from its oldest event; what is pending anywhere stays."""
 
     def __init__(
-        self, settings: Settings, dispatcher: Dispatcher, journal: Journal, endings: Endings, letters: DeadLetters
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        journal: Journal,
+        endings: Endings,
+        letters: DeadLetters,
+        quota: QuotaKeeper,
     ) -> None:
         self._limit = settings.journal_max_bytes
         self._seconds = settings.retention_seconds
@@ -51,6 +58,8 @@ class Retention:
         self._journal = journal
         self._endings = endings
         self._letters = letters
+        self._quota = quota
+        self._was_full = False  # at the end of the last look
         self._clock = dispatcher.clock
         self._ended = EndedRecords(dispatcher, journal, int(ENDED_SHARE * self._limit))
         self._hurry = Signal()
@@ -120,12 +129,25 @@ class Retention:
         while self._letters.expire(before):
             gevent.sleep(0)
         if not self.company.trims():
+            if self._was_full:
+                self._relieve()
+            self._was_full = self.bytes > HIGH * self._limit
             return
         self._foreign = None
-        self._ended.forget(before, pressed=self._pressed)
+        self._ended.forget(before)
         self._walk(before)
         self._remove((), before)  # what is remembered of other things
         self._measure()
+        if self._relieve():
+            self._foreign = None
+            self._walk(before)
+            self._measure()
+
+    def _relieve(self) -> bool:
+        """Where the journal is full of what is needed, let those give up something that need more than their quota."""
+        if self.bytes <= HIGH * self._limit or self._quota.quota >= self._limit:
+            return False
+        return self._quota.relieve(self.bytes, int(self.bytes - LOW * self._limit))
 
     def _measure(self) -> None:
         usage = self._journal.usage()

@@ -36,6 +36,7 @@ class Settings:
     redis_replicas: int = 0  # of a Redis server, that have to have an event before it counts as accepted
     redis_fsync: bool = False  # whether it has to be on disk there and on those, as the server tells
     journal_max_bytes: int = 1_073_741_824  # bytes; past this, settled events go early
+    journal_quota_bytes: int = 0  # bytes of a full journal that one subscription may hold back; 0 is a quarter
     retention_seconds: float = 86_400  # seconds that settled events and dead letters stay
 
     # Subscribers
@@ -93,6 +94,7 @@ class Settings:
 _NUMBERS: dict[str, tuple[str, float, float]] = {
     "PORT": ("port", 1, 65_535),
     "EVENTBUS_JOURNAL_MAX_BYTES": ("journal_max_bytes", 1_048_576, 2**50),
+    "EVENTBUS_JOURNAL_QUOTA_BYTES": ("journal_quota_bytes", 0, 2**50),
     "EVENTBUS_REDIS_REPLICAS": ("redis_replicas", 0, 100),
     "EVENTBUS_RETENTION_SECONDS": ("retention_seconds", 1, 31_536_000),
     "EVENTBUS_LEASE_SECONDS": ("lease_seconds", 5, 86_400),

@@ -179,6 +179,7 @@ class DeadLetter:
     last_status: int | None
     last_error: str | None
     last_answer: bytes = field(default=b"")
+    body_given_up: bool = False  # its event's body is gone: it can be discarded, not replayed
 
 
 class Replayed(int):

@@ -139,6 +139,19 @@ class Deferred:
         if more:
             self._spill_key = min(self._spill_key, last)
 
+    def take_rows(self, rows: Iterable[Delivery], under_way: Iterable[Delivery]) -> list[Delivery]:
+        """Take out those that were read since ``begin_load``, but for what is under way or was settled meanwhile."""
+        busy = {(d.seq, d.run) for d in under_way} | (self._forgotten or set())
+        self._forgotten = None
+        taken = {(d.seq, d.run): d for d in rows if (d.seq, d.run) not in busy}
+        here = [entry for entry in self._heap if (entry[2].seq, entry[2].run) in taken]
+        taken |= {(entry[2].seq, entry[2].run): entry[2] for entry in here}
+        self._heap = [entry for entry in self._heap if (entry[2].seq, entry[2].run) not in taken]
+        heapq.heapify(self._heap)
+        self.count -= len(taken)
+        self._spill_key = -math.inf if self.spilled else math.inf
+        return list(taken.values())
+
     def expect_rows(self) -> None:
         """Rows that ``count`` holds already were put into the journal by other means: read them now."""
         self._spill_key = -math.inf

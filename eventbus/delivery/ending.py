@@ -67,11 +67,18 @@ def bury_memory(lane: Lane, now: float, wall: float) -> None:
             lane.bury(Delivery(stretch.ready.popleft(), stretch.run), LEASE_ENDED, b"", now, wall)
 
 
-def bury_page(lane: Lane, stretch: Stretch, page: Sequence[tuple[int, str | None]], cursor: int, wall: float) -> None:
+def bury_page(
+    lane: Lane,
+    stretch: Stretch,
+    page: Sequence[tuple[int, str | None]],
+    cursor: int,
+    wall: float,
+    reason: str = LEASE_ENDED,
+) -> None:
     """Make dead letters of the matching events of a page that ended at ``cursor``."""
     mine = [seq for seq, topic in page if lane.covers(stretch, seq, topic)]
     for seq in mine:
-        lane.bury(Delivery(seq, stretch.run), LEASE_ENDED, b"", 0.0, wall)
+        lane.bury(Delivery(seq, stretch.run), reason, b"", 0.0, wall)
     stretch.behind -= len(mine)
     stretch.cursor = cursor
     lane.touch()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from eventbus.journal_quota import SampledEvent
 from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, Message, Recovered
 
 #: Seconds that an idempotency key is remembered.
@@ -123,6 +124,12 @@ class Journal(Protocol):
 
     def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
         """The first deferred deliveries of a lane, by due time or by number."""
+
+    def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
+        """Of events with these numbers those that are there, and who needs them."""
+
+    def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
+        """Let dead letters go without the bodies of their events, which may be removed then."""
 
     def is_deferred(self, seq: int) -> list[Deferral]:
         """The deferred deliveries of an event."""

@@ -77,9 +77,9 @@ def _(row: Deferral) -> tuple[Any, ...]:
 
 @_parts.register
 def _(row: NumberedLetter) -> tuple[Any, ...]:
-    *told, first_at, last_at, status, error, answer = astuple(row.letter)
+    *told, first_at, last_at, status, error, answer, event_id, topic = astuple(row.letter)
     first = None if first_at is None else float(first_at)
-    return (row.id, *told, first, float(last_at), status, error), answer
+    return (row.id, *told, first, float(last_at), status, error, event_id, topic), answer
 
 
 @_parts.register

@@ -88,6 +88,10 @@ class _Counted(_Collector):
             refused.add_metric([reason], count)
         yield refused
         yield from _connections(meters)
+        given_up = CounterMetricFamily("eventbus_journal_quota", "Given up over the journal quota.", labels=["what"])
+        for what in ("pending", "bodies", "discarded"):
+            given_up.add_metric([what], meters.quota[what])
+        yield given_up
         attempts = CounterMetricFamily("eventbus_attempts", "Attempts, by outcome.", labels=["outcome"])
         for outcome, count in sorted({**meters.attempts, "delivered": meters.arrival.count}.items()):
             attempts.add_metric([outcome], count)

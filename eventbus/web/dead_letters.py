@@ -112,6 +112,7 @@ def shown(kept: KeptDeadLetter) -> dict[str, Any]:
         "last_status": letter.status,
         "last_error": letter.error or None,
         "last_answer": shown_body(letter.answer),
+        "body_given_up": bool(letter.event_id),
     }
 
 

@@ -29,6 +29,7 @@ from eventbus.errors import (
 )
 from eventbus.event_id import new_event_id
 from eventbus.model import Account, Checkpoint, Message, Terms
+from eventbus.quota_keeper import QuotaKeeper
 from eventbus.settings import Settings
 from eventbus.sweeper import Sweeper
 from eventbus.topics import matches
@@ -259,6 +260,13 @@ class BusAccount(RuleBasedStateMachine):
         except (Conflict, JournalError, NotKnown):
             return
 
+    @rule(share=st.sampled_from([0.1, 0.5, 1.0]))
+    def the_journal_is_full(self, share: float) -> None:
+        """Whoever holds back events gives up the oldest of them: they are dead, and their bodies go."""
+        keeper = QuotaKeeper(0, self.bus.dispatcher, self.bus.journal, self.bus.dead_letters)
+        with suppress(JournalError):
+            keeper.relieve(1_000_000, int(1_000_000 * share))
+
     @rule()
     def the_tail_is_forgotten(self) -> None:
         """The newest events are no longer in memory."""
@@ -326,7 +334,8 @@ class BusAccount(RuleBasedStateMachine):
         try:
             fates = {fate.address: fate.state for fate in self.bus.history.of(event_id)[1]}
         except NotKnown:
-            assert self.transport.taken[ticket] or ticket in self.may_be_discarded
+            known = self.transport.taken[ticket] or ticket in self.may_be_discarded
+            assert known or event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
             return
         if fates[key] == "delivered":
             assert self.transport.taken[ticket]

@@ -245,6 +245,38 @@ def test_reads_and_writes_at_once_do_not_disturb_each_other(journal: Journal) ->
     gevent.joinall([gevent.spawn(work, number) for number in range(30)], raise_error=True)
 
 
+# The journal quota
+
+
+def test_a_sample_tells_who_needs_an_event(journal: Journal) -> None:
+    """Of numbers those are told that are there, with their bytes, and for whom each is deferred or dead."""
+    journal.append([message("a", b"x" * 1_000, topic="t"), message("b"), message("c")])
+    save(journal, 3, deferred=(deferral(1), deferral(2)), dead=(letter(2),))
+    first, second = journal.sample([1, 2, 99])
+    assert (first.seq, first.topic, first.waiting, first.dead) == (1, "t", (A,), ())
+    assert 1_000 < first.size < 1_500
+    assert (second.topic, second.waiting, [key for key, _ in second.dead]) == (None, (A,), [letter(2).key])
+
+
+def test_a_dead_letter_outlives_its_events_body(bench: Bench) -> None:
+    """One that has given up its body lets the event go, keeps id and topic, and is still known as dead."""
+    journal = bench.journal
+    journal.append([message("a", b"body", topic="t"), message("b")])
+    save(journal, 2, dead=(replace(letter(1), answer=b"no"), letter(2)))
+    letters = journal.dead_letters(None, 0, ALL)
+    journal.give_up_bodies(letters[:1])
+    assert sorted(journal.settled_badly(1)) == [(letters[0].letter.key, "dead")]
+    assert journal.trim([1, 2], 0) == 1
+    if bench.lasts:
+        journal = bench.reopen()
+    kept, whole = journal.dead_letters(None, 0, ALL)
+    assert (kept.event_id, kept.topic, kept.letter.event_id, kept.letter.answer) == ("a", "t", "a", b"")
+    assert (whole.event_id, whole.letter.event_id) == ("b", "")
+    assert kept.letter == replace(letters[0].letter, event_id="a", topic="t", answer=b"")
+    save(journal, 2, dropped=(kept.id,))
+    assert [one.id for one in journal.dead_letters(None, 0, ALL)] == [whole.id]
+
+
 # Idempotency
 
 

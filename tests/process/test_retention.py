@@ -41,6 +41,14 @@ def small(tmp_path: Path) -> Iterator[BusServer]:
         yield server
 
 
+@pytest.fixture
+def unshared(tmp_path: Path) -> Iterator[BusServer]:
+    """The same, where one subscription may hold back all of it."""
+    limit = str(LIMIT)
+    with BusServer(tmp_path, {"EVENTBUS_JOURNAL_MAX_BYTES": limit, "EVENTBUS_JOURNAL_QUOTA_BYTES": limit}) as server:
+        yield server
+
+
 def gone(mender: Mender, events: list[str]) -> bool:
     """Whether none of these events is in the journal any more."""
     return {mender.ask("GET", f"/events/{event}").status for event in events} == {404}
@@ -138,17 +146,17 @@ def fill(caller: Caller) -> list[str]:
     return ids
 
 
-def test_a_backlog_at_the_limit_refuses_publishing(small: BusServer) -> None:
+def test_a_backlog_at_the_limit_refuses_publishing(unshared: BusServer) -> None:
     """With the journal full of pending events publishing is 503, and accepted by itself once they are taken."""
     with RecordingSubscriber(keep_bodies=False) as subscriber:
-        caller = Caller(small.port)
+        caller = Caller(unshared.port)
         caller.register(subscriber.address, lease=600)
         subscriber.down()
         ids = fill(caller)
         assert LIMIT // 2 < len(ids) * len(BODY) <= LIMIT
         assert account(caller, subscriber.address)["pending"] == len(ids)
-        assert small.journal.stat().st_size <= LIMIT + SLACK
-        assert wal_bytes(small) <= WAL_BOUND
+        assert unshared.journal.stat().st_size <= LIMIT + SLACK
+        assert wal_bytes(unshared) <= WAL_BOUND
         subscriber.up()
         caller.register(subscriber.address)
         subscriber.wait_for_ids(ids)
@@ -157,15 +165,15 @@ def test_a_backlog_at_the_limit_refuses_publishing(small: BusServer) -> None:
         eventually(settled(caller, subscriber.address, accepted=len(ids) + 1, delivered=len(ids) + 1), 30)
 
 
-def test_a_full_journal_outlives_a_kill(small: BusServer) -> None:
+def test_a_full_journal_outlives_a_kill(unshared: BusServer) -> None:
     """Killed at its limit, it starts at its limit, and everything that was accepted arrives."""
     with RecordingSubscriber(keep_bodies=False) as subscriber:
-        caller = Caller(small.port)
+        caller = Caller(unshared.port)
         caller.register(subscriber.address, lease=600)
         subscriber.down()
         ids = fill(caller)
-        small.kill()
-        small.start()
+        unshared.kill()
+        unshared.start()
         ids += fill(caller)
         subscriber.up()
         caller.register(subscriber.address)

@@ -13,7 +13,7 @@ BOTTOM = {
     for name in (
         *("addresses", "clock", "errors", "event_id", "heads", "hosts", "leases", "meters", "model"),
         *("networks", "new_addresses", "ports", "redis_url", "settings", "signing", "tokens", "topics", "trouble"),
-        "wildcards",
+        *("journal_quota", "wildcards"),
     )
 }
 MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}
@@ -40,6 +40,7 @@ LAYERS = (
                 "history",
                 "new_lanes",
                 "nodes",
+                "quota_keeper",
             ),
             *("places", "readings", "recovery", "registrations", "replays", "retention", "samples", "sharing"),
             "sweeper",

@@ -10,6 +10,7 @@ from eventbus.tokens import tokens_of
 NUMBERS = [
     # variable, field, default, smallest, largest, whole
     ("PORT", "port", 3_000, 1, 65_535, True),
+    ("EVENTBUS_JOURNAL_QUOTA_BYTES", "journal_quota_bytes", 0, 0, 2**50, True),
     ("EVENTBUS_JOURNAL_MAX_BYTES", "journal_max_bytes", 1_073_741_824, 1_048_576, 2**50, True),
     ("EVENTBUS_REDIS_REPLICAS", "redis_replicas", 0, 0, 100, True),
     ("EVENTBUS_RETENTION_SECONDS", "retention_seconds", 86_400, 1, 31_536_000, False),

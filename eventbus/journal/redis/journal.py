@@ -18,6 +18,7 @@ from eventbus.journal.redis.nodes import RedisNodes
 from eventbus.journal.redis.queries import Queries
 from eventbus.journal.redis.tail import Tail
 from eventbus.journal.redis.writer import Writer
+from eventbus.journal_quota import SampledEvent
 from eventbus.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
 
 P = ParamSpec("P")
@@ -150,6 +151,14 @@ class RedisJournal:
     def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
         """See Journal.deferred."""
         return self._read(self._queries.deferred, key, by_seq=by_seq, limit=limit)
+
+    def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
+        """See Journal.sample."""
+        return self._read(self._queries.sample, seqs)
+
+    def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
+        """See Journal.give_up_bodies."""
+        self._writer.give_up_bodies(letters)
 
     def is_deferred(self, seq: int) -> list[Deferral]:
         """See Journal.is_deferred."""

@@ -23,6 +23,7 @@ DEAD_ID = f"{PREFIX}dead:id"  # the newest dead letter's id
 DEAD_IDS = f"{PREFIX}dead:ids"  # sorted set: all dead letters, by id
 DEAD_AT = f"{PREFIX}dead:at"  # sorted set: the same by last attempt
 DEAD_SEQ = f"{PREFIX}dead:seq"  # sorted set: the same by event
+DEAD_GONE = f"{PREFIX}dead:gone"  # sorted set: those that have given up their bodies, which are not in the one before
 DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by their ends
 DISCARDS_AT = f"{PREFIX}discards:at"  # sorted set: the same by when
 KEYS = f"{PREFIX}keys"  # hash: an idempotency key to the ids of its events

@@ -9,8 +9,10 @@ from eventbus.journal import records
 from eventbus.journal.base import KeptDeadLetter, Page, Replay, Usage
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.lua import script
+from eventbus.journal.redis.plan import OVERHEAD
 from eventbus.journal.redis.rows import deferral_of, events_of, letter_of, number_of, topic_of
 from eventbus.journal.redis.server import memory_in_use
+from eventbus.journal_quota import SampledEvent
 from eventbus.model import Deferral, Event, LaneRecord, Recovered
 
 #: Deliveries of one event that are told, at most.
@@ -25,6 +27,7 @@ class Queries:
         self._page = client.register_script(script("page"))
         self._topics = client.register_script(script("topics"))
         self._names = client.register_script(script("names"))
+        self._sample = client.register_script(script("sample"))
         self._place = client.register_script(script("place"))
 
     def recovered(self, remarks: tuple[str, ...]) -> Recovered:
@@ -82,6 +85,17 @@ class Queries:
     def place_of(self, moment: float) -> int:
         """See Journal.place_of."""
         return int(self._place(keys=[keys.EVENTS], args=[repr(moment)]))
+
+    def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
+        """See Journal.sample."""
+        rows = self._sample(keys=[keys.NODES], args=[OVERHEAD, *seqs])
+        return [
+            SampledEvent(
+                int(seq), topic_of(topic), size, tuple(key.decode() for key in waiting),
+                tuple((key.decode(), int(taken)) for key, taken in zip(dead[::2], dead[1::2], strict=True)),
+            )
+            for seq, topic, size, waiting, dead in rows
+        ]  # fmt: skip
 
     def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
         """See Journal.deferred."""
@@ -152,11 +166,12 @@ class Queries:
 
     def settled_badly(self, seq: int) -> list[tuple[str, str]]:
         """See Journal.settled_badly."""
-        letters, spans = self.pipelined(
+        letters, gone, spans = self.pipelined(
             ("ZRANGEBYSCORE", keys.DEAD_SEQ, seq, seq, "LIMIT", 0, MANY),
+            ("ZRANGEBYSCORE", keys.DEAD_GONE, seq, seq, "LIMIT", 0, MANY),
             ("ZRANGEBYSCORE", keys.DISCARDS, seq, "+inf", "LIMIT", 0, MANY),
         )
-        dead = [(kept.letter.key, "dead") for kept in self._letters(letters)]
+        dead = [(kept.letter.key, "dead") for kept in self._letters([*letters, *gone])]
         parts = [span.decode().split(":", 3) for span in spans]
         return dead + list(dict.fromkeys((whom, "discarded") for first, _, _, whom in parts if int(first) <= seq))
 

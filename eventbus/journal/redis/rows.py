@@ -103,6 +103,7 @@ def letter_text(letter: DeadLetter) -> str:
             "status": letter.status,
             "error": _plain(letter.error),
             "answer": base64.b64encode(letter.answer).decode(),
+            **({"event_id": letter.event_id, "topic": letter.topic} if letter.event_id else {}),
         }
     )
 
@@ -114,6 +115,8 @@ def letter_of(letter_id: int, text: bytes, names: Sequence[bytes]) -> KeptDeadLe
     answer = base64.b64decode(said.pop("answer"))
     letter = DeadLetter(seq=int(seq), run=int(run), answer=answer, **said)
     event_id, topic = (names[0].decode(), topic_of(names[1])) if names else ("", None)
+    if letter.event_id:
+        event_id, topic = letter.event_id, letter.topic
     return KeptDeadLetter(letter_id, letter, event_id, topic)
 
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gevent
 import redis
 
 from eventbus.errors import JournalCrowded, JournalError, JournalSilent, KeyReused
-from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended
+from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
 from eventbus.journal.group_commit import Answer, Publish
 from eventbus.journal.redis import keys
 from eventbus.journal.redis.acknowledged import Wanted
@@ -16,6 +17,7 @@ from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.masters import OtherHistory
 from eventbus.journal.redis.membership import Membership
 from eventbus.journal.redis.plan import OVERHEAD, parts_of, plan_of
+from eventbus.journal.redis.rows import letter_text
 from eventbus.journal.redis.server import told
 from eventbus.model import Checkpoint, Event
 
@@ -46,6 +48,7 @@ class Writer:
         self._publish = client.register_script(script("commit"))
         self._save = client.register_script(WHERE_MEMORY_IS_SHORT + script("commit"))
         self._trim = client.register_script(script("trim"))
+        self._give_up = client.register_script(script("give_up"))
         self._outcome = client.register_script(script("outcome"))
         self._node = node
         self._number = 0  # of the last commit
@@ -127,6 +130,13 @@ class Writer:
             if said is None:
                 raise error
             return said
+
+    def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
+        """See Journal.give_up_bodies."""
+        given = [(one, replace(one.letter, event_id=one.event_id, topic=one.topic, answer=b"")) for one in letters]
+        parts = [part for one, letter in given for part in (one.id, letter.seq, letter_text(letter))]
+        with told("could not be written"):
+            self._give_up(keys=[keys.NODES], args=parts)
 
     def trim(
         self, history: str, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float

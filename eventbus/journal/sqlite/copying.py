@@ -57,7 +57,7 @@ _TABLES = {
     ),
     Kind.DEAD_LETTERS: _Table(
         "dead_letters",
-        "id, key, seq, run, reason, attempts, first_at, last_at, status, error, answer",
+        "id, key, seq, run, reason, attempts, first_at, last_at, status, error, answer, event_id, topic",
         1,
         lambda row: NumberedLetter(row[0], DeadLetter(*row[1:])),
         lambda kept: (kept.id, *astuple(kept.letter)),

@@ -13,6 +13,7 @@ from eventbus.journal.group_commit import GroupCommit, Kept, Publish
 from eventbus.journal.sqlite import queries
 from eventbus.journal.sqlite.disk import DiskState
 from eventbus.journal.sqlite.store import Store
+from eventbus.journal_quota import SampledEvent
 from eventbus.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
 from eventbus.trouble import Trouble
 
@@ -102,6 +103,14 @@ class SqliteJournal:
     def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
         """See Journal.deferred."""
         return self._read(queries.deferred, key, by_seq, limit)
+
+    def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
+        """See Journal.sample."""
+        return self._read(queries.sample, seqs)
+
+    def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
+        """See Journal.give_up_bodies."""
+        self._call(self._store.give_up_bodies, letters)
 
     def is_deferred(self, seq: int) -> list[Deferral]:
         """See Journal.is_deferred."""

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import add
@@ -10,16 +11,19 @@ from typing import Any
 
 from eventbus.journal.base import KeptDeadLetter, Page, Replay
 from eventbus.journal.records import from_json
+from eventbus.journal_quota import SampledEvent
 from eventbus.model import DeadLetter, Deferral, Event, LaneRecord, Past, Recovered
 
 _EVENT = "seq, id, topic, head, body, at"
 _DEFERRAL = "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at"
 _LETTER = (
     "d.id, d.key, d.seq, d.run, d.reason, d.attempts, d.first_at, d.last_at, d.status, d.error, d.answer,"
-    " coalesce(e.id, ''), e.topic FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
+    " d.event_id, d.topic, coalesce(e.id, ''), e.topic FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
 )
 #: Bytes of an event from which a page that begins with it is read row by row.
 _LARGE = 8_192
+#: Bytes that an event takes in the journal beside its body and headers, and a dead letter beside its answer, about.
+EVENT_OVERHEAD, LETTER_OVERHEAD = 250, 300
 #: Parts of a second in which times are read: fine enough that each time since 1978 is a whole number of them.
 _TICKS = 2**24
 _FIRST_SIZE = "SELECT length(head) + length(body) FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
@@ -123,6 +127,21 @@ def place_of(db: sqlite3.Connection, moment: float) -> int:
     return int(low)
 
 
+def sample(db: sqlite3.Connection, seqs: Sequence[int]) -> list[SampledEvent]:
+    """See Journal.sample."""
+    numbers = (json.dumps(seqs),)
+    chosen = "IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT seq, topic, length(head) + length(body) + {EVENT_OVERHEAD} FROM events WHERE seq {chosen}"
+    events = db.execute(sql, numbers).fetchall()
+    waiting, dead = defaultdict(list), defaultdict(list)
+    for seq, key in db.execute(f"SELECT seq, key FROM deferred WHERE seq {chosen} LIMIT 100000", numbers):
+        waiting[seq].append(key)
+    sql = f"SELECT seq, key, length(answer) + {LETTER_OVERHEAD} FROM dead_letters WHERE seq {chosen} AND event_id = ''"
+    for seq, key, size in db.execute(f"{sql} LIMIT 100000", numbers):
+        dead[seq].append((key, size))
+    return [SampledEvent(seq, topic, size, tuple(waiting[seq]), tuple(dead[seq])) for seq, topic, size in events]
+
+
 def deferred(db: sqlite3.Connection, key: str, by_seq: bool, limit: int) -> list[Deferral]:  # noqa: FBT001
     """See Journal.deferred."""
     order = "seq, run" if by_seq else "due_at"
@@ -209,4 +228,6 @@ def deferral_of(row: tuple[Any, ...]) -> Deferral:
 
 
 def _letter(row: tuple[Any, ...]) -> KeptDeadLetter:
-    return KeptDeadLetter(row[0], DeadLetter(*row[1:11]), row[11], row[12])
+    *told, event_id, topic = row[1:]
+    letter = DeadLetter(*told)
+    return KeptDeadLetter(row[0], letter, letter.event_id or event_id, letter.topic if letter.event_id else topic)

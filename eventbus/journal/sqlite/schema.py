@@ -85,6 +85,10 @@ MIGRATIONS = (
     CREATE INDEX replays_by_time ON replays (at);
     """,
     "ALTER TABLE idempotency ADD COLUMN content TEXT NOT NULL DEFAULT ''",
+    """
+    ALTER TABLE dead_letters ADD COLUMN event_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE dead_letters ADD COLUMN topic TEXT;
+    """,
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from eventbus.journal import records
-from eventbus.journal.base import MAX_REPLAYS
+from eventbus.journal.base import MAX_REPLAYS, KeptDeadLetter
 from eventbus.journal.group_commit import Publish
 from eventbus.model import Checkpoint, Deferral, Event
 
@@ -161,7 +161,7 @@ def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> i
     gone = db.execute(
         "DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?))"
         " AND NOT EXISTS (SELECT 1 FROM deferred WHERE deferred.seq = events.seq)"
-        " AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.seq = events.seq)",
+        " AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.seq = events.seq AND d.event_id = '')",
         (json.dumps(seqs),),
     ).rowcount
     db.execute(
@@ -169,6 +169,14 @@ def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> i
         (forget_before,),
     )
     return gone
+
+
+def give_up_bodies(db: sqlite3.Connection, letters: Sequence[KeptDeadLetter]) -> None:
+    """Let dead letters go without the bodies of their events: what is left says which event that was."""
+    db.executemany(
+        "UPDATE dead_letters SET event_id = ?, topic = ?, answer = x'' WHERE id = ?",
+        [(one.event_id, one.topic, one.id) for one in letters],
+    )
 
 
 def are_discards_before(db: sqlite3.Connection, moment: float) -> bool:

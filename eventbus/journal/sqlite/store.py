@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from eventbus.errors import JournalError, JournalFull, JournalUnavailable
-from eventbus.journal.base import Appended, Usage
+from eventbus.journal.base import Appended, KeptDeadLetter, Usage
 from eventbus.journal.copying import Mark, refusal
 from eventbus.journal.group_commit import Answer, Kept, Publish
 from eventbus.journal.sqlite import file, queries, statements
@@ -195,6 +195,11 @@ class Store:
             self._roll_back()
             raise self._disk.failed(error) from error
         return done
+
+    def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
+        """See Journal.give_up_bodies."""
+        self._disk.check()
+        self._disk.on_reserve(self._removing, lambda: statements.give_up_bodies(self._db, letters))
 
     def change(self, change: Callable[..., object], *values: object) -> None:
         """Run what changes the journal in a transaction of its own."""

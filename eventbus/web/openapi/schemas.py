@@ -142,20 +142,23 @@ A_DELIVERY: Json = {"address": AN_ADDRESS, "state": "delivered"}
 A_DEAD_LETTER: Json = {
     "id": 1, "event": AN_ID, "topic": "orders.created", "subscriber": AN_ADDRESS, "reason": "rejected",
     "attempts": 1, "first_attempt_at": A_TIME, "last_attempt_at": A_TIME, "last_status": 422,
-    "last_error": "answered 422", "last_answer": {"text": "no such customer"},
+    "last_error": "answered 422", "last_answer": {"text": "no such customer"}, "body_given_up": False,
 }  # fmt: skip
 _DEAD_LETTER: Json = {
     "id": described(_COUNT, "A number by which to replay or discard it."),
     "event": described(_TEXT, "The event's id."),
     "topic": _MAYBE_TEXT,
     "subscriber": described(_TEXT, "Its address, in its one spelling."),
-    "reason": described(_TEXT, "`rejected`, `lease ended`, or `not delivered within` so many seconds."),
+    "reason": described(_TEXT, "`rejected`, `lease ended`, `journal quota`, or `not delivered within` some seconds."),
     "attempts": _COUNT,
     "first_attempt_at": described(_MAYBE_TIME, "None without an attempt."),
     "last_attempt_at": described(_TIME, "When it was tried last, or given up."),
     "last_status": described(_STATUS, "None where no answer came."),
     "last_error": _MAYBE_TEXT,
     "last_answer": described(schema("Body"), "The first KiB of what the subscriber answered."),
+    "body_given_up": described(
+        {"type": "boolean"}, "Its event's body is gone, since the journal was full: it can be discarded, not replayed."
+    ),
 }
 _REPLAY: Json = {
     "replay": described(_TEXT, "Its id."),

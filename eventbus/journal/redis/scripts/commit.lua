@@ -109,7 +109,7 @@ end
 local function unbury(id, letter)
   call('HDEL', key('dead'), id)
   call('HDEL', key('dead:known'), letter.delivery .. ':' .. letter.key)
-  for _, name in ipairs({'dead:ids', 'dead:at', 'dead:seq', 'dead:of:' .. letter.key}) do call('ZREM', key(name), id) end
+  for _, name in ipairs({'dead:ids', 'dead:at', 'dead:seq', 'dead:gone', 'dead:of:' .. letter.key}) do call('ZREM', key(name), id) end
 end
 local function letter_of(id)
   local row = call('HGET', key('dead'), id)

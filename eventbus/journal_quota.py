@@ -1,0 +1,92 @@
+"""Who holds back more of a full journal than its quota, and what each of those gives up. Pure.
+
+It goes by a sample of the events, since nobody counts bytes for each subscription while events come and go.
+"""
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SampledEvent:
+    """An event of the sample: its bytes in the journal, and by key the subscriptions that need it.
+
+    ``waiting`` are those for which it is deferred; ``dead`` those with a dead letter of it, and the bytes of that.
+    """
+
+    seq: int
+    topic: str | None
+    size: int
+    waiting: tuple[str, ...] = ()
+    dead: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An event, and who needs it: pending there, or as a dead letter."""
+
+    event: SampledEvent
+    pending: frozenset[str]
+
+
+@dataclass(slots=True)
+class Cut:
+    """What a subscription gives up: all up to these numbers; 0 is nothing."""
+
+    dead: int = 0  # bodies of dead letters
+    pending: int = 0
+
+
+@dataclass(slots=True)
+class _Holder:
+    bytes: float = 0.0
+    dead: deque[tuple[int, float]] = field(default_factory=deque)  # index in the sample, and bytes; the oldest first
+    pending: deque[tuple[int, float]] = field(default_factory=deque)
+
+
+def cuts(sample: Sequence[Held], journal_bytes: int, quota: int, need: float) -> dict[str, Cut]:
+    """What is given up, so that about ``need`` bytes of the journal become free, by whom.
+
+    Always the one gives up next that holds back most, as long as that is more than the quota: the body of its oldest
+    dead letter, and where it has none its oldest pending event.
+    """
+    sample = sorted(sample, key=lambda held: held.event.seq)
+    whole = sum(held.event.size + sum(size for _, size in held.event.dead) for held in sample)
+    scale = journal_bytes / whole if whole else 0.0
+    holders = _holders(sample, scale)
+    needed = [len(held.pending) + len(held.event.dead) for held in sample]
+    order = [(-holder.bytes, key) for key, holder in holders.items()]
+    heapq.heapify(order)
+    found: dict[str, Cut] = defaultdict(Cut)
+    while need > 0 and order and -order[0][0] > quota:
+        _, key = heapq.heappop(order)
+        holder = holders[key]
+        index, size = (holder.dead or holder.pending).popleft() if holder.dead or holder.pending else (-1, 0.0)
+        if index < 0:
+            continue
+        seq = sample[index].event.seq
+        if any(dead == key for dead, _ in sample[index].event.dead) and key not in sample[index].pending:
+            found[key].dead = max(found[key].dead, seq)
+        else:
+            found[key].pending = max(found[key].pending, seq)
+        holder.bytes -= size
+        needed[index] -= 1
+        if not needed[index]:
+            need -= sample[index].event.size * scale
+        heapq.heappush(order, (-holder.bytes, key))
+    return dict(found)
+
+
+def _holders(sample: Sequence[Held], scale: float) -> dict[str, _Holder]:
+    holders: dict[str, _Holder] = defaultdict(_Holder)
+    for index, held in enumerate(sample):
+        for key, size in held.event.dead:
+            bytes_held = (held.event.size + size) * scale
+            holders[key].dead.append((index, bytes_held))
+            holders[key].bytes += bytes_held
+        for key in held.pending:
+            holders[key].pending.append((index, held.event.size * scale))
+            holders[key].bytes += held.event.size * scale
+    return holders
