@@ -1,5 +1,6 @@
 """What is special about a journal that is a SQLite file."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -188,6 +189,43 @@ def test_a_key_of_the_version_before_is_any_content(path: Path) -> None:
     journal = opened(path)
     assert journal.append([message("b", b"whatever")], "k").ids == ("a",)
     journal.close()
+
+
+FOREIGN = {
+    "trigger": "CREATE TRIGGER evil AFTER INSERT ON events BEGIN DELETE FROM events; END",
+    "view": "CREATE VIEW evil AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT x FROM n",
+    "view in a table's place": "DROP TABLE replays; CREATE VIEW replays AS SELECT 1 AS id",
+    "view of the log's origin": "DROP TABLE log_origin; CREATE VIEW log_origin AS"
+    " WITH RECURSIVE n(origin) AS (SELECT 1 UNION ALL SELECT origin + 1 FROM n) SELECT origin FROM n",
+    "table": "CREATE TABLE evil (x)",
+    "generated column": "DROP TABLE replays; CREATE TABLE replays (id TEXT, at AS (length(id)))",
+}
+
+
+@pytest.mark.parametrize("sql", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_with_more_than_a_journal_holds_is_refused(path: Path, sql: str) -> None:
+    """Triggers, views and whatever else no journal has are named, before anything is read from the file."""
+    journal = opened(path)
+    journal.append([message("a")])
+    journal.close()
+    db = sqlite3.connect(path)
+    db.executescript(sql)
+    db.close()
+    assert "which no journal has" in str(refusal(path))
+
+
+def test_nobody_else_may_read_a_journal(path: Path) -> None:
+    """The journal, its log and what stands beside it are for the owner alone, whatever the umask."""
+    before = os.umask(0)
+    try:
+        journal = opened(path, Store(str(path), 2**30))
+        journal.append([message("a")])
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+        journal.close()
+    finally:
+        os.umask(before)
+    assert f"{path.name}-wal" in modes
+    assert set(modes.values()) == {0o600}
 
 
 def test_an_empty_file_becomes_a_journal(path: Path) -> None:

@@ -11,6 +11,8 @@ import struct
 from contextlib import closing
 from pathlib import Path
 
+from eventbus.journal.sqlite.schema import check_schema
+
 _MAGICS = (0x377F0682, 0x377F0683)
 _HEADER = struct.Struct(">IIIIII8x")
 
@@ -79,6 +81,7 @@ def _kept(path: str) -> int | None:
     """
     try:
         with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+            check_schema(db)
             row = db.execute("SELECT max(origin) FROM log_origin").fetchone()
     except sqlite3.Error:
         return None  # a file that is not complete without its log keeps none

@@ -1,5 +1,6 @@
 """The tables of a SQLite journal, and how an older one becomes the newest, in place."""
 
+import re
 import sqlite3
 
 #: Marks a file as a journal of ours ("evbu"), https://www.sqlite.org/pragma.html#pragma_application_id
@@ -90,6 +91,27 @@ MIGRATIONS = (
     ALTER TABLE dead_letters ADD COLUMN topic TEXT;
     """,
 )
+
+
+#: What a journal may hold besides what the steps make: SQLite's own, and what comes and goes.
+_OTHERS = frozenset({("table", "sqlite_sequence"), ("table", MARK_TABLE), ("table", "log_origin")})
+_MADE = frozenset(
+    (kind.lower(), name) for kind, name in re.findall(r"CREATE (?:UNIQUE )?(TABLE|INDEX) (\w+)", "".join(MIGRATIONS))
+)
+#: What SQLite would run by itself, in the text of a table or an index.
+_RUNS_BY_ITSELF = re.compile(r"\b(GENERATED|CHECK|VIRTUAL|WHERE|AS)\b", re.IGNORECASE)
+
+
+def check_schema(db: sqlite3.Connection) -> None:
+    """Raise ValueError where a file holds what no journal has: somebody else has made it, or has changed it.
+
+    Triggers and views would run in the bus's own statements, and as long as they like. Nothing else is read before.
+    """
+    db.execute("PRAGMA trusted_schema = OFF")
+    for kind, name, text in db.execute("SELECT type, name, sql FROM sqlite_master"):
+        automatic = kind == "index" and text is None  # SQLite makes it for a key
+        if not automatic and ((kind, name) not in _MADE | _OTHERS or _RUNS_BY_ITSELF.search(text or "")):
+            raise ValueError(f"holds the {kind} {str(name)[:80]!r}, which no journal has")
 
 
 def migrate(db: sqlite3.Connection) -> bool:

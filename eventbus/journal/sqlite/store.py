@@ -15,7 +15,7 @@ from eventbus.journal.sqlite import file, queries, statements
 from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
 from eventbus.journal.sqlite.failures import opening, writing_error
 from eventbus.journal.sqlite.log_owner import check_log, log_origin, mark_log
-from eventbus.journal.sqlite.schema import MARK_TABLE, migrate
+from eventbus.journal.sqlite.schema import MARK_TABLE, check_schema, migrate
 from eventbus.journal.sqlite.spelling import respell
 from eventbus.journal.sqlite.used_keys import KeyTotals, find_key, key_totals, keys_to_forget, remember_key
 from eventbus.model import Checkpoint, Event, Recovered
@@ -75,6 +75,7 @@ class Store:
     def _prepare(self) -> None:
         """One connection that owns the file; WAL without shared memory; durable at every commit."""
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        check_schema(self._db)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute(f"PRAGMA journal_size_limit = {2 * WAL_PAGES * file.PAGE_SIZE}")
