@@ -19,7 +19,7 @@ from eventbus.web.access import needs
 from eventbus.web.answers import SUCCESS, Reply, as_json, text
 from eventbus.web.body import read_body
 from eventbus.web.byte_budget import MAX_BATCH_BYTES
-from eventbus.web.cloudevents import BATCH, STRUCTURED, parse_batch, parse_one
+from eventbus.web.cloudevents import BATCH, STRUCTURED, CloudEvent, parse_batch, parse_one
 from eventbus.web.current import the_bus, the_request
 from eventbus.web.kept_headers import attribute, kept_head, topic_asked, topic_of_type
 from eventbus.web.once import once_key, once_key_of_batch
@@ -52,7 +52,11 @@ def send_message() -> Reply:
     topic = topic_asked(query.first("topic"))
     head = kept_head(environ)
     body = read_body(request, bus.settings.max_body_bytes, bus.settings.request_seconds)
-    event = parse_one(body) if kind == STRUCTURED else None
+    if kind == STRUCTURED:
+        bus.give_way()  # a MiB of JSON may take 60 ms
+        event: CloudEvent | None = parse_one(body)
+    else:
+        event = None
     ce_type = attribute(environ, "type") if event is None else event.type
     if topic is None:
         topic = topic_of_type(ce_type)
@@ -69,6 +73,7 @@ def _many(bus: Bus, request: Request, query: Query) -> Reply:
     if how not in (None, "lines"):
         raise Refused(f"batch is lines, not {(how or '')[:40]!r}; a batch of CloudEvents is told by its Content-Type.")
     body = read_body(request, MAX_BATCH_BYTES, bus.settings.request_seconds)
+    bus.give_way()
     topic = topic_asked(query.first("topic"))
     if topic is None and how:
         topic = topic_of_type(attribute(request.environ, "type"))

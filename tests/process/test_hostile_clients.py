@@ -258,11 +258,13 @@ def test_bad_requests_write_no_log(bus: BusServer) -> None:
     assert len(bus.log_text().splitlines()) - before < 20
 
 
+MUCH_JSON = render_request("POST", "/sendMessage", [("Content-Type", STRUCTURED)], b"[" + b"{}," * 200_000 + b"0]")
 #: What one client sends without end: requests before their answers have come, and a body in tiny chunks.
 ENDLESS = {
     "requests": (b"", ALIVE * 200),
     "requests that are refused": (b"", render_request("PUT", "/sendMessage") * 200),
     "bodies that nobody reads": (b"", (render_request("PUT", "/sendMessage", CHUNKED) + b"1\r\nx\r\n0\r\n\r\n") * 100),
+    "JSON that is much work": (b"", MUCH_JSON * 2),
     "chunks": (render_request("POST", "/sendMessage?batch=lines", CHUNKED), b"4\r\nxxxx\r\n" * 1_000),
 }
 
