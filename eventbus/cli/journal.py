@@ -107,7 +107,7 @@ def _url(argument: str, typed: str) -> str:
         if not found:
             raise click.UsageError(f"{argument} is to be in {name}, which is not set")
         return found
-    if "@" in typed.partition("://")[2] and not typed.startswith("sqlite:"):
+    if "@" in typed.partition(":")[2] and not typed.startswith("sqlite:"):
         raise click.UsageError(f"{argument} has a password in it: put it into a variable, and say {ENVIRONMENT}NAME")
     return typed
 

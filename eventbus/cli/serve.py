@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import sys
 
 import click
@@ -36,10 +37,14 @@ def serve(port: int | None, journal: str | None, as_json: bool) -> None:  # noqa
     os.execv(sys.executable, (sys.executable, *_GUNICORN))  # noqa: S606 - a fixed command, which needs no shell
 
 
+#: How a URL of a Redis server begins.
+_REDIS = re.compile(r"rediss?(\+[a-z]+)?:", re.IGNORECASE)
+
+
 def settings_of(port: int | None, journal: str | None, *, as_json: bool) -> dict[str, str]:
     """The settings that the options stand for."""
     scheme, separator, _ = (journal or "").partition("://")
-    if separator and scheme != "sqlite":
+    if (separator and scheme != "sqlite") or _REDIS.match(journal or ""):  # with a slash too few, too
         raise click.UsageError("--journal is a file; a URL, in which there may be a password, is for EVENTBUS_JOURNAL")
     asked = {
         "PORT": None if port is None else str(port),

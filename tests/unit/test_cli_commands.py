@@ -189,6 +189,8 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
         (["events", "--url", "http://a..b"], "'http://a..b' is no URL of a bus"),
         (["events", "--token-file", "not-there"], "'not-there' does not exist"),
         (["serve", "--journal", "redis://:secret@h/0"], "is for EVENTBUS_JOURNAL"),
+        (["serve", "--journal", "redis:/:secret@h/0"], "is for EVENTBUS_JOURNAL"),
+        (["serve", "--journal", "Rediss+sentinel::secret@h/0"], "is for EVENTBUS_JOURNAL"),
         (["nonsense"], "No such command 'nonsense'"),
         (["replay", "h:1"], "Missing option '--from'"),
     ],

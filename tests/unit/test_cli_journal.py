@@ -13,6 +13,8 @@ from eventbus.cli.program import program
     [
         ("redis://:hush@localhost:1/0", "sqlite:///b.db", 2, "SOURCE has a password in it"),
         ("sqlite:///a.db", "redis://:hush@localhost:1/0", 2, "TARGET has a password in it"),
+        ("redis:/:hush@localhost:1/0", "sqlite:///b.db", 2, "SOURCE has a password in it"),
+        ("redis:hush@localhost", "sqlite:///b.db", 2, "SOURCE has a password in it"),
         ("env:NOT_SET", "sqlite:///b.db", 2, "SOURCE is to be in NOT_SET, which is not set"),
         ("a.db", "sqlite:///b.db", 2, "SOURCE must be sqlite:///PATH"),
         ("sqlite:///:memory:", "sqlite:///b.db", 2, "SOURCE is a journal that ends with its process"),
