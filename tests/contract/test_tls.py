@@ -11,12 +11,13 @@ import gevent
 import pytest
 import requests
 from gevent import monkey
+from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from eventbus.addresses import parse_address
 from eventbus.delivery.outcome import Answer
 from eventbus.delivery.transport import Dialler, SessionTransport, dial
-from eventbus.delivery.transport.tls import MAX_HANDSHAKE_BYTES, SLICE, TlsSocket, handshake
+from eventbus.delivery.transport.tls import MAX_HANDSHAKE_BYTES, MAX_RECORDS, SLICE, TlsSocket, handshake
 from eventbus.model import Options, Subscriber
 from eventbus.networks import NetworkRules
 from tests.support.authority import LOCAL, Authority
@@ -346,6 +347,59 @@ def test_a_large_event_is_sent_whole_to_a_slow_reader(client: Client, context: s
     with tls_server(context, talk) as server:
         assert client.post(LOOPBACK, server.port, LONG, body) == Answer(200)
     assert got.partition(b"\r\n\r\n")[2] == body
+
+
+def test_records_that_nobody_asked_for_end_an_idle_connection(client: Client, context: ssl.SSLContext) -> None:
+    """However many they are; the next event goes on a new connection."""
+    answered = Event()
+
+    def talk(peer: TlsPeer) -> None:
+        while peer.request():
+            peer.send(peer.sealed(OK))
+            if not answered.is_set():
+                answered.wait(5)
+                peer.send(b"".join(peer.sealed(b"x") for _ in range(10 * MAX_RECORDS)))
+
+    with tls_server(context, talk) as server:
+        assert client.post(LOOPBACK, server.port) == Answer(200)
+        answered.set()
+        eventually(lambda: server.open == 0, 5, "the connection was still open")
+        assert client.post(LOOPBACK, server.port) == Answer(200)
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_an_answer_comes_in_so_many_records(client: Client, context: ssl.SSLContext, *, together: bool) -> None:
+    """Each record costs as much as a whole answer would; some hundred are enough, also on a kept connection."""
+    sizes = iter([MAX_RECORDS - 1, MAX_RECORDS - 1, 100 * MAX_RECORDS])
+
+    def talk(peer: TlsPeer) -> None:
+        while peer.request():
+            size = next(sizes)
+            head = peer.sealed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+            records = [head, *(peer.sealed(b"x") for _ in range(size))]
+            for part in [b"".join(records)] if together else records:
+                peer.send(part)
+
+    with tls_server(context, talk) as server:
+        route = client.transport.route(Subscriber(parse_address(f"https://{LOOPBACK}:{server.port}"), Options()))
+        said = [route.post(event(), 1, time.monotonic(), 1_795_000_000.0) for _ in range(3)]
+        assert said == [Answer(200)] * 3  # of the last one the rest is not read
+        eventually(lambda: server.open == 0, 5, "the connection was still open")
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 100 Continue\r\nX: "])
+def test_a_head_comes_in_so_many_records(client: Client, context: ssl.SSLContext, start: bytes) -> None:
+    """More of them are no answer."""
+
+    def talk(peer: TlsPeer) -> None:
+        peer.request()
+        peer.send(peer.sealed(start) + b"".join(peer.sealed(b"x") for _ in range(10 * MAX_RECORDS)))
+        peer.hang()
+
+    with tls_server(context, talk) as server:
+        assert client.post(LOOPBACK, server.port).error == f"no HTTP answer: more than {MAX_RECORDS} TLS records"
+        eventually(lambda: server.open == 0, 5, "the connection was still open")
 
 
 class _Endless:

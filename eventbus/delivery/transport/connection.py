@@ -13,10 +13,10 @@ from typing import Any
 from gevent import getcurrent
 from gevent.hub import get_hub
 
-from eventbus.delivery.transport.answers import AnswerReader
+from eventbus.delivery.transport.answers import AnswerReader, NotAnAnswer
 from eventbus.delivery.transport.early import RECEIVE, EarlyAnswer
 from eventbus.delivery.transport.outbox import Outbox
-from eventbus.delivery.transport.tls import TlsSocket
+from eventbus.delivery.transport.tls import TlsSocket, TooManyRecords
 
 #: Seconds for which a request is sent on to a subscriber that has answered with success and takes no more of it.
 SEND_ON_SECONDS = 1.0
@@ -131,6 +131,11 @@ class Connection:
                 if reader.headed:
                     self.deadline = min(self.deadline, time.monotonic() + BODY_SECONDS)
                 data = self.receive()
+        except TooManyRecords:
+            self.close()
+            if not reader.headed:
+                raise
+            reader.cut_short()
         except BaseException:
             self.close()
             raise
@@ -233,6 +238,6 @@ class Connection:
             self._tls.recv(RECEIVE)
         except BlockingIOError:
             return False
-        except OSError:
+        except (OSError, NotAnAnswer):
             return True
         return True

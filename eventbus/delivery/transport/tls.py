@@ -11,12 +11,23 @@ from contextlib import suppress
 
 from gevent.threadpool import ThreadPool
 
+from eventbus.delivery.transport.answers import NotAnAnswer
+
 #: Bytes that are sealed, and received, at once.
 SLICE = 65_536
 #: Bytes of a handshake, and of what comes between two pieces of data, that are read at most.
 MAX_HANDSHAKE_BYTES = 262_144
+#: Records in which the answer to a request may come: each costs the event loop a call, be it of one byte.
+MAX_RECORDS = 256
 #: Handshakes that are worked out at once.
 HANDSHAKE_THREADS = 4
+
+
+class TooManyRecords(NotAnAnswer):
+    """An answer in more than MAX_RECORDS pieces."""
+
+    def __init__(self) -> None:
+        super().__init__(f"no HTTP answer: more than {MAX_RECORDS} TLS records")
 
 
 def handshake(peer: socket.socket, context: ssl.SSLContext, host: str, threads: ThreadPool) -> "TlsSocket":
@@ -60,17 +71,21 @@ def _step(tls: ssl.SSLObject) -> ssl.SSLError | None:
 class TlsSocket:
     """Seals what is sent and unseals what comes. Raises as a socket does, ConnectionError where TLS fails."""
 
-    __slots__ = ("_incoming", "_outgoing", "_sealed", "_sealing", "_silent", "_socket", "_tls")
+    __slots__ = ("_incoming", "_outgoing", "_records", "_sealed", "_sealing", "_silent", "_socket", "_tls")
 
     def __init__(self, below: socket.socket, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO):
         self._socket, self._tls, self._incoming, self._outgoing = below, tls, incoming, outgoing
         self._sealed = b""  # to be sent before anything else
         self._sealing = 0  # bytes of data that it stands for
         self._silent = 0  # bytes that came since the last data
+        self._records = 0  # of data that have come since something was sent
 
     def send(self, data: bytes | memoryview) -> int:
         """Send what the socket takes; the caller sends the rest again, which has to begin with the same bytes."""
         if not self._sealed:
+            if self._records > MAX_RECORDS:
+                raise ConnectionAbortedError("more TLS records than were read")
+            self._records = 0
             try:
                 self._sealing = self._tls.write(memoryview(data)[:SLICE])
             except ssl.SSLError as error:
@@ -80,7 +95,12 @@ class TlsSocket:
         return 0 if self._sealed else self._sealing
 
     def recv(self, size: int) -> bytes:
-        """Return all data that is in the next ``size`` bytes from the socket; nothing at its end."""
+        """Return all data that is in the next ``size`` bytes from the socket; nothing at its end.
+
+        Raises TooManyRecords where it has returned so many already.
+        """
+        if self._records > MAX_RECORDS:
+            raise TooManyRecords
         came = self._socket.recv(size)
         if came:
             self._incoming.write(came)
@@ -100,11 +120,14 @@ class TlsSocket:
         return data
 
     def _unsealed(self) -> tuple[bytes, bool]:
-        """All data that can be read now, and whether none can follow."""
+        """All data that can be read now, and whether none can follow, or none is read any more."""
         parts: list[bytes] = []
         try:
             while part := self._tls.read(SLICE):
                 parts.append(part)
+                self._records += 1
+                if self._records > MAX_RECORDS:
+                    break  # no more is read; the next call raises
         except ssl.SSLWantReadError:
             return b"".join(parts), False
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
