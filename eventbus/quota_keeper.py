@@ -63,7 +63,7 @@ class QuotaKeeper:
             self._dispatcher.meters.quota["pending"] += pending
             self._dispatcher.meters.quota["bodies"] += max(0, bodies - pending)
             self._discard_oldest(key)
-        self._tell()
+        self.log_given_up()
         return bool(found)
 
     # Who holds back what
@@ -174,7 +174,7 @@ class QuotaKeeper:
             self._dispatcher.meters.quota["discarded"] += discarded
             over -= discarded
 
-    def _tell(self) -> None:
+    def log_given_up(self) -> None:
         """A line in the log, now and then: how much was given up, and by whom most."""
         now = self._clock.monotonic()
         if not self._given_up.total() or now < self._logged_at + TELL_SECONDS:

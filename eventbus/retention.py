@@ -125,6 +125,7 @@ class Retention:
         """Let go of what may go now."""
         self._measure()
         before = self._clock.wall() - self._seconds
+        self._quota.log_given_up()
         self._end_parked(before)
         while self._letters.expire(before):
             gevent.sleep(0)
