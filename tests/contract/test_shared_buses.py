@@ -127,8 +127,8 @@ def test_what_moves_to_another_bus_while_settled_events_go_is_not_taken_for_sett
         eventually(lambda: trimmer.bus.dispatcher.lanes[A].delivered == 1, 10)
         trim, moved = trimmer.journal.trim, []
 
-        def trim_and_move(seqs: list[int], before: float) -> int:
-            gone = trim(seqs, before)
+        def trim_and_move(seqs: list[int], before: float, key_bytes: int) -> int:
+            gone = trim(seqs, before, key_bytes)
             if not moved:
                 moved.append(A)
                 gevent.spawn(lose_to, server, trimmer, other).join()
