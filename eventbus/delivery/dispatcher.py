@@ -159,8 +159,8 @@ class Dispatcher:
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
         era = self.recent.era
-        for part in in_parts(events, self._index, self.load.turn_is_over) if events else ():
-            self.load.give_way()
+        for part in in_parts(events, self._index, self.load.urgent_turn_is_over) if events else ():
+            self.load.give_way_urgently()  # other commits wait for this one
             if self.recent.era != era:
                 return  # the journal is not what it was, and the rest of the batch is of no meaning
             self._offer(part)

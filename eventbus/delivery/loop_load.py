@@ -18,6 +18,8 @@ SPARE = 0.1
 LAG_SPAN = 15.0
 #: Seconds that a turn of the loop has taken when work that may be long waits for the next one.
 TURN_SECONDS = 0.002
+#: The same for work that others wait for.
+URGENT_TURN_SECONDS = 0.01
 #: Runs after gevent's own callbacks of the same kind.
 _LAST = -2
 
@@ -30,6 +32,7 @@ class LoopLoad:
         self._waiting_since = self._span_began = self._lag_began = time.monotonic()
         self.turn_began = math.inf  #: when the loop's turn began; never, while nothing is measured
         self._next_turn: deque[Waiter[None]] = deque()
+        self._urgent: deque[Waiter[None]] = deque()  # wait for the next turn, too, and go on before the others
         self._waited = 0.0
         self._longest = self._longest_before = 0.0  # seconds of a turn, in this span and in the one before
 
@@ -46,8 +49,9 @@ class LoopLoad:
     def stop(self) -> None:
         """Measure no more."""
         self.turn_began = math.inf
-        while self._next_turn:
-            get_hub().loop.run_callback(self._next_turn.popleft().switch, None)
+        for waiters in (self._urgent, self._next_turn):
+            while waiters:
+                get_hub().loop.run_callback(waiters.popleft().switch, None)
         for watcher in (self._prepare, self._check, self._idle):
             watcher.stop()
             watcher.close()
@@ -59,26 +63,33 @@ class LoopLoad:
         Called between two steps of work whose length a peer decides. However many such works there are, a turn takes
         TURN_SECONDS and a step. State that others see has to be sound meanwhile.
         """
-        if self.turn_is_over():
-            self._wait_for_turn()
+        if time.monotonic() - self.turn_began > TURN_SECONDS:
+            self._wait_for_turn(self._next_turn)
 
-    def turn_is_over(self) -> bool:
-        """Whether the loop's turn has taken long."""
-        return time.monotonic() - self.turn_began > TURN_SECONDS
+    def give_way_urgently(self) -> None:
+        """The same for work that others wait for, such as all publishers: it has more of a turn, and goes on first."""
+        if self.urgent_turn_is_over():
+            self._wait_for_turn(self._urgent)
 
-    def _wait_for_turn(self) -> None:
+    def urgent_turn_is_over(self) -> bool:
+        """Whether the loop's turn has taken long for work that others wait for."""
+        return time.monotonic() - self.turn_began > URGENT_TURN_SECONDS
+
+    def _wait_for_turn(self, waiters: "deque[Waiter[None]]") -> None:
         waiter: Waiter[None] = Waiter()
-        self._next_turn.append(waiter)
+        waiters.append(waiter)
         self._idle.start(_nothing)  # so that the loop looks at what has come, and does not wait for it
         waiter.get()
 
     def _release(self) -> None:
-        """Go on with what waits for a turn, in its order, until this one has taken long, too."""
+        """Go on with what waits for a turn, in its order, one at least, until this one has taken long, too."""
+        if self._urgent:
+            self._urgent.popleft().switch(None)
         for _ in range(len(self._next_turn)):
             self._next_turn.popleft().switch(None)
             if time.monotonic() - self.turn_began > TURN_SECONDS:
                 break
-        if not self._next_turn:
+        if not self._next_turn and not self._urgent:
             self._idle.stop()
 
     def lag(self) -> float:
@@ -98,7 +109,7 @@ class LoopLoad:
             self._span_began, self._waited = now, 0.0
             if now - self._lag_began >= LAG_SPAN:
                 self._longest_before, self._longest, self._lag_began = self._longest, 0.0, now
-        if self._next_turn:
+        if self._next_turn or self._urgent:
             self._release()
 
 

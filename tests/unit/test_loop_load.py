@@ -25,9 +25,7 @@ def busy(load: LoopLoad, steps: int = STEPS) -> None:
     """Work, and give way between two steps."""
     for _ in range(steps):
         load.give_way()
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
-            pass
+        spend(SECONDS)
 
 
 def test_a_turn_has_one_long_step(load: LoopLoad) -> None:
@@ -46,6 +44,33 @@ def test_short_steps_share_a_turn(load: LoopLoad) -> None:
     before = load.turn_began
     load.give_way()
     assert load.turn_began == before
+
+
+def test_work_that_others_wait_for_is_done_first(load: LoopLoad) -> None:
+    """Beside many works, one that others wait for goes on in each turn, and the others still do a step in each."""
+    works = [gevent.spawn(busy, load, 1_000) for _ in range(WORKS)]
+    gevent.sleep(0.01)
+    turns = gevent.spawn(spend_turns, load).get(timeout=10)
+    assert len(turns) == 10
+    assert not any(work.dead for work in works)
+    gevent.killall(works)
+
+
+def spend_turns(load: LoopLoad) -> set[float]:
+    """Give way ten times, each after a long step; the turns that were given."""
+    turns = set[float]()
+    for _ in range(10):
+        spend(0.011)
+        load.give_way_urgently()
+        turns.add(load.turn_began)
+    return turns
+
+
+def spend(seconds: float) -> None:
+    """Use the processor for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
 
 
 def test_a_work_that_is_ended_while_it_waits_is_no_loss(load: LoopLoad) -> None:

@@ -112,7 +112,7 @@ def test_others_have_turns_while_a_large_batch_is_offered(monkeypatch: pytest.Mo
         record = new_record(subscriber, EPOCH, 0)
         dispatcher.add(lane_of(record, Rules(), deferred=0, ends=0.0, now=0.0, wall=EPOCH))
     seen: list[bool] = []
-    monkeypatch.setattr(dispatcher.load, "give_way", lambda: seen.append(dispatcher.sound()))
+    monkeypatch.setattr(dispatcher.load, "give_way_urgently", lambda: seen.append(dispatcher.sound()))
     dispatcher.committed([event(seq, topic=f"t{seq % 2}") for seq in range(1, 10_001)])
     assert seen == [True] * 10
     assert all(lane.accepted == 10_000 for lane in dispatcher.lanes.values())
@@ -128,6 +128,6 @@ def test_what_is_left_of_a_batch_is_not_offered_to_another_journal(monkeypatch: 
         if dispatcher.recent.newest:
             dispatcher.begin_anew(5)
 
-    monkeypatch.setattr(dispatcher.load, "give_way", lose)
+    monkeypatch.setattr(dispatcher.load, "give_way_urgently", lose)
     dispatcher.committed([event(seq) for seq in range(1, 3_001)])
     assert (lane.accepted, dispatcher.recent.newest) == (1_000, 5)
