@@ -9,6 +9,18 @@ from eventbus.model import Message
 
 #: Bytes of a digest; and bytes that are hashed without letting other greenlets run.
 _DIGEST_BYTES, SLICE_BYTES = 16, 1_048_576
+#: How a key begins that is derived from a CloudEvent's source and id.
+DERIVED_KEY = "ce:"
+
+
+def compared_content(messages: Sequence[Message], idempotency_key: str | None) -> str:
+    """Return what another publish under the same key is compared with; empty where nothing is compared.
+
+    A CloudEvent's source and id make two events one, in whichever form they are written (CloudEvents 1.0.2, 3.1.1).
+    """
+    if idempotency_key is None or idempotency_key.startswith(DERIVED_KEY):
+        return ""
+    return content_of(messages)
 
 
 def content_of(messages: Sequence[Message]) -> str:

@@ -12,7 +12,7 @@ from gevent.event import Event as Signal
 from eventbus.clock import Clock
 from eventbus.errors import JournalError, JournalUnavailable, KeyReused
 from eventbus.journal.base import Appended, CommitListener, CommitWatcher
-from eventbus.journal.content import content_of
+from eventbus.journal.content import compared_content
 from eventbus.model import Checkpoint, Event, Message
 
 
@@ -75,7 +75,7 @@ class GroupCommit:
 
     def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
         """See Journal.append."""
-        content = "" if idempotency_key is None else content_of(messages)
+        content = compared_content(messages, idempotency_key)
         batch = self._batch()
         number = len(batch.publishes)
         batch.publishes.append(Publish(messages, idempotency_key, content))

@@ -6,6 +6,7 @@ from typing import Any
 
 from eventbus.errors import Refused
 from eventbus.event_id import is_header_safe
+from eventbus.journal.content import DERIVED_KEY
 from eventbus.web.cloudevents import CloudEvent
 from eventbus.web.kept_headers import attribute
 from eventbus.web.query import Query
@@ -34,7 +35,7 @@ def once_key_of_batch(environ: Mapping[str, Any], query: Query) -> str | None:
 def derived(source: str, event_id: str) -> str:
     """The key that stands for a CloudEvent: two are one when source and id are the same (CloudEvents 1.0.2, 3.1.1)."""
     named = b"%d:%s%s" % (len(source), _bytes(source), _bytes(event_id))
-    return f"ce:{hashlib.sha256(named).hexdigest()}"
+    return f"{DERIVED_KEY}{hashlib.sha256(named).hexdigest()}"
 
 
 def _given(environ: Mapping[str, Any], query: Query) -> str | None:

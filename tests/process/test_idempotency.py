@@ -65,9 +65,8 @@ def test_without_a_key_each_publish_is_an_event(caller: Caller, subscribe: Subsc
     [
         ("/sendMessage?topic=a", [("Idempotency-Key", "reused")]),
         ("/sendMessage?topic=a&batch=lines", [("Idempotency-Key", "reused-batch")]),
-        ("/sendMessage?topic=a&once=ce", [("ce-id", "1"), ("ce-source", "/reused"), ("ce-specversion", "1.0")]),
     ],
-    ids=["one", "batch", "CloudEvent"],
+    ids=["one", "batch"],
 )
 def test_a_key_for_something_else_is_refused(caller: Caller, target: str, headers: list[tuple[str, str]]) -> None:
     """The same key with another body or topic is 422, 400 with the reason in plain text, and nothing is kept."""
