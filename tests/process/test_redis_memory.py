@@ -84,7 +84,7 @@ def test_deliveries_go_on_while_redis_has_no_memory(
         assert subscriber.counts == dict.fromkeys(ids, 1)
         eventually(lambda address=subscriber.address: cluster.is_at_rest(address), 20)
     assert not any(LOST in node.log_text() for node in cluster.nodes)
-    eventually(lambda: kept(cluster.redis) == 0, 20)
+    eventually(lambda: kept(cluster.redis) == 0, 60)
     assert publish(callers[1]) == 503
     assert cluster.redis.ask("CONFIG", "SET", "maxmemory", "0") == b"+OK\r\n"
     eventually(lambda: publish(callers[1]) == 200, 10)

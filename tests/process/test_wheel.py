@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 from zipfile import ZipFile
 
 import pytest
@@ -161,7 +162,8 @@ def test_an_installed_bus_has_its_pages(served: Caller) -> None:
     for path in ("/", "/docs"):
         page = served.call("GET", path)
         assert page.status == 200, path
-        named |= set(re.findall(r'(?:src|href)="(/[^"?#]*\.(?:js|css|svg))', page.text))
+        found = re.findall(r'(?:src|href)="([^"?#:]*\.(?:js|css|svg)\b)', page.text)
+        named |= {urljoin(path, link) for link in found}
     assert {Path(path).suffix for path in named} == {".js", ".css", ".svg"}
     assert {path: served.call("GET", path).status for path in named} == dict.fromkeys(named, 200)
 

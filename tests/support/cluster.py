@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.caller import JSON, Caller
 from tests.support.deadline import eventually
@@ -63,10 +64,16 @@ class Cluster:
         caller, ids = self.callers()[0], list[str]()
         while True:
             after = f"&after={ids[-1]}" if ids else ""
-            page = caller.call("GET", f"/events?limit=1000{after}", [JSON]).json()["events"]
-            if not page:
+            page = eventually(lambda after=after: self._page(caller, after), 30)  # a node may have lost Redis just now
+            if not page["events"]:
                 return ids
-            ids += [event["id"] for event in page]
+            ids += [event["id"] for event in page["events"]]
+
+    @staticmethod
+    def _page(caller: Caller, after: str) -> dict[str, Any] | None:
+        """A page of the journal; None while it cannot be read."""
+        answer = caller.call("GET", f"/events?limit=1000{after}", [JSON])
+        return answer.json() if answer.status == 200 else None
 
     def assert_all_well(
         self, subscribers: Sequence[RecordingSubscriber], publishers: Sequence[Publisher], faults: int
