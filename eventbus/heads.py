@@ -1,7 +1,10 @@
 """The headers that an event keeps, as one text: what of it may go on the wire. Pure."""
 
 import re
+from functools import lru_cache
 
+#: Heads that are remembered, and the bytes that one of them may have: most events have one of a few.
+REMEMBERED, LONGEST_REMEMBERED = 256, 256
 #: Kept headers as they may go on the wire: of these names, so that none says where a request ends or for whom it is,
 #: and with values that stay one line (RFC 9110, 5.5).
 _HEAD = re.compile(
@@ -13,4 +16,11 @@ _HEAD = re.compile(
 
 def is_head(head: bytes) -> bool:
     """Whether a head from the journal may be sent: whoever can write there may have put anything into it."""
+    return _remembered(head) if len(head) <= LONGEST_REMEMBERED else _matches(head)
+
+
+def _matches(head: bytes) -> bool:
     return _HEAD.match(head) is not None
+
+
+_remembered = lru_cache(REMEMBERED)(_matches)
