@@ -4,8 +4,11 @@ from gevent import monkey
 
 monkey.patch_all()
 
+from types import SimpleNamespace  # noqa: E402 - nothing may be imported before the patch
+
 from flask import Flask  # noqa: E402 - nothing may be imported before the patch
 
+from eventbus.delivery.loop_load import LoopLoad  # noqa: E402
 from eventbus.meters import Meters  # noqa: E402
 from eventbus.settings import Settings  # noqa: E402
 
@@ -14,6 +17,7 @@ class Nothing:
     """In the place of the bus, for its worker."""
 
     settings, meters = Settings(), Meters()
+    dispatcher = SimpleNamespace(load=LoopLoad())
 
     def drain(self) -> None:
         """There is nothing to drain."""

@@ -42,13 +42,12 @@ def attempt_head(attempt: int, wall: float, signatures: bytes = b"") -> bytes:
 
 def checked(value: str) -> bytes:
     """A header's value that stays one: no CR, LF or NUL (RFC 9110, 5.5), and Latin-1. Raises Refused."""
-    try:
-        told = value.encode("latin-1")
-    except UnicodeEncodeError:
-        told = b"\n"
-    if b"\r" in told or b"\n" in told or b"\0" in told:
+    if "\r" in value or "\n" in value or "\0" in value:
         raise Refused(f"A header cannot hold {value[:40]!r}.")
-    return told
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise Refused(f"A header cannot hold {value[:40]!r}.") from None
 
 
 class Heads:
