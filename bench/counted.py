@@ -11,9 +11,9 @@ import gevent
 from gevent.hub import get_hub
 from werkzeug.test import create_environ
 
-from eventbus import retention, samples
 from eventbus.delivery import checkpointer, loop_load
 from eventbus.delivery.transport import watchdog
+from eventbus.services import retention, time_series
 
 #: Publishes before the counting begins, and publishers at once.
 WARM_UP, PUBLISHERS = 16, 8
@@ -60,7 +60,7 @@ def count_instructions(*, on: bool) -> None:
 
 def main(publishes: int, batch: int, ports: Sequence[int]) -> None:
     """Register, warm up, and have the rest counted."""
-    checkpointer.INTERVAL = watchdog.LOOK = samples.INTERVAL = retention.INTERVAL = NEVER
+    checkpointer.INTERVAL = watchdog.LOOK = time_series.INTERVAL = retention.INTERVAL = NEVER
     loop_load.SPARE = 1.0  # the loop is taken to be busy, as it is under load
     for port in ports:
         call("/registerAndKeepAlive", f"address=127.0.0.1:{port}&lease=3600")

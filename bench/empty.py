@@ -8,9 +8,9 @@ from types import SimpleNamespace  # noqa: E402 - nothing may be imported before
 
 from flask import Flask  # noqa: E402 - nothing may be imported before the patch
 
+from eventbus.core.settings import Settings  # noqa: E402
 from eventbus.delivery.loop_load import LoopLoad  # noqa: E402
-from eventbus.meters import Meters  # noqa: E402
-from eventbus.settings import Settings  # noqa: E402
+from eventbus.telemetry.counters import Meters  # noqa: E402
 
 
 class Nothing:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from eventbus.redis_url import is_redis
+from eventbus.core.redis_url import is_redis
 
 #: Files that the bus may have open, where the system lets it.
 FILES = 65_536
@@ -26,7 +26,7 @@ def _number(name: str, default: float) -> float:
 
 port = int(_number("PORT", 3000))
 bind = f"[::]:{port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{port}"
-worker_class = "eventbus.web.worker.Worker"
+worker_class = "eventbus.web.server.worker.Worker"
 #: Where the journal is on Redis, several share it; one process owns a SQLite one, whatever WEB_CONCURRENCY says.
 _shared = is_redis(os.environ.get("EVENTBUS_JOURNAL", "").strip())
 workers = max(1, int(_number("WEB_CONCURRENCY", 1))) if _shared else 1
@@ -41,14 +41,14 @@ http_parser = "python"  # whatever else is installed: what was measured and test
 forwarded_allow_ips = "*"
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
-logger_class = "eventbus.web.server_log.ServerLog"
+logger_class = "eventbus.web.server.gunicorn_log.ServerLog"
 
 
 def on_starting(server: Any) -> None:
     """Check what would stop the worker, where one sentence is enough, and take as many files as are given."""
     _raise_file_limit()
-    from eventbus.errors import SettingsError
-    from eventbus.settings import from_environment
+    from eventbus.core.errors import SettingsError
+    from eventbus.core.settings import from_environment
 
     try:
         settings = from_environment(os.environ)
@@ -65,8 +65,8 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Say once who may use the bus, where that is more than it may seem."""
-    from eventbus.settings import from_environment
-    from eventbus.web.listeners import beyond_loopback, tcp_names
+    from eventbus.core.settings import from_environment
+    from eventbus.web.server.listeners import beyond_loopback, tcp_names
 
     for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, lambda *_: server.log.warning("%s is passed over: restart the bus instead", _names[_[0]]))

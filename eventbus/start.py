@@ -4,15 +4,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from eventbus import __version__
-from eventbus.bus import Bus
+from eventbus.cluster.ownership import Sharing
+from eventbus.core.errors import SettingsError
+from eventbus.core.settings import MEMORY, Settings, from_environment, unknown_names
 from eventbus.delivery.transport import Dialler, SessionTransport, Transport
-from eventbus.delivery.transport.traced import traced
-from eventbus.delivery.transport.trust import client_context
-from eventbus.errors import SettingsError
+from eventbus.delivery.transport.certificates import client_context
+from eventbus.delivery.transport.tracing import traced
 from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
-from eventbus.settings import MEMORY, Settings, from_environment, unknown_names
-from eventbus.sharing import Sharing
-from eventbus.sweeper import Sweeper
+from eventbus.services.bus import Bus
+from eventbus.services.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 

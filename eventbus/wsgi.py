@@ -8,10 +8,10 @@ import gc  # noqa: E402 - nothing may be imported before the patch
 import os  # noqa: E402
 import sys  # noqa: E402
 
-from eventbus.errors import EventbusError  # noqa: E402
+from eventbus.core.errors import EventbusError  # noqa: E402
 from eventbus.start import start_bus  # noqa: E402
 from eventbus.web.app import application  # noqa: E402
-from eventbus.web.listeners import noted  # noqa: E402
+from eventbus.web.server.listeners import noted  # noqa: E402
 
 #: gunicorn's own status for an app that does not load: it stops instead of trying again for ever.
 APP_LOAD_ERROR = 4

@@ -16,7 +16,7 @@ from eventbus.cli.status import Failed
 from eventbus.cli.table import Column, table
 
 if TYPE_CHECKING:
-    from eventbus.journal.copying import Copyable
+    from eventbus.journal.copy.copying import Copyable
 
 #: Before the name of an environment variable, instead of a URL.
 ENVIRONMENT = "env:"
@@ -62,7 +62,7 @@ def copy(source: str, target: str, as_json: bool) -> None:  # noqa: FBT001 - cli
 
 
 def _copy(source: "Copyable", target: "Copyable", screen: Screen) -> None:
-    from eventbus.journal.copying import Copying  # noqa: PLC0415 - the server's, and only here
+    from eventbus.journal.copy.copying import Copying  # noqa: PLC0415 - the server's, and only here
 
     copying = Copying(source, target)
     mark = copying.begin()
@@ -84,13 +84,13 @@ def _copy(source: "Copyable", target: "Copyable", screen: Screen) -> None:
 
 def _known(argument: str, typed: str) -> "Copyable":
     """The journal that an argument names, not opened yet."""
-    from eventbus.journal.sqlite.copying import SqliteCopying  # noqa: PLC0415 - the server's, and only here
-    from eventbus.settings import MEMORY, Settings  # noqa: PLC0415
+    from eventbus.core.settings import MEMORY, Settings  # noqa: PLC0415
+    from eventbus.journal.sqlite.copy_adapter import SqliteCopying  # noqa: PLC0415 - the server's, and only here
 
     settings = Settings(journal=_checked(argument, _url(argument, typed)))
     if settings.on_redis:
         try:
-            from eventbus.journal.redis.copying import RedisCopying  # noqa: PLC0415 - an extra
+            from eventbus.journal.redis.store.copy_adapter import RedisCopying  # noqa: PLC0415 - an extra
         except ImportError:
             raise Failed("A journal on Redis needs the extra: pip install 'eventbus[redis]'.") from None
         return RedisCopying(settings.journal, settings.journal_shown)
@@ -114,8 +114,8 @@ def _url(argument: str, typed: str) -> str:
 
 def _checked(argument: str, url: str) -> str:
     """The URL, which is one of a journal."""
-    from eventbus.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
-    from eventbus.settings import from_environment  # noqa: PLC0415
+    from eventbus.core.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
+    from eventbus.core.settings import from_environment  # noqa: PLC0415
 
     try:
         return from_environment({"EVENTBUS_JOURNAL": url}).journal
@@ -136,7 +136,7 @@ def _opened(known: "Copyable", *, create: bool) -> Iterator[tuple[str, ...]]:
 @contextmanager
 def _told() -> Iterator[None]:
     """Tell the server's errors as this command's."""
-    from eventbus.errors import EventbusError  # noqa: PLC0415 - the server's, and only here
+    from eventbus.core.errors import EventbusError  # noqa: PLC0415 - the server's, and only here
 
     try:
         yield

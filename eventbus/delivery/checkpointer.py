@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 import gevent
 from gevent.lock import RLock
 
-from eventbus.clock import Clock
+from eventbus.core.clock import Clock
+from eventbus.core.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable
+from eventbus.core.log_once import Trouble
+from eventbus.core.model import Checkpoint, Deferral
 from eventbus.delivery.decision import Collected, Decision, joined, rows_of
-from eventbus.delivery.lane import Lane
-from eventbus.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable
+from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.base import Journal
-from eventbus.model import Checkpoint, Deferral
-from eventbus.trouble import Trouble
 
 #: Seconds between two checkpoints, at least: what a crash may repeat.
 INTERVAL = 0.1

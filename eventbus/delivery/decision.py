@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from eventbus.clock import Clock
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import deferrals_of, record_of
-from eventbus.model import Checkpoint, DeadLetter, Deferral, LaneRecord
+from eventbus.core.clock import Clock
+from eventbus.core.model import Checkpoint, DeadLetter, Deferral, LaneRecord
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import deferrals_of, record_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,26 +12,26 @@ import gevent
 from gevent.pool import Group
 from gevent.queue import SimpleQueue
 
-from eventbus.clock import Clock
-from eventbus.delivery.ages import Ages
-from eventbus.delivery.alarm import Alarm
+from eventbus.core.clock import Clock
+from eventbus.core.errors import JournalError
+from eventbus.core.model import Event, Interest, State
 from eventbus.delivery.checkpointer import Checkpointer
-from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.health import MAX_ERROR, Moment
-from eventbus.delivery.hosts import Hosts
-from eventbus.delivery.lane import MAX_UNSAVED, Lane
+from eventbus.delivery.fan_out import in_parts, shares
+from eventbus.delivery.lane.health import MAX_ERROR, Moment
+from eventbus.delivery.lane.lane import MAX_UNSAVED, Lane
+from eventbus.delivery.lane.outcome import Answer, Verdict, outcome_of
+from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.loop_load import LoopLoad
-from eventbus.delivery.outcome import Answer, Verdict, outcome_of
 from eventbus.delivery.reader import Reader
-from eventbus.delivery.recent import RecentEvents
-from eventbus.delivery.shares import in_parts, shares
+from eventbus.delivery.recent_events import RecentEvents
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool
+from eventbus.delivery.subscriber_hosts import Hosts
+from eventbus.delivery.timer import Alarm
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transport import Route, Transport
-from eventbus.errors import JournalError
 from eventbus.journal.base import Journal
-from eventbus.meters import Meters
-from eventbus.model import Event, Interest, State
+from eventbus.telemetry.counters import Meters
+from eventbus.telemetry.event_times import Ages
 
 #: Deliveries under way that are enough where the event loop has no time left: more would only wait for it.
 ENOUGH = 64

@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Mapping
 
-from eventbus.clock import Clock
+from eventbus.core.clock import Clock
+from eventbus.core.errors import JournalError
+from eventbus.core.model import Deferral
 from eventbus.delivery.checkpointer import Checkpointer
-from eventbus.delivery.deferred import IN_MEMORY
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import deliveries_of, overlaid
-from eventbus.delivery.recent import RecentEvents
-from eventbus.delivery.stretch import LOW_WATER, WINDOW, Stretch
-from eventbus.errors import JournalError
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import deliveries_of, overlaid
+from eventbus.delivery.lane.ranges import LOW_WATER, WINDOW, Stretch
+from eventbus.delivery.lane.retries import IN_MEMORY
+from eventbus.delivery.recent_events import RecentEvents
 from eventbus.journal.base import Journal
-from eventbus.model import Deferral
 
 #: Events in one page, and their bytes, at most.
 PAGE_EVENTS = 256

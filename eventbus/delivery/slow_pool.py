@@ -7,7 +7,7 @@ of them hold all, and everybody waits.
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 
-from eventbus.delivery.lane import Lane
+from eventbus.delivery.lane.lane import Lane
 
 #: Seconds from which on an attempt is slow.
 SLOW_SECONDS = 1.0

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from eventbus.wildcards import Shapes
+from eventbus.core.wildcards import Shapes
 
 #: Topics whose entries are remembered, and how many entries the different answers may hold in all.
 REMEMBERED, REMEMBERED_ENTRIES = 4_096, 500_000
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class TopicIndex(Generic[T]):
-    """Entries by their topic patterns (see eventbus.topics); an entry without patterns gets everything."""
+    """Entries by their topic patterns (see eventbus.core.topics); an entry without patterns gets everything."""
 
     def __init__(self) -> None:
         self._everything: dict[str, T] = {}

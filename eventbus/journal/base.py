@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from eventbus.journal_quota import SampledEvent
-from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, Message, Recovered
+from eventbus.core.journal_quota import SampledEvent
+from eventbus.core.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, Message, Recovered
 
 #: Seconds that an idempotency key is remembered.
 IDEMPOTENCY_SECONDS = 86_400

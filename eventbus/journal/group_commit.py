@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import gevent
 from gevent.event import Event as Signal
 
-from eventbus.clock import Clock
-from eventbus.errors import JournalError, JournalUnavailable, KeyReused
+from eventbus.core.clock import Clock
+from eventbus.core.errors import JournalError, JournalUnavailable, KeyReused
+from eventbus.core.model import Checkpoint, Event, Message
 from eventbus.journal.base import Appended, CommitListener, CommitWatcher
-from eventbus.journal.content import compared_content
-from eventbus.model import Checkpoint, Event, Message
+from eventbus.journal.publish_digest import compared_content
 
 
 @dataclass(frozen=True, slots=True)

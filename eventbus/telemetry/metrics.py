@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from eventbus import __version__
-from eventbus.meters import Histogram, Meters
+from eventbus.telemetry.counters import Histogram, Meters
 
 #: What all subscribers beyond those with series of their own are summed up as.
 OTHER = "other"

@@ -5,12 +5,12 @@ from typing import Any, TypeVar
 
 from flask import Request, current_app
 
-from eventbus.bus import Bus
-from eventbus.errors import Draining, Forbidden, Unauthorized
-from eventbus.hosts import Hosts
-from eventbus.tokens import Scope, Tokens
+from eventbus.core.errors import Draining, Forbidden, Unauthorized
+from eventbus.core.host_names import Hosts
+from eventbus.core.tokens import Scope, Tokens
+from eventbus.services.bus import Bus
 from eventbus.web.browsers import READING, check_browser
-from eventbus.web.passing import FORWARDED, SCOPES
+from eventbus.web.cluster.rpc_codec import FORWARDED, SCOPES
 
 #: What a view needs that says nothing, so that one that is forgotten is closed.
 USUAL = Scope.ADMIN

@@ -2,14 +2,15 @@
 
 import socket
 
-from eventbus.bus import Bus
-from eventbus.hosts import hosts_of
-from eventbus.web import dashboard, dead_letters, errors, events, messages, operations, reference, replays, subscribers
+from eventbus.core.host_names import hosts_of
+from eventbus.services.bus import Bus
+from eventbus.web import dashboard, error_responses
 from eventbus.web.access import drain_guard, guard
-from eventbus.web.changes import Changes
-from eventbus.web.forwarding import Forwarding
-from eventbus.web.lean import LeanFlask
+from eventbus.web.cluster.forwarding import Forwarding
+from eventbus.web.flask_app import LeanFlask
 from eventbus.web.parameters import query_guard
+from eventbus.web.routes import dead_letters, events, messages, operations, reference, replays, subscribers
+from eventbus.web.subscription_changes import Changes
 
 
 def application(bus: Bus) -> LeanFlask | Forwarding:
@@ -30,7 +31,7 @@ def create_app(bus: Bus) -> LeanFlask:
     app.extensions["eventbus.changes"] = Changes()
     for part in (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard):
         app.register_blueprint(part.blueprint)
-    errors.install(app)
+    error_responses.install(app)
     hosts = hosts_of(bus.settings.hosts, socket.gethostname())
     app.guards = (guard(bus.settings.tokens, hosts), query_guard(bus), drain_guard(bus))
     return app

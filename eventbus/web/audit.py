@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import request
 
-from eventbus.tokens import Scope, Tokens
+from eventbus.core.tokens import Scope, Tokens
 from eventbus.web.access import scopes_of
 from eventbus.web.current import the_bus
 

@@ -6,8 +6,8 @@ A program is asked neither: what makes a browser dangerous is that it goes where
 from collections.abc import Mapping
 from typing import Any
 
-from eventbus.errors import CrossOrigin, ForeignHost
-from eventbus.hosts import Hosts, is_name, split_host
+from eventbus.core.errors import CrossOrigin, ForeignHost
+from eventbus.core.host_names import Hosts, is_name, split_host
 from eventbus.web import origins
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -12,8 +12,8 @@ from typing import Any
 
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from eventbus.clock import seconds_of
-from eventbus.errors import Refused
+from eventbus.core.clock import seconds_of
+from eventbus.core.errors import Refused
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

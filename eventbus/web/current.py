@@ -2,8 +2,8 @@
 
 from flask import Request, current_app, request
 
-from eventbus.bus import Bus
-from eventbus.web.changes import Changes
+from eventbus.services.bus import Bus
+from eventbus.web.subscription_changes import Changes
 
 
 def the_request() -> Request:

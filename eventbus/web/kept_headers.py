@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from eventbus.errors import Refused
-from eventbus.topics import check_topic
+from eventbus.core.errors import Refused
+from eventbus.core.topics import check_topic
 
 #: Bytes of kept headers, at most.
 MAX_HEAD_BYTES = 16_384

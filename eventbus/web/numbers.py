@@ -2,7 +2,7 @@
 
 import re
 
-from eventbus.errors import Refused
+from eventbus.core.errors import Refused
 from eventbus.web.query import Query
 
 _DIGITS = re.compile(r"[0-9]{1,19}\Z")

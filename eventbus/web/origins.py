@@ -11,7 +11,7 @@ origin without being let. So the bus's own pages are known by any of these:
 from collections.abc import Mapping
 from typing import Any
 
-from eventbus.hosts import split_host
+from eventbus.core.host_names import split_host
 
 _SITE, _ORIGIN = "HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN"
 _PORTS = {"http": "80", "https": "443"}

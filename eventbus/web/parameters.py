@@ -6,10 +6,10 @@ from urllib.parse import quote, urlencode
 
 from flask import Request
 
-from eventbus.bus import Bus
-from eventbus.errors import BadQuery, Refused
+from eventbus.core.errors import BadQuery, Refused
+from eventbus.services.bus import Bus
 from eventbus.web.accept import wants_json
-from eventbus.web.passing import FORWARDED
+from eventbus.web.cluster.rpc_codec import FORWARDED
 from eventbus.web.query import Query, query_of
 
 _REGISTERING = ("address", "topic", "lease", "max_in_flight", "timeout", "ordered", "resume", "from")

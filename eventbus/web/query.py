@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from eventbus.errors import BadQuery
+from eventbus.core.errors import BadQuery
 
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 

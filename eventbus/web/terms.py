@@ -2,9 +2,9 @@
 
 import re
 
-from eventbus.errors import Refused
-from eventbus.model import Terms
-from eventbus.topics import check_patterns
+from eventbus.core.errors import Refused
+from eventbus.core.model import Terms
+from eventbus.core.topics import check_patterns
 from eventbus.web.query import Query
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")

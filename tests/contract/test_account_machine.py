@@ -11,13 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from eventbus import dead_letters, endings, recovery, replays
-from eventbus.addresses import parse_address
-from eventbus.clock import Clock
-from eventbus.dead_letters import Chosen
-from eventbus.delivery import deferred, reader, stretch
-from eventbus.delivery.outcome import Answer
-from eventbus.errors import (
+from eventbus.core.addresses import parse_address
+from eventbus.core.clock import Clock
+from eventbus.core.errors import (
     BacklogFull,
     Conflict,
     JournalError,
@@ -27,12 +23,17 @@ from eventbus.errors import (
     NotKnown,
     TooMany,
 )
-from eventbus.event_id import new_event_id
-from eventbus.model import Account, Checkpoint, Message, Terms
-from eventbus.quota_keeper import QuotaKeeper
-from eventbus.settings import Settings
-from eventbus.sweeper import Sweeper
-from eventbus.topics import matches
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.model import Account, Checkpoint, Message, Terms
+from eventbus.core.settings import Settings
+from eventbus.core.topics import matches
+from eventbus.delivery import reader
+from eventbus.delivery.lane import ranges, retries
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.services import dead_letters, expiry, recovery, replays
+from eventbus.services.dead_letters import Chosen
+from eventbus.services.quota_enforcer import QuotaKeeper
+from eventbus.services.sweeper import Sweeper
 from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
@@ -57,13 +58,13 @@ Ticket = tuple[str, str]
 @pytest.fixture
 def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory for a few deliveries, and short pages, so that a short history already fills them."""
-    for module in (stretch, reader):
+    for module in (ranges, reader):
         monkeypatch.setattr(module, "WINDOW", 10)
         monkeypatch.setattr(module, "LOW_WATER", 6)
     monkeypatch.setattr(reader, "PAGE_EVENTS", 3)
-    monkeypatch.setattr(deferred, "IN_MEMORY", 3)
+    monkeypatch.setattr(retries, "IN_MEMORY", 3)
     monkeypatch.setattr(reader, "DEFERRED_ROWS", 12)
-    for module in (dead_letters, endings, replays, recovery):
+    for module in (dead_letters, expiry, replays, recovery):
         monkeypatch.setattr(module, "PAGE", 4)
 
 

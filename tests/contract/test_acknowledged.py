@@ -8,11 +8,12 @@ import gevent
 import pytest
 import redis
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.place import new_record
-from eventbus.errors import JournalError, JournalSilent
-from eventbus.journal.redis import RedisJournal, Wanted, acknowledged
-from eventbus.model import Checkpoint, Options, Subscriber
+from eventbus.core.addresses import parse_address
+from eventbus.core.errors import JournalError, JournalSilent
+from eventbus.core.model import Checkpoint, Options, Subscriber
+from eventbus.delivery.lane.lane_record import new_record
+from eventbus.journal.redis import RedisJournal, Wanted
+from eventbus.journal.redis.store import replication
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH
@@ -53,7 +54,7 @@ def silent(replica: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
     def stop() -> None:
         replica.stop()
-        monkeypatch.setattr(acknowledged, "ACKNOWLEDGE_SECONDS", 0.3)
+        monkeypatch.setattr(replication, "ACKNOWLEDGE_SECONDS", 0.3)
 
     yield stop
     replica.go_on()
@@ -241,7 +242,7 @@ def test_what_is_accepted_is_on_disk(
         pytest.skip("this server is older than Redis 7.2, and cannot tell what is on disk")
     for each in (server, replica):
         each.ask("CONFIG", "SET", "appendfsync", "everysec")
-    monkeypatch.setattr(acknowledged, "ACKNOWLEDGE_SECONDS", 4.0)
+    monkeypatch.setattr(replication, "ACKNOWLEDGE_SECONDS", 4.0)
     journal = RedisJournal(server.url, wanted=Wanted(replicas=1, on_disk=True))
     try:
         journal.open()

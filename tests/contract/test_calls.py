@@ -9,9 +9,10 @@ import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from eventbus.errors import JournalUnavailable, NodeSilent, NotTaken
-from eventbus.journal.redis import calls, server
-from eventbus.journal.redis.calls import AT_ONCE, MAX_BYTES, MAX_WAITING, Calls
+from eventbus.core.errors import JournalUnavailable, NodeSilent, NotTaken
+from eventbus.journal.redis.cluster import calls
+from eventbus.journal.redis.cluster.calls import AT_ONCE, MAX_BYTES, MAX_WAITING, Calls
+from eventbus.journal.redis.store import server
 from tests.support.deadline import eventually
 from tests.support.linked import linked
 from tests.support.redis_server import COMMAND, RedisServer

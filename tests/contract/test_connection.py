@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from eventbus.delivery.transport.connection import Connection
-from eventbus.delivery.transport.outbox import Outbox
+from eventbus.delivery.transport.send_queue import Outbox
 
 REQUEST = b"POST /event HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.clock import Clock
-from eventbus.errors import JournalError, JournalLocked
+from eventbus.core.clock import Clock
+from eventbus.core.errors import JournalError, JournalLocked
+from eventbus.core.model import Discard
 from eventbus.journal.base import Journal
-from eventbus.journal.copying import Copying, Kind
-from eventbus.journal.fingerprints import UsedKey
+from eventbus.journal.copy.copying import Copying, Kind
+from eventbus.journal.copy.fingerprints import UsedKey
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Discard
 from tests.contract.test_journal import KINDS, B, Bench, assert_filled, fill, keep, letter, record, save
 from tests.support.copies import Breaking, BrokenOffError, Side, both, copied
 from tests.support.events import message

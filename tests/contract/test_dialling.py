@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport import Dialler, SessionTransport, dial
-from eventbus.model import Options, Subscriber
-from eventbus.networks import NetworkRules, rules_of
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.networks import NetworkRules, rules_of
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.transport import Dialler, SessionTransport, dialer
 from tests.support.deadline import eventually
 from tests.support.events import event
 from tests.support.lanes import EPOCH
@@ -28,7 +28,7 @@ ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     """The names that there are."""
     resolver = Resolver()
-    monkeypatch.setattr(dial, "_getaddrinfo", resolver)
+    monkeypatch.setattr(dialer, "_getaddrinfo", resolver)
     yield resolver
     resolver.speak()
     eventually(lambda: resolver.busy == 0, 10)
@@ -94,7 +94,7 @@ def test_it_is_told_where_a_name_leads(names: Resolver) -> None:
     assert dialler.examine("many.example", 8_000).ips == expected
     assert dialler.examine("::ffff:10.0.0.1", 8_000).ips == {"10.0.0.1"}
     assert dialler.examine("unknown.example", 8_000).ips == frozenset()
-    assert len(dialler.examine("endless.example", 8_000).ips) == dial.ADDRESSES
+    assert len(dialler.examine("endless.example", 8_000).ips) == dialer.ADDRESSES
 
 
 def test_a_name_with_bad_addresses_alone_is_not_dialled(post: Post, names: Resolver, both: Both) -> None:
@@ -251,7 +251,7 @@ def test_a_name_that_is_found_is_looked_up_for_each_connection(names: Resolver) 
 
 def test_a_name_that_is_not_found_is_left_alone_for_a_while(names: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lookup that found nothing is not made again at once."""
-    monkeypatch.setattr(dial, "AGAIN", 1e9)
+    monkeypatch.setattr(dialer, "AGAIN", 1e9)
     dialler = Dialler(NetworkRules())
     names.speak()
     assert all(_outcome(dialler, "gone.example") != "" for _ in range(5))
@@ -270,7 +270,7 @@ def test_a_name_that_is_not_found_keeps_nothing_of_its_attempts(
     names: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is remembered of a name without an address does not grow with the attempts at it."""
-    monkeypatch.setattr(dial, "AGAIN", 1e9)
+    monkeypatch.setattr(dialer, "AGAIN", 1e9)
     dialler = Dialler(NetworkRules())
     names.speak()
     assert _outcome(dialler, "gone.example")
@@ -289,9 +289,9 @@ def test_names_that_never_resolve_hold_no_other_up(post: Post, names: Resolver, 
     dialler = Dialler(RULES)
     assert dialler.examine("fast.example", both.port).reason is None
     stuck = [gevent.spawn(_outcome, dialler, f"dead-{number}.example") for number in range(50)]
-    eventually(lambda: names.busy == dial.UNKNOWN_LOOKUPS, 10)
+    eventually(lambda: names.busy == dialer.UNKNOWN_LOOKUPS, 10)
     assert post(dialler, f"fast.example:{both.port}") == Answer(200)
-    assert names.busy == dial.UNKNOWN_LOOKUPS
+    assert names.busy == dialer.UNKNOWN_LOOKUPS
     names.speak()
     gevent.joinall(stuck, timeout=10)
 
@@ -311,7 +311,7 @@ def test_names_that_were_never_found_take_three_quarters_of_the_threads(names: R
     """However many names are asked for in vain, 48 lookups are made at once, and who is beyond is told at once."""
     dialler = Dialler(NetworkRules())
     waiting = [gevent.spawn(_outcome, dialler, f"name-{number}.example") for number in range(100)]
-    eventually(lambda: names.busy == dial.UNKNOWN_LOOKUPS == 48, 10)
+    eventually(lambda: names.busy == dialer.UNKNOWN_LOOKUPS == 48, 10)
     eventually(lambda: sum(waiter.ready() for waiter in waiting) == 52, 10)
     names.speak()
     gevent.joinall(waiting, timeout=10)
@@ -321,14 +321,14 @@ def test_names_that_were_never_found_take_three_quarters_of_the_threads(names: R
 
 def test_names_that_were_found_wait_their_turn_for_a_thread(names: Resolver) -> None:
     """64 lookups run at once; those of names that were found before wait for one of the others to end."""
-    hosts = [f"name-{number}.example" for number in range(dial.LOOKUPS + 10)]
+    hosts = [f"name-{number}.example" for number in range(dialer.LOOKUPS + 10)]
     dialler = Dialler(NetworkRules())
     for host in hosts:
         names.knows(host, [METADATA])
         assert _outcome(dialler, host) == "NotAllowed"
         names.forgets(host)
     waiting = [gevent.spawn(_outcome, dialler, host) for host in hosts]
-    eventually(lambda: names.busy == dial.LOOKUPS, 10)
+    eventually(lambda: names.busy == dialer.LOOKUPS, 10)
     names.speak()
     gevent.joinall(waiting, timeout=10)
     assert [waiter.value for waiter in waiting] == ["OSError"] * len(hosts)
@@ -337,7 +337,7 @@ def test_names_that_were_found_wait_their_turn_for_a_thread(names: Resolver) -> 
 
 def test_a_lookup_that_takes_long_lets_a_registration_in(names: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registration does not wait for ever for its name: it is let in, and the dial will tell."""
-    monkeypatch.setattr(dial, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(dialer, "CHECK_SECONDS", 0.05)
     assert Dialler(NetworkRules()).examine("dead.example", 80).reason is None
     assert names.busy == 1
 

@@ -7,9 +7,9 @@ import pytest
 
 from eventbus.cli.doctor.command import of_journal
 from eventbus.cli.doctor.findings import Finding, Level
-from eventbus.journal.copying import Copying
+from eventbus.core.settings import from_environment
+from eventbus.journal.copy.copying import Copying
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.settings import from_environment
 from tests.support.copies import Breaking, BrokenOffError, Side, both, copied
 from tests.support.events import message
 from tests.support.redis_server import COMMAND, RedisServer

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.outcome import Answer
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.networks import NetworkRules
+from eventbus.delivery.lane.outcome import Answer
 from eventbus.delivery.transport import Dialler, SessionTransport
-from eventbus.model import Options, Subscriber
-from eventbus.networks import NetworkRules
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event

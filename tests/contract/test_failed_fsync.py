@@ -7,14 +7,14 @@ from pathlib import Path
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.bus import Bus
-from eventbus.delivery.place import new_record
-from eventbus.errors import JournalError, JournalFull, JournalUnavailable
-from eventbus.event_id import new_event_id
+from eventbus.core.addresses import parse_address
+from eventbus.core.errors import JournalError, JournalFull, JournalUnavailable
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.model import Checkpoint, DeadLetter, Event, Message, Terms
+from eventbus.core.settings import Settings
+from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Checkpoint, DeadLetter, Event, Message, Terms
-from eventbus.settings import Settings
+from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
 from tests.support.faulty_sqlite import Faults, faulty_connect, sqlite_error
 from tests.support.lanes import TAKEN, subscriber_with

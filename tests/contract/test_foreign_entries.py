@@ -6,9 +6,10 @@ from contextlib import ExitStack
 import pytest
 import redis as redis_py
 
-from eventbus.errors import JournalUnavailable
-from eventbus.journal.redis import RedisJournal, keys
-from eventbus.model import Event, Message
+from eventbus.core.errors import JournalUnavailable
+from eventbus.core.model import Event, Message
+from eventbus.journal.redis import RedisJournal
+from eventbus.journal.redis.store import keys
 from tests.support.deadline import eventually
 from tests.support.redis_server import COMMAND, RedisServer
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.place import new_record
-from eventbus.errors import JournalCrowded
+from eventbus.core.addresses import parse_address
+from eventbus.core.errors import JournalCrowded
+from eventbus.core.model import Account, Checkpoint, DeadLetter, Deferral, Discard, LaneRecord, Options, Subscriber
+from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.redis import RedisJournal
-from eventbus.journal.redis.calls import Calls
-from eventbus.model import Account, Checkpoint, DeadLetter, Deferral, Discard, LaneRecord, Options, Subscriber
+from eventbus.journal.redis.cluster.calls import Calls
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH, TAKEN

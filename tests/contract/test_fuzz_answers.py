@@ -12,13 +12,13 @@ from gevent.pool import Pool
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.outcome import Answer
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.networks import NetworkRules
+from eventbus.delivery.lane.outcome import Answer
 from eventbus.delivery.transport import Dialler, SessionTransport
-from eventbus.delivery.transport.answers import AnswerReader, NotAnAnswer
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
-from eventbus.model import Options, Subscriber
-from eventbus.networks import NetworkRules
+from eventbus.delivery.transport.response_reader import AnswerReader, NotAnAnswer
 from tests.support.authority import LOCAL, Authority
 from tests.support.events import event
 from tests.support.mutated_answers import PIECES, SOUND, mutated

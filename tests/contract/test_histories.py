@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from eventbus.errors import JournalError
+from eventbus.core.errors import JournalError
+from eventbus.core.model import Checkpoint
 from eventbus.journal.redis import RedisJournal
-from eventbus.model import Checkpoint
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH, TAKEN

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from eventbus.addresses import Address, parse_address
-from eventbus.bus import Bus
-from eventbus.clock import Clock
-from eventbus.delivery.hosts import Hosts
+from eventbus.core.addresses import Address, parse_address
+from eventbus.core.clock import Clock
+from eventbus.core.errors import BadAddress, TooMany
+from eventbus.core.model import Terms
+from eventbus.core.settings import MEMORY, Settings
+from eventbus.delivery.subscriber_hosts import Hosts
 from eventbus.delivery.transport.base import Examined
-from eventbus.errors import BadAddress, TooMany
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Terms
-from eventbus.settings import MEMORY, Settings
+from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
 from tests.support.scripted import ScriptedTransport
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.bus import Bus
-from eventbus.event_id import new_event_id
+from eventbus.core.addresses import parse_address
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.model import Message, Terms
+from eventbus.core.settings import Settings
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Message, Terms
-from eventbus.settings import Settings
+from eventbus.services.bus import Bus
 from tests.support.scripted import ScriptedTransport
 
 #: More than are saved without letting other greenlets run.

@@ -10,14 +10,10 @@ from pathlib import Path
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.clock import Clock
-from eventbus.delivery.place import new_record
-from eventbus.errors import JournalUnavailable, KeyReused
-from eventbus.journal.base import Journal, Replay
-from eventbus.journal.redis import RedisJournal, plan
-from eventbus.journal.sqlite import SqliteJournal, statements
-from eventbus.model import (
+from eventbus.core.addresses import parse_address
+from eventbus.core.clock import Clock
+from eventbus.core.errors import JournalUnavailable, KeyReused
+from eventbus.core.model import (
     Account,
     Checkpoint,
     DeadLetter,
@@ -30,6 +26,11 @@ from eventbus.model import (
     Past,
     Subscriber,
 )
+from eventbus.delivery.lane.lane_record import new_record
+from eventbus.journal.base import Journal, Replay
+from eventbus.journal.redis import RedisJournal
+from eventbus.journal.redis.store import commit_plan
+from eventbus.journal.sqlite import SqliteJournal, statements
 from tests.support.events import message
 from tests.support.lanes import EPOCH
 from tests.support.redis_server import COMMAND, RedisServer
@@ -643,7 +644,7 @@ def test_a_replay_keeps_its_outcome_though_another_one_follows(journal: Journal)
 def test_only_so_many_replays_are_known(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """With each new replay the oldest one past the limit is forgotten; one that put back nothing is none."""
     monkeypatch.setattr(statements, "MAX_REPLAYS", 2)
-    monkeypatch.setattr(plan, "MAX_REPLAYS", 2)
+    monkeypatch.setattr(commit_plan, "MAX_REPLAYS", 2)
     save(journal, dead=tuple(letter(seq) for seq in range(1, 4)))
     for moment, kept in enumerate(journal.dead_letters(None, 0, ALL)):
         journal.checkpoint(Checkpoint(EPOCH + moment, 0, replayed=(kept.id,), replay=f"r{moment}"))

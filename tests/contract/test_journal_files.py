@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.errors import JournalError, JournalUnavailable
+from eventbus.core.errors import JournalError, JournalUnavailable
+from eventbus.core.model import Checkpoint
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.sqlite import file
-from eventbus.journal.sqlite.log_owner import mark_log
 from eventbus.journal.sqlite.schema import migrate
 from eventbus.journal.sqlite.store import Store
-from eventbus.model import Checkpoint
+from eventbus.journal.sqlite.wal_owner import mark_log
 from tests.support.events import message
 from tests.support.small_disk import why_not
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport import Dialler, Route, SessionTransport, dial, lean, watchdog
-from eventbus.model import Options, Subscriber
-from eventbus.networks import NetworkRules
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.networks import NetworkRules
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.transport import Dialler, Route, SessionTransport, dialer, http, watchdog
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -39,8 +39,8 @@ def transport(
 @pytest.fixture
 def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have connections retire after a fraction of a second."""
-    monkeypatch.setattr(lean, "MIN_AGE_SECONDS", 0.2)
-    monkeypatch.setattr(lean, "MAX_AGE_SECONDS", 0.3)
+    monkeypatch.setattr(http, "MIN_AGE_SECONDS", 0.2)
+    monkeypatch.setattr(http, "MAX_AGE_SECONDS", 0.3)
     monkeypatch.setattr(watchdog, "LOOKS_TO_TIDY", 1)
 
 
@@ -109,7 +109,7 @@ def test_a_time_out_leaves_the_connections_that_worked_meanwhile(transport: Sess
 def test_steady_traffic_follows_a_name_that_moves(transport: SessionTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that leads elsewhere is followed though the connection to where it led works and is never idle."""
     names = Resolver()
-    monkeypatch.setattr(dial, "_getaddrinfo", names)
+    monkeypatch.setattr(dialer, "_getaddrinfo", names)
     names.knows("moves.example", [GOOD], [MOVED])
     with RawServer(always(OK)) as before, RawServer(always(OK), host=MOVED, port=before.port) as after:
         route = route_to(transport, before.address.replace(GOOD, "moves.example"))

@@ -8,12 +8,12 @@ import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from eventbus.addresses import parse_address
-from eventbus.dead_letters import Chosen
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.outcome import Answer
-from eventbus.errors import Elsewhere, JournalUnavailable
-from eventbus.web import events
+from eventbus.core.addresses import parse_address
+from eventbus.core.errors import Elsewhere, JournalUnavailable
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.services.dead_letters import Chosen
+from eventbus.web.routes import events
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN, UNWANTED
 from tests.support.redis_server import COMMAND, RedisServer

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from eventbus.addresses import parse_address
-from eventbus.clock import Clock
-from eventbus.delivery.place import new_record
-from eventbus.journal.redis import RedisJournal, membership
-from eventbus.journal.redis.membership import Membership
-from eventbus.journal.redis.server import connect
-from eventbus.model import Checkpoint, LaneRecord, Options, Subscriber
+from eventbus.core.addresses import parse_address
+from eventbus.core.clock import Clock
+from eventbus.core.model import Checkpoint, LaneRecord, Options, Subscriber
+from eventbus.delivery.lane.lane_record import new_record
+from eventbus.journal.redis import RedisJournal
+from eventbus.journal.redis.cluster import membership
+from eventbus.journal.redis.cluster.membership import Membership
+from eventbus.journal.redis.store.server import connect
 from tests.support.deadline import eventually
 from tests.support.lanes import EPOCH
 from tests.support.redis_server import COMMAND, RedisServer

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import redis
 
-from eventbus.errors import JournalError, JournalUnavailable
+from eventbus.core.errors import JournalError, JournalUnavailable
 from eventbus.journal.redis import RedisJournal
-from eventbus.journal.redis.masters import FoundConnection, OtherHistory
-from eventbus.journal.redis.server import connect
+from eventbus.journal.redis.store.discovery import FoundConnection, OtherHistory
+from eventbus.journal.redis.store.server import connect
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.ports import LOOPBACK

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.errors import JournalUnavailable
+from eventbus.core.errors import JournalUnavailable
 from eventbus.journal.redis import RedisJournal
 from tests.support.deadline import eventually
 from tests.support.events import message

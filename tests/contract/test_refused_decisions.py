@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.bus import Bus
-from eventbus.dead_letters import Chosen
-from eventbus.delivery.lane import Lane
-from eventbus.errors import JournalUnavailable, NotKnown, TooMany
-from eventbus.event_id import new_event_id
+from eventbus.core.addresses import parse_address
+from eventbus.core.errors import JournalUnavailable, NotKnown, TooMany
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.model import Message, Terms
+from eventbus.core.settings import Settings
+from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Message, Terms
-from eventbus.settings import Settings
+from eventbus.services.bus import Bus
+from eventbus.services.dead_letters import Chosen
 from tests.support.deadline import eventually
 from tests.support.faulty_sqlite import Faults, faulty_connect, sqlite_error
 from tests.support.lanes import BUSY, ENOUGH, UNWANTED

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport import Dialler, SessionTransport, dial
-from eventbus.delivery.transport.race import MAX_AT_ONCE, connect_first, interleaved
-from eventbus.model import Options, Subscriber
-from eventbus.networks import NetworkRules
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.networks import NetworkRules
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.transport import Dialler, SessionTransport, dialer
+from eventbus.delivery.transport.happy_eyeballs import MAX_AT_ONCE, connect_first, interleaved
 from tests.support.black_hole import SilentPort
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -31,7 +31,7 @@ CLOSED = [f"127.0.0.{number}" for number in range(21, 24)]
 def names(monkeypatch: pytest.MonkeyPatch) -> Resolver:
     """The names that there are."""
     resolver = Resolver()
-    monkeypatch.setattr(dial, "_getaddrinfo", resolver)
+    monkeypatch.setattr(dialer, "_getaddrinfo", resolver)
     return resolver
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import gevent
 import pytest
 
-from eventbus import recovery
-from eventbus.delivery.lane import Lane
-from eventbus.errors import Elsewhere, JournalError, JournalUnavailable
-from eventbus.journal.redis import journal as redis_journal
-from eventbus.journal.redis.journal import RedisJournal
-from eventbus.model import Checkpoint, Event, Recovered
+from eventbus.core.errors import Elsewhere, JournalError, JournalUnavailable
+from eventbus.core.model import Checkpoint, Event, Recovered
+from eventbus.delivery.lane.lane import Lane
+from eventbus.journal.redis.store import journal as redis_journal
+from eventbus.journal.redis.store.journal import RedisJournal
+from eventbus.services import recovery
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN
 from tests.support.redis_server import COMMAND, RedisServer
@@ -106,7 +106,7 @@ def test_a_bus_that_starts_misses_nothing_that_others_accept_meanwhile(
             journal.wait_for(2)
             return restore(recovered, journal, *more)
 
-        monkeypatch.setattr("eventbus.bus.restore", restore_late)
+        monkeypatch.setattr("eventbus.services.bus.restore", restore_late)
         with shared(url, always=TAKEN) as late:
             move(other, late)
             eventually(lambda: late.bus.dispatcher.lanes[A].delivered == 2, 10)
@@ -117,7 +117,7 @@ def test_what_moves_to_another_bus_while_settled_events_go_is_not_taken_for_sett
     server: RedisServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A subscriber that is handed over between two pages of a trim keeps its pending events."""
-    monkeypatch.setattr("eventbus.retention.PAGE", 2)
+    monkeypatch.setattr("eventbus.services.retention.PAGE", 2)
     with shared(url, retention_seconds=1) as trimmer, shared(url) as other:
         trimmer.register(A, max_in_flight=1)
         other.register("127.0.0.1:8002", topics=("none",))
@@ -223,7 +223,7 @@ def test_no_delivery_begins_with_an_event_that_came_too_late(url: str, monkeypat
 
 def test_a_bus_that_has_stopped_mends_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has ended asks Redis no more what it has, while another one goes on doing so."""
-    monkeypatch.setattr("eventbus.sharing.MEND_EVERY", 0.01)
+    monkeypatch.setattr("eventbus.cluster.ownership.MEND_EVERY", 0.01)
     with shared(url) as other, shared(url) as stopped:
         looks = Counter[str]()
         for name, bus in (("other", other), ("stopped", stopped)):

@@ -6,11 +6,12 @@ from pathlib import Path
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.place import new_record
-from eventbus.errors import JournalCrowded, JournalSilent, JournalUnavailable
-from eventbus.journal.redis import RedisJournal, server, writer
-from eventbus.model import Checkpoint, LaneRecord, Options, Subscriber
+from eventbus.core.addresses import parse_address
+from eventbus.core.errors import JournalCrowded, JournalSilent, JournalUnavailable
+from eventbus.core.model import Checkpoint, LaneRecord, Options, Subscriber
+from eventbus.delivery.lane.lane_record import new_record
+from eventbus.journal.redis import RedisJournal
+from eventbus.journal.redis.store import server, writer
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH, TAKEN

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.addresses import kept_under, key_of_before, parse_address
-from eventbus.delivery.place import new_record
-from eventbus.journal import records
+from eventbus.core.addresses import kept_under, key_of_before, parse_address
+from eventbus.core.model import Checkpoint, DeadLetter, Deferral, Discard, LaneRecord, Options, Subscriber
+from eventbus.delivery.lane.lane_record import new_record
+from eventbus.journal import lane_json
 from eventbus.journal.base import Journal
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Checkpoint, DeadLetter, Deferral, Discard, LaneRecord, Options, Subscriber
 from tests.support.events import message
 from tests.support.lanes import EPOCH
 
@@ -28,7 +28,7 @@ def of_before(shown: str = WRITTEN) -> LaneRecord:
 
 def written_before(record: LaneRecord) -> str:
     """The same as that version wrote it."""
-    said = json.loads(records.to_json(record))
+    said = json.loads(lane_json.to_json(record))
     del said["key"]
     return json.dumps(said)
 
@@ -46,10 +46,10 @@ def test_a_record_keeps_its_key() -> None:
     """A record is read under the key that it has in its journal, whichever version wrote it."""
     before = of_before()
     assert before.subscriber.key == OLD
-    assert records.from_json(written_before(before)) == before
-    assert records.from_json(records.to_json(before)) == before
+    assert lane_json.from_json(written_before(before)) == before
+    assert lane_json.from_json(lane_json.to_json(before)) == before
     today = replace(before, subscriber=replace(before.subscriber, address=parse_address(WRITTEN)))
-    assert records.from_json(records.to_json(today)) == today
+    assert lane_json.from_json(lane_json.to_json(today)) == today
     assert today.subscriber.key == NEW
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import gevent
 import pytest
 
-from eventbus.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
+from eventbus.core.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
+from eventbus.core.model import Checkpoint, Deferral, Event, Recovered
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.journal.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from eventbus.journal.sqlite.store import Store
-from eventbus.model import Checkpoint, Deferral, Event, Recovered
 from tests.support.events import message
 from tests.support.lanes import EPOCH
 
@@ -28,7 +28,7 @@ import sys
 sys.path.insert(0, {root!r})
 from gevent import monkey
 monkey.patch_all()
-from eventbus.errors import JournalError
+from eventbus.core.errors import JournalError
 from eventbus.journal.sqlite import SqliteJournal
 try:
     SqliteJournal({path!r}).open()

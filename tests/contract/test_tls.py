@@ -14,12 +14,12 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport import Dialler, SessionTransport, dial
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.networks import NetworkRules
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.transport import Dialler, SessionTransport, dialer
 from eventbus.delivery.transport.tls import MAX_HANDSHAKE_BYTES, MAX_RECORDS, SLICE, TlsSocket, handshake
-from eventbus.model import Options, Subscriber
-from eventbus.networks import NetworkRules
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -53,7 +53,7 @@ class Client:
 def client(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """Trusts the tests' authority; all names lead to loopback."""
     names = Resolver()
-    monkeypatch.setattr(dial, "_getaddrinfo", names)
+    monkeypatch.setattr(dialer, "_getaddrinfo", names)
     for name in ("localhost", "wild.example", "a.wild.example", "a.b.wild.example"):
         names.knows(name, [LOOPBACK])
     transport = SessionTransport(Dialler(NetworkRules()), tls=authority.client())

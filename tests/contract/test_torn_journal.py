@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.errors import JournalError
+from eventbus.core.errors import JournalError
+from eventbus.core.model import Message, Recovered
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.sqlite import queries
 from eventbus.journal.sqlite.store import Store
-from eventbus.model import Message, Recovered
 from tests.support.server import ROOT
 
 COMMITS = 8

@@ -11,12 +11,12 @@ import gevent
 import pytest
 
 from eventbus import __version__
-from eventbus.addresses import parse_address
-from eventbus.delivery.outcome import Answer
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Event, Options, Subscriber
+from eventbus.core.networks import NetworkRules
+from eventbus.delivery.lane.outcome import Answer
 from eventbus.delivery.transport import Dialler, Route, SessionTransport, Transport
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
-from eventbus.model import Event, Options, Subscriber
-from eventbus.networks import NetworkRules
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event

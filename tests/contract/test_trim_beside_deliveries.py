@@ -6,14 +6,14 @@ from pathlib import Path
 import gevent
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.bus import Bus
-from eventbus.clock import Clock
-from eventbus.delivery.outcome import Answer
-from eventbus.event_id import new_event_id
+from eventbus.core.addresses import parse_address
+from eventbus.core.clock import Clock
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.model import Checkpoint, LaneRecord, Message, Terms
+from eventbus.core.settings import Settings
+from eventbus.delivery.lane.outcome import Answer
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.model import Checkpoint, LaneRecord, Message, Terms
-from eventbus.settings import Settings
+from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, UNWANTED
 from tests.support.scripted import ScriptedTransport

@@ -8,8 +8,8 @@ from pathlib import Path
 import certifi
 import pytest
 
-from eventbus.delivery.transport.trust import client_context
-from eventbus.errors import SettingsError
+from eventbus.core.errors import SettingsError
+from eventbus.delivery.transport.certificates import client_context
 from tests.support.authority import OPENSSL, Authority
 
 

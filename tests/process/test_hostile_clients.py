@@ -12,8 +12,8 @@ from itertools import product
 import gevent
 import pytest
 
-from eventbus.topics import MAX_PATTERNS, MAX_WORDS
-from eventbus.wildcards import has_too_many
+from eventbus.core.topics import MAX_PATTERNS, MAX_WORDS
+from eventbus.core.wildcards import has_too_many
 from tests.support.answers import TEXT, assert_accepted, assert_too_large
 from tests.support.batches import BATCH, STRUCTURED, array, cloud_event, publish_cloud_events, written
 from tests.support.caller import Caller

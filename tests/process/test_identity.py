@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.event_id import unix_ms_of
+from eventbus.core.event_ids import unix_ms_of
 from tests.support.accounts import settled
 from tests.support.batches import BATCH, STRUCTURED, array, cloud_event, publish_cloud_events, written
 from tests.support.caller import JSON, Caller

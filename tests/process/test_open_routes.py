@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from eventbus.bus import Bus
+from eventbus.core.settings import MEMORY, Settings
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.settings import MEMORY, Settings
+from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
 from tests.support.scripted import ScriptedTransport
 from tests.support.server import BusServer

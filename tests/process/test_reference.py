@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from eventbus.web.openapi.document import document
-from eventbus.web.reference import HEADERS
+from eventbus.web.routes.reference import HEADERS
 from tests.support.caller import Caller
 
 DOCUMENT = document()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.bus import Bus
+from eventbus.core.settings import MEMORY, Settings
+from eventbus.core.tokens import Scope
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.settings import MEMORY, Settings
-from eventbus.tokens import Scope
+from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
 from tests.support.answers import assert_problem
 from tests.support.caller import JSON, Caller

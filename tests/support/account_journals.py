@@ -10,15 +10,17 @@ from uuid import uuid4
 
 import pytest
 
-from eventbus.bus import Bus
-from eventbus.clock import Clock
+from eventbus.cluster.ownership import Sharing
+from eventbus.core.clock import Clock
+from eventbus.core.settings import Settings
 from eventbus.delivery.transport import Transport
-from eventbus.journal.redis import RedisJournal, keys, membership, writer
-from eventbus.journal.redis import journal as redis_journal
-from eventbus.journal.redis.whereabouts import here
+from eventbus.journal.redis import RedisJournal
+from eventbus.journal.redis.cluster import membership
+from eventbus.journal.redis.cluster.process_location import here
+from eventbus.journal.redis.store import journal as redis_journal
+from eventbus.journal.redis.store import keys, writer
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.settings import Settings
-from eventbus.sharing import Sharing
+from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
 from tests.support.redis_server import RedisServer
 

@@ -22,8 +22,8 @@ from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 
-from eventbus.topics import MAX_PATTERNS  # noqa: E402
-from eventbus.wildcards import has_too_many  # noqa: E402
+from eventbus.core.topics import MAX_PATTERNS  # noqa: E402
+from eventbus.core.wildcards import has_too_many  # noqa: E402
 from tests.support.ports import LOOPBACK  # noqa: E402
 from tests.support.tarpit import Tarpit  # noqa: E402
 from tests.support.wire import render_request  # noqa: E402

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventbus.journal.copying import BYTES, Copyable, Copying, Kind, Mark
-from eventbus.journal.fingerprints import Row
-from eventbus.journal.redis.copying import RedisCopying
-from eventbus.journal.sqlite.copying import SqliteCopying
+from eventbus.journal.copy.copying import BYTES, Copyable, Copying, Kind, Mark
+from eventbus.journal.copy.fingerprints import Row
+from eventbus.journal.redis.store.copy_adapter import RedisCopying
+from eventbus.journal.sqlite.copy_adapter import SqliteCopying
 
 #: More rows than any of these tests keeps.
 ALL = 1_000

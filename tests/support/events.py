@@ -1,6 +1,6 @@
 """Messages and events for tests of what keeps and carries them."""
 
-from eventbus.model import Event, Message
+from eventbus.core.model import Event, Message
 from tests.support.lanes import EPOCH
 
 

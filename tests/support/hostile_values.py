@@ -8,7 +8,7 @@ from tests.support.ports import LOOPBACK
 SPARE = f"{LOOPBACK}:9"
 
 #: A line that would look like the log's own, if it ever stood at the beginning of one.
-FORGED = "2026-11-24T06:03:29Z ERROR eventbus.bus forged"
+FORGED = "2026-11-24T06:03:29Z ERROR eventbus.services.bus forged"
 
 #: Query values as they stand in a request line.
 QUERY_VALUES = {

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from eventbus.addresses import Address
-from eventbus.delivery.outcome import Answer, Consent
+from eventbus.core.addresses import Address
+from eventbus.core.model import Checkpoint, DeadLetter, Deferral, Event, Recovered, Subscriber
+from eventbus.delivery.lane.outcome import Answer, Consent
 from eventbus.delivery.transport.base import Examined
-from eventbus.journal import records
+from eventbus.journal import lane_json
 from eventbus.journal.base import Page
-from eventbus.model import Checkpoint, DeadLetter, Deferral, Event, Recovered, Subscriber
 
 
 class LaneJournal:
@@ -30,7 +30,7 @@ class LaneJournal:
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """See Journal.checkpoint."""
         for record in checkpoint.lanes:
-            self.record = records.to_json(record)
+            self.record = lane_json.to_json(record)
         for _, seq, run in checkpoint.undeferred:
             self.waiting.pop((seq, run), None)
         for row in checkpoint.deferred:
@@ -57,7 +57,7 @@ class LaneJournal:
 
     def recovered(self) -> Recovered:
         """What a process that starts now finds."""
-        record = records.from_json(self.record)
+        record = lane_json.from_json(self.record)
         waiting = {record.subscriber.key: len(self.waiting)} if self.waiting else {}
         return Recovered(len(self.events), self.scanned, (record,) if record.open else (), waiting)
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.health import Moment, Rules
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.outcome import Answer, outcome_of
-from eventbus.delivery.place import lane_of, new_record
-from eventbus.model import Options, Subscriber
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Options, Subscriber
+from eventbus.delivery.lane.health import Moment, Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import lane_of, new_record
+from eventbus.delivery.lane.outcome import Answer, outcome_of
+from eventbus.delivery.lane.retries import Delivery
 
 ADDRESS = "127.0.0.1:8000"
 #: What the wall clock shows, in seconds since 1970, when the monotonic one shows zero.

@@ -6,19 +6,19 @@ from contextlib import contextmanager
 
 from werkzeug.test import Client, TestResponse
 
-from eventbus.bus import Bus
-from eventbus.delivery.outcome import Answer
-from eventbus.errors import CallRefused, EventbusError, NodeSilent, NotTaken
+from eventbus.core.errors import CallRefused, EventbusError, NodeSilent, NotTaken
+from eventbus.core.settings import MEMORY, Settings
+from eventbus.core.tokens import Tokens
+from eventbus.delivery.lane.outcome import Answer
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.settings import MEMORY, Settings
-from eventbus.tokens import Tokens
+from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
-from eventbus.web.forwarding import Forwarding
+from eventbus.web.cluster.forwarding import Forwarding
 from tests.support.scripted import ScriptedTransport
 
 
 class LinkedNode:
-    """A node as the others see it (``eventbus.nodes.Nodes``), with its bus, whose subscribers refuse every event."""
+    """A node as the others see it (``eventbus.cluster.interfaces.Nodes``), and its bus: subscribers refuse all."""
 
     def __init__(self, name: str, everybody: "dict[str, LinkedNode]", tokens: Tokens | None = None) -> None:
         settings = Settings(journal=f"sqlite:///{MEMORY}", tokens=tokens or Tokens())

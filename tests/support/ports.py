@@ -4,7 +4,7 @@ import os
 import random
 import socket
 
-from eventbus.ports import PROTOCOLS
+from eventbus.core.ports import PROTOCOLS
 
 #: Below Linux's range for outgoing connections (32768 to 60999), so that none of those ever sits on one; above it
 #: stand the ports of eventbus.testing.

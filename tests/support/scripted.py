@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from gevent.event import AsyncResult
 
-from eventbus.addresses import Address
-from eventbus.delivery.outcome import Answer, Consent
+from eventbus.core.addresses import Address
+from eventbus.core.model import Event, Subscriber
+from eventbus.delivery.lane.outcome import Answer, Consent
 from eventbus.delivery.transport.base import Examined
-from eventbus.model import Event, Subscriber
 
 
 @dataclass(slots=True, eq=False)

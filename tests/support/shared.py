@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from eventbus.addresses import parse_address
-from eventbus.bus import Bus
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.outcome import Answer
-from eventbus.event_id import new_event_id
+from eventbus.cluster.ownership import Sharing
+from eventbus.core.addresses import parse_address
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.model import Event, Message, Terms
+from eventbus.core.settings import Settings
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.outcome import Answer
 from eventbus.journal.base import CommitListener
 from eventbus.journal.redis import RedisJournal, Wanted
-from eventbus.model import Event, Message, Terms
-from eventbus.settings import Settings
-from eventbus.sharing import Sharing
+from eventbus.services.bus import Bus
 from tests.support.scripted import ScriptedTransport
 
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.addresses import MAX_ADDRESS_LENGTH, parse_address
-from eventbus.errors import BadAddress
+from eventbus.core.addresses import MAX_ADDRESS_LENGTH, parse_address
+from eventbus.core.errors import BadAddress
 
 ACCEPTED = [
     # as written, the one spelling, where events go

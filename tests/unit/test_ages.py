@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.ages import MAX_SAMPLES, Ages
+from eventbus.telemetry.event_times import MAX_SAMPLES, Ages
 
 
 def test_nothing_is_known_before_the_first_event() -> None:

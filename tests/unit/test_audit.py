@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from eventbus.bus import Bus
+from eventbus.core.settings import Settings
+from eventbus.core.tokens import Scope, tokens_of
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.journal.sqlite.store import MEMORY
-from eventbus.settings import Settings
-from eventbus.tokens import Scope, tokens_of
+from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
 from eventbus.web.audit import MAX_FORWARDED, asked_by
 from tests.support.scripted import ScriptedTransport

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.backoff import LONGEST_DELAY, delay
+from eventbus.core.backoff import LONGEST_DELAY, delay
 
 LONGEST = [(1, 0.5), (2, 1), (3, 2), (4, 4), (5, 8), (6, 16), (7, 32), (8, 60), (9, 60), (1_000, 60), (10**9, 60)]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from eventbus.errors import Crowded
-from eventbus.web.byte_budget import ByteBudget
-from eventbus.web.peer_share import share_of
+from eventbus.core.errors import Crowded
+from eventbus.web.server.byte_budget import ByteBudget
+from eventbus.web.server.peer_share import share_of
 
 
 def test_a_peer_takes_its_share_and_no_more() -> None:

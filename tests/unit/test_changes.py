@@ -1,7 +1,7 @@
 """Who changed a subscription last is told to everybody but themselves, for so many of them."""
 
-from eventbus.model import Options
-from eventbus.web.changes import Change, Changes
+from eventbus.core.model import Options
+from eventbus.web.subscription_changes import Change, Changes
 
 
 def test_a_change_is_told_to_others_only() -> None:

@@ -18,7 +18,7 @@ import pytest
 from eventbus.cli.doctor import journal, machine, on_redis, running, settings, subscribers
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.client import Subscriber, Unauthorized, Unreachable
-from eventbus.settings import Settings
+from eventbus.core.settings import Settings
 from eventbus.testing import FakeBus
 from tests.support.ports import free_port
 

@@ -14,8 +14,8 @@ import pytest
 from eventbus.client import Answer, Bus, Event, Inbox, Misused, Reject, Retry, Seen, Subscriber, Verifier
 from eventbus.client.inbox import MAX_BODY
 from eventbus.client.wsgi import answer_to_environ
-from eventbus.delivery.outcome import Answer as BusAnswer
-from eventbus.delivery.outcome import Verdict, outcome_of
+from eventbus.delivery.lane.outcome import Answer as BusAnswer
+from eventbus.delivery.lane.outcome import Verdict, outcome_of
 from eventbus.testing import FakeBus, deliver, signed_headers
 
 #: A body that is a megabyte times 17 when it is decompressed.

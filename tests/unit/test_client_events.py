@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eventbus.client import DeadLetter, Event, Misused
 from eventbus.client.events import OLDEST, id_at, server_sent
 from eventbus.client.model import shaped
-from eventbus.event_id import unix_ms_of
+from eventbus.core.event_ids import unix_ms_of
 
 AT = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from standardwebhooks.webhooks import Webhook
 
 from eventbus.client.errors import BadSignature, Misused
 from eventbus.client.signatures import TOLERANCE, Verifier, secret_of, signature
-from eventbus.signing import secrets_of
-from eventbus.signing import signature as bus_signature
+from eventbus.core.signing import secrets_of
+from eventbus.core.signing import signature as bus_signature
 
 NOW = 1_795_000_000
 OLD, NEW, OTHER = ("whsec_" + base64.b64encode(letter * 32).decode() for letter in (b"o", b"n", b"x"))

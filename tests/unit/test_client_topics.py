@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from eventbus.client.errors import Misused
 from eventbus.client.topics import check_pattern, matches, matches_any
-from eventbus.errors import Refused
-from eventbus.topics import check_patterns
-from eventbus.topics import matches as bus_matches
+from eventbus.core.errors import Refused
+from eventbus.core.topics import check_patterns
+from eventbus.core.topics import matches as bus_matches
 
 WORDS = st.sampled_from(["a", "b", "orders", "*", ">", ""])
 PATTERNS = st.lists(WORDS, min_size=1, max_size=4).map(".".join)

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from eventbus.clock import Clock, rfc3339, seconds_of
+from eventbus.core.clock import Clock, rfc3339, seconds_of
 
 
 @pytest.fixture(params=["UTC", "America/St_Johns"])

@@ -12,7 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.errors import Refused
+from eventbus.core.errors import Refused
 from eventbus.web.cloudevents import parse_batch, parse_one
 
 #: Stands for an attribute that is left out.

@@ -1,7 +1,7 @@
 """By what a publish is known again under its idempotency key."""
 
-from eventbus.journal.content import SLICE_BYTES, content_of
-from eventbus.model import Message
+from eventbus.core.model import Message
+from eventbus.journal.publish_digest import SLICE_BYTES, content_of
 from tests.support.events import message
 
 

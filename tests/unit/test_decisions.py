@@ -7,13 +7,13 @@ from typing import Any, cast
 import gevent
 import pytest
 
-from eventbus.clock import Clock
+from eventbus.core.clock import Clock
+from eventbus.core.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable, TooMany
+from eventbus.core.model import Checkpoint
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.decision import Decision
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import record_of
-from eventbus.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable, TooMany
-from eventbus.model import Checkpoint
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import record_of
 from tests.support.lanes import EPOCH, UNWANTED, attempt, lane_with
 
 FAILS = JournalUnavailable("it fails")

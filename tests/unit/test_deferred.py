@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from eventbus.delivery.deferred import IN_MEMORY, Deferred, Delivery
+from eventbus.delivery.lane.retries import IN_MEMORY, Deferred, Delivery
 
 
 def delivery(seq: int, due: float = 0.0, run: int = 0) -> Delivery:

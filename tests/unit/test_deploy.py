@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.settings import Settings, from_environment, unknown_names
+from eventbus.core.settings import Settings, from_environment, unknown_names
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from eventbus.delivery import deferred
-from eventbus.delivery.ending import close, discarded
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import deferrals_of
-from eventbus.model import Account, Checkpoint
+from eventbus.core.model import Account, Checkpoint
+from eventbus.delivery.lane import retries
+from eventbus.delivery.lane.closing import close, discarded
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import deferrals_of
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, answer, lane_with, take_all
 
 EVENTS = 30
@@ -19,7 +19,7 @@ def numbers(checkpoint: Checkpoint) -> set[int]:
 
 def busy_lane(monkeypatch: pytest.MonkeyPatch, in_memory: int) -> Lane:
     """A lane that holds so few deferred deliveries in memory, with some under way, some waiting, and some fresh."""
-    monkeypatch.setattr(deferred, "IN_MEMORY", in_memory)
+    monkeypatch.setattr(retries, "IN_MEMORY", in_memory)
     lane = lane_with(*range(1, EVENTS + 1), max_in_flight=8)
     for said in (TAKEN, TAKEN, BUSY, BUSY, BUSY):
         for delivery in take_all(lane, 0.0):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.event_id import MAX_ID_LENGTH, is_header_safe, new_event_id, new_event_ids, unix_ms_of
+from eventbus.core.event_ids import MAX_ID_LENGTH, is_header_safe, new_event_id, new_event_ids, unix_ms_of
 
 TIMES = st.integers(0, 2**48 - 1)
 NOISE = st.binary(min_size=10, max_size=10)

@@ -2,8 +2,8 @@
 
 import json
 
-from eventbus.model import Event
-from eventbus.web.events import Page
+from eventbus.core.model import Event
+from eventbus.web.routes.events import Page
 
 
 def event(seq: int, size: int) -> Event:

@@ -6,13 +6,13 @@ from itertools import count, pairwise
 
 import pytest
 
-from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.health import FIRST_WINDOW, Rules
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.place import lane_of, record_of
-from eventbus.leases import Lease
-from eventbus.model import State
+from eventbus.core.leases import Lease
+from eventbus.core.model import State
+from eventbus.delivery.lane.health import FIRST_WINDOW, Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import lane_of, record_of
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.retries import Delivery
 from tests.support.lanes import (
     BUSY,
     EPOCH,

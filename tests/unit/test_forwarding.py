@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.errors import CallRefused, Elsewhere, JournalUnavailable
-from eventbus.model import Message, Terms
-from eventbus.tokens import Scope, Tokens, tokens_of
+from eventbus.core.addresses import parse_address
+from eventbus.core.errors import CallRefused, Elsewhere, JournalUnavailable
+from eventbus.core.model import Message, Terms
+from eventbus.core.tokens import Scope, Tokens, tokens_of
+from eventbus.web.cluster.rpc_codec import Answered, unpacked
+from eventbus.web.cluster.signed_calls import sign
 from eventbus.web.openapi.responses import RESPONSES
-from eventbus.web.passing import Answered, unpacked
-from eventbus.web.signed_calls import sign
 from tests.support.deadline import eventually
 from tests.support.linked import LinkedNode, linked
 

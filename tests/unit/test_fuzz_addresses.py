@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from eventbus.addresses import DEFAULT_PORTS, MAX_ADDRESS_LENGTH, Address, parse_address
-from eventbus.delivery.transport.message import subscriber_head
-from eventbus.errors import BadAddress
-from eventbus.model import Options, Subscriber
+from eventbus.core.addresses import DEFAULT_PORTS, MAX_ADDRESS_LENGTH, Address, parse_address
+from eventbus.core.errors import BadAddress
+from eventbus.core.model import Options, Subscriber
+from eventbus.delivery.transport.request import subscriber_head
 
 #: What addresses are made of, and what has broken parsers of them.
 PIECES = [

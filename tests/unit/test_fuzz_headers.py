@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.transport.message import event_head
-from eventbus.errors import Refused
-from eventbus.model import Event
+from eventbus.core.errors import Refused
+from eventbus.core.model import Event
+from eventbus.delivery.transport.request import event_head
 from eventbus.web.kept_headers import MAX_HEAD_BYTES, kept_head
 
 #: What a header's name is made of, as WSGI has it: no lower case, and no hyphen (RFC 9110, 5.6.2).

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.transport.message import checked
-from eventbus.errors import BadQuery, Refused
-from eventbus.model import Terms
-from eventbus.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, check_patterns, check_topic, matches
+from eventbus.core.errors import BadQuery, Refused
+from eventbus.core.model import Terms
+from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, check_patterns, check_topic, matches
+from eventbus.delivery.transport.request import checked
 from eventbus.web.numbers import count_in
 from eventbus.web.query import EMPTY, Query, parse_query
 from eventbus.web.terms import terms_of

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from eventbus.meters import Meters
-from eventbus.telemetry.gathered import gathered
+from eventbus.telemetry.counters import Meters
+from eventbus.telemetry.merge import gathered
 from eventbus.telemetry.metrics import Metrics, Readings, SubscriberReadings
-from eventbus.web import gathering
-from eventbus.web.dashboard import whole
+from eventbus.web.cluster import merge
+from eventbus.web.dashboard import cluster_views
 from eventbus.web.query import EMPTY, parse_query
 
 
@@ -37,12 +37,12 @@ def test_lists_of_subscribers_are_one_by_address() -> None:
         "one": "b:80  :  2026-11-24T06:03:29Z\nHTTP://c  :  2026-11-24T06:03:29Z\n",
         "two": "A:1  :  2026-11-24T06:03:29Z\nB  :  2026-11-24T06:03:30Z\n",
     }
-    assert gathering.lines(parts).decode().splitlines() == [
+    assert merge.lines(parts).decode().splitlines() == [
         "A:1  :  2026-11-24T06:03:29Z",
         "B  :  2026-11-24T06:03:30Z",
         "HTTP://c  :  2026-11-24T06:03:29Z",
     ]
-    assert gathering.lines({"one": "", "two": ""}) == b""
+    assert merge.lines({"one": "", "two": ""}) == b""
 
 
 def test_lists_in_json_are_as_those_in_text() -> None:
@@ -52,7 +52,7 @@ def test_lists_in_json_are_as_those_in_text() -> None:
         {"subscribers": [{"address": "b", "renewed_at": new, "pending": 2}, {"address": "c", "renewed_at": old}]},
         {"subscribers": [{"address": "a", "renewed_at": old}, {"address": "B:80", "renewed_at": old, "pending": 1}]},
     ]
-    assert gathering.subscribers(parts, EMPTY)["subscribers"] == [
+    assert merge.subscribers(parts, EMPTY)["subscribers"] == [
         {"address": "a", "renewed_at": old},
         {"address": "b", "renewed_at": new, "pending": 2},
         {"address": "c", "renewed_at": old},
@@ -61,7 +61,7 @@ def test_lists_in_json_are_as_those_in_text() -> None:
 
 def test_what_nodes_have_changed_adds_up() -> None:
     """Dead letters that were replayed or discarded are counted over all nodes."""
-    assert gathering.counts([{"replayed": 2}, {"replayed": 0}, {"replayed": 5}], EMPTY) == {"replayed": 7}
+    assert merge.counts([{"replayed": 2}, {"replayed": 0}, {"replayed": 5}], EMPTY) == {"replayed": 7}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_nodes_have_changed_adds_up() -> None:
 def test_a_page_of_dead_letters_has_what_any_node_knows_of(query: str, ids: list[int], following: int | None) -> None:
     """Each dead letter is told once, by its id, and a full page says where the next one begins."""
     parts = [{"dead_letters": letters(1, 4)}, {"dead_letters": letters(1, 2, 6)}]
-    page = gathering.dead_letters(parts, parse_query(query))
+    page = merge.dead_letters(parts, parse_query(query))
     assert ([letter["id"] for letter in page["dead_letters"]], page["next"]) == (ids, following)
 
 
@@ -88,7 +88,7 @@ def test_of_two_states_of_a_delivery_the_one_further_on_counts(states: tuple[str
     """Where two nodes tell of the same delivery, pending counts before all, and what was settled later before that."""
     for parts in (states, states[::-1]):
         told = [[{"address": "a", "state": state}] for state in parts]
-        assert gathering.fates(told) == [{"address": "a", "state": said}]
+        assert merge.fates(told) == [{"address": "a", "state": said}]
 
 
 def test_an_event_is_told_with_the_deliveries_of_all_nodes() -> None:
@@ -97,7 +97,7 @@ def test_an_event_is_told_with_the_deliveries_of_all_nodes() -> None:
         {"id": "e", "deliveries": [{"address": "b", "state": "delivered"}]},
         {"id": "e", "deliveries": [{"address": "c", "state": "dead"}, {"address": "a", "state": "pending"}]},
     ]
-    event = gathering.event(parts, EMPTY)
+    event = merge.event(parts, EMPTY)
     assert [fate["address"] for fate in event["deliveries"]] == ["a", "b", "c"]
     assert event["id"] == "e"
 
@@ -109,26 +109,26 @@ def test_samples_add_up_and_the_slowest_counts() -> None:
     """A second of several nodes has what all did, the median by how much each delivered, and the slowest's rest."""
     busy = sample(100.0, events=3, deliveries=30, arrival_p50=0.1, arrival_p99=0.5, pending=7, oldest=2.0)
     calm = sample(99.5, events=1, deliveries=10, arrival_p50=0.5, arrival_p99=0.9, failures=1, pending=1, oldest=9.0)
-    both = whole.together([busy, calm])
+    both = cluster_views.together([busy, calm])
     assert both["arrival_p50"] == pytest.approx(0.2)
     assert both | {"arrival_p50": 0} == sample(
         100.0, events=4, deliveries=40, failures=1, arrival_p99=0.9, pending=8, oldest=9.0
     )
-    assert whole.together([sample(1.0), sample(1.0)]) == sample(1.0)
+    assert cluster_views.together([sample(1.0), sample(1.0)]) == sample(1.0)
 
 
 def test_samples_of_other_seconds_are_not_added() -> None:
     """Each of this node's samples gets the last one of another node, unless that has taken none for long."""
     own = [sample(at, events=1) for at in (100.0, 101.0, 102.0, 130.0)]
     other = [sample(100.5, events=10), sample(101.7, events=20)]
-    assert [each["events"] for each in whole.samples([own, other, []])] == [1, 11, 21, 1]
+    assert [each["events"] for each in cluster_views.samples([own, other, []])] == [1, 11, 21, 1]
 
 
 def test_other_nodes_are_asked_for_samples_from_a_little_earlier() -> None:
     """Who wants samples since a moment gets whole ones: other nodes tell what they last knew before it, too."""
-    assert whole.earlier(parse_query("since=20000&x=1"), "") == "since=5000"
-    assert whole.earlier(parse_query("since=20"), "") == "since=0"
-    assert whole.earlier(EMPTY, "") == "since=0"
+    assert cluster_views.earlier(parse_query("since=20000&x=1"), "") == "since=5000"
+    assert cluster_views.earlier(parse_query("since=20"), "") == "since=0"
+    assert cluster_views.earlier(EMPTY, "") == "since=0"
 
 
 def test_the_overview_is_of_all_nodes() -> None:
@@ -143,7 +143,7 @@ def test_the_overview_is_of_all_nodes() -> None:
     }
     one |= {"subscribers": {"ok": 1, "down": 0}, "pending": 1, "in_flight": 2, "dead": 3}
     two |= {"subscribers": {"ok": 2, "down": 1}, "pending": 10, "in_flight": 20, "dead": 0}
-    made = whole.overview([one, two], EMPTY)
+    made = cluster_views.overview([one, two], EMPTY)
     assert made["subscribers"] == {"ok": 3, "down": 1}
     assert (made["pending"], made["in_flight"], made["dead"], made["host"]) == (11, 22, 3, "here")
     assert (made["oldest_pending_seconds"], made["journal_bytes"], made["journal_max_bytes"]) == (9.5, 50, 100)
@@ -160,10 +160,10 @@ def test_a_page_of_subscribers_is_cut_from_all_of_them() -> None:
         {**shared, "count": 60, "rows": [row(name) for name in names[0::2]]},
         {**shared, "count": 60, "rows": [row(name) for name in names[1::2]]},
     ]
-    made = whole.subscribers(parts, EMPTY)
+    made = cluster_views.subscribers(parts, EMPTY)
     assert [each["key"] for each in made["rows"]] == names[50:100]
     assert (made["count"], made["following"]) == (120, 100)
-    last = whole.subscribers([part | {"start": 100} for part in parts], EMPTY)
+    last = cluster_views.subscribers([part | {"start": 100} for part in parts], EMPTY)
     assert [each["key"] for each in last["rows"]] == names[100:]
     assert last["following"] is None
 
@@ -171,7 +171,7 @@ def test_a_page_of_subscribers_is_cut_from_all_of_them() -> None:
 def test_the_page_of_dead_letters_counts_them_all() -> None:
     """The page shows what any node knows of, and how many there are on all nodes."""
     parts = [{"letters": letters(1, 3), "dead": 2}, {"letters": letters(*range(2, 60)), "dead": 58}]
-    made = whole.dead_letters(parts, EMPTY)
+    made = cluster_views.dead_letters(parts, EMPTY)
     assert [letter["id"] for letter in made["letters"]] == list(range(1, 51))
     assert (made["following"], made["dead"]) == (50, 60)
 

@@ -1,6 +1,6 @@
 """How a lane gives up its oldest pending deliveries."""
 
-from eventbus.delivery.giving_up import JOURNAL_QUOTA, give_up_ready, unread_part
+from eventbus.delivery.lane.over_quota import JOURNAL_QUOTA, give_up_ready, unread_part
 from tests.support.lanes import EPOCH, lane_with
 
 

@@ -1,11 +1,11 @@
 import pytest
 from requests.structures import CaseInsensitiveDict
 
-from eventbus.delivery.health import Rules
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.outcome import Consent
-from eventbus.delivery.place import lane_of, new_record
-from eventbus.delivery.transport.handshake import read
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import lane_of, new_record
+from eventbus.delivery.lane.outcome import Consent
+from eventbus.delivery.transport.consent import read
 from tests.support.lanes import EPOCH, TAKEN, answer, high, subscriber_with, take_all
 
 ORIGIN = "bus.example.com"

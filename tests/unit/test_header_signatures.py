@@ -16,9 +16,9 @@ from eventbus.client import Inbox
 from eventbus.client.dispatch import received
 from eventbus.client.errors import BadSignature, HeadersNotSigned
 from eventbus.client.signatures import Verifier
-from eventbus.delivery.transport.message import Heads
-from eventbus.model import Event
-from eventbus.signing import secrets_of
+from eventbus.core.model import Event
+from eventbus.core.signing import secrets_of
+from eventbus.delivery.transport.request import Heads
 from eventbus.testing import deliver
 from tests.support.events import event
 

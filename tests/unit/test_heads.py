@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from eventbus.delivery.transport.message import ENDS_BYTES, LONGEST, REMEMBERED, Heads, attempt_head, event_head
-from eventbus.model import Event
-from eventbus.signing import signature_lines
+from eventbus.core.model import Event
+from eventbus.core.signing import signature_lines
+from eventbus.delivery.transport.request import ENDS_BYTES, LONGEST, REMEMBERED, Heads, attempt_head, event_head
 from tests.support.events import event
 
 SECRET = b"x" * 32

@@ -2,8 +2,8 @@
 
 import pytest
 
-from eventbus.errors import CrossOrigin, ForeignHost, SettingsError
-from eventbus.hosts import hosts_of, names_of
+from eventbus.core.errors import CrossOrigin, ForeignHost, SettingsError
+from eventbus.core.host_names import hosts_of, names_of
 from eventbus.web.browsers import check_browser, may_be_browser
 
 HOSTS = hosts_of(names_of("bus.example.com:8080, Other.Example.Com.,"), "machine-7.corp.example")

@@ -1,6 +1,6 @@
 """Who gives up what of a full journal."""
 
-from eventbus.journal_quota import Cut, Held, SampledEvent, cuts
+from eventbus.core.journal_quota import Cut, Held, SampledEvent, cuts
 
 KB = 1_000
 

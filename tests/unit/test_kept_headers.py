@@ -1,7 +1,7 @@
 import pytest
 
-from eventbus.errors import Refused
-from eventbus.model import Event
+from eventbus.core.errors import Refused
+from eventbus.core.model import Event
 from eventbus.web.kept_headers import MAX_HEAD_BYTES, attribute, kept_head, topic_asked, topic_of_type
 
 

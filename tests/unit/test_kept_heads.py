@@ -2,11 +2,11 @@
 
 import pytest
 
-from eventbus.delivery.outcome import Answer, Verdict, outcome_of
-from eventbus.delivery.transport.message import event_head
-from eventbus.errors import Refused
-from eventbus.heads import is_head
-from eventbus.model import Event
+from eventbus.core.errors import Refused
+from eventbus.core.headers import is_head
+from eventbus.core.model import Event
+from eventbus.delivery.lane.outcome import Answer, Verdict, outcome_of
+from eventbus.delivery.transport.request import event_head
 from eventbus.web.kept_headers import kept_head
 
 GOOD = {

@@ -5,15 +5,15 @@ from itertools import count
 
 import pytest
 
-from eventbus.delivery.health import FIRST_WINDOW, SUSPECTS, Moment, Rules
-from eventbus.delivery.interests import MAX_SPANS
-from eventbus.delivery.lane import MAX_UNSAVED, Lane
-from eventbus.delivery.outcome import GONE, Answer
-from eventbus.delivery.place import lane_of, new_record
-from eventbus.delivery.stretch import WINDOW
-from eventbus.errors import TooMany
-from eventbus.leases import Lease
-from eventbus.model import State
+from eventbus.core.errors import TooMany
+from eventbus.core.leases import Lease
+from eventbus.core.model import State
+from eventbus.delivery.lane.health import FIRST_WINDOW, SUSPECTS, Moment, Rules
+from eventbus.delivery.lane.interests import MAX_SPANS
+from eventbus.delivery.lane.lane import MAX_UNSAVED, Lane
+from eventbus.delivery.lane.lane_record import lane_of, new_record
+from eventbus.delivery.lane.outcome import GONE, Answer
+from eventbus.delivery.lane.ranges import WINDOW
 from tests.support.lanes import (
     BUSY,
     EPOCH,

@@ -9,21 +9,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from eventbus.clock import Clock
-from eventbus.delivery import deferred, reader, stretch
+from eventbus.core.clock import Clock
+from eventbus.core.errors import TooMany
+from eventbus.core.leases import Lease
+from eventbus.core.topics import matches
+from eventbus.delivery import reader
 from eventbus.delivery.decision import Decision
-from eventbus.delivery.deferred import Delivery
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.ending import close, discarded
-from eventbus.delivery.health import Rules
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.place import lane_of, new_record
-from eventbus.errors import TooMany
-from eventbus.leases import Lease
-from eventbus.meters import Meters
-from eventbus.recovery import restore
-from eventbus.topics import matches
+from eventbus.delivery.lane import ranges, retries
+from eventbus.delivery.lane.closing import close, discarded
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import lane_of, new_record
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.retries import Delivery
+from eventbus.services.recovery import restore
+from eventbus.telemetry.counters import Meters
 from tests.support.lane_journal import LaneJournal, NoTransport
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, answer, subscriber_with, wait_please
 
@@ -40,11 +41,11 @@ Ticket = tuple[int, int]
 @pytest.fixture
 def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory for a few deliveries, so that a short history already fills it."""
-    for module in (stretch, reader):
+    for module in (ranges, reader):
         monkeypatch.setattr(module, "WINDOW", 6)
         monkeypatch.setattr(module, "LOW_WATER", 2)
     monkeypatch.setattr(reader, "PAGE_EVENTS", 3)
-    monkeypatch.setattr(deferred, "IN_MEMORY", 3)
+    monkeypatch.setattr(retries, "IN_MEMORY", 3)
     monkeypatch.setattr(reader, "DEFERRED_ROWS", 12)
 
 
@@ -218,7 +219,7 @@ class LaneAccount(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         """Memory holds a window of numbers and a few deferred deliveries, however many wait."""
-        assert all(len(stretch.ready) <= 12 for stretch in self.lane.stretches())
+        assert all(len(ranges.ready) <= 12 for ranges in self.lane.stretches())
         assert len(self.lane.deferred.in_memory()) <= 3
 
     def teardown(self) -> None:
@@ -265,7 +266,7 @@ class LaneAccount(RuleBasedStateMachine):
             found |= {(seq, part.run) for seq in self._behind(part)}
         return found
 
-    def _behind(self, part: stretch.Stretch) -> list[int]:
+    def _behind(self, part: ranges.Stretch) -> list[int]:
         upto = len(self.journal.events) if part.upto is None else part.upto
         span = [event for event in self.journal.events if part.cursor < event.seq <= upto]
         return [event.seq for event in span if part.behind and self.lane.covers(part, event.seq, event.topic)]

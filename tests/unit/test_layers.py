@@ -8,15 +8,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-BOTTOM = {
-    f"eventbus.{name}"
-    for name in (
-        *("addresses", "clock", "errors", "event_id", "heads", "hosts", "leases", "meters", "model"),
-        *("networks", "new_addresses", "ports", "redis_url", "settings", "signing", "tokens", "topics", "trouble"),
-        *("journal_quota", "wildcards"),
-    )
-}
-MIDDLE = {"eventbus.delivery", "eventbus.journal", "eventbus.telemetry"}
 #: Top to bottom. An import may go down, or stay in its own part; the package's root (its version) is for all.
 LAYERS = (
     {"wsgi", "eventbus.__main__", "eventbus.cli", "eventbus.gunicorn_config", "eventbus.wsgi"},
@@ -24,32 +15,15 @@ LAYERS = (
     {"eventbus.client"},
     {"eventbus.start"},
     {"eventbus.web"},
-    {
-        f"eventbus.{name}"
-        for name in (
-            *(
-                "admission",
-                "bus",
-                "company",
-                "dead_letters",
-                "ended_records",
-                "endings",
-                "expired",
-                "feed",
-                "handover",
-                "history",
-                "new_lanes",
-                "nodes",
-                "quota_keeper",
-            ),
-            *("places", "readings", "recovery", "registrations", "replays", "retention", "samples", "sharing"),
-            "sweeper",
-        )
-    },
-    MIDDLE,
-    BOTTOM,
+    {"eventbus.services", "eventbus.cluster"},
+    {"eventbus.delivery"},
+    {"eventbus.journal"},
+    {"eventbus.telemetry"},
+    {"eventbus.core"},
     {"eventbus"},
 )
+#: The packages that are pure: they take the time and the random generator as arguments, and do no I/O.
+PURE = ("eventbus.core", "eventbus.delivery.lane")
 #: Who alone may import what comes from outside: the beginnings of their names.
 KEEPERS = {
     "flask": ("wsgi", "eventbus.web", "eventbus.client.flask"),
@@ -61,70 +35,73 @@ KEEPERS = {
 }
 #: Commands that work on a bus that does not run: they alone may import the server, where they need it.
 LOOK_INSIDE = ("eventbus.cli.doctor", "eventbus.cli.journal")
-#: What the bottom layer does without, since it is pure: greenlets, threads, sockets, files, processes.
+#: What a pure package does without: greenlets, threads, sockets, files, processes.
 IMPURE = {
     "asyncio", "gevent", "greenlet", "http.client", "io", "os", "pathlib", "select", "selectors", "shutil",
     "socket", "ssl", "subprocess", "tempfile", "threading", "urllib.request",
 }  # fmt: skip
 #: os.urandom is where new ids get their random bits; tests give their own.
-PURE_ENOUGH = {("eventbus.event_id", "os")}
+PURE_ENOUGH = {("eventbus.core.event_ids", "os")}
 
 
 #: Sources that break a rule, by the module they would stand in.
 FORBIDDEN = [
-    ("eventbus.topics", "from eventbus.bus import Bus"),
-    ("eventbus.topics", "from eventbus import delivery"),
-    ("eventbus.topics", "import gevent.queue"),
-    ("eventbus.topics", "from http import client"),
-    ("eventbus.topics", "def late():\n    import socket"),
-    ("eventbus.leases", "import os"),
-    ("eventbus.model", "if TYPE_CHECKING:\n    from eventbus.journal.base import Journal"),
-    ("eventbus.model", "from .bus import Bus"),
-    ("eventbus.journal.sqlite.store", "from eventbus.delivery.lane import Lane"),
+    ("eventbus.core.topics", "from eventbus.services.bus import Bus"),
+    ("eventbus.core.topics", "from eventbus import delivery"),
+    ("eventbus.core.topics", "import gevent.queue"),
+    ("eventbus.core.topics", "from http import client"),
+    ("eventbus.core.topics", "def late():\n    import socket"),
+    ("eventbus.core.leases", "import os"),
+    ("eventbus.core.model", "if TYPE_CHECKING:\n    from eventbus.journal.base import Journal"),
+    ("eventbus.core.model", "from .bus import Bus"),
+    ("eventbus.journal.sqlite.store", "from eventbus.delivery.lane.lane import Lane"),
     ("eventbus.delivery.dispatcher", "from eventbus.journal.sqlite import store"),
     ("eventbus.delivery.dispatcher", "from eventbus.journal import baseline"),
-    ("eventbus.delivery.dispatcher", "import eventbus.telemetry.metrics"),
     ("eventbus.telemetry.metrics", "from eventbus.journal.base import Journal"),
+    ("eventbus.delivery.lane.lane", "import gevent"),
     ("eventbus.delivery.dispatcher", "import requests"),
-    ("eventbus.bus", "from eventbus.web.app import create_app"),
-    ("eventbus.bus", "from flask import current_app"),
-    ("eventbus.nodes", "from eventbus.web.forwarding import Forwarding"),
-    ("eventbus.journal.redis.calls", "from eventbus.nodes import Nodes"),
+    ("eventbus.services.bus", "from eventbus.web.app import create_app"),
+    ("eventbus.services.bus", "from flask import current_app"),
+    ("eventbus.cluster.interfaces", "from eventbus.web.cluster.forwarding import Forwarding"),
+    ("eventbus.journal.redis.cluster.calls", "from eventbus.cluster.interfaces import Nodes"),
     ("eventbus.journal.redis", "import sqlite3"),
     ("eventbus.journal.sqlite", "import redis"),
-    ("eventbus.web.messages", "import wsgi"),
-    ("eventbus.web.messages", "from eventbus.client import Inbox"),
+    ("eventbus.web.routes.messages", "import wsgi"),
+    ("eventbus.web.routes.messages", "from eventbus.client import Inbox"),
     ("eventbus.cli.send", "from werkzeug.exceptions import HTTPException"),
-    ("eventbus.cli.send", "from eventbus.settings import Settings"),
-    ("eventbus.client.inbox", "from eventbus.topics import matches"),
+    ("eventbus.cli.send", "from eventbus.core.settings import Settings"),
+    ("eventbus.client.inbox", "from eventbus.core.topics import matches"),
     ("eventbus.client.inbox", "from flask import request"),
     ("eventbus.client.inbox", "from eventbus.testing import FakeBus"),
-    ("eventbus.testing.server", "from eventbus.settings import Settings"),
+    ("eventbus.testing.server", "from eventbus.core.settings import Settings"),
     ("eventbus.misc", "import re"),
-    ("eventbus", "from eventbus.bus import Bus"),
+    ("eventbus", "from eventbus.services.bus import Bus"),
 ]
 ALLOWED = [
     ("wsgi", "from flask import Flask\nfrom eventbus.web.app import create_app"),
     ("eventbus.cli.send", "from eventbus.cli.screen import Screen\nfrom eventbus.client import Bus"),
-    ("eventbus.cli.journal", "def late():\n    from eventbus.journal.copying import Copying"),
-    ("eventbus.cli.doctor.settings", "from eventbus.client import Bus\nfrom eventbus.settings import Settings"),
+    ("eventbus.cli.journal", "def late():\n    from eventbus.journal.copy.copying import Copying"),
+    ("eventbus.cli.doctor.settings", "from eventbus.client import Bus\nfrom eventbus.core.settings import Settings"),
     (
         "eventbus.client.inbox",
         "from eventbus import __version__\nfrom eventbus.client.bus import Bus\nimport socket",
     ),
     ("eventbus.testing.fake", "from eventbus.client import Bus\nimport pytest"),
     ("eventbus.client.flask", "from flask import Blueprint"),
-    ("eventbus.web.messages", "from flask import request\nfrom eventbus.bus import Bus\nimport os"),
-    ("eventbus.sweeper", "import gevent\nfrom eventbus.bus import Bus"),
-    ("eventbus.bus", "from eventbus.delivery.lane import Lane\nfrom eventbus.journal.base import Journal"),
+    ("eventbus.web.routes.messages", "from flask import request\nfrom eventbus.services.bus import Bus\nimport os"),
+    ("eventbus.services.sweeper", "import gevent\nfrom eventbus.services.bus import Bus"),
+    (
+        "eventbus.services.bus",
+        "from eventbus.delivery.lane.lane import Lane\nfrom eventbus.journal.base import Journal",
+    ),
     ("eventbus.delivery.transport", "import requests"),
     ("eventbus.delivery.transport_socket", "from requests.adapters import HTTPAdapter"),
     (
-        "eventbus.delivery.lane",
+        "eventbus.delivery.lane.lane",
         "from eventbus.delivery import backoff\nfrom eventbus.journal.base import Journal",
     ),
-    ("eventbus.journal.sqlite.store", "import sqlite3\nfrom eventbus.model import Event"),
-    ("eventbus.model", "import heapq\nfrom urllib.parse import quote\nfrom eventbus import topics"),
+    ("eventbus.journal.sqlite.store", "import sqlite3\nfrom eventbus.core.model import Event"),
+    ("eventbus.core.model", "import heapq\nfrom urllib.parse import quote\nfrom eventbus import topics"),
 ]
 
 
@@ -153,15 +130,17 @@ def may_import(importer: str, target: str) -> bool:
         return (ours, theirs) == ("eventbus.testing", "eventbus.client")
     if ours == "eventbus.cli":
         return theirs == "eventbus.client" or any(is_inside(importer, one) for one in LOOK_INSIDE)
-    if ours in MIDDLE and theirs in MIDDLE:
-        return ours == "eventbus.delivery" and is_inside(target, "eventbus.journal.base")
+    if (ours, theirs) == ("eventbus.delivery", "eventbus.journal"):
+        return is_inside(target, "eventbus.journal.base")
+    if ours == "eventbus.core":
+        return theirs == "eventbus.core"
     return depth(ours) <= depth(theirs)
 
 
 def may_use(importer: str, target: str) -> bool:
     """Tell whether a module of the project may import that one from outside."""
     package = target.partition(".")[0]
-    if part_of(importer) in BOTTOM and any(is_inside(target, impure) for impure in IMPURE):
+    if any(is_inside(importer, pure) for pure in PURE) and any(is_inside(target, impure) for impure in IMPURE):
         return (importer, package) in PURE_ENOUGH
     return package not in KEEPERS or importer.startswith(KEEPERS[package])
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.addresses import parse_address
-from eventbus.leases import Lease, Leases
-from eventbus.model import Options, Subscriber
+from eventbus.core.addresses import parse_address
+from eventbus.core.leases import Lease, Leases
+from eventbus.core.model import Options, Subscriber
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 SECONDS = st.integers(5, 60)

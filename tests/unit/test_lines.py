@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.telemetry.lines import MAX_LINE, LineFormatter, one_line
+from eventbus.telemetry.log_format import MAX_LINE, LineFormatter, one_line
 
 #: What ends a line for some reader or other: str.splitlines knows them all.
 BREAKS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
@@ -18,14 +18,16 @@ def formatted(text: str, *values: object, error: BaseException | None = None) ->
     """The line of a record with this text and these values."""
     trace: TracebackType | None = error.__traceback__ if error else None
     failure = (type(error), error, trace) if error else None
-    record = logging.LogRecord("eventbus.bus", logging.INFO, "bus.py", 1, text, values, failure)
+    record = logging.LogRecord("eventbus.services.bus", logging.INFO, "bus.py", 1, text, values, failure)
     record.created, record.msecs = 1_795_476_715.5, 500.0
     return LineFormatter().format(record)
 
 
 def test_a_line_begins_with_the_time_the_level_and_the_place() -> None:
     """A line is the time in UTC with whole seconds, the level, the logger's name, and the text."""
-    assert formatted("lease of %s began", "h:80") == "2026-11-23T23:31:55Z INFO eventbus.bus lease of h:80 began"
+    assert (
+        formatted("lease of %s began", "h:80") == "2026-11-23T23:31:55Z INFO eventbus.services.bus lease of h:80 began"
+    )
 
 
 @pytest.mark.parametrize("trouble", BREAKS + TRICKS)

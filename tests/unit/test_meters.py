@@ -6,7 +6,7 @@ from bisect import bisect_left
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.meters import SECONDS, Histogram
+from eventbus.telemetry.counters import SECONDS, Histogram
 
 #: Values on, and on each side of, every bound, and some that are no usual ones.
 VALUES = [

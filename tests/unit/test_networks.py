@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.errors import SettingsError
-from eventbus.networks import NEVER, NetworkRules, rules_of
+from eventbus.core.errors import SettingsError
+from eventbus.core.networks import NEVER, NetworkRules, rules_of
 
 USUAL = NetworkRules()
 METADATA = IPv4Address("169.254.169.254")

@@ -1,6 +1,6 @@
 """How often new addresses may register on one host."""
 
-from eventbus.new_addresses import MAX_HOSTS, NewAddresses
+from eventbus.core.registration_rate import MAX_HOSTS, NewAddresses
 
 
 def test_so_many_may_come_at_once_and_then_some_each_second() -> None:

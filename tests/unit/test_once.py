@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from eventbus.errors import Refused
-from eventbus.event_id import is_header_safe
+from eventbus.core.errors import Refused
+from eventbus.core.event_ids import is_header_safe
 from eventbus.web.cloudevents import CloudEvent
-from eventbus.web.once import derived, once_key, once_key_of_batch
+from eventbus.web.publish_once import derived, once_key, once_key_of_batch
 from eventbus.web.query import Query, parse_query
 
 ONCE = parse_query("once=ce")

@@ -9,17 +9,17 @@ import pytest
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from eventbus.bus import Bus
-from eventbus.errors import Refused
+from eventbus.core.errors import Refused
+from eventbus.core.settings import MEMORY, Settings
+from eventbus.core.topics import check_patterns, check_topic
 from eventbus.journal.sqlite import SqliteJournal
-from eventbus.settings import MEMORY, Settings
-from eventbus.topics import check_patterns, check_topic
+from eventbus.services.bus import Bus
 from eventbus.web.access import scope_of
 from eventbus.web.app import create_app
-from eventbus.web.forwarding import ABOUT_ONE, PAGES
-from eventbus.web.gathering import KINDS
+from eventbus.web.cluster.forwarding import ABOUT_ONE, PAGES
+from eventbus.web.cluster.merge import KINDS
+from eventbus.web.openapi.components import response
 from eventbus.web.openapi.document import document
-from eventbus.web.openapi.pieces import response
 from eventbus.web.openapi.schemas import TOPIC, TOPIC_PATTERNS
 from tests.support.scripted import ScriptedTransport
 

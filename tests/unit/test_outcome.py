@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.outcome import LONGEST_PAUSE, Answer, Outcome, Verdict, outcome_of
+from eventbus.delivery.lane.outcome import LONGEST_PAUSE, Answer, Outcome, Verdict, outcome_of
 
 NOW = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC).timestamp()
 

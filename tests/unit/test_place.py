@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.backoff import LONGEST_DELAY
-from eventbus.delivery.deferred import Delivery
-from eventbus.delivery.health import SUSPECTS, Rules
-from eventbus.delivery.place import LONGEST_WAIT, deferrals_of, deliveries_of, lane_of, new_record, record_of
-from eventbus.journal import records
-from eventbus.model import Account, Deferral, Interest, LaneRecord, Options, Span, State, Subscriber
+from eventbus.core.addresses import parse_address
+from eventbus.core.backoff import LONGEST_DELAY
+from eventbus.core.model import Account, Deferral, Interest, LaneRecord, Options, Span, State, Subscriber
+from eventbus.delivery.lane.health import SUSPECTS, Rules
+from eventbus.delivery.lane.lane_record import LONGEST_WAIT, deferrals_of, deliveries_of, lane_of, new_record, record_of
+from eventbus.delivery.lane.retries import Delivery
+from eventbus.journal import lane_json
 from tests.support.lanes import BUSY, EPOCH, REFUSED, attempt, high, lane_with, subscriber_with, wait_please
 
 NUMBERS = st.integers(0, 10**9)
@@ -57,7 +57,7 @@ def restored(record: LaneRecord, now: float, wall: float) -> Any:
 @given(RECORDS)
 def test_a_record_that_is_written_is_read_as_it_was(record: LaneRecord) -> None:
     """Whatever a lane's record holds, it comes back from the journal unchanged."""
-    assert records.from_json(records.to_json(record)) == record
+    assert lane_json.from_json(lane_json.to_json(record)) == record
 
 
 @given(RECORDS.filter(lambda record: record.state is not State.PAUSED), st.floats(0, 1e9))
@@ -153,7 +153,7 @@ def test_a_step_of_the_clock_lengthens_no_pause(step: float) -> None:
     """A pause lasts no longer than was left of it when it was saved, however the wall clock was set over a restart."""
     lane = lane_with(1)
     attempt(lane, wait_please(20), 0.0)
-    saved = records.from_json(records.to_json(record_of(lane, 1, 8.0, EPOCH + 8.0)))
+    saved = lane_json.from_json(lane_json.to_json(record_of(lane, 1, 8.0, EPOCH + 8.0)))
     left = restored(saved, 0.0, EPOCH + 8.0 + step).not_before
     assert max(0.0, left) == pytest.approx(max(0.0, min(12.0, 12.0 - step)))
     old = restored(replace(saved, wait_seconds=None), 0.0, EPOCH + 8.0 + step).not_before

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.errors import SettingsError
-from eventbus.ports import PROTOCOLS, port_refusal, ports_of
+from eventbus.core.errors import SettingsError
+from eventbus.core.ports import PROTOCOLS, port_refusal, ports_of
 
 NONE: frozenset[int] = frozenset()
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.errors import BadQuery
+from eventbus.core.errors import BadQuery
 from eventbus.web.query import parse_query
 
 #: Queries, and what Go's url.ParseQuery makes of them.

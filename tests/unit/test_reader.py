@@ -3,14 +3,14 @@ from typing import Any, cast
 
 import pytest
 
-from eventbus.clock import Clock
+from eventbus.core.clock import Clock
+from eventbus.core.errors import JournalUnavailable
+from eventbus.core.model import Checkpoint, Deferral
 from eventbus.delivery.checkpointer import Checkpointer
-from eventbus.delivery.deferred import IN_MEMORY, Delivery
-from eventbus.delivery.lane import Lane
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.retries import IN_MEMORY, Delivery
 from eventbus.delivery.reader import Reader
-from eventbus.delivery.recent import RecentEvents
-from eventbus.errors import JournalUnavailable
-from eventbus.model import Checkpoint, Deferral
+from eventbus.delivery.recent_events import RecentEvents
 from tests.support.lane_journal import LaneJournal
 from tests.support.lanes import EPOCH, lane_with
 

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.recent import OVERHEAD, RecentEvents
-from eventbus.model import Event
+from eventbus.core.model import Event
+from eventbus.delivery.recent_events import OVERHEAD, RecentEvents
 
 #: Bytes that each of these events counts for.
 SIZE = 1_000

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.recent_attempts import BUCKET_SECONDS, TEN_MINUTES, RecentAttempts
+from eventbus.delivery.lane.recent_attempts import BUCKET_SECONDS, TEN_MINUTES, RecentAttempts
 
 MINUTE_SECONDS = 60.0
 

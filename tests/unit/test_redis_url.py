@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventbus.redis_url import FORMS, RedisUrl, Way, is_redis, parse
+from eventbus.core.redis_url import FORMS, RedisUrl, Way, is_redis, parse
 
 SERVER = RedisUrl(Way.SERVER, tls=False, hosts=(("h", 6379),), shown="redis://h")
 

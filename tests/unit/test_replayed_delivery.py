@@ -1,9 +1,9 @@
 """A dead letter that is put back: it has its time anew, and does not lose what was."""
 
-from eventbus.delivery.health import Rules
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import deferrals_of, deliveries_of, lane_of, new_record
-from eventbus.model import Deferral, Past
+from eventbus.core.model import Deferral, Past
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import deferrals_of, deliveries_of, lane_of, new_record
 from tests.support.lanes import BUSY, EPOCH, answer, high, subscriber_with
 
 PAST = Past("r", 12, EPOCH - 80_000)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.errors import JournalFull, JournalUnavailable
+from eventbus.core.errors import JournalFull, JournalUnavailable
 from eventbus.journal.sqlite.disk import LEAST_WAL_PAGES, WAL_PAGES, Disk, wal_pages
+from eventbus.journal.sqlite.disk_reserve import LEAST_BYTES, MOST_BYTES, reserve_size
 from eventbus.journal.sqlite.file import PAGE_SIZE
-from eventbus.journal.sqlite.reserve import LEAST_BYTES, MOST_BYTES, reserve_size
 from eventbus.journal.sqlite.store import MEMORY, Store
 from tests.support.faulty_sqlite import sqlite_error
 

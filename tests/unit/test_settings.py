@@ -2,10 +2,10 @@ from dataclasses import fields
 
 import pytest
 
-from eventbus.errors import SettingsError
-from eventbus.networks import NetworkRules
-from eventbus.settings import Settings, from_environment, unknown_names
-from eventbus.tokens import tokens_of
+from eventbus.core.errors import SettingsError
+from eventbus.core.networks import NetworkRules
+from eventbus.core.settings import Settings, from_environment, unknown_names
+from eventbus.core.tokens import tokens_of
 
 NUMBERS = [
     # variable, field, default, smallest, largest, whole

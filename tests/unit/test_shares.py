@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.addresses import parse_address
-from eventbus.clock import Clock
-from eventbus.delivery import shares as module
+from eventbus.core.addresses import parse_address
+from eventbus.core.clock import Clock
+from eventbus.core.topics import matches
+from eventbus.delivery import fan_out as module
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.health import Rules
-from eventbus.delivery.place import lane_of, new_record
-from eventbus.delivery.shares import in_parts, shares
+from eventbus.delivery.fan_out import in_parts, shares
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.topic_index import TopicIndex
-from eventbus.meters import Meters
-from eventbus.topics import matches
+from eventbus.telemetry.counters import Meters
 from tests.support.events import event
 from tests.support.lane_journal import LaneJournal, NoTransport
 from tests.support.lanes import EPOCH, subscriber_with

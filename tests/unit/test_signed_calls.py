@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from eventbus.errors import CallRefused
-from eventbus.tokens import Scope, Tokens, tokens_of
-from eventbus.web import signed_calls
-from eventbus.web.signed_calls import LONGEST_MS, SKEW_MS, CallReader, Key, OpenedCall, SignedCall, key_of, sign
+from eventbus.core.errors import CallRefused
+from eventbus.core.tokens import Scope, Tokens, tokens_of
+from eventbus.web.cluster import signed_calls
+from eventbus.web.cluster.signed_calls import LONGEST_MS, SKEW_MS, CallReader, Key, OpenedCall, SignedCall, key_of, sign
 
 ADMIN, OLD, NEW, PUBLISH = "admin-0123456789", "subscribe-0-old-0", "subscribe-0-new-0", "publish-0123456789"
 REQUEST = {"REQUEST_METHOD": "DELETE", "PATH_INFO": "/deadLetters", "QUERY_STRING": "all=true"}

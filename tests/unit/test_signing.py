@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.transport.message import REMEMBERED, Heads
-from eventbus.errors import SettingsError
-from eventbus.model import Event
-from eventbus.signing import LONGEST, SHORTEST, secrets_of, signature
+from eventbus.core.errors import SettingsError
+from eventbus.core.model import Event
+from eventbus.core.signing import LONGEST, SHORTEST, secrets_of, signature
+from eventbus.delivery.transport.request import REMEMBERED, Heads
 from tests.support.events import event
 
 OLD, NEW = b"o" * SHORTEST, b"n" * LONGEST

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from eventbus.addresses import parse_address
-from eventbus.delivery.health import Rules
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.place import lane_of, new_record
+from eventbus.core.addresses import parse_address
+from eventbus.core.model import Account, State
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.slow_pool import SlowPool, Turn
-from eventbus.model import Account, State
 from tests.support.lanes import EPOCH, subscriber_with
 
 

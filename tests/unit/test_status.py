@@ -3,10 +3,10 @@
 import json
 from dataclasses import replace
 
-from eventbus.delivery.place import new_record
-from eventbus.delivery.status import observe, oldest_failures, status
-from eventbus.journal.records import from_json, to_json
-from eventbus.model import State
+from eventbus.core.model import State
+from eventbus.delivery.lane.lane_record import new_record
+from eventbus.delivery.lane.status import observe, oldest_failures, status
+from eventbus.journal.lane_json import from_json, to_json
 from tests.support.lanes import (
     BUSY,
     EPOCH,

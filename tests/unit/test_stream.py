@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from eventbus.bus import Bus
-from eventbus.errors import JournalUnavailable
-from eventbus.feed import Part
-from eventbus.model import Event
-from eventbus.web import events
-from eventbus.web.events import HEARTBEAT
+from eventbus.core.errors import JournalUnavailable
+from eventbus.core.model import Event
+from eventbus.services.bus import Bus
+from eventbus.services.feed import Part
+from eventbus.web.routes import events
+from eventbus.web.routes.events import HEARTBEAT
 
 
 def event(seq: int) -> Event:

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.stretch import LOW_WATER, WINDOW, Stretch
-from eventbus.model import Span
+from eventbus.core.model import Span
+from eventbus.delivery.lane.ranges import LOW_WATER, WINDOW, Stretch
 
 
 def stretch_of(*seqs: int, cursor: int = 0) -> Stretch:

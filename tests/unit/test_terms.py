@@ -2,8 +2,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from eventbus.errors import Refused
-from eventbus.model import Options, Terms
+from eventbus.core.errors import Refused
+from eventbus.core.model import Options, Terms
 from eventbus.web.query import parse_query
 from eventbus.web.terms import terms_of
 

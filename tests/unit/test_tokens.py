@@ -1,7 +1,7 @@
 import pytest
 
-from eventbus.errors import Forbidden, SettingsError, Unauthorized
-from eventbus.tokens import SHORTEST, Scope, Tokens, tokens_of
+from eventbus.core.errors import Forbidden, SettingsError, Unauthorized
+from eventbus.core.tokens import SHORTEST, Scope, Tokens, tokens_of
 from eventbus.web.access import check
 
 PUBLISHER, SUBSCRIBER, ADMIN = "publisher-0123456", "subscriber-012345", "admin-0123456789="

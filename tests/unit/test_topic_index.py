@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbus.core.wildcards import SHORT_WORDS, Shapes, has_too_many
 from eventbus.delivery import topic_index as module
 from eventbus.delivery.topic_index import REMEMBERED, TopicIndex
-from eventbus.wildcards import SHORT_WORDS, Shapes, has_too_many
 from tests.support.topic_words import matches_any
 
 WORDS = st.sampled_from(["a", "b", "*", ">"])

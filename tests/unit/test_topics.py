@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.errors import Refused
-from eventbus.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, MAX_WORDS, check_patterns, check_topic, matches
+from eventbus.core.errors import Refused
+from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, MAX_WORDS, check_patterns, check_topic, matches
 from tests.support.topic_words import matches_any, matches_word_by_word
 
 MATCHES = [

@@ -2,8 +2,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from eventbus.delivery.outcome import Answer
-from eventbus.delivery.transport.traced import TracedTransport
+from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.transport.tracing import TracedTransport
 from tests.support.events import event
 from tests.support.lanes import subscriber_with
 from tests.support.scripted import ScriptedTransport

@@ -1,6 +1,6 @@
 """Trouble is news when it begins and when it ends, and not in between."""
 
-from eventbus.trouble import Trouble
+from eventbus.core.log_once import Trouble
 
 
 def test_trouble_is_news_once_when_it_begins_and_once_when_it_ends() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.journal.redis.whereabouts import here, runs_no_more
+from eventbus.journal.redis.cluster.process_location import here, runs_no_more
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="there is no /proc here")
 

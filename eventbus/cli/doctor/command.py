@@ -18,7 +18,7 @@ from eventbus.cli.status import DONE, REFUSED
 from eventbus.client.errors import BusError
 
 if TYPE_CHECKING:
-    from eventbus.settings import Settings
+    from eventbus.core.settings import Settings
 
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.WRONG: "red"}
 #: A journal that has no file.

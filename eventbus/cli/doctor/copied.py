@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from eventbus.cli.doctor.findings import Finding, wrong
 
 if TYPE_CHECKING:
-    from eventbus.journal.copying import Mark
+    from eventbus.journal.copy.copying import Mark
 
 _MEND = "Run 'eventbus journal copy' with both again, which goes on where it stood; or begin with an empty journal."
 

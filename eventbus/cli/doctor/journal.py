@@ -95,7 +95,7 @@ def _held(facts: Facts) -> str:
 
 
 def _unfinished(where: str, mark: str) -> Finding:
-    from eventbus.journal.copying import Mark  # noqa: PLC0415 - the server's, and only here
+    from eventbus.journal.copy.copying import Mark  # noqa: PLC0415 - the server's, and only here
 
     return unfinished(where, Mark.from_json(mark))
 

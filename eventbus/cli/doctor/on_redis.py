@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from eventbus.cli.doctor.connection import trouble
 from eventbus.cli.doctor.copied import unfinished
 from eventbus.cli.doctor.findings import Finding, warning, well, wrong
-from eventbus.redis_url import parse
+from eventbus.core.redis_url import parse
 
 if TYPE_CHECKING:
-    from eventbus.settings import Settings
+    from eventbus.core.settings import Settings
 
 _ABOUT = "journal"
 #: What asks a Redis server; where one of them is not installed, it is only connected to.
@@ -34,8 +34,8 @@ def judged(settings: "Settings") -> Iterator[Finding]:
 
 def _asked(url: str, shown: str) -> Iterator[Finding]:
     """What the server itself says."""
-    from eventbus.errors import JournalError, JournalUnavailable  # noqa: PLC0415 - the server's, and only here
-    from eventbus.journal.redis.copying import RedisCopying  # noqa: PLC0415
+    from eventbus.core.errors import JournalError, JournalUnavailable  # noqa: PLC0415 - the server's, and only here
+    from eventbus.journal.redis.store.copy_adapter import RedisCopying  # noqa: PLC0415
 
     journal = RedisCopying(url, shown)
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from eventbus.cli.doctor.findings import Finding, warning, well, wrong
 
 if TYPE_CHECKING:
-    from eventbus.settings import Settings
+    from eventbus.core.settings import Settings
 
 _ABOUT = "settings"
 #: What several settings are made of, or what nobody should read: only whether it is set is told.
@@ -19,8 +19,8 @@ _HIDDEN = (
 
 def look(environment: Mapping[str, str]) -> tuple["Settings | None", list[Finding]]:
     """The settings, where they are good, and what is to be said of them."""
-    from eventbus.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
-    from eventbus.settings import from_environment, unknown_names  # noqa: PLC0415
+    from eventbus.core.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
+    from eventbus.core.settings import from_environment, unknown_names  # noqa: PLC0415
 
     unknown = [warning(_ABOUT, f"{said}.", "Unset it, or mend its name.") for said in unknown_names(environment)]
     try:
@@ -34,7 +34,7 @@ def look(environment: Mapping[str, str]) -> tuple["Settings | None", list[Findin
 
 def _check_ca_file(ca_file: str) -> None:
     """Read the file as a start does. Raises SettingsError."""
-    from eventbus.delivery.transport.trust import client_context  # noqa: PLC0415 - the server's, and only here
+    from eventbus.delivery.transport.certificates import client_context  # noqa: PLC0415 - the server's, and only here
 
     client_context(ca_file)
 

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple, Protocol
 
-from eventbus.addresses import Address
-from eventbus.delivery.outcome import Answer, Consent
-from eventbus.model import Event, Subscriber
+from eventbus.core.addresses import Address
+from eventbus.core.model import Event, Subscriber
+from eventbus.delivery.lane.outcome import Answer, Consent
 
 #: Bytes of an answer's body that are kept for whoever looks.
 EXCERPT_BYTES = 1_024

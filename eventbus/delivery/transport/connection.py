@@ -13,9 +13,9 @@ from typing import Any
 from gevent import getcurrent
 from gevent.hub import get_hub
 
-from eventbus.delivery.transport.answers import AnswerReader, NotAnAnswer
-from eventbus.delivery.transport.early import RECEIVE, EarlyAnswer
-from eventbus.delivery.transport.outbox import Outbox
+from eventbus.delivery.transport.early_response import RECEIVE, EarlyAnswer
+from eventbus.delivery.transport.response_reader import AnswerReader, NotAnAnswer
+from eventbus.delivery.transport.send_queue import Outbox
 from eventbus.delivery.transport.tls import TlsSocket, TooManyRecords
 
 #: Seconds for which a request is sent on to a subscriber that has answered with success and takes no more of it.

@@ -6,15 +6,15 @@ from http.cookiejar import DefaultCookiePolicy
 
 import requests
 
-from eventbus.addresses import DEFAULT_PORTS, Address
-from eventbus.delivery.outcome import Answer, Consent
+from eventbus.core.addresses import DEFAULT_PORTS, Address
+from eventbus.core.errors import Refused
+from eventbus.core.model import Event, Subscriber
+from eventbus.delivery.lane.outcome import Answer, Consent
 from eventbus.delivery.transport.base import Examined, Route
-from eventbus.delivery.transport.dial import Dialler
-from eventbus.delivery.transport.handshake import ask
-from eventbus.delivery.transport.lean import LeanAdapter
-from eventbus.delivery.transport.message import Heads, subscriber_head
-from eventbus.errors import Refused
-from eventbus.model import Event, Subscriber
+from eventbus.delivery.transport.consent import ask
+from eventbus.delivery.transport.dialer import Dialler
+from eventbus.delivery.transport.http import LeanAdapter
+from eventbus.delivery.transport.request import Heads, subscriber_head
 
 
 class SessionTransport:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from gevent.threadpool import ThreadPool
 
-from eventbus.delivery.transport.answers import NotAnAnswer
+from eventbus.delivery.transport.response_reader import NotAnAnswer
 
 #: Bytes that are sealed, and received, at once.
 SLICE = 65_536

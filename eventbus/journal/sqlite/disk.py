@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from eventbus.errors import JournalError, JournalFull
-from eventbus.journal.sqlite.failures import FULL, writing_error
+from eventbus.core.errors import JournalError, JournalFull
+from eventbus.journal.sqlite.disk_reserve import Reserve, free_bytes
+from eventbus.journal.sqlite.error_mapping import FULL, writing_error
 from eventbus.journal.sqlite.file import PAGE_SIZE
-from eventbus.journal.sqlite.reserve import Reserve, free_bytes
-from eventbus.journal.sqlite.watched import WatchedFiles
+from eventbus.journal.sqlite.file_watch import WatchedFiles
 
 #: Pages in the write-ahead log at which SQLite moves them into the database: at most, and at least.
 WAL_PAGES, LEAST_WAL_PAGES = 2_000, 16

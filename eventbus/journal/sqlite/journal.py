@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 import gevent
 from gevent.threadpool import ThreadPool
 
-from eventbus.clock import Clock
+from eventbus.core.clock import Clock
+from eventbus.core.journal_quota import SampledEvent
+from eventbus.core.log_once import Trouble
+from eventbus.core.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
 from eventbus.journal.base import KeptDeadLetter, Page, Replay, Usage
 from eventbus.journal.group_commit import GroupCommit, Kept, Publish
 from eventbus.journal.sqlite import queries
 from eventbus.journal.sqlite.disk import DiskState
 from eventbus.journal.sqlite.store import Store
-from eventbus.journal_quota import SampledEvent
-from eventbus.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
-from eventbus.trouble import Trouble
 
 #: Seconds between two looks at the journal's files and the room on their disk.
 LOOK_SECONDS = 1.0

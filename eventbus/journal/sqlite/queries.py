@@ -9,10 +9,10 @@ from itertools import accumulate
 from operator import add
 from typing import Any
 
+from eventbus.core.journal_quota import SampledEvent
+from eventbus.core.model import DeadLetter, Deferral, Event, LaneRecord, Past, Recovered
 from eventbus.journal.base import KeptDeadLetter, Page, Replay
-from eventbus.journal.records import from_json
-from eventbus.journal_quota import SampledEvent
-from eventbus.model import DeadLetter, Deferral, Event, LaneRecord, Past, Recovered
+from eventbus.journal.lane_json import from_json
 
 _EVENT = "seq, id, topic, head, body, at"
 _DEFERRAL = "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at"

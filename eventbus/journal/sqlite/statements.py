@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from eventbus.journal import records
+from eventbus.core.model import Checkpoint, Deferral, Event
+from eventbus.journal import lane_json
 from eventbus.journal.base import MAX_REPLAYS, KeptDeadLetter
 from eventbus.journal.group_commit import Publish
-from eventbus.model import Checkpoint, Deferral, Event
 
 #: Events that one statement takes, at most.
 ONE_STATEMENT = 64
@@ -49,7 +49,7 @@ def is_one_statement(publishes: Sequence[Publish]) -> bool:
 def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
     """Write what has changed. A delivery may leave one table and enter another in the same checkpoint."""
     if checkpoint.lanes:
-        rows = [(r.subscriber.key, records.to_json(r), int(r.open), r.ended_at) for r in checkpoint.lanes]
+        rows = [(r.subscriber.key, lane_json.to_json(r), int(r.open), r.ended_at) for r in checkpoint.lanes]
         _each(db, f"INSERT OR REPLACE INTO lanes SELECT {_columns(4)} FROM json_each(?)", rows)
     if checkpoint.undeferred:
         _count_settled(db, checkpoint)

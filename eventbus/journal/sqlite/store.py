@@ -7,18 +7,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from eventbus.errors import JournalError, JournalFull, JournalUnavailable
+from eventbus.core.errors import JournalError, JournalFull, JournalUnavailable
+from eventbus.core.model import Checkpoint, Event, Recovered
 from eventbus.journal.base import Appended, KeptDeadLetter, Usage
-from eventbus.journal.copying import Mark, refusal
+from eventbus.journal.copy.copying import Mark, refusal
 from eventbus.journal.group_commit import Answer, Kept, Publish
 from eventbus.journal.sqlite import file, queries, statements
+from eventbus.journal.sqlite.address_spelling import respell
 from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
-from eventbus.journal.sqlite.failures import opening, writing_error
-from eventbus.journal.sqlite.log_owner import check_log, log_origin, mark_log
+from eventbus.journal.sqlite.error_mapping import opening, writing_error
+from eventbus.journal.sqlite.idempotency_keys import KeyTotals, find_key, key_totals, keys_to_forget, remember_key
 from eventbus.journal.sqlite.schema import MARK_TABLE, check_schema, migrate
-from eventbus.journal.sqlite.spelling import respell
-from eventbus.journal.sqlite.used_keys import KeyTotals, find_key, key_totals, keys_to_forget, remember_key
-from eventbus.model import Checkpoint, Event, Recovered
+from eventbus.journal.sqlite.wal_owner import check_log, log_origin, mark_log
 
 #: A journal that ends with the process.
 MEMORY = ":memory:"

@@ -6,24 +6,24 @@ from typing import Any
 
 from flask import Blueprint, Response, request, send_from_directory
 
-from eventbus.clock import rfc3339
-from eventbus.errors import NotKnown
-from eventbus.readings import readings_of
-from eventbus.settings import Settings
+from eventbus.core.clock import rfc3339
+from eventbus.core.errors import NotKnown
+from eventbus.core.settings import Settings
+from eventbus.services.snapshot import readings_of
 from eventbus.web.access import needs
+from eventbus.web.cluster.rpc_codec import FORWARDED
 from eventbus.web.current import the_bus
 from eventbus.web.dashboard import tables
 from eventbus.web.dashboard.body_views import views_of
-from eventbus.web.dashboard.page import page
-from eventbus.web.dashboard.whole import ROWS, TROUBLED
-from eventbus.web.dead_letters import shown as shown_letter
-from eventbus.web.events import shown as shown_event
-from eventbus.web.events import shown_fate
-from eventbus.web.listeners import beyond_loopback, noted
+from eventbus.web.dashboard.cluster_views import ROWS, TROUBLED
+from eventbus.web.dashboard.layout import page
 from eventbus.web.numbers import count_in
-from eventbus.web.passing import FORWARDED
 from eventbus.web.query import Query, query_of
-from eventbus.web.subscribers import address_in, standing
+from eventbus.web.routes.dead_letters import shown as shown_letter
+from eventbus.web.routes.events import shown as shown_event
+from eventbus.web.routes.events import shown_fate
+from eventbus.web.routes.subscribers import address_in, standing
+from eventbus.web.server.listeners import beyond_loopback, noted
 
 STATIC = Path(__file__).parent / "static"
 #: Settings of which nothing is shown but whether they are set.

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from eventbus.bus import Bus
-from eventbus.delivery.lane import Lane
-from eventbus.delivery.status import WELL, status
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.status import WELL, status
+from eventbus.services.bus import Bus
 
 #: Seconds after which what is pending counts as trouble.
 OLD = 60.0

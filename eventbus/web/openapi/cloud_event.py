@@ -3,7 +3,7 @@
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
-from eventbus.web.openapi.pieces import Json
+from eventbus.web.openapi.components import Json
 from eventbus.web.openapi.schemas import described
 
 _URI = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-]+$"

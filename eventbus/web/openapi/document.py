@@ -3,7 +3,7 @@
 from eventbus import __version__
 from eventbus.web.openapi import paths_dead_letters, paths_events, paths_operations, paths_publishing, paths_subscribers
 from eventbus.web.openapi.cloud_event import CLOUD_EVENT
-from eventbus.web.openapi.pieces import Json
+from eventbus.web.openapi.components import Json
 from eventbus.web.openapi.responses import RESPONSES
 from eventbus.web.openapi.schemas import SCHEMAS
 from eventbus.web.openapi.webhooks import WEBHOOKS

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from eventbus.web.openapi.pieces import EVERYWHERE, JSON, PROBLEM, SHARED, TEXT, Json, response
+from eventbus.web.openapi.components import EVERYWHERE, JSON, PROBLEM, SHARED, TEXT, Json, response
 
 #: Answers that most operations share, told once for all.
 COMMON = ("Unauthorized", "Forbidden", "Unavailable", "DiskFull")

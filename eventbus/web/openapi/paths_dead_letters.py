@@ -1,8 +1,6 @@
 """Dead letters: looked at, put back as pending, or discarded."""
 
-from eventbus.web.dead_letters import MAX_PAGE, USUAL_PAGE
-from eventbus.web.openapi.paths_subscribers import address
-from eventbus.web.openapi.pieces import (
+from eventbus.web.openapi.components import (
     AN_ADDRESS,
     AN_ID,
     BUS,
@@ -19,7 +17,9 @@ from eventbus.web.openapi.pieces import (
     sample,
     schema,
 )
+from eventbus.web.openapi.paths_subscribers import address
 from eventbus.web.openapi.schemas import A_DEAD_LETTER, A_REPLAY, shape
+from eventbus.web.routes.dead_letters import MAX_PAGE, USUAL_PAGE
 
 _WRITES = ("Unauthorized", "Forbidden", "Elsewhere", "DiskFull")
 _CHOICE = [

@@ -1,9 +1,7 @@
 """Looking at the journal, and going through it again."""
 
-from eventbus.delivery.interests import MAX_SPANS
-from eventbus.web.events import LONGEST_WAIT, MAX_PAGE, RESUMED, USUAL_PAGE
-from eventbus.web.openapi.paths_subscribers import address
-from eventbus.web.openapi.pieces import (
+from eventbus.delivery.lane.interests import MAX_SPANS
+from eventbus.web.openapi.components import (
     AN_ADDRESS,
     AN_ID,
     BUS,
@@ -22,8 +20,10 @@ from eventbus.web.openapi.pieces import (
     sample,
     schema,
 )
+from eventbus.web.openapi.paths_subscribers import address
 from eventbus.web.openapi.responses import WAIT
 from eventbus.web.openapi.schemas import A_DELIVERY, AN_EVENT, ID, TOPIC_PATTERNS, shape
+from eventbus.web.routes.events import LONGEST_WAIT, MAX_PAGE, RESUMED, USUAL_PAGE
 
 _ACCESS = ("Unauthorized", "Forbidden")
 _PLACE = "`earliest`, `now`, an event's id or an RFC 3339 time"

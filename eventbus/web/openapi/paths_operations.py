@@ -1,6 +1,6 @@
 """What machines ask of a running bus, and what it says of itself."""
 
-from eventbus.web.openapi.pieces import (
+from eventbus.web.openapi.components import (
     BUS,
     JSON,
     PROBLEM,

@@ -1,13 +1,10 @@
 """Publishing: one event, or a batch."""
 
-from eventbus.errors import KeyReused
-from eventbus.topics import MAX_WORDS
-from eventbus.web.byte_budget import MAX_BATCH_BYTES
+from eventbus.core.errors import KeyReused
+from eventbus.core.topics import MAX_WORDS
 from eventbus.web.cloudevents import BATCH, STRUCTURED
-from eventbus.web.messages import MAX_BATCH_EVENTS, MAX_BATCH_TOPICS
 from eventbus.web.openapi.cloud_event import A_CLOUD_EVENT
-from eventbus.web.openapi.paths_subscribers import SUCCESS
-from eventbus.web.openapi.pieces import (
+from eventbus.web.openapi.components import (
     AN_ID,
     BUS,
     JSON,
@@ -25,7 +22,10 @@ from eventbus.web.openapi.pieces import (
     sample,
     schema,
 )
+from eventbus.web.openapi.paths_subscribers import SUCCESS
 from eventbus.web.openapi.schemas import TOPIC_OR_NONE, VISIBLE_ASCII
+from eventbus.web.routes.messages import MAX_BATCH_EVENTS, MAX_BATCH_TOPICS
+from eventbus.web.server.byte_budget import MAX_BATCH_BYTES
 
 _KEPT = "Sent on unchanged."
 _TEXT: Json = {"type": "string"}

@@ -1,7 +1,8 @@
 """Registering, deregistering and listing."""
 
-from eventbus.topics import MAX_PATTERNS, MAX_WORDS
-from eventbus.web.openapi.pieces import (
+from eventbus.core.topics import MAX_PATTERNS, MAX_WORDS
+from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS
+from eventbus.web.openapi.components import (
     A_TIME,
     AN_ADDRESS,
     BUS,
@@ -21,7 +22,6 @@ from eventbus.web.openapi.pieces import (
 )
 from eventbus.web.openapi.responses import WAIT
 from eventbus.web.openapi.schemas import A_REGISTRATION, A_SUBSCRIBER, ADDRESS, TOPIC_PATTERNS
-from eventbus.wildcards import MAX_STARS, SHORT_WORDS
 
 _ACCESS = ("Unauthorized", "Forbidden")
 _WRITES = (*_ACCESS, "Elsewhere", "DiskFull")

@@ -1,6 +1,6 @@
 """Answers that several routes give, or all."""
 
-from eventbus.web.openapi.pieces import TEXT, Json, content, error, problem, said, schema
+from eventbus.web.openapi.components import TEXT, Json, content, error, problem, said, schema
 
 WAIT = said("Seconds after which to try again.", {"type": "integer", "minimum": 1})
 _CHALLENGE = said("What is needed (RFC 6750, section 3).", {"type": "string"})

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from eventbus.addresses import MAX_ADDRESS_LENGTH
-from eventbus.event_id import MAX_ID_LENGTH
-from eventbus.topics import MAX_TOPIC_LENGTH, MAX_WORDS
-from eventbus.web.openapi.pieces import A_TIME, AN_ADDRESS, AN_ID, Json, schema
+from eventbus.core.addresses import MAX_ADDRESS_LENGTH
+from eventbus.core.event_ids import MAX_ID_LENGTH
+from eventbus.core.topics import MAX_TOPIC_LENGTH, MAX_WORDS
+from eventbus.web.openapi.components import A_TIME, AN_ADDRESS, AN_ID, Json, schema
 
 #: A character of a topic but for its dots, the same but for wildcards, and a word: never a wildcard alone.
 _VISIBLE = r"[!-\-/-~]"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from eventbus import __version__
-from eventbus.web.openapi.pieces import AN_ID, Json, content, header
+from eventbus.web.openapi.components import AN_ID, Json, content, header
 from eventbus.web.openapi.schemas import ID, TOPIC
 
 _TEXT: Json = {"type": "string"}

@@ -1,0 +1,1 @@
+"""What needs no I/O: values, rules and errors."""

@@ -1,0 +1,171 @@
+"""What a subscriber's address may be, and the one spelling that each address has."""
+
+import ipaddress
+import re
+from dataclasses import dataclass, replace
+
+from eventbus.core.errors import BadAddress
+
+#: Characters in an address, at most.
+MAX_ADDRESS_LENGTH = 512
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>.*))?\Z")
+#: A host name: RFC 1123 labels, underscores allowed since container platforms use them.
+_HOST_NAME = re.compile(
+    r"(?!.{254})[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?\Z"
+)
+#: RFC 3986 path characters; escapes are checked apart.
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*\Z")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+#: RFC 3986, 2.3: what means the same with and without its escape.
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a subscriber is: ``shown`` as it was written, ``key`` in its one spelling."""
+
+    shown: str
+    scheme: str  # http or https
+    host: str  # lower case, no brackets
+    port: int
+    path: str  # prefix, without a last slash; may be empty
+    kept: str = ""  # the key under which a journal has it, where that is another spelling than today's
+
+    @property
+    def authority(self) -> str:
+        """Host and port as in a URL and a ``Host`` header; the default port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def key(self) -> str:
+        """The one spelling, equal for all ways to write this address."""
+        if self.kept:
+            return self.kept
+        prefix = "" if self.scheme == "http" else "https://"
+        return f"{prefix}{self.authority}{self.path}"
+
+    @property
+    def url(self) -> str:
+        """Where events are POSTed."""
+        return f"{self.scheme}://{self.authority}{self.path}/event"
+
+
+def parse_address(text: str) -> Address:
+    """Parse ``host``, ``host:port`` or ``[v6]:port``, with an optional scheme and path prefix.
+
+    Raises BadAddress with the reason (RFC 3986, RFC 1123).
+    """
+    if not text:
+        raise BadAddress("")
+    if len(text) > MAX_ADDRESS_LENGTH:
+        raise BadAddress(f"An address has at most {MAX_ADDRESS_LENGTH} characters, not {len(text)}.")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise BadAddress("An address is visible ASCII without spaces; write other names as punycode.")
+    scheme, rest = _split_scheme(text)
+    authority, slash, path = rest.partition("/")
+    _check_no_extras(text, authority)
+    host, port = _split_authority(authority, scheme)
+    address = Address(text, scheme, host, port, _check_path(slash + path))
+    if len(address.key) > MAX_ADDRESS_LENGTH:
+        raise BadAddress(f"An address has at most {MAX_ADDRESS_LENGTH} characters in its one spelling.")
+    return address
+
+
+def _split_scheme(text: str) -> tuple[str, str]:
+    before, separator, after = text.partition("://")
+    if not separator or "/" in before:
+        return "http", text
+    if before.lower() not in DEFAULT_PORTS:
+        raise BadAddress(f"The scheme is http or https, not {before!r}.")
+    return before.lower(), after
+
+
+def _check_no_extras(text: str, authority: str) -> None:
+    if "@" in authority:
+        raise BadAddress("An address holds no user name or password.")
+    if "?" in text:
+        raise BadAddress("An address holds no query.")
+    if "#" in text:
+        raise BadAddress("An address holds no fragment.")
+
+
+def _split_authority(authority: str, scheme: str) -> tuple[str, int]:
+    if authority.count(":") > 1 and not authority.startswith("["):
+        raise BadAddress("An IPv6 address stands in brackets: [::1]:8000.")
+    match = _AUTHORITY.match(authority)
+    if match is None:
+        raise BadAddress("An address is host, host:port or [v6]:port.")
+    port = match["port"]
+    return _host(match["host"]), DEFAULT_PORTS[scheme] if port is None else _port(port)
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65_535:
+        raise BadAddress(f"The port is a number from 1 to 65535, not {text!r}.")
+    return int(text)
+
+
+def _host(text: str) -> str:
+    if not text:
+        raise BadAddress("The host is missing.")
+    if text.startswith("["):
+        return _ipv6(text[1:-1])
+    if _is_number(text.rstrip(".").rpartition(".")[2]):
+        return _ipv4(text)
+    if not _HOST_NAME.match(text.lower()):
+        raise BadAddress(f"{text!r} is no host name.")
+    return text.lower().removesuffix(".")
+
+
+def _is_number(label: str) -> bool:
+    """Whether a last label makes the whole a number, so that a resolver would read it as IPv4."""
+    return bool(re.fullmatch(r"[0-9]+|0[xX][0-9A-Fa-f]*", label))
+
+
+def _ipv4(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise BadAddress(f"{text!r} is no IPv4 address; write four decimal numbers.") from None
+
+
+def _ipv6(text: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        raise BadAddress(f"{text!r} is no IPv6 address.") from None
+    if address.scope_id is not None:
+        raise BadAddress("An IPv6 address holds no zone.")
+    return address.compressed if address.ipv4_mapped is None else f"::ffff:{address.ipv4_mapped}"
+
+
+def _check_path(path: str) -> str:
+    path = path.rstrip("/")
+    if not _PATH.match(path):
+        raise BadAddress(f"{path!r} is no path.")
+    path = _ESCAPE.sub(_spelt, path)
+    if any(part in (".", "..") for part in path.split("/")):
+        raise BadAddress("A path holds no . or .. parts.")
+    return path
+
+
+def _spelt(escape: re.Match[str]) -> str:
+    """An escape in the one spelling: as its character where that may stand for itself (RFC 3986, 6.2.2), else upper."""
+    character = chr(int(escape[0][1:], 16))
+    return character if _UNRESERVED.match(character) else escape[0].upper()
+
+
+def kept_under(text: str, key: str) -> Address:
+    """An address as a journal has it: under ``key``, which may be a spelling of before."""
+    address = parse_address(text)
+    return address if address.key == key else replace(address, kept=key)
+
+
+def key_of_before(text: str) -> str:
+    """The spelling that a version had which read no escape as its character."""
+    address = parse_address(text)
+    _, slash, path = _split_scheme(text)[1].partition("/")
+    return replace(address, path=_ESCAPE.sub(lambda match: match[0].upper(), (slash + path).rstrip("/"))).key

@@ -1,0 +1,259 @@
+"""The nouns: messages, events, subscribers, and the records that outlive the process."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from eventbus.core.addresses import Address
+from eventbus.core.headers import is_head
+from eventbus.core.topics import matches
+
+
+class Message(NamedTuple):
+    """What a publisher sent, before it has a place in the journal. A tuple: the cheapest of frozen values to make."""
+
+    id: str
+    topic: str | None
+    head: bytes  # the kept headers as they go on the wire, each line ended by CR LF
+    body: bytes
+    accepted_at: float  # seconds since 1970
+
+
+class Event(NamedTuple):
+    """A message with its place in the journal: the number, and then the message. Shared by all who deliver it."""
+
+    seq: int
+    id: str
+    topic: str | None
+    head: bytes
+    body: bytes
+    accepted_at: float
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The kept headers by name; none of a head that may not be sent."""
+        if not is_head(self.head):
+            return {}
+        lines = self.head.decode("latin-1").split("\r\n")[:-1]
+        return dict(line.split(": ", 1) for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a subscriber asked for."""
+
+    topics: tuple[str, ...] = ()  # patterns; none is everything
+    lease_seconds: float = 120
+    max_in_flight: int = 32
+    timeout: float = 10  # seconds for one attempt in all
+    ordered: bool = False
+    resume: bool = False
+
+    def differing(self, others: "Options") -> tuple[str, ...]:
+        """Names of the options in which others differ."""
+        return tuple(name for name in self.__slots__ if getattr(self, name) != getattr(others, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one registration or renewal says; None where it says nothing, and things stay as they were."""
+
+    topics: tuple[str, ...] | None = None
+    lease_seconds: float | None = None
+    max_in_flight: int | None = None
+    timeout: float | None = None
+    ordered: bool | None = None
+    resume: bool | None = None
+
+    def applied(self, options: Options) -> Options:
+        """The options that hold from now on."""
+        said = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+        return replace(options, **said)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Who receives: an address and its options."""
+
+    address: Address
+    options: Options
+
+    @property
+    def key(self) -> str:
+        """The address in its one spelling."""
+        return self.address.key
+
+
+class State(StrEnum):
+    """How a subscriber is doing."""
+
+    NEW = "new"  # nothing has been attempted yet
+    OK = "ok"
+    FAILING = "failing"  # it answers, but most attempts fail, or the oldest pending event fails again and again
+    DOWN = "down"  # it gives no answer
+    PAUSED = "paused"  # it asked for a pause
+    EXPIRED = "expired"  # its lease ended, and it has not registered again
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """A span of the journal in which a subscriber was registered, and for which topics."""
+
+    after: int  # the event before the first of the span
+    until: int | None  # the last event of the span; None while it lasts
+    topics: tuple[str, ...]
+
+    def covers(self, seq: int, topic: str | None) -> bool:
+        """Whether the event with this number and topic was accepted for the subscriber."""
+        return self.after < seq and (self.until is None or seq <= self.until) and matches(self.topics, topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where a subscriber's deliveries went: accepted = pending + delivered + dead + discarded."""
+
+    accepted: int = 0
+    delivered: int = 0
+    dead: int = 0
+    discarded: int = 0
+
+    @property
+    def pending(self) -> int:
+        """Deliveries that are not settled."""
+        return self.accepted - self.delivered - self.dead - self.discarded
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of the journal that a lane still has to work through."""
+
+    run: int  # 0 for live events, n for the lane's nth replay
+    cursor: int  # every event up to here is settled, under way or deferred
+    upto: int | None  # the last event of the part; None for live
+    behind: int  # matching events after the cursor
+    topics: tuple[str, ...] = ()  # what a replay chooses by; the live part goes by the lane's interests
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a delivery has behind it that was a dead letter: the replay that put it back, and its attempts until then.
+
+    ``replay`` is the replay's id; ``first_at`` is in seconds since 1970, None where it had not been attempted.
+    """
+
+    replay: str
+    attempts: int
+    first_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """One delivery that waits for its next attempt. Times are seconds since 1970.
+
+    ``attempts`` counts all, ``first_at`` is of the first one after the last replay.
+    """
+
+    key: str
+    seq: int
+    run: int
+    attempts: int
+    first_at: float
+    due_at: float
+    status: int | None
+    error: str
+    past: Past | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One delivery that will not be attempted again. Times are seconds since 1970."""
+
+    key: str
+    seq: int
+    run: int
+    reason: str
+    attempts: int
+    first_at: float | None
+    last_at: float
+    status: int | None
+    error: str
+    answer: bytes  # the first KiB of the last answer's body
+    event_id: str = ""  # the event's own id and topic, where its body was given up, and the event is perhaps gone
+    topic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRecord:
+    """All that a lane needs to carry on after a restart, but for its deferrals."""
+
+    subscriber: Subscriber
+    registered_at: float
+    renewed_at: float
+    ended_at: float | None
+    spans: tuple[Span, ...]  # the live one first
+    in_flight: tuple[tuple[int, int], ...]  # (seq, run) of first attempts under way
+    account: Account
+    failed_attempts: int
+    runs: int  # replays so far
+    interests: tuple[Interest, ...]
+    replayed: tuple[Interest, ...] = ()
+    scanned: int = 0  # every event up to here is in the account
+    state: State = State.OK
+    failures: int = 0  # times in a row that the subscriber was down
+    not_before: float = 0  # seconds since 1970 of the next attempt, when down or paused
+    wait_seconds: float | None = None  # from when this was saved until not_before; None in records of older versions
+    down_since: float | None = None
+    last_error: str = ""
+    last_error_at: float | None = None  # seconds since 1970
+    former_attempts: int = 0  # attempts of earlier registrations, successes included
+    expired: bool = False  # its lease ended, and what was pending then has become dead letters
+
+    @property
+    def open(self) -> bool:
+        """Whether a bus has to carry on with this lane after a restart."""
+        kept = self.subscriber.options.resume and self.interests[-1].until is None
+        return self.ended_at is None or kept or self.account.pending > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A span of numbers that a lane will not deliver: all that were pending there. ``first`` may equal ``last``."""
+
+    key: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What has changed since the last one. It is saved whole or not at all."""
+
+    at: float  # seconds since 1970
+    scanned: int  # every event up to here has been offered to the lanes
+    lanes: tuple[LaneRecord, ...] = ()
+    forgotten: tuple[str, ...] = ()  # lanes that are removed
+    deferred: tuple[Deferral, ...] = ()
+    undeferred: tuple[tuple[str, int, int], ...] = ()  # (key, seq, run) that wait no more
+    cleared: tuple[str, ...] = ()  # lanes for which all that was deferred is discarded
+    dead: tuple[DeadLetter, ...] = ()
+    replayed: tuple[int, ...] = ()  # ids of dead letters that wait for an attempt again
+    replay: str = ""  # the id of the replay for which they do
+    dropped: tuple[int, ...] = ()  # ids of dead letters that are discarded
+    discards: tuple[Discard, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has changed, but perhaps how far the journal has been offered."""
+        rows = self.lanes or self.deferred or self.undeferred or self.dead or self.forgotten
+        return not (rows or self.cleared or self.replayed or self.dropped or self.discards)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a journal held when it was opened."""
+
+    last_seq: int
+    scanned: int
+    lanes: tuple[LaneRecord, ...]
+    deferred: dict[str, int] = field(default_factory=dict)  # how many wait, by lane
+    remarks: tuple[str, ...] = ()  # what an operator should know, such as what was dropped

@@ -1,0 +1,119 @@
+"""Which networks a subscriber may be in: rules over IP addresses, told apart from every way to disguise one. Pure.
+
+``ipaddress`` has its own ideas of what is private or global, and they differ between versions of Python; the
+networks that nobody may be sent to are listed here by name.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from eventbus.core.errors import SettingsError
+
+Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: In ``EVENTBUS_DENY_NETWORKS``: all that is not allowed.
+EVERYTHING = "*"
+#: Where nobody is delivered to unless the network, or a part of it, is allowed by name, and what it is.
+#: IANA's registries of special-purpose addresses, and the metadata services of cloud providers.
+NEVER: tuple[tuple[Network, str], ...] = tuple(
+    (ipaddress.ip_network(network), what)
+    for network, what in (
+        ("0.0.0.0/8", "unspecified"),
+        ("100.100.100.200/32", "a cloud's metadata"),
+        ("168.63.129.16/32", "a cloud's metadata"),
+        ("169.254.0.0/16", "link-local, where clouds keep their metadata"),
+        ("192.0.0.0/24", "reserved"),
+        ("192.0.2.0/24", "reserved for documentation"),
+        ("192.88.99.0/24", "reserved"),
+        ("198.18.0.0/15", "reserved for benchmarks"),
+        ("198.51.100.0/24", "reserved for documentation"),
+        ("203.0.113.0/24", "reserved for documentation"),
+        ("224.0.0.0/4", "multicast"),
+        ("240.0.0.0/4", "reserved"),
+        ("255.255.255.255/32", "broadcast"),
+        ("::/128", "unspecified"),
+        ("64:ff9b:1::/48", "reserved for local translation"),
+        ("100::/64", "reserved for discarding"),
+        ("2001:db8::/32", "reserved for documentation"),
+        ("3fff::/20", "reserved for documentation"),
+        ("fd00:ec2::254/128", "a cloud's metadata"),
+        ("fd20:ce::254/128", "a cloud's metadata"),
+        ("fe80::/10", "link-local"),
+        ("fec0::/10", "reserved"),
+        ("ff00::/8", "multicast"),
+    )
+)
+_COMPATIBLE = ipaddress.ip_network("::/96")
+_TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_WORD = 0xFFFF_FFFF
+#: The third word of an ISATAP address, but for the bit that says whether it is unique in the world.
+_ISATAP = 0x0000_5EFE
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRules:
+    """What is denied beyond NEVER, and what is allowed. The more specific network counts; of two alike, the denial."""
+
+    deny: tuple[Network, ...] = ()
+    allow: tuple[Network, ...] = ()
+
+    def refusal(self, ip: Ip) -> str | None:
+        """Why nothing may be sent to this address; None where it may. What it stands for counts as well."""
+        itself = ip.ipv4_mapped or ip if ip.version == 6 else ip
+        for seen in (itself, *embedded(itself)):
+            reason = self._refusal(seen)
+            if reason is not None:
+                return reason if seen == ip else f"{reason}, which is what {ip} stands for"
+        return None
+
+    def _refusal(self, ip: Ip) -> str | None:
+        allowed = _closest(self.allow, ip)
+        for network, what in NEVER:
+            if ip in network and allowed < network.prefixlen:
+                return f"{ip} is {what}"
+        if _closest(self.deny, ip) >= max(0, allowed):
+            return f"{ip} is in a network that this bus is told not to deliver to"
+        return None
+
+
+def rules_of(deny: str, allow: str) -> NetworkRules:
+    """Read the two settings: networks, comma-separated. Raises SettingsError."""
+    denied = ",".join("0.0.0.0/0,::/0" if part.strip() == EVERYTHING else part for part in deny.split(","))
+    return NetworkRules(_networks("EVENTBUS_DENY_NETWORKS", denied), _networks("EVENTBUS_ALLOW_NETWORKS", allow))
+
+
+def embedded(ip: Ip) -> Iterator[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 one leads to.
+
+    IPv4-compatible (RFC 4291, 2.5.5.1) and -translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo
+    (RFC 4380: its server and its client) and ISATAP (RFC 5214, 6.1).
+    """
+    if ip.version == 4:
+        return
+    number = int(ip)
+    if (ip in _COMPATIBLE and number > 1) or ip in _NAT64 or ip in _TRANSLATED:
+        yield ipaddress.IPv4Address(number & _WORD)
+    if ip.sixtofour is not None:
+        yield ip.sixtofour
+    if ip.teredo is not None:
+        yield from ip.teredo
+    elif number >> 32 & 0xFDFF_FFFF == _ISATAP:
+        yield ipaddress.IPv4Address(number & _WORD)
+
+
+def _closest(networks: Iterable[Network], ip: Ip) -> int:
+    """The length of the longest prefix that holds this address; -1 for none."""
+    return max((network.prefixlen for network in networks if ip in network), default=-1)
+
+
+def _networks(name: str, text: str) -> tuple[Network, ...]:
+    found = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        try:
+            found.append(ipaddress.ip_network(part))
+        except ValueError as error:
+            raise SettingsError(f"{name} is a list of networks such as 10.0.0.0/8, comma-separated: {error}") from None
+    return tuple(found)

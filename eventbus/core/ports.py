@@ -1,0 +1,67 @@
+"""Ports of protocols that are no HTTP, to which nothing is delivered unless they are allowed. Pure.
+
+Services that read lines may take those of a request for commands: the body is the publisher's, line by line. Others
+close their doors to a host that speaks to them wrongly again and again, which would be the bus's. Browsers refuse
+such ports for the same reason (https://fetch.spec.whatwg.org/#port-blocking).
+"""
+
+import re
+
+from eventbus.core.errors import SettingsError
+
+#: In ``EVENTBUS_ALLOW_PORTS``: all of them.
+EVERY_PORT = "*"
+#: The port, and whose it is.
+PROTOCOLS: dict[int, str] = {
+    **dict.fromkeys((20, 21, 989, 990), "FTP"),
+    22: "SSH",
+    **dict.fromkeys((23, 992), "Telnet"),
+    **dict.fromkeys((25, 465, 587), "SMTP"),
+    43: "WHOIS",
+    53: "DNS",
+    79: "Finger",
+    **dict.fromkeys((109, 110, 995), "POP"),
+    **dict.fromkeys((119, 433, 563), "NNTP"),
+    **dict.fromkeys((143, 220, 993), "IMAP"),
+    **dict.fromkeys((194, 994, *range(6_665, 6_670), 6_697), "IRC"),
+    **dict.fromkeys((389, 636), "LDAP"),
+    **dict.fromkeys((512, 513), "remote login"),
+    **dict.fromkeys((514, 601, 6_514), "syslog"),
+    **dict.fromkeys((515, 9_100), "printers"),
+    540: "UUCP",
+    554: "RTSP",
+    873: "rsync",
+    **dict.fromkeys((2_003, 2_004), "Graphite"),
+    2_049: "NFS",
+    2_181: "ZooKeeper",
+    3_306: "MySQL",
+    3_690: "Subversion",
+    4_190: "Sieve",
+    4_222: "NATS",
+    5_038: "Asterisk",
+    **dict.fromkeys((5_060, 5_061), "SIP"),
+    5_432: "PostgreSQL",
+    **dict.fromkeys((6_379, 6_380, 16_379, 26_379), "Redis"),
+    9_418: "Git",
+    11_211: "memcached",
+    11_300: "beanstalkd",
+    61_613: "STOMP",
+}
+
+
+def ports_of(text: str) -> frozenset[int]:
+    """Read ``EVENTBUS_ALLOW_PORTS``: ports, comma-separated. Raises SettingsError."""
+    parts = [part for piece in text.split(",") if (part := piece.strip())]
+    if EVERY_PORT in parts:
+        return frozenset(PROTOCOLS)
+    for part in parts:
+        if not re.fullmatch(r"[0-9]{1,5}", part) or not 1 <= int(part) <= 65_535:
+            raise SettingsError(f"EVENTBUS_ALLOW_PORTS is ports from 1 to 65535, comma-separated, or *, not {part!r}")
+    return frozenset(map(int, parts))
+
+
+def port_refusal(port: int, allowed: frozenset[int]) -> str | None:
+    """Why nothing may be sent to this port; None where it may."""
+    if port not in PROTOCOLS or port in allowed:
+        return None
+    return f"Port {port} is that of {PROTOCOLS[port]}, and not of HTTP; EVENTBUS_ALLOW_PORTS={port} allows it."

@@ -1,0 +1,246 @@
+"""Every setting, its default and its unit: read once from the environment, and checked."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from eventbus.core.errors import SettingsError
+from eventbus.core.host_names import names_of
+from eventbus.core.networks import NetworkRules, rules_of
+from eventbus.core.ports import ports_of
+from eventbus.core.redis_url import FORMS, TLS_OPTIONS, is_redis, parse
+from eventbus.core.signing import secrets_of
+from eventbus.core.tokens import Scope, Tokens, tokens_of
+
+#: Known to the client, not to the server: no reason for a warning.
+CLIENT_NAMES = frozenset({"EVENTBUS_URL", "EVENTBUS_TOKEN"})
+#: What Kubernetes sets in every pod beside a service called ``eventbus``.
+KUBERNETES_NAME = re.compile(r"EVENTBUS_(PORT|PORT_.*|SERVICE_.*)\Z")
+
+#: How the embedded journal is named, and the one that ends with the process.
+SQLITE = "sqlite:///"
+MEMORY = ":memory:"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the bus was told, each value with its unit."""
+
+    # Where to listen
+    port: int = 3000  # TCP port, on all interfaces
+
+    # Where events are kept
+    journal: str = field(default="sqlite:///eventbus.db", repr=False)  # or sqlite:///:memory:, or redis://HOST/NUMBER
+    redis_replicas: int = 0  # of a Redis server, that have to have an event before it counts as accepted
+    redis_fsync: bool = False  # whether it has to be on disk there and on those, as the server tells
+    journal_max_bytes: int = 1_073_741_824  # bytes; past this, settled events go early
+    journal_quota_bytes: int = 0  # bytes of a full journal that one subscription may hold back; 0 is a quarter
+    retention_seconds: float = 86_400  # seconds that settled events and dead letters stay
+
+    # Subscribers
+    lease_seconds: float = 120  # seconds a lease lasts where the subscriber does not say
+    sweep_seconds: float = 60  # seconds between two looks for ended leases, at most
+
+    max_subscribers: int = 20_000  # those whose places are kept included
+    max_subscribers_per_host: int = 2_000  # on one host or address
+
+    # Publishing
+    max_body_bytes: int = 1_048_576  # bytes in the largest event
+    max_bodies_bytes: int = 268_435_456  # bytes of all bodies being read, and of answers that are not, at once
+    max_connections_per_address: int = 0  # of clients; 0 is three quarters of all
+    request_seconds: float = 30  # seconds in which a request's head has to come, and its body
+
+    # Delivering
+    max_in_flight: int = 512  # deliveries under way at once, over all subscribers
+    retry_seconds: float = 86_400  # seconds that one delivery is tried
+
+    # Security
+    networks: NetworkRules = field(default_factory=NetworkRules)  # where subscribers may be
+    allow_ports: frozenset[int] = frozenset()  # of those that are no HTTP's, where subscribers may be nevertheless
+    tokens: Tokens = field(default_factory=Tokens, repr=False)  # who may do what; none is everybody, everything
+    hosts: str = ""  # names by which browsers may ask without tokens, beside localhost and private ones; * is any
+    ca_file: str = ""  # a PEM file of authorities that are trusted too; none is the system's and certifi's alone
+    signing_secrets: tuple[bytes, ...] = field(default=(), repr=False)  # none is unsigned
+    verify: str = "none"  # or handshake: a subscriber is asked for its consent first
+    origin: str = "eventbus"  # the name under which consent is asked for
+
+    # Telling
+    log_format: str = "text"  # or json
+    log_level: str = "info"  # debug, info, warning or error
+    tracing: str = "none"  # or otel: spans for OpenTelemetry, by the extra of that name
+
+    # Stopping
+    drain_seconds: float = 20  # seconds that deliveries under way get at SIGTERM
+
+    @property
+    def journal_path(self) -> str:
+        """The SQLite file, or ``:memory:``."""
+        return self.journal.removeprefix(SQLITE)
+
+    @property
+    def on_redis(self) -> bool:
+        """Whether the journal is on a Redis server."""
+        return is_redis(self.journal)
+
+    @property
+    def journal_shown(self) -> str:
+        """The journal's URL without what is secret in it."""
+        return parse(self.journal).shown if self.on_redis else self.journal
+
+
+#: Environment name -> (field, smallest, largest) for every number.
+_NUMBERS: dict[str, tuple[str, float, float]] = {
+    "PORT": ("port", 1, 65_535),
+    "EVENTBUS_JOURNAL_MAX_BYTES": ("journal_max_bytes", 1_048_576, 2**50),
+    "EVENTBUS_JOURNAL_QUOTA_BYTES": ("journal_quota_bytes", 0, 2**50),
+    "EVENTBUS_REDIS_REPLICAS": ("redis_replicas", 0, 100),
+    "EVENTBUS_RETENTION_SECONDS": ("retention_seconds", 1, 31_536_000),
+    "EVENTBUS_LEASE_SECONDS": ("lease_seconds", 5, 86_400),
+    "EVENTBUS_SWEEP_SECONDS": ("sweep_seconds", 0.1, 3_600),
+    "EVENTBUS_MAX_SUBSCRIBERS": ("max_subscribers", 1, 1_000_000),
+    "EVENTBUS_MAX_SUBSCRIBERS_PER_HOST": ("max_subscribers_per_host", 1, 1_000_000),
+    "EVENTBUS_REQUEST_SECONDS": ("request_seconds", 0.1, 3_600),
+    "EVENTBUS_MAX_BODY_BYTES": ("max_body_bytes", 1, 1_073_741_824),
+    "EVENTBUS_MAX_BODIES_BYTES": ("max_bodies_bytes", 1_048_576, 2**50),
+    "EVENTBUS_MAX_CONNECTIONS_PER_ADDRESS": ("max_connections_per_address", 0, 1_000_000),
+    "EVENTBUS_MAX_IN_FLIGHT": ("max_in_flight", 1, 10_000),
+    "EVENTBUS_RETRY_SECONDS": ("retry_seconds", 0, 31_536_000),
+    "EVENTBUS_DRAIN_SECONDS": ("drain_seconds", 0, 3_600),
+}
+_NETWORKS = ("EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS")
+_ALLOW_PORTS = "EVENTBUS_ALLOW_PORTS"
+_TOKENS = {scope: f"EVENTBUS_{scope.upper()}_TOKENS" for scope in Scope}
+_FSYNC, _CA_FILE = "EVENTBUS_REDIS_FSYNC", "EVENTBUS_CA_FILE"
+_SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
+_HOSTS = "EVENTBUS_HOSTS"
+_LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
+_TEXTS = (
+    "EVENTBUS_JOURNAL",
+    _ALLOW_PORTS,
+    _FSYNC,
+    _CA_FILE,
+    _SECRETS,
+    _VERIFY,
+    _ORIGIN,
+    _HOSTS,
+    _LOG_FORMAT,
+    _LOG_LEVEL,
+    _TRACING,
+)
+_KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
+#: What is asked in the name of: a host name (CloudEvents web hooks, 4.1.1), or one with a port.
+_ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; an empty value counts as not set.
+
+    Raises SettingsError with a sentence that names the first one that is wrong.
+    """
+    said: dict[str, Any] = {}
+    for name, (key, low, high) in _NUMBERS.items():
+        if text := environment.get(name, "").strip():
+            said[key] = _number(name, text, low, high, whole=_is_whole(key))
+    if text := environment.get("EVENTBUS_JOURNAL", "").strip():
+        said["journal"] = _journal(text)
+    if text := environment.get(_FSYNC, "").strip():
+        said["redis_fsync"] = _one_of(_FSYNC, text, "no", "yes") == "yes"
+    said["ca_file"] = environment.get(_CA_FILE, "").strip()
+    deny, allow = (environment.get(name, "") for name in _NETWORKS)
+    said["networks"] = rules_of(deny, allow)
+    said["allow_ports"] = ports_of(environment.get(_ALLOW_PORTS, ""))
+    said["tokens"] = tokens_of({scope: environment.get(name, "") for scope, name in _TOKENS.items()})
+    said["hosts"] = names_of(environment.get(_HOSTS, ""))
+    said["signing_secrets"] = secrets_of(environment.get(_SECRETS, ""))
+    if text := environment.get(_VERIFY, "").strip():
+        said["verify"] = _one_of(_VERIFY, text, "none", "handshake")
+    if text := environment.get(_LOG_FORMAT, "").strip():
+        said["log_format"] = _one_of(_LOG_FORMAT, text, "text", "json")
+    if text := environment.get(_TRACING, "").strip():
+        said["tracing"] = _one_of(_TRACING, text, "none", "otel")
+    if text := environment.get(_LOG_LEVEL, "").strip():
+        said["log_level"] = _one_of(_LOG_LEVEL, text, "debug", "info", "warning", "error")
+    if text := environment.get(_ORIGIN, "").strip():
+        said["origin"] = _origin(text)
+    return Settings(**said)
+
+
+def unknown_names(environment: Mapping[str, str]) -> list[str]:
+    """One warning for each ``EVENTBUS_`` name that means nothing, with the nearest that does."""
+    return [
+        f"{name} is no setting of the bus{_nearest(name)}"
+        for name in sorted(environment)
+        if name.startswith("EVENTBUS_")
+        and name not in _KNOWN
+        and name not in CLIENT_NAMES
+        and not KUBERNETES_NAME.match(name)
+    ]
+
+
+def _nearest(name: str) -> str:
+    """Told by what comes after the prefix, which all of them share."""
+    ends = {known.removeprefix("EVENTBUS_"): known for known in sorted(_KNOWN)}
+    close = difflib.get_close_matches(name.removeprefix("EVENTBUS_"), ends, n=1, cutoff=0.75)
+    return f"; did you mean {ends[close[0]]}?" if close else ""
+
+
+def _is_whole(key: str) -> bool:
+    return {f.name: f.type for f in fields(Settings)}[key] in ("int", int)
+
+
+def _number(name: str, text: str, low: float, high: float, *, whole: bool) -> float:
+    kind, pattern = ("a whole number", r"[0-9]+") if whole else ("a number", r"[0-9]+(\.[0-9]+)?")
+    value = (int(text) if whole else float(text)) if re.fullmatch(pattern, text, re.ASCII) else None
+    if value is None or not low <= value <= high:
+        raise SettingsError(f"{name} must be {kind} from {_plain(low)} to {_plain(high)}, not {text!r}")
+    return value
+
+
+def _plain(number: float) -> str:
+    """A bound as people write it."""
+    return str(int(number)) if number == int(number) else str(number)
+
+
+def _one_of(name: str, text: str, *values: str) -> str:
+    if text not in values:
+        raise SettingsError(f"{name} must be {' or '.join(values)}, not {text!r}")
+    return text
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN_NAME.match(text):
+        raise SettingsError(f"{_ORIGIN} must be a host name such as bus.example.com, not {text!r}")
+    return text
+
+
+def _journal(text: str) -> str:
+    if is_redis(text):
+        return _redis(text)
+    if not text.startswith(SQLITE) or text == SQLITE:
+        raise SettingsError(
+            f"EVENTBUS_JOURNAL must be sqlite:///PATH, sqlite:///:memory: or redis://HOST:PORT/NUMBER,"
+            f" not {_kind(text)}"
+        )
+    return text
+
+
+def _kind(text: str) -> str:
+    """What a journal's URL seems to name. What follows its scheme, or has a place for an account, may be secret."""
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+-]{0,30}:", text)
+    if scheme:
+        return f"{scheme[0]!r} and what follows"
+    return repr(text[:200]) if re.fullmatch(r"[\w./-]+", text) else "what it is"
+
+
+def _redis(text: str) -> str:
+    """A Redis URL, whose text is not repeated: there may be a password in it."""
+    try:
+        parse(text)
+    except ValueError:
+        raise SettingsError(
+            f"EVENTBUS_JOURNAL on Redis must be {', '.join(FORMS)}; with rediss for TLS, and then, after a question"
+            f" mark, where they are needed, {', '.join(sorted(TLS_OPTIONS))}"
+        ) from None
+    return text

@@ -1,0 +1,76 @@
+"""Topics and the patterns that subscribers choose them by.
+
+A topic is words between dots (``orders.created``). In a pattern ``*`` stands for exactly one word and a
+last ``>`` for one or more words: the subject syntax of NATS, https://docs.nats.io/nats-concepts/subjects.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from eventbus.core.errors import Refused
+from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS, Shapes, has_too_many
+
+#: Characters in a topic or a pattern, at most.
+MAX_TOPIC_LENGTH = 256
+#: Words in a topic or a pattern, at most.
+MAX_WORDS = 16
+#: Patterns that one subscriber may have.
+MAX_PATTERNS = 64
+
+
+def check_topic(text: str) -> str:
+    """Return ``text`` if it can be an event's topic; raises Refused."""
+    _check_words(text, "topic")
+    if any(word in ("*", ">") for word in text.split(".")):
+        raise Refused(f"A topic holds no wildcards: {text!r}")
+    return text
+
+
+def check_patterns(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the patterns, each once, in their order; raises Refused.
+
+    ``>``, or an empty one alone, is everything: ().
+    """
+    patterns = tuple(dict.fromkeys(texts))
+    if patterns == ("",):
+        return ()
+    for text in patterns:
+        _check_words(text, "topic pattern")
+        words = text.split(".")
+        if ">" in words[:-1]:
+            raise Refused(f"In a topic pattern > comes last: {text!r}")
+        if has_too_many(words):
+            raise Refused(f"A topic pattern of more than {SHORT_WORDS} words has at most {MAX_STARS} *: {text!r}")
+    if len(patterns) > MAX_PATTERNS:
+        raise Refused(f"A subscriber has at most {MAX_PATTERNS} topic patterns, not {len(patterns)}")
+    return () if ">" in patterns else patterns
+
+
+def matches(patterns: tuple[str, ...], topic: str | None) -> bool:
+    """Whether an event with this topic goes to who chose these patterns. None chosen means everything."""
+    if not patterns:
+        return True
+    if topic is None:
+        return False
+    chosen, shapes = _prepared(patterns)
+    return topic in chosen or not chosen.isdisjoint(shapes.candidates(topic))
+
+
+@lru_cache(maxsize=256)
+def _prepared(patterns: tuple[str, ...]) -> tuple[frozenset[str], Shapes]:
+    chosen, shapes = frozenset(patterns), Shapes()
+    for pattern in chosen:
+        shapes.add(pattern)
+    return chosen, shapes
+
+
+def _check_words(text: str, what: str) -> None:
+    if len(text) > MAX_TOPIC_LENGTH:
+        raise Refused(f"A {what} has at most {MAX_TOPIC_LENGTH} characters, not {len(text)}")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise Refused(f"A {what} is visible ASCII without spaces: {text!r}")
+    words = text.split(".")
+    if not all(words):
+        raise Refused(f"A {what} is words between dots, none of them empty: {text!r}")
+    if len(words) > MAX_WORDS:
+        raise Refused(f"A {what} has at most {MAX_WORDS} words, not {len(words)}")

@@ -1,0 +1,55 @@
+"""Who gets which events of a batch: each lane once, however many topics there are. Pure."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from eventbus.core.model import Event
+from eventbus.delivery.topic_index import TopicIndex
+
+#: Events that are offered in one go, and pairs of a lane and a topic that are looked at for it.
+MAX_EVENTS, MAX_PAIRS = 1_000, 10_000
+
+T = TypeVar("T")
+#: Entries, and the numbers of the events that go to each of them.
+Share = tuple[Sequence[T], Sequence[int]]
+
+
+def shares(seqs: Sequence[int], topics: Sequence[str | None], index: TopicIndex[T]) -> Iterator[Share[T]]:
+    """Entries with the numbers that go to them, rising; each entry comes once at most."""
+    if len(set(topics)) == 1:
+        yield index.matching(topics[0]), seqs
+        return
+    yield index.everything(), seqs
+    groups: dict[int, tuple[tuple[T, ...], list[int]]] = {}
+    for seq, topic in zip(seqs, topics, strict=True):
+        entries = index.specific(topic)
+        if entries:
+            groups.setdefault(id(entries), (entries, []))[1].append(seq)
+    if len(groups) == 1:
+        yield from groups.values()
+        return
+    parts: dict[T, list[list[int]]] = {}
+    for entries, numbers in groups.values():
+        for entry in entries:
+            parts.setdefault(entry, []).append(numbers)
+    for entry, lists in parts.items():
+        yield (entry,), lists[0] if len(lists) == 1 else sorted(seq for numbers in lists for seq in numbers)
+
+
+def in_parts(
+    events: Sequence[Event], index: TopicIndex[T], is_over: Callable[[], bool] = lambda: False
+) -> Iterator[Sequence[Event]]:
+    """Cut a batch into parts, in order, each of which is offered in one go; a part ends when its time is over."""
+    if len(events) <= MAX_EVENTS and len({event.topic for event in events}) == 1:
+        yield events
+        return
+    start, pairs, seen = 0, 0, set[int]()
+    for place, event in enumerate(events):
+        entries = index.specific(event.topic)
+        more = 0 if id(entries) in seen else len(entries)
+        if place > start and (place - start >= MAX_EVENTS or pairs + more > MAX_PAIRS or is_over()):
+            yield events[start:place]
+            start, pairs, more, seen = place, 0, len(entries), set()
+        seen.add(id(entries))
+        pairs += more
+    yield events[start:] if start else events

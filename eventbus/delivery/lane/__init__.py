@@ -1,0 +1,1 @@
+"""The delivery state of one subscription. Pure."""

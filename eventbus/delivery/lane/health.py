@@ -1,0 +1,158 @@
+"""How one subscriber is doing: its window, and when it may be tried again. Pure.
+
+A window (deliveries under way at once) grows with successes and shrinks on failures. A subscriber is down when an event
+gets no answer twice, and no other has got one since. Where several events get none, the lane is held back, and probed
+with one event at a time. One that fails while others are answered says nothing of the subscriber: it waits by itself.
+"""
+
+import math
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eventbus.core import backoff
+from eventbus.core.model import LaneRecord, State
+from eventbus.delivery.lane.account import Ledger
+from eventbus.delivery.lane.outcome import Answer, Outcome, Verdict
+from eventbus.delivery.lane.retries import Delivery
+
+#: Deliveries under way at once to a subscriber that has not shown yet what it can take.
+FIRST_WINDOW = 4
+#: So many different events without an answer hold a lane back.
+SUSPECTS = FIRST_WINDOW
+#: Characters of an error that are kept.
+MAX_ERROR = 300
+#: Changes of state that are remembered.
+MAX_NOTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all lanes."""
+
+    retry_seconds: float = 86_400  # seconds that one delivery is tried
+    dice: Callable[[], float] = random.random  # 0 to 1, for jitter
+    handshake: bool = False  # whether a subscriber is asked for its consent before the first delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an answer came."""
+
+    now: float  # monotonic
+    wall: float  # seconds since 1970
+    waited: float = 0.0  # seconds since the event was accepted
+
+
+class Health(Ledger):
+    """What a lane knows of its subscriber. Times are seconds on the monotonic clock."""
+
+    def __init__(self, record: LaneRecord, rules: Rules) -> None:
+        super().__init__(record)
+        self._rules = rules
+        self.subscriber = record.subscriber
+        self.state, self.failures = record.state, record.failures  # how often in a row it was held back
+        self.not_before = -math.inf  # no attempt starts earlier
+        self.down_since: float | None = None  # since when it has given no answer
+        self.last_error, self.last_error_at = record.last_error, record.last_error_at
+        self.window = FIRST_WINDOW
+        self.notes: deque[tuple[float, str]] = deque(maxlen=MAX_NOTES)  #: what happened lately, and when (wall clock)
+        #: The last attempt took long or got no answer, or there was none: the next one may hold its greenlet for long.
+        self.slow = not record.account.delivered or record.state is State.DOWN
+        self.consented = not rules.handshake
+        self.spacing = 0.0  # seconds between the starts of two deliveries, at least
+        self._started = -math.inf  # when the last one started, where that counts
+        self._held_at = -math.inf  # when it was last held back
+        self._answered_at = -math.inf  # when the latest attempt began that got an answer, in this process
+        self._suspects: set[tuple[int, int]] = set()  # events (seq, run) that have got none since
+        self._fit()
+
+    def hold(self, until: float) -> None:
+        """Start no attempt before ``until``."""
+        self.not_before = until
+        self._fit()
+
+    def state_at(self, now: float) -> State:
+        """How the subscriber is doing; a pause that is over is none."""
+        return State.OK if self.state is State.PAUSED and now >= self.not_before else self.state
+
+    def _fit(self) -> None:
+        """Work out how many deliveries may be under way at once, as things are, and whether a success changes that."""
+        options, self.works = self.subscriber.options, self.state is State.OK  # finding State.OK is dear in Python 3.11
+        self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
+        alone = options.ordered or self.held or self.state is State.PAUSED or not self.consented
+        self.limit = 1 if alone else min(self.window, options.max_in_flight)
+        self.steady = self.works and not self._suspects and self.window >= options.max_in_flight
+
+    def consent(self, per_minute: int | None, now: float) -> None:
+        """The subscriber consents to deliveries, of which the first starts now, perhaps to no more than so many."""
+        self.consented, self.spacing, self._started = True, 60.0 / per_minute if per_minute else 0.0, now
+        self._fit()
+
+    def _succeeded(self, now: float) -> None:
+        if self.window < self.subscriber.options.max_in_flight:
+            self.window += 1
+            self._fit()
+        if self._suspects or not self.works:
+            self._answered(now)
+
+    def _answered(self, now: float) -> None:
+        """The subscriber has shown that it works; a pause that it asked for goes on all the same."""
+        if self._paused(now):
+            return
+        self.state, self.failures, self.down_since = State.OK, 0, None
+        self._suspects.clear()
+        self.hold(-math.inf)
+
+    def _failed(self, delivery: Delivery, answer: Answer, wall: float) -> None:
+        self.failed_attempts += 1
+        delivery.status = answer.status
+        delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR].replace("\0", " ")
+        self.last_error, self.last_error_at = delivery.error, wall
+
+    def _slow_down(self, outcome: Outcome, delivery: Delivery, now: float) -> None:
+        """Draw the consequences of an answer other than success, or of none, for the subscriber."""
+        known = delivery.first < self._answered_at  # others were answered since its first attempt: it fails by itself
+        if outcome.verdict is not Verdict.DOWN:
+            self._answered_at = delivery.began
+        if outcome.verdict is Verdict.RETRY:
+            if self.works and not known:
+                self._halve()
+            self._answered(now)
+        elif outcome.verdict is Verdict.PAUSE:
+            self.state, self.window = State.PAUSED, FIRST_WINDOW
+            self.failures, self.down_since = 0, None
+            self._suspects.clear()
+            self.not_before = now + outcome.wait
+        elif outcome.verdict is Verdict.DOWN and not known and not self._paused(now):
+            self._not_reached(delivery, now)
+        self._fit()
+
+    def _not_reached(self, delivery: Delivery, now: float) -> None:
+        """Take an attempt that got no answer."""
+        event = delivery.seq, delivery.run
+        again = event in self._suspects
+        if len(self._suspects) < SUSPECTS:
+            self._suspects.add(event)
+        self.down_since = now if self.down_since is None else self.down_since
+        several = len(self._suspects) == SUSPECTS or (again and len(self._suspects) > 1)
+        holds = self.held or several or not self.consented
+        if holds and delivery.began >= self._held_at:  # those that failed together count once
+            self.failures, self._held_at = self.failures + 1, now
+            self.not_before = now + backoff.delay(self.failures, self._rules.dice)
+        if holds or again or self._answered_at == -math.inf:
+            self.state, self.window = State.DOWN, FIRST_WINDOW
+        else:
+            self._halve()
+
+    def _halve(self) -> None:
+        self.window = max(1, self.window // 2)
+
+    def _paused(self, now: float) -> bool:
+        return self.state is State.PAUSED and now < self.not_before
+
+    def _tried_for(self, delivery: Delivery, moment: Moment) -> float:
+        """Seconds since the first attempt; or, longer, that it has waited for a subscriber that was down."""
+        down = 0.0 if self.down_since is None else moment.now - self.down_since
+        return max(moment.now - delivery.first, min(moment.waited, down))

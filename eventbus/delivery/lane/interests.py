@@ -1,0 +1,25 @@
+"""Which spans of the journal a subscriber was registered for, and for which topics. Pure."""
+
+from dataclasses import replace
+
+from eventbus.core.errors import TooMany
+from eventbus.core.model import Interest
+
+#: Replays and changes of topics that one lane remembers at once.
+MAX_SPANS = 16
+
+
+def ended(interests: tuple[Interest, ...], scanned: int) -> tuple[Interest, ...]:
+    """Nothing after ``scanned`` is for the subscriber any more."""
+    last = interests[-1]
+    return interests if last.until is not None else (*interests[:-1], replace(last, until=scanned))
+
+
+def changed(interests: tuple[Interest, ...], topics: tuple[str, ...], scanned: int, place: int) -> tuple[Interest, ...]:
+    """Other topics hold from now on; spans are forgotten only where all up to ``place`` is settled. Raises TooMany."""
+    kept = ended(interests, scanned)
+    if len(kept) >= MAX_SPANS:
+        kept = tuple(interest for interest in kept if interest.until is None or interest.until > place)
+        if len(kept) >= MAX_SPANS:
+            raise TooMany("The topics were changed too often while events wait for this subscriber.")
+    return (*kept, Interest(scanned, None, topics))

@@ -1,0 +1,168 @@
+"""A lane as a record that outlives the process, and back. Pure.
+
+Memory counts on the monotonic clock, a record in seconds since 1970; here one becomes the other.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from eventbus.core import backoff
+from eventbus.core.leases import Lease
+from eventbus.core.model import Account, Deferral, Interest, LaneRecord, Span, State, Subscriber
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.interests import MAX_SPANS
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.retries import Delivery
+
+#: Seconds that a pause lasts at most.
+LONGEST_WAIT = 3_600.0
+
+
+def new_record(subscriber: Subscriber, wall: float, scanned: int) -> LaneRecord:
+    """The record of a subscriber that gets all events after ``scanned``."""
+    return LaneRecord(
+        subscriber=subscriber,
+        registered_at=wall,
+        renewed_at=wall,
+        ended_at=None,
+        spans=(Span(0, scanned, None, 0),),
+        in_flight=(),
+        account=Account(),
+        failed_attempts=0,
+        runs=0,
+        interests=(Interest(scanned, None, subscriber.options.topics),),
+        scanned=scanned,
+    )
+
+
+def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
+    """What to keep of a lane at this moment."""
+    return LaneRecord(
+        subscriber=lane.subscriber,
+        registered_at=lane.lease.registered_at,
+        renewed_at=lane.lease.renewed_at,
+        ended_at=lane.ended_at,
+        spans=tuple(stretch.span() for stretch in lane.stretches()),
+        in_flight=tuple((d.seq, d.run) for d in lane.in_flight if not d.kept),
+        account=lane.account,
+        failed_attempts=lane.failed_attempts,
+        runs=lane.runs,
+        interests=lane.interests,
+        replayed=lane.replayed,
+        scanned=scanned,
+        state=lane.state_at(now),
+        failures=lane.failures,
+        not_before=wall + max(0.0, lane.not_before - now),
+        wait_seconds=max(0.0, lane.not_before - now),
+        down_since=None if lane.down_since is None else wall - (now - lane.down_since),
+        last_error=lane.last_error,
+        last_error_at=lane.last_error_at,
+        former_attempts=lane.former_attempts,
+        expired=lane.expired,
+    )
+
+
+def following(record: LaneRecord, past: LaneRecord) -> LaneRecord:
+    """The record of a subscriber that has come again after its last lease had ended: its account goes on."""
+    return replace(
+        record,
+        account=past.account,
+        failed_attempts=past.failed_attempts,
+        former_attempts=past.account.delivered + past.failed_attempts,
+        runs=past.runs,
+        interests=(*past.interests[1 - MAX_SPANS :], *record.interests),
+        replayed=past.replayed,
+    )
+
+
+def renewed(lane: Lane, subscriber: Subscriber, scanned: int, now: float, wall: float) -> LaneRecord:
+    """What to keep of a lane whose subscriber has renewed like this. Raises TooMany."""
+    record = record_of(lane, scanned, now, wall)
+    if record.interests[-1].until is not None:
+        record = replace(record, spans=(Span(0, scanned, None, 0), *record.spans[1:]))
+    if record.ended_at is not None:
+        record = replace(record, former_attempts=record.account.delivered + record.failed_attempts)
+    return replace(
+        record,
+        subscriber=subscriber,
+        renewed_at=wall,
+        ended_at=None,
+        expired=False,
+        interests=lane.interests_with(subscriber.options.topics, scanned),
+    )
+
+
+def replaying(record: LaneRecord, after: int, upto: int, count: int) -> LaneRecord:
+    """The record of a lane that works through a part of the journal again, where ``count`` events match its topics."""
+    run, topics = record.runs + 1, record.subscriber.options.topics
+    return replace(
+        record,
+        runs=run,
+        spans=(*record.spans, Span(run, after, upto, count, topics)),
+        account=replace(record.account, accepted=record.account.accepted + count),
+        replayed=(*record.replayed, Interest(after, upto, topics))[-MAX_SPANS:],
+    )
+
+
+def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now: float, wall: float) -> Lane:
+    """The lane that a record describes, with a lease until ``ends``. First attempts under way are made again."""
+    lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
+    lane = Lane(record, lease, rules, deferred=deferred)
+    if record.state is not State.OK and (record.failures or record.not_before > wall):
+        longest = LONGEST_WAIT if record.state is State.PAUSED else backoff.LONGEST_DELAY
+        if record.wait_seconds is not None:  # the wall clock may have been set back since
+            longest = min(longest, record.wait_seconds)
+        lane.hold(now + min(longest, max(0.0, record.not_before - wall)))
+    if record.down_since is not None:
+        lane.down_since = now - max(0.0, wall - record.down_since)
+    for seq, run in record.in_flight:
+        lane.deferred.push(Delivery(seq, run, attempts=1, first=now, due=now))
+        lane.touch()
+    return lane
+
+
+def deferrals_of(lane: Lane, now: float, wall: float) -> tuple[Deferral, ...]:
+    """The rows for deliveries that have been deferred, or changed, since the last checkpoint."""
+    return tuple(
+        Deferral(
+            lane.subscriber.key, d.seq, d.run, d.attempts,
+            wall - (now - d.first), wall + (d.due - now), d.status, d.error, d.past,
+        )
+        for d in lane.deferred.saved.values()
+    )  # fmt: skip
+
+
+def overlaid(
+    rows: Iterable[Deferral], unsaved: Mapping[tuple[int, int], Deferral | None], *, by_seq: bool, more: bool
+) -> list[Deferral]:
+    """Rows that were read, as they would be had what could not be saved been saved: None is a row that has gone.
+
+    Where there are ``more`` rows than were read, none comes in that would be after the last of those.
+    """
+    order: Callable[[Deferral], tuple[float, int]] = (
+        (lambda row: (row.seq, row.run)) if by_seq else (lambda row: (row.due_at, 0))
+    )
+    read = list(rows)
+    last = max(map(order, read), default=None) if more else None
+    found = [row for row in read if (row.seq, row.run) not in unsaved]
+    found += [row for row in unsaved.values() if row is not None and (last is None or order(row) <= last)]
+    return sorted(found, key=order)
+
+
+def deliveries_of(rows: Iterable[Deferral], now: float, wall: float) -> list[Delivery]:
+    """Deferred deliveries that were read back."""
+    return [_delivery_of(row, now, wall) for row in rows]
+
+
+def _delivery_of(row: Deferral, now: float, wall: float) -> Delivery:
+    return Delivery(
+        row.seq,
+        row.run,
+        row.attempts,
+        first=now - max(0.0, wall - row.first_at),
+        due=now + min(backoff.LONGEST_DELAY, row.due_at - wall),
+        status=row.status,
+        error=row.error,
+        kept=True,
+        past=row.past,
+    )

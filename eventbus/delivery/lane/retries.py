@@ -1,0 +1,195 @@
+"""The deliveries of one lane that wait for their next attempt: the nearest in memory, all in the journal. Pure."""
+
+import heapq
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from eventbus.core.model import Past
+
+#: Deferred deliveries that one lane holds in memory; the rest are read back when their time comes.
+IN_MEMORY = 1_000
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One event for one subscriber, on its way. Times are seconds on the monotonic clock."""
+
+    seq: int
+    run: int = 0
+    attempts: int = 0
+    first: float = 0.0  # when it was first attempted
+    began: float = 0.0  # when its last attempt began
+    due: float = 0.0
+    status: int | None = None
+    error: str = ""
+    kept: bool = False  # the journal has, or is about to get, a row for it
+    past: Past | None = None
+
+    @property
+    def tries(self) -> int:
+        """Attempts since it was put back by a replay, or all."""
+        return self.attempts if self.past is None else self.attempts - self.past.attempts
+
+    def first_at(self, now: float, wall: float) -> float | None:
+        """When it was attempted first, in seconds since 1970; None where it was not."""
+        if self.past is not None and self.past.first_at is not None:
+            return self.past.first_at
+        return wall - (now - self.first) if self.attempts else None
+
+
+class Deferred:
+    """A bounded heap by due time, or by number where the lane is ordered.
+
+    ``count`` is all that wait; those beyond the bound have been spilled, and are only in the journal.
+    """
+
+    __slots__ = ("_forgotten", "_heap", "_ordered", "_spill_key", "_ticket", "count", "gone", "saved")
+
+    def __init__(self, *, ordered: bool, count: int = 0) -> None:
+        self._ordered = ordered
+        self._heap: list[tuple[float, int, Delivery]] = []
+        self._ticket = 0  # breaks ties, so that equals leave in the order they came
+        self._spill_key = -math.inf if count else math.inf
+        self.count = count
+        self.saved: dict[tuple[int, int], Delivery] = {}  # to be written with the next checkpoint
+        self.gone: set[tuple[int, int]] = set()  # to be removed with it
+        self._forgotten: set[tuple[int, int]] | None = None  # while rows are being read: not to be taken
+
+    def push(self, delivery: Delivery) -> None:
+        """Defer a delivery until its ``due``."""
+        self.count += 1
+        delivery.kept = True
+        self.saved[delivery.seq, delivery.run] = delivery
+        self.gone.discard((delivery.seq, delivery.run))
+        self._insert(delivery)
+
+    def pop(self, now: float) -> Delivery | None:
+        """Take the first one out if it is due. Its row stays until ``forget``."""
+        if not self.due(now):
+            return None
+        self.count -= 1
+        return heapq.heappop(self._heap)[2]
+
+    def forget(self, delivery: Delivery) -> None:
+        """Remove the row of a delivery that is settled."""
+        if delivery.kept:
+            row = delivery.seq, delivery.run
+            self.saved.pop(row, None)
+            self.gone.add(row)
+            if self._forgotten is not None:
+                self._forgotten.add(row)
+
+    def due(self, now: float) -> bool:
+        """Whether the first one in memory may be attempted."""
+        return bool(self._heap) and self._heap[0][2].due <= now
+
+    def first(self, now: float) -> Delivery | None:
+        """The first one in memory where it is due; it stays."""
+        return self._heap[0][2] if self.due(now) else None
+
+    def hasten(self, now: float) -> None:
+        """Make the first one in memory due at once."""
+        if self._heap and not self.due(now):
+            _, ticket, delivery = self._heap[0]
+            delivery.due = now
+            self._heap[0] = self._key(delivery), ticket, delivery  # it was the first, and is so all the more
+
+    def next_due(self) -> float:
+        """When to look again, on the monotonic clock; infinity when nothing waits."""
+        first = self._heap[0][2].due if self._heap else math.inf
+        return first if self._ordered else min(first, self._spill_key)
+
+    def wants_rows(self, now: float) -> bool:
+        """Whether deliveries that were spilled should be read back now."""
+        if not self.spilled:
+            return False
+        if self._ordered:
+            return not self._heap or self._spill_key < self._heap[0][0]
+        return self._spill_key <= now and (len(self._heap) < IN_MEMORY // 2 or not self.due(now))
+
+    @property
+    def spilled(self) -> int:
+        """How many are only in the journal."""
+        return self.count - len(self._heap)
+
+    def begin_load(self) -> None:
+        """Rows are about to be read; ``gone`` has been written before."""
+        self._forgotten = set(self.gone)
+        self._spill_key = math.inf
+
+    def load(self, rows: Iterable[Delivery], under_way: Iterable[Delivery], *, more: bool) -> None:
+        """Take the first rows in order; ``more`` when others remain.
+
+        Rows that are in memory, under way, or were settled while they were being read are passed over.
+        """
+        here = {(d.seq, d.run) for d in self.in_memory()} | {(d.seq, d.run) for d in under_way}
+        here |= self._forgotten or set()
+        self._forgotten = None
+        last = -math.inf
+        for delivery in rows:
+            last = max(last, self._key(delivery))
+            if (delivery.seq, delivery.run) not in here:
+                self._ticket += 1
+                self._heap.append((self._key(delivery), self._ticket, delivery))
+        self._heap.sort(key=lambda entry: entry[:2])  # a sorted list is a heap
+        if len(self._heap) > IN_MEMORY:
+            self._spill_key = min(self._spill_key, self._heap[IN_MEMORY][0])
+            del self._heap[IN_MEMORY:]
+        if more:
+            self._spill_key = min(self._spill_key, last)
+
+    def take_rows(self, rows: Iterable[Delivery], under_way: Iterable[Delivery]) -> list[Delivery]:
+        """Take out those that were read since ``begin_load``, but for what is under way or was settled meanwhile."""
+        busy = {(d.seq, d.run) for d in under_way} | (self._forgotten or set())
+        self._forgotten = None
+        taken = {(d.seq, d.run): d for d in rows if (d.seq, d.run) not in busy}
+        here = [entry for entry in self._heap if (entry[2].seq, entry[2].run) in taken]
+        taken |= {(entry[2].seq, entry[2].run): entry[2] for entry in here}
+        self._heap = [entry for entry in self._heap if (entry[2].seq, entry[2].run) not in taken]
+        heapq.heapify(self._heap)
+        self.count -= len(taken)
+        self._spill_key = -math.inf if self.spilled else math.inf
+        return list(taken.values())
+
+    def expect_rows(self) -> None:
+        """Rows that ``count`` holds already were put into the journal by other means: read them now."""
+        self._spill_key = -math.inf
+
+    def reorder(self, *, ordered: bool) -> None:
+        """Sort by number or by due time from now on."""
+        if ordered != self._ordered:
+            self._ordered = ordered
+            self._heap = [(self._key(delivery), ticket, delivery) for _, ticket, delivery in self._heap]
+            heapq.heapify(self._heap)
+            self._spill_key = -math.inf if self.spilled else math.inf
+
+    def take_all(self) -> list[Delivery]:
+        """Take out all that are in memory."""
+        taken = self.in_memory()
+        self.count -= len(taken)
+        self._heap.clear()
+        return taken
+
+    def clear(self) -> None:
+        """Forget everything, the journal's rows too: they are removed by other means."""
+        self.count = 0
+        self._heap.clear()
+        self.saved.clear()
+        self.gone.clear()
+
+    def in_memory(self) -> list[Delivery]:
+        """Those in memory, in no order."""
+        return [delivery for _, _, delivery in self._heap]
+
+    def _key(self, delivery: Delivery) -> float:
+        return delivery.seq if self._ordered else delivery.due
+
+    def _insert(self, delivery: Delivery) -> None:
+        self._ticket += 1
+        heapq.heappush(self._heap, (self._key(delivery), self._ticket, delivery))
+        if len(self._heap) > IN_MEMORY:
+            latest = max(self._heap)
+            self._heap.remove(latest)
+            heapq.heapify(self._heap)
+            self._spill_key = min(self._spill_key, latest[0])

@@ -1,0 +1,42 @@
+"""How a subscriber is doing, as it is shown. Pure."""
+
+from eventbus.core.model import State
+from eventbus.delivery.lane.lane import Lane
+
+#: States in which nobody needs to do anything.
+WELL = frozenset({State.NEW, State.OK})
+
+
+def status(lane: Lane, now: float) -> State:
+    """Return the state of a subscriber at a moment of the monotonic clock."""
+    if lane.lease.ends <= now:
+        return State.EXPIRED
+    state = lane.state_at(now)
+    if state is not State.OK:
+        return state
+    if lane.recent.failing:
+        return State.FAILING
+    return State.NEW if lane.delivered + lane.failed_attempts == lane.former_attempts else State.OK
+
+
+def observe(lane: Lane, now: float) -> bool:
+    """Sample a lane's counters; return whether its subscriber has started or stopped failing."""
+    recent, failing = lane.recent, lane.recent.failing
+    changed = recent.sample(now, lane.delivered, lane.failed_attempts)
+    if lane.state_at(now) is not State.OK or lane.lease.ends <= now:
+        recent.forgive(now)
+        return False
+    if changed or failing:
+        recent.judge(now, oldest_failures(lane))
+    return recent.failing is not failing
+
+
+def oldest_failures(lane: Lane) -> int:
+    """Return how often the oldest pending event has failed, as far as memory knows."""
+    tried = [(delivery.seq, delivery.attempts) for delivery in lane.deferred.in_memory()]
+    tried += [(delivery.seq, delivery.attempts - 1) for delivery in lane.in_flight]
+    if not tried:
+        return 0
+    seq, failures = min(tried)
+    fresh = [stretch.span().cursor for stretch in lane.stretches() if stretch.left]
+    return failures if seq <= min(fresh, default=seq) else 0

@@ -1,0 +1,92 @@
+"""Fingerprints of what a journal holds, alike in every kind of journal, by which a copy is checked."""
+
+import json
+from dataclasses import astuple, dataclass
+from functools import singledispatch
+from hashlib import sha256
+from typing import Any
+
+from eventbus.core.model import DeadLetter, Deferral, Discard, Event, LaneRecord
+from eventbus.journal import lane_json
+
+#: Fingerprints are added up within this, so that the order in which rows are read makes no difference.
+MODULUS = 1 << 256
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedLetter:
+    """A dead letter with its id."""
+
+    id: int
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class DatedDiscard:
+    """A span that was discarded, and when, in seconds since 1970."""
+
+    span: Discard
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class UsedKey:
+    """An idempotency key, the ids that it stands for, a line each, and when it was used, in seconds since 1970."""
+
+    key: str
+    ids: str
+    at: float
+    content: str = ""  # a digest of the topics and bodies; keys of older versions have none
+
+
+#: One thing that is kept.
+Row = Event | LaneRecord | Deferral | NumberedLetter | DatedDiscard | UsedKey
+
+
+def fingerprint(row: Row) -> int:
+    """A number that rows share only where they are the same."""
+    told, *bodies = _parts(row)
+    found = sha256(json.dumps([type(row).__name__, told, *map(len, bodies)]).encode())
+    for body in bodies:
+        found.update(body)
+    return int.from_bytes(found.digest(), "big")
+
+
+@singledispatch
+def _parts(row: Any) -> tuple[Any, ...]:
+    """What there is to tell of a row, and its bytes. Times are told as floats, as which one journal or other reads."""
+    raise TypeError(f"A journal holds no {type(row).__name__}")
+
+
+@_parts.register
+def _(row: Event) -> tuple[Any, ...]:
+    return (row.seq, row.id, row.topic, float(row.accepted_at)), row.head, row.body
+
+
+@_parts.register
+def _(row: LaneRecord) -> tuple[Any, ...]:
+    return (lane_json.to_json(row),)
+
+
+@_parts.register
+def _(row: Deferral) -> tuple[Any, ...]:
+    when = (float(row.first_at), float(row.due_at))
+    past = () if row.past is None else astuple(row.past)
+    return ((row.key, row.seq, row.run, row.attempts, *when, row.status, row.error, *past),)
+
+
+@_parts.register
+def _(row: NumberedLetter) -> tuple[Any, ...]:
+    *told, first_at, last_at, status, error, answer, event_id, topic = astuple(row.letter)
+    first = None if first_at is None else float(first_at)
+    return (row.id, *told, first, float(last_at), status, error, event_id, topic), answer
+
+
+@_parts.register
+def _(row: DatedDiscard) -> tuple[Any, ...]:
+    return ((*astuple(row.span), float(row.at)),)
+
+
+@_parts.register
+def _(row: UsedKey) -> tuple[Any, ...]:
+    return ((row.key, row.ids, float(row.at), row.content),)

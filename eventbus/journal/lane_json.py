@@ -1,0 +1,76 @@
+"""Lane records as JSON, and back."""
+
+import json
+from typing import Any
+
+from eventbus.core.addresses import kept_under, key_of_before, parse_address
+from eventbus.core.model import Account, Interest, LaneRecord, Options, Span, State, Subscriber
+
+#: States that were called otherwise in older journals.
+_RENAMED = {"backing_off": "down"}
+
+
+def to_json(record: LaneRecord) -> str:
+    """Write a record. Only what is written here survives a restart."""
+    options = record.subscriber.options
+    account = record.account
+    return json.dumps(
+        {
+            "address": record.subscriber.address.shown,
+            **({"key": record.subscriber.key} if "%" in record.subscriber.address.shown else {}),
+            "options": {
+                "topics": options.topics,
+                "lease_seconds": options.lease_seconds,
+                "max_in_flight": options.max_in_flight,
+                "timeout": options.timeout,
+                "ordered": options.ordered,
+                "resume": options.resume,
+            },
+            "registered_at": record.registered_at,
+            "renewed_at": record.renewed_at,
+            "ended_at": record.ended_at,
+            "spans": [(s.run, s.cursor, s.upto, s.behind, s.topics) for s in record.spans],
+            "in_flight": record.in_flight,
+            "account": (account.accepted, account.delivered, account.dead, account.discarded),
+            "failed_attempts": record.failed_attempts,
+            "runs": record.runs,
+            "interests": [(i.after, i.until, i.topics) for i in record.interests],
+            "replayed": [(i.after, i.until, i.topics) for i in record.replayed],
+            "scanned": record.scanned,
+            "state": record.state,
+            "failures": record.failures,
+            "not_before": record.not_before,
+            "wait_seconds": record.wait_seconds,
+            "down_since": record.down_since,
+            "last_error": record.last_error,
+            "last_error_at": record.last_error_at,
+            "former_attempts": record.former_attempts,
+            "expired": record.expired,
+        },
+        separators=(",", ":"),
+    )
+
+
+def from_json(text: str) -> LaneRecord:
+    """Read a record."""
+    said: dict[str, Any] = json.loads(text)
+    options = dict(said.pop("options"))
+    shown = said.pop("address")
+    address = kept_under(shown, said.pop("key", None) or key_of_before(shown)) if "%" in shown else parse_address(shown)
+    subscriber = Subscriber(address, Options(**{**options, "topics": tuple(options["topics"])}))
+    return LaneRecord(
+        subscriber=subscriber,
+        spans=tuple(
+            Span(run, cursor, upto, behind, tuple(topics)) for run, cursor, upto, behind, topics in said.pop("spans")
+        ),
+        in_flight=tuple((seq, run) for seq, run in said.pop("in_flight")),
+        account=Account(*said.pop("account")),
+        interests=_interests(said.pop("interests")),
+        replayed=_interests(said.pop("replayed")),
+        state=State(_RENAMED.get(state := said.pop("state"), state)),
+        **said,
+    )
+
+
+def _interests(rows: list[list[Any]]) -> tuple[Interest, ...]:
+    return tuple(Interest(after, until, tuple(topics)) for after, until, topics in rows)

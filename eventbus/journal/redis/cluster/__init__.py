@@ -1,0 +1,1 @@
+"""Which node owns which lane, and calls between nodes, on a Redis server."""

@@ -1,0 +1,1 @@
+"""Events, lanes and retries on a Redis server."""

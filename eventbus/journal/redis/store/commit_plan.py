@@ -1,0 +1,89 @@
+"""A batch as the commit script takes it. Numbers that have to stay exact are told as text."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from eventbus.core.model import Checkpoint, LaneRecord
+from eventbus.journal import lane_json
+from eventbus.journal.base import KEY_OVERHEAD, MAX_REPLAYS
+from eventbus.journal.group_commit import Publish
+from eventbus.journal.redis.store.rows import deferral_text, delivery_name, letter_text, topic_text
+
+#: Bytes that an event takes beside its own: its entry, and its place among the ids.
+OVERHEAD = 160
+
+
+def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, crowded: bool = False) -> str:
+    """What is to be kept, but for the messages; of those nothing is where it is ``crowded``."""
+    return json.dumps(
+        {
+            "overhead": OVERHEAD,
+            "key_overhead": KEY_OVERHEAD,
+            "crowded": crowded,
+            "replays": MAX_REPLAYS,
+            "publishes": [_publish(publish) for publish in publishes],
+            "checkpoints": [_checkpoint(checkpoint) for checkpoint in checkpoints],
+        },
+        separators=(",", ":"),
+    )
+
+
+def parts_of(publishes: Sequence[Publish]) -> list[str | bytes]:
+    """The messages, five parts each."""
+    return [
+        part
+        for publish in publishes
+        for message in publish.messages
+        for part in (
+            *(message.id, topic_text(message.topic), message.head, message.body),
+            repr(message.accepted_at),
+        )
+    ]
+
+
+def _publish(publish: Publish) -> dict[str, Any]:
+    told: dict[str, Any] = {"count": len(publish.messages)}
+    if publish.idempotency_key is not None:
+        at = publish.messages[0].accepted_at if publish.messages else 0.0
+        told |= {"key": publish.idempotency_key, "at": repr(at), "content": publish.content}
+    return told
+
+
+def lane_told(record: LaneRecord) -> dict[str, str]:
+    """A lane: its topics where it gets new events, and when it ended where nobody has to carry on with it."""
+    told = {"key": record.subscriber.key, "record": lane_json.to_json(record), "scanned": str(record.scanned)}
+    if record.interests[-1].until is None:
+        told["topics"] = " ".join(record.subscriber.options.topics) or ">"
+    if not record.open:
+        told["ended"] = repr(record.ended_at)
+    return told
+
+
+def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "at": repr(checkpoint.at),
+        "scanned": str(checkpoint.scanned),
+        "lanes": [lane_told(record) for record in checkpoint.lanes],
+        "undeferred": [(key, delivery_name(seq, run)) for key, seq, run in checkpoint.undeferred],
+        "deferred": [
+            (row.key, delivery_name(row.seq, row.run), str(row.seq), repr(row.due_at), deferral_text(row))
+            for row in checkpoint.deferred
+        ],
+        "dead": [
+            {
+                "key": letter.key,
+                "delivery": delivery_name(letter.seq, letter.run),
+                "seq": str(letter.seq),
+                "at": repr(letter.last_at),
+                "row": letter_text(letter),
+            }
+            for letter in checkpoint.dead
+        ],
+        "cleared": checkpoint.cleared,
+        "replayed": [str(number) for number in checkpoint.replayed],
+        "replay": checkpoint.replay,
+        "dropped": [str(number) for number in checkpoint.dropped],
+        "discards": [(span.key, str(span.first), str(span.last)) for span in checkpoint.discards],
+        "forgotten": checkpoint.forgotten,
+    }

@@ -1,0 +1,85 @@
+"""What puts rows into a journal in Redis that is a copy: the same as the commit script leaves behind."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from eventbus.core.model import Deferral, Event, LaneRecord
+from eventbus.journal.base import KEY_OVERHEAD
+from eventbus.journal.copy.copying import Kind
+from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
+from eventbus.journal.redis.store import keys
+from eventbus.journal.redis.store.commit_plan import OVERHEAD, lane_told
+from eventbus.journal.redis.store.rows import FIELDS, deferral_text, delivery_name, letter_text, topic_text
+
+Command = tuple[Any, ...]
+
+
+def commands(kind: Kind, rows: Sequence[Row]) -> Iterator[Command]:
+    """The commands that keep rows of one kind."""
+    for row in rows:
+        yield from _COMMANDS[kind](row)
+
+
+def _event(event: Event) -> Iterator[Command]:
+    topic, at = topic_text(event.topic), repr(event.accepted_at)
+    told = zip(FIELDS, (event.id, topic, event.head, event.body, at), strict=True)
+    yield ("XADD", keys.EVENTS, f"{event.seq}-0", *(part for pair in told for part in pair))
+    yield ("HSET", keys.IDS, event.id, event.seq)
+    size = len(event.id.encode()) + len(topic.encode()) + len(event.head) + len(event.body) + OVERHEAD
+    yield ("INCRBY", keys.BYTES, size)
+
+
+def _lane(record: LaneRecord) -> Iterator[Command]:
+    lane = lane_told(record)
+    key = lane["key"]
+    yield ("HSET", keys.LANES, key, lane["record"])
+    if "topics" in lane:
+        yield ("HSET", keys.TOPICS, key, lane["topics"])
+    if "ended" in lane:
+        yield ("ZADD", keys.ENDED, lane["ended"], key)
+    else:
+        yield ("SADD", keys.OPEN, key)
+        yield ("SADD", keys.UNCLAIMED, key)
+
+
+def _deferral(row: Deferral) -> Iterator[Command]:
+    delivery = delivery_name(row.seq, row.run)
+    yield ("HSET", keys.waits(row.key), delivery, deferral_text(row))
+    yield ("ZADD", keys.due(row.key), repr(row.due_at), delivery)
+    yield ("ZADD", keys.line(row.key), row.seq, delivery)
+    yield ("ZADD", keys.WAITING, row.seq, f"{delivery}:{row.key}")
+
+
+def _letter(kept: NumberedLetter) -> Iterator[Command]:
+    letter, number = kept.letter, kept.id
+    yield ("HSET", keys.DEAD_KNOWN, f"{delivery_name(letter.seq, letter.run)}:{letter.key}", number)
+    yield ("HSET", keys.DEAD, number, letter_text(letter))
+    yield ("ZADD", keys.DEAD_IDS, number, number)
+    yield ("ZADD", keys.dead_of(letter.key), number, number)
+    yield ("ZADD", keys.DEAD_AT, repr(letter.last_at), number)
+    yield ("ZADD", keys.DEAD_GONE if letter.event_id else keys.DEAD_SEQ, letter.seq, number)
+
+
+def _discard(kept: DatedDiscard) -> Iterator[Command]:
+    span, at = kept.span, repr(kept.at)
+    member = f"{span.first}:{span.last}:{at}:{span.key}"
+    yield ("ZADD", keys.DISCARDS, span.last, member)
+    yield ("ZADD", keys.DISCARDS_AT, at, member)
+
+
+def _used_key(used: UsedKey) -> Iterator[Command]:
+    yield ("HSET", keys.KEYS, used.key, used.ids)
+    yield ("INCRBY", keys.KEYS_BYTES, len(used.key) + len(used.ids) + KEY_OVERHEAD)
+    if used.content:
+        yield ("HSET", keys.KEYS_CONTENT, used.key, used.content)
+    yield ("ZADD", keys.KEYS_AT, repr(used.at), used.key)
+
+
+_COMMANDS: dict[Kind, Callable[[Any], Iterator[Command]]] = {
+    Kind.EVENTS: _event,
+    Kind.LANES: _lane,
+    Kind.DEFERRED: _deferral,
+    Kind.DEAD_LETTERS: _letter,
+    Kind.DISCARDS: _discard,
+    Kind.KEYS: _used_key,
+}

@@ -1,0 +1,153 @@
+"""Where the server is that has the journal, though a journal may name only who knows.
+
+Nothing is repeated and nothing is kept here: every new connection asks anew, and one that has come to the wrong server
+is a connection that is lost. What the journal does then, it does for a server that was restarted as well. Who knows may
+be late: for a while after a failover a Sentinel names the former master, which has started again with all that it had.
+So the server is asked too.
+https://redis.io/docs/latest/develop/reference/sentinel-clients/,
+https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import redis
+from redis.connection import Connection, SSLConnection
+from redis.crc import key_slot
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+from eventbus.journal.redis.lua import script
+from eventbus.journal.redis.store import keys
+
+Address = tuple[str, int]
+#: Answers where the master is just now. Raises RedisError.
+Master = Callable[[], Address]
+
+#: What a server answers that is not, or is no longer, the one that has the journal.
+ELSEWHERE = (
+    redis.exceptions.AskError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.MovedError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
+)
+#: Servers of a cluster that are remembered, to be asked the next time.
+MOST = 100
+
+
+class OtherHistory(redis.ConnectionError):
+    """A server has another history of the journal than the one asked for: nothing was sent to it."""
+
+
+class FoundConnection(Connection):
+    """Goes to whatever server is the master when it connects, and stays while that has the ``history`` asked for."""
+
+    def __init__(self, *, master: Master, history: Callable[[], str], **options: Any) -> None:
+        self._master = master
+        self._wanted = history
+        self._history = ""  # of the server that it is connected to
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+
+    def connect(self) -> None:
+        """As without: but one that has gone to a server whose history is not wanted any more goes to another one."""
+        if self._sock is not None and self._wanted() not in ("", self._history):
+            self.disconnect()
+        super().connect()  # type: ignore[no-untyped-call]
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is called
+        """As without, and find out whether this is the right server. Raises ConnectionError and OtherHistory."""
+        super().on_connect_check_health(check_health)
+        if wanted := self._wanted():
+            self.send_command("EVAL", script("standing"), 0, check_health=False)  # type: ignore[no-untyped-call]
+            role, history = (said.decode() for said in self.read_response())
+            if role != "master":
+                raise redis.ConnectionError(f"the server has not got the journal: it is a {role}")
+            if history != wanted:
+                raise OtherHistory("it has started again, or another server stands for it")
+            self._history = history
+
+    def _connect(self) -> Any:
+        self.host, self.port = self._master()
+        return super()._connect()  # type: ignore[no-untyped-call]
+
+    def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """As without: but a server that has not got the journal is one that went away."""
+        try:
+            return super().read_response(*arguments, **options)
+        except ELSEWHERE as error:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise redis.ConnectionError(f"the server has not got the journal any more: {error}") from error
+
+
+class FoundTLSConnection(FoundConnection, SSLConnection):
+    """The same over TLS."""
+
+
+class BySentinel:
+    """Asks Sentinels for the master of ``service``, each of ``ways`` to connect to them after the other."""
+
+    def __init__(self, hosts: Sequence[Address], service: str, ways: Sequence[Mapping[str, Any]]) -> None:
+        self._service = service
+        self._asked = [Sentinel(list(hosts), sentinel_kwargs=dict(way)) for way in ways]
+
+    def __call__(self) -> Address:
+        """The master's address. Raises RedisError where no Sentinel knows one."""
+        failed: MasterNotFoundError | None = None
+        for asked in self._asked:
+            try:
+                host, port = asked.discover_master(self._service)
+            except MasterNotFoundError as error:
+                failed = error
+            else:
+                return str(host), int(port)
+        hosts = ", ".join(_named(sentinel) for sentinel in self._asked[0].sentinels)
+        raise redis.ConnectionError(f"no Sentinel of {hosts} knows a master of {self._service!r}") from failed
+
+
+class ByCluster:
+    """Asks servers of a cluster which of them has the slot of the journal's keys."""
+
+    def __init__(self, hosts: Sequence[Address], options: Mapping[str, Any]) -> None:
+        self._named = tuple(hosts)
+        self._heard: tuple[Address, ...] = ()
+        self._options = options
+        self._turn = 0
+
+    def __call__(self) -> Address:
+        """The master's address. Raises RedisError where no server of the cluster tells.
+
+        Another one is asked first each time: one that is cut off from the others may tell what was once so.
+        """
+        known = list(dict.fromkeys((*self._heard, *self._named)))
+        self._turn += 1
+        start = self._turn % len(known)
+        failed: Exception | None = None
+        for host, port in (*known[start:], *known[:start]):
+            try:
+                return self._ask(host, port)
+            except (redis.RedisError, OSError) as error:
+                failed = error
+        raise redis.ConnectionError(f"no server of the cluster tells which one has the journal: {failed}") from failed
+
+    def _ask(self, host: str, port: int) -> Address:
+        with closing(redis.Redis(host=host, port=port, **self._options)) as client:
+            slots: Any = client.execute_command("CLUSTER SLOTS")  # first, last, the master, its replicas
+        servers = [_address(said, host) for _, _, *those in slots for said in those]
+        self._heard = tuple(dict.fromkeys(servers))[:MOST]
+        wanted = key_slot(keys.PREFIX.encode())
+        for first, last, master, *_ in slots:
+            if first <= wanted <= last:
+                return _address(master, host)
+        raise redis.ConnectionError(f"nobody has slot {wanted}")
+
+
+def _address(said: Sequence[Any], asked: str) -> Address:
+    """A server's address; one that was asked may leave out its own host."""
+    return (said[0] or b"").decode() or asked, int(said[1])
+
+
+def _named(sentinel: redis.Redis) -> str:
+    options = sentinel.connection_pool.connection_kwargs
+    return f"{options['host']}:{options['port']}"

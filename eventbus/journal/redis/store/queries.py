@@ -1,0 +1,212 @@
+"""What is read from a journal in Redis. Every query is bounded: Redis does one thing at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from eventbus.core.journal_quota import SampledEvent
+from eventbus.core.model import Deferral, Event, LaneRecord, Recovered
+from eventbus.journal import lane_json
+from eventbus.journal.base import KeptDeadLetter, Page, Replay, Usage
+from eventbus.journal.redis.lua import script
+from eventbus.journal.redis.store import keys
+from eventbus.journal.redis.store.commit_plan import OVERHEAD
+from eventbus.journal.redis.store.rows import deferral_of, events_of, letter_of, number_of, topic_of
+from eventbus.journal.redis.store.server import memory_in_use
+
+#: Deliveries of one event that are told, at most.
+MANY = 20_000
+
+
+class Queries:
+    """Reads through a client. Raises RedisError."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._page = client.register_script(script("page"))
+        self._topics = client.register_script(script("topics"))
+        self._names = client.register_script(script("names"))
+        self._sample = client.register_script(script("sample"))
+        self._place = client.register_script(script("place"))
+
+    def recovered(self, remarks: tuple[str, ...]) -> Recovered:
+        """What the bus starts from: the journal's end. Lanes come as this node gets them."""
+        newest = self.newest()
+        return Recovered(newest, newest, (), {}, remarks)
+
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """The topics that each subscriber gets."""
+        said: dict[bytes, bytes] = self._ask("HGETALL", keys.TOPICS)
+        return {lane.decode(): _patterns(topics.decode()) for lane, topics in said.items()}
+
+    def newest(self) -> int:
+        """The newest event's number, or that of one that is gone."""
+        return int(self._ask("GET", keys.SEQ) or 0)
+
+    def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
+        """The records of these lanes, and how many deliveries are deferred in each."""
+        if not lanes:
+            return []
+        texts = self._ask("HMGET", keys.LANES, *lanes)
+        counts = self.pipelined(*(("HLEN", keys.waits(lane)) for lane in lanes))
+        return [
+            (lane_json.from_json(text.decode()), count)
+            for text, count in zip(texts, counts, strict=True)
+            if text is not None
+        ]
+
+    def open_lanes(self) -> list[str]:
+        """The lanes that some node has to carry on with."""
+        return sorted(lane.decode() for lane in self._ask("SMEMBERS", keys.OPEN))
+
+    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+        """See Journal.page."""
+        entries, more = self._page(keys=[keys.EVENTS], args=[max(0, after), upto, limit, max_bytes])
+        return Page(tuple(events_of(entries)), number_of(entries[-1][0]) if more == b"more" else upto)
+
+    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+        """See Journal.topics."""
+        rows = self._topics(keys=[keys.EVENTS], args=[max(0, after), upto, limit])
+        return [(int(seq), topic_of(topic), float(at)) for seq, topic, at in rows]
+
+    def find(self, seqs: Sequence[int]) -> list[Event]:
+        """See Journal.find."""
+        wanted = sorted(set(seqs))
+        found = self.pipelined(*(("XRANGE", keys.EVENTS, f"{seq}-0", f"{seq}-0") for seq in wanted))
+        return events_of(_flat(entries[0]) for entries in found if entries)
+
+    def event(self, event_id: str) -> Event | None:
+        """See Journal.event."""
+        seq = self._ask("HGET", keys.IDS, event_id)
+        found = [] if seq is None else self.find([int(seq)])
+        return next((event for event in found if event.id == event_id), None)  # the journal may have changed in between
+
+    def place_of(self, moment: float) -> int:
+        """See Journal.place_of."""
+        return int(self._place(keys=[keys.EVENTS], args=[repr(moment)]))
+
+    def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
+        """See Journal.sample."""
+        rows = self._sample(keys=[keys.NODES], args=[OVERHEAD, *seqs])
+        return [
+            SampledEvent(
+                int(seq), topic_of(topic), size, tuple(key.decode() for key in waiting),
+                tuple((key.decode(), int(taken)) for key, taken in zip(dead[::2], dead[1::2], strict=True)),
+            )
+            for seq, topic, size, waiting, dead in rows
+        ]  # fmt: skip
+
+    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+        """See Journal.deferred."""
+        names = self._ask("ZRANGE", keys.line(key) if by_seq else keys.due(key), 0, limit - 1)
+        return self._deferrals([(key, name.decode()) for name in names])
+
+    def is_deferred(self, seq: int) -> list[Deferral]:
+        """See Journal.is_deferred."""
+        members = self._ask("ZRANGEBYSCORE", keys.WAITING, seq, seq, "LIMIT", 0, MANY)
+        found = []
+        for member in members:
+            number, run, key = member.decode().split(":", 2)
+            found.append((key, f"{number}:{run}"))
+        return self._deferrals(found)
+
+    def _deferrals(self, wanted: Sequence[tuple[str, str]]) -> list[Deferral]:
+        texts = self.pipelined(*(("HGET", keys.waits(key), name) for key, name in wanted))
+        return [
+            deferral_of(key, name, text) for (key, name), text in zip(wanted, texts, strict=True) if text is not None
+        ]
+
+    def lane(self, key: str) -> LaneRecord | None:
+        """See Journal.lane."""
+        text = self._ask("HGET", keys.LANES, key)
+        return None if text is None else lane_json.from_json(text.decode())
+
+    def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
+        """See Journal.closed_lanes."""
+        names = self._ask("ZRANGEBYSCORE", keys.ENDED, "-inf", f"({before!r}", "LIMIT", 0, limit)
+        return self._records(names)
+
+    def closed_size(self) -> tuple[int, int]:
+        """See Journal.closed_size."""
+        count, names = self.pipelined(("ZCARD", keys.ENDED), ("ZREVRANGE", keys.ENDED, 0, 99))
+        sizes = self.pipelined(*(("HSTRLEN", keys.LANES, name) for name in names)) if names else [0]
+        return count, count * sum(sizes) // len(sizes)
+
+    def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
+        """See Journal.newest_closed."""
+        return self._records(self._ask("ZREVRANGE", keys.ENDED, skip, skip + limit - 1))
+
+    def _records(self, names: Sequence[bytes]) -> list[LaneRecord]:
+        texts = self._ask("HMGET", keys.LANES, *names) if names else []
+        return [lane_json.from_json(text.decode()) for text in texts if text is not None]
+
+    def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
+        """See Journal.dead_letters."""
+        where = keys.DEAD_IDS if key is None else keys.dead_of(key)
+        return self._letters(self._ask("ZRANGEBYSCORE", where, f"({after}", "+inf", "LIMIT", 0, limit))
+
+    def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
+        """See Journal.dead_letter."""
+        return next(iter(self._letters([b"%d" % letter_id])), None)
+
+    def last_dead_letter(self) -> int:
+        """See Journal.last_dead_letter."""
+        last = self._ask("ZRANGE", keys.DEAD_IDS, -1, -1)
+        return int(last[0]) if last else 0
+
+    def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
+        """See Journal.dead_before."""
+        return self._letters(self._ask("ZRANGEBYSCORE", keys.DEAD_AT, "-inf", f"({moment!r}", "LIMIT", 0, limit))
+
+    def replay(self, replay_id: str) -> Replay | None:
+        """See Journal.replay."""
+        at, *counts = self._ask("HMGET", keys.replay(replay_id), "at", "replayed", "delivered", "dead", "discarded")
+        return None if at is None else Replay(replay_id, float(at), *(int(count or 0) for count in counts))
+
+    def settled_badly(self, seq: int) -> list[tuple[str, str]]:
+        """See Journal.settled_badly."""
+        letters, gone, spans = self.pipelined(
+            ("ZRANGEBYSCORE", keys.DEAD_SEQ, seq, seq, "LIMIT", 0, MANY),
+            ("ZRANGEBYSCORE", keys.DEAD_GONE, seq, seq, "LIMIT", 0, MANY),
+            ("ZRANGEBYSCORE", keys.DISCARDS, seq, "+inf", "LIMIT", 0, MANY),
+        )
+        dead = [(kept.letter.key, "dead") for kept in self._letters([*letters, *gone])]
+        parts = [span.decode().split(":", 3) for span in spans]
+        return dead + list(dict.fromkeys((whom, "discarded") for first, _, _, whom in parts if int(first) <= seq))
+
+    def usage(self) -> Usage:
+        """See Journal.usage."""
+        size, events, info = self.pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS), ("INFO", "memory"))
+        return Usage(int(size or 0), events, memory_in_use(info))
+
+    def _letters(self, ids: Sequence[bytes]) -> list[KeptDeadLetter]:
+        if not ids:
+            return []
+        texts = self._ask("HMGET", keys.DEAD, *ids)
+        found = [(int(number), text) for number, text in zip(ids, texts, strict=True) if text is not None]
+        letters = [letter_of(number, text, ()) for number, text in found]
+        names = self._names(keys=[keys.EVENTS], args=[kept.letter.seq for kept in letters]) if letters else []
+        return [letter_of(number, text, name) for (number, text), name in zip(found, names, strict=True)]
+
+    def _ask(self, *command: Any) -> Any:
+        return self.pipelined(command)[0]
+
+    def pipelined(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """The answers to commands that are sent at once."""
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: list[Any] = pipeline.execute()
+        return answers
+
+
+def _patterns(topics: str) -> tuple[str, ...]:
+    """Topic patterns from how they are kept; none is everything."""
+    return () if topics == ">" else tuple(topics.split(" "))
+
+
+def _flat(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, list[bytes]]:
+    """An entry as Redis tells it, from how the client shows it."""
+    entry_id, said = entry
+    return entry_id, [part for pair in said.items() for part in pair]

@@ -1,0 +1,173 @@
+"""What changes the journal: one script a commit, which Redis runs whole or not at all."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gevent
+import redis
+
+from eventbus.core.errors import JournalCrowded, JournalError, JournalSilent, KeyReused
+from eventbus.core.model import Checkpoint, Event
+from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
+from eventbus.journal.group_commit import Answer, Publish
+from eventbus.journal.redis.cluster.membership import Membership
+from eventbus.journal.redis.lua import script
+from eventbus.journal.redis.store import keys
+from eventbus.journal.redis.store.commit_plan import OVERHEAD, parts_of, plan_of
+from eventbus.journal.redis.store.discovery import OtherHistory
+from eventbus.journal.redis.store.replication import Wanted
+from eventbus.journal.redis.store.rows import letter_text
+from eventbus.journal.redis.store.server import told
+
+#: What lets a script run where there is no memory left. All but the one that keeps events begin with it: what they
+#: write is small, mostly replaces what is there, and is needed to deliver, settle and remove what was accepted.
+#: https://redis.io/docs/latest/develop/programmability/eval-intro/#script-flags
+WHERE_MEMORY_IS_SHORT = "#!lua flags=allow-oom\n"
+UNWRITTEN = "could not be written, and nothing of this was kept"
+UNKNOWN = "whether this was kept is not known: publish it again with the same Idempotency-Key"
+#: How an answer begins to a node that has read another history of the journal than there is now.
+ANEW = "ANEW"
+#: Seconds that a commit may take until Redis begins with it; less than its answer is waited for.
+COMMIT_SECONDS = 4.0
+#: Seconds for which it is asked what became of a commit, and between two tries.
+PATIENCE, ASK_EVERY = 5.0, 0.2
+
+
+class Writer:
+    """Writes in the name of a node. Not for two greenlets at once. ``lost`` is called with lanes that are another's.
+
+    A commit whose answer does not come may have been made. Redis is asked, for a while; and it refuses one that comes
+    to it late, so that what was told to be not kept is not kept afterwards.
+    """
+
+    def __init__(self, client: redis.Redis, node: Membership, wanted: Wanted) -> None:
+        self._client = client
+        self._wanted = wanted
+        self._publish = client.register_script(script("commit"))
+        self._save = client.register_script(WHERE_MEMORY_IS_SHORT + script("commit"))
+        self._trim = client.register_script(script("trim"))
+        self._give_up = client.register_script(script("give_up"))
+        self._outcome = client.register_script(script("outcome"))
+        self._node = node
+        self._number = 0  # of the last commit
+        self.lost: Callable[[Sequence[str]], object] = lambda _: None
+
+    def commit(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
+    ) -> tuple[list[Event], Sequence[Answer]]:
+        """Keep all of it. Raises JournalError, and then nothing is kept, or it is said that nobody knows.
+
+        Where memory is short only new events are refused: what is settled makes room, and has to be kept for that.
+        """
+        if not publishes and not checkpoints:
+            return [], []
+        try:
+            return self._keep(publishes, checkpoints)
+        except JournalCrowded as error:
+            return self._keep(publishes, checkpoints, crowded=error)
+
+    def _keep(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], crowded: JournalCrowded | None = None
+    ) -> tuple[list[Event], Sequence[Answer]]:
+        """Keep all of it; or, where it is ``crowded``, all but new events, which are answered with that."""
+        self._number += 1
+        node = self._node.id
+        run = self._publish if publishes and crowded is None else self._save
+        parts = parts_of(publishes) if crowded is None else []
+        deadline = f"{self._node.deadline(COMMIT_SECONDS):.0f}"
+        said: list[Any] = [node, self._number, deadline, self._node.history]
+        said.append(plan_of(publishes, checkpoints, crowded=crowded is not None))
+        with told(UNWRITTEN):
+            try:
+                answers, lost = run(keys=[keys.NODES], args=[*said, *parts])
+            except OtherHistory:
+                self._node.hurry()
+                raise
+            except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+                answers, lost = self._became(node, error)
+            except redis.ResponseError as error:
+                if str(error).startswith(ANEW):
+                    self._node.hurry()
+                raise
+        if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
+            self.lost(sorted({lane.decode() for lane in lost}))
+        missing = self._missing(node) if any(answer is not None for answer in answers) else None
+        if missing is not None:
+            silent = JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")
+            return [], [silent if answer is not None else crowded or silent for answer in answers]
+        return _events(publishes, answers), [
+            crowded if answer is None and crowded is not None else _appended(publish, answer)
+            for publish, answer in zip(publishes, answers, strict=True)
+        ]
+
+    def _missing(self, node: str) -> str | None:
+        """What is missing of what is wanted of a commit with events. Raises JournalSilent.
+
+        A place that is lost in a failover means deliveries that are repeated, and is not waited for.
+        """
+        if not self._wanted.anything:
+            return None
+        try:
+            return self._wanted.wait(self._client, keys.last(node), self._number)
+        except (redis.RedisError, OSError) as error:
+            raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
+
+    def _became(self, node: str, error: Exception) -> Any:
+        """What the last commit answered, though that was lost. Raises the error where it was not made."""
+        ends = time.monotonic() + PATIENCE
+        while True:
+            try:
+                said = self._outcome(keys=[keys.NODES], args=[node, self._number])
+            except (redis.ConnectionError, redis.TimeoutError, OSError) as silence:
+                if isinstance(silence, OtherHistory):
+                    self._node.hurry()
+                if time.monotonic() > ends:
+                    raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
+                gevent.sleep(ASK_EVERY)
+                continue
+            if said is None:
+                raise error
+            return said
+
+    def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
+        """See Journal.give_up_bodies."""
+        given = [(one, replace(one.letter, event_id=one.event_id, topic=one.topic, answer=b"")) for one in letters]
+        parts = [part for one, letter in given for part in (one.id, letter.seq, letter_text(letter))]
+        with told("could not be written"):
+            self._give_up(keys=[keys.NODES], args=parts)
+
+    def trim(
+        self, history: str, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float
+    ) -> int:
+        """See Journal.trim; nothing goes where another node does so for all, nor of another history."""
+        numbers = "[" + ",".join(f'"{seq}"' for seq in seqs) + "]"
+        forgotten = (wall - IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS)
+        most = 2**62 if max_key_bytes is None else max_key_bytes
+        with told("could not be trimmed"):
+            gone: int = self._trim(
+                keys=[keys.NODES],
+                args=[self._node.id, history, numbers, forget_before, *forgotten, OVERHEAD, most, KEY_OVERHEAD],
+            )
+        return gone
+
+
+def _events(publishes: Sequence[Publish], answers: Sequence[Any]) -> list[Event]:
+    """What is new in the journal."""
+    return [
+        Event(seq, *message)
+        for publish, answer in zip(publishes, answers, strict=True)
+        if isinstance(answer, int)
+        for seq, message in enumerate(publish.messages, answer)
+    ]
+
+
+def _appended(publish: Publish, answer: Any) -> Appended | KeyReused:
+    if isinstance(answer, int):
+        return Appended(tuple([message.id for message in publish.messages]))
+    if not isinstance(answer, bytes):
+        raise JournalError(f"Redis answered a commit with {answer!r}.")
+    if answer == b"!":
+        return KeyReused()
+    return Appended(tuple(answer.decode().split("\n")), duplicate=True)

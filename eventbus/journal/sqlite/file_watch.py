@@ -1,0 +1,72 @@
+"""Whether the journal's files are still those that were opened: whoever deletes or replaces them tells nobody."""
+
+import os
+from pathlib import Path
+
+from eventbus.core.errors import JournalSilent, JournalUnavailable
+
+
+class WatchedFiles:
+    """The database and its write-ahead log, by the names that find them and the inodes that were opened.
+
+    SQLite goes on with files that have no name any more, and all that it keeps there ends with the process.
+    """
+
+    def __init__(self, name: str, real: str) -> None:
+        """Remember the files: the database by the name that was configured, the log where links lead."""
+        self._database, self._log = str(Path(name).absolute()), f"{real}-wal"
+        self._inodes = {path: _inode(path) for path in (self._database, self._log)}
+        self._trouble = ""
+        self._caught = False  # something was written to files that have no name
+
+    def look(self) -> str:
+        """Look whether they are still there; answers what is wrong, if anything."""
+        if not self._caught:
+            self._trouble = self._found()
+        return self._trouble
+
+    def check(self) -> None:
+        """Raise JournalUnavailable where something was wrong at the last look."""
+        if self._trouble:
+            raise JournalUnavailable(f"{self._refusal()}; nothing of this was kept.")
+
+    def confirm(self, *, events: bool) -> None:
+        """Raise JournalSilent where what was just written is perhaps not in the files that the names find.
+
+        Where there were events in it, this process has counted on, and nobody has been told of them: it writes no more.
+        """
+        self._trouble = self._found()
+        if self._trouble:
+            self._caught = events
+            raise JournalSilent(f"{self._refusal()}; whether this was kept is not known.")
+
+    def _refusal(self) -> str:
+        until = "the bus is started again" if self._caught else "it is back, or the bus is started again"
+        return f"{self._trouble} while the bus ran: nothing is accepted until {until}"
+
+    def _found(self) -> str:
+        for path, inode in self._inodes.items():
+            if what := _change(path, inode):
+                kind = "journal" if path == self._database else "journal's write-ahead log"
+                return f"The {kind} {path} {what}"
+        return ""
+
+    def lacks_log_alone(self) -> bool:
+        """Whether the database is where it was, and its log is not."""
+        return [path for path, inode in self._inodes.items() if _change(path, inode)] == [self._log]
+
+
+def _change(path: str, inode: tuple[int, int]) -> str:
+    """What became of the file that was found by this name; empty where it is the same."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - with each commit: a Path for it costs more than the call
+    except FileNotFoundError:
+        return "was deleted or moved away"
+    except OSError as error:
+        return f"cannot be found ({error.strerror})"
+    return "" if (found.st_dev, found.st_ino) == inode else "was replaced by another file"
+
+
+def _inode(path: str) -> tuple[int, int]:
+    found = Path(path).stat()
+    return found.st_dev, found.st_ino

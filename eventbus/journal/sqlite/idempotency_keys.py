@@ -1,0 +1,63 @@
+"""The idempotency keys of a SQLite journal: how many there are, their bytes, and which go first."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eventbus.core.errors import KeyReused
+from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended
+from eventbus.journal.group_commit import Answer, Publish
+
+#: Keys that are forgotten in one commit, at most.
+PAGE = 1_000
+_SIZE = f"length(key) + length(ids) + {KEY_OVERHEAD}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTotals:
+    """How many keys there are, and the bytes that they take."""
+
+    count: int = 0
+    size: int = 0
+
+    def plus(self, count: int, size: int) -> "KeyTotals":
+        """The totals with so many more."""
+        return KeyTotals(self.count + count, self.size + size)
+
+    def over(self, max_bytes: int | None) -> bool:
+        """Whether the oldest have to go before their day is over."""
+        return self.count > MAX_IDEMPOTENCY_KEYS or (max_bytes is not None and self.size > max_bytes)
+
+
+def key_totals(db: sqlite3.Connection) -> KeyTotals:
+    """Count the keys in the journal."""
+    return KeyTotals(*db.execute(f"SELECT count(*), coalesce(sum({_SIZE}), 0) FROM idempotency").fetchone())
+
+
+def find_key(db: sqlite3.Connection, key: str, content: str) -> Answer | None:
+    """What a publish under this key is answered with; None where the key is new."""
+    row = db.execute("SELECT ids, content FROM idempotency WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    return KeyReused() if row[1] not in ("", content) else Appended(tuple(row[0].split("\n")), duplicate=True)
+
+
+def remember_key(db: sqlite3.Connection, key: str, ids: Sequence[str], publish: Publish) -> int:
+    """Keep the key of a publish; answers the bytes that it takes."""
+    at = publish.messages[0].accepted_at if publish.messages else 0.0
+    joined = "\n".join(ids)
+    db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (key, joined, at, publish.content))
+    return len(key) + len(joined) + KEY_OVERHEAD
+
+
+def keys_to_forget(
+    db: sqlite3.Connection, totals: KeyTotals, wall: float, max_bytes: int | None
+) -> tuple[list[str], KeyTotals]:
+    """The oldest keys that have had their day, or are too many or too large together; and the totals without them."""
+    gone: list[str] = []
+    for key, at, size in db.execute(f"SELECT key, at, {_SIZE} FROM idempotency ORDER BY at LIMIT {PAGE}"):
+        if at >= wall - IDEMPOTENCY_SECONDS and not totals.over(max_bytes):
+            break
+        gone.append(key)
+        totals = totals.plus(-1, -size)
+    return gone, totals

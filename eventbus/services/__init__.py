@@ -1,0 +1,1 @@
+"""What the bus does beside delivering: registering, expiring, replaying, keeping and forgetting."""

@@ -1,0 +1,56 @@
+"""Who may register: whom there is room for, and who stands where something may be sent to."""
+
+from collections.abc import Collection
+
+from eventbus.core.addresses import Address
+from eventbus.core.errors import BadAddress, TooMany
+from eventbus.core.model import Options, Subscriber, Terms
+from eventbus.core.registration_rate import PER_SECOND, NewAddresses
+from eventbus.core.settings import Settings
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.transport import Transport
+
+
+class Admission:
+    """Lets new subscribers in, or says why not."""
+
+    def __init__(self, settings: Settings, dispatcher: Dispatcher, transport: Transport) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._transport = transport
+        self._new = NewAddresses(settings.max_subscribers_per_host)
+
+    def subscriber(self, address: Address, terms: Terms) -> Subscriber:
+        """A new subscriber: what it does not say is as the settings have it."""
+        return Subscriber(address, terms.applied(Options(lease_seconds=self._settings.lease_seconds)))
+
+    def admit(self, address: Address) -> frozenset[str]:
+        """Examine a new address, which may take a moment; the IPs it leads to. Raises BadAddress and TooMany."""
+        self.check_room(address)
+        reason, ips = self._transport.examine(address)
+        if reason is not None:
+            raise BadAddress(reason)
+        self.check_room(address, ips)
+        return ips
+
+    def check_rate(self, address: Address) -> None:
+        """Count an address that the journal does not know, and in which it leaves a record. Raises TooMany."""
+        if not self._new.take(address.host, self._dispatcher.clock.monotonic()):
+            raise TooMany(
+                f"Too many new addresses on {address.host}: at most {self._settings.max_subscribers_per_host} at once"
+                f" (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST), and {PER_SECOND:g} a second after that."
+            )
+
+    def check_room(self, address: Address, ips: Collection[str] = ()) -> None:
+        """Whether one more may be there, which leads to these IP addresses. Raises TooMany."""
+        hosts, settings = self._dispatcher.hosts, self._settings
+        count = len(self._dispatcher.lanes) + len(self._dispatcher.coming)
+        if count >= settings.max_subscribers:
+            raise TooMany(f"There are {count} subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).")
+        for host in (address.host, *ips):
+            if hosts[host] >= settings.max_subscribers_per_host:
+                led = "" if host == address.host else f", to which {address.host} leads"
+                raise TooMany(
+                    f"There are {hosts[host]} subscribers on {host}{led}; no more are let in there"
+                    " (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST)."
+                )

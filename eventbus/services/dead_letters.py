@@ -1,0 +1,192 @@
+"""Dead letters: listed, put back as pending, or discarded; page by page, each page in one commit."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from eventbus.cluster.cluster import Alone, Company
+from eventbus.core.clock import Clock
+from eventbus.core.errors import Conflict, NotKnown
+from eventbus.core.model import Checkpoint, LaneRecord
+from eventbus.delivery.decision import Decision
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import record_of
+from eventbus.journal.base import MAX_REPLAYS, Journal, KeptDeadLetter, Replay
+
+#: Why a dead letter cannot be replayed.
+NO_BODY = "The body of the event was given up, since the journal was full (journal quota); it can only be discarded."
+#: Dead letters that change in one commit.
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which dead letters are meant: one by its id, one subscriber's, or all."""
+
+    key: str | None = None
+    id: int | None = None
+
+
+#: Changes a page of dead letters, which was read in an era of the checkpointer's, and answers how many it changed.
+Change = Callable[[Sequence[KeptDeadLetter], int], int]
+
+
+class DeadLetters:
+    """What people do with deliveries that will not be attempted again."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, journal: Journal, clock: Clock, keep: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._clock = clock
+        self._keep = keep  # puts an expired subscriber's lane back, and says whether it is one
+        self.company: Company = Alone()  #: the other buses: what is theirs, they care for
+
+    def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
+        """Dead letters with ids above ``after``."""
+        self._dispatcher.checkpointer.save()
+        return self._journal.dead_letters(key, after, limit)
+
+    def replay(self, chosen: Chosen, replay: str) -> int:
+        """Put dead letters back as pending; answers how many. They count for the ``replay`` with this id.
+
+        Of all, only those of registered subscribers are. Those of an expired one wait for its return. Raises
+        NotKnown, and Conflict where the one that is meant is neither.
+        """
+        era = self._dispatcher.checkpointer.era
+        found = None if chosen.id is None else self._journal.dead_letter(chosen.id)
+        key = chosen.key if found is None else found.letter.key
+        if key is not None and not self._takes(key) and not self._keep(key) and chosen.id is None:
+            raise Conflict("This address is not registered; register it, and replay then.")
+        self._dispatcher.checkpointer.check_era(era)
+        if found is not None and found.letter.event_id:
+            raise Conflict(NO_BODY)
+        bodiless = 0
+
+        def change(letters: Sequence[KeptDeadLetter], era: int) -> int:
+            nonlocal bodiless
+            bodiless += sum(bool(letter.letter.event_id) for letter in letters)
+            return self._replay(replay, letters, era)
+
+        replayed = self._through(chosen, change)
+        if bodiless and not replayed:
+            raise Conflict(NO_BODY)
+        return replayed
+
+    def outcome(self, replay: str) -> Replay:
+        """What has become of the dead letters that a replay has put back. Raises NotKnown."""
+        self._dispatcher.checkpointer.save()
+        found = self._journal.replay(replay)
+        if found is None:
+            raise NotKnown(f"There is no replay {replay[:80]!r}; the newest {MAX_REPLAYS} are known.")
+        return found
+
+    def discard(self, chosen: Chosen) -> int:
+        """Discard dead letters; answers how many. Raises NotKnown."""
+        return self._through(chosen, self._discard)
+
+    def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
+        """Discard these, as far as they are there, and no other bus's; answers how many."""
+        with self._dispatcher.checkpointer.alone:
+            era = self._dispatcher.checkpointer.era
+            there = [one for one in letters if self._journal.dead_letter(one.id) is not None]
+            return self._discard(self._mine(there), era)
+
+    def expire(self, before: float) -> int:
+        """Discard one page of those that were last attempted before a moment; answers how many."""
+        with self._dispatcher.checkpointer.alone:
+            era = self._dispatcher.checkpointer.era
+            return self._discard(self._mine(self._journal.dead_before(before, PAGE)), era)
+
+    def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
+        """Those that no other bus has to care for."""
+        keys = {letter.letter.key for letter in letters}
+        foreign = {key for key in keys if key not in self._dispatcher.lanes and self.company.has(key)}
+        return [letter for letter in letters if letter.letter.key not in foreign]
+
+    def _through(self, chosen: Chosen, change: Change) -> int:
+        """Change page after page of what is there now; what dies meanwhile is not meant."""
+        self._dispatcher.checkpointer.save()
+        if chosen.id is not None:
+            return self._one(chosen.id, change)
+        changed, after = 0, 0
+        last = self._journal.last_dead_letter()
+        while after < last:
+            with self._dispatcher.checkpointer.alone:
+                era = self._dispatcher.checkpointer.era
+                page = self._journal.dead_letters(chosen.key, after, PAGE)
+                changed += change(self._mine([letter for letter in page if letter.id <= last]), era)
+            after = page[-1].id if len(page) == PAGE else last
+        return changed
+
+    def _one(self, letter_id: int, change: Change) -> int:
+        with self._dispatcher.checkpointer.alone:
+            era = self._dispatcher.checkpointer.era
+            found = self._journal.dead_letter(letter_id)
+            if found is None:
+                raise NotKnown(f"There is no dead letter {letter_id}.")
+            changed = change([found], era)
+        if not changed:
+            raise Conflict("Its subscriber is not registered; register it, and replay then.")
+        return changed
+
+    def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], era: int) -> int:
+        mine = [letter for letter in letters if self._takes(letter.letter.key) and not letter.letter.event_id]
+        counts = Counter(letter.letter.key for letter in mine)
+        lanes = {key: self._dispatcher.lanes[key] for key in counts}
+
+        def change() -> Checkpoint:
+            records = [_with(self._record(lane), dead=-counts[key]) for key, lane in lanes.items()]
+            return replace(self._checkpoint(records), replayed=tuple(letter.id for letter in mine), replay=replay)
+
+        def happen() -> None:
+            for key, lane in lanes.items():
+                lane.revive(counts[key])
+                lane.deferred.expect_rows()
+                self._dispatcher.look(lane)
+
+        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), era)
+        return len(mine)
+
+    def _discard(self, letters: Sequence[KeptDeadLetter], era: int) -> int:
+        counts = Counter(letter.letter.key for letter in letters)
+        lanes = {key: lane for key in counts if (lane := self._dispatcher.lanes.get(key)) is not None}
+        ended = [record for key in counts if key not in lanes and (record := self._journal.lane(key)) is not None]
+
+        def change() -> Checkpoint:
+            found = [(counts[record.subscriber.key], record) for record in ended]
+            found += [(counts[key], self._record(lane)) for key, lane in lanes.items()]
+            records = [_with(record, dead=-count, discarded=count) for count, record in found]
+            return replace(self._checkpoint(records), dropped=tuple(letter.id for letter in letters))
+
+        def happen() -> None:
+            for key, lane in lanes.items():
+                lane.forgive(counts[key])
+
+        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), era)
+        return len(letters)
+
+    def _record(self, lane: Lane) -> LaneRecord:
+        return record_of(lane, self._dispatcher.recent.newest, self._clock.monotonic(), self._clock.wall())
+
+    def _checkpoint(self, records: Sequence[LaneRecord]) -> Checkpoint:
+        return Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, lanes=tuple(records))
+
+    def _decide(self, decision: Decision, era: int) -> None:
+        if decision.keys:
+            self._dispatcher.checkpointer.decide(decision, era)
+        else:
+            self._dispatcher.checkpointer.check_era(era)  # as saving does: by now there may be something
+
+    def _takes(self, key: str) -> bool:
+        """Whether deliveries can be put back for this address."""
+        lane = self._dispatcher.lanes.get(key)
+        return lane is not None and not lane.closed and not lane.ending
+
+
+def _with(record: LaneRecord, *, dead: int, discarded: int = 0) -> LaneRecord:
+    """A record with so many more dead and discarded in its account."""
+    account = record.account
+    return replace(record, account=replace(account, dead=account.dead + dead, discarded=account.discarded + discarded))

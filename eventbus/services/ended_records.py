@@ -1,0 +1,65 @@
+"""Forgets the records of registrations that have ended: after the retention, or early where they take too much room."""
+
+import logging
+import math
+
+import gevent
+
+from eventbus.core.log_once import Trouble
+from eventbus.core.model import Checkpoint, LaneRecord
+from eventbus.delivery.decision import Decision
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.journal.base import Journal
+
+#: Records that are forgotten in one step, and those that are read to find some that may be.
+PAGE, MOST_READ = 500, 8_000
+#: Steps in one look, at most; and the part of the room to which records are brought back.
+STEPS, KEPT = 10, 0.75
+
+log = logging.getLogger(__name__)
+
+
+class EndedRecords:
+    """Keeps what ended registrations leave in the journal within ``max_bytes``. Those with dead letters stay."""
+
+    def __init__(self, dispatcher: Dispatcher, journal: Journal, max_bytes: int) -> None:
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._max_bytes = max_bytes
+        self._crowded = Trouble()
+
+    def forget(self, before: float) -> None:
+        """Forget those that ended before a moment; the oldest of all where they take too much."""
+        self._forget(self._journal.closed_lanes(before, PAGE))
+        for _ in range(STEPS):
+            count, size = self._journal.closed_size()
+            crowded = size > self._max_bytes
+            if crowded and self._crowded.begins():
+                log.warning("%d ended registrations take about %d bytes: the oldest are forgotten", count, size)
+            if 2 * size < self._max_bytes and self._crowded.ends():
+                log.info("ended registrations take no more than their part of the journal again")
+            if not crowded or not self._forget(self._oldest()[: count - int(count * KEPT * self._max_bytes / size)]):
+                return
+            gevent.sleep(0)
+
+    def _oldest(self) -> list[LaneRecord]:
+        """Some of the oldest that may go."""
+        limit = PAGE
+        while True:
+            read = self._journal.closed_lanes(math.inf, limit)
+            found = [record for record in read if not record.account.dead]
+            if found or len(read) < limit or limit >= MOST_READ:
+                return found[:PAGE]
+            limit *= 4
+
+    def _forget(self, old: list[LaneRecord]) -> int:
+        """Forget records, once nothing of theirs is left; answers how many went."""
+        checkpointer, lanes = self._dispatcher.checkpointer, self._dispatcher.lanes
+        era = checkpointer.era
+        with checkpointer.alone:  # an address that has registered since has another record by now
+            keys = [record.subscriber.key for record in old if not record.account.dead]
+            gone = tuple(key for key in keys if key not in lanes)
+            if gone:
+                forget = Checkpoint(self._dispatcher.clock.wall(), self._dispatcher.recent.newest, forgotten=gone)
+                checkpointer.decide(Decision(lambda: forget, lambda: None), era)
+        return len(gone)

@@ -1,0 +1,134 @@
+"""Expired subscribers: their lease ended, they have not registered again, and something of theirs is still kept.
+
+Those with something pending are lanes in memory. Of the others only the journal knows; it is read at intervals, by
+one node of a cluster for all.
+"""
+
+import logging
+from dataclasses import replace
+
+import gevent
+
+from eventbus.cluster.cluster import Alone, Company
+from eventbus.core.errors import JournalError
+from eventbus.core.log_once import Trouble
+from eventbus.core.model import Checkpoint, LaneRecord
+from eventbus.delivery.decision import Decision
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import lane_of
+from eventbus.journal.base import Journal
+from eventbus.services.registrations import Registrations
+
+#: Seconds between two reads of the journal, at least; reading takes at most this share of the time.
+INTERVAL_SECONDS, SHARE = 1.0, 0.02
+#: Ended registrations that are looked at, the newest first, and how many are read in one step.
+MAX_ENDED, PAGE = 2_000, 100
+
+log = logging.getLogger(__name__)
+
+
+class Expired:
+    """Knows who is expired, and ends or changes that."""
+
+    def __init__(self, dispatcher: Dispatcher, journal: Journal, registrations: Registrations, rules: Rules) -> None:
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._registrations = registrations
+        self._rules = rules
+        self._clock = dispatcher.clock
+        self._closed: dict[str, Lane] = {}
+        self._trouble = Trouble()
+        self.company: Company = Alone()  #: the other nodes, one of which reads the journal for all
+        self.removed_dead = 0  #: dead letters of those that deregistered or answered 410
+
+    def start(self) -> None:
+        """Begin to read at intervals."""
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._greenlet.kill()
+
+    def lanes(self) -> list[Lane]:
+        """Expired subscribers by address: those that this node has, and those that only the journal has."""
+        now = self._clock.monotonic()
+        here = self._dispatcher.lanes
+        found = [lane for lane in here.values() if lane.lease.ends <= now]
+        found += [lane for key, lane in self._closed.items() if key not in here]
+        return sorted(found, key=lambda lane: lane.subscriber.key)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether an address was expired when that was looked at last."""
+        return key in self._closed
+
+    def find(self, key: str) -> Lane | None:
+        """One that only the journal knows of. Raises JournalError."""
+        record = self._journal.lane(key)
+        return None if record is None or not record.expired else self._lane(record)
+
+    def keep(self, key: str) -> bool:
+        """Put an expired subscriber's lane back, so that its dead letters can wait for its return; whether it is one.
+
+        Raises Elsewhere and JournalError.
+        """
+        with self._registrations.alone_with(key):
+            if key in self._dispatcher.lanes:
+                return True
+            record = self._journal.lane(key)
+            if record is None or not record.expired:
+                return False
+            if record.account.dead:
+                self.company.claim(key)
+                if key not in self._dispatcher.lanes:
+                    lane = self._lane(record)
+                    lane.confirmed = False  # so that its return is saved, whatever it asks for
+                    self._dispatcher.add(lane)
+                    self._dispatcher.unindex(lane)
+            return True
+
+    def remove(self, key: str) -> None:
+        """Someone deregistered it: it is expired no more. Raises JournalError."""
+        checkpointer = self._dispatcher.checkpointer
+        with self._registrations.alone_with(key), checkpointer.alone:
+            record = None if key in self._dispatcher.lanes else self._journal.lane(key)
+            if record is not None and record.expired:
+                removed = replace(record, expired=False)
+                decided = Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, lanes=(removed,))
+                checkpointer.decide(Decision(lambda: decided, lambda: self._closed.pop(key, None), keys=[key]))
+            self._closed.pop(key, None)
+
+    def note(self, lane: Lane) -> None:
+        """A lane has just been closed: it is shown before the journal is read again."""
+        self._closed[lane.subscriber.key] = lane
+
+    def look(self) -> None:
+        """Read who is expired. Raises JournalError."""
+        closed: dict[str, Lane] = {}
+        removed_dead = 0
+        for skip in range(0, MAX_ENDED, PAGE) if self.company.trims() else ():
+            page = self._journal.newest_closed(skip, PAGE)
+            closed |= {record.subscriber.key: self._lane(record) for record in page if record.expired}
+            removed_dead += sum(record.account.dead for record in page if not record.expired)
+            if len(page) < PAGE:
+                break
+            gevent.sleep(0)
+        self._closed, self.removed_dead = closed, removed_dead
+
+    def _lane(self, record: LaneRecord) -> Lane:
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        return lane_of(record, self._rules, deferred=0, ends=now, now=now, wall=wall)
+
+    def _run(self) -> None:
+        while True:
+            began = self._clock.monotonic()
+            try:
+                self.look()
+            except JournalError as error:
+                if self._trouble.begins():
+                    log.warning("expired subscribers are not read: %s", error)
+            else:
+                if self._trouble.ends():
+                    log.info("expired subscribers are read again")
+            gevent.sleep(max(INTERVAL_SECONDS, min(60.0, (self._clock.monotonic() - began) / SHARE)))

@@ -1,0 +1,165 @@
+"""What happens to a lane when its subscriber's lease is over."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import gevent
+
+from eventbus.core.clock import Clock
+from eventbus.core.errors import Elsewhere, JournalError
+from eventbus.core.log_once import Trouble
+from eventbus.core.model import Checkpoint
+from eventbus.delivery.decision import Decision
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane.closing import bury_memory, bury_page, close, discarded
+from eventbus.delivery.lane.lane import Lane
+from eventbus.journal.base import Journal
+
+#: Events that become dead letters in one commit.
+PAGE = 1_000
+#: Seconds to wait for what is under way, and after a journal that could not be written.
+PATIENCE = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class Endings:
+    """Ends lanes: at once by discarding, or part by part by making dead letters, beside the other lanes' work.
+
+    A lane stays where it is, with its account, until its end is saved.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, journal: Journal, clock: Clock) -> None:
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._clock = clock
+        self._under_way: dict[str, gevent.Greenlet[..., None]] = {}
+        self._discarding: set[Lane] = set()
+        self.on_expired: Callable[[Lane], object] = _nobody  #: called with a lane that is closed, since its lease ended
+        self._failing: dict[str, JournalError] = {}  # whose end could not be saved, when that was last tried
+
+    def discard(self, lane: Lane) -> int:
+        """Close a lane, and discard what is pending: so many deliveries.
+
+        Raises Elsewhere where it is closed, or another bus's, by now, and JournalError; see ``Checkpointer.decide``.
+        """
+        count = 0
+
+        def change() -> Checkpoint:
+            nonlocal count
+            if lane.closed:
+                raise Elsewhere
+            count = lane.backlog
+            return discarded(lane, self._dispatcher.recent.newest, self._clock.monotonic(), self._clock.wall())
+
+        def happen() -> None:
+            close(lane, self._dispatcher.recent.newest, self._clock.wall())
+            self._dispatcher.remove(lane)
+
+        decision = Decision(change, happen, lanes=[lane], keys=[lane.subscriber.key])
+        self._dispatcher.checkpointer.decide(decision)
+        return count
+
+    def discard_in_time(self, lane: Lane) -> bool:
+        """Begin to discard: no attempt starts, and it is tried again until it is saved. False where it is under way."""
+        if lane in self._discarding:
+            return False
+        self._discarding.add(lane)
+        lane.lease = replace(lane.lease, ends=self._clock.monotonic())
+        self._begin(lane, self._discard)
+        return True
+
+    def bury(self, lane: Lane) -> None:
+        """Begin to make dead letters of all that is pending; the lane takes nothing new."""
+        lane.ending = True
+        lane.touch()
+        lane.ended_at = self._clock.wall() if lane.ended_at is None else lane.ended_at
+        lane.lose_interest(self._dispatcher.recent.newest)
+        self._dispatcher.unindex(lane)
+        self._begin(lane, self._bury)
+
+    def wait(self, key: str) -> None:
+        """Return when this address has no lane that is being ended. Raises JournalError while that cannot be saved."""
+        while (greenlet := self._under_way.get(key)) is not None:
+            if key in self._failing:
+                self._dispatcher.checkpointer.save()
+                greenlet.join(2 * PATIENCE)  # in which it is tried again
+                if key in self._failing:
+                    raise self._failing[key].with_traceback(None)
+            greenlet.join(PATIENCE)
+
+    def stop(self) -> None:
+        """Leave the rest for the next start."""
+        gevent.killall(list(self._under_way.values()))
+
+    def _begin(self, lane: Lane, end: Callable[[Lane], None]) -> None:
+        key = lane.subscriber.key
+        self._under_way[key] = gevent.spawn(end, lane)
+        self._under_way[key].link(lambda ended: self._has_ended(key, ended))
+
+    def _has_ended(self, key: str, ended: "gevent.Greenlet[..., None]") -> None:
+        """By now the lane may have gone to another bus, and come back, and another greenlet may be at it."""
+        if self._under_way.get(key) is ended:
+            del self._under_way[key]
+            self._failing.pop(key, None)
+
+    def _discard(self, lane: Lane) -> None:
+        try:
+            self._repeat(lane, lambda: self.discard(lane))
+        finally:
+            self._discarding.discard(lane)
+
+    def _bury(self, lane: Lane) -> None:
+        self._repeat(lane, lambda: self._bury_some(lane))
+
+    def _repeat(self, lane: Lane, step: Callable[[], object]) -> None:
+        """Take one step after another, each until it is saved, as long as the lane is there."""
+        trouble, key = Trouble(), lane.subscriber.key
+        while not lane.closed:
+            try:
+                step()
+            except Elsewhere:
+                return
+            except JournalError as error:
+                self._failing[key] = error
+                if trouble.begins():
+                    log.warning("what is pending for %s cannot be put away yet: %s", key, error, extra={"address": key})
+                gevent.sleep(PATIENCE)
+            else:
+                trouble.ends()
+                self._failing.pop(key, None)
+
+    def _bury_some(self, lane: Lane) -> None:
+        """Save what is dead already, make dead letters of the next part, and let the lane go when none is left."""
+        if not lane.backlog and not lane.expired:
+            lane.expired = True
+            lane.touch()
+        self._dispatcher.checkpointer.save()
+        if lane.expired and not lane.dirty:
+            self._dispatcher.remove(lane)
+            self.on_expired(lane)
+        elif lane.reading or not self._bury_part(lane):
+            gevent.sleep(PATIENCE)
+
+    def _bury_part(self, lane: Lane) -> bool:
+        """Make dead letters of what is next; whether there was anything but what is under way."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        before = lane.dead
+        bury_memory(lane, now, wall)
+        stretch = next((stretch for stretch in lane.stretches() if stretch.behind), None)
+        if lane.deferred.spilled:
+            self._dispatcher.reader.read_deferred(lane)
+        elif stretch is not None:
+            upto, began = self._dispatcher.recent.newest if stretch.upto is None else stretch.upto, stretch.cursor
+            page = self._journal.topics(stretch.cursor, upto, PAGE)
+            if stretch.cursor != began:
+                return True
+            bury_page(lane, stretch, [row[:2] for row in page], page[-1][0] if page else upto, wall)
+            if not page:
+                lane.lose(stretch)
+        return lane.dead > before or stretch is not None or lane.deferred.count > 0
+
+
+def _nobody(_: Lane) -> None:
+    """Is told until somebody is."""

@@ -1,0 +1,189 @@
+"""Keeps one subscription from filling the journal: beyond its quota, its oldest events are given up when it is full.
+
+What was pending becomes dead letters without bodies; dead letters give up their bodies first. The account goes on.
+"""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import gevent
+
+from eventbus.cluster.cluster import Alone, Company
+from eventbus.core.journal_quota import Held, SampledEvent, cuts
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane.closing import bury_page
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import deliveries_of
+from eventbus.delivery.lane.over_quota import JOURNAL_QUOTA, give_up_ready, unread_part
+from eventbus.journal.base import Journal
+from eventbus.services.dead_letters import DeadLetters
+
+#: Events in the sample at most, the numbers that are tried for that, and how many lanes are asked in all.
+SAMPLE, TRIES, QUESTIONS = 2_000, 20_000, 200_000
+#: Events, deliveries and dead letters that are read in one step.
+PAGE = 1_000
+#: Lanes that are asked without letting other greenlets run.
+SLICE = 100
+#: Bytes of its quota for each dead letter that a subscription may keep without its body: beyond, the oldest go.
+BYTES_A_LETTER = 4_096
+#: Seconds between two lines of the log.
+TELL_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class QuotaKeeper:
+    """Gives up what the subscriptions hold back most that are over their quota."""
+
+    def __init__(self, quota: int, dispatcher: Dispatcher, journal: Journal, letters: DeadLetters) -> None:
+        self.quota = quota  #: bytes that a subscription may hold back
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._letters = letters
+        self._clock = dispatcher.clock
+        self._rng = random.Random()  # noqa: S311 - which events are looked at is no secret
+        self._after: dict[str, int] = {}  # by key: all dead letters up to this one have given up their bodies
+        self._given_up: Counter[str] = Counter()  # by key, since that was logged
+        self._logged_at = -TELL_SECONDS
+        self.company: Company = Alone()  #: the other buses: each cares for its own subscriptions
+
+    def relieve(self, journal_bytes: int, need: int) -> bool:
+        """Give up enough for about so many bytes, or as much as quotas allow; whether any was. Raises JournalError."""
+        self._dispatcher.checkpointer.save()
+        found = cuts(self._sample(), journal_bytes, self.quota, need)
+        for key, cut in found.items():
+            lane = self._dispatcher.lanes.get(key)
+            if lane is None and (not self.company.trims() or self.company.has(key)):
+                continue
+            pending = self._give_up_pending(lane, cut.pending) if lane is not None and cut.pending else 0
+            bodies = self._give_up_bodies(key, max(cut.dead, cut.pending))
+            self._given_up[key] += max(pending, bodies)
+            self._dispatcher.meters.quota["pending"] += pending
+            self._dispatcher.meters.quota["bodies"] += max(0, bodies - pending)
+            self._discard_oldest(key)
+        self.log_given_up()
+        return bool(found)
+
+    # Who holds back what
+
+    def _sample(self) -> list[Held]:
+        """Events by chance, each as likely as any other; all where they are few."""
+        first = self._journal.topics(0, self._dispatcher.recent.newest, 1)
+        numbers = range(first[0][0] if first else 1, self._dispatcher.recent.newest + 1)
+        tries = self._rng.sample(numbers, min(TRIES, len(numbers)))
+        lanes = [lane for lane in self._dispatcher.lanes.values() if lane.backlog and not lane.ending]
+        most = max(64, min(SAMPLE, QUESTIONS // max(1, len(lanes))))
+        sampled: list[SampledEvent] = []
+        for start in range(0, len(tries), PAGE):
+            sampled += self._journal.sample(sorted(tries[start : start + PAGE]))
+            if len(sampled) >= most:
+                break
+        chosen = sampled if len(sampled) <= most else self._rng.sample(sampled, most)
+        return [Held(event, self._pending(event, lanes)) for event in chosen]
+
+    def _pending(self, event: SampledEvent, lanes: Sequence[Lane]) -> frozenset[str]:
+        holders = {key for key in event.waiting if key in self._dispatcher.lanes}
+        for number, lane in enumerate(lanes):
+            if number % SLICE == 0:
+                gevent.sleep(0)
+            if lane.holds(event.seq, event.topic):
+                holders.add(lane.subscriber.key)
+        return frozenset(holders)
+
+    # What is given up
+
+    def _give_up_pending(self, lane: Lane, upto: int) -> int:
+        """Dead-letter what is pending up to a number, but for what is under way; how many deliveries that were."""
+        began = lane.dead
+        while self._dispatcher.lanes.get(lane.subscriber.key) is lane and not (lane.ending or lane.reading):
+            before = lane.dead
+            with self._dispatcher.checkpointer.alone:
+                lane.reading = True
+                try:
+                    self._give_up_part(lane, upto)
+                finally:
+                    lane.reading = False
+                self._dispatcher.checkpointer.save()
+            if lane.dead == before:
+                break
+            gevent.sleep(0)
+        self._dispatcher.look(lane)
+        return lane.dead - began
+
+    def _give_up_part(self, lane: Lane, upto: int) -> None:
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        give_up_ready(lane, upto, now, wall)
+        if lane.deferred.count:
+            self._dispatcher.checkpointer.save()  # so that all that are deferred have rows
+            lane.deferred.begin_load()
+            try:
+                rows = self._journal.deferred(lane.subscriber.key, by_seq=True, limit=PAGE)
+            except BaseException:
+                lane.deferred.expect_rows()
+                raise
+            old = deliveries_of([row for row in rows if row.seq <= upto], now, wall)
+            for delivery in lane.deferred.take_rows(old, lane.in_flight):
+                lane.bury(delivery, JOURNAL_QUOTA, b"", now, wall)
+        self._give_up_page(lane, upto)
+
+    def _give_up_page(self, lane: Lane, upto: int) -> None:
+        """The next page of what is only in the journal."""
+        while (stretch := unread_part(lane, upto)) is not None:
+            began, last = stretch.cursor, upto if stretch.upto is None else min(upto, stretch.upto)
+            page = self._journal.topics(began, last, PAGE)
+            if stretch.cursor != began or lane.closed:
+                return
+            dead = lane.dead
+            rows, cursor = [row[:2] for row in page], page[-1][0] if page else upto
+            bury_page(lane, stretch, rows, cursor, self._clock.wall(), JOURNAL_QUOTA)
+            if lane.dead > dead:
+                return
+
+    def _give_up_bodies(self, key: str, upto: int) -> int:
+        """Let dead letters up to a number of an event go without their bodies; how many were."""
+        after, count, passed = self._after.get(key, 0), 0, False
+        while letters := self._journal.dead_letters(key, after, PAGE):
+            old = [one for one in letters if one.letter.seq <= upto and one.event_id and not one.letter.event_id]
+            if old:
+                self._journal.give_up_bodies(old)
+                count += len(old)
+            after = letters[-1].id
+            passed = passed or any(one.letter.seq > upto for one in letters)
+            if not passed:
+                self._after[key] = after
+            if len(letters) < PAGE:
+                break
+            gevent.sleep(0)
+        if len(self._after) > PAGE:
+            self._after.clear()
+        return count
+
+    def _discard_oldest(self, key: str) -> None:
+        """Discard the oldest of the dead letters without bodies, where there are too many of them to be kept."""
+        lane = self._dispatcher.lanes.get(key)
+        record = self._journal.lane(key) if lane is None else None
+        dead = lane.dead if lane is not None else record.account.dead if record is not None else 0
+        over = dead - max(100, self.quota // BYTES_A_LETTER)
+        while over > 0:
+            page = self._journal.dead_letters(key, 0, min(over, PAGE))
+            gone = [letter for letter in page if letter.letter.event_id]
+            if not gone or not (discarded := self._letters.drop(gone)):
+                return
+            self._dispatcher.meters.quota["discarded"] += discarded
+            over -= discarded
+
+    def log_given_up(self) -> None:
+        """A line in the log, now and then: how much was given up, and by whom most."""
+        now = self._clock.monotonic()
+        if not self._given_up.total() or now < self._logged_at + TELL_SECONDS:
+            return
+        key, count = self._given_up.most_common(1)[0]
+        log.warning(
+            "the journal is full: %d deliveries were given up over the journal quota, %d of them for %s;"
+            " they are dead letters without bodies",
+            self._given_up.total(), count, key, extra={"address": key},
+        )  # fmt: skip
+        self._given_up.clear()
+        self._logged_at = now

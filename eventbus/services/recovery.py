@@ -1,0 +1,122 @@
+"""From what a journal held to lanes that carry on."""
+
+import logging
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+from eventbus.core.clock import Clock
+from eventbus.core.model import LaneRecord, Recovered
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.fan_out import Share, shares
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import lane_of
+from eventbus.delivery.topic_index import TopicIndex
+from eventbus.journal.base import Journal
+
+#: Events that are offered again in one step.
+PAGE = 2_000
+#: Samples of events' times that are read, so that ages are known.
+SAMPLES = 64
+
+#: See eventbus.delivery.fan_out.
+SharedOut = Callable[[Sequence[int], Sequence[str | None]], Iterable[Share[Lane]]]
+
+log = logging.getLogger(__name__)
+
+
+def restore(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, rules: Rules, clock: Clock) -> list[Lane]:
+    """Put the lanes back, and offer them what they had not been offered when the last process ended.
+
+    Every lease gets a full fresh term, since nobody could renew while the bus was away.
+    """
+    lanes = [
+        _lane(
+            record,
+            recovered.deferred.get(record.subscriber.key, 0),
+            max(record.scanned, recovered.scanned),
+            rules,
+            clock,
+        )
+        for record in recovered.lanes
+    ]
+    _put_back(lanes, dispatcher)
+    _offer_again(recovered, journal, dispatcher)
+    dispatcher.recent.start(recovered.last_seq)
+    _sample_ages(recovered, journal, dispatcher)
+    return lanes
+
+
+def adopt(
+    kept: Sequence[tuple[LaneRecord, int]], journal: Journal, dispatcher: Dispatcher, rules: Rules, clock: Clock
+) -> list[Lane]:
+    """Put back lanes that another bus had, and offer them what has come since it saved them last.
+
+    Events go on coming meanwhile: the lanes are in the dispatcher when none is missing.
+    """
+    lanes = [_lane(record, count, record.scanned, rules, clock) for record, count in kept]
+    for lane in lanes:
+        lane.confirmed = False  # its subscriber was perhaps told that nobody knows
+    index: TopicIndex[Lane] = TopicIndex()
+    for lane in lanes:
+        if not _is_over(lane):
+            index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
+    scanned = {record.subscriber.key: record.scanned for record, _ in kept}
+    cursor = min(scanned.values(), default=dispatcher.recent.newest)
+    while cursor < dispatcher.recent.newest:
+        newest = dispatcher.recent.newest
+        rows = journal.topics(cursor, newest, PAGE)
+        _offer(rows, partial(shares, index=index), scanned)
+        dispatcher.load.give_way()
+        cursor = rows[-1][0] if len(rows) == PAGE else newest
+    _put_back(lanes, dispatcher)
+    return lanes
+
+
+def _put_back(lanes: Sequence[Lane], dispatcher: Dispatcher) -> None:
+    for lane in lanes:
+        dispatcher.add(lane)
+        if _is_over(lane):
+            dispatcher.unindex(lane)
+            lane.confirmed = False  # so that its return is saved, whatever it asks for
+
+
+def _is_over(lane: Lane) -> bool:
+    """Whether nothing new is for a lane, since its lease has ended for good."""
+    return lane.ended_at is not None and not lane.subscriber.options.resume
+
+
+def _lane(record: LaneRecord, deferred: int, scanned: int, rules: Rules, clock: Clock) -> Lane:
+    now, wall = clock.monotonic(), clock.wall()
+    ends = now + record.subscriber.options.lease_seconds if record.ended_at is None else now
+    lane = lane_of(record, rules, deferred=deferred, ends=ends, now=now, wall=wall)
+    if not lane.live.left:
+        lane.live.cursor = max(lane.live.cursor, scanned)
+    return lane
+
+
+def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:
+    scanned = {record.subscriber.key: record.scanned for record in recovered.lanes}
+    cursor = recovered.scanned
+    while rows := journal.topics(cursor, recovered.last_seq, PAGE):
+        _offer(rows, dispatcher.shares, scanned)
+        cursor = rows[-1][0]
+
+
+def _offer(rows: Sequence[tuple[int, str | None, float]], shared_out: SharedOut, scanned: Mapping[str, int]) -> None:
+    """Count events for the lanes that match and had not been offered them."""
+    for lanes, seqs in shared_out([row[0] for row in rows], [row[1] for row in rows]) if rows else ():
+        for lane in lanes:
+            if new := len(seqs) - bisect_right(seqs, scanned[lane.subscriber.key]):
+                lane.accepted += new
+                lane.live.behind += new
+                lane.touch()
+
+
+def _sample_ages(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:
+    first = next((seq for seq, _, _ in journal.topics(0, recovered.last_seq, 1)), recovered.last_seq)
+    step = max(1, (recovered.last_seq - first) // SAMPLES)
+    for place in range(first - 1, recovered.last_seq, step):
+        for seq, _, at in journal.topics(place, recovered.last_seq, 1):
+            dispatcher.ages.note(seq, at)

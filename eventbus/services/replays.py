@@ -1,0 +1,114 @@
+"""Delivering a part of the journal again, to one subscriber, at its own pace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import gevent
+
+from eventbus.core.clock import Clock
+from eventbus.core.errors import Conflict, Elsewhere
+from eventbus.core.model import Checkpoint, Interest
+from eventbus.core.topics import matches
+from eventbus.delivery.decision import Decision
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import record_of, replaying
+from eventbus.journal.base import Journal
+from eventbus.services.positions import Places
+
+#: Events that are counted in one step.
+PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A part of the journal, and how many events in it match topics."""
+
+    topics: tuple[str, ...]
+    after: int
+    upto: int
+    count: int
+
+
+class Replays:
+    """Begins replays. The account counts a replayed event as accepted once more."""
+
+    def __init__(self, dispatcher: Dispatcher, journal: Journal, places: Places, clock: Clock) -> None:
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self.places = places
+        self._clock = clock
+
+    def begin(self, key: str, start: str, end: str) -> int:
+        """Replay what was accepted from ``start`` to ``end``; answers how many events match.
+
+        Raises Conflict where the address is not registered, Elsewhere, JournalError, NotKnown, Refused and TooMany.
+        """
+        lane = self._dispatcher.lanes.get(key)
+        if lane is None:
+            raise Conflict(_NOT_REGISTERED)
+        self._check(lane)
+        with self.counted(lane.subscriber.options.topics, start, end) as found:
+            if found.count:
+                self._save(lane, found)
+            elif lane.closed:
+                raise Elsewhere
+        return found.count
+
+    @contextmanager
+    def counted(self, topics: tuple[str, ...], start: str, end: str) -> Iterator[Counted]:
+        """Count the events from one place to another that match, which stay in the journal until this ends.
+
+        It may take long; nobody else waits for it. Raises JournalError, NotKnown and Refused.
+        """
+        after, upto = self.places.before(start), self.places.after(end)
+        held = Interest(after, None, topics)
+        self._dispatcher.held.append(held)
+        try:
+            yield Counted(topics, after, upto, self._count(topics, after, upto))
+        finally:
+            self._dispatcher.held.remove(held)
+
+    def add(self, lane: Lane, found: Counted) -> None:
+        """Add what was counted, and what has come since up to where the live events begin, to a lane that is new."""
+        upto = lane.interests[-1].after
+        count = found.count + self._count(found.topics, found.upto, upto)
+        if count:
+            lane.add_replay(found.after, upto, count)
+
+    def _check(self, lane: Lane) -> None:
+        """Whether a replay may begin."""
+        if lane.closed:
+            raise Elsewhere
+        if lane.lease.ends <= self._clock.monotonic():
+            raise Conflict(_NOT_REGISTERED)
+        lane.check_replays()
+
+    def _save(self, lane: Lane, found: Counted) -> None:
+        def change() -> Checkpoint:
+            self._check(lane)
+            if lane.subscriber.options.topics != found.topics:
+                raise Conflict("Its topics were changed in this moment; ask again.")
+            now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
+            record = replaying(record_of(lane, newest, now, wall), found.after, found.upto, found.count)
+            return Checkpoint(wall, newest, lanes=(record,))
+
+        def happen() -> None:
+            lane.add_replay(found.after, found.upto, found.count)
+            self._dispatcher.look(lane)
+
+        self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [lane.subscriber.key]))
+
+    def _count(self, topics: tuple[str, ...], after: int, upto: int) -> int:
+        count = 0
+        while rows := self._journal.topics(after, upto, PAGE):
+            for _, topic, _ in rows:
+                count += matches(topics, topic)
+                self._dispatcher.load.give_way()
+            after = rows[-1][0]
+            gevent.sleep(0)
+        return count
+
+
+_NOT_REGISTERED = "This address is not registered; register it, and replay then."

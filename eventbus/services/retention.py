@@ -1,0 +1,238 @@
+"""Lets go of what is settled: after the retention, or early when the journal nears a limit; the oldest first."""
+
+import logging
+from collections.abc import Sequence
+
+import gevent
+from gevent.event import Event as Signal
+
+from eventbus.cluster.cluster import Alone, Company
+from eventbus.core.errors import BacklogFull, Elsewhere, JournalError
+from eventbus.core.log_once import Trouble
+from eventbus.core.settings import Settings
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.remote_lane import ForeignLane, floor_of
+from eventbus.journal.base import Journal
+from eventbus.services.dead_letters import DeadLetters
+from eventbus.services.ended_records import EndedRecords
+from eventbus.services.expiry import Endings
+from eventbus.services.quota_enforcer import QuotaKeeper
+
+#: Seconds between two looks, at least.
+INTERVAL = 1.0
+#: A look waits this many times as long as the last one took, so that it costs a bounded share.
+PATIENCE = 10
+#: The same while there is no room: whoever publishes waits for it.
+PRESSED_PATIENCE = 2
+#: Events that are looked at in one step.
+PAGE = 1_000
+#: Part of the limit, or of the memory of the journal's server, past which settled events go early; and the part of the
+#: limit to which they are brought back.
+HIGH, LOW = 0.9, 0.8
+#: Bytes that an event takes in the journal beside its body and headers, about.
+OVERHEAD = 250
+#: Seconds that a publish waits for settled events to go, before it is refused.
+ROOM_SECONDS = 3.0
+#: Parts of the limit that idempotency keys may take together, and the records of ended registrations.
+KEYS_SHARE, ENDED_SHARE = 1 / 8, 1 / 16
+
+log = logging.getLogger(__name__)
+
+
+class Retention:
+    """A greenlet that walks the journal from its oldest event; what is pending anywhere stays."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        journal: Journal,
+        endings: Endings,
+        letters: DeadLetters,
+        quota: QuotaKeeper,
+    ) -> None:
+        self._limit = settings.journal_max_bytes
+        self._seconds = settings.retention_seconds
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._endings = endings
+        self._letters = letters
+        self._quota = quota
+        self._was_full = False  # at the end of the last look
+        self._clock = dispatcher.clock
+        self._ended = EndedRecords(dispatcher, journal, int(ENDED_SHARE * self._limit))
+        self._hurry = Signal()
+        self._looked = Signal()
+        self._full = False
+        self._scarce = False  # the journal's server has hardly any memory left
+        self._trouble, self._shortage = Trouble(), Trouble()
+        self.company: Company = Alone()  #: the other buses: one of all lets go of what is settled
+        self._foreign: list[ForeignLane] | None = None
+        self._moves = 0  # how often lanes have gone to other buses
+        self.bytes = 0  # in use, as far as is known
+        self._room = self._limit  # bytes that it may hold: less than its limit where the disk is full
+
+    def start(self) -> None:
+        """Measure, and begin to let go."""
+        self._measure()
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Let go of nothing more."""
+        self._greenlet.kill()
+
+    def moved(self) -> None:
+        """Lanes have gone to other buses: what was read of those is not all that they have."""
+        self._moves += 1
+        self._foreign = None
+
+    def make_room(self, size: int) -> None:
+        """Count what is about to be kept. Raises BacklogFull when the limit is reached with what is pending."""
+        if self.bytes + size > HIGH * self._room:
+            self._hurry.set()
+        if self.bytes + size > self._limit and not self._full:
+            self._looked.clear()
+            self._looked.wait(ROOM_SECONDS)
+        if self.bytes + size > self._limit:
+            if not self._full:
+                log.warning("the journal is full of events that are pending; publishing is refused until some are not")
+            self._full = True
+            raise BacklogFull(
+                f"The journal holds {self._limit} bytes of events that are still pending; publish again later."
+            )
+        self.bytes += size
+
+    def _run(self) -> None:
+        took = 0.0
+        while True:
+            self._hurry.wait(max(INTERVAL, min(60.0, took * (PRESSED_PATIENCE if self._pressed else PATIENCE))))
+            self._hurry.clear()
+            began = self._clock.monotonic()
+            try:
+                self.look()
+            except (Elsewhere, JournalError) as error:
+                if self._trouble.begins():
+                    log.warning("settled events are not removed: %s", error)
+            else:
+                if self._trouble.ends():
+                    log.info("settled events are removed again")
+            self._looked.set()
+            took = self._clock.monotonic() - began
+            gevent.sleep(min(INTERVAL, took))
+
+    def look(self) -> None:
+        """Let go of what may go now."""
+        self._measure()
+        before = self._clock.wall() - self._seconds
+        self._quota.log_given_up()
+        self._end_parked(before)
+        while self._letters.expire(before):
+            gevent.sleep(0)
+        if not self.company.trims():
+            if self._was_full:
+                self._relieve()
+            self._was_full = self.bytes > HIGH * self._limit
+            return
+        self._foreign = None
+        self._ended.forget(before)
+        self._walk(before)
+        self._remove((), before)  # what is remembered of other things
+        self._measure()
+        if self._relieve():
+            self._foreign = None
+            self._walk(before)
+            self._measure()
+
+    def _relieve(self) -> bool:
+        """Where the journal is full of what is needed, let those give up something that need more than their quota."""
+        if self.bytes <= HIGH * self._limit or self._quota.quota >= self._limit:
+            return False
+        return self._quota.relieve(self.bytes, int(self.bytes - LOW * self._limit))
+
+    def _measure(self) -> None:
+        usage = self._journal.usage()
+        self.bytes, self._scarce = usage.bytes, usage.memory > HIGH
+        self._room = self._limit if usage.max_bytes is None else min(self._limit, usage.max_bytes)
+        self._tell_memory(usage.memory)
+        if self._full and self.bytes < self._limit:
+            log.info("the journal has room again")
+            self._full = False
+
+    @property
+    def _pressed(self) -> bool:
+        """Whether settled events have to go early."""
+        return self._scarce or self.bytes > HIGH * self._room
+
+    def _tell_memory(self, memory: float) -> None:
+        """One line when the server's memory becomes scarce, and one when it no longer is."""
+        if self._scarce and self._shortage.begins():
+            log.warning(
+                "the journal's server uses %d percent of its maxmemory: settled events go early, and"
+                " past 100 publishing is refused",
+                100 * memory,
+            )
+        elif not self._scarce and self._shortage.ends():
+            log.info("the journal's server has memory again")
+
+    def _walk(self, before: float) -> None:
+        """From the oldest event on, as far as events are too old, or there are too many of them."""
+        cursor, scanned = 0, self._dispatcher.recent.newest
+        goal = int(LOW * self._room) if self.bytes > HIGH * self._room else None
+        moves = self._moves
+        while rows := self._journal.topics(cursor, scanned, PAGE):
+            pressed = self._scarce or (goal is not None and self.bytes > goal)
+            old = rows if pressed else [row for row in rows if row[2] < before]
+            self._trim([(seq, topic) for seq, topic, _ in old], before, moves)
+            if pressed:
+                self._measure()
+            if len(old) < len(rows):
+                break
+            cursor, moves = rows[-1][0], self._moves
+
+    def _trim(self, events: Sequence[tuple[int, str | None]], before: float, moves: int) -> None:
+        """Remove those that are settled, unless lanes have moved since they were read; no replay begins meanwhile."""
+        with self._dispatcher.checkpointer.alone:
+            settled = self._settled(events)
+            if moves != self._moves:  # some lanes were perhaps not looked at: the next look does it
+                self._foreign = None
+            elif settled:
+                self._dispatcher.recent.forget(settled[-1])
+                self._remove(settled, before)
+
+    def _remove(self, settled: Sequence[int], before: float) -> None:
+        self._journal.trim(settled, before, int(KEYS_SHARE * self._limit))
+
+    def _settled(self, events: Sequence[tuple[int, str | None]]) -> list[int]:
+        """The events that no lane still has to deliver."""
+        if not events:
+            return []
+        if self._foreign is None:
+            self._foreign = [ForeignLane(record) for record in self.company.records()]
+        self._dispatcher.checkpointer.save()
+        here, held = (*self._dispatcher.lanes.values(), *self._dispatcher.coming.values()), self._dispatcher.held
+        mine = [lane for lane in here if lane.backlog or lane.dead_letters]
+        lanes: list[Lane | ForeignLane] = [*mine, *self._foreign]
+        floors = (*map(floor_of, mine), *(lane.floor for lane in self._foreign), *(part.after + 1 for part in held))
+        floor = min(floors, default=None)
+        settled: list[int] = []
+        for seq, topic in events:
+            if floor is None or seq < floor:
+                settled.append(seq)
+                continue
+            self._dispatcher.load.give_way()
+            if not any(lane.holds(seq, topic) for lane in lanes) and not any(part.covers(seq, topic) for part in held):
+                settled.append(seq)
+        return settled
+
+    def _end_parked(self, before: float) -> None:
+        """Kept places whose subscribers did not come back within the retention."""
+        for lane in list(self._dispatcher.lanes.values()):
+            if lane.ended_at is not None and lane.ended_at < before and not lane.ending and not lane.closed:
+                log.info(
+                    "the place kept for %s is given up, %d pending",
+                    lane.subscriber.key,
+                    lane.backlog,
+                    extra={"address": lane.subscriber.key},
+                )
+                self._endings.bury(lane)

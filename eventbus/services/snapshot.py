@@ -1,0 +1,60 @@
+"""Reads off the lanes what the metrics and the dashboard show."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from eventbus.core.model import State
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.status import status
+from eventbus.services.bus import Bus
+from eventbus.telemetry.metrics import OTHER, Readings, SubscriberReadings
+
+#: Subscribers that have series of their own.
+NAMED = 100
+
+
+def readings_of(bus: Bus) -> Readings:
+    """What is measured, at this moment."""
+    now = bus.clock.monotonic()
+    live, expired = bus.subscribers(), bus.expired.lanes()
+    each = [_of_one(bus, lane, now) for lane in (*live, *expired)]
+    whole = _together(each)
+    return Readings(
+        states={**dict.fromkeys(map(str, State), 0), **whole.states},
+        pending=whole.pending,
+        in_flight=bus.dispatcher.busy,
+        dead=whole.dead + bus.expired.removed_dead,
+        expired_dead=sum(lane.dead for lane in expired),
+        oldest_pending_seconds=whole.oldest_pending_seconds,
+        journal_bytes=bus.retention.bytes,
+        journal_max_bytes=bus.settings.journal_max_bytes,
+        loop_lag_seconds=bus.dispatcher.load.lag(),
+        subscribers=(*each[:NAMED], *([_together(each[NAMED:])] if len(each) > NAMED else ())),
+    )
+
+
+def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberReadings:
+    return SubscriberReadings(
+        lane.subscriber.key,
+        {str(status(lane, now)): 1},
+        lane.backlog,
+        bus.oldest_pending_seconds(lane),
+        lane.delivered,
+        lane.failed_attempts,
+        lane.dead,
+    )
+
+
+def _together(several: Sequence[SubscriberReadings]) -> SubscriberReadings:
+    states: Counter[str] = Counter()
+    for each in several:
+        states.update(each.states)
+    return SubscriberReadings(
+        OTHER,
+        states,
+        sum(each.pending for each in several),
+        max((each.oldest_pending_seconds for each in several), default=0.0),
+        sum(each.delivered for each in several),
+        sum(each.failed_attempts for each in several),
+        sum(each.dead for each in several),
+    )

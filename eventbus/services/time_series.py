@@ -1,0 +1,121 @@
+"""How the bus has been doing lately: a sample a second for ten minutes, in memory; and who is failing."""
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+import gevent
+
+from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.lane.health import MAX_ERROR
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.status import observe
+from eventbus.telemetry.counters import Meters, quantile
+
+#: Samples that are kept.
+KEPT = 600
+#: Seconds between two samples, at least, and subscribers that one more second is taken for.
+INTERVAL, PER_SECOND = 1.0, 2_000
+#: Subscribers that are looked at without letting other greenlets run.
+SLICE = 200
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What happened since the sample before, each second, and how things were at its end."""
+
+    at: float  # seconds since 1970
+    events: float  # accepted, a second
+    deliveries: float  # a second
+    failures: float  # attempts that failed, a second
+    arrival_p50: float  # seconds
+    arrival_p99: float
+    pending: int
+    oldest: float  # seconds
+
+
+class Samples:
+    """Takes the samples, and works out how much each subscriber gets."""
+
+    def __init__(self, dispatcher: Dispatcher, meters: Meters) -> None:
+        self._dispatcher = dispatcher
+        self._meters = meters
+        self._clock = dispatcher.clock
+        self.kept: deque[Sample] = deque(maxlen=KEPT)
+        self._rates: dict[str, tuple[int, float]] = {}
+        self._last = (self._clock.monotonic(), 0, 0, 0, list(meters.arrival.counts))
+
+    def start(self) -> None:
+        """Begin to take samples."""
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Take no more."""
+        self._greenlet.kill()
+
+    def rate(self, key: str) -> float:
+        """Deliveries a second to a subscriber, lately."""
+        return self._rates.get(key, (0, 0.0))[1]
+
+    def take(self) -> None:
+        """Take a sample now."""
+        now, meters = self._clock.monotonic(), self._meters
+        before, events, deliveries, failures, counts = self._last
+        arrived = list(meters.arrival.counts)
+        failed = meters.attempts.total()
+        self._last = now, meters.accepted_events, sum(arrived), failed, arrived
+        seconds = max(1e-3, now - before)
+        new = [count - past for count, past in zip(arrived, counts, strict=True)]
+        bounds, (pending, oldest) = meters.arrival.bounds, self._look(now, seconds)
+        since = None if oldest is None else self._dispatcher.ages.at(oldest)
+        self.kept.append(
+            Sample(
+                at=self._clock.wall(),
+                events=(meters.accepted_events - events) / seconds,
+                deliveries=(sum(arrived) - deliveries) / seconds,
+                failures=(failed - failures) / seconds,
+                arrival_p50=quantile(bounds, new, 0.5),
+                arrival_p99=quantile(bounds, new, 0.99),
+                pending=pending,
+                oldest=0.0 if since is None else max(0.0, self._clock.wall() - since),
+            )
+        )
+
+    def _look(self, now: float, seconds: float) -> tuple[int, int | None]:
+        """Go through the lanes: how much each gets, and who is failing.
+
+        Return what is pending, and the number of the oldest event that is.
+        """
+        pending, rates = 0, dict[str, tuple[int, float]]()
+        oldest: int | None = None
+        for count, lane in enumerate(list(self._dispatcher.lanes.values()), 1):
+            key, delivered = lane.subscriber.key, lane.delivered
+            rates[key] = delivered, (delivered - self._rates.get(key, (delivered, 0.0))[0]) / seconds
+            pending += lane.backlog
+            seq = lane.oldest()
+            oldest = seq if oldest is None or (seq is not None and seq < oldest) else oldest
+            if not lane.closed and observe(lane, now):
+                _tell(lane, self._clock.wall())
+            if count % SLICE == 0:
+                gevent.sleep(0)
+        self._rates = rates
+        return pending, oldest
+
+    def _run(self) -> None:
+        while True:
+            gevent.sleep(max(INTERVAL, len(self._dispatcher.lanes) / PER_SECOND))
+            self.take()
+
+
+def _tell(lane: Lane, wall: float) -> None:
+    """Log, and note for whoever looks, that a subscriber has started or stopped failing."""
+    key = lane.subscriber.key
+    if lane.recent.failing:
+        lane.notes.append((wall, f"is failing: {lane.last_error}"[:MAX_ERROR]))
+        log.warning("subscriber %s is failing: %s", key, lane.last_error, extra={"address": key})
+    else:
+        lane.notes.append((wall, "is not failing any more"))
+        log.info("subscriber %s is not failing any more", key, extra={"address": key})

@@ -1,0 +1,1 @@
+"""Requests that another node, or all nodes, have to answer."""

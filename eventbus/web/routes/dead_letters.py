@@ -1,0 +1,129 @@
+"""``/deadLetters``: look at what could not be delivered, put it back as pending, or discard it."""
+
+import re
+from typing import Any
+
+from flask import Blueprint, request
+
+from eventbus.core.clock import rfc3339
+from eventbus.core.errors import Refused
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.tokens import Scope
+from eventbus.journal.base import KeptDeadLetter, Replay
+from eventbus.services.dead_letters import Chosen
+from eventbus.web.access import needs
+from eventbus.web.audit import Changed, log_change
+from eventbus.web.body_text import shown_body
+from eventbus.web.cluster.rpc_codec import REQUEST
+from eventbus.web.current import the_bus
+from eventbus.web.numbers import count_in
+from eventbus.web.query import Query, query_of
+from eventbus.web.replies import Reply, as_json
+from eventbus.web.routes.subscribers import address_in
+
+#: Dead letters in one page: at most, and where the client does not say.
+MAX_PAGE, USUAL_PAGE = 1_000, 100
+
+blueprint = Blueprint("dead_letters", __name__)
+
+
+@blueprint.get("/deadLetters")
+@needs(Scope.ADMIN)
+def list_dead_letters() -> Reply:
+    """A page of dead letters, the oldest first; ``next`` continues it."""
+    query = query_of(request.environ)
+    after = count_in(query, "after", 0, 0, 2**62)
+    limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
+    letters = the_bus().dead_letters.page(_key(query), after, limit)
+    more = letters[-1].id if len(letters) == limit else None
+    return as_json({"dead_letters": [shown(letter) for letter in letters], "next": more})
+
+
+@blueprint.post("/deadLetters/replay")
+@needs(Scope.ADMIN)
+def replay_dead_letters() -> Reply:
+    """Put dead letters back as pending; the answer says by which id their outcome can be asked for."""
+    query, letters = query_of(request.environ), the_bus().dead_letters
+    goes_on = query.first("replay")
+    if goes_on is not None:
+        letters.outcome(goes_on)
+    replay = goes_on or request.environ.get(REQUEST) or new_event_id()
+    chosen = _chosen(query)
+    count = letters.replay(chosen, replay)
+    if count:
+        log_change(Changed.REPLAYED, _target(chosen), count)
+    known = replay if count or goes_on else None
+    outcome = None if known is None else f"/deadLetters/replays/{known}"
+    return as_json({"replayed": count, "replay": known, "outcome": outcome})
+
+
+@blueprint.get("/deadLetters/replays/<replay>")
+@needs(Scope.ADMIN)
+def replay_outcome(replay: str) -> Reply:
+    """What has become of the dead letters that were put back together."""
+    return as_json(shown_replay(the_bus().dead_letters.outcome(replay)))
+
+
+@blueprint.delete("/deadLetters")
+@needs(Scope.ADMIN)
+def discard_dead_letters() -> Reply:
+    """Discard dead letters for good."""
+    chosen = _chosen(query_of(request.environ))
+    count = the_bus().dead_letters.discard(chosen)
+    if count:
+        log_change(Changed.DISCARDED, _target(chosen), count)
+    return as_json({"discarded": count})
+
+
+def _chosen(query: Query) -> Chosen:
+    """Which are meant: nobody means all by leaving something out."""
+    key, letter_id, everything = _key(query), query.first("id"), query.first("all")
+    if sum(given is not None for given in (key, letter_id, everything)) != 1:
+        raise Refused("Say which dead letters: address=A, id=ID, or all=true.")
+    if everything not in (None, "true"):
+        raise Refused("all is true, or left out.")
+    if letter_id is not None and not re.fullmatch("[0-9]{1,18}", letter_id):
+        raise Refused("id is the number of a dead letter.")
+    return Chosen(key, None if letter_id is None else int(letter_id))
+
+
+def _target(chosen: Chosen) -> str:
+    """Which were meant, in a word."""
+    return chosen.key or ("all" if chosen.id is None else f"dead letter {chosen.id}")
+
+
+def _key(query: Query) -> str | None:
+    address = query.first("address")
+    return None if address is None else address_in(query).key
+
+
+def shown(kept: KeptDeadLetter) -> dict[str, Any]:
+    """A dead letter as JSON."""
+    letter = kept.letter
+    return {
+        "id": kept.id,
+        "event": kept.event_id,
+        "topic": kept.topic,
+        "subscriber": letter.key,
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "first_attempt_at": None if letter.first_at is None else rfc3339(letter.first_at),
+        "last_attempt_at": rfc3339(letter.last_at),
+        "last_status": letter.status,
+        "last_error": letter.error or None,
+        "last_answer": shown_body(letter.answer),
+        "body_given_up": bool(letter.event_id),
+    }
+
+
+def shown_replay(replay: Replay) -> dict[str, Any]:
+    """A replay as JSON; what is not settled is pending."""
+    return {
+        "replay": replay.id,
+        "at": rfc3339(replay.at),
+        "replayed": replay.replayed,
+        "delivered": replay.delivered,
+        "dead_again": replay.dead,
+        "discarded": replay.discarded,
+        "pending": replay.pending,
+    }

@@ -1,0 +1,233 @@
+"""``/events``: the journal as pages, as a long poll or as a stream, and one event with what became of it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from eventbus.core.clock import rfc3339
+from eventbus.core.errors import Crowded, Draining, JournalError
+from eventbus.core.model import Event
+from eventbus.core.tokens import Scope
+from eventbus.core.topics import check_patterns
+from eventbus.services.bus import Bus
+from eventbus.services.history import Fate
+from eventbus.services.positions import Resumed
+from eventbus.web.accept import STREAM, wants_stream
+from eventbus.web.access import needs
+from eventbus.web.body_text import shown_body
+from eventbus.web.current import the_bus
+from eventbus.web.numbers import count_in
+from eventbus.web.query import Query, query_of
+from eventbus.web.replies import JSON, NO_SNIFFING, Reply, as_json
+from eventbus.web.server.connections import Connection
+from eventbus.web.server.response_writer import CONNECTION
+
+#: Events in one page: at most, and where the client does not say.
+MAX_PAGE, USUAL_PAGE = 1_000, 100
+#: Bytes of a page, after which ``next`` goes on; it has one event at least.
+MAX_PAGE_BYTES = 4 * 1_048_576
+#: Seconds that a long poll may wait.
+LONGEST_WAIT = 60
+#: Seconds after which a stream with nothing to say shows that it lives.
+HEARTBEAT = 15.0
+#: What a stream begins with: when to come back once it has ended, in milliseconds.
+COME_BACK = b"retry: 2000\n"
+#: Parts of the journal that one request looks through for a topic before it answers with what it has.
+MAX_PARTS = 40
+#: Says that the event to go on after is not there: the answer begins by the ``time`` in its id, or with the oldest.
+RESUMED = "Eventbus-Resumed"
+
+blueprint = Blueprint("events", __name__)
+
+
+@blueprint.get("/events")
+@needs(Scope.SUBSCRIBE)
+def list_events() -> Reply | Response:
+    """The journal, oldest first; a stream for who accepts one."""
+    bus = the_bus()
+    query = query_of(request.environ)
+    patterns = check_patterns(query.all("topic") or ())
+    if wants_stream(request):
+        if request.method == "HEAD":
+            return Reply(b"", content_type=STREAM)
+        return _streamed(bus, query, patterns)
+    era = bus.feed.era
+    start = bus.places.resume(query.first("after") or "earliest")
+    limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
+    wait = count_in(query, "wait", 0, 0, LONGEST_WAIT)
+    if wait:
+        _hold_connection()
+    page = Page(limit, _connection())
+    place = _collect(bus, era, start.cursor, patterns, page, wait)
+    looked_at = page.last or (bus.journal.find([place])[:1] if place > start.cursor else [])
+    if bus.feed.era != era:  # by now numbers may stand for other events; ids do not
+        looked_at = page.last
+    return Reply(page.written(looked_at[0].id if looked_at else None), content_type=JSON, headers=_told(start))
+
+
+@blueprint.get("/events/<path:event_id>")
+@needs(Scope.SUBSCRIBE)
+def one_event(event_id: str) -> Reply:
+    """One event, and its state for each subscriber."""
+    event, fates = the_bus().history.of(event_id)
+    return as_json({**shown(event), "deliveries": [shown_fate(fate) for fate in fates]})
+
+
+class Page:
+    """Events as JSON: ``left`` of them may be added still, and ``max_bytes`` in all, or one event.
+
+    While they are gathered, their bytes count for the connection.
+    """
+
+    def __init__(self, limit: int, connection: Connection | None, max_bytes: int = MAX_PAGE_BYTES) -> None:
+        self.left = limit
+        self.size = 0  #: bytes
+        self.last: list[Event] = []  #: the last event that was added, if any was
+        self._connection = connection
+        self._max_bytes = max_bytes
+        self._parts: list[bytes] = []
+
+    def add(self, event: Event) -> bool:
+        """Add an event; false where it does not fit any more. Raises Crowded."""
+        part = json.dumps(shown(event), separators=(",", ":")).encode()
+        if self._parts and self.size + len(part) > self._max_bytes:
+            return False
+        if self._connection is not None:
+            self._connection.take(len(part))
+        self.size += len(part)
+        self._parts.append(part)
+        self.left -= 1
+        self.last = [event]
+        return True
+
+    def written(self, following: str | None) -> bytes:
+        """The page, and the event after which the next one goes on. What is not taken of it at once counts anew."""
+        if self._connection is not None:
+            self._connection.give_back(self.size)
+        return b'{"events":[%s],"next":%s}\n' % (b",".join(self._parts), json.dumps(following).encode())
+
+
+def shown(event: Event) -> dict[str, Any]:
+    """An event as JSON."""
+    return {
+        "id": event.id,
+        "topic": event.topic,
+        "accepted_at": rfc3339(event.accepted_at),
+        "headers": event.headers,
+        "body": shown_body(event.body),
+    }
+
+
+def shown_fate(fate: Fate) -> dict[str, Any]:
+    """What became of an event for one subscriber, as JSON."""
+    row = fate.deferral
+    said: dict[str, Any] = {"address": fate.address, "state": fate.state}
+    if row is not None:
+        said |= {
+            "attempts": row.attempts,
+            "next_attempt_at": rfc3339(row.due_at),
+            "last_status": row.status,
+            "last_error": row.error or None,
+        }
+    return said
+
+
+def _told(start: Resumed) -> dict[str, str]:
+    """The header that says that the event to go on after is not there, and what was done instead."""
+    return {} if start.instead is None else {RESUMED: start.instead}
+
+
+def _collect(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...], page: Page, wait: float) -> int:
+    """Fill a page, and answer how far was looked; waits for the first event. Raises Crowded."""
+    deadline = bus.clock.monotonic() + wait
+    for _ in range(MAX_PARTS):
+        part = bus.feed.read(cursor, patterns, page.left)
+        if bus.feed.era != era:  # the cursor counts no more; the last event is known by its id
+            return 0
+        for event in part.events:
+            if not page.add(event):
+                return cursor
+            cursor = event.seq
+            bus.give_way()
+        cursor = part.cursor
+        bus.give_way()
+        left = deadline - bus.clock.monotonic()
+        if page.left <= 0 or (cursor >= bus.feed.newest and (page.last or left <= 0 or bus.draining)):
+            break
+        bus.feed.wait(cursor, left)
+    return cursor
+
+
+def _connection() -> Connection | None:
+    """The connection of this request, which counts what is held for it."""
+    found: Connection | None = request.environ.get(CONNECTION)
+    return found
+
+
+def _hold_connection() -> None:
+    """Use this request's connection for longer than others. Raises Crowded where too many are used so."""
+    connection = _connection()
+    if connection is not None and not connection.last():
+        raise Crowded("There are as many streams and long polls as there may be; try again later.")
+
+
+def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response | Reply:
+    """Server-sent events (WHATWG HTML, 9.2). Without a place to go on from, a stream begins now.
+
+    Any status but 200 ends an EventSource for good. While the bus cannot answer, the reader is sent away for a moment.
+    """
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **NO_SNIFFING}
+    try:
+        if bus.draining:
+            raise Draining
+        _hold_connection()
+        era = bus.feed.era
+        start = bus.places.resume(request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after") or "now")
+    except (Crowded, Draining, JournalError):
+        return Reply(COME_BACK, content_type=STREAM, headers=headers)
+    parts = _stream(bus, era, start.cursor, patterns, _connection())
+    return Response(parts, content_type=STREAM, headers={**headers, **_told(start)})
+
+
+def _stream(
+    bus: Bus, era: int, cursor: int, patterns: tuple[str, ...], connection: Connection | None = None
+) -> Iterator[bytes]:
+    """Ends where the cursor counts no more: the reader connects again, and goes on after the last event by its id.
+
+    So does one whose journal cannot be read just now, or for which there is no memory.
+    """
+    yield COME_BACK
+    with suppress(JournalError, Crowded):
+        yield from _events(bus, era, cursor, patterns, connection)
+
+
+def _events(
+    bus: Bus, era: int, cursor: int, patterns: tuple[str, ...], connection: Connection | None
+) -> Iterator[bytes]:
+    """Events as they come, and where there are none for a while a sign of life. Raises JournalError and Crowded."""
+    quiet_until = bus.clock.monotonic() + HEARTBEAT
+    while not bus.draining:
+        part = bus.feed.read(cursor, patterns, MAX_PAGE)
+        if bus.feed.era != era:
+            return
+        cursor = part.cursor
+        size = sum(len(event.body) for event in part.events)
+        if connection is not None:
+            connection.take(size)  # which are held until they are sent
+        for event in part.events:
+            bus.give_way()
+            yield f"id: {event.id}\ndata: {json.dumps(shown(event), separators=(',', ':'))}\n\n".encode()
+        if connection is not None:
+            connection.give_back(size)
+        left = HEARTBEAT if part.events else quiet_until - bus.clock.monotonic()
+        if left <= 0:
+            yield b":\n"  # a comment, and no empty line, which some readers take for an event
+            left = HEARTBEAT
+        quiet_until = bus.clock.monotonic() + left
+        if cursor >= bus.feed.newest:
+            bus.feed.wait(cursor, left)
+        else:
+            bus.give_way()

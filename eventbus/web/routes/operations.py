@@ -1,0 +1,49 @@
+"""What machines ask of a running bus: is it alive, can it accept."""
+
+from flask import Blueprint, request
+
+from eventbus.core.errors import JournalError
+from eventbus.core.tokens import Scope
+from eventbus.services.snapshot import readings_of
+from eventbus.telemetry.metrics import Metrics
+from eventbus.web.accept import wants_json
+from eventbus.web.access import needs
+from eventbus.web.current import the_bus
+from eventbus.web.replies import Reply, as_json, problem, text
+
+blueprint = Blueprint("operations", __name__)
+
+
+@blueprint.get("/healthz")
+@needs(None)
+def healthz() -> Reply:
+    """The process lives and its event loop turns."""
+    return as_json({"status": "ok"}) if wants_json(request) else text("ok")
+
+
+@blueprint.get("/readyz")
+@needs(None)
+def readyz() -> Reply:
+    """Publishing would be accepted: the journal can be written, and the bus is not draining."""
+    bus = the_bus()
+    if bus.draining:
+        return _not_ready("draining")
+    try:
+        bus.journal.probe()
+    except JournalError as error:
+        return _not_ready(str(error))
+    return as_json({"status": "ready"}) if wants_json(request) else text("ready")
+
+
+@blueprint.get("/metrics")
+@needs(Scope.ADMIN)
+def metrics() -> Reply:
+    """What Prometheus scrapes."""
+    bus = the_bus()
+    return Reply(Metrics(bus.meters, lambda: readings_of(bus)).render(), 200, Metrics.content_type)
+
+
+def _not_ready(reason: str) -> Reply:
+    response = problem(503, reason) if wants_json(request) else text(reason, 503)
+    response.headers["Retry-After"] = "1"
+    return response

@@ -1,0 +1,29 @@
+"""``/replay``: deliver a part of the journal again, to one subscriber."""
+
+from flask import Blueprint, request
+
+from eventbus.core.errors import Refused
+from eventbus.core.tokens import Scope
+from eventbus.web.access import needs
+from eventbus.web.audit import Changed, log_change
+from eventbus.web.current import the_bus
+from eventbus.web.query import query_of
+from eventbus.web.replies import Reply, as_json
+from eventbus.web.routes.subscribers import address_in
+
+blueprint = Blueprint("replays", __name__)
+
+
+@blueprint.post("/replay")
+@needs(Scope.ADMIN)
+def replay() -> Reply:
+    """Begin a replay; answers how many events it has."""
+    query = query_of(request.environ)
+    start = query.first("from")
+    if not start:
+        raise Refused("Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")
+    key = address_in(query).key
+    count = the_bus().replays.begin(key, start, query.first("to") or "now")
+    if count:
+        log_change(Changed.REPLAY_STARTED, key, count)
+    return as_json({"events": count})

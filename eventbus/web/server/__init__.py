@@ -1,0 +1,1 @@
+"""The gunicorn worker: connections, requests in, responses out. Imports nothing of Flask."""

@@ -1,0 +1,32 @@
+"""gunicorn's log, as lines like all others, on standard output; no line for each request."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+from eventbus.telemetry.log_format import JsonFormatter, LineFormatter
+
+#: A wrong one is told of by the settings.
+_LEVELS = {"debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no types
+    """Sets up logging for the whole process: one handler, one format."""
+
+    def setup(self, cfg: Any) -> None:
+        """Send every record to standard output."""
+        super().setup(cfg)
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(JsonFormatter() if os.environ.get("EVENTBUS_LOG_FORMAT") == "json" else LineFormatter())
+        root = logging.getLogger()
+        root.handlers = [handler]
+        root.setLevel(_LEVELS.get(os.environ.get("EVENTBUS_LOG_LEVEL", ""), logging.INFO))
+        self.error_log.setLevel(logging.NOTSET)
+        self.error_log.handlers = []
+        self.error_log.propagate = True
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Write nothing: metrics count requests, and a proxy in front logs them."""
