@@ -15,6 +15,8 @@ SHORT_WORDS, MAX_STARS = 8, 2
 Shape = tuple[int, ...]
 #: Puts such words into a shape.
 Put = Callable[[Sequence[str]], Sequence[str]]
+#: Whether a topic of these words matches a pattern.
+Test = Callable[[Sequence[str]], bool]
 
 
 def has_too_many(words: list[str]) -> bool:
@@ -63,11 +65,26 @@ class Shapes:
                 for put in shapes.values():
                     yield ".".join(put(words))
 
-    def __bool__(self) -> bool:
-        return bool(self._counts)
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def _group(self, shape: Shape) -> dict[int, dict[Shape, Put]]:
         return self._open if shape[-1] == 1 else self._same
+
+
+def tester_of(pattern: str) -> Test | None:
+    """Return what tells whether a topic matches a pattern with wildcards; None for one that has none."""
+    shape = _shape_of(pattern)
+    if shape is None:
+        return None
+    count, is_open, put = len(shape), shape[-1] == 1, itemgetter(*shape)
+
+    def matches(words: Sequence[str]) -> bool:
+        if len(words) != count and not (is_open and len(words) > count):
+            return False
+        return ".".join(put(["*", ">", *words])) == pattern
+
+    return matches
 
 
 def _shape_of(pattern: str) -> Shape | None:

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from eventbus.core.wildcards import Shapes
+from eventbus.core.wildcards import Shapes, Test, tester_of
 
-#: Topics whose entries are remembered, and how many entries the different answers may hold in all.
+#: Topics whose entries are remembered, beside as many that came before these; and how many entries the different
+#: answers may hold in all.
 REMEMBERED, REMEMBERED_ENTRIES = 4_096, 500_000
+#: Changes of patterns with wildcards after which nothing is remembered of what was before them.
+REMEMBERED_CHANGES = 4_096
 
 T = TypeVar("T")
 
@@ -22,16 +25,44 @@ class TopicIndex(Generic[T]):
         self._forget()
 
     def _forget(self) -> None:
-        """Forget what was found: something has changed."""
+        """Forget what was found."""
+        #: Without those that get everything, and how many changes there had been.
+        self._answers: dict[str | None, tuple[int, tuple[T, ...]]] = {}
+        self._older: dict[str | None, tuple[int, tuple[T, ...]]] = {}  # what was found before these were too many
+        self._changes: list[Test] = []  # whether a topic is concerned, for each pattern with wildcards
+        self._known_entries = 0
+        self._forget_same()
+
+    def _forget_same(self) -> None:
+        """Forget which answers are the same: those that were found stay."""
         self._all: tuple[T, ...] | None = None
-        self._answers: dict[str | None, tuple[T, ...]] = {}  # without those that get everything
         self._known: dict[tuple[T, ...], tuple[T, ...]] = {(): ()}  # the same answers, once
         self._joined: dict[int, tuple[T, ...]] = {}  # with those that get everything, by the answer's identity
-        self._known_entries = self._joined_entries = 0
+        self._joined_entries = 0
+
+    def _change(self, patterns: tuple[str, ...]) -> None:
+        """Forget the answers for topics that match: who matches is not the same any more.
+
+        The others stay, however often somebody registers: a batch's topics are looked up before it is kept, while
+        others have their turns, and must not have to be looked up again when all wait for it.
+        """
+        self._forget_same()
+        for pattern in patterns:
+            test = tester_of(pattern)
+            if test is None:
+                self._answers.pop(pattern, None)
+                self._older.pop(pattern, None)
+            else:
+                self._changes.append(test)
+        if not self._patterns or len(self._changes) > REMEMBERED_CHANGES:
+            self._forget()
 
     def put(self, key: str, patterns: tuple[str, ...], entry: T) -> None:
         """Add an entry, or change what it chose."""
-        self.remove(key)
+        if key in self._patterns:
+            if self._patterns[key] == patterns and self._has(key, patterns, entry):
+                return
+            self.remove(key)
         self._patterns[key] = patterns
         if not patterns:
             self._everything[key] = entry
@@ -41,18 +72,23 @@ class TopicIndex(Generic[T]):
                 entries = self._chosen[pattern] = {}
                 self._shapes.add(pattern)
             entries[key] = entry
-        self._forget()
+        self._change(patterns)
+
+    def _has(self, key: str, patterns: tuple[str, ...], entry: T) -> bool:
+        there = self._chosen[patterns[0]] if patterns else self._everything
+        return there.get(key) is entry
 
     def remove(self, key: str) -> None:
         """Take an entry out; unknown ones are passed over."""
         self._everything.pop(key, None)
-        for pattern in self._patterns.pop(key, ()):
+        patterns = self._patterns.pop(key, ())
+        for pattern in patterns:
             entries = self._chosen[pattern]
             del entries[key]
             if not entries:
                 del self._chosen[pattern]
                 self._shapes.remove(pattern)
-        self._forget()
+        self._change(patterns)
 
     def matching(self, topic: str | None) -> tuple[T, ...]:
         """The entries that an event with this topic goes to, each once."""
@@ -76,20 +112,38 @@ class TopicIndex(Generic[T]):
 
     def specific(self, topic: str | None) -> tuple[T, ...]:
         """The entries with a pattern that matches, each once; the same ones are the same object."""
-        found = self._answers.get(topic)
-        if found is None:
-            if len(self._answers) >= REMEMBERED:
-                self._forget()
-            found = self._find(topic)
-            known = self._known.get(found)
-            if known is None:
-                self._known_entries += len(found)
-                if self._known_entries > REMEMBERED_ENTRIES:
-                    self._forget()
-                    self._known_entries = len(found)
-                known = self._known[found] = found
-            found = self._answers[topic] = known
+        answer = self._answers.get(topic)
+        if answer is not None and answer[0] == len(self._changes):
+            return answer[1]
+        if topic is None:
+            return ()
+        if answer is None:
+            answer = self._older.get(topic)
+        found = answer[1] if answer is not None and self._holds(topic, answer[0]) else self._find_anew(topic)
+        if len(self._answers) >= REMEMBERED:
+            self._older, self._answers = self._answers, {}
+        self._answers[topic] = len(self._changes), found
         return found
+
+    def _holds(self, topic: str, since: int) -> bool:
+        """Whether no change concerns a topic; false, too, where looking would take longer than finding anew."""
+        if len(self._changes) - since > len(self._shapes):
+            return False
+        if len(self._changes) == since:
+            return True
+        words = topic.split(".")
+        return not any(concerns(words) for concerns in self._changes[since:])
+
+    def _find_anew(self, topic: str) -> tuple[T, ...]:
+        found = self._find(topic)
+        known = self._known.get(found)
+        if known is None:
+            self._known_entries += len(found)
+            if self._known_entries > REMEMBERED_ENTRIES:
+                self._forget()
+                self._known_entries = len(found)
+            known = self._known[found] = found
+        return known
 
     def among(self, topics: Iterable[str | None], give_way: Callable[[], None] = lambda: None) -> set[T]:
         """All entries that events with these topics go to; others may have their turns after each topic."""
@@ -102,9 +156,7 @@ class TopicIndex(Generic[T]):
             give_way()
         return found
 
-    def _find(self, topic: str | None) -> tuple[T, ...]:
-        if topic is None:
-            return ()
+    def _find(self, topic: str) -> tuple[T, ...]:
         chosen, found = self._chosen, dict(self._chosen.get(topic, ()))
         for pattern in self._shapes.candidates(topic):
             if pattern in chosen:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from eventbus.core.wildcards import SHORT_WORDS, Shapes, has_too_many
 from eventbus.delivery import topic_index as module
-from eventbus.delivery.topic_index import REMEMBERED, TopicIndex
+from eventbus.delivery.topic_index import REMEMBERED, REMEMBERED_CHANGES, TopicIndex
 from tests.support.topic_words import matches_any
 
 WORDS = st.sampled_from(["a", "b", "*", ">"])
@@ -43,8 +43,8 @@ def test_an_index_that_was_emptied_holds_nothing(steps: list[tuple[str, tuple[st
         index.put(key, patterns or (), key)
     for key in "klmn":
         index.remove(key)
-    held = [index._chosen, index._patterns, index._everything, index._answers]  # noqa: SLF001 - it shows nowhere else
-    assert held == [{}, {}, {}, {}]
+    held = [index._chosen, index._patterns, index._everything, index._answers, index._older]  # noqa: SLF001 - it shows nowhere else
+    assert held == [{}, {}, {}, {}, {}]
     assert not index._shapes  # noqa: SLF001 - the same
 
 
@@ -71,6 +71,47 @@ def test_endless_different_topics_take_no_endless_memory() -> None:
     for number in range(5 * REMEMBERED):
         assert index.matching(f"t.{number}") == ("entry",)
     assert len(index._answers) <= REMEMBERED  # noqa: SLF001 - it shows nowhere else
+
+
+def test_registrations_make_nobody_look_up_again_whom_they_do_not_concern() -> None:
+    """What was found for a topic stays right while others come and go, and is found anew once it is not."""
+    index = TopicIndex[str]()
+    for number in range(8):
+        index.put(f"k{number}", (".".join(["*"] * number + ["a", ">"]),), f"entry {number}")
+    topic = "a.a.b"
+    found = index.specific(topic)
+    index.put("one topic", ("b",), "entry")
+    index.put("a wildcard", ("b.*.>",), "entry")
+    index.put("everything", (), "entry")
+    for key in ("one topic", "a wildcard", "everything"):
+        index.remove(key)
+        assert index.specific(topic) is found
+    index.remove("k1")
+    assert index.matching(topic) == ("entry 0",)
+
+
+def test_as_many_topics_as_a_few_batches_have_are_remembered() -> None:
+    """However many topics were looked up since, those of the last batches are still known."""
+    index = TopicIndex[str]()
+    index.put("k", ("t.*",), "entry")
+    answers = []
+    for number in range(2 * REMEMBERED):
+        found = index.specific(f"t.{number}")
+        index.put("come and go", (f"u.{number}",), "entry")
+        answers.append(found)
+    last = range(2 * REMEMBERED - 1_000, 2 * REMEMBERED)
+    assert all(index.specific(f"t.{number}") is answers[number] for number in last)
+
+
+def test_changes_that_concern_nobody_take_no_endless_memory() -> None:
+    """However often patterns with wildcards come and go, what has changed is remembered for a bounded while."""
+    index = TopicIndex[str]()
+    index.put("stays", ("a.*",), "entry")
+    for number in range(REMEMBERED_CHANGES):
+        index.put("goes", (f"b.{number}.*",), "entry")
+        index.remove("goes")
+        assert index.matching("a.b") == ("entry",)
+    assert len(index._changes) <= REMEMBERED_CHANGES  # noqa: SLF001 - it shows nowhere else
 
 
 def test_different_answers_take_no_endless_memory(monkeypatch: pytest.MonkeyPatch) -> None:
