@@ -16,8 +16,9 @@ SPAN = 0.02
 SPARE = 0.1
 #: Seconds for which the longest turn is remembered, at least; at most twice as long.
 LAG_SPAN = 15.0
-#: Seconds that a turn of the loop has taken when work that may be long waits for the next one.
-TURN_SECONDS = 0.002
+#: Seconds that a turn of the loop has taken when work that may be long waits for the turn's end, and that what waits
+#: for it takes there.
+TURN_SECONDS = 0.001
 #: The same for work that others wait for.
 URGENT_TURN_SECONDS = 0.01
 #: Runs after gevent's own callbacks of the same kind.
@@ -30,7 +31,8 @@ class LoopLoad:
     def __init__(self) -> None:
         self.saturated = False
         self._waiting_since = self._span_began = self._lag_began = time.monotonic()
-        self.turn_began = math.inf  #: when the loop's turn began; never, while nothing is measured
+        self.turn_began = math.inf  #: when a turn of the loop, or its end, began; never, while nothing is measured
+        self._looked = time.monotonic()  # when the loop looked at what had come
         self._next_turn: deque[Waiter[None]] = deque()
         self._urgent: deque[Waiter[None]] = deque()  # wait for the next turn, too, and go on before the others
         self._waited = 0.0
@@ -42,7 +44,7 @@ class LoopLoad:
         self._prepare = loop.prepare(ref=False, priority=_LAST)
         self._check = loop.check(ref=False)
         self._idle = loop.idle(ref=False)
-        self.turn_began = time.monotonic()
+        self.turn_began = self._looked = time.monotonic()
         self._prepare.start(self._begin_wait)
         self._check.start(self._end_wait)
 
@@ -58,10 +60,10 @@ class LoopLoad:
         self.saturated = False
 
     def give_way(self) -> None:
-        """Wait for the loop's next turn where this one has taken long.
+        """Wait for the turn's end, or that of a later one, where this one has taken long.
 
         Called between two steps of work whose length a peer decides. However many such works there are, a turn takes
-        TURN_SECONDS and a step. State that others see has to be sound meanwhile.
+        twice TURN_SECONDS and a step. State that others see has to be sound meanwhile.
         """
         if time.monotonic() - self.turn_began > TURN_SECONDS:
             self._wait_for_turn(self._next_turn)
@@ -78,30 +80,38 @@ class LoopLoad:
     def _wait_for_turn(self, waiters: "deque[Waiter[None]]") -> None:
         waiter: Waiter[None] = Waiter()
         waiters.append(waiter)
-        self._idle.start(_nothing)  # so that the loop looks at what has come, and does not wait for it
+        if not self._idle.active:
+            self._idle.start(_nothing)  # so that the loop looks at what has come, and does not wait for it
         waiter.get()
 
     def _release(self) -> None:
-        """Go on with what waits for a turn, in its order, one at least, until this one has taken long, too."""
+        """Go on with what waits for a turn, in its order, one at least, until that has taken long, too."""
+        self.turn_began = time.monotonic()
         if self._urgent:
             self._urgent.popleft().switch(None)
         for _ in range(len(self._next_turn)):
             self._next_turn.popleft().switch(None)
             if time.monotonic() - self.turn_began > TURN_SECONDS:
                 break
-        if not self._next_turn and not self._urgent:
-            self._idle.stop()
 
     def lag(self) -> float:
         """Seconds of the longest turn lately: how long what had come waited until it was looked at."""
         return max(self._longest, self._longest_before)
 
     def _begin_wait(self) -> None:
+        """All that had come has had its turn: now what waits for the end of it, and then the loop looks again.
+
+        So what has come waits for what is long once, not twice: it goes on before this, as soon as it was looked at.
+        """
+        if self._next_turn or self._urgent:
+            self._release()
+        elif self._idle.active:
+            self._idle.stop()
         now = self._waiting_since = time.monotonic()
-        self._longest = max(self._longest, now - self.turn_began)
+        self._longest = max(self._longest, now - self._looked)
 
     def _end_wait(self) -> None:
-        now = self.turn_began = time.monotonic()
+        now = self.turn_began = self._looked = time.monotonic()
         self._waited += now - self._waiting_since
         span = now - self._span_began
         if span >= SPAN:
@@ -109,8 +119,6 @@ class LoopLoad:
             self._span_began, self._waited = now, 0.0
             if now - self._lag_began >= LAG_SPAN:
                 self._longest_before, self._longest, self._lag_began = self._longest, 0.0, now
-        if self._next_turn or self._urgent:
-            self._release()
 
 
 def _nothing() -> None:

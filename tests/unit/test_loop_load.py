@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import gevent
 import pytest
+from gevent.socket import socketpair
 
 from eventbus.delivery.loop_load import LoopLoad
 
@@ -36,6 +37,30 @@ def test_a_turn_has_one_long_step(load: LoopLoad) -> None:
         gevent.sleep(0.000_1)  # a timer, which the loop looks at once in a turn
         turns += 1
     assert turns > WORKS * STEPS // 4
+
+
+def test_what_has_come_waits_for_one_step(load: LoopLoad) -> None:
+    """What comes while a step of long work is done is looked at, and goes on, before the next step."""
+    steps = 0
+    ours, theirs = socketpair()
+
+    def report() -> None:
+        nonlocal steps
+        while True:
+            load.give_way()
+            spend(SECONDS)
+            steps += 1
+            theirs.send(b"x")
+
+    with ours, theirs:
+        works = [gevent.spawn(report) for _ in range(3)]
+        gevent.sleep(10 * SECONDS)
+        ours.recv(100)
+        for _ in range(10):
+            before = steps
+            ours.recv(1)
+            assert steps == before + 1
+        gevent.killall(works)
 
 
 def test_short_steps_share_a_turn(load: LoopLoad) -> None:
