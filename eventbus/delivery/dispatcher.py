@@ -194,7 +194,7 @@ class Dispatcher:
             self._alarm.set(lane, now + UNHEARD_PATIENCE)
             return
         if lane.sendable(now):
-            if lane.in_flight and self.busy >= (ENOUGH if self.load.saturated else self._crowded):
+            if lane.in_flight and (self.busy >= self._crowded or (self.load.saturated and self._quick >= ENOUGH)):
                 lane.queued = True
                 self._held.append(lane)
                 return
@@ -217,6 +217,11 @@ class Dispatcher:
             moment = max(moment, now + UNSAVED_PATIENCE)
         if now < moment and now < lane.lease.ends:
             self._alarm.set(lane, moment)
+
+    @property
+    def _quick(self) -> int:
+        """Deliveries under way that are not of slow lanes, which only wait, and use no time of the loop."""
+        return self.busy - self._slow.busy
 
     def _work(self) -> None:
         """One greenlet of the pool."""
@@ -250,11 +255,24 @@ class Dispatcher:
                 if slow is not None:
                     for waiting in self._slow.end(slow):
                         self._enqueue(waiting)
-            if not self._held or self.busy >= self._crowded:
+            held = self._next_held()
+            if held is None:
                 return
-            lane = self._held.popleft()
-            while self._held and self.busy + self._queue.qsize() < ENOUGH:
+            lane = held
+            while self._held and self._quick + self._queue.qsize() < ENOUGH:
                 self._enqueue(self._held.popleft())
+
+    def _next_held(self) -> Lane | None:
+        """A lane that was held back, and goes on in the place of one whose turn is over.
+
+        Slow ones get greenlets of their own: in this one, others that are held back would wait for their answers.
+        """
+        while self._held and self.busy < self._crowded:
+            lane = self._held.popleft()
+            if not lane.slow:
+                return lane
+            self._enqueue(lane)
+        return None
 
     def _turn(self, lane: Lane) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
