@@ -34,11 +34,18 @@ def bytes_lines(body: bytes, *, json_said: bool = False) -> list[str]:
         return hex_lines(body)
     # many who publish by curl say no type, or that of a form
     if json_said or text.lstrip()[:1] in ("{", "["):
-        try:
-            return safe_json(_spread(_json(text))).splitlines()
-        except ValueError:
-            pass  # then it is text, whatever its type says
+        lines = _json_lines(text)
+        if lines is not None:
+            return lines
     return safe_lines(text).rstrip("\n").split("\n") if text else []
+
+
+def _json_lines(text: str) -> list[str] | None:
+    """The text's JSON spread out; None for text that is no JSON, whatever its type says."""
+    try:
+        return safe_json(_spread(_json(text))).splitlines()
+    except ValueError:
+        return None
 
 
 def beginning(event: Event, width: int) -> str:
@@ -72,12 +79,7 @@ def event_json(event: Event) -> Json:
     text = text_of(event.body)
     if text is None:
         return {**said, "data_base64": base64.b64encode(event.body).decode()}
-    if _says_json(event):
-        try:
-            return {**said, "data": _json(text)}
-        except ValueError:  # it is not what its type says
-            pass
-    return {**said, "data": text}
+    return {**said, "data": _decoded(text) if _says_json(event) else text}
 
 
 def as_json(thing: Any) -> Json:
@@ -137,6 +139,14 @@ def _json(text: str) -> Any:
     if _depth(text) > DEEPEST:
         raise ValueError("too deep")
     return json.loads(text, parse_constant=_refuse)
+
+
+def _decoded(text: str) -> Any:
+    """The text's JSON; the text itself where it is no JSON, so that nothing of the body is lost."""
+    try:
+        return _json(text)
+    except ValueError:
+        return text
 
 
 def _depth(text: str) -> int:

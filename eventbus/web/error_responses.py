@@ -27,6 +27,7 @@ from eventbus.core.errors import (
     TooMany,
     Unauthorized,
 )
+from eventbus.services.bus import Bus
 from eventbus.web.accept import wants_json
 from eventbus.web.current import the_bus
 from eventbus.web.replies import Reply, problem, text
@@ -81,7 +82,7 @@ def install(app: Flask) -> None:
 
 def _bus_error(error: EventbusError) -> Reply:
     kind, status, wait = status_of(error)
-    the_bus().meters.refused[_REASONS.get(kind, HTTPStatus(status).name.lower())] += 1
+    count_refused(the_bus(), error)
     if kind is KeyReused and not wants_json(request):
         status = 400  # clients of the four routes know no other for what is wrong with a request
     response = _phrased(status, str(error))
@@ -90,6 +91,12 @@ def _bus_error(error: EventbusError) -> Reply:
     if isinstance(error, NoAccess):
         response.headers["WWW-Authenticate"] = error.challenge
     return response
+
+
+def count_refused(bus: Bus, error: EventbusError) -> None:
+    """Count a refused request by its reason."""
+    kind, status, _ = status_of(error)
+    bus.meters.refused[_REASONS.get(kind, HTTPStatus(status).name.lower())] += 1
 
 
 def status_of(error: EventbusError) -> tuple[type[EventbusError], int, int | None]:

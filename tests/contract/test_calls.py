@@ -12,7 +12,7 @@ from gevent.event import Event as Signal
 from eventbus.core.errors import JournalUnavailable, NodeSilent, NotTaken
 from eventbus.journal.redis.cluster import calls
 from eventbus.journal.redis.cluster.calls import AT_ONCE, MAX_BYTES, MAX_WAITING, Calls
-from eventbus.journal.redis.store import server
+from eventbus.journal.redis.store import keys, server
 from tests.support.deadline import eventually
 from tests.support.linked import linked
 from tests.support.redis_server import COMMAND, RedisServer
@@ -71,6 +71,21 @@ def test_a_node_is_asked_and_answers(start: Start) -> None:
     assert first.call("second", bytes(range(256)), LONG) == b"second " + bytes(range(256))
     assert second.call("first", b"", LONG) == b"first "
     assert first.call("first", b"itself", LONG) == b"first itself"
+
+
+def test_calls_that_cannot_be_read_are_told_of(
+    start: Start, redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where Redis answers a read with an error, one warning says so, and calls are answered once that is over."""
+    other = keys.calls("second")
+    redis.ask("SET", other, "foreign")
+    first = start("first", echo)
+    start("second", echo)
+    eventually(lambda: "calls of other nodes cannot be read: WRONGTYPE" in caplog.text, LONG)
+    gevent.sleep(2.5 * calls.PATIENCE)  # what is tested is that it is told once
+    redis.ask("DEL", other)
+    assert first.call("second", b"now", LONG) == b"now"
+    assert caplog.text.count("cannot be read") == 1
 
 
 def test_many_calls_at_once_each_get_their_own_answer(start: Start) -> None:

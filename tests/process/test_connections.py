@@ -30,9 +30,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
 
 
 def figures(server: BusServer) -> dict[str, float]:
-    """What the metrics tell of connections."""
+    """What the metrics tell of connections, and of what was refused."""
     lines = Caller(server.port).call("GET", "/metrics").text.splitlines()
-    return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("eventbus_connections")}
+    names = ("eventbus_connections", "eventbus_requests_refused")
+    return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith(names)}
 
 
 def warnings(server: BusServer) -> int:
@@ -78,9 +79,12 @@ def test_what_lasts_leaves_room(headers: list[tuple[str, str]], small: BusServer
         for wire in wires[:LASTING]:
             wire.send(render_request("GET", target, headers))
         eventually(lambda: figures(small)["eventbus_connections_lasting"] == LASTING, 30)
+        refused = 'eventbus_requests_refused_total{reason="connections"}'
+        before = figures(small).get(refused, 0)
         for wire in wires[LASTING:]:
             answer = wire.request("GET", target, headers)
             assert (answer.status, answer.body[:6]) == ((200, b"retry:") if headers else (503, b"Error:"))
+        assert figures(small)[refused] == before + 2
         assert Caller(small.port).publish()  # which wakes them: the streams go on
     eventually(lambda: Caller(small.port).publish() and figures(small)["eventbus_connections_lasting"] == 0, 30)
 

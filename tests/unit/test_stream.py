@@ -1,5 +1,6 @@
 """What a stream of events says while it has nothing to tell."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from eventbus.core.errors import JournalUnavailable
+from eventbus.core.errors import Crowded, EventbusError, JournalUnavailable
 from eventbus.core.model import Event
 from eventbus.services.bus import Bus
 from eventbus.services.feed import Part
@@ -28,6 +29,7 @@ class Scripted:
         self.now, self.newest, self.era, self.draining = 0.0, 0, 0, False
         self._parts = iter(parts)
         self.feed = self
+        self.meters = SimpleNamespace(refused=Counter[str]())
         self.clock = SimpleNamespace(monotonic=lambda: self.now)
 
     def read(self, cursor: int, _: tuple[str, ...], __: int) -> Part:
@@ -79,6 +81,11 @@ def test_a_stream_of_a_rare_topic_shows_that_it_lives() -> None:
     assert 3 <= said.count(b":") <= 4
 
 
-def test_a_journal_that_cannot_be_read_ends_the_stream() -> None:
-    """The stream ends as it should, and its reader comes back."""
-    assert told(Scripted(Part((event(1),), 1), JournalUnavailable("away"))) == [b"retry: 2000", b"id: e-1"]
+@pytest.mark.parametrize(
+    ("error", "reason"), [(JournalUnavailable("away"), "journal_unavailable"), (Crowded("too much"), "connections")]
+)
+def test_a_stream_that_cannot_go_on_ends_and_is_counted(error: EventbusError, reason: str) -> None:
+    """The stream ends as it should, its reader comes back, and the metrics say why."""
+    bus = Scripted(Part((event(1),), 1), error)
+    assert told(bus) == [b"retry: 2000", b"id: e-1"]
+    assert bus.meters.refused == {reason: 1}

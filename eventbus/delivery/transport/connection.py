@@ -206,7 +206,7 @@ class Connection:
             while rest and not early.final:
                 self._hub.switch()
                 early.receive(self._raw)
-                with suppress(BlockingIOError):
+                with suppress(BlockingIOError):  # it is sent later
                     rest = rest[self._raw.send(rest) :]
                 if early.complete:
                     self.deadline = min(deadline, time.monotonic() + SEND_ON_SECONDS)

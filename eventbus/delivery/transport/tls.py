@@ -144,9 +144,9 @@ class TlsSocket:
     def say_goodbye(self) -> None:
         """Tell the other side, if that needs no waiting, that the end of the connection is meant (RFC 8446, 6.1)."""
         if not self._sealed:
-            with suppress(OSError):
+            with suppress(OSError):  # it wants the other side's goodbye, for which nobody waits
                 self._tls.unwrap()
-            with suppress(OSError):
+            with suppress(OSError):  # the other side is gone, or takes nothing more
                 self._socket.send(self._outgoing.read())
 
 

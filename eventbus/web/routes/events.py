@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -19,6 +18,7 @@ from eventbus.web.accept import STREAM, wants_stream
 from eventbus.web.access import needs
 from eventbus.web.body_text import shown_body
 from eventbus.web.current import the_bus
+from eventbus.web.error_responses import count_refused
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import JSON, NO_SNIFFING, Reply, as_json
@@ -186,7 +186,8 @@ def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response | R
         _hold_connection()
         era = bus.feed.era
         start = bus.places.resume(request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after") or "now")
-    except (Crowded, Draining, JournalError):
+    except (Crowded, Draining, JournalError) as error:
+        count_refused(bus, error)  # its status does not tell
         return Reply(COME_BACK, content_type=STREAM, headers=headers)
     parts = _stream(bus, era, start.cursor, patterns, _connection())
     return Response(parts, content_type=STREAM, headers={**headers, **_told(start)})
@@ -197,11 +198,13 @@ def _stream(
 ) -> Iterator[bytes]:
     """Ends where the cursor counts no more: the reader connects again, and goes on after the last event by its id.
 
-    So does one whose journal cannot be read just now, or for which there is no memory.
+    So does one whose journal cannot be read just now, or for which there is no memory; that counts as refused.
     """
     yield COME_BACK
-    with suppress(JournalError, Crowded):
+    try:
         yield from _events(bus, era, cursor, patterns, connection)
+    except (JournalError, Crowded) as error:
+        count_refused(bus, error)
 
 
 def _events(

@@ -33,6 +33,10 @@ class PeerGone(OSError):
     """Nobody takes the answer any more."""
 
 
+class TooMuchHeld(PeerGone):
+    """The answer is given up: clients hold as many bytes as they may by not reading."""
+
+
 def frozen(cfg: Any) -> Any:
     """The settings of gunicorn as plain attributes: its own object works each one out at every look."""
     settings = {name: getattr(cfg, name) for name in cfg.settings}
@@ -167,6 +171,8 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
             sent = self.sock.send(data)
             if sent != len(data):
                 self._send_rest(memoryview(data)[sent:])
+        except TooMuchHeld:
+            raise
         except OSError as error:
             raise PeerGone(f"the client is gone: {error}") from error
 
@@ -176,7 +182,7 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
         try:
             self._connection.take(count)
         except Crowded:
-            raise PeerGone("clients hold too much by not reading") from None
+            raise TooMuchHeld("clients hold too much by not reading") from None
         with gevent.Timeout(self._seconds * (1 + count // MIB), PeerGone("the client does not read")):
             self.sock.sendall(rest)
         self._connection.give_back(count)

@@ -18,7 +18,7 @@ from eventbus.web.server.byte_budget import budget_of
 from eventbus.web.server.connections import RESERVE, Connection, Connections
 from eventbus.web.server.listeners import end_of, note
 from eventbus.web.server.request_reader import Reader, Waiting, is_host, refusal, written
-from eventbus.web.server.response_writer import CONNECTION, Exchange, PeerGone, environ_of, frozen, rest_of
+from eventbus.web.server.response_writer import CONNECTION, Exchange, PeerGone, TooMuchHeld, environ_of, frozen, rest_of
 
 #: Seconds between two looks whether the worker was told to end.
 LOOK = 0.1
@@ -96,6 +96,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 client.do_handshake()
             self._serve(listener, connection, addr, seconds)
         except (StopIteration, OSError) as end:
+            if isinstance(end, TooMuchHeld):
+                bus.meters.refused["connections"] += 1
             self.log.debug("a connection ended: %r", end)
         except Exception as error:
             bus.meters.refused["connections" if isinstance(error, Crowded) else "no_http"] += 1

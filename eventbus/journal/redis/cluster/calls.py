@@ -19,6 +19,7 @@ from gevent.pool import Pool
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import CallRefused, JournalError, NodeSilent, NotTaken
+from eventbus.core.log_once import Trouble
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.server import connect, told
@@ -161,13 +162,20 @@ class Calls:
 
     def _read(self, line: Callable[[str], str], take: Callable[[bytes], object]) -> None:
         """Take what comes in one of this node's lists."""
+        trouble = Trouble()
         while True:
             try:
                 found: Any = self._lines.blpop([line(self.node)], timeout=WAIT)
+            except redis.ResponseError as error:
+                if trouble.begins():  # Redis answers, so that nothing else says what is wrong
+                    log.warning("calls of other nodes cannot be read: %s", error)
+                gevent.sleep(PATIENCE)
+                continue
             except (redis.RedisError, OSError) as error:
                 log.debug("calls cannot be read: %s", error)
                 gevent.sleep(PATIENCE)
                 continue
+            trouble.ends()
             if found is not None:
                 take(found[1])
 

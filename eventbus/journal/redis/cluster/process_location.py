@@ -11,7 +11,7 @@ from pathlib import Path
 
 def here() -> str:
     """This process: the boot of its machine, the space its number counts in, its number, and when it began."""
-    with suppress(OSError):
+    with suppress(OSError):  # no Linux: then a death here is noticed as late as one elsewhere
         pid = os.getpid()
         return f"{_space()} {pid} {_began(pid)}"
     return ""
@@ -26,7 +26,7 @@ def runs_no_more(place: str) -> bool:
         return _began(int(pid)) != began
     except FileNotFoundError:
         return True
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # this machine does not tell
         return False
 
 

@@ -1,0 +1,45 @@
+"""What becomes of an answer that its client does not take."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from gevent import socket
+
+from eventbus.core.errors import Crowded
+from eventbus.web.server.connections import Connection
+from eventbus.web.server.response_writer import Exchange, PeerGone, TooMuchHeld
+
+#: More than a socket takes at once.
+LARGE = b"x" * 16_777_216
+
+
+class Held:
+    """What a client holds, for which there is room or not."""
+
+    def __init__(self, *, full: bool) -> None:
+        self._full = full
+
+    def take(self, _: int) -> None:
+        """Hold more. Raises Crowded."""
+        if self._full:
+            raise Crowded("too much")
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    """The bus's end of a connection whose client reads nothing."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours
+
+
+@pytest.mark.parametrize(("full", "error"), [(True, TooMuchHeld), (False, PeerGone)])
+def test_an_unread_answer_is_given_up_for_its_reason(full: bool, error: type[PeerGone], client: Any) -> None:
+    """That clients hold as many bytes as they may is told apart from a slow client: it counts as refused."""
+    request = SimpleNamespace(version=(1, 1), should_close=lambda: False)
+    exchange = Exchange(request, client, SimpleNamespace(), cast(Connection, Held(full=full)), 0.001)
+    with pytest.raises(PeerGone) as raised:
+        exchange._send(LARGE)  # noqa: SLF001 - what every part of an answer is sent with
+    assert type(raised.value) is error
