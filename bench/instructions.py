@@ -4,8 +4,9 @@
 
 Times on a shared machine differ by a factor of two from minute to minute; these counts differ by a few percent, so
 that they tell what a change of the code has saved. Counted is what the bus does outside of the kernel, from the first
-publish to the last delivery, but for gunicorn. What the bus does at intervals is left out, since under the counter
-(callgrind) a second is fifty times shorter. Needs valgrind (Debian: apt-get install valgrind). Prints JSON.
+publish to the last delivery, but for gunicorn. What the bus does at intervals is left out, and long work does not give
+way to other work, since under the counter (callgrind) a second is fifty times shorter. Needs valgrind (Debian: apt-get
+install valgrind). Prints JSON.
 """
 
 import argparse
