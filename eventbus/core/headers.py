@@ -16,11 +16,20 @@ _HEAD = re.compile(
 
 def is_head(head: bytes) -> bool:
     """Whether a head from the journal may be sent: whoever can write there may have put anything into it."""
-    return _remembered(head) if len(head) <= LONGEST_REMEMBERED else _matches(head)
+    global _last  # noqa: PLW0603 - a cache of one, since those of a batch are the same
+    if head == _last:
+        return True
+    if len(head) > LONGEST_REMEMBERED:
+        return _matches(head)
+    sound = _remembered(head)
+    if sound:
+        _last = head
+    return sound
 
 
 def _matches(head: bytes) -> bool:
     return _HEAD.match(head) is not None
 
 
+_last = b""
 _remembered = lru_cache(REMEMBERED)(_matches)

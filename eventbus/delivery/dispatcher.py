@@ -158,18 +158,20 @@ class Dispatcher:
 
     def committed(self, events: Sequence[Event]) -> None:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
+        if not events:
+            return
         era = self.recent.era
-        for part in in_parts(events, self._index, self.load.urgent_turn_is_over) if events else ():
+        seqs, _, topics, _, _, _ = zip(*events, strict=True)
+        for part in in_parts(topics, self._index, self.load.urgent_turn_is_over):
             self.load.give_way_urgently()  # other commits wait for this one
             if self.recent.era != era:
                 return  # the journal is not what it was, and the rest of the batch is of no meaning
-            self._offer(part)
+            self._offer(events[part], seqs[part], topics[part])
 
-    def _offer(self, events: Sequence[Event]) -> None:
+    def _offer(self, events: Sequence[Event], seqs: Sequence[int], topics: Sequence[str | None]) -> None:
         """Offer events, all at one moment: whatever is among the recent ones has been offered."""
         self.recent.add(events)
-        self.ages.note(events[0].seq, events[0].accepted_at)
-        seqs, topics = [event.seq for event in events], [event.topic for event in events]
+        self.ages.note(seqs[0], events[0].accepted_at)
         for lanes, numbers in shares(seqs, topics, self._index):
             for lane in lanes:
                 lane.offer(numbers)

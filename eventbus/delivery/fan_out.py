@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from eventbus.core.model import Event
 from eventbus.delivery.topic_index import TopicIndex
 
 #: Events that are offered in one go, and pairs of a lane and a topic that are looked at for it.
@@ -16,7 +15,7 @@ Share = tuple[Sequence[T], Sequence[int]]
 
 def shares(seqs: Sequence[int], topics: Sequence[str | None], index: TopicIndex[T]) -> Iterator[Share[T]]:
     """Entries with the numbers that go to them, rising; each entry comes once at most."""
-    if len(set(topics)) == 1:
+    if _is_one(topics):
         yield index.matching(topics[0]), seqs
         return
     yield index.everything(), seqs
@@ -37,19 +36,24 @@ def shares(seqs: Sequence[int], topics: Sequence[str | None], index: TopicIndex[
 
 
 def in_parts(
-    events: Sequence[Event], index: TopicIndex[T], is_over: Callable[[], bool] = lambda: False
-) -> Iterator[Sequence[Event]]:
+    topics: Sequence[str | None], index: TopicIndex[T], is_over: Callable[[], bool] = lambda: False
+) -> Iterator[slice]:
     """Cut a batch into parts, in order, each of which is offered in one go; a part ends when its time is over."""
-    if len(events) <= MAX_EVENTS and len({event.topic for event in events}) == 1:
-        yield events
+    if len(topics) <= MAX_EVENTS and _is_one(topics):
+        yield slice(len(topics))
         return
     start, pairs, seen = 0, 0, set[int]()
-    for place, event in enumerate(events):
-        entries = index.specific(event.topic)
+    for place, topic in enumerate(topics):
+        entries = index.specific(topic)
         more = 0 if id(entries) in seen else len(entries)
         if place > start and (place - start >= MAX_EVENTS or pairs + more > MAX_PAIRS or is_over()):
-            yield events[start:place]
+            yield slice(start, place)
             start, pairs, more, seen = place, 0, len(entries), set()
         seen.add(id(entries))
         pairs += more
-    yield events[start:] if start else events
+    yield slice(start, len(topics))
+
+
+def _is_one(topics: Sequence[str | None]) -> bool:
+    """Whether all events have the same topic; there is one event at least."""
+    return topics.count(topics[0]) == len(topics)

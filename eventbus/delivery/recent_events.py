@@ -46,8 +46,9 @@ class RecentEvents:
         """Take the newest events, one at least, and let the oldest of the tail go where there is no room."""
         tail, size = self._tail, 0
         for event in events:
-            tail[event.seq] = event
-            size += len(event.body) + len(event.head)
+            seq, _, _, head, body, _ = event  # cheaper than three looks by name
+            tail[seq] = event
+            size += len(body) + len(head)
         self._room -= size + OVERHEAD * len(events)
         self.newest = events[-1].seq
         while self._room < 0 and len(self._tail) > 1:

@@ -10,6 +10,7 @@ import gevent
 from gevent.event import Event as Signal
 
 from eventbus.core.clock import Clock
+from eventbus.core.columns import body_bytes, ids_of
 from eventbus.core.errors import JournalError, JournalUnavailable, KeyReused
 from eventbus.core.model import Checkpoint, Event, Message
 from eventbus.journal.base import Appended, CommitListener, CommitWatcher
@@ -23,6 +24,16 @@ class Publish:
     messages: Sequence[Message]
     idempotency_key: str | None
     content: str = ""  # a digest of the messages, where there is a key
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The messages' ids, in order."""
+        return ids_of(self.messages)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the messages' bodies."""
+        return body_bytes(self.messages)
 
 
 #: What became of a publish: an error where the rest of its batch is kept, and it is not.
@@ -128,7 +139,7 @@ class GroupCommit:
         except Exception as error:
             batch.error = JournalUnavailable(f"The journal could not be written ({error!r}); nothing of this was kept.")
         else:
-            self._watcher(self._clock.monotonic() - began, len(events), sum([len(event.body) for event in events]))
+            self._watcher(self._clock.monotonic() - began, len(events), body_bytes(events))
             self._listener(events)
         batch.done.set()
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from eventbus.cluster.cluster import Alone, Company
 from eventbus.core.addresses import Address
 from eventbus.core.clock import Clock
+from eventbus.core.columns import body_bytes, head_bytes
 from eventbus.core.errors import Draining
 from eventbus.core.model import Event, LaneRecord, Message, Terms
 from eventbus.core.settings import Settings
@@ -145,7 +146,7 @@ class Bus:
         """Keep messages, all or none; returns when they are safe. Raises Draining and JournalError."""
         if self.draining:
             raise Draining("The bus is stopping; publish again in a few seconds.")
-        self.retention.make_room(sum(len(message.body) + len(message.head) + OVERHEAD for message in messages))
+        self.retention.make_room(body_bytes(messages) + head_bytes(messages) + OVERHEAD * len(messages))
         appended = self.journal.append(messages, idempotency_key)
         if appended.duplicate:
             self.meters.duplicates += 1

@@ -1,4 +1,5 @@
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
+from eventbus.core.model import Event
 from eventbus.core.topics import matches
 from eventbus.delivery import fan_out as module
 from eventbus.delivery.dispatcher import Dispatcher
@@ -31,6 +33,11 @@ def index_of(entries: dict[str, tuple[str, ...]]) -> TopicIndex[str]:
     for key, patterns in entries.items():
         index.put(key, patterns, key)
     return index
+
+
+def parts_of(events: list[Event], index: TopicIndex[str], *is_over: Callable[[], bool]) -> list[list[Event]]:
+    """The parts in which events are offered."""
+    return [events[part] for part in in_parts([event.topic for event in events], index, *is_over)]
 
 
 @given(ENTRIES, TOPICS)
@@ -62,10 +69,10 @@ def test_a_large_batch_is_cut_into_parts_in_order() -> None:
     """A batch of many events is offered in parts of a thousand, and a small one whole."""
     index = index_of({"all": ()})
     events = [event(seq, topic=f"t{seq % 2}") for seq in range(1, 2_501)]
-    parts = list(in_parts(events, index))
+    parts = parts_of(events, index)
     assert [len(part) for part in parts] == [1_000, 1_000, 500]
     assert [each for part in parts for each in part] == events
-    assert list(in_parts(events[:900], index)) == [events[:900]]
+    assert parts_of(events[:900], index) == [events[:900]]
 
 
 def test_parts_are_smaller_where_topics_go_to_many_different_entries() -> None:
@@ -75,7 +82,7 @@ def test_parts_are_smaller_where_topics_go_to_many_different_entries() -> None:
         {f"wide {number}": (">",) for number in range(wide - 1)} | {f"t{n}": (f"t{n}",) for n in range(40)}
     )
     events = [event(seq, topic=f"t{seq % 40}") for seq in range(1, 81)]
-    parts = list(in_parts(events, index))
+    parts = parts_of(events, index)
     assert [each for part in parts for each in part] == events
     assert [len(part) for part in parts] == [10] * 8
 
@@ -85,7 +92,7 @@ def test_a_part_ends_when_its_time_is_over() -> None:
     index = index_of({"all": ()})
     events = [event(seq, topic=f"t{seq}") for seq in range(1, 11)]
     over = iter([False, True, True] * 10)
-    parts = list(in_parts(events, index, lambda: next(over)))
+    parts = parts_of(events, index, lambda: next(over))
     assert [each for part in parts for each in part] == events
     assert len(parts) > 3
     assert all(parts)

@@ -98,7 +98,7 @@ class Store:
             self._own_log()
         try:
             if publishes:
-                self._disk.admit(sum([len(message.body) for publish in publishes for message in publish.messages]))
+                self._disk.admit(sum([publish.size for publish in publishes]))
             kept: Kept = self._transact(publishes, checkpoints)
         except JournalFull as error:
             if not checkpoints:
@@ -154,7 +154,7 @@ class Store:
             first = self._last_seq + 1
             self._last_seq += len(publish.messages)
             events += [Event(seq, *message) for seq, message in enumerate(publish.messages, first)]
-            ids = tuple([message.id for message in publish.messages])
+            ids = publish.ids
             answers.append(Appended(ids))
             if key is not None:
                 self._keys = self._keys.plus(1, remember_key(self._db, key, ids, publish))

@@ -1,6 +1,6 @@
 """``/sendMessage``: take one event in, or many, and answer when they are safe."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -28,8 +28,8 @@ from eventbus.web.server.request_body import read_body
 #: Events in one batch, at most, and its lines.
 MAX_BATCH_EVENTS = 10_000
 MAX_BATCH_LINES = 2 * MAX_BATCH_EVENTS
-#: Bytes of a batch after which other greenlets may have a turn, and what an event counts for beside its body.
-YIELD_EVERY_BYTES, EVENT_BYTES = 32_768, 512
+#: Events that are made of lines between two moments at which other greenlets may have a turn.
+YIELD_EVERY_LINES = 200
 #: Different topics of one batch, at most.
 MAX_BATCH_TOPICS = 1_000
 #: The kept headers of an event that came in a batch.
@@ -77,31 +77,16 @@ def _many(bus: Bus, request: Request, query: Query) -> Reply:
     topic = topic_asked(query.first("topic"))
     if topic is None and how:
         topic = topic_of_type(attribute(request.environ, "type"))
-    made = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
-    messages: list[Message] = []
-    unyielded = 0
-    for message in made:
-        messages.append(message)
-        unyielded += len(message.body) + EVENT_BYTES
-        if unyielded >= YIELD_EVERY_BYTES:
-            unyielded = 0
-            bus.give_way()
-    _look_at_topics(bus, messages)
-    sizes = [len(message.body) for message in messages]
-    if (largest := max(sizes, default=0)) > bus.settings.max_body_bytes:
-        number = sizes.index(largest)
-        raise RequestEntityTooLarge(
-            f"Event {number} of the batch has more than {bus.settings.max_body_bytes} bytes: {largest}."
-        )
+    messages = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
+    _look_at_topics(bus, {topic} if how else {message.topic for message in messages})
     if not messages:
         return _answer(bus, request, (), Appended(()), {"ids": []})
     appended = bus.publish(messages, key)
     return _answer(bus, request, messages, appended, _named_batch(messages, appended, cloud_events=not how))
 
 
-def _look_at_topics(bus: Bus, messages: Sequence[Message]) -> None:
+def _look_at_topics(bus: Bus, topics: Collection[str | None]) -> None:
     """Find the subscribers of each topic, which takes its time for a new one, while others have their turns."""
-    topics = {message.topic for message in messages}
     if len(topics) > MAX_BATCH_TOPICS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_TOPICS} different topics, not {len(topics)}.")
     for topic in topics:
@@ -109,24 +94,46 @@ def _look_at_topics(bus: Bus, messages: Sequence[Message]) -> None:
         bus.give_way()
 
 
-def _from_lines(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
+def _from_lines(bus: Bus, body: bytes, topic: str | None) -> list[Message]:
+    """The events of a batch, one a line; others have their turns meanwhile."""
     lines = list(islice(BytesIO(body), MAX_BATCH_LINES + 1))  # searches by memchr, where bytes.split looks at each byte
     if len(lines) > MAX_BATCH_LINES:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_LINES} lines, blank ones included.")
     bodies = [line.rstrip(b"\n").removesuffix(b"\r") for line in lines if not line.isspace()]
     if len(bodies) > MAX_BATCH_EVENTS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events, not {len(bodies)}.")
+    _check_sizes(bodies, bus.settings.max_body_bytes)
     wall = bus.clock.wall()
     made = zip(new_event_ids(len(bodies)), bodies, strict=True)
-    return (Message(event_id, topic, _JSON_HEAD, each, wall) for event_id, each in made)
+    messages: list[Message] = []
+    while part := [
+        Message(event_id, topic, _JSON_HEAD, each, wall) for event_id, each in islice(made, YIELD_EVERY_LINES)
+    ]:
+        messages += part
+        bus.give_way()
+    return messages
 
 
-def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> Iterator[Message]:
+def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> list[Message]:
+    """The events of a batch in JSON; others may have a turn after each, which takes its time."""
     wall = bus.clock.wall()
-    for number, event in enumerate(parse_batch(body, bus.settings.max_body_bytes)):
-        if number >= MAX_BATCH_EVENTS:
+    messages: list[Message] = []
+    for event in parse_batch(body, bus.settings.max_body_bytes):
+        if len(messages) >= MAX_BATCH_EVENTS:
             raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events.")
-        yield Message(new_event_id(), topic or topic_of_type(event.type), _STRUCTURED_HEAD, event.written, wall)
+        its_topic = topic or topic_of_type(event.type)
+        messages.append(Message(new_event_id(), its_topic, _STRUCTURED_HEAD, event.written, wall))
+        bus.give_way()
+    _check_sizes([message.body for message in messages], bus.settings.max_body_bytes)
+    return messages
+
+
+def _check_sizes(bodies: Sequence[bytes], max_bytes: int) -> None:
+    """Raise RequestEntityTooLarge where an event of a batch has more bytes than an event may have."""
+    largest = max(bodies, key=len, default=b"")
+    if len(largest) > max_bytes:
+        number = list(map(len, bodies)).index(len(largest))
+        raise RequestEntityTooLarge(f"Event {number} of the batch has more than {max_bytes} bytes: {len(largest)}.")
 
 
 def _answer(bus: Bus, request: Request, messages: Sequence[Message], appended: Appended, said: dict[str, Any]) -> Reply:

@@ -74,6 +74,10 @@ def _in_time(read: Callable[[], bytes], stream: Any, seconds: float) -> bytes:
 
 def _pieces(stream: Any, length: int, take: Callable[[int], None]) -> bytes:
     """A body of so many bytes, or less where it breaks off; room for a piece is taken before it is read."""
+    if length <= FIRST_STEP:
+        take(length)
+        whole: bytes = stream.read(length)
+        return whole
     pieces, left = [], length
     while left > 0:
         step = min(left, max(FIRST_STEP, min(length - left, MAX_STEP)))

@@ -165,7 +165,7 @@ def _events(publishes: Sequence[Publish], answers: Sequence[Any]) -> list[Event]
 
 def _appended(publish: Publish, answer: Any) -> Appended | KeyReused:
     if isinstance(answer, int):
-        return Appended(tuple([message.id for message in publish.messages]))
+        return Appended(publish.ids)
     if not isinstance(answer, bytes):
         raise JournalError(f"Redis answered a commit with {answer!r}.")
     if answer == b"!":
