@@ -24,6 +24,7 @@ from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.reader import Reader
 from eventbus.delivery.recent_events import RecentEvents
+from eventbus.delivery.slots import CutShort, Slot, Slots
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool
 from eventbus.delivery.subscriber_hosts import Hosts
 from eventbus.delivery.timer import Alarm
@@ -75,6 +76,7 @@ class Dispatcher:
         self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
         self._held: deque[Lane] = deque()  # could send, but for the crowd
         self._slow = SlowPool(max_in_flight, lambda lane: self.hosts.of(lane.subscriber.key))
+        self._slots = Slots(self._slow, clock.monotonic, self._others_wait)
         self._idle = 0
         self.busy = 0  # deliveries under way
         self._stopping = False
@@ -86,6 +88,7 @@ class Dispatcher:
         self.checkpointer.start()
         self._alarm.start()
         self.load.start()
+        self._slots.start()
         for lane in self.lanes.values():
             self.look(lane)
 
@@ -227,23 +230,30 @@ class Dispatcher:
 
     def _work(self) -> None:
         """One greenlet of the pool."""
+        slot = self._slots.new()
         while True:
             lane = self._queue.get()
             self._idle -= 1
             if lane.in_flight and self.busy >= self._crowded:  # there was room when it was queued, but not any more
                 self._held.append(lane)
             else:
-                self._turns(lane)
+                self._turns(lane, slot)
             self._idle += 1
 
-    def _turns(self, lane: Lane) -> None:
+    def _others_wait(self) -> bool:
+        """Whether a lane that is not slow waits for room."""
+        if self._idle < self._queue.qsize() and any(not lane.slow for lane in self._queue.queue):
+            return True
+        return any(not lane.slow for lane in self._held)
+
+    def _turns(self, lane: Lane, slot: Slot) -> None:
         """A lane's turn, and then turns of those that were held back, where there is room for them."""
         while True:
-            slow = self._slow.admit(lane) if lane.slow else None
-            if slow is not None or not lane.slow:
+            if not lane.slow or self._admitted(lane, slot):
                 lane.queued = False
+                slot.lane = lane
                 try:
-                    self._turn(lane)
+                    self._turn(lane, slot)
                 except JournalError as error:
                     if not lane.closed:
                         self.reader.fails(lane, error)
@@ -254,9 +264,10 @@ class Dispatcher:
                         lane.subscriber.key,
                         extra={"address": lane.subscriber.key},
                     )
-                if slow is not None:
-                    for waiting in self._slow.end(slow):
+                if slot.turn is not None:
+                    for waiting in self._slow.end(slot.turn):
                         self._enqueue(waiting)
+                    slot.turn = None
             held = self._next_held()
             if held is None:
                 return
@@ -276,7 +287,12 @@ class Dispatcher:
             self._enqueue(lane)
         return None
 
-    def _turn(self, lane: Lane) -> None:
+    def _admitted(self, lane: Lane, slot: Slot) -> bool:
+        """Whether there is room for a slow lane; it waits otherwise."""
+        slot.turn = self._slow.admit(lane)
+        return slot.turn is not None
+
+    def _turn(self, lane: Lane, slot: Slot) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
         now = self.clock.monotonic()
         if (lane.live.behind or lane.deferred.count or lane.replays) and lane.wants_page(now):
@@ -288,7 +304,7 @@ class Dispatcher:
             return
         self.busy += 1
         try:
-            self._deliver(lane, delivery, now)
+            self._deliver(lane, delivery, now, slot)
         finally:
             self.busy -= 1
             if not lane.queued:
@@ -296,25 +312,21 @@ class Dispatcher:
 
     # One delivery
 
-    def _deliver(self, lane: Lane, delivery: Delivery, now: float) -> None:
+    def _deliver(self, lane: Lane, delivery: Delivery, now: float, slot: Slot) -> None:
         event = self.recent.get(delivery.seq)
         if event is None:
             event = self._fetch(lane, delivery, now)
             if event is None:
                 return
         wall, state = self.clock.wall(), lane.state
+        slot.delivery = delivery
         try:
             route = self._routes[lane]
-            answer = self._refusal(route, lane, delivery) if not lane.consented else None
-            if answer is None:
+            if lane.consented or (answer := self._refusal(route, lane, delivery)) is None:
                 answer = route.post(event, delivery.attempts, now, wall)
         except Exception as error:
-            log.exception(
-                "an attempt at %s failed in a way that was not foreseen",
-                lane.subscriber.key,
-                extra={"address": lane.subscriber.key},
-            )
-            answer = Answer(None, error=f"the attempt failed: {error!r}")
+            answer = _broken_off(lane, error)
+        slot.delivery = None
         if not answer.made:
             lane.put_back(delivery, self.clock.monotonic() + SHORTAGE_PATIENCE)
             return
@@ -338,6 +350,8 @@ class Dispatcher:
 
     def _change_pace(self, lane: Lane) -> None:
         """A lane that was slow is not any more, and waits among the slow ones no longer; or the other way round."""
+        if lane.hanging:
+            return  # one quick answer says nothing of others that do not come
         lane.slow = not lane.slow
         if not lane.slow and self._slow.leave(lane):
             self._enqueue(lane)
@@ -388,9 +402,19 @@ class Dispatcher:
         self._stopping = True
         self._alarm.stop()
         self.load.stop()
+        self._slots.stop()
         self.checkpointer.stop()
         self._greenlets.kill()
         self._transport.close()
+
+
+def _broken_off(lane: Lane, error: Exception) -> Answer:
+    """What an attempt comes to that ended with an exception."""
+    if isinstance(error, CutShort):
+        return Answer(None, made=False)
+    key = lane.subscriber.key
+    log.exception("an attempt at %s failed in a way that was not foreseen", key, extra={"address": key})
+    return Answer(None, error=f"the attempt failed: {error!r}")
 
 
 def _tell(lane: Lane, answer: Answer, wall: float) -> None:

@@ -21,6 +21,9 @@ class SlowPool:
 
     They have half of all deliveries, and those that have failed before no more than three eighths, so that there is
     room for those that were not tried yet; one host, whatever its subscribers, has no more than a quarter.
+
+    An attempt that takes long though nothing spoke for that is counted here while it is under way (``take_over``). So
+    there may be more than that; how many have to end for others that wait is the ``surplus``.
     """
 
     def __init__(self, max_in_flight: int, hosts_of: Callable[[Lane], Hosts]) -> None:
@@ -44,12 +47,35 @@ class SlowPool:
         hosts = self._hosts_of(lane)
         full = next((host for host in hosts if self._hosts[host] >= self._host_most), None)
         if full is None and self._has_room_for(lane):
-            turn = Turn(hosts, failed=lane.failed_attempts > 0)
+            turn = Turn(hosts, failed=has_failed(lane))
             self._count(turn, 1)
             return turn
         self._place[lane] = self._waiting if full is None else self._waiting_for[full]
         self._place[lane].add(lane)
         return None
+
+    def take_over(self, lane: Lane, turn: "Turn | None") -> "Turn | None":
+        """Count a turn that has taken long as one of a lane that does; None where it was counted so from its start."""
+        if turn is None:
+            turn = Turn(self._hosts_of(lane), failed=True)
+            self._count(turn, 1)
+        elif turn.failed or lane.delivered:
+            return None
+        else:
+            turn.failed = True
+            self._failed_busy += 1
+        turn.hangs = lane
+        lane.hung += 1
+        lane.hanging += 1
+        return turn
+
+    def surplus(self, *, others_wait: bool) -> int:
+        """How many turns that were taken over have to end, where lanes that are not slow wait for room or do not.
+
+        Those that were not tried yet wait for room in here.
+        """
+        over = self.busy - self._most if others_wait else 0
+        return max(over, self._failed_busy - self._failed_most if self._waiting.untried else 0, 0)
 
     def leave(self, lane: Lane) -> bool:
         """Take a lane out that is not slow any more; whether it waited."""
@@ -64,6 +90,8 @@ class SlowPool:
         Each of them asks again to be admitted.
         """
         self._count(turn, -1)
+        if turn.hangs is not None:
+            turn.hangs.hanging -= 1
         for host in turn.hosts:
             waiting = self._waiting_for.get(host)
             if waiting is not None and self._hosts[host] < self._host_most:
@@ -79,7 +107,7 @@ class SlowPool:
             yield lane
 
     def _has_room_for(self, lane: Lane) -> bool:
-        return self.busy < self._most and not (lane.failed_attempts and self._failed_busy >= self._failed_most)
+        return self.busy < self._most and not (has_failed(lane) and self._failed_busy >= self._failed_most)
 
     def _count(self, turn: "Turn", change: int) -> None:
         self.busy += change
@@ -90,13 +118,19 @@ class SlowPool:
                 del self._hosts[host]
 
 
+def has_failed(lane: Lane) -> bool:
+    """Whether an attempt at a lane has failed, or has taken long though nothing spoke for that."""
+    return lane.failed_attempts > 0 or lane.hung > 0
+
+
 class Turn:
     """A turn of a slow lane, as it was counted."""
 
-    __slots__ = ("failed", "hosts")
+    __slots__ = ("failed", "hangs", "hosts")
 
     def __init__(self, hosts: Hosts, *, failed: bool) -> None:
         self.hosts, self.failed = hosts, failed
+        self.hangs: Lane | None = None  # whose attempt it is, where that took long unexpectedly
 
 
 class _Waiting:
@@ -107,7 +141,7 @@ class _Waiting:
         self._delivered, self._untried, self._failed = self._kinds
 
     def add(self, lane: Lane) -> None:
-        kind = self._delivered if lane.delivered else self._failed if lane.failed_attempts else self._untried
+        kind = self._delivered if lane.delivered else self._failed if has_failed(lane) else self._untried
         kind[lane] = None
 
     def remove(self, lane: Lane) -> None:
@@ -121,6 +155,11 @@ class _Waiting:
                 self._kinds.rotate(-number)
                 return kind.popitem(last=False)[0]
         return None
+
+    @property
+    def untried(self) -> bool:
+        """Whether a lane waits that was not tried yet."""
+        return bool(self._untried)
 
     def __bool__(self) -> bool:
         return any(self._kinds)

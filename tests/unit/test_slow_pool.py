@@ -114,3 +114,43 @@ def test_a_lane_is_slow_until_it_has_delivered() -> None:
 def test_there_is_always_room_for_one(size: int) -> None:
     """However few deliveries may be under way, a slow lane has its turn."""
     assert len(begun(pool_of(size), lane_at("one"))) == 1
+
+
+def test_an_attempt_that_has_come_to_take_long_counts_while_it_is_under_way() -> None:
+    """What hangs though nothing spoke for it takes room of the slow ones; what is over that ends if others wait."""
+    pool = pool_of(16)
+    begun(pool, *hosts(2))
+    hanging = hosts(10, of=2)
+    turns = [pool.take_over(lane, None) for lane in hanging]
+    assert (pool.busy, begun(pool, *hosts(1, of=3))) == (12, [])
+    assert (pool.surplus(others_wait=False), pool.surplus(others_wait=True)) == (0, 4)
+    assert [lane.hanging for lane in hanging] == [1] * 10
+    for turn in turns[:4]:
+        assert turn is not None
+        assert list(pool.end(turn)) == []
+    assert (pool.busy, pool.surplus(others_wait=True)) == (8, 0)
+    assert [lane.hanging for lane in hanging] == [0] * 4 + [1] * 6
+
+
+def test_who_was_not_tried_yet_does_not_wait_for_others_that_hang() -> None:
+    """New subscribers whose first attempts hang have room like those that failed, and end if another new one waits."""
+    pool = pool_of(16)
+    new = hosts(8, tried=False)
+    turns = begun(pool, *new)
+    assert len(turns) == 8
+    assert [pool.take_over(lane, turn) for lane, turn in zip(new, turns, strict=True)] == turns
+    assert pool.surplus(others_wait=True) == 0
+    another = lane_at("another", tried=False)
+    assert begun(pool, *new, another) == []  # and the eight wait as those that failed do
+    assert pool.surplus(others_wait=False) == 2
+    assert list(pool.end(turns[0])) == [another]
+
+
+def test_what_was_slow_from_its_start_is_within_its_part() -> None:
+    """An attempt that was let in as slow is not counted once more, and is never to end early."""
+    pool = pool_of(16)
+    failed, proven = lane_at("failed"), lane_at("proven", tried=False)
+    proven.delivered = 1
+    turns = begun(pool, failed, proven)
+    assert [pool.take_over(lane, turn) for lane, turn in zip((failed, proven), turns, strict=True)] == [None, None]
+    assert (pool.busy, failed.hung, proven.hanging) == (2, 0, 0)

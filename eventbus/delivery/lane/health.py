@@ -60,6 +60,7 @@ class Health(Ledger):
         self.notes: deque[tuple[float, str]] = deque(maxlen=MAX_NOTES)  #: what happened lately, and when (wall clock)
         #: The last attempt took long or got no answer, or there was none: the next one may hold its greenlet for long.
         self.slow = not record.account.delivered or record.state is State.DOWN
+        self.hung = self.hanging = 0  # attempts that took long unexpectedly, in this process; those under way
         self.consented = not rules.handshake
         self.spacing = 0.0  # seconds between the starts of two deliveries, at least
         self._started = -math.inf  # when the last one started, where that counts

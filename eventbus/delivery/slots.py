@@ -1,0 +1,127 @@
+"""The slots of the deliveries under way, and which attempts take so long that they are slow ones from then on.
+
+A subscriber may answer for years and then hang, and so may hundreds at once: until their time is over they would hold
+all slots. So an attempt is slow as soon as it has taken long, and where attempts that turned out so hold more than slow
+ones may, and others wait, they end: those deliveries wait as if they had not been taken.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import getcurrent
+from gevent.hub import get_hub
+
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.retries import Delivery
+from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool, Turn
+
+#: Seconds between two looks at what is under way: an attempt is found to be slow so much later.
+LOOK_SECONDS = 0.2
+#: Seconds between two lines of the log.
+LOG_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class CutShort(Exception):
+    """The attempt under way has ended, since others wait for its slot. No word about the subscriber."""
+
+
+class Slot:
+    """A greenlet of the pool, made by itself, and what it is at."""
+
+    __slots__ = ("delivery", "greenlet", "lane", "seen", "turn")
+
+    def __init__(self) -> None:
+        self.greenlet: Any = getcurrent()
+        self.lane: Lane | None = None  # whose turn it is, or was
+        self.delivery: Delivery | None = None  # of which an attempt is under way
+        self.turn: Turn | None = None  # as it was counted among the slow ones
+        self.seen = -math.inf  # when the attempt began that was found to be slow last
+
+
+class Slots:
+    """Looks at the attempts under way on a clock, so that it costs a delivery nothing to be watched."""
+
+    def __init__(
+        self,
+        pool: SlowPool,
+        monotonic: Callable[[], float],
+        others_wait: Callable[[], bool],
+        log_seconds: float = LOG_SECONDS,
+    ) -> None:
+        self._pool = pool
+        self._monotonic = monotonic
+        self._others_wait = others_wait
+        self._slots: list[Slot] = []
+        self._hanging: deque[tuple[Slot, Turn]] = deque()  # turns that were taken over, the oldest first
+        self._cut = 0  # attempts that were cut short since the last line
+        self._log_seconds, self._logged = log_seconds, -math.inf
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+    def new(self) -> Slot:
+        """A slot for the greenlet that asks for it."""
+        slot = Slot()
+        self._slots.append(slot)
+        return slot
+
+    def _run(self) -> None:
+        while True:
+            gevent.sleep(LOOK_SECONDS)
+            self.look()
+
+    def look(self) -> None:
+        """Count what has come to take long, and end what others wait for."""
+        now = self._monotonic()
+        slow_since = now - SLOW_SECONDS
+        for slot in self._slots:
+            if slot.delivery is not None and slot.seen < slot.delivery.began < slow_since:
+                slot.seen = slot.delivery.began
+                self._found_slow(slot)
+        while self._hanging and not _under_way(*self._hanging[0]):
+            self._hanging.popleft()
+        if self._hanging:
+            self._end(self._pool.surplus(others_wait=self._others_wait()), now)
+
+    def _found_slow(self, slot: Slot) -> None:
+        assert slot.lane is not None  # noqa: S101 - an attempt is under way
+        slot.lane.slow = True
+        turn = self._pool.take_over(slot.lane, slot.turn)
+        if turn is not None:
+            slot.turn = turn
+            self._hanging.append((slot, turn))
+
+    def _end(self, count: int, now: float) -> None:
+        ended = 0
+        while self._hanging and ended < count:
+            slot, turn = self._hanging.popleft()
+            if _under_way(slot, turn):
+                ended += 1
+                get_hub().loop.run_callback(_cut_short, slot, turn)
+        self._cut += ended
+        if self._cut and now - self._logged >= self._log_seconds:
+            log.warning("%d attempts were cut short: those that take long held more than half of the slots", self._cut)
+            self._cut, self._logged = 0, now
+
+
+def _under_way(slot: Slot, turn: Turn) -> bool:
+    return slot.delivery is not None and slot.turn is turn
+
+
+def _cut_short(slot: Slot, turn: Turn) -> None:
+    """Runs in the hub, as time-outs do: there the attempt is either over or waits."""
+    if _under_way(slot, turn):
+        slot.greenlet.throw(CutShort)
