@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,8 @@ _FOREIGN = ("EVENTBUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "FORWARDED_ALLO
 class BusServer:
     """The bus on a free port with its journal in ``folder``; may be started again after it ended.
 
-    ``environment`` is added to what the process gets, ``arguments`` to gunicorn's command line.
+    ``environment`` is added to what the process gets, ``arguments`` to gunicorn's command line; where that names a
+    certificate, ``context`` trusts it.
     """
 
     def __init__(
@@ -34,9 +36,11 @@ class BusServer:
         *,
         port: int | None = None,
         arguments: Sequence[str] = (),
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self.port = free_port() if port is None else port
         self.journal = folder / "bus.db"
+        self.context = context
         self._log = folder / f"bus-{self.port}.log"
         self._arguments = tuple(arguments)
         own = {"PORT": str(self.port), "EVENTBUS_JOURNAL": redis_journal(folder) or f"sqlite:///{self.journal}"}
@@ -118,7 +122,7 @@ class BusServer:
         if status is not None:
             raise RuntimeError(f"The bus ended with status {status}; its log:\n{self.log_text()}")
         try:
-            with Wire(self.port) as wire:
+            with Wire(self.port, context=self.context) as wire:
                 return wire.request("GET", "/readyz").status == 200
         except (OSError, EOFError):
             return False

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,15 +41,17 @@ class Response:
 class Wire:
     """One connection to a port or a Unix socket, kept alive for as long as the server keeps it.
 
-    ``timeout`` is in seconds.
+    ``timeout`` is in seconds; with a ``context`` the port is spoken to by TLS.
     """
 
-    def __init__(self, place: int | Path, timeout: float = 30.0) -> None:
+    def __init__(self, place: int | Path, timeout: float = 30.0, context: ssl.SSLContext | None = None) -> None:
         if isinstance(place, int):
             self._socket = socket.create_connection((LOOPBACK, place), timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self._socket = _connected_to(place, timeout)
+        if context is not None:
+            self._socket = context.wrap_socket(self._socket, server_hostname=LOOPBACK)
         self._reader = cast(BinaryIO, self._socket.makefile("rb"))
 
     def send(self, data: bytes) -> None:

@@ -69,12 +69,33 @@ def _step(tls: ssl.SSLObject) -> ssl.SSLError | None:
 
 
 class TlsSocket:
-    """Seals what is sent and unseals what comes. Raises as a socket does, ConnectionError where TLS fails."""
+    """Seals what is sent and unseals what comes. Raises as a socket does, ConnectionError where TLS fails.
 
-    __slots__ = ("_incoming", "_outgoing", "_records", "_sealed", "_sealing", "_silent", "_socket", "_tls")
+    ``max_records`` bounds the records of data that come between two sends.
+    """
 
-    def __init__(self, below: socket.socket, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO):
+    __slots__ = (
+        "_incoming",
+        "_max_records",
+        "_outgoing",
+        "_records",
+        "_sealed",
+        "_sealing",
+        "_silent",
+        "_socket",
+        "_tls",
+    )
+
+    def __init__(
+        self,
+        below: socket.socket,
+        tls: ssl.SSLObject,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        max_records: float = MAX_RECORDS,
+    ) -> None:
         self._socket, self._tls, self._incoming, self._outgoing = below, tls, incoming, outgoing
+        self._max_records = max_records
         self._sealed = b""  # to be sent before anything else
         self._sealing = 0  # bytes of data that it stands for
         self._silent = 0  # bytes that came since the last data
@@ -83,7 +104,7 @@ class TlsSocket:
     def send(self, data: bytes | memoryview) -> int:
         """Send what the socket takes; the caller sends the rest again, which has to begin with the same bytes."""
         if not self._sealed:
-            if self._records > MAX_RECORDS:
+            if self._records > self._max_records:
                 raise ConnectionAbortedError("more TLS records than were read")
             self._records = 0
             try:
@@ -99,7 +120,7 @@ class TlsSocket:
 
         Raises TooManyRecords where it has returned so many already.
         """
-        if self._records > MAX_RECORDS:
+        if self._records > self._max_records:
             raise TooManyRecords
         came = self._socket.recv(size)
         if came:
@@ -126,7 +147,7 @@ class TlsSocket:
             while part := self._tls.read(SLICE):
                 parts.append(part)
                 self._records += 1
-                if self._records > MAX_RECORDS:
+                if self._records > self._max_records:
                     break  # no more is read; the next call raises
         except ssl.SSLWantReadError:
             return b"".join(parts), False

@@ -12,7 +12,6 @@ from socket import SHUT_RD, SHUT_RDWR
 from typing import Any
 
 import gevent
-from gevent.socket import socket
 
 from eventbus.telemetry.counters import Meters
 from eventbus.web.server.byte_budget import ByteBudget
@@ -71,7 +70,7 @@ class Connection:
         With SHUT_RDWR nothing is answered any more either.
         """
         try:
-            socket.shutdown(self.client, how)  # not TLS's own, which would go on in plain text
+            self.client.shutdown(how)
         except OSError as error:
             log.debug("a connection ended: %r", error)
 

@@ -38,9 +38,9 @@ def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
         raise BadRequest("Its transfer coding is not supported; only chunked is.")
     if length is not None and int(length) > max_bytes:
         raise RequestEntityTooLarge(_too_large(max_bytes))
-    if CONTINUE in environ:
-        environ[CONTINUE]()
     stream = environ["wsgi.input"]
+    if CONTINUE in environ:
+        _in_time(environ[CONTINUE], stream, seconds)
     if coding is None and length is not None and int(length) <= environ.get(HELD, 0):
         whole: bytes = stream.read(int(length))  # it came with its head: there is nothing to wait for
         return whole

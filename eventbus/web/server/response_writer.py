@@ -79,10 +79,11 @@ def environ_of(req: Any, sock: Any, client: Any, server: Any, cfg: Any) -> dict[
     return environ
 
 
-def _continue(body: Any, sock: Any) -> None:
-    """Ask for a body whose client waits to be asked (RFC 9110, 10.1.1)."""
+def _continue(body: Any, sock: Any) -> bytes:
+    """Ask for a body whose client waits to be asked (RFC 9110, 10.1.1); nothing of it has come yet."""
     body.awaits = False
     sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return b""
 
 
 def _unquoted(path: str) -> str:
@@ -165,10 +166,13 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
     def _send(self, data: bytes) -> None:
         """Send it all: mostly at once, where gevent's own ``sendall`` would ask for the size of the buffer first.
 
-        Raises PeerGone.
+        Nothing waits here: where the client takes nothing, all is the rest. Raises PeerGone.
         """
         try:
-            sent = self.sock.send(data)
+            try:
+                sent = self.sock.send(data, 0, 0.0)
+            except BlockingIOError:
+                sent = 0
             if sent != len(data):
                 self._send_rest(memoryview(data)[sent:])
         except TooMuchHeld:

@@ -2,14 +2,16 @@
 
 import errno
 import resource
-import ssl
 import time
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from socket import SHUT_WR
 from typing import Any
 
 import gevent
 from gevent.hub import get_hub
+from gevent.server import StreamServer
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -29,6 +31,8 @@ LINGER_SECONDS = 5.0
 LINGER_BYTES = 32 * 1024 * 1024
 #: Seconds that requests under way get when the bus has drained.
 REST_SECONDS = 3.0
+#: Seconds in which a handshake by TLS has to end, at most.
+HANDSHAKE_SECONDS = 10.0
 #: Seconds in which a new connection's first byte has to come.
 FIRST_SECONDS = 10.0
 #: What is answered even when there are more connections than there may be.
@@ -46,11 +50,16 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         self.worker_connections += RESERVE
         self._seconds = 0.0  # for a request's head, its body, and each MiB of its answer
         self._told_of_files = -TELL_AGAIN
+        self._secure: Callable[[Any], Any] | None = None  # makes a connection one by TLS
 
     def load_wsgi(self) -> None:
         """Load the app, which asks where it listens."""
         note(self.sockets)
         super().load_wsgi()
+        if self.cfg.is_ssl:
+            from eventbus.web.server.tls_client import securing  # noqa: PLC0415 - brings sockets with it: only after patching
+
+            self._secure = securing(self.cfg)
         limit = min(self.cfg.worker_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         bus = self.wsgi.extensions["eventbus"]
         self._seconds = bus.settings.request_seconds
@@ -78,6 +87,13 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             return
         self.log.error("something failed in a way that was not foreseen: %s", context, exc_info=(kind, error, trace))
 
+    def server_class(self, listener: Any, *, spawn: Any, **_: Any) -> StreamServer:
+        """What accepts connections. gevent's own would shake hands by TLS before a connection is counted."""
+        server = StreamServer(listener, handle=partial(self.handle, listener), spawn=spawn)
+        if self.cfg.workers > 1:
+            server.max_accept = 1  # so that the other workers get some
+        return server
+
     def _drain(self) -> None:
         while self.alive:
             gevent.sleep(LOOK)
@@ -92,8 +108,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         seconds = self._seconds
         connection = self._connections.open(client, end_of(addr)[0])
         try:
-            if isinstance(client, ssl.SSLSocket) and not self.cfg.do_handshake_on_connect:
-                client.do_handshake()
+            if self._secure is not None:
+                client = self._shake_hands(connection, self._secure)
             self._serve(listener, connection, addr, seconds)
         except (StopIteration, OSError) as end:
             if isinstance(end, TooMuchHeld):
@@ -105,6 +121,16 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         finally:
             self._connections.close(connection)
             client.close()
+
+    def _shake_hands(self, connection: Connection, secure: Callable[[Any], Any]) -> Any:
+        """Make a connection one by TLS; it is idle until both have agreed. Raises OSError, in bounded time, too."""
+        connection.client = client = secure(connection.client)
+        connection.is_idle()
+        try:
+            client.shake_hands(min(HANDSHAKE_SECONDS, self._seconds), self.wsgi.extensions["eventbus"].give_way)
+        finally:
+            connection.is_busy()
+        return client
 
     def _serve(self, listener: Any, connection: Connection, addr: Any, seconds: float) -> None:
         """Serve requests, one after another. Raises StopIteration or OSError where the connection ends."""
@@ -133,7 +159,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log.exception("a request failed in a way that was not foreseen")
         try:
-            client.sendall(written(status, sentence))
+            with gevent.Timeout(LINGER_SECONDS, TimeoutError("the client does not read")):
+                client.sendall(written(status, sentence))
         except OSError as end:
             self.log.debug("a connection ended: %r", end)
         else:
@@ -195,14 +222,11 @@ def _finished(parser: RequestParser, request: Any, seconds: float) -> bool:
 def _linger(sock: Any) -> None:
     """Say that no more is sent, and read some of what still comes, so that no reset overtakes the answer."""
     left = LINGER_BYTES
-    deadline = time.monotonic() + LINGER_SECONDS
     try:
-        sock.shutdown(SHUT_WR)
-        while left > 0 and (seconds := deadline - time.monotonic()) > 0:
-            sock.settimeout(seconds)
-            data = sock.recv(65_536)
-            if not data:
-                return
-            left -= len(data)
+        with gevent.Timeout(LINGER_SECONDS, TimeoutError("the client goes on sending")):
+            sock.shutdown(SHUT_WR)
+            while left > 0 and (data := sock.recv(65_536)):
+                left -= len(data)
+                gevent.sleep(0)  # it may come without end
     except OSError:
         return
