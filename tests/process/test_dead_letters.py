@@ -67,6 +67,23 @@ def test_dead_letters_come_in_pages(caller: Caller, mender: Mender, rejecting: R
     assert [letter["id"] for letter in found] == sorted({letter["id"] for letter in found})
 
 
+def test_a_page_of_dead_letters_has_4_mib_at_most(caller: Caller, mender: Mender, subscribe: Subscribe) -> None:
+    """However much each takes as JSON, and however many are asked for, ``next`` goes on after what fits."""
+    subscriber = subscribe(always(400, b"\x01" * 1_024))
+    assert caller.call("POST", "/sendMessage?batch=lines", body=b"x\n" * 1_000).status == 200
+    eventually(settled(caller, subscriber.address, dead=1_000), 60)
+    found: list[int] = []
+    after = 0
+    while after is not None:
+        answer = mender.ask("GET", f"/deadLetters?limit=1000&after={after}&address={subscriber.address}")
+        assert len(answer.body) < 4.1 * 1_048_576
+        page = answer.json()
+        found += [letter["id"] for letter in page["dead_letters"]]
+        after = page["next"]
+    assert found == sorted(set(found))
+    assert len(found) == mender.discard_dead(address=subscriber.address) == 1_000
+
+
 def test_dead_letters_are_told_apart_by_address(
     caller: Caller, mender: Mender, rejecting: RecordingSubscriber, subscribe: Subscribe
 ) -> None:

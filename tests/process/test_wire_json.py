@@ -69,6 +69,22 @@ def test_the_list_holds_the_same_objects(caller: Caller) -> None:
     assert all(subscriber.keys() >= SUBSCRIBER_FIELDS for subscriber in found)
 
 
+def test_a_long_list_comes_whole(caller: Caller) -> None:
+    """With many subscribers the list as JSON is sent in pieces, as chunks; as text it has a length."""
+    topics = [f"{'x' * 200}.{number}" for number in range(15)]
+    addresses = [f"127.0.0.1:{number}" for number in range(10_001, 10_041)]
+    for address in addresses:
+        caller.register(address, topic=topics)
+    response = caller.call("GET", "/listSubscribers", [JSON])
+    assert (response.header("Transfer-Encoding"), response.header("Content-Length")) == ("chunked", None)
+    found = response.json()["subscribers"]
+    assert [subscriber["address"] for subscriber in found] == addresses
+    assert all(len(subscriber["topics"]) == len(topics) for subscriber in found)
+    response = caller.call("GET", "/listSubscribers")
+    assert response.header("Content-Length") == str(len(response.body))
+    assert len(response.body.splitlines()) == len(addresses)
+
+
 def test_an_empty_list_is_an_empty_array(caller: Caller) -> None:
     """With no subscriber the JSON list is empty."""
     assert caller.call("GET", "/listSubscribers", [JSON]).json() == {"subscribers": []}

@@ -70,9 +70,16 @@ def test_what_nodes_have_changed_adds_up() -> None:
 )
 def test_a_page_of_dead_letters_has_what_any_node_knows_of(query: str, ids: list[int], following: int | None) -> None:
     """Each dead letter is told once, by its id, and a full page says where the next one begins."""
-    parts = [{"dead_letters": letters(1, 4)}, {"dead_letters": letters(1, 2, 6)}]
+    parts = [{"dead_letters": letters(1, 4), "next": None}, {"dead_letters": letters(1, 2, 6), "next": None}]
     page = merge.dead_letters(parts, parse_query(query))
     assert ([letter["id"] for letter in page["dead_letters"]], page["next"]) == (ids, following)
+
+
+def test_a_page_of_dead_letters_ends_where_the_first_of_its_parts_ends() -> None:
+    """What a node has left out, since its page had as many bytes as it may, is in the next page of all."""
+    parts = [{"dead_letters": letters(1, 4), "next": 4}, {"dead_letters": letters(1, 2, 5, 6), "next": 6}]
+    page = merge.dead_letters(parts, parse_query("limit=9"))
+    assert ([letter["id"] for letter in page["dead_letters"]], page["next"]) == ([1, 2, 4], 4)
 
 
 @pytest.mark.parametrize(

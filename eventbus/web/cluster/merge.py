@@ -60,10 +60,13 @@ def replayed(parts: Sequence[Any], _: Query) -> Any:
 
 
 def dead_letters(parts: Sequence[Any], query: Query) -> Any:
-    """A page of dead letters: a node knows of its own sooner than the others do."""
+    """A page of dead letters: a node knows of its own sooner than the others do. It ends where the first one ends."""
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
+    ends = min((part["next"] for part in parts if part["next"] is not None), default=None)
     found = cluster_views.letters([part["dead_letters"] for part in parts], limit)
-    return {"dead_letters": found, "next": found[-1]["id"] if len(found) == limit else None}
+    if ends is not None:
+        found = [letter for letter in found if letter["id"] <= ends]
+    return {"dead_letters": found, "next": found[-1]["id"] if ends is not None or len(found) == limit else None}
 
 
 def event(parts: Sequence[Any], _: Query) -> Any:

@@ -17,8 +17,9 @@ from eventbus.web.body_text import shown_body
 from eventbus.web.cluster.rpc_codec import REQUEST
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
+from eventbus.web.pages import fitting, json_bytes
 from eventbus.web.query import Query, query_of
-from eventbus.web.replies import Reply, as_json
+from eventbus.web.replies import JSON, Reply, as_json
 from eventbus.web.routes.subscribers import address_in
 
 #: Dead letters in one page: at most, and where the client does not say.
@@ -34,9 +35,11 @@ def list_dead_letters() -> Reply:
     query = query_of(request.environ)
     after = count_in(query, "after", 0, 0, 2**62)
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
-    letters = the_bus().dead_letters.page(_key(query), after, limit)
-    more = letters[-1].id if len(letters) == limit else None
-    return as_json({"dead_letters": [shown(letter) for letter in letters], "next": more})
+    bus = the_bus()
+    letters = bus.dead_letters.page(_key(query), after, limit)
+    parts = fitting(map(shown, letters), bus.give_way)
+    more = letters[len(parts) - 1].id if len(parts) == limit or len(parts) < len(letters) else None
+    return Reply(b'{"dead_letters":[%s],"next":%s}\n' % (b",".join(parts), json_bytes(more)), content_type=JSON)
 
 
 @blueprint.post("/deadLetters/replay")

@@ -20,6 +20,7 @@ from eventbus.web.body_text import shown_body
 from eventbus.web.current import the_bus
 from eventbus.web.error_responses import count_refused
 from eventbus.web.numbers import count_in
+from eventbus.web.pages import MAX_PAGE_BYTES
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import JSON, NO_SNIFFING, Reply, as_json
 from eventbus.web.server.connections import Connection
@@ -27,8 +28,6 @@ from eventbus.web.server.response_writer import CONNECTION
 
 #: Events in one page: at most, and where the client does not say.
 MAX_PAGE, USUAL_PAGE = 1_000, 100
-#: Bytes of a page, after which ``next`` goes on; it has one event at least.
-MAX_PAGE_BYTES = 4 * 1_048_576
 #: Seconds that a long poll may wait.
 LONGEST_WAIT = 60
 #: Seconds after which a stream with nothing to say shows that it lives.

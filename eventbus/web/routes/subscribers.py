@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from eventbus.core.addresses import Address, parse_address
@@ -19,6 +20,7 @@ from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
 from eventbus.web.audit import Changed, client_of, log_change
 from eventbus.web.current import the_bus, the_changes
+from eventbus.web.pages import long_json, separated
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import SUCCESS, Reply, as_json, text
 from eventbus.web.terms import terms_of
@@ -79,7 +81,7 @@ def deregister() -> Reply:
 
 @blueprint.get("/listSubscribers", provide_automatic_options=False)
 @needs(Scope.SUBSCRIBE)
-def list_subscribers() -> Reply:
+def list_subscribers() -> Reply | Response:
     """List the live subscribers, or those that are expired."""
     if request.method != "GET":
         raise MethodNotAllowed(["GET"])
@@ -89,8 +91,12 @@ def list_subscribers() -> Reply:
     bus = the_bus()
     lanes = bus.expired.lanes() if expired == "true" else bus.subscribers()
     if wants_json(request):
-        return as_json({"subscribers": [standing(bus, lane) for lane in lanes]})
-    lines = (f"{lane.subscriber.address.shown}  :  {rfc3339(lane.lease.renewed_at)}\n" for lane in lanes)
+        rows = separated(standing(bus, lane) for lane in lanes)
+        return long_json(chain([b'{"subscribers":['], rows, [b"]}\n"]), bus.give_way)
+    lines = []
+    for lane in lanes:
+        bus.give_way()
+        lines.append(f"{lane.subscriber.address.shown}  :  {rfc3339(lane.lease.renewed_at)}\n")
     return text("".join(lines))
 
 
