@@ -9,7 +9,7 @@ import pytest
 pytest.register_assert_rewrite("tests.support.answers")
 
 from eventbus.client import NO_RETRY, Bus  # noqa: E402 - after the rewrite is asked for
-from tests.support.caller import Caller  # noqa: E402
+from tests.support.caller import Caller, cleaning_caller  # noqa: E402
 from tests.support.limits import MAX_BODY_BYTES  # noqa: E402
 from tests.support.server import BusServer  # noqa: E402
 from tests.support.subscriber import RecordingSubscriber, Respond, Subscribe, accept  # noqa: E402
@@ -26,10 +26,8 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
 @pytest.fixture
 def caller(bus: BusServer) -> Iterator[Caller]:
     """Calls the shared bus, and leaves it without subscribers."""
-    calling = Caller(bus.port)
-    yield calling
-    for subscriber in calling.subscribers():
-        calling.deregister(subscriber["address"])
+    with cleaning_caller(bus.port) as found:
+        yield found
 
 
 @pytest.fixture

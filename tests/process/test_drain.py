@@ -9,15 +9,15 @@ from pathlib import Path
 from socket import SO_RCVBUF, SOL_SOCKET, socket
 
 import pytest
-from gevent.event import Event
 
 from tests.support.answers import TEXT
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.mender import Mender
 from tests.support.publisher import Publisher
+from tests.support.responders import Gate
 from tests.support.server import BusServer
-from tests.support.subscriber import Answer, Received, RecordingSubscriber
+from tests.support.subscriber import RecordingSubscriber
 from tests.support.wire import Wire
 
 DRAIN_SECONDS = 3
@@ -67,22 +67,6 @@ def test_a_stop_under_load_loses_nothing(own_bus: BusServer, stop: Callable[[Bus
         assert took < ENDS_WITHIN
         own_bus.start()
         subscriber.wait_for_ids(published.accepted)
-
-
-class Gate:
-    """Holds every answer back until it is opened."""
-
-    def __init__(self) -> None:
-        self._open = Event()
-
-    def __call__(self, _: Received) -> Answer:
-        """Answer once the gate is open."""
-        self._open.wait()
-        return 200, (), b""
-
-    def open(self) -> None:
-        """Let all answers go."""
-        self._open.set()
 
 
 def kept_connections(stack: ExitStack, bus: BusServer, count: int) -> Iterator[Wire]:

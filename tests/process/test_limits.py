@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from tests.support.answers import TEXT, assert_problem, assert_says
-from tests.support.caller import JSON, Caller, register_target
+from tests.support.caller import JSON, Caller, cleaning_caller, register_target
 from tests.support.deadline import eventually
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -29,10 +29,8 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
 @pytest.fixture
 def caller(limited: BusServer) -> Iterator[Caller]:
     """Calls that bus, and leaves it without subscribers."""
-    calling = Caller(limited.port)
-    yield calling
-    for subscriber in calling.subscribers():
-        calling.deregister(subscriber["address"])
+    with cleaning_caller(limited.port) as found:
+        yield found
 
 
 def let_in(caller: Caller, address: str) -> None:

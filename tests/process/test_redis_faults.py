@@ -105,14 +105,19 @@ def test_a_node_that_is_cut_off_from_redis_has_its_subscribers_taken_over(
     cluster.assert_all_well(subscribers, publishers, faults=1)
 
 
+def dice_with_seed_in(folder: Path) -> random.Random:
+    """Dice whose seed is kept in a file, so that a failure can be tried again."""
+    seed = random.randrange(2**32)  # noqa: S311 - no secret
+    (folder / "seed").write_text(str(seed))
+    return random.Random(seed)  # noqa: S311 - the same
+
+
 @pytest.mark.soak
 def test_a_way_to_redis_that_comes_and_goes_loses_nothing(
     cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy, tmp_path: Path
 ) -> None:
     """A node is cut off for a moment or for long, again and again: nothing accepted is lost, and order is kept."""
-    seed = random.randrange(2**32)  # noqa: S311 - no secret
-    (tmp_path / "seed").write_text(str(seed))
-    dice = random.Random(seed)  # noqa: S311 - the same
+    dice = dice_with_seed_in(tmp_path)
     publishers = cluster.load(6_000)
     for number in range(8):
         publishers[1].wait_accepted(number * 150)
@@ -129,9 +134,7 @@ def test_random_faults_lose_nothing(
     cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy, tmp_path: Path
 ) -> None:
     """Nodes are killed, stopped, ended and cut off, and Redis is killed, at random: nothing accepted is lost."""
-    seed = random.randrange(2**32)  # noqa: S311 - no secret
-    (tmp_path / "seed").write_text(str(seed))
-    dice = random.Random(seed)  # noqa: S311 - the same
+    dice = dice_with_seed_in(tmp_path)
     publishers = cluster.load(15_000)
     faults: list[Callable[[BusServer], None]] = [
         *(killed, stopped, terminated),

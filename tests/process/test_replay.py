@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gevent.event import Event
 
 from tests.support.accounts import settled
 from tests.support.answers import assert_problem
 from tests.support.caller import Caller, register_target
 from tests.support.deadline import eventually
 from tests.support.mender import Mender
+from tests.support.responders import Gate
 from tests.support.server import BusServer
-from tests.support.subscriber import Answer, Received, RecordingSubscriber, Subscribe
+from tests.support.subscriber import RecordingSubscriber, Subscribe
 
 
 @pytest.fixture
@@ -113,22 +113,6 @@ def test_now_replays_nothing(caller: Caller, subscribe: Subscribe) -> None:
     event = caller.publish()
     eventually(settled(caller, subscriber.address, accepted=1, delivered=1), 30)
     assert subscriber.counts == {event: 1}
-
-
-class Gate:
-    """Holds every answer back until it is opened."""
-
-    def __init__(self) -> None:
-        self._open = Event()
-
-    def __call__(self, _: Received) -> Answer:
-        """Answer once the gate is open."""
-        self._open.wait()
-        return 200, (), b""
-
-    def open(self) -> None:
-        """Let all answers go."""
-        self._open.set()
 
 
 def test_a_replay_delays_nobody(caller: Caller, mender: Mender, subscribe: Subscribe) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,11 +105,7 @@ def test_retries_go_on_however_the_clock_is_stepped(stepped: Clocked) -> None:
     for step in STEPS.values():
         with RecordingSubscriber() as down, RecordingSubscriber(failing := Switch(500)) as ill:
             down.down()
-            for each in (down, ill):
-                caller.register(each.address, lease=HOUR)
-            ids = [caller.publish(b"%d" % number) for number in range(3)]
-            for each in (down, ill):
-                eventually(holds_failures(caller, each.address), SOON)
+            ids = publish_in_vain(caller, (down, ill))
             stepped.step(step, nowhere())
             ids += [caller.publish(b"%d" % number) for number in range(3)]
             failing.status = 200
@@ -118,6 +114,16 @@ def test_retries_go_on_however_the_clock_is_stepped(stepped: Clocked) -> None:
                 each.wait_for_ids(ids, SOON)
                 eventually(settled(caller, each.address, delivered=len(ids), dead=0, discarded=0), SOON)
                 caller.deregister(each.address)
+
+
+def publish_in_vain(caller: Caller, subscribers: Sequence[RecordingSubscriber]) -> list[str]:
+    """Register subscribers that take nothing, and publish until an attempt at each has failed; the events' ids."""
+    for subscriber in subscribers:
+        caller.register(subscriber.address, lease=HOUR)
+    ids = [caller.publish(b"%d" % number) for number in range(3)]
+    for subscriber in subscribers:
+        eventually(holds_failures(caller, subscriber.address), SOON)
+    return ids
 
 
 def holds_failures(caller: Caller, address: str) -> Callable[[], bool]:
@@ -135,11 +141,7 @@ def test_a_restart_after_a_step_loses_nothing(stepped: Clocked, step: str, secon
     caller = stepped.caller
     with RecordingSubscriber() as down, RecordingSubscriber(failing := Switch(500)) as ill:
         down.down()
-        for each in (down, ill):
-            caller.register(each.address, lease=HOUR)
-        ids = [caller.publish(b"%d" % number) for number in range(3)]
-        for each in (down, ill):
-            eventually(holds_failures(caller, each.address), SOON)
+        ids = publish_in_vain(caller, (down, ill))
         stepped.bus.kill()
         stepped.clock.step(STEPS[step])
         failing.status = 200

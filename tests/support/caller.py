@@ -1,6 +1,7 @@
 """The four routes as a client calls them, each call on a connection of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ class Caller:
     def listed(self, address: str) -> bool:
         """Whether this address has a live lease."""
         return any(found["address"] == address for found in self.subscribers())
+
+
+@contextmanager
+def cleaning_caller(port: int) -> Iterator[Caller]:
+    """A caller of this bus, which is left without subscribers."""
+    caller = Caller(port)
+    yield caller
+    for subscriber in caller.subscribers():
+        caller.deregister(subscriber["address"])
 
 
 def register_target(address: str, **options: Any) -> str:

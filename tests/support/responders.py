@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
+from gevent.event import Event
+
 from tests.support.subscriber import Answer, Received, Respond
 
 
@@ -22,6 +24,22 @@ class Switch:
     def __call__(self, _: Received) -> Answer:
         """Answer as things are."""
         return self.status, (), self.body
+
+
+class Gate:
+    """Holds every answer back until it is opened."""
+
+    def __init__(self) -> None:
+        self._open = Event()
+
+    def __call__(self, _: Received) -> Answer:
+        """Answer once the gate is open."""
+        self._open.wait()
+        return 200, (), b""
+
+    def open(self) -> None:
+        """Let all answers go."""
+        self._open.set()
 
 
 @dataclass(slots=True)

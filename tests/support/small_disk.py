@@ -1,12 +1,13 @@
 """A disk of a few MiB that can be filled: a tmpfs of its own."""
 
-import errno
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 MIB = 1_048_576
 
@@ -20,7 +21,7 @@ def why_not() -> str | None:
 
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator["SmallDisk"]:
-    """Mount a disk of so many bytes at ``folder``; OSError where that is not allowed."""
+    """Mount a disk of so many bytes at ``folder``; where that is not allowed the test is skipped."""
     folder.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)],
@@ -29,7 +30,7 @@ def small_disk(folder: Path, size: int) -> Iterator["SmallDisk"]:
         text=True,
     )
     if done.returncode:
-        raise OSError(errno.EPERM, done.stderr.strip(), str(folder))
+        pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
     try:
         yield SmallDisk(folder)
     finally:
@@ -42,6 +43,11 @@ class SmallDisk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._filler = folder / "filler"
+
+    @property
+    def journal(self) -> dict[str, str]:
+        """The setting for a bus whose journal alone is on this disk."""
+        return {"EVENTBUS_JOURNAL": f"sqlite:///{self.folder}/bus.db"}
 
     @property
     def free(self) -> int:
