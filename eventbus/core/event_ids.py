@@ -15,18 +15,24 @@ _GIVEN_ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}\Z")
 def new_event_id(unix_ms: int | None = None, entropy: bytes | None = None) -> str:
     """Make an id from milliseconds since 1970 and ten random bytes; both default to the real ones."""
     ms = time.time_ns() // 1_000_000 if unix_ms is None else unix_ms
-    return _laid_out(f"{ms:012x}", (os.urandom(10) if entropy is None else entropy).hex())
+    return _laid_out(_start(ms), (os.urandom(10) if entropy is None else entropy).hex())
 
 
 def new_event_ids(count: int) -> list[str]:
     """Make so many ids at once, of the same millisecond."""
-    ms, noise = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10 * count).hex()
-    return [_laid_out(ms, noise[start : start + 20]) for start in range(0, 20 * count, 20)]
+    beginning, noise = _start(time.time_ns() // 1_000_000), os.urandom(10 * count).hex()
+    return [_laid_out(beginning, noise[start : start + 20]) for start in range(0, 20 * count, 20)]
 
 
-def _laid_out(ms: str, noise: str) -> str:
-    """Twelve digits of time, and twenty of chance."""
-    return f"{ms[:8]}-{ms[8:]}-7{noise[:3]}-{_VARIANT[noise[3]]}{noise[4:7]}-{noise[7:19]}"
+def _start(unix_ms: int) -> str:
+    """Twelve digits of time, and the version."""
+    ms = f"{unix_ms:012x}"
+    return f"{ms[:8]}-{ms[8:]}-7"
+
+
+def _laid_out(start: str, noise: str) -> str:
+    """Twenty digits of chance after the start."""
+    return f"{start}{noise[:3]}-{_VARIANT[noise[3]]}{noise[4:7]}-{noise[7:19]}"
 
 
 def is_header_safe(text: str) -> bool:

@@ -199,7 +199,8 @@ class Dispatcher:
             self._alarm.set(lane, now + UNHEARD_PATIENCE)
             return
         if lane.sendable(now):
-            if lane.in_flight and (self.busy >= self._crowded or (self.load.saturated and self._quick >= ENOUGH)):
+            busy = self.busy
+            if lane.in_flight and (busy >= self._crowded or (busy >= ENOUGH and self._is_loop_full())):
                 lane.queued = True
                 self._held.append(lane)
                 return
@@ -223,10 +224,9 @@ class Dispatcher:
         if now < moment and now < lane.lease.ends:
             self._alarm.set(lane, moment)
 
-    @property
-    def _quick(self) -> int:
-        """Deliveries under way that are not of slow lanes, which only wait, and use no time of the loop."""
-        return self.busy - self._slow.busy
+    def _is_loop_full(self) -> bool:
+        """Whether the loop has enough to do; slow lanes only wait, and use none of its time."""
+        return self.load.saturated and self.busy - self._slow.busy >= ENOUGH
 
     def _work(self) -> None:
         """One greenlet of the pool."""
@@ -250,29 +250,18 @@ class Dispatcher:
         """A lane's turn, and then turns of those that were held back, where there is room for them."""
         while True:
             if not lane.slow or self._admitted(lane, slot):
-                lane.queued = False
-                slot.lane = lane
-                try:
-                    self._turn(lane, slot)
-                except JournalError as error:
-                    if not lane.closed:
-                        self.reader.fails(lane, error)
-                    self._alarm.set(lane, self.clock.monotonic() + 1)
-                except Exception:
-                    log.exception(
-                        "a delivery to %s failed in a way that was not foreseen",
-                        lane.subscriber.key,
-                        extra={"address": lane.subscriber.key},
-                    )
+                self._turn(lane, slot)
                 if slot.turn is not None:
                     for waiting in self._slow.end(slot.turn):
                         self._enqueue(waiting)
                     slot.turn = None
+            if not self._held:
+                return
             held = self._next_held()
             if held is None:
                 return
             lane = held
-            while self._held and self._quick + self._queue.qsize() < ENOUGH:
+            while self._held and self.busy - self._slow.busy + self._queue.qsize() < ENOUGH:
                 self._enqueue(self._held.popleft())
 
     def _next_held(self) -> Lane | None:
@@ -294,21 +283,34 @@ class Dispatcher:
 
     def _turn(self, lane: Lane, slot: Slot) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
-        now = self.clock.monotonic()
-        if (lane.live.behind or lane.deferred.count or lane.replays) and lane.wants_page(now):
-            self.reader.read(lane)
-            now = self.clock.monotonic()
-        delivery = None if self._stopping or now >= self.until else lane.take(now)
-        self._look(lane, now)
-        if delivery is None:
-            return
-        self.busy += 1
+        lane.queued = False
+        slot.lane = lane
         try:
-            self._deliver(lane, delivery, now, slot)
-        finally:
-            self.busy -= 1
-            if not lane.queued:
-                self.look(lane)
+            now = self.clock.monotonic()
+            if (lane.live.behind or lane.deferred.count or lane.replays) and lane.wants_page(now):
+                self.reader.read(lane)
+                now = self.clock.monotonic()
+            delivery = None if self._stopping or now >= self.until else lane.take(now)
+            self._look(lane, now)
+            if delivery is None:
+                return
+            self.busy += 1
+            try:
+                self._deliver(lane, delivery, now, slot)
+            finally:
+                self.busy -= 1
+                if not lane.queued:
+                    self.look(lane)
+        except JournalError as error:
+            if not lane.closed:
+                self.reader.fails(lane, error)
+            self._alarm.set(lane, self.clock.monotonic() + 1)
+        except Exception:
+            log.exception(
+                "a delivery to %s failed in a way that was not foreseen",
+                lane.subscriber.key,
+                extra={"address": lane.subscriber.key},
+            )
 
     # One delivery
 

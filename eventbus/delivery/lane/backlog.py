@@ -26,10 +26,6 @@ class Backlog(Health):
         self.interests, self.replayed = record.interests, record.replayed
         self._replay_next = False  # whose turn it is, a replay's or the live events'
 
-    def usual(self) -> bool:
-        """Whether there is nothing but live events to think of."""
-        return not self.deferred.count and not self.replays
-
     def stretches(self) -> Sequence[Stretch]:
         """All stretches, the live one first."""
         return (self.live, *self.replays)

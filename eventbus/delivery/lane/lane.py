@@ -49,7 +49,7 @@ class Lane(Backlog):
         deferred = self.deferred
         if (self.dead_letters or deferred.saved or deferred.gone) and self.unsaved() >= MAX_UNSAVED:
             return False
-        if not deferred.count and not self.replays:  # as usual() asks
+        if not deferred.count and not self.replays:  # as is usual
             return bool(self.live.ready)
         if self.subscriber.options.ordered and deferred.wants_rows(now):
             return False
@@ -57,8 +57,9 @@ class Lane(Backlog):
 
     def wants_page(self, now: float) -> bool:
         """Whether numbers or deferred deliveries should be read from the journal."""
-        if self.usual():
-            if not self.live.wants_page() or (self.held and self.live.ready):
+        live = self.live
+        if not self.deferred.count and not self.replays:
+            if not live.behind or not live.wants_page() or (self.held and live.ready):
                 return False
         elif not self.deferred.wants_rows(now) and self.unread() is None:
             return False
@@ -86,7 +87,7 @@ class Lane(Backlog):
         """The next delivery to attempt, now under way; None when there is none to start."""
         if not self.sendable(now):
             return None
-        if not self.deferred.count and not self.replays:  # as usual() asks
+        if not self.deferred.count and not self.replays:
             delivery = Delivery(self.live.ready.popleft(), 0, 1, now, now)
         else:
             delivery = self._next(now)

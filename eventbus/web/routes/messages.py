@@ -99,7 +99,9 @@ def _from_lines(bus: Bus, body: bytes, topic: str | None) -> list[Message]:
     lines = list(islice(BytesIO(body), MAX_BATCH_LINES + 1))  # searches by memchr, where bytes.split looks at each byte
     if len(lines) > MAX_BATCH_LINES:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_LINES} lines, blank ones included.")
-    bodies = [line.rstrip(b"\n").removesuffix(b"\r") for line in lines if not line.isspace()]
+    bodies = [line.rstrip(b"\n") for line in lines if not line.isspace()]
+    if b"\r" in body:
+        bodies = [each.removesuffix(b"\r") for each in bodies]
     if len(bodies) > MAX_BATCH_EVENTS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events, not {len(bodies)}.")
     _check_sizes(bodies, bus.settings.max_body_bytes)
