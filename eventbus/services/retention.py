@@ -216,11 +216,13 @@ class Retention:
         floors = (*map(floor_of, mine), *(lane.floor for lane in self._foreign), *(part.after + 1 for part in held))
         floor = min(floors, default=None)
         settled: list[int] = []
+        load = self._dispatcher.load
+        give_way = load.give_way_urgently if self._pressed else load.give_way  # where publishers wait for room
         for seq, topic in events:
             if floor is None or seq < floor:
                 settled.append(seq)
                 continue
-            self._dispatcher.load.give_way()
+            give_way()
             if not any(lane.holds(seq, topic) for lane in lanes) and not any(part.covers(seq, topic) for part in held):
                 settled.append(seq)
         return settled

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import gevent
+from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 
 from eventbus.core.clock import Clock
@@ -19,6 +20,8 @@ from eventbus.journal.sqlite.store import Store
 
 #: Seconds between two looks at the journal's files and the room on their disk.
 LOOK_SECONDS = 1.0
+#: Pages that may be asked for at once: commits, which publishers wait for, stand in line behind them.
+MAX_PAGES = 2
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class SqliteJournal:
         self._store = store or Store(path, max_bytes)
         self._clock = clock or Clock()
         self._files, self._full, self._unkept = Trouble(), Trouble(), Trouble()
+        self._pages = BoundedSemaphore(MAX_PAGES)
         self._group = GroupCommit(self._commit, self._clock)
         self.listen = self._group.listen
         self.watch = self._group.watch
@@ -82,7 +86,8 @@ class SqliteJournal:
 
     def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
-        return self._read(queries.page, after, upto, limit, max_bytes)
+        with self._pages:
+            return self._read(queries.page, after, upto, limit, max_bytes)
 
     def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
         """See Journal.topics."""
@@ -158,8 +163,9 @@ class SqliteJournal:
 
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
         """See Journal.trim."""
-        gone: int = self._call(self._store.trim, seqs, forget_before, max_key_bytes, self._clock.wall())
-        return gone
+        parts: list[list[int]] = self._call(self._store.trim_parts, seqs) if seqs else []
+        wall = self._clock.wall()
+        return sum(self._call(self._store.trim, part, forget_before, max_key_bytes, wall) for part in parts or [[]])
 
     def usage(self) -> Usage:
         """See Journal.usage."""

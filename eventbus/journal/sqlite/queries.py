@@ -24,6 +24,8 @@ _LETTER = (
 _LARGE = 8_192
 #: Bytes that an event takes in the journal beside its body and headers, and a dead letter beside its answer, about.
 EVENT_OVERHEAD, LETTER_OVERHEAD = 250, 300
+#: Bytes of events that are trimmed in one part.
+TRIM_BYTES = 4 * 1_048_576
 #: Parts of a second in which times are read: fine enough that each time since 1978 is a whole number of them.
 _TICKS = 2**24
 _FIRST_SIZE = "SELECT length(head) + length(body) FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
@@ -94,6 +96,20 @@ def _by_rows(db: sqlite3.Connection, after: int, upto: int, limit: int, max_byte
             return Page(tuple(events), events[-1].seq)
         events.append(Event._make(row))
     return Page(tuple(events), events[-1].seq if len(events) == limit else upto)
+
+
+def trim_parts(db: sqlite3.Connection, seqs: Sequence[int], most: int) -> list[list[int]]:
+    """Events that are there, in parts of so many, and of not too many bytes: each of their pages is looked at."""
+    parts: list[list[int]] = [[]]
+    size = 0
+    sql = "SELECT seq, length(body) FROM events WHERE seq IN (SELECT value FROM json_each(?))"
+    for seq, length in db.execute(sql, (json.dumps(seqs),)):
+        if len(parts[-1]) >= most or (size + length > TRIM_BYTES and parts[-1]):
+            parts.append([])
+            size = 0
+        parts[-1].append(seq)
+        size += length
+    return parts
 
 
 def topics(db: sqlite3.Connection, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:

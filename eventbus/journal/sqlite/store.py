@@ -161,15 +161,17 @@ class Store:
         statements.insert_events(self._db, events)
         return events, answers
 
+    def trim_parts(self, seqs: Sequence[int]) -> list[list[int]]:
+        """Cut what is to be trimmed into parts, each a call of ``trim``, so that commits go in between."""
+        return self.read(queries.trim_parts, seqs, self._disk.trim_size)
+
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float) -> int:
-        """See Journal.trim."""
+        """See Journal.trim; for a part."""
         self._disk.check()
         gone, totals = keys_to_forget(self._db, self._keys, wall, max_key_bytes)
         if not seqs and not gone and not statements.are_discards_before(self._db, forget_before):
             return 0  # nothing is written for nothing
-        size = self._disk.trim_size
-        parts = [seqs[start : start + size] for start in range(0, len(seqs), size)] or [seqs]
-        trimmed = sum(self._disk.on_reserve(self._trim, part, forget_before) for part in parts)
+        trimmed = self._disk.on_reserve(self._trim, seqs, forget_before)
         if gone:
             self._disk.on_reserve(self._forget_keys, gone)
             self._keys = totals
@@ -224,7 +226,7 @@ class Store:
     def usage(self) -> Usage:
         """Bytes in pages that hold something, and events, counted from the first number to the last."""
         pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
-        events = self._one("SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM events")
+        events = self._one("SELECT coalesce((SELECT max(seq) FROM events) - (SELECT min(seq) FROM events) + 1, 0)")
         return Usage(pages * self._one("PRAGMA page_size"), events, max_bytes=self._disk.most_bytes())
 
     def look(self) -> DiskState:
