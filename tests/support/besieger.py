@@ -1,8 +1,9 @@
-"""A program that attacks a bus from one address of loopback in all ways at once, until it is ended.
+"""A program that attacks a bus from one address in all ways at once, until it is ended.
 
-    python -m tests.support.besieger PORT ADDRESS TARPITS [CERTIFICATE KEY]
+    python -m tests.support.besieger HOST PORT ADDRESS TARPITS [CERTIFICATE KEY]
 
-It listens on the same address for what the bus sends to its subscribers, by https too where it has a certificate.
+HOST and PORT are the bus's. It listens on its own address for what the bus sends to its subscribers, by https too where
+it has a certificate.
 """
 
 from gevent import monkey
@@ -24,12 +25,11 @@ import gevent  # noqa: E402
 
 from eventbus.core.topics import MAX_PATTERNS  # noqa: E402
 from eventbus.core.wildcards import has_too_many  # noqa: E402
-from tests.support.ports import LOOPBACK  # noqa: E402
 from tests.support.tarpit import Tarpit  # noqa: E402
 from tests.support.wire import render_request  # noqa: E402
 
-#: Topic of what the hostile subscribers want, and seconds between two steps of an attack.
-BAIT, STEP = "bait", 0.1
+#: Topic of what the hostile subscribers want, and of what fills the journal; seconds between two steps of an attack.
+BAIT, FILLING, STEP = "bait", "filling", 0.1
 HEAD = b"HTTP/1.1 200 OK\r\n"
 #: What hostile subscribers pour out, again and again: a beginning, and the rest.
 POURS = {
@@ -42,10 +42,10 @@ POURS = {
 
 
 class Besieger:
-    """Attacks the bus on ``port`` from ``address``."""
+    """Attacks the ``bus``, which is a host and a port, from ``address``."""
 
-    def __init__(self, port: int, address: str, tarpits: int, stack: ExitStack) -> None:
-        self._port, self._address, self._tarpits = port, address, tarpits
+    def __init__(self, bus: tuple[str, int], address: str, tarpits: int, stack: ExitStack) -> None:
+        self._bus, self._address, self._tarpits = bus, address, tarpits
         self._stack = stack
         self._numbers = count()
 
@@ -54,17 +54,18 @@ class Besieger:
         return [
             self.pipeline, self.leave_heads, self.leave_bodies, self.read_nothing, self.idle,
             self.register_tarpits, self.register_wildcards, self.publish_bait, self.come_and_go, self.use_keys,
+            self.use_keys_of_batches, self.fill_journal, self.reject,
         ]  # fmt: skip
 
     # Connections
 
     def connect(self) -> socket.socket:
         """A connection to the bus."""
-        return socket.create_connection((LOOPBACK, self._port), 30, source_address=(self._address, 0))
+        return socket.create_connection(self._bus, 30, source_address=(self._address, 0))
 
     def call(self, method: str, *targets: str, body: bytes | None = None, **headers: str) -> None:
         """Send requests on one connection, whatever the answers are."""
-        connection = http.client.HTTPConnection(LOOPBACK, self._port, 30, source_address=(self._address, 0))
+        connection = http.client.HTTPConnection(*self._bus, 30, source_address=(self._address, 0))
         try:
             for target in targets:
                 named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -112,9 +113,9 @@ class Besieger:
         self.hold(200, b"", 5)
 
     def come_and_go(self) -> None:
-        """Register addresses, and deregister them."""
+        """Register addresses, half of them on hosts that nobody knows, and deregister them."""
         for number in islice(self._numbers, 100):
-            address = f"{self._address}:9/gone-{number}"
+            address = f"{self._address}:9/gone-{number}" if number % 2 else f"gone-{number}.invalid:9"
             self.call("POST", f"/registerAndKeepAlive?address={address}&topic={BAIT}")
             self.call("DELETE", f"/deregister?address={address}")
         gevent.sleep(STEP)
@@ -126,6 +127,25 @@ class Besieger:
         for _ in range(50):
             self.call("POST", f"/sendMessage?topic={BAIT}s", body=b"x", Idempotency_Key=f"{uuid.uuid4()}" * 5)
         gevent.sleep(STEP)
+
+    def use_keys_of_batches(self) -> None:
+        """Publish small events that nobody wants in batches with a key each: the bus has to remember the ids of all."""
+        for _ in range(5):
+            self.call(
+                "POST",
+                f"/sendMessage?batch=lines&topic={BAIT}s",
+                body=b"1\n" * 1_000,
+                Idempotency_Key=f"{uuid.uuid4()}",
+            )
+            gevent.sleep(STEP)
+
+    def fill_journal(self) -> None:
+        """Publish large events for a subscriber that is down, and one that rejects them."""
+        address = f"{self._address}:9/down"
+        self.call("POST", f"/registerAndKeepAlive?address={address}&topic={FILLING}&lease=3600&resume=true")
+        for _ in range(50):
+            self.call("POST", f"/sendMessage?topic={FILLING}", body=b"x" * 500_000)
+            gevent.sleep(STEP)
 
     def publish_bait(self) -> None:
         """Publish large events for the hostile subscribers, and batches with topics for the wildcards."""
@@ -157,6 +177,15 @@ class Besieger:
             self.call("POST", f"/registerAndKeepAlive?address={place}&{terms}&lease=600")
         gevent.sleep(600)
 
+    def reject(self) -> None:
+        """Be a subscriber that rejects all events, each of which becomes a dead letter."""
+        listener = self._stack.enter_context(socket.create_server((self._address, 0)))
+        place = f"{self._address}:{listener.getsockname()[1]}/reject"
+        self.call("POST", f"/registerAndKeepAlive?address={place}&topic={FILLING}&lease=3600")
+        while True:
+            connection, _ = listener.accept()
+            gevent.spawn(answer_badly, connection)
+
     def serve(self, name: str, context: ssl.SSLContext | None) -> None:
         """Be a subscriber that pours out bytes without end."""
         listener = self._stack.enter_context(socket.create_server((self._address, 0)))
@@ -177,6 +206,15 @@ def pour(connection: socket.socket, context: ssl.SSLContext | None, begun: bytes
         while True:
             stream.sendall(more)
             gevent.sleep(0.001)
+
+
+def answer_badly(connection: socket.socket) -> None:
+    """Read a request, and answer that it is wrong."""
+    with suppress(OSError, ValueError), connection, connection.makefile("rb") as reader:
+        head = list(iter(reader.readline, b"\r\n"))
+        length = next(line for line in head if line.lower().startswith(b"content-length:"))
+        reader.read(int(length.partition(b":")[2]))
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
 def take(client: socket.socket) -> None:
@@ -204,14 +242,14 @@ def again(attack: Callable[..., None], *arguments: Any) -> None:
 
 def main() -> None:
     """Attack until ended."""
-    port, address, tarpits, *files = sys.argv[1:]
+    host, port, address, tarpits, *files = sys.argv[1:]
     contexts: list[ssl.SSLContext | None] = [None]
     if files:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*files)
         contexts.append(context)
     with ExitStack() as stack:
-        besieger = Besieger(int(port), address, int(tarpits), stack)
+        besieger = Besieger((host, int(port)), address, int(tarpits), stack)
         works = [gevent.spawn(again, attack) for attack in besieger.attacks()]
         works += [gevent.spawn(again, besieger.serve, name, context) for name in POURS for context in contexts]
         gevent.joinall(works)
