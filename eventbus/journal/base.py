@@ -73,6 +73,7 @@ class Usage:
     events: int
     memory: float = 0.0
     max_bytes: int | None = None  # that it may hold just now, because its disk is full
+    max_memory: int = 0  # bytes that its server may have, where that has a limit
 
 
 class Journal(Protocol):

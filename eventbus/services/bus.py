@@ -60,7 +60,7 @@ class Bus:
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(self.dispatcher, journal)
         quota = settings.journal_quota_bytes or settings.journal_max_bytes // 4
-        self.quota = QuotaKeeper(quota, self.dispatcher, journal, self.dead_letters)
+        self.quota = QuotaKeeper(settings.journal_max_bytes, quota, self.dispatcher, journal, self.dead_letters)
         self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters, self.quota)
         self.samples = Samples(self.dispatcher, self.meters)
         self.company: Company = Alone()  #: the others that share the journal

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import gevent
 
 from eventbus.cluster.cluster import Alone, Company
-from eventbus.core.journal_quota import Held, SampledEvent, cuts
+from eventbus.core.journal_quota import HIGH, LOW, Held, Quota, SampledEvent, cuts, quota_of
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.closing import bury_page
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of
 from eventbus.delivery.lane.over_quota import JOURNAL_QUOTA, give_up_ready, unread_part
-from eventbus.journal.base import Journal
+from eventbus.delivery.lane.status import WELL, status
+from eventbus.journal.base import Journal, Usage
 from eventbus.services.dead_letters import DeadLetters
 
 #: Events in the sample at most, the numbers that are tried for that, and how many lanes are asked in all.
@@ -28,6 +29,8 @@ PAGE = 1_000
 SLICE = 100
 #: Bytes of its quota for each dead letter that a subscription may keep without its body: beyond, the oldest go.
 BYTES_A_LETTER = 4_096
+#: The part of its server's memory that a journal may hold: an event takes half as much again there as it counts.
+MEMORY_SHARE = 2 / 3
 #: Seconds between two lines of the log.
 TELL_SECONDS = 10.0
 
@@ -37,8 +40,9 @@ log = logging.getLogger(__name__)
 class QuotaKeeper:
     """Gives up what the subscriptions hold back most that are over their quota."""
 
-    def __init__(self, quota: int, dispatcher: Dispatcher, journal: Journal, letters: DeadLetters) -> None:
-        self.quota = quota  #: bytes that a subscription may hold back
+    def __init__(self, limit: int, quota: int, dispatcher: Dispatcher, journal: Journal, letters: DeadLetters) -> None:
+        self._limit = limit  # bytes that the journal may hold
+        self.quota = quota  #: bytes that a subscription may hold back of it
         self._dispatcher = dispatcher
         self._journal = journal
         self._letters = letters
@@ -49,10 +53,31 @@ class QuotaKeeper:
         self._logged_at = -TELL_SECONDS
         self.company: Company = Alone()  #: the other buses: each cares for its own subscriptions
 
-    def relieve(self, journal_bytes: int, need: int) -> bool:
-        """Give up enough for about so many bytes, or as much as quotas allow; whether any was. Raises JournalError."""
+    def relieve(self, usage: Usage) -> bool:
+        """Where the journal is full of what is needed, give up what is over a quota; whether any was.
+
+        Where only its server's memory is short, what is pending for healthy subscriptions is waited for. Raises
+        JournalError.
+        """
+        each, of = self.quota, self._limit
+        if each >= of:
+            return False
+        nodes = self.company.nodes
+        count = 1 if nodes is None else 1 + len(nodes.others())
+        if usage.bytes > HIGH * of:
+            return self._relieve(usage.bytes, usage.bytes - LOW * of, quota_of(of, each, of, nodes=count))
+        if usage.memory <= HIGH:
+            return False
+        limit = min(of, MEMORY_SHARE * usage.max_memory)
+        quota = quota_of(limit, each, of, nodes=count, only_stuck=True)
+        return self._relieve(usage.bytes, usage.bytes * (1 - LOW / usage.memory), quota)
+
+    def _relieve(self, journal_bytes: int, need: float, quota: Quota) -> bool:
+        """Give up enough for about so many bytes, or as much as quotas allow."""
         self._dispatcher.checkpointer.save()
-        found = cuts(self._sample(), journal_bytes, self.quota, need)
+        now = self._clock.monotonic()
+        failing = [key for key, lane in self._dispatcher.lanes.items() if status(lane, now) not in WELL]
+        found = cuts(self._sample(), journal_bytes, quota, need, failing)
         for key, cut in found.items():
             lane = self._dispatcher.lanes.get(key)
             if lane is None and (not self.company.trims() or self.company.has(key)):

@@ -8,12 +8,13 @@ from gevent.event import Event as Signal
 
 from eventbus.cluster.cluster import Alone, Company
 from eventbus.core.errors import BacklogFull, Elsewhere, JournalError
+from eventbus.core.journal_quota import HIGH, LOW
 from eventbus.core.log_once import Trouble
 from eventbus.core.settings import Settings
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.remote_lane import ForeignLane, floor_of
-from eventbus.journal.base import Journal
+from eventbus.journal.base import Journal, Usage
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.ended_records import EndedRecords
 from eventbus.services.expiry import Endings
@@ -27,9 +28,6 @@ PATIENCE = 10
 PRESSED_PATIENCE = 2
 #: Events that are looked at in one step.
 PAGE = 1_000
-#: Part of the limit, or of the memory of the journal's server, past which settled events go early; and the part of the
-#: limit to which they are brought back.
-HIGH, LOW = 0.9, 0.8
 #: Bytes that an event takes in the journal beside its body and headers, about.
 OVERHEAD = 250
 #: Seconds that a publish waits for settled events to go, before it is refused.
@@ -66,6 +64,7 @@ class Retention:
         self._looked = Signal()
         self._full = False
         self._scarce = False  # the journal's server has hardly any memory left
+        self._usage = Usage(0, 0)
         self._trouble, self._shortage = Trouble(), Trouble()
         self.company: Company = Alone()  #: the other buses: one of all lets go of what is settled
         self._foreign: list[ForeignLane] | None = None
@@ -89,7 +88,7 @@ class Retention:
 
     def make_room(self, size: int) -> None:
         """Count what is about to be kept. Raises BacklogFull when the limit is reached with what is pending."""
-        if self.bytes + size > HIGH * self._room:
+        if self._scarce or self.bytes + size > HIGH * self._room:
             self._hurry.set()
         if self.bytes + size > self._limit and not self._full:
             self._looked.clear()
@@ -131,27 +130,21 @@ class Retention:
             gevent.sleep(0)
         if not self.company.trims():
             if self._was_full:
-                self._relieve()
-            self._was_full = self.bytes > HIGH * self._limit
+                self._quota.relieve(self._usage)
+            self._was_full = self._scarce or self.bytes > HIGH * self._limit
             return
         self._foreign = None
         self._ended.forget(before)
         self._walk(before)
         self._remove((), before)  # what is remembered of other things
         self._measure()
-        if self._relieve():
+        if self._quota.relieve(self._usage):
             self._foreign = None
             self._walk(before)
             self._measure()
 
-    def _relieve(self) -> bool:
-        """Where the journal is full of what is needed, let those give up something that need more than their quota."""
-        if self.bytes <= HIGH * self._limit or self._quota.quota >= self._limit:
-            return False
-        return self._quota.relieve(self.bytes, int(self.bytes - LOW * self._limit))
-
     def _measure(self) -> None:
-        usage = self._journal.usage()
+        self._usage = usage = self._journal.usage()
         self.bytes, self._scarce = usage.bytes, usage.memory > HIGH
         self._room = self._limit if usage.max_bytes is None else min(self._limit, usage.max_bytes)
         self._tell_memory(usage.memory)

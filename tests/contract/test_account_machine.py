@@ -30,6 +30,7 @@ from eventbus.core.topics import matches
 from eventbus.delivery import reader
 from eventbus.delivery.lane import ranges, retries
 from eventbus.delivery.lane.outcome import Answer
+from eventbus.journal.base import Usage
 from eventbus.services import dead_letters, expiry, recovery, replays
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.quota_enforcer import QuotaKeeper
@@ -261,12 +262,12 @@ class BusAccount(RuleBasedStateMachine):
         except (Conflict, JournalError, NotKnown):
             return
 
-    @rule(share=st.sampled_from([0.1, 0.5, 1.0]))
-    def the_journal_is_full(self, share: float) -> None:
+    @rule(size=st.sampled_from([900_001, 1_600_000, 10**12]))
+    def the_journal_is_full(self, size: int) -> None:
         """Whoever holds back events gives up the oldest of them: they are dead, and their bodies go."""
-        keeper = QuotaKeeper(0, self.bus.dispatcher, self.bus.journal, self.bus.dead_letters)
+        keeper = QuotaKeeper(1_000_000, 0, self.bus.dispatcher, self.bus.journal, self.bus.dead_letters)
         with suppress(JournalError):
-            keeper.relieve(1_000_000, int(1_000_000 * share))
+            keeper.relieve(Usage(size, 0))
 
     @rule()
     def the_tail_is_forgotten(self) -> None:

@@ -178,7 +178,7 @@ class Queries:
     def usage(self) -> Usage:
         """See Journal.usage."""
         size, events, info = self.pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS), ("INFO", "memory"))
-        return Usage(int(size or 0), events, memory_in_use(info))
+        return Usage(int(size or 0), events, memory_in_use(info), max_memory=int(info.get("maxmemory", 0)))
 
     def _letters(self, ids: Sequence[bytes]) -> list[KeptDeadLetter]:
         if not ids:
