@@ -10,13 +10,13 @@ from flask import Flask  # noqa: E402 - nothing may be imported before the patch
 
 from eventbus.core.settings import Settings  # noqa: E402
 from eventbus.delivery.loop_load import LoopLoad  # noqa: E402
-from eventbus.telemetry.counters import Meters  # noqa: E402
+from eventbus.telemetry.counters import Counters  # noqa: E402
 
 
 class Nothing:
     """In the place of the bus, for its worker."""
 
-    settings, meters = Settings(), Meters()
+    settings, counters = Settings(), Counters()
     dispatcher = SimpleNamespace(load=LoopLoad())
 
     def drain(self) -> None:

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from eventbus import __version__
-from eventbus.cluster.ownership import Sharing
+from eventbus.cluster.ownership import Ownership
 from eventbus.core.errors import SettingsError
 from eventbus.core.settings import MEMORY, Settings, from_environment, unknown_names
-from eventbus.delivery.transport import Dialler, SessionTransport, Transport
+from eventbus.delivery.transport import Dialer, SessionTransport, Transport
 from eventbus.delivery.transport.certificates import client_context
 from eventbus.delivery.transport.tracing import traced
 from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
@@ -25,9 +25,9 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
     settings = from_environment(environment)
     for warning in unknown_names(environment):
         log.warning("%s", warning)
-    log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal_shown, SQLITE_VERSION)
+    log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal_redacted, SQLITE_VERSION)
     _tell_limits(settings, environment)
-    dialler = Dialler(settings.networks, listeners(settings.port), settings.allow_ports)
+    dialler = Dialer(settings.networks, listeners(settings.port), settings.allow_ports)
     tls = client_context(settings.ca_file)
     asks = settings.verify == "handshake"
     transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin, tls, asks=asks)
@@ -48,12 +48,12 @@ def _alone(settings: Settings, transport: Transport) -> Bus:
 def _shared(settings: Settings, transport: Transport) -> Bus:
     """A bus that shares its journal with others, and has begun. Raises SettingsError without the extra for it."""
     try:
-        from eventbus.journal.redis import RedisJournal, Wanted  # noqa: PLC0415 - an extra
+        from eventbus.journal.redis import RedisJournal, ReplicationPolicy  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SettingsError("a journal on Redis needs the extra: pip install 'eventbus[redis]'") from error
-    journal = RedisJournal(settings.journal, wanted=Wanted(settings.redis_replicas, settings.redis_fsync))
+    journal = RedisJournal(settings.journal, wanted=ReplicationPolicy(settings.redis_replicas, settings.redis_fsync))
     bus = Bus(settings, journal, transport)
-    sharing = Sharing(bus, journal)
+    sharing = Ownership(bus, journal)
     bus.start()
     sharing.start()
     return bus

@@ -79,7 +79,7 @@ class Replay:
     def __init__(self) -> None:
         self.id: str | None = None
 
-    def put_back(self, **chosen: Any) -> int:
+    def redelivered(self, **chosen: Any) -> int:
         """Put some back; how many."""
         done = self.bus.replay_dead_letters(**chosen, replay=self.id)
         self.id = done.replay

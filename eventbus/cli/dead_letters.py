@@ -139,7 +139,7 @@ def replay(reach: Reach, yes: bool, no_wait: bool, **which: Any) -> None:  # noq
     replay, screen = Replay(), reach.screen
     with reach.bus() as bus:
         replay.bus = bus
-        done = changed(screen, bus, Change("Replay", "replayed", replay.put_back), Chosen(**which), yes=yes)
+        done = changed(screen, bus, Change("Replay", "replayed", replay.redelivered), Chosen(**which), yes=yes)
         if not screen.as_json:
             say(screen, "replayed", done)
         if replay.id is not None:

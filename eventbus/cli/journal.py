@@ -93,7 +93,7 @@ def _known(argument: str, typed: str) -> "Copyable":
             from eventbus.journal.redis.store.copy_adapter import RedisCopying  # noqa: PLC0415 - an extra
         except ImportError:
             raise Failed("A journal on Redis needs the extra: pip install 'eventbus[redis]'.") from None
-        return RedisCopying(settings.journal, settings.journal_shown)
+        return RedisCopying(settings.journal, settings.journal_redacted)
     if settings.journal_path == MEMORY:
         raise click.UsageError(f"{argument} is a journal that ends with its process")
     return SqliteCopying(settings.journal_path)

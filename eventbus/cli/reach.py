@@ -15,7 +15,7 @@ from eventbus.cli.screen import Screen
 from eventbus.cli.status import failure
 from eventbus.client import NO_RETRY, Backoff, Bus
 from eventbus.client.calls import refusal
-from eventbus.client.errors import BusError, NotUnderstood
+from eventbus.client.errors import BusError, ProtocolError
 from eventbus.client.http import HttpTransport, Request, Response
 
 #: Seconds that an answer may take.
@@ -52,7 +52,7 @@ class Reach:
         if answer.status in (502, 504):
             raise refusal(answer)
         if answer.status not in (200, 503):
-            raise NotUnderstood(f"GET /readyz was answered with status {answer.status}")
+            raise ProtocolError(f"GET /readyz was answered with status {answer.status}")
         return answer
 
 

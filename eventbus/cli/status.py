@@ -3,7 +3,7 @@
 import click
 
 from eventbus.cli.safe import safe
-from eventbus.client import Misused, NotUnderstood, Refused, Unauthorized, Unreachable
+from eventbus.client import ApiError, ProtocolError, Unauthorized, Unreachable, UsageError
 from eventbus.client.errors import BusError
 
 #: What was asked for is done; was refused, or something is wrong; was asked for wrongly; no bus was reached.
@@ -33,16 +33,16 @@ class Stopped(BaseException):
 def failure(error: BusError, url: str) -> Failed:
     """What an error of the client means for who typed the command."""
     said = safe(str(error)).rstrip(".")
-    if isinstance(error, Misused):
+    if isinstance(error, UsageError):
         return Failed(f"{said}.", USAGE)
     if isinstance(error, Unreachable):
         return Failed(f"{_at(said, url)}; start one with 'eventbus serve', or name another by --url.", UNREACHABLE)
-    if isinstance(error, NotUnderstood):
+    if isinstance(error, ProtocolError):
         return Failed(f"{said}; what answers at {safe(url)} is no bus: name one by --url.", UNREACHABLE)
-    return _refusal(error, url) if isinstance(error, Refused) else Failed(f"{said}.")
+    return _refusal(error, url) if isinstance(error, ApiError) else Failed(f"{said}.")
 
 
-def _refusal(error: Refused, url: str) -> Failed:
+def _refusal(error: ApiError, url: str) -> Failed:
     said = f"{safe(error.detail).rstrip('.') or 'The bus gave no reason'} (status {error.status})"
     if isinstance(error, Unauthorized):
         return Failed(f"{said}; give a token in EVENTBUS_TOKEN, or by --token-file.")

@@ -6,26 +6,26 @@ Imports nothing of the server, and nothing that is not in the standard library.
 from eventbus.client.aio import AsyncBus
 from eventbus.client.backoff import NO_RETRY, Backoff
 from eventbus.client.bus import Bus
-from eventbus.client.dispatch import Answer
+from eventbus.client.dispatch import InboxResponse
 from eventbus.client.errors import (
+    ApiError,
     BadBody,
     BadSignature,
     BusError,
     Conflict,
     Forbidden,
+    HandlerResult,
     HeadersNotSigned,
     KeyReused,
-    Misused,
-    NotKnown,
-    NotUnderstood,
-    Outcome,
-    Refused,
+    NotFound,
+    ProtocolError,
     Reject,
     Retry,
     TooLarge,
     Unauthorized,
     Unavailable,
     Unreachable,
+    UsageError,
 )
 from eventbus.client.events import Feed
 from eventbus.client.inbox import Inbox
@@ -37,7 +37,7 @@ from eventbus.client.signatures import Verifier
 
 __all__ = [
     "NO_RETRY",
-    "Answer",
+    "ApiError",
     "AsyncBus",
     "Backoff",
     "BadBody",
@@ -50,16 +50,15 @@ __all__ = [
     "Event",
     "Feed",
     "Forbidden",
+    "HandlerResult",
     "HeadersNotSigned",
     "Inbox",
+    "InboxResponse",
     "KeyReused",
     "Memory",
-    "Misused",
-    "NotKnown",
-    "NotUnderstood",
-    "Outcome",
+    "NotFound",
+    "ProtocolError",
     "Published",
-    "Refused",
     "Registration",
     "Reject",
     "ReplayOutcome",
@@ -75,6 +74,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unreachable",
+    "UsageError",
     "Verifier",
     "serve",
 ]

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from eventbus.client.dispatch import NOT_HERE, TOO_LARGE, Answer
+from eventbus.client.dispatch import NOT_HERE, TOO_LARGE, InboxResponse
 from eventbus.client.inbox import MAX_BODY, Inbox
 
 Scope = MutableMapping[str, Any]
@@ -46,7 +46,7 @@ class InboxApp:
         path: str = scope["path"]
         return path == self._path or path == scope.get("root_path", "") + self._path
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> InboxResponse:
         body = await _body(receive)
         if body is None:
             return TOO_LARGE
@@ -80,7 +80,7 @@ async def _body(receive: Receive) -> bytes | None:
     return b"".join(parts)
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def _send(send: Send, answer: InboxResponse) -> None:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -14,10 +14,10 @@ class Backoff:
     longest: float = 5.0
     patience: float = 60.0
 
-    def wait(self, tries: int, dice: float, retry_after: float | None = None) -> float:
-        """Seconds to wait after so many tries; ``dice`` is from 0 to 1, ``retry_after`` what the bus asked for."""
+    def wait(self, tries: int, rng: float, retry_after: float | None = None) -> float:
+        """Seconds to wait after so many tries; ``rng`` is from 0 to 1, ``retry_after`` what the bus asked for."""
         cap = min(self.longest, self.first * 2.0 ** min(tries - 1, 64))
-        return (retry_after or 0.0) + cap * dice
+        return (retry_after or 0.0) + cap * rng
 
 
 #: Tries once.

@@ -12,7 +12,7 @@ from uuid import uuid4
 from eventbus.client import encode
 from eventbus.client.backoff import Backoff
 from eventbus.client.calls import Call, Caller
-from eventbus.client.errors import Misused, NotUnderstood
+from eventbus.client.errors import ProtocolError, UsageError
 from eventbus.client.events import Feed, Place
 from eventbus.client.http import HttpTransport, Transport
 from eventbus.client.model import (
@@ -58,10 +58,10 @@ class Bus:
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
-        """The bus at ``EVENTBUS_URL``, with ``EVENTBUS_TOKEN`` where it is set. Raises Misused."""
+        """The bus at ``EVENTBUS_URL``, with ``EVENTBUS_TOKEN`` where it is set. Raises UsageError."""
         url = os.environ.get("EVENTBUS_URL")
         if not url:
-            raise Misused("EVENTBUS_URL is not set; set it to the bus's address, such as http://localhost:3000.")
+            raise UsageError("EVENTBUS_URL is not set; set it to the bus's address, such as http://localhost:3000.")
         return cls(url, **{"token": os.environ.get("EVENTBUS_TOKEN") or None, **options})
 
     def with_backoff(self, backoff: Backoff) -> "Bus":
@@ -127,7 +127,7 @@ class Bus:
             ids = tuple(said["ids"]) if batch else (said["id"],)
             return Published(ids, said["subscribers"], said["duplicate"])
         except (KeyError, TypeError) as error:
-            raise NotUnderstood(f"Not a bus's answer to a publish: {str(said)[:80]}") from error
+            raise ProtocolError(f"Not a bus's answer to a publish: {str(said)[:80]}") from error
 
     # Subscribers
 
@@ -164,11 +164,11 @@ class Bus:
         return Feed(self._caller, after, topics, follow=follow)
 
     def event(self, event_id: str) -> Event:
-        """One event. Raises NotKnown."""
+        """One event. Raises NotFound."""
         return Event.from_json(self._event(event_id))
 
     def deliveries(self, event_id: str) -> list[Delivery]:
-        """What became of an event for each subscriber. Raises NotKnown."""
+        """What became of an event for each subscriber. Raises NotFound."""
         return [shaped(Delivery, one) for one in self._event(event_id)["deliveries"]]
 
     def _event(self, event_id: str) -> Any:
@@ -201,7 +201,7 @@ class Bus:
         return Replayed.of(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen)))
 
     def replay_outcome(self, replay: str) -> ReplayOutcome:
-        """What has become of dead letters that were put back. Raises NotKnown."""
+        """What has become of dead letters that were put back. Raises NotFound."""
         path = f"/deadLetters/replays/{quote(replay, safe='')}"
         return shaped(ReplayOutcome, self._caller.json(Call(method="GET", path=path)))
 
@@ -243,5 +243,5 @@ def _chosen(address: str | None, letter: int | None, *, everything: bool) -> lis
     named = {"address": address, "id": letter, "all": "true" if everything else None}
     chosen = [(name, str(value)) for name, value in named.items() if value is not None]
     if len(chosen) != 1:
-        raise Misused("Say which dead letters: address=..., letter=..., or everything=True.")
+        raise UsageError("Say which dead letters: address=..., letter=..., or everything=True.")
     return chosen

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from eventbus import __version__
 from eventbus.client.backoff import Backoff
-from eventbus.client.errors import BY_STATUS, NotUnderstood, Refused, Unavailable, Unreachable
+from eventbus.client.errors import BY_STATUS, ApiError, ProtocolError, Unavailable, Unreachable
 from eventbus.client.http import Request, Response, Stream, Transport
 
 #: Seconds that a bus is believed when it asks to wait, at most.
@@ -55,7 +55,7 @@ class Caller:
         try:
             return response.headers, json.loads(response.body)
         except ValueError as error:
-            raise NotUnderstood(f"Not a bus's answer to {call.method} {call.path}: {response.body[:80]!r}") from error
+            raise ProtocolError(f"Not a bus's answer to {call.method} {call.path}: {response.body[:80]!r}") from error
 
     def stream(self, call: Call, *, timeout: float) -> Stream:
         """Open a stream, once; ``timeout`` is the seconds between two bytes. Raises BusError."""
@@ -100,9 +100,9 @@ def _helps(call: Call, error: Exception) -> bool:
     return call.repeatable or isinstance(error, Unavailable) or not getattr(error, "sent", True)
 
 
-def refusal(response: Response) -> Refused:
+def refusal(response: Response) -> ApiError:
     """The error that an answer other than 2xx is."""
-    kind = BY_STATUS.get(response.status, Refused)
+    kind = BY_STATUS.get(response.status, ApiError)
     retry_after = _seconds(response.headers.get("retry-after", ""))
     return kind(response.status, _detail(response), retry_after=retry_after)
 

@@ -34,7 +34,7 @@ LONGEST = 3_600.0
 REASON = 500
 
 
-class Answer(NamedTuple):
+class InboxResponse(NamedTuple):
     """What to answer; a tuple of status, headers and body."""
 
     status: int
@@ -42,11 +42,11 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def say(status: int, sentence: str, **headers: str) -> Answer:
+def say(status: int, sentence: str, **headers: str) -> InboxResponse:
     """An answer in a sentence; ``_`` in a header's name stands for ``-``."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = sentence[:REASON].encode()
-    return Answer(
+    return InboxResponse(
         status, {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), **named}, body
     )
 
@@ -66,7 +66,7 @@ ANYBODY = "*"
 _ORIGIN = re.compile(r"[\x21-\x7e]{1,300}\Z")
 
 
-def consent(origin: str | None) -> Answer:
+def consent(origin: str | None) -> InboxResponse:
     """Tell whose deliveries this subscriber has asked for: ``origin``'s, or anybody's (CloudEvents' web hooks, 4.2)."""
     allowed = {} if origin and not _ORIGIN.match(origin) else {"WebHook_Allowed_Origin": origin or ANYBODY}
     return say(200, "", **allowed, Allow="POST, OPTIONS")
@@ -74,7 +74,7 @@ def consent(origin: str | None) -> Answer:
 
 def received(
     method: str, headers: Headers, body: bytes, verifier: Verifier, now: float, origin: str | None = None
-) -> Event | Answer:
+) -> Event | InboxResponse:
     """The event of a delivery; or at once the answer.
 
     ``now`` is seconds since 1970, ``origin`` the bus's name, as far as it is known.
@@ -108,7 +108,7 @@ def event_of(headers: Mapping[str, str], body: bytes, now: float) -> Event:
     )
 
 
-def answer_to(outcome: object) -> Answer:
+def answer_to(outcome: object) -> InboxResponse:
     """The answer to what a handler returned or raised."""
     if isinstance(outcome, Retry):
         wait = {} if outcome.after is None else {"Retry_After": str(max(1, math.ceil(min(LONGEST, outcome.after))))}

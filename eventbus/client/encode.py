@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from eventbus.client.errors import Misused
+from eventbus.client.errors import UsageError
 
 #: Characters that a CloudEvents attribute keeps in a header: visible ASCII but for " and % (HTTP binding, 3.1.3.2).
 _KEPT = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
@@ -18,7 +18,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 
 def encoded(data: Any) -> tuple[bytes, str | None]:
-    """The body, and its type: bytes have none, a str is text, anything else JSON. Raises Misused."""
+    """The body, and its type: bytes have none, a str is text, anything else JSON. Raises UsageError."""
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data), None
     if isinstance(data, str):
@@ -27,25 +27,25 @@ def encoded(data: Any) -> tuple[bytes, str | None]:
 
 
 def json_bytes(data: Any) -> bytes:
-    """The data as JSON, on one line. Raises Misused."""
+    """The data as JSON, on one line. Raises UsageError."""
     try:
         return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
-        raise Misused(f"This data cannot be written as JSON: {error}") from error
+        raise UsageError(f"This data cannot be written as JSON: {error}") from error
 
 
 def cloud_headers(attributes: Mapping[str, Any], topic: str | None, event_id: str) -> dict[str, str]:
-    """The headers of a CloudEvent in binary mode, with what it needs beside the given. Raises Misused."""
+    """The headers of a CloudEvent in binary mode, with what it needs beside the given. Raises UsageError."""
     whole = {"specversion": "1.0", "id": event_id, "type": topic, **attributes}
     for name in ("type", "source"):
         if not whole.get(name):
-            raise Misused(f"A CloudEvent needs a {name}: give a topic, and attributes with a source.")
+            raise UsageError(f"A CloudEvent needs a {name}: give a topic, and attributes with a source.")
     return {f"ce-{_named(name)}": _written(value) for name, value in whole.items() if value is not None}
 
 
 def _named(name: str) -> str:
     if not _ATTRIBUTE.fullmatch(name):
-        raise Misused(f"A CloudEvents attribute is named by lower-case letters and digits: {name!r}")
+        raise UsageError(f"A CloudEvents attribute is named by lower-case letters and digits: {name!r}")
     return name
 
 
@@ -56,25 +56,25 @@ def _written(value: Any) -> str:
 
 
 def rfc3339(at: datetime) -> str:
-    """A time as the bus reads it. Raises Misused for one without an offset."""
+    """A time as the bus reads it. Raises UsageError for one without an offset."""
     if at.tzinfo is None:
-        raise Misused(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
+        raise UsageError(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
     return at.isoformat()
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers, if they can be sent as they are. Raises Misused."""
+    """The headers, if they can be sent as they are. Raises UsageError."""
     for name, value in headers.items():
         if not _HEADER.fullmatch(value) or not re.fullmatch(r"[!#-'*+.0-9A-Z^-z|~-]+", name):
-            raise Misused(f"The header {name!r} cannot hold {value!r}.")
+            raise UsageError(f"The header {name!r} cannot hold {value!r}.")
     return dict(headers)
 
 
 def line_of(item: Any) -> bytes:
-    """One line of a batch: bytes are JSON already, anything else becomes it. Raises Misused."""
+    """One line of a batch: bytes are JSON already, anything else becomes it. Raises UsageError."""
     line = item.strip() if isinstance(item, bytes) else json_bytes(item)
     if not line or b"\n" in line:
-        raise Misused(f"An event of a batch is one line that is not blank: {line[:80]!r}")
+        raise UsageError(f"An event of a batch is one line that is not blank: {line[:80]!r}")
     return line
 
 

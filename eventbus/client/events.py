@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from eventbus.client.calls import Call, Caller
-from eventbus.client.errors import Misused, NotKnown, NotUnderstood, Unavailable, Unreachable
+from eventbus.client.errors import NotFound, ProtocolError, Unavailable, Unreachable, UsageError
 from eventbus.client.http import Stream
 from eventbus.client.model import Event
 from eventbus.client.topics import check_pattern, matches_any
@@ -102,9 +102,9 @@ class Feed:
             stream.close()
 
     def _check_start(self, head: Mapping[str, str]) -> None:
-        """Raises NotKnown where the bus begins with its oldest event, since it knows no such place as was asked for."""
+        """Raises NotFound where the bus begins with its oldest event, since it knows no such place as was asked for."""
         if head.get("eventbus-resumed") == "earliest":
-            raise NotKnown(404, f"Event {str(self._last)[:80]!r} is not in the journal, and its id tells no time.")
+            raise NotFound(404, f"Event {str(self._last)[:80]!r} is not in the journal, and its id tells no time.")
 
     @property
     def _start(self) -> str | None:
@@ -139,7 +139,7 @@ def server_sent(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
 def id_at(at: datetime) -> str:
     """An id that stands for a time: a UUIDv7 (RFC 9562, 5.7), by whose time the bus goes on where no event has it."""
     if at.tzinfo is None:
-        raise Misused(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
+        raise UsageError(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
     ms = f"{max(0, int(at.timestamp() * 1_000)):012x}"
     return f"{ms[:8]}-{ms[8:]}-7000-8000-000000000000"
 
@@ -160,4 +160,4 @@ def _event(said: Any) -> Event:
     try:
         return Event.from_json(said)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotUnderstood(f"Not a bus's event: {str(said)[:80]}") from error
+        raise ProtocolError(f"Not a bus's event: {str(said)[:80]}") from error

@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from eventbus.client.dispatch import HANDLED, answer_to
-from eventbus.client.errors import Outcome
+from eventbus.client.errors import HandlerResult
 from eventbus.client.model import Event
 from eventbus.client.seen import Memory
 
 log = logging.getLogger(__name__)
 
-#: What a handler returns does not matter, unless it is an Outcome; it may be a coroutine under ASGI.
+#: What a handler returns does not matter, unless it is a HandlerResult; it may be a coroutine under ASGI.
 Handler = Callable[[Event], Any]
 
 
@@ -82,7 +82,7 @@ class Handling:
             (self._seen.done if self.answer is HANDLED else self._seen.forget)(self._event.id)
         finally:
             self._in_flight.end()
-        if isinstance(outcome, Exception) and not isinstance(outcome, Outcome):
+        if isinstance(outcome, Exception) and not isinstance(outcome, HandlerResult):
             log.error("the handler of event %s raised", self._event.id, exc_info=outcome)
         return isinstance(error, Exception)  # a killed greenlet, or a cancelled task, is no answer
 

@@ -15,7 +15,7 @@ from http.client import BadStatusLine, HTTPConnection, HTTPException, HTTPRespon
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from eventbus.client.errors import Misused, Unreachable
+from eventbus.client.errors import Unreachable, UsageError
 
 #: Idle connections that are kept, and seconds for which they are: less than the bus keeps its side.
 KEPT_CONNECTIONS = 8
@@ -91,7 +91,7 @@ class HttpTransport:
         except ValueError:
             self._port = 0
         if parts.scheme not in ("http", "https") or not parts.hostname or self._port == 0 or parts.username:
-            raise Misused(f"The URL of a bus is http://HOST:PORT, or https: {url!r}")
+            raise UsageError(f"The URL of a bus is http://HOST:PORT, or https: {url!r}")
         self._host = parts.hostname
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._prefix = parts.path.rstrip("/")

@@ -10,8 +10,8 @@ from typing import Self, TypeVar
 
 from eventbus.client.backoff import NO_RETRY
 from eventbus.client.bus import Bus
-from eventbus.client.dispatch import BUSY, DUPLICATE, IGNORED, STOPPING, Answer, Headers, received
-from eventbus.client.errors import Misused
+from eventbus.client.dispatch import BUSY, DUPLICATE, IGNORED, STOPPING, Headers, InboxResponse, received
+from eventbus.client.errors import UsageError
 from eventbus.client.handling import Handler, Handling, InFlight, Job, result_of
 from eventbus.client.keeper import Keeper, Tell
 from eventbus.client.model import Subscriber, Terms
@@ -73,22 +73,22 @@ class Inbox:
 
     # Deliveries
 
-    def dispatch(self, method: str, headers: Headers, body: bytes) -> Answer:
+    def dispatch(self, method: str, headers: Headers, body: bytes) -> InboxResponse:
         """Take one request, and tell what to answer: status, headers and body. A handler's errors are answers."""
         job = self._job(method, headers, body)
-        if isinstance(job, Answer):
+        if isinstance(job, InboxResponse):
             return job
         with Handling(self._seen, self._in_flight, job) as handling:
             handling.outcome = job.handler(job.event)
             if inspect.iscoroutine(handling.outcome):
                 handling.outcome.close()
-                raise Misused(f"The handler {job.handler!r} is async: serve this inbox by its ASGI adapter.")
+                raise UsageError(f"The handler {job.handler!r} is async: serve this inbox by its ASGI adapter.")
         return handling.answer
 
-    async def dispatch_async(self, method: str, headers: Headers, body: bytes) -> Answer:
+    async def dispatch_async(self, method: str, headers: Headers, body: bytes) -> InboxResponse:
         """The same for asyncio: async handlers are awaited, others run in a thread."""
         job = self._job(method, headers, body)
-        if isinstance(job, Answer):
+        if isinstance(job, InboxResponse):
             return job
         with Handling(self._seen, self._in_flight, job) as handling:
             if inspect.iscoroutinefunction(job.handler):
@@ -99,10 +99,10 @@ class Inbox:
                 handling.outcome = await handling.outcome
         return handling.answer
 
-    def _job(self, method: str, headers: Headers, body: bytes) -> Job | Answer:
+    def _job(self, method: str, headers: Headers, body: bytes) -> Job | InboxResponse:
         self._keeper.ensure()
         event = received(method, headers, body, self.verifier, time.time(), self._origin)
-        if isinstance(event, Answer):
+        if isinstance(event, InboxResponse):
             return event
         handler = self._handler_of(event.topic)
         if handler is None:
@@ -126,7 +126,7 @@ class Inbox:
     def start(self) -> None:
         """Register and renew from now on, in a thread; does nothing where it does so already."""
         if self._bus is None or self.address is None:
-            raise Misused(NO_ADDRESS)
+            raise UsageError(NO_ADDRESS)
         self._in_flight.open()
         self._keeper.start()
 
@@ -151,13 +151,13 @@ class Inbox:
     def deregister(self) -> int:
         """Close, and deregister for good: what is pending is discarded, and how many that were. Raises BusError."""
         if self._bus is None or self.address is None:
-            raise Misused(NO_ADDRESS)
+            raise UsageError(NO_ADDRESS)
         self.close()
         return self._bus.deregister(self.address)
 
     def _register(self, first: bool) -> Subscriber:  # noqa: FBT001 - as Register is called
         if self._bus is None or self.address is None:
-            raise Misused("This inbox has no bus or no address.")
+            raise UsageError("This inbox has no bus or no address.")
         terms = self.terms if first else replace(self.terms, start=None)  # what it missed comes by itself
         found = self._bus.with_backoff(NO_RETRY).register(self.address, topics=self.topics, terms=terms)
         self._origin = found.origin

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 
 from eventbus.client.backoff import Backoff
-from eventbus.client.errors import BusError, Refused, Unreachable
+from eventbus.client.errors import ApiError, BusError, Unreachable
 from eventbus.client.model import Subscriber
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class _Run(threading.Thread):
         except Unreachable as error:
             return Registration(State.UNREACHABLE, error=error)
         except BusError as error:
-            return Registration(State.REFUSED if isinstance(error, Refused) else State.UNREACHABLE, error=error)
+            return Registration(State.REFUSED if isinstance(error, ApiError) else State.UNREACHABLE, error=error)
         if first:
             return Registration(State.REGISTERED, subscriber)
         return Registration(State.REGISTERED_AGAIN if subscriber.created else State.RENEWED, subscriber)

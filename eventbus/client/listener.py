@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from eventbus import __version__
-from eventbus.client.dispatch import BROKEN_OFF, NO_LENGTH, NOT_HERE, TOO_LARGE, Answer
+from eventbus.client.dispatch import BROKEN_OFF, NO_LENGTH, NOT_HERE, TOO_LARGE, InboxResponse
 from eventbus.client.inbox import MAX_BODY, Inbox
 
 #: Seconds that a connection may be idle, or its client silent.
@@ -110,25 +110,25 @@ class Connection(BaseHTTPRequestHandler):
             if body is not BROKEN_OFF:  # else nobody listens, and the bus will come again
                 self._send(body)
 
-    def _body(self) -> bytes | Answer:
+    def _body(self) -> bytes | InboxResponse:
         """The request's body, whole; or why there is none. Raises ValueError for a chunk without a length."""
         if self.headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
             return self._chunks()
         length = self.headers.get("Content-Length", "")
         return self._exactly(int(length)) if length.isascii() and length.isdigit() else NO_LENGTH
 
-    def _exactly(self, length: int) -> bytes | Answer:
+    def _exactly(self, length: int) -> bytes | InboxResponse:
         if not 0 <= length <= MAX_BODY:
             return TOO_LARGE
         data = self.rfile.read(length)
         return data if len(data) == length else BROKEN_OFF
 
-    def _chunks(self) -> bytes | Answer:
+    def _chunks(self) -> bytes | InboxResponse:
         """A body in the chunked coding (RFC 9112, 7.1), as a proxy before this server may send one."""
         whole = bytearray()
         while size := int(self.rfile.readline(LINE).partition(b";")[0].decode("latin-1"), 16):
             part = self._exactly(size + 2) if 0 < size <= MAX_BODY - len(whole) else TOO_LARGE
-            if isinstance(part, Answer):
+            if isinstance(part, InboxResponse):
                 return part
             whole += part[:size]
         self._trailers()
@@ -148,7 +148,7 @@ class Connection(BaseHTTPRequestHandler):
         here = self.path == self.server.path
         self._send(self.server.inbox.dispatch(self.command, self.headers.items(), body) if here else NOT_HERE)
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: InboxResponse) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)

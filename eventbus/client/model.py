@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar, cast
 
 from eventbus.client.encodings import attribute_of, decoded
-from eventbus.client.errors import NotUnderstood
+from eventbus.client.errors import ProtocolError
 
 STRUCTURED = "application/cloudevents+json"
 T = TypeVar("T")
@@ -211,13 +211,13 @@ class ReplayOutcome:
 def shaped(kind: type[T], said: Any) -> T:
     """A dataclass of this kind from what the bus said, where what a newer bus says beyond it is passed over.
 
-    Raises NotUnderstood.
+    Raises ProtocolError.
     """
     try:
         names = [part.name for part in fields(cast(Any, kind)) if part.name in said]
         return kind(**{name: _value(name, said[name]) for name in names})
     except (KeyError, TypeError, ValueError) as error:
-        raise NotUnderstood(f"Not a bus's {kind.__name__}: {str(said)[:80]}") from error
+        raise ProtocolError(f"Not a bus's {kind.__name__}: {str(said)[:80]}") from error
 
 
 def _value(name: str, value: Any) -> Any:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from eventbus.client.errors import Misused
+from eventbus.client.errors import UsageError
 from eventbus.client.inbox import FINISH_SECONDS, Inbox
 from eventbus.client.listener import Listener
 
@@ -28,7 +28,7 @@ class Server:
     def __init__(self, inbox: Inbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.inbox = inbox
         if inbox.address is None and host in _EVERYWHERE:
-            raise Misused("Say by which address the bus reaches this inbox: Inbox(bus, 'HOST:PORT').")
+            raise UsageError("Say by which address the bus reaches this inbox: Inbox(bus, 'HOST:PORT').")
         path = "" if inbox.address is None else _path_of(inbox.address)
         self._server = Listener((host, port), inbox, f"{path}/event")
         self.port = self._server.server_address[1]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from eventbus.client.errors import BadSignature, HeadersNotSigned, Misused
+from eventbus.client.errors import BadSignature, HeadersNotSigned, UsageError
 
 PREFIX = "whsec_"
 #: Bytes that a secret may have.
@@ -89,13 +89,13 @@ def _any_given(given: str, wanted: Iterable[str]) -> bool:
 
 
 def secret_of(text: str) -> bytes:
-    """A secret's bytes. Raises Misused, which does not repeat it."""
+    """A secret's bytes. Raises UsageError, which does not repeat it."""
     try:
         secret = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
         secret = b""
     if not text.startswith(PREFIX) or not SHORTEST <= len(secret) <= LONGEST:
-        raise Misused(f"A secret is {PREFIX} and the Base64 of {SHORTEST} to {LONGEST} random bytes.")
+        raise UsageError(f"A secret is {PREFIX} and the Base64 of {SHORTEST} to {LONGEST} random bytes.")
     return secret
 
 

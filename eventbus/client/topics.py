@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable
 
-from eventbus.client.errors import Misused
+from eventbus.client.errors import UsageError
 
 #: Matches every event, those without a topic too.
 EVERYTHING = ">"
 
 
 def check_pattern(pattern: str) -> str:
-    """Return the pattern if the bus would take it. Raises Misused."""
+    """Return the pattern if the bus would take it. Raises UsageError."""
     words = pattern.split(".")
     visible = pattern.isascii() and pattern.isprintable() and " " not in pattern
     if not visible or not all(words) or EVERYTHING in words[:-1]:
-        raise Misused(f"A topic pattern is words between dots, * for one and a last > for the rest: {pattern!r}")
+        raise UsageError(f"A topic pattern is words between dots, * for one and a last > for the rest: {pattern!r}")
     return pattern
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from eventbus.client.dispatch import BROKEN_OFF, NO_LENGTH, NOT_HERE, TOO_LARGE, Answer
+from eventbus.client.dispatch import BROKEN_OFF, NO_LENGTH, NOT_HERE, TOO_LARGE, InboxResponse
 from eventbus.client.inbox import MAX_BODY, Inbox
 
 Environ = dict[str, Any]
@@ -30,13 +30,17 @@ class InboxApp:
         return [answer.body]
 
 
-def answer_to_environ(inbox: Inbox, environ: Environ) -> Answer:
+def answer_to_environ(inbox: Inbox, environ: Environ) -> InboxResponse:
     """The inbox's answer to a request as WSGI tells it; its body has not been read."""
     body = body_of(environ)
-    return body if isinstance(body, Answer) else inbox.dispatch(environ["REQUEST_METHOD"], headers_of(environ), body)
+    return (
+        body
+        if isinstance(body, InboxResponse)
+        else inbox.dispatch(environ["REQUEST_METHOD"], headers_of(environ), body)
+    )
 
 
-def body_of(environ: Environ) -> bytes | Answer:
+def body_of(environ: Environ) -> bytes | InboxResponse:
     """A request's body, whole; or why there is none."""
     length = environ.get("CONTENT_LENGTH")
     if not length and "HTTP_TRANSFER_ENCODING" in environ:

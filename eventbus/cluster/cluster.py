@@ -7,7 +7,7 @@ from eventbus.cluster.interfaces import Nodes
 from eventbus.core.model import LaneRecord
 
 
-class Company(Protocol):
+class Cluster(Protocol):
     """The buses that are one bus together with this one."""
 
     @property
@@ -26,7 +26,7 @@ class Company(Protocol):
     def reach(self, topics: Iterable[str | None]) -> int:
         """How many subscribers of other buses get events with one of these topics."""
 
-    def trims(self) -> bool:
+    def try_acquire_trimmer(self) -> bool:
         """Whether it is this bus that removes settled events for all. Raises JournalError."""
 
     def records(self) -> Sequence[LaneRecord]:
@@ -39,7 +39,7 @@ class Company(Protocol):
         """Take part no more."""
 
 
-class Alone:
+class SingleNode:
     """No company: every lane is this bus's."""
 
     nodes = None
@@ -58,7 +58,7 @@ class Alone:
         """See Company.reach."""
         return 0
 
-    def trims(self) -> bool:
+    def try_acquire_trimmer(self) -> bool:
         """See Company.trims."""
         return True
 

@@ -105,7 +105,7 @@ class Handover:
         """Go on with a lane that stays, unless it has gone."""
         if lane.leaving and not lane.closed:
             lane.leaving = False
-            self._bus.dispatcher.look(lane)
+            self._bus.dispatcher.schedule(lane)
 
     def _hand(self, lanes: Sequence[Lane]) -> int:
         """Save lanes for the last time here, and let other buses have them; how many went, the others stay.
@@ -114,7 +114,7 @@ class Handover:
         """
         dispatcher = self._bus.dispatcher
         with (
-            self._bus.registrations.alone_with(*(lane.subscriber.key for lane in lanes)),
+            self._bus.registrations.locked(*(lane.subscriber.key for lane in lanes)),
             dispatcher.checkpointer.alone,
         ):
             try:

@@ -29,10 +29,10 @@ class Nodes(Protocol):
         """Whether there are subscribers that no live node has, for a moment. Raises JournalError."""
 
     def call(self, node: str, request: bytes, seconds: float, stands: Callable[[], bool] | None = None) -> bytes:
-        """What another node answers to a request. Raises JournalError, and NodeSilent where no answer comes.
+        """What another node answers to a request. Raises JournalError, and NodeTimeout where no answer comes.
 
         While none comes, ``stands`` is asked now and then whether that is still the node to ask. Where it is not, the
-        request is taken back: raises NotTaken, unless the node may have taken it by then.
+        request is taken back: raises NotAccepted, unless the node may have taken it by then.
         """
 
     def answer_by(self, handler: Callable[[bytes], bytes]) -> None:
@@ -73,7 +73,7 @@ class Members(Protocol):
         """Let others have these lanes."""
 
 
-class SharedJournal(Protocol):
+class ClusterJournal(Protocol):
     """What a journal that several buses share has beside the usual."""
 
     @property
@@ -93,7 +93,7 @@ class SharedJournal(Protocol):
     def wanted(self) -> dict[str, tuple[str, ...]]:
         """The topics that each subscriber gets."""
 
-    def trims(self) -> bool:
+    def try_acquire_trimmer(self) -> bool:
         """Whether it is this node that removes settled events for all."""
 
     def open_lanes(self) -> list[str]:

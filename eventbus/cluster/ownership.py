@@ -11,8 +11,8 @@ import gevent
 from gevent.pool import Group
 
 from eventbus.cluster.handover import Handover
-from eventbus.cluster.interfaces import Nodes, SharedJournal
-from eventbus.core.errors import Elsewhere, JournalError
+from eventbus.cluster.interfaces import ClusterJournal, Nodes
+from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.model import LaneRecord
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.services.bus import Bus
@@ -27,10 +27,10 @@ SLICE = 200
 log = logging.getLogger(__name__)
 
 
-class Sharing:
+class Ownership:
     """The company of a bus that shares its journal (``eventbus.cluster.cluster.Company``); adopts lanes for it."""
 
-    def __init__(self, bus: Bus, journal: SharedJournal) -> None:
+    def __init__(self, bus: Bus, journal: ClusterJournal) -> None:
         self._bus = bus
         self._journal = journal
         self._members = journal.members
@@ -53,9 +53,9 @@ class Sharing:
         self._beside.spawn(self._look_after)
 
     @property
-    def _era(self) -> int:
+    def _epoch(self) -> int:
         """Changes when this bus loses all that it had."""
-        return self._bus.dispatcher.checkpointer.era
+        return self._bus.dispatcher.checkpointer.epoch
 
     @property
     def nodes(self) -> Nodes:
@@ -77,29 +77,29 @@ class Sharing:
         """See Company.has."""
         return self._members.owner(key) is not None
 
-    def trims(self) -> bool:
+    def try_acquire_trimmer(self) -> bool:
         """See Company.trims."""
-        return self._journal.trims()
+        return self._journal.try_acquire_trimmer()
 
     def _take(self, lanes: Sequence[str]) -> None:
         """Adopt lanes, which may take longer than may pass between two signs of life."""
-        self._beside.spawn(self._adopt, lanes, self._era)
+        self._beside.spawn(self._adopt, lanes, self._epoch)
 
     def claim(self, key: str) -> None:
         """See Company.claim; the lane is carried on with."""
-        era = self._era
+        epoch = self._epoch
         other = self._members.claim(key)
         if other is not None:
-            raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
+            raise NotOwner("Another bus has this subscriber; it is asked the next time.")
         if key not in self._bus.dispatcher.lanes:
-            self._adopt_some([key], era)
-        if self._era != era:
-            raise Elsewhere("This bus has just begun anew, and may have this subscriber or not; ask again.")
+            self._adopt_some([key], epoch)
+        if self._epoch != epoch:
+            raise NotOwner("This bus has just begun anew, and may have this subscriber or not; ask again.")
 
     def find(self, key: str) -> None:
         """See Company.find."""
         if key not in self._bus.dispatcher.lanes and any(record.open for record, _ in self._journal.kept([key])):
-            with self._bus.registrations.alone_with(key):  # it may be handed over at this moment
+            with self._bus.registrations.locked(key):  # it may be handed over at this moment
                 self.claim(key)
 
     def _beat(self, until: float, changes: int) -> None:
@@ -128,34 +128,34 @@ class Sharing:
             self._elsewhere.among(topics, self._bus.dispatcher.load.give_way) - self._bus.dispatcher.lanes.keys()
         )
 
-    def _adopt(self, keys: Sequence[str], era: int) -> None:
+    def _adopt(self, keys: Sequence[str], epoch: int) -> None:
         """Carry on with lanes that are this bus's now, part by part; what fails is mended later.
 
-        ``era`` is the one in which they became this bus's.
+        ``epoch`` is the one in which they became this bus's.
         """
         count = 0
         try:
             for start in range(0, len(keys), SLICE):
-                count += self._adopt_some(keys[start : start + SLICE], era)
+                count += self._adopt_some(keys[start : start + SLICE], epoch)
         except JournalError as error:
             log.warning("subscribers of another bus cannot be taken over yet: %s", error)
         if count:
             log.info("%d subscribers are this bus's now", count)
 
-    def _adopt_some(self, keys: Sequence[str], era: int) -> int:
+    def _adopt_some(self, keys: Sequence[str], epoch: int) -> int:
         """How many lanes are carried on with. Nobody registers or deregisters meanwhile. Raises JournalError."""
-        with self._bus.registrations.alone_with(*keys):
-            if self._era != era:
+        with self._bus.registrations.locked(*keys):
+            if self._epoch != epoch:
                 return 0
             missing = [key for key in keys if key not in self._bus.dispatcher.lanes]
             kept = [(record, count) for record, count in self._journal.kept(missing) if record.open]
             self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
             lanes = self._bus.adopt(kept)
-            if self._era != era:  # they are others', or the journal is not what it was
+            if self._epoch != epoch:  # they are others', or the journal is not what it was
                 self._lose([lane.subscriber.key for lane in lanes])
                 return 0
             for lane in lanes:
-                self._bus.carry_on(lane)
+                self._bus.resume(lane)
         return len(lanes)
 
     def _taken(self, keys: Sequence[str]) -> None:
@@ -177,7 +177,7 @@ class Sharing:
         self._bus.dispatcher.recent.expire()
         self._lose(list(self._bus.dispatcher.lanes))
         self._bus.dispatcher.checkpointer.forget()
-        self._bus.begin_anew(self._journal.read_again())
+        self._bus.reset(self._journal.read_again())
 
     def _look_after(self) -> None:
         """Mend, again and again, what was left half-done where Redis did not answer."""
@@ -193,14 +193,14 @@ class Sharing:
 
     def _mend(self, before: set[str]) -> set[str]:
         """Adopt what has been this bus's for a while, and is not in memory; answers what is not now."""
-        era, lanes = self._era, self._bus.dispatcher.lanes
+        epoch, lanes = self._epoch, self._bus.dispatcher.lanes
         mine = self._members.mine()
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
-            self._adopt(late, era)
-            if self._era != era:
+            self._adopt(late, epoch)
+            if self._epoch != epoch:
                 return set()
-            with self._bus.registrations.alone_with(*late):  # nobody registers them meanwhile
+            with self._bus.registrations.locked(*late):  # nobody registers them meanwhile
                 self._members.release([key for key in late if key not in lanes])  # nothing is kept of these
         self._lose([key for key in list(lanes) if key not in mine and key in before])
         return missing | (lanes.keys() - mine)

@@ -13,6 +13,6 @@ LONGEST_DELAY = 60.0
 _DOUBLINGS = 7
 
 
-def delay(failures: int, dice: Callable[[], float]) -> float:
-    """Seconds to wait after so many failures in a row (from 1); ``dice`` gives 0 to 1."""
-    return dice() * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, _DOUBLINGS))
+def delay(failures: int, rng: Callable[[], float]) -> float:
+    """Seconds to wait after so many failures in a row (from 1); ``rng`` gives 0 to 1."""
+    return rng() * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, _DOUBLINGS))

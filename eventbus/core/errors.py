@@ -1,32 +1,32 @@
 """What can go wrong, as one tree.
 
 EventbusError
-├── SettingsError          a setting is wrong; the start stops
-├── JournalError           the journal cannot be used
-│   ├── JournalLocked      another process owns it
-│   ├── JournalFull        the disk has no room (507)
-│   ├── BacklogFull        the journal's own limit is reached (503)
-│   └── JournalUnavailable it cannot be written just now (503)
-│       ├── JournalSilent  it does not answer, and nobody knows what it did (503)
-│       └── JournalCrowded its server has no memory left (503)
-├── Draining               the bus is stopping and accepts nothing new (503)
-├── Crowded                there are as many connections that last as there may be (503)
-├── Refused                a request says something that cannot be done (400)
-│   ├── BadAddress         an address that cannot be delivered to
-│   └── BadQuery           a query string that does not parse
-├── KeyReused              an idempotency key that was used for something else (422; 400 in plain text)
-├── NotKnown               what was asked for is not there (404)
-├── NoAccess               a token is needed, or another one
-│   ├── Unauthorized       there is none, or it is not known (401)
-│   └── Forbidden          it is known, and may do other things (403)
-├── CrossOrigin            a page from elsewhere wants to change something (403)
-│   └── ForeignHost        a browser asks for the bus by a name that it does not know (403)
-├── Elsewhere              another of the buses that share the journal has it (503)
-├── Conflict               what was asked for contradicts what is there (409)
-├── TooMany                a limit on how much may be asked for at once (429)
-├── CallRefused            what came from another node, or says so, does not count; told to that node only
-└── NodeSilent             another node of the bus was asked, and does not answer (503)
-    └── NotTaken           it was not there to take what it was asked, and never will (503)
+├── SettingsError               a setting is wrong; the start stops
+├── JournalError                the journal cannot be used
+│   ├── JournalLocked           another process owns it
+│   ├── JournalFull             the disk has no room (507)
+│   ├── BacklogFull             the journal's own limit is reached (503)
+│   └── JournalUnavailable      it cannot be written just now (503)
+│       ├── JournalTimeout      it does not answer, and nobody knows what it did (503)
+│       └── JournalOutOfMemory  its server has no memory left (503)
+├── Draining                    the bus is stopping and accepts nothing new (503)
+├── TooManyStreams              as many long-lived connections are open as are allowed (503)
+├── BadRequest                  a request says something that cannot be done (400)
+│   ├── BadAddress              an address that cannot be delivered to
+│   └── BadQuery                a query string that does not parse
+├── KeyReused                   an idempotency key that was used for something else (422; 400 in plain text)
+├── NotFound                    what was asked for does not exist (404)
+├── NoAccess                    a token is needed, or another one
+│   ├── Unauthorized            there is none, or it is not known (401)
+│   └── Forbidden               it is known, and may do other things (403)
+├── CrossOrigin                 a page from another origin wants to change something (403)
+│   └── ForeignHost             a browser asks for the bus by a name that it does not know (403)
+├── NotOwner                    another node of the cluster owns the subscription (503)
+├── Conflict                    what was asked for contradicts what is there (409)
+├── TooMany                     a limit on how much may be asked for at once (429)
+├── CallRefused                 a call from another node that does not count; only that node is told
+└── NodeTimeout                 another node was asked, and does not answer (503)
+    └── NotAccepted             the node did not accept the call, and never will (503)
 """
 
 
@@ -58,11 +58,11 @@ class JournalUnavailable(JournalError):
     """The journal cannot be written just now."""
 
 
-class JournalSilent(JournalUnavailable):
+class JournalTimeout(JournalUnavailable):
     """The journal does not answer; what became of the last commit is not known."""
 
 
-class JournalCrowded(JournalUnavailable):
+class JournalOutOfMemory(JournalUnavailable):
     """The journal's server has no memory left for more events."""
 
 
@@ -70,19 +70,19 @@ class Draining(EventbusError):
     """The bus is stopping and accepts nothing new."""
 
 
-class Crowded(EventbusError):
+class TooManyStreams(EventbusError):
     """There are as many streams and long polls as there may be."""
 
 
-class Refused(EventbusError):
+class BadRequest(EventbusError):
     """A request says something that cannot be done."""
 
 
-class BadAddress(Refused):
+class BadAddress(BadRequest):
     """An address that cannot be, or may not be, delivered to; empty text when none was given."""
 
 
-class BadQuery(Refused):
+class BadQuery(BadRequest):
     """A query string that does not parse."""
 
 
@@ -95,7 +95,7 @@ class KeyReused(EventbusError):
         super().__init__(said)
 
 
-class NotKnown(EventbusError):
+class NotFound(EventbusError):
     """What was asked for is not there."""
 
 
@@ -130,7 +130,7 @@ class ForeignHost(CrossOrigin):
     """A browser asks for the bus by a name that may be somebody else's, which leads here to read as if it were here."""
 
 
-class Elsewhere(EventbusError):
+class NotOwner(EventbusError):
     """Another of the buses that share the journal has the subscriber that is meant."""
 
     def __init__(self, said: str = "This subscriber went to another bus, or ended, in this moment; ask again.") -> None:
@@ -145,7 +145,7 @@ class TooMany(EventbusError):
     """More was asked for at once than the bus allows."""
 
 
-class NodeSilent(EventbusError):
+class NodeTimeout(EventbusError):
     """Another node of the bus was asked, and does not answer; whether it did what it was asked is not known."""
 
 
@@ -153,5 +153,5 @@ class CallRefused(EventbusError):
     """What came from another node, or says so, does not count: it is not signed, or not as it has to be."""
 
 
-class NotTaken(NodeSilent):
+class NotAccepted(NodeTimeout):
     """Another node did not take what it was asked, which was taken back: nothing of it was done, or will be."""

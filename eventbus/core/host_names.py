@@ -21,7 +21,7 @@ _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_](
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class HostNames:
     """The names that are known beside those that nobody else can have."""
 
     names: frozenset[str] = field(default_factory=frozenset)
@@ -50,9 +50,9 @@ def names_of(text: str) -> str:
     return ", ".join(names)
 
 
-def hosts_of(names: str, own: str) -> Hosts:
+def hosts_of(names: str, own: str) -> HostNames:
     """The names in the setting, and this machine's ``own``."""
-    return Hosts(frozenset(filter(None, [*map(str.strip, names.split(",")), own.lower()])))
+    return HostNames(frozenset(filter(None, [*map(str.strip, names.split(",")), own.lower()])))
 
 
 def is_name(host: str) -> bool:

@@ -127,10 +127,10 @@ class Account:
 class Span:
     """A part of the journal that a lane still has to work through."""
 
-    run: int  # 0 for live events, n for the lane's nth replay
+    replay_id: int  # 0 for live events, n for the lane's nth replay
     cursor: int  # every event up to here is settled, under way or deferred
-    upto: int | None  # the last event of the part; None for live
-    behind: int  # matching events after the cursor
+    end: int | None  # the last event of the part; None for live
+    remaining: int  # matching events after the cursor
     topics: tuple[str, ...] = ()  # what a replay chooses by; the live part goes by the lane's interests
 
 
@@ -147,7 +147,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Deferral:
+class Retry:
     """One delivery that waits for its next attempt. Times are seconds since 1970.
 
     ``attempts`` counts all, ``first_at`` is of the first one after the last replay.
@@ -155,7 +155,7 @@ class Deferral:
 
     key: str
     seq: int
-    run: int
+    replay_id: int
     attempts: int
     first_at: float
     due_at: float
@@ -170,7 +170,7 @@ class DeadLetter:
 
     key: str
     seq: int
-    run: int
+    replay_id: int
     reason: str
     attempts: int
     first_at: float | None
@@ -232,8 +232,8 @@ class Checkpoint:
     scanned: int  # every event up to here has been offered to the lanes
     lanes: tuple[LaneRecord, ...] = ()
     forgotten: tuple[str, ...] = ()  # lanes that are removed
-    deferred: tuple[Deferral, ...] = ()
-    undeferred: tuple[tuple[str, int, int], ...] = ()  # (key, seq, run) that wait no more
+    retries: tuple[Retry, ...] = ()
+    settled_retries: tuple[tuple[str, int, int], ...] = ()  # (key, seq, run) that wait no more
     cleared: tuple[str, ...] = ()  # lanes for which all that was deferred is discarded
     dead: tuple[DeadLetter, ...] = ()
     replayed: tuple[int, ...] = ()  # ids of dead letters that wait for an attempt again
@@ -244,7 +244,7 @@ class Checkpoint:
     @property
     def empty(self) -> bool:
         """Whether nothing has changed, but perhaps how far the journal has been offered."""
-        rows = self.lanes or self.deferred or self.undeferred or self.dead or self.forgotten
+        rows = self.lanes or self.retries or self.settled_retries or self.dead or self.forgotten
         return not (rows or self.cleared or self.replayed or self.dropped or self.discards)
 
 
@@ -255,5 +255,5 @@ class Recovered:
     last_seq: int
     scanned: int
     lanes: tuple[LaneRecord, ...]
-    deferred: dict[str, int] = field(default_factory=dict)  # how many wait, by lane
+    retries: dict[str, int] = field(default_factory=dict)  # how many wait, by lane
     remarks: tuple[str, ...] = ()  # what an operator should know, such as what was dropped

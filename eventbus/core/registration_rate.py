@@ -8,7 +8,7 @@ PER_SECOND = 20.0
 MAX_HOSTS = 10_000
 
 
-class NewAddresses:
+class RegistrationRate:
     """A token bucket for each host. Times are seconds on the monotonic clock."""
 
     def __init__(self, burst: int, per_second: float = PER_SECOND) -> None:

@@ -85,7 +85,7 @@ class Settings:
         return is_redis(self.journal)
 
     @property
-    def journal_shown(self) -> str:
+    def journal_redacted(self) -> str:
         """The journal's URL without what is secret in it."""
         return parse(self.journal).shown if self.on_redis else self.journal
 

@@ -7,7 +7,7 @@ last ``>`` for one or more words: the subject syntax of NATS, https://docs.nats.
 from collections.abc import Sequence
 from functools import lru_cache
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS, Shapes, has_too_many
 
 #: Characters in a topic or a pattern, at most.
@@ -19,15 +19,15 @@ MAX_PATTERNS = 64
 
 
 def check_topic(text: str) -> str:
-    """Return ``text`` if it can be an event's topic; raises Refused."""
+    """Return ``text`` if it can be an event's topic; raises BadRequest."""
     _check_words(text, "topic")
     if any(word in ("*", ">") for word in text.split(".")):
-        raise Refused(f"A topic holds no wildcards: {text!r}")
+        raise BadRequest(f"A topic holds no wildcards: {text!r}")
     return text
 
 
 def check_patterns(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the patterns, each once, in their order; raises Refused.
+    """Return the patterns, each once, in their order; raises BadRequest.
 
     ``>``, or an empty one alone, is everything: ().
     """
@@ -38,11 +38,11 @@ def check_patterns(texts: Sequence[str]) -> tuple[str, ...]:
         _check_words(text, "topic pattern")
         words = text.split(".")
         if ">" in words[:-1]:
-            raise Refused(f"In a topic pattern > comes last: {text!r}")
+            raise BadRequest(f"In a topic pattern > comes last: {text!r}")
         if has_too_many(words):
-            raise Refused(f"A topic pattern of more than {SHORT_WORDS} words has at most {MAX_STARS} *: {text!r}")
+            raise BadRequest(f"A topic pattern of more than {SHORT_WORDS} words has at most {MAX_STARS} *: {text!r}")
     if len(patterns) > MAX_PATTERNS:
-        raise Refused(f"A subscriber has at most {MAX_PATTERNS} topic patterns, not {len(patterns)}")
+        raise BadRequest(f"A subscriber has at most {MAX_PATTERNS} topic patterns, not {len(patterns)}")
     return () if ">" in patterns else patterns
 
 
@@ -66,11 +66,11 @@ def _prepared(patterns: tuple[str, ...]) -> tuple[frozenset[str], Shapes]:
 
 def _check_words(text: str, what: str) -> None:
     if len(text) > MAX_TOPIC_LENGTH:
-        raise Refused(f"A {what} has at most {MAX_TOPIC_LENGTH} characters, not {len(text)}")
+        raise BadRequest(f"A {what} has at most {MAX_TOPIC_LENGTH} characters, not {len(text)}")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise Refused(f"A {what} is visible ASCII without spaces: {text!r}")
+        raise BadRequest(f"A {what} is visible ASCII without spaces: {text!r}")
     words = text.split(".")
     if not all(words):
-        raise Refused(f"A {what} is words between dots, none of them empty: {text!r}")
+        raise BadRequest(f"A {what} is words between dots, none of them empty: {text!r}")
     if len(words) > MAX_WORDS:
-        raise Refused(f"A {what} has at most {MAX_WORDS} words, not {len(words)}")
+        raise BadRequest(f"A {what} has at most {MAX_WORDS} words, not {len(words)}")

@@ -7,9 +7,9 @@ import gevent
 from gevent.lock import RLock
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable
-from eventbus.core.log_once import Trouble
-from eventbus.core.model import Checkpoint, Deferral
+from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable, NotOwner
+from eventbus.core.log_once import LogOnce
+from eventbus.core.model import Checkpoint, Retry
 from eventbus.delivery.decision import Collected, Decision, joined, rows_of
 from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.base import Journal
@@ -43,8 +43,8 @@ class Checkpointer:
         self._unsaved: list[Checkpoint] = []
         self._lane_count = 0
         self.alone = RLock()  #: held by whoever changes lanes and saves that together with a decision
-        self._trouble = Trouble()
-        self.era = 0  #: how often all was forgotten
+        self._log_once = LogOnce()
+        self.epoch = 0  #: how often all was forgotten
         self._watching: dict[object, set[str]] = {}  # by commit that is under way: lanes of which nothing was kept
 
     def start(self) -> None:
@@ -68,28 +68,28 @@ class Checkpointer:
         try:
             self.save()
         except JournalError as error:
-            if self._trouble.begins():
+            if self._log_once.raised():
                 log.warning("places are not saved, deliveries may be repeated after a crash: %s", error)
         else:
-            if self._trouble.ends():
+            if self._log_once.cleared():
                 log.info("places are saved again")
 
     def save(self) -> None:
         """Save all that has changed. Raises JournalError; then it is saved with the next commit."""
         with self.alone:
-            changes = self._changes(self.era)
+            changes = self._changes(self.epoch)
             if not changes.empty or changes.scanned != self._saved_scanned:
                 self._commit(changes, changes, None)
 
-    def decide(self, decision: Decision, era: int | None = None) -> None:
+    def decide(self, decision: Decision, epoch: int | None = None) -> None:
         """Save a decision, and all that has changed before it, in one commit; only then does it happen.
 
-        Raises JournalError, Elsewhere, or whatever refuses the decision, and then it has not happened. Where nobody
-        knows whether it was saved (JournalSilent), it has happened, and is saved with the next commit again. It counts
-        for the ``era`` in which what it is about was read.
+        Raises JournalError, NotOwner, or whatever refuses the decision, and then it has not happened. Where nobody
+        knows whether it was saved (JournalTimeout), it has happened, and is saved with the next commit again. It counts
+        for the ``epoch`` in which what it is about was read.
         """
         with self.alone:
-            changes = self._changes(self.era if era is None else era, decision.lanes)
+            changes = self._changes(self.epoch if epoch is None else epoch, decision.lanes)
             try:
                 decided = decision.change()
             except BaseException:
@@ -97,10 +97,10 @@ class Checkpointer:
                 raise
             self._commit(joined(changes, decided), changes, decision)
 
-    def introduce(self, decision: Decision, era: int) -> None:
+    def introduce(self, decision: Decision, epoch: int) -> None:
         """The same for a lane that is new, of which nothing else can be saved: many at once share a commit."""
         self.flush()
-        self.check_era(era)
+        self.check_epoch(epoch)
         changes = Checkpoint(self._clock.wall(), self._saved_scanned)
         self._commit(joined(changes, decision.change()), changes, decision)
 
@@ -110,36 +110,36 @@ class Checkpointer:
             with self.alone:
                 self._save_rest()
 
-    def _changes(self, era: int, last: Sequence[Lane] = ()) -> Checkpoint:
+    def _changes(self, epoch: int, last: Sequence[Lane] = ()) -> Checkpoint:
         """All that has changed, once nothing is left that could not be saved before. Raises JournalError."""
-        now = self.era
-        self.check_era(era)
+        now = self.epoch
+        self.check_epoch(epoch)
         self._save_rest()
         changes = self._collect(last)
-        self.check_era(now)
+        self.check_epoch(now)
         return changes
 
     def _commit(self, both: Checkpoint, changes: Checkpoint, decision: Decision | None) -> None:
         """Save changes, and the decision that is among ``both``; let it happen."""
-        era, commit = self.era, object()
+        epoch, commit = self.epoch, object()
         refused = self._watching[commit] = set()
         try:
             self._journal.checkpoint(both)
         except BaseException as error:
-            if era == self.era:
-                known = isinstance(error, JournalError) and not isinstance(error, JournalSilent)
+            if epoch == self.epoch:
+                known = isinstance(error, JournalError) and not isinstance(error, JournalTimeout)
                 self._keep(changes if known else both)  # saving it twice is saving it once
                 if decision is not None and not known:
                     decision.happen()
             raise
         finally:
             del self._watching[commit]
-        if era == self.era:
+        if epoch == self.epoch:
             self._saved_scanned = both.scanned
         if decision is not None:
-            self.check_era(era)
+            self.check_epoch(epoch)
             if not refused.isdisjoint(decision.keys):
-                raise Elsewhere("This subscriber is another bus's by now; ask again.")
+                raise NotOwner("This subscriber is another bus's by now; ask again.")
             decision.happen()
 
     def _keep(self, changes: Checkpoint) -> None:
@@ -153,9 +153,9 @@ class Checkpointer:
         for refused in self._watching.values():
             refused.update(lost)
 
-    def check_era(self, era: int) -> None:
+    def check_epoch(self, epoch: int) -> None:
         """Raise JournalUnavailable where all has been forgotten since."""
-        if era != self.era:
+        if epoch != self.epoch:
             raise JournalUnavailable("This bus has lost its subscribers to others, and begins anew.")
 
     def _save_rest(self) -> None:
@@ -166,7 +166,7 @@ class Checkpointer:
             if self._unsaved and self._unsaved[0] is oldest:  # else it was forgotten meanwhile
                 self._unsaved.pop(0)
 
-    def unsaved_rows(self, lane: Lane) -> dict[tuple[int, int], Deferral | None]:
+    def unsaved_rows(self, lane: Lane) -> dict[tuple[int, int], Retry | None]:
         """The rows of a lane that could not be saved yet; None for one that has to go."""
         return rows_of(self._unsaved, lane, self._clock)
 
@@ -179,7 +179,7 @@ class Checkpointer:
 
     def forget(self) -> None:
         """Save nothing of what has changed so far: it is others' now."""
-        self.era += 1
+        self.epoch += 1
         self._saved_scanned = 0
         self.changed.clear()
         self._unsaved.clear()

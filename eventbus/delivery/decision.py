@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.core.clock import Clock
-from eventbus.core.model import Checkpoint, DeadLetter, Deferral, LaneRecord
+from eventbus.core.model import Checkpoint, DeadLetter, LaneRecord, Retry
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import deferrals_of, record_of
+from eventbus.delivery.lane.lane_record import record_of, retry_rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Collected:
 
     def __init__(self) -> None:
         self._lanes: list[LaneRecord] = []
-        self._deferred: list[Deferral] = []
-        self._undeferred: list[tuple[str, int, int]] = []
+        self._retries: list[Retry] = []
+        self._settled_retries: list[tuple[str, int, int]] = []
         self._dead: list[DeadLetter] = []
 
     def take(self, lane: Lane, scanned: int, clock: Clock) -> None:
@@ -37,11 +37,11 @@ class Collected:
         now, wall = clock.monotonic(), clock.wall()
         lane.dirty = False
         self._lanes.append(record_of(lane, scanned, now, wall))
-        self._deferred += deferrals_of(lane, now, wall)
-        self._undeferred += ((lane.subscriber.key, seq, run) for seq, run in lane.deferred.gone)
+        self._retries += retry_rows_of(lane, now, wall)
+        self._settled_retries += ((lane.subscriber.key, seq, replay_id) for seq, replay_id in lane.retries.gone)
         self._dead += lane.dead_letters
-        lane.deferred.saved.clear()
-        lane.deferred.gone.clear()
+        lane.retries.saved.clear()
+        lane.retries.gone.clear()
         lane.dead_letters.clear()
 
     def checkpoint(self, wall: float, scanned: int) -> Checkpoint:
@@ -50,8 +50,8 @@ class Collected:
             at=wall,
             scanned=scanned,
             lanes=tuple(self._lanes),
-            deferred=tuple(self._deferred),
-            undeferred=tuple(self._undeferred),
+            retries=tuple(self._retries),
+            settled_retries=tuple(self._settled_retries),
             dead=tuple(self._dead),
         )
 
@@ -63,19 +63,19 @@ def joined(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
         decided,
         scanned=changes.scanned,
         lanes=(*(record for record in changes.lanes if record.subscriber.key not in later), *decided.lanes),
-        deferred=changes.deferred + decided.deferred,
-        undeferred=changes.undeferred + decided.undeferred,
+        retries=changes.retries + decided.retries,
+        settled_retries=changes.settled_retries + decided.settled_retries,
         dead=changes.dead + decided.dead,
     )
 
 
-def rows_of(unsaved: Iterable[Checkpoint], lane: Lane, clock: Clock) -> dict[tuple[int, int], Deferral | None]:
+def rows_of(unsaved: Iterable[Checkpoint], lane: Lane, clock: Clock) -> dict[tuple[int, int], Retry | None]:
     """The rows of a lane that are in checkpoints, or have changed since; None for one that has to go."""
-    key, rows = lane.subscriber.key, dict[tuple[int, int], Deferral | None]()
+    key, rows = lane.subscriber.key, dict[tuple[int, int], Retry | None]()
     for checkpoint in unsaved:
-        rows.update(((seq, run), None) for of, seq, run in checkpoint.undeferred if of == key)
-        rows.update(((row.seq, row.run), row) for row in checkpoint.deferred if row.key == key)
-    rows.update((row, None) for row in lane.deferred.gone)
-    waiting = deferrals_of(lane, clock.monotonic(), clock.wall())
-    rows.update(((row.seq, row.run), row) for row in waiting)
+        rows.update(((seq, replay_id), None) for of, seq, replay_id in checkpoint.settled_retries if of == key)
+        rows.update(((row.seq, row.replay_id), row) for row in checkpoint.retries if row.key == key)
+    rows.update((row, None) for row in lane.retries.gone)
+    waiting = retry_rows_of(lane, clock.monotonic(), clock.wall())
+    rows.update(((row.seq, row.replay_id), row) for row in waiting)
     return rows

@@ -16,23 +16,23 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
 from eventbus.core.model import Event, Interest, State
 from eventbus.delivery.checkpointer import Checkpointer
-from eventbus.delivery.fan_out import in_parts, shares
+from eventbus.delivery.fan_out import fan_out, in_parts
 from eventbus.delivery.lane.health import MAX_ERROR, Moment
 from eventbus.delivery.lane.lane import MAX_UNSAVED, Lane
-from eventbus.delivery.lane.outcome import Answer, Verdict, outcome_of
+from eventbus.delivery.lane.outcome import DeliveryResponse, Verdict, classify_response
 from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.loop_load import LoopLoad
-from eventbus.delivery.reader import Reader
+from eventbus.delivery.reader import LaneReader
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.delivery.slots import CutShort, Slot, Slots
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool
-from eventbus.delivery.subscriber_hosts import Hosts
-from eventbus.delivery.timer import Alarm
+from eventbus.delivery.subscriber_hosts import SubscriberHosts
+from eventbus.delivery.timer import Timer
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transport import Route, Transport
 from eventbus.journal.base import Journal
-from eventbus.telemetry.counters import Meters
-from eventbus.telemetry.event_times import Ages
+from eventbus.telemetry.counters import Counters
+from eventbus.telemetry.event_times import EventTimes
 
 #: Deliveries under way that are enough where the event loop has no time left: more would only wait for it.
 ENOUGH = 64
@@ -52,27 +52,27 @@ class Dispatcher:
     """Delivers what the journal has accepted to the lanes whose topics match."""
 
     def __init__(
-        self, journal: Journal, transport: Transport, clock: Clock, max_in_flight: int, meters: Meters
+        self, journal: Journal, transport: Transport, clock: Clock, max_in_flight: int, counters: Counters
     ) -> None:
         self.lanes: dict[str, Lane] = {}
         self.coming: dict[str, Lane] = {}  #: lanes that are offered what is new, and are not saved yet
         self.held: list[Interest] = []  #: what somebody counts, and has to stay in the journal meanwhile
-        self.hosts = Hosts()  #: lanes by where their subscriber is
+        self.hosts = SubscriberHosts()  #: lanes by where their subscriber is
         self.recent = RecentEvents()
-        self.ages = Ages()
+        self.event_times = EventTimes()
         self.checkpointer = Checkpointer(journal, clock, self._is_current, lambda: self.recent.newest)
         self._index: TopicIndex[Lane] = TopicIndex()
         self._journal = journal
         self._transport = transport
         self._routes: dict[Lane, Route] = {}
         self.clock = clock
-        self.reader = Reader(journal, self.recent, self.checkpointer, clock)
+        self.reader = LaneReader(journal, self.recent, self.checkpointer, clock)
         self.load = LoopLoad()
-        self._alarm = Alarm(self.look, clock.monotonic)
+        self._timer = Timer(self.schedule, clock.monotonic)
         self._queue: SimpleQueue[Lane] = SimpleQueue()
         self._greenlets = Group()
         self._limit = max_in_flight
-        self.meters = meters
+        self.counters = counters
         self._crowded = max(1, max_in_flight * 3 // 4)  # from here on, one delivery under way for each lane
         self._held: deque[Lane] = deque()  # could send, but for the crowd
         self._slow = SlowPool(max_in_flight, lambda lane: self.hosts.of(lane.subscriber.key))
@@ -86,11 +86,11 @@ class Dispatcher:
     def start(self) -> None:
         """Begin to deliver."""
         self.checkpointer.start()
-        self._alarm.start()
+        self._timer.start()
         self.load.start()
         self._slots.start()
         for lane in self.lanes.values():
-            self.look(lane)
+            self.schedule(lane)
 
     # Lanes
 
@@ -138,11 +138,11 @@ class Dispatcher:
         """How many lanes events with these topics are offered to; others have their turns meanwhile."""
         return len(self._index.among(topics, self.load.give_way))
 
-    def shares(
+    def fan_out(
         self, seqs: Sequence[int], topics: Sequence[str | None]
     ) -> Iterator[tuple[Sequence[Lane], Sequence[int]]]:
         """The lanes that get some of these events, each once at most, and which."""
-        return shares(seqs, topics, self._index)
+        return fan_out(seqs, topics, self._index)
 
     def remove(self, lane: Lane) -> None:
         """Deliver nothing to this lane any more."""
@@ -163,40 +163,40 @@ class Dispatcher:
         """Offer a committed batch to the lanes; the journal calls this in its order."""
         if not events:
             return
-        era = self.recent.era
+        epoch = self.recent.epoch
         seqs, _, topics, _, _, _ = zip(*events, strict=True)
         for part in in_parts(topics, self._index, self.load.urgent_turn_is_over):
             self.load.give_way_urgently()  # other commits wait for this one
-            if self.recent.era != era:
+            if self.recent.epoch != epoch:
                 return  # the journal is not what it was, and the rest of the batch is of no meaning
             self._offer(events[part], seqs[part], topics[part])
 
     def _offer(self, events: Sequence[Event], seqs: Sequence[int], topics: Sequence[str | None]) -> None:
         """Offer events, all at one moment: whatever is among the recent ones has been offered."""
         self.recent.add(events)
-        self.ages.note(seqs[0], events[0].accepted_at)
-        for lanes, numbers in shares(seqs, topics, self._index):
+        self.event_times.note(seqs[0], events[0].accepted_at)
+        for lanes, numbers in fan_out(seqs, topics, self._index):
             for lane in lanes:
                 lane.offer(numbers)
                 if not lane.queued:
-                    self.look(lane)
+                    self.schedule(lane)
 
-    def begin_anew(self, newest: int) -> None:
+    def reset(self, newest: int) -> None:
         """Forget what is known of events by their numbers: the journal is not what it was, and ends with this one."""
-        self.recent.begin_anew(newest)
-        self.ages.cut(newest)
+        self.recent.reset(newest)
+        self.event_times.cut(newest)
 
     # Turns
 
-    def look(self, lane: Lane) -> None:
+    def schedule(self, lane: Lane) -> None:
         """Queue a lane that can send or wants to be read for; set the alarm for one that has to wait."""
-        self._look(lane, self.clock.monotonic())
+        self._schedule(lane, self.clock.monotonic())
 
-    def _look(self, lane: Lane, now: float) -> None:
+    def _schedule(self, lane: Lane, now: float) -> None:
         if lane.queued or self._stopping:
             return
         if now >= self.until:
-            self._alarm.set(lane, now + UNHEARD_PATIENCE)
+            self._timer.set(lane, now + UNHEARD_PATIENCE)
             return
         if lane.sendable(now):
             busy = self.busy
@@ -205,7 +205,7 @@ class Dispatcher:
                 self._held.append(lane)
                 return
         elif not lane.wants_page(now):
-            if lane.deferred.count or lane.dead_letters or lane.spacing or not lane.works:
+            if lane.retries.count or lane.dead_letters or lane.spacing or not lane.works:
                 self._wake_later(lane, now)
             return
         lane.queued = True
@@ -222,7 +222,7 @@ class Dispatcher:
         if lane.unsaved() >= MAX_UNSAVED:
             moment = max(moment, now + UNSAVED_PATIENCE)
         if now < moment and now < lane.lease.ends:
-            self._alarm.set(lane, moment)
+            self._timer.set(lane, moment)
 
     def _is_loop_full(self) -> bool:
         """Whether the loop has enough to do; slow lanes only wait, and use none of its time."""
@@ -287,11 +287,11 @@ class Dispatcher:
         slot.lane = lane
         try:
             now = self.clock.monotonic()
-            if (lane.live.behind or lane.deferred.count or lane.replays) and lane.wants_page(now):
+            if (lane.live.remaining or lane.retries.count or lane.replays) and lane.wants_page(now):
                 self.reader.read(lane)
                 now = self.clock.monotonic()
             delivery = None if self._stopping or now >= self.until else lane.take(now)
-            self._look(lane, now)
+            self._schedule(lane, now)
             if delivery is None:
                 return
             self.busy += 1
@@ -300,11 +300,11 @@ class Dispatcher:
             finally:
                 self.busy -= 1
                 if not lane.queued:
-                    self.look(lane)
+                    self.schedule(lane)
         except JournalError as error:
             if not lane.closed:
                 self.reader.fails(lane, error)
-            self._alarm.set(lane, self.clock.monotonic() + 1)
+            self._timer.set(lane, self.clock.monotonic() + 1)
         except Exception:
             log.exception(
                 "a delivery to %s failed in a way that was not foreseen",
@@ -330,20 +330,20 @@ class Dispatcher:
             answer = _broken_off(lane, error)
         slot.delivery = None
         if not answer.made:
-            lane.put_back(delivery, self.clock.monotonic() + SHORTAGE_PATIENCE)
+            lane.release(delivery, self.clock.monotonic() + SHORTAGE_PATIENCE)
             return
         took = self.clock.monotonic() - now
-        self.meters.attempt.observe(took)
+        self.counters.attempt.observe(took)
         if answer.status is not None and 200 <= answer.status < 300:
             waited = wall - event.accepted_at + took
-            self.meters.arrival.observe(waited if waited > 0 else 0.0)  # the wall clock may have been set back
+            self.counters.arrival.observe(waited if waited > 0 else 0.0)  # the wall clock may have been set back
             if lane.slow is not (took > SLOW_SECONDS):
                 self._change_pace(lane)
             lane.deliver(delivery, now)
         else:
             lane.slow = took > SLOW_SECONDS or answer.status is None
-            outcome = outcome_of(answer, wall)
-            self.meters.attempts[outcome.verdict.value] += 1
+            outcome = classify_response(answer, wall)
+            self.counters.attempts[outcome.verdict.value] += 1
             lane.settle(delivery, outcome, answer, Moment(self.clock.monotonic(), wall, wall - event.accepted_at))
             if outcome.verdict is Verdict.GONE and not lane.closed:
                 self.on_gone(lane)
@@ -358,25 +358,25 @@ class Dispatcher:
         if not lane.slow and self._slow.leave(lane):
             self._enqueue(lane)
 
-    def _refusal(self, route: Route, lane: Lane, delivery: Delivery) -> Answer | None:
+    def _refusal(self, route: Route, lane: Lane, delivery: Delivery) -> DeliveryResponse | None:
         """Ask a subscriber for its consent; where it does not give it, that is the answer, and there was no attempt."""
         consent = route.ask_consent()
         if consent.given:
             lane.consent(consent.per_minute, self.clock.monotonic())
             return None
         delivery.attempts -= 1
-        return Answer(None, error=consent.error)
+        return DeliveryResponse(None, error=consent.error)
 
     def _fetch(self, lane: Lane, delivery: Delivery, now: float) -> Event | None:
         """Read an event that is not in memory any more; None where there is no attempt."""
         try:
             found = self._journal.find([delivery.seq])
         except JournalError:
-            lane.put_back(delivery, self.clock.monotonic() + UNREAD_PATIENCE)  # others may be in memory
+            lane.release(delivery, self.clock.monotonic() + UNREAD_PATIENCE)  # others may be in memory
             raise
         self.reader.works(lane)
         if not found:
-            lane.vanish(delivery)
+            lane.drop_missing(delivery)
             log.error(
                 "event %d for %s is not in the journal any more",
                 delivery.seq,
@@ -385,7 +385,7 @@ class Dispatcher:
             )
             return None
         if self.clock.monotonic() >= self.until or lane.closed:  # reading may have taken long
-            lane.put_back(delivery, now)
+            lane.release(delivery, now)
             return None
         return found[0]
 
@@ -402,7 +402,7 @@ class Dispatcher:
     def stop(self) -> None:
         """End the greenlets; deliveries still under way will be made again after the next start."""
         self._stopping = True
-        self._alarm.stop()
+        self._timer.stop()
         self.load.stop()
         self._slots.stop()
         self.checkpointer.stop()
@@ -410,16 +410,16 @@ class Dispatcher:
         self._transport.close()
 
 
-def _broken_off(lane: Lane, error: Exception) -> Answer:
+def _broken_off(lane: Lane, error: Exception) -> DeliveryResponse:
     """What an attempt comes to that ended with an exception."""
     if isinstance(error, CutShort):
-        return Answer(None, made=False)
+        return DeliveryResponse(None, made=False)
     key = lane.subscriber.key
     log.exception("an attempt at %s failed in a way that was not foreseen", key, extra={"address": key})
-    return Answer(None, error=f"the attempt failed: {error!r}")
+    return DeliveryResponse(None, error=f"the attempt failed: {error!r}")
 
 
-def _tell(lane: Lane, answer: Answer, wall: float) -> None:
+def _tell(lane: Lane, answer: DeliveryResponse, wall: float) -> None:
     """Log, and note for whoever looks, that a subscriber has gone down, come back, or asked for a pause."""
     key = lane.subscriber.key
     level, said = logging.INFO, "is back"

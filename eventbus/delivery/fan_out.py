@@ -13,7 +13,7 @@ T = TypeVar("T")
 Share = tuple[Sequence[T], Sequence[int]]
 
 
-def shares(seqs: Sequence[int], topics: Sequence[str | None], index: TopicIndex[T]) -> Iterator[Share[T]]:
+def fan_out(seqs: Sequence[int], topics: Sequence[str | None], index: TopicIndex[T]) -> Iterator[Share[T]]:
     """Entries with the numbers that go to them, rising; each entry comes once at most."""
     if _is_one(topics):
         yield index.matching(topics[0]), seqs

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
-from eventbus.core.model import Deferral
+from eventbus.core.model import Retry
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import deliveries_of, overlaid
-from eventbus.delivery.lane.ranges import LOW_WATER, WINDOW, Stretch
+from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved
+from eventbus.delivery.lane.ranges import LOW_WATER, WINDOW, Range
 from eventbus.delivery.lane.retries import IN_MEMORY
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.journal.base import Journal
@@ -27,7 +27,7 @@ MOST_UNSAVED = 50_000
 log = logging.getLogger(__name__)
 
 
-class Reader:
+class LaneReader:
     """Fills lanes from the tail in memory where it reaches, else from the journal."""
 
     def __init__(self, journal: Journal, recent: RecentEvents, checkpointer: Checkpointer, clock: Clock) -> None:
@@ -58,69 +58,69 @@ class Reader:
         """Read one page for a lane; other greenlets may take from it meanwhile."""
         lane.reading = True
         try:
-            if lane.deferred.wants_rows(self._clock.monotonic()):
+            if lane.retries.wants_rows(self._clock.monotonic()):
                 self._load(lane, self._unsaved(lane))
-            if (stretch := lane.unread()) is not None:
-                self._read_stretch(lane, stretch)
+            if (part := lane.unread()) is not None:
+                self._read_range(lane, part)
             self.works(lane)
         finally:
             lane.reading = False
 
-    def read_deferred(self, lane: Lane) -> None:
+    def read_retries(self, lane: Lane) -> None:
         """Read back the first of the deliveries that were spilled. Raises JournalError, also where saving fails."""
         lane.touch()
         self._checkpointer.save()
         self._load(lane, {})
 
-    def _unsaved(self, lane: Lane) -> dict[tuple[int, int], Deferral | None]:
+    def _unsaved(self, lane: Lane) -> dict[tuple[int, int], Retry | None]:
         """Save the lane; where that fails, answer the rows that are not in the journal as they have to be.
 
         So deliveries go on while nothing can be saved, as on a full disk. Raises JournalError past a number of them.
         """
         lane.touch()
-        era = self._checkpointer.era
+        epoch = self._checkpointer.epoch
         try:
             self._checkpointer.save()
         except JournalError:
             unsaved = self._checkpointer.unsaved_rows(lane)
-            if len(unsaved) > MOST_UNSAVED or era != self._checkpointer.era:
+            if len(unsaved) > MOST_UNSAVED or epoch != self._checkpointer.epoch:
                 raise
             return unsaved
         return {}
 
-    def _load(self, lane: Lane, unsaved: Mapping[tuple[int, int], Deferral | None]) -> None:
-        lane.deferred.begin_load()
+    def _load(self, lane: Lane, unsaved: Mapping[tuple[int, int], Retry | None]) -> None:
+        lane.retries.begin_load()
         by_seq, limit = lane.subscriber.options.ordered, DEFERRED_ROWS + len(unsaved)
         try:
-            found = self._journal.deferred(lane.subscriber.key, by_seq=by_seq, limit=limit)
+            found = self._journal.retries(lane.subscriber.key, by_seq=by_seq, limit=limit)
         except JournalError:
-            lane.deferred.expect_rows()
+            lane.retries.expect_rows()
             raise
         more = len(found) == limit
-        rows = overlaid(found, unsaved, by_seq=by_seq, more=more) if unsaved else found
+        rows = merge_unsaved(found, unsaved, by_seq=by_seq, more=more) if unsaved else found
         deliveries = deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
-        lane.deferred.load(deliveries, lane.in_flight, more=more)
+        lane.retries.load(deliveries, lane.in_flight, more=more)
 
-    def _read_stretch(self, lane: Lane, stretch: Stretch) -> None:
-        upto, began = self._recent.newest if stretch.upto is None else stretch.upto, stretch.cursor
+    def _read_range(self, lane: Lane, part: Range) -> None:
+        end, began = self._recent.newest if part.end is None else part.end, part.cursor
         limit = min(PROBE_EVENTS if lane.held else WINDOW, WINDOW - LOW_WATER)
-        tail = self._recent.tail_after(stretch.cursor, limit)
+        tail = self._recent.tail_after(part.cursor, limit)
         if tail is not None:
-            events, cursor = tail, min(upto, stretch.cursor + limit)
+            events, cursor = tail, min(end, part.cursor + limit)
         else:
-            page = self._journal.page(stretch.cursor, upto, min(limit, PAGE_EVENTS), PAGE_BYTES)
+            page = self._journal.page(part.cursor, end, min(limit, PAGE_EVENTS), PAGE_BYTES)
             events, cursor = list(page.events), page.cursor
-        if lane.closed or stretch.cursor != began:
+        if lane.closed or part.cursor != began:
             return  # it was ended, or sent back, while the page was read
-        if events and events[-1].seq <= upto and lane.covers_all(stretch):
+        if events and events[-1].seq <= end and lane.covers_all(part):
             mine = events
         else:
-            mine = [event for event in events if event.seq <= upto and lane.covers(stretch, event.seq, event.topic)]
+            mine = [event for event in events if event.seq <= end and lane.covers(part, event.seq, event.topic)]
         if tail is None:
             self._recent.add_page(mine)
-        stretch.load([event.seq for event in mine], cursor)
-        if cursor >= upto and stretch.behind and (stretch.upto is not None or upto == self._recent.newest):
-            lost = lane.lose(stretch)
+        part.load([event.seq for event in mine], cursor)
+        if cursor >= end and part.remaining and (part.end is not None or end == self._recent.newest):
+            lost = lane.drop_remaining(part)
             log.error(
                 "%d pending events for %s are not in the journal any more",
                 lost,

@@ -23,7 +23,7 @@ class RecentEvents:
         self._page_room = page_bytes
         self.after = 0  # every event after this one, up to the newest, is in the tail
         self.newest = 0
-        self.era = 0  #: how often all was forgotten: what a number stands for may have changed each time
+        self.epoch = 0  #: how often all was forgotten: what a number stands for may have changed each time
 
     def start(self, newest: int) -> None:
         """The tail begins after this event."""
@@ -31,9 +31,9 @@ class RecentEvents:
 
     def expire(self) -> None:
         """What a number stands for may be something else from now on."""
-        self.era += 1
+        self.epoch += 1
 
-    def begin_anew(self, newest: int) -> None:
+    def reset(self, newest: int) -> None:
         """Forget all: the journal is not what it was."""
         self._room += sum(map(_size, self._tail.values()))
         self._page_room += sum(map(_size, self._pages.values()))
@@ -56,12 +56,12 @@ class RecentEvents:
             self._room += _size(oldest)
             self.after = seq
 
-    def forget(self, upto: int) -> None:
+    def forget(self, end: int) -> None:
         """Events up to this one may be gone from the journal: the tail begins after it."""
-        while self._tail and next(iter(self._tail)) <= upto:
+        while self._tail and next(iter(self._tail)) <= end:
             _, oldest = self._tail.popitem(last=False)
             self._room += _size(oldest)
-        self.after = max(self.after, min(upto, self.newest))
+        self.after = max(self.after, min(end, self.newest))
 
     def add_page(self, events: Iterable[Event]) -> None:
         """Take events that were read for a lane, and let older pages go where there is no room."""

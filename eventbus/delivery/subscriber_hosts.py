@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 
-class Hosts:
+class SubscriberHosts:
     """Counts lanes by host names and IP addresses, each lane once for each of its own."""
 
     __slots__ = ("_counts", "_of")

@@ -10,7 +10,7 @@ from gevent.event import Event as Signal
 from eventbus.delivery.lane.lane import Lane
 
 
-class Alarm:
+class Timer:
     """Calls ``ring(lane)`` at each lane's next moment on the monotonic clock."""
 
     def __init__(self, ring: Callable[[Lane], None], monotonic: Callable[[], float]) -> None:

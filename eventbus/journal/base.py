@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Checkpoint, DeadLetter, Deferral, Event, LaneRecord, Message, Recovered
+from eventbus.core.model import Checkpoint, DeadLetter, Event, LaneRecord, Message, Recovered, Retry
 
 #: Seconds that an idempotency key is remembered.
 IDEMPOTENCY_SECONDS = 86_400
@@ -14,7 +14,7 @@ MAX_IDEMPOTENCY_KEYS = 1_000_000
 #: Bytes that an idempotency key takes beside itself and the ids that it stands for, about.
 KEY_OVERHEAD = 120
 #: Replays of dead letters that are known at most; past this the oldest is forgotten with each new one.
-MAX_REPLAYS = 1_000
+MAX_REDELIVERIES = 1_000
 
 #: Called with each committed batch, in the journal's order, before its publishers are answered.
 CommitListener = Callable[[Sequence[Event]], None]
@@ -49,7 +49,7 @@ class KeptDeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class Redelivery:
     """Dead letters that were put back together at a moment (seconds since 1970), and what has become of them."""
 
     id: str
@@ -73,7 +73,6 @@ class Usage:
     events: int
     memory: float = 0.0
     max_bytes: int | None = None  # that it may hold just now, because its disk is full
-    max_memory: int = 0  # bytes that its server may have, where that has a limit
 
 
 class Journal(Protocol):
@@ -102,16 +101,16 @@ class Journal(Protocol):
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Save what has changed in the lanes."""
 
-    def confirm(self) -> None:
+    def wait_durable(self) -> None:
         """Return when what was saved is wherever an event has to be, to count as accepted."""
 
     def probe(self) -> None:
         """Find out whether an event would be kept now, by writing what changes nothing. Raises JournalError."""
 
-    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
-        """Read up to ``limit`` events after ``after``, to ``upto``; more than one only while they fit ``max_bytes``."""
+    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
+        """Read up to ``limit`` events after ``after``, to ``end``; more than one only while they fit ``max_bytes``."""
 
-    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+    def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
         """Numbers, topics and times of up to ``limit`` events after ``after``, without their bodies."""
 
     def find(self, seqs: Sequence[int]) -> list[Event]:
@@ -120,10 +119,10 @@ class Journal(Protocol):
     def event(self, event_id: str) -> Event | None:
         """The newest event with this id."""
 
-    def place_of(self, moment: float) -> int:
+    def position_at(self, moment: float) -> int:
         """The number after which all events were accepted at or after ``moment``, seconds since 1970."""
 
-    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
         """The first deferred deliveries of a lane, by due time or by number."""
 
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
@@ -132,7 +131,7 @@ class Journal(Protocol):
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
         """Let dead letters go without the bodies of their events, which may be removed then."""
 
-    def is_deferred(self, seq: int) -> list[Deferral]:
+    def retries_of_event(self, seq: int) -> list[Retry]:
         """The deferred deliveries of an event."""
 
     def lane(self, key: str) -> LaneRecord | None:
@@ -153,10 +152,10 @@ class Journal(Protocol):
     def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
         """One dead letter by its id."""
 
-    def replay(self, replay_id: str) -> Replay | None:
-        """A replay of dead letters, one of the newest ``MAX_REPLAYS``."""
+    def replay(self, replay_id: str) -> Redelivery | None:
+        """A replay of dead letters, one of the newest ``MAX_REDELIVERIES``."""
 
-    def settled_badly(self, seq: int) -> list[tuple[str, str]]:
+    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
         """Who did not get an event for good: (key, ``dead`` or ``discarded``)."""
 
     def last_dead_letter(self) -> int:

@@ -37,10 +37,10 @@ class Publish:
 
 
 #: What became of a publish: an error where the rest of its batch is kept, and it is not.
-Answer = Appended | JournalError | KeyReused
+PublishResult = Appended | JournalError | KeyReused
 #: Keeps all of it, or raises and keeps nothing; answers what is new in the journal, and each publish.
-Kept = tuple[list[Event], Sequence[Answer]]
-Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], Kept]
+CommitResult = tuple[list[Event], Sequence[PublishResult]]
+Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], CommitResult]
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class _Batch:
     publishes: list[Publish] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     done: Signal = field(default_factory=Signal)
-    answers: Sequence[Answer] = ()
+    answers: Sequence[PublishResult] = ()
     error: JournalError | None = None
 
     def wait(self) -> None:

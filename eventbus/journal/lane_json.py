@@ -29,7 +29,7 @@ def to_json(record: LaneRecord) -> str:
             "registered_at": record.registered_at,
             "renewed_at": record.renewed_at,
             "ended_at": record.ended_at,
-            "spans": [(s.run, s.cursor, s.upto, s.behind, s.topics) for s in record.spans],
+            "spans": [(s.replay_id, s.cursor, s.end, s.remaining, s.topics) for s in record.spans],
             "in_flight": record.in_flight,
             "account": (account.accepted, account.delivered, account.dead, account.discarded),
             "failed_attempts": record.failed_attempts,
@@ -61,9 +61,10 @@ def from_json(text: str) -> LaneRecord:
     return LaneRecord(
         subscriber=subscriber,
         spans=tuple(
-            Span(run, cursor, upto, behind, tuple(topics)) for run, cursor, upto, behind, topics in said.pop("spans")
+            Span(replay_id, cursor, end, remaining, tuple(topics))
+            for replay_id, cursor, end, remaining, topics in said.pop("spans")
         ),
-        in_flight=tuple((seq, run) for seq, run in said.pop("in_flight")),
+        in_flight=tuple((seq, replay_id) for seq, replay_id in said.pop("in_flight")),
         account=Account(*said.pop("account")),
         interests=_interests(said.pop("interests")),
         replayed=_interests(said.pop("replayed")),

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from eventbus.core.addresses import Address
 from eventbus.core.errors import BadAddress, TooMany
 from eventbus.core.model import Options, Subscriber, Terms
-from eventbus.core.registration_rate import PER_SECOND, NewAddresses
+from eventbus.core.registration_rate import PER_SECOND, RegistrationRate
 from eventbus.core.settings import Settings
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.transport import Transport
@@ -18,7 +18,7 @@ class Admission:
         self._settings = settings
         self._dispatcher = dispatcher
         self._transport = transport
-        self._new = NewAddresses(settings.max_subscribers_per_host)
+        self._new = RegistrationRate(settings.max_subscribers_per_host)
 
     def subscriber(self, address: Address, terms: Terms) -> Subscriber:
         """A new subscriber: what it does not say is as the settings have it."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from eventbus.cluster.cluster import Alone, Company
+from eventbus.cluster.cluster import Cluster, SingleNode
 from eventbus.core.addresses import Address
 from eventbus.core.clock import Clock
 from eventbus.core.columns import body_bytes, head_bytes
@@ -17,18 +17,18 @@ from eventbus.delivery.transport import Transport
 from eventbus.journal.base import Appended, Journal
 from eventbus.services.admission import Admission
 from eventbus.services.dead_letters import DeadLetters
-from eventbus.services.expired import Expired
-from eventbus.services.expiry import Endings
+from eventbus.services.expired import ExpiredSubscribers
+from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.feed import Feed
 from eventbus.services.history import History
-from eventbus.services.positions import Places
-from eventbus.services.quota_enforcer import QuotaKeeper
+from eventbus.services.positions import Positions
+from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.recovery import adopt, restore
 from eventbus.services.registrations import Registration, Registrations
 from eventbus.services.replays import Replays
 from eventbus.services.retention import OVERHEAD, Retention
-from eventbus.services.time_series import Samples
-from eventbus.telemetry.counters import Meters
+from eventbus.services.time_series import TimeSeries
+from eventbus.telemetry.counters import Counters
 
 log = logging.getLogger(__name__)
 
@@ -40,30 +40,30 @@ class Bus:
         self.settings = settings
         self.clock = clock or Clock()
         self.journal = journal
-        self.meters = Meters()
-        self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.meters)
+        self.counters = Counters()
+        self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters)
         self._rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake")
-        self.endings = Endings(self.dispatcher, journal, self.clock)
-        self.places = Places(journal, self.dispatcher.recent)
-        self.replays = Replays(self.dispatcher, journal, self.places, self.clock)
+        self.expiry = LeaseExpiry(self.dispatcher, journal, self.clock)
+        self.positions = Positions(journal, self.dispatcher.recent)
+        self.replays = Replays(self.dispatcher, journal, self.positions, self.clock)
         self.registrations = Registrations(
             self.dispatcher,
             journal,
             Admission(settings, self.dispatcher, transport),
-            self.endings,
+            self.expiry,
             self.replays,
             self._rules,
         )
-        self.expired = Expired(self.dispatcher, journal, self.registrations, self._rules)
-        self.endings.on_expired = self.expired.note
+        self.expired = ExpiredSubscribers(self.dispatcher, journal, self.registrations, self._rules)
+        self.expiry.on_expired = self.expired.note
         self.dead_letters = DeadLetters(self.dispatcher, journal, self.clock, self.expired.keep)
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(self.dispatcher, journal)
         quota = settings.journal_quota_bytes or settings.journal_max_bytes // 4
-        self.quota = QuotaKeeper(settings.journal_max_bytes, quota, self.dispatcher, journal, self.dead_letters)
-        self.retention = Retention(settings, self.dispatcher, journal, self.endings, self.dead_letters, self.quota)
-        self.samples = Samples(self.dispatcher, self.meters)
-        self.company: Company = Alone()  #: the others that share the journal
+        self.quota = QuotaEnforcer(quota, self.dispatcher, journal, self.dead_letters)
+        self.retention = Retention(settings, self.dispatcher, journal, self.expiry, self.dead_letters, self.quota)
+        self.time_series = TimeSeries(self.dispatcher, self.counters)
+        self.cluster: Cluster = SingleNode()  #: the others that share the journal
         self.draining = False
         self.first_seq = 0  #: the number of the last event before this start
 
@@ -77,37 +77,37 @@ class Bus:
             log.warning("%s", remark)
         lanes = restore(recovered, self.journal, self.dispatcher, self._rules, self.clock)
         for lane in lanes:
-            self.carry_on(lane)
+            self.resume(lane)
         self.dispatcher.start()
         self.journal.listen(self._committed)
-        self.journal.watch(self.meters.committed)
+        self.journal.watch(self.counters.committed)
         self.retention.start()
         self.expired.start()
-        self.samples.start()
+        self.time_series.start()
         backlog = sum(lane.backlog for lane in lanes)
         log.info("journal read: %d subscribers, %d deliveries pending", len(self.registrations.leases), backlog)
 
-    def join(self, company: Company) -> None:
+    def join(self, cluster: Cluster) -> None:
         """Be one of several buses from now on."""
-        self.company = company
-        self.registrations.company = self.retention.company = self.quota.company = company
-        self.dead_letters.company = self.expired.company = company
+        self.cluster = cluster
+        self.registrations.cluster = self.retention.cluster = self.quota.cluster = cluster
+        self.dead_letters.cluster = self.expired.cluster = cluster
 
-    def carry_on(self, lane: Lane) -> None:
+    def resume(self, lane: Lane) -> None:
         """Go on with a lane that was put back."""
         if lane.ended_at is None:
             self.registrations.restore(lane)
         elif not lane.subscriber.options.resume and not lane.expired:
-            self.endings.bury(lane)
-        self.dispatcher.look(lane)
+            self.expiry.dead_letter(lane)
+        self.dispatcher.schedule(lane)
 
     def adopt(self, kept: Sequence[tuple[LaneRecord, int]]) -> list[Lane]:
         """Put back lanes that another bus had, each with how much is deferred for it."""
         return adopt(kept, self.journal, self.dispatcher, self._rules, self.clock)
 
-    def begin_anew(self, newest: int) -> None:
+    def reset(self, newest: int) -> None:
         """Go on from the journal's end as it is now, with no lanes: the journal is not what it was."""
-        self.dispatcher.begin_anew(newest)
+        self.dispatcher.reset(newest)
         self.feed.committed()  # who waits looks anew
 
     def drain(self) -> None:
@@ -116,7 +116,7 @@ class Bus:
         self.feed.committed()  # who waits for something new ends
         seconds = self.settings.drain_seconds
         log.info("draining: %d deliveries under way get up to %g s", self.dispatcher.busy, seconds)
-        self.company.withdraw()
+        self.cluster.withdraw()
         ended = self.dispatcher.drain(seconds)
         if ended:
             log.info("drained")
@@ -127,11 +127,11 @@ class Bus:
     def stop(self) -> None:
         """Save the places and let go of the journal."""
         self.draining = True
-        self.company.stop()
+        self.cluster.stop()
         self.retention.stop()
         self.expired.stop()
-        self.samples.stop()
-        self.endings.stop()
+        self.time_series.stop()
+        self.expiry.stop()
         self.dispatcher.stop()
         self.dispatcher.checkpointer.try_save()
         self.journal.close()
@@ -149,7 +149,7 @@ class Bus:
         self.retention.make_room(body_bytes(messages) + head_bytes(messages) + OVERHEAD * len(messages))
         appended = self.journal.append(messages, idempotency_key)
         if appended.duplicate:
-            self.meters.duplicates += 1
+            self.counters.duplicates += 1
         return appended
 
     # Subscribers
@@ -172,7 +172,7 @@ class Bus:
     def oldest_pending_seconds(self, lane: Lane) -> float:
         """Seconds that the oldest event has been pending for this subscriber; 0 when none is."""
         seq = lane.oldest()
-        at = None if seq is None else self.dispatcher.ages.at(seq)
+        at = None if seq is None else self.dispatcher.event_times.at(seq)
         return 0.0 if at is None else round(max(0.0, self.clock.wall() - at), 3)
 
     def _committed(self, events: Sequence[Event]) -> None:

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from eventbus.cluster.cluster import Alone, Company
+from eventbus.cluster.cluster import Cluster, SingleNode
 from eventbus.core.clock import Clock
-from eventbus.core.errors import Conflict, NotKnown
+from eventbus.core.errors import Conflict, NotFound
 from eventbus.core.model import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of
-from eventbus.journal.base import MAX_REPLAYS, Journal, KeptDeadLetter, Replay
+from eventbus.journal.base import MAX_REDELIVERIES, Journal, KeptDeadLetter, Redelivery
 
 #: Why a dead letter cannot be replayed.
 NO_BODY = "The body of the event was given up, since the journal was full (journal quota); it can only be discarded."
@@ -42,7 +42,7 @@ class DeadLetters:
         self._journal = journal
         self._clock = clock
         self._keep = keep  # puts an expired subscriber's lane back, and says whether it is one
-        self.company: Company = Alone()  #: the other buses: what is theirs, they care for
+        self.cluster: Cluster = SingleNode()  #: the other buses: what is theirs, they care for
 
     def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
         """Dead letters with ids above ``after``."""
@@ -53,57 +53,57 @@ class DeadLetters:
         """Put dead letters back as pending; answers how many. They count for the ``replay`` with this id.
 
         Of all, only those of registered subscribers are. Those of an expired one wait for its return. Raises
-        NotKnown, and Conflict where the one that is meant is neither.
+        NotFound, and Conflict where the one that is meant is neither.
         """
-        era = self._dispatcher.checkpointer.era
+        epoch = self._dispatcher.checkpointer.epoch
         found = None if chosen.id is None else self._journal.dead_letter(chosen.id)
         key = chosen.key if found is None else found.letter.key
         if key is not None and not self._takes(key) and not self._keep(key) and chosen.id is None:
             raise Conflict("This address is not registered; register it, and replay then.")
-        self._dispatcher.checkpointer.check_era(era)
+        self._dispatcher.checkpointer.check_epoch(epoch)
         if found is not None and found.letter.event_id:
             raise Conflict(NO_BODY)
         bodiless = 0
 
-        def change(letters: Sequence[KeptDeadLetter], era: int) -> int:
+        def change(letters: Sequence[KeptDeadLetter], epoch: int) -> int:
             nonlocal bodiless
             bodiless += sum(bool(letter.letter.event_id) for letter in letters)
-            return self._replay(replay, letters, era)
+            return self._replay(replay, letters, epoch)
 
         replayed = self._through(chosen, change)
         if bodiless and not replayed:
             raise Conflict(NO_BODY)
         return replayed
 
-    def outcome(self, replay: str) -> Replay:
-        """What has become of the dead letters that a replay has put back. Raises NotKnown."""
+    def outcome(self, replay: str) -> Redelivery:
+        """What has become of the dead letters that a replay has put back. Raises NotFound."""
         self._dispatcher.checkpointer.save()
         found = self._journal.replay(replay)
         if found is None:
-            raise NotKnown(f"There is no replay {replay[:80]!r}; the newest {MAX_REPLAYS} are known.")
+            raise NotFound(f"There is no replay {replay[:80]!r}; the newest {MAX_REDELIVERIES} are known.")
         return found
 
     def discard(self, chosen: Chosen) -> int:
-        """Discard dead letters; answers how many. Raises NotKnown."""
+        """Discard dead letters; answers how many. Raises NotFound."""
         return self._through(chosen, self._discard)
 
     def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
         """Discard these, as far as they are there, and no other bus's; answers how many."""
         with self._dispatcher.checkpointer.alone:
-            era = self._dispatcher.checkpointer.era
+            epoch = self._dispatcher.checkpointer.epoch
             there = [one for one in letters if self._journal.dead_letter(one.id) is not None]
-            return self._discard(self._mine(there), era)
+            return self._discard(self._mine(there), epoch)
 
     def expire(self, before: float) -> int:
         """Discard one page of those that were last attempted before a moment; answers how many."""
         with self._dispatcher.checkpointer.alone:
-            era = self._dispatcher.checkpointer.era
-            return self._discard(self._mine(self._journal.dead_before(before, PAGE)), era)
+            epoch = self._dispatcher.checkpointer.epoch
+            return self._discard(self._mine(self._journal.dead_before(before, PAGE)), epoch)
 
     def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
         """Those that no other bus has to care for."""
         keys = {letter.letter.key for letter in letters}
-        foreign = {key for key in keys if key not in self._dispatcher.lanes and self.company.has(key)}
+        foreign = {key for key in keys if key not in self._dispatcher.lanes and self.cluster.has(key)}
         return [letter for letter in letters if letter.letter.key not in foreign]
 
     def _through(self, chosen: Chosen, change: Change) -> int:
@@ -115,24 +115,24 @@ class DeadLetters:
         last = self._journal.last_dead_letter()
         while after < last:
             with self._dispatcher.checkpointer.alone:
-                era = self._dispatcher.checkpointer.era
+                epoch = self._dispatcher.checkpointer.epoch
                 page = self._journal.dead_letters(chosen.key, after, PAGE)
-                changed += change(self._mine([letter for letter in page if letter.id <= last]), era)
+                changed += change(self._mine([letter for letter in page if letter.id <= last]), epoch)
             after = page[-1].id if len(page) == PAGE else last
         return changed
 
     def _one(self, letter_id: int, change: Change) -> int:
         with self._dispatcher.checkpointer.alone:
-            era = self._dispatcher.checkpointer.era
+            epoch = self._dispatcher.checkpointer.epoch
             found = self._journal.dead_letter(letter_id)
             if found is None:
-                raise NotKnown(f"There is no dead letter {letter_id}.")
-            changed = change([found], era)
+                raise NotFound(f"There is no dead letter {letter_id}.")
+            changed = change([found], epoch)
         if not changed:
             raise Conflict("Its subscriber is not registered; register it, and replay then.")
         return changed
 
-    def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], era: int) -> int:
+    def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], epoch: int) -> int:
         mine = [letter for letter in letters if self._takes(letter.letter.key) and not letter.letter.event_id]
         counts = Counter(letter.letter.key for letter in mine)
         lanes = {key: self._dispatcher.lanes[key] for key in counts}
@@ -143,14 +143,14 @@ class DeadLetters:
 
         def happen() -> None:
             for key, lane in lanes.items():
-                lane.revive(counts[key])
-                lane.deferred.expect_rows()
-                self._dispatcher.look(lane)
+                lane.requeue(counts[key])
+                lane.retries.expect_rows()
+                self._dispatcher.schedule(lane)
 
-        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), era)
+        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), epoch)
         return len(mine)
 
-    def _discard(self, letters: Sequence[KeptDeadLetter], era: int) -> int:
+    def _discard(self, letters: Sequence[KeptDeadLetter], epoch: int) -> int:
         counts = Counter(letter.letter.key for letter in letters)
         lanes = {key: lane for key in counts if (lane := self._dispatcher.lanes.get(key)) is not None}
         ended = [record for key in counts if key not in lanes and (record := self._journal.lane(key)) is not None]
@@ -163,9 +163,9 @@ class DeadLetters:
 
         def happen() -> None:
             for key, lane in lanes.items():
-                lane.forgive(counts[key])
+                lane.count_discarded(counts[key])
 
-        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), era)
+        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), epoch)
         return len(letters)
 
     def _record(self, lane: Lane) -> LaneRecord:
@@ -174,11 +174,11 @@ class DeadLetters:
     def _checkpoint(self, records: Sequence[LaneRecord]) -> Checkpoint:
         return Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, lanes=tuple(records))
 
-    def _decide(self, decision: Decision, era: int) -> None:
+    def _decide(self, decision: Decision, epoch: int) -> None:
         if decision.keys:
-            self._dispatcher.checkpointer.decide(decision, era)
+            self._dispatcher.checkpointer.decide(decision, epoch)
         else:
-            self._dispatcher.checkpointer.check_era(era)  # as saving does: by now there may be something
+            self._dispatcher.checkpointer.check_epoch(epoch)  # as saving does: by now there may be something
 
     def _takes(self, key: str) -> bool:
         """Whether deliveries can be put back for this address."""

@@ -5,7 +5,7 @@ import math
 
 import gevent
 
-from eventbus.core.log_once import Trouble
+from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
@@ -26,7 +26,7 @@ class EndedRecords:
         self._dispatcher = dispatcher
         self._journal = journal
         self._max_bytes = max_bytes
-        self._crowded = Trouble()
+        self._crowded = LogOnce()
 
     def forget(self, before: float) -> None:
         """Forget those that ended before a moment; the oldest of all where they take too much."""
@@ -34,9 +34,9 @@ class EndedRecords:
         for _ in range(STEPS):
             count, size = self._journal.closed_size()
             crowded = size > self._max_bytes
-            if crowded and self._crowded.begins():
+            if crowded and self._crowded.raised():
                 log.warning("%d ended registrations take about %d bytes: the oldest are forgotten", count, size)
-            if 2 * size < self._max_bytes and self._crowded.ends():
+            if 2 * size < self._max_bytes and self._crowded.cleared():
                 log.info("ended registrations take no more than their part of the journal again")
             if not crowded or not self._forget(self._oldest()[: count - int(count * KEPT * self._max_bytes / size)]):
                 return
@@ -55,11 +55,11 @@ class EndedRecords:
     def _forget(self, old: list[LaneRecord]) -> int:
         """Forget records, once nothing of theirs is left; answers how many went."""
         checkpointer, lanes = self._dispatcher.checkpointer, self._dispatcher.lanes
-        era = checkpointer.era
+        epoch = checkpointer.epoch
         with checkpointer.alone:  # an address that has registered since has another record by now
             keys = [record.subscriber.key for record in old if not record.account.dead]
             gone = tuple(key for key in keys if key not in lanes)
             if gone:
                 forget = Checkpoint(self._dispatcher.clock.wall(), self._dispatcher.recent.newest, forgotten=gone)
-                checkpointer.decide(Decision(lambda: forget, lambda: None), era)
+                checkpointer.decide(Decision(lambda: forget, lambda: None), epoch)
         return len(gone)

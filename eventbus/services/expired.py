@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import gevent
 
-from eventbus.cluster.cluster import Alone, Company
+from eventbus.cluster.cluster import Cluster, SingleNode
 from eventbus.core.errors import JournalError
-from eventbus.core.log_once import Trouble
+from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
@@ -29,7 +29,7 @@ MAX_ENDED, PAGE = 2_000, 100
 log = logging.getLogger(__name__)
 
 
-class Expired:
+class ExpiredSubscribers:
     """Knows who is expired, and ends or changes that."""
 
     def __init__(self, dispatcher: Dispatcher, journal: Journal, registrations: Registrations, rules: Rules) -> None:
@@ -39,8 +39,8 @@ class Expired:
         self._rules = rules
         self._clock = dispatcher.clock
         self._closed: dict[str, Lane] = {}
-        self._trouble = Trouble()
-        self.company: Company = Alone()  #: the other nodes, one of which reads the journal for all
+        self._log_once = LogOnce()
+        self.cluster: Cluster = SingleNode()  #: the other nodes, one of which reads the journal for all
         self.removed_dead = 0  #: dead letters of those that deregistered or answered 410
 
     def start(self) -> None:
@@ -73,17 +73,17 @@ class Expired:
 
         Raises Elsewhere and JournalError.
         """
-        with self._registrations.alone_with(key):
+        with self._registrations.locked(key):
             if key in self._dispatcher.lanes:
                 return True
             record = self._journal.lane(key)
             if record is None or not record.expired:
                 return False
             if record.account.dead:
-                self.company.claim(key)
+                self.cluster.claim(key)
                 if key not in self._dispatcher.lanes:
                     lane = self._lane(record)
-                    lane.confirmed = False  # so that its return is saved, whatever it asks for
+                    lane.durable = False  # so that its return is saved, whatever it asks for
                     self._dispatcher.add(lane)
                     self._dispatcher.unindex(lane)
             return True
@@ -91,7 +91,7 @@ class Expired:
     def remove(self, key: str) -> None:
         """Someone deregistered it: it is expired no more. Raises JournalError."""
         checkpointer = self._dispatcher.checkpointer
-        with self._registrations.alone_with(key), checkpointer.alone:
+        with self._registrations.locked(key), checkpointer.alone:
             record = None if key in self._dispatcher.lanes else self._journal.lane(key)
             if record is not None and record.expired:
                 removed = replace(record, expired=False)
@@ -103,11 +103,11 @@ class Expired:
         """A lane has just been closed: it is shown before the journal is read again."""
         self._closed[lane.subscriber.key] = lane
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read who is expired. Raises JournalError."""
         closed: dict[str, Lane] = {}
         removed_dead = 0
-        for skip in range(0, MAX_ENDED, PAGE) if self.company.trims() else ():
+        for skip in range(0, MAX_ENDED, PAGE) if self.cluster.try_acquire_trimmer() else ():
             page = self._journal.newest_closed(skip, PAGE)
             closed |= {record.subscriber.key: self._lane(record) for record in page if record.expired}
             removed_dead += sum(record.account.dead for record in page if not record.expired)
@@ -118,17 +118,17 @@ class Expired:
 
     def _lane(self, record: LaneRecord) -> Lane:
         now, wall = self._clock.monotonic(), self._clock.wall()
-        return lane_of(record, self._rules, deferred=0, ends=now, now=now, wall=wall)
+        return lane_of(record, self._rules, retries=0, ends=now, now=now, wall=wall)
 
     def _run(self) -> None:
         while True:
             began = self._clock.monotonic()
             try:
-                self.look()
+                self.refresh()
             except JournalError as error:
-                if self._trouble.begins():
+                if self._log_once.raised():
                     log.warning("expired subscribers are not read: %s", error)
             else:
-                if self._trouble.ends():
+                if self._log_once.cleared():
                     log.info("expired subscribers are read again")
             gevent.sleep(max(INTERVAL_SECONDS, min(60.0, (self._clock.monotonic() - began) / SHARE)))

@@ -7,12 +7,12 @@ from dataclasses import replace
 import gevent
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import Elsewhere, JournalError
-from eventbus.core.log_once import Trouble
+from eventbus.core.errors import JournalError, NotOwner
+from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane.closing import bury_memory, bury_page, close, discarded
+from eventbus.delivery.lane.closing import close_and_discard, dead_letter_memory, dead_letter_page, discard_checkpoint
 from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.base import Journal
 
@@ -24,7 +24,7 @@ PATIENCE = 0.25
 log = logging.getLogger(__name__)
 
 
-class Endings:
+class LeaseExpiry:
     """Ends lanes: at once by discarding, or part by part by making dead letters, beside the other lanes' work.
 
     A lane stays where it is, with its account, until its end is saved.
@@ -42,19 +42,19 @@ class Endings:
     def discard(self, lane: Lane) -> int:
         """Close a lane, and discard what is pending: so many deliveries.
 
-        Raises Elsewhere where it is closed, or another bus's, by now, and JournalError; see ``Checkpointer.decide``.
+        Raises NotOwner where it is closed, or another bus's, by now, and JournalError; see ``Checkpointer.decide``.
         """
         count = 0
 
         def change() -> Checkpoint:
             nonlocal count
             if lane.closed:
-                raise Elsewhere
+                raise NotOwner
             count = lane.backlog
-            return discarded(lane, self._dispatcher.recent.newest, self._clock.monotonic(), self._clock.wall())
+            return discard_checkpoint(lane, self._dispatcher.recent.newest, self._clock.monotonic(), self._clock.wall())
 
         def happen() -> None:
-            close(lane, self._dispatcher.recent.newest, self._clock.wall())
+            close_and_discard(lane, self._dispatcher.recent.newest, self._clock.wall())
             self._dispatcher.remove(lane)
 
         decision = Decision(change, happen, lanes=[lane], keys=[lane.subscriber.key])
@@ -70,12 +70,12 @@ class Endings:
         self._begin(lane, self._discard)
         return True
 
-    def bury(self, lane: Lane) -> None:
+    def dead_letter(self, lane: Lane) -> None:
         """Begin to make dead letters of all that is pending; the lane takes nothing new."""
         lane.ending = True
         lane.touch()
         lane.ended_at = self._clock.wall() if lane.ended_at is None else lane.ended_at
-        lane.lose_interest(self._dispatcher.recent.newest)
+        lane.unsubscribe(self._dispatcher.recent.newest)
         self._dispatcher.unindex(lane)
         self._begin(lane, self._bury)
 
@@ -115,19 +115,19 @@ class Endings:
 
     def _repeat(self, lane: Lane, step: Callable[[], object]) -> None:
         """Take one step after another, each until it is saved, as long as the lane is there."""
-        trouble, key = Trouble(), lane.subscriber.key
+        trouble, key = LogOnce(), lane.subscriber.key
         while not lane.closed:
             try:
                 step()
-            except Elsewhere:
+            except NotOwner:
                 return
             except JournalError as error:
                 self._failing[key] = error
-                if trouble.begins():
+                if trouble.raised():
                     log.warning("what is pending for %s cannot be put away yet: %s", key, error, extra={"address": key})
                 gevent.sleep(PATIENCE)
             else:
-                trouble.ends()
+                trouble.cleared()
                 self._failing.pop(key, None)
 
     def _bury_some(self, lane: Lane) -> None:
@@ -146,19 +146,19 @@ class Endings:
         """Make dead letters of what is next; whether there was anything but what is under way."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         before = lane.dead
-        bury_memory(lane, now, wall)
-        stretch = next((stretch for stretch in lane.stretches() if stretch.behind), None)
-        if lane.deferred.spilled:
-            self._dispatcher.reader.read_deferred(lane)
-        elif stretch is not None:
-            upto, began = self._dispatcher.recent.newest if stretch.upto is None else stretch.upto, stretch.cursor
-            page = self._journal.topics(stretch.cursor, upto, PAGE)
-            if stretch.cursor != began:
+        dead_letter_memory(lane, now, wall)
+        part = next((part for part in lane.ranges() if part.remaining), None)
+        if lane.retries.spilled:
+            self._dispatcher.reader.read_retries(lane)
+        elif part is not None:
+            end, began = self._dispatcher.recent.newest if part.end is None else part.end, part.cursor
+            page = self._journal.topics(part.cursor, end, PAGE)
+            if part.cursor != began:
                 return True
-            bury_page(lane, stretch, [row[:2] for row in page], page[-1][0] if page else upto, wall)
+            dead_letter_page(lane, part, [row[:2] for row in page], page[-1][0] if page else end, wall)
             if not page:
-                lane.lose(stretch)
-        return lane.dead > before or stretch is not None or lane.deferred.count > 0
+                lane.drop_remaining(part)
+        return lane.dead > before or part is not None or lane.retries.count > 0
 
 
 def _nobody(_: Lane) -> None:

@@ -33,9 +33,9 @@ class Feed:
         self._waiting = 0
 
     @property
-    def era(self) -> int:
+    def epoch(self) -> int:
         """Changes when numbers, and so a reader's cursor, may stand for something else than before."""
-        return self._recent.era
+        return self._recent.epoch
 
     @property
     def newest(self) -> int:
@@ -60,13 +60,13 @@ class Feed:
 
     def read(self, cursor: int, patterns: tuple[str, ...], limit: int) -> Part:
         """Up to ``limit`` events after ``cursor`` whose topics match; looks at a bounded part of the journal."""
-        upto = self._recent.newest
+        end = self._recent.newest
         tail = self._recent.tail_after(cursor, PAGE)
         if tail is None:
-            page = self._journal.page(cursor, upto, PAGE, PAGE_BYTES)
+            page = self._journal.page(cursor, end, PAGE, PAGE_BYTES)
             events, end = page.events, page.cursor
         else:
-            events, end = _fitting(tail), min(upto, cursor + PAGE)
+            events, end = _fitting(tail), min(end, cursor + PAGE)
         mine = [event for event in events if matches(patterns, event.topic)]
         if len(mine) > limit:
             mine = mine[:limit]

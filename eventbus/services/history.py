@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from eventbus.core.errors import NotKnown
-from eventbus.core.model import Deferral, Event, LaneRecord
+from eventbus.core.errors import NotFound
+from eventbus.core.model import Event, LaneRecord, Retry
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.base import Journal
@@ -19,7 +19,7 @@ class Fate:
 
     address: str
     state: str
-    deferral: Deferral | None = None
+    deferral: Retry | None = None
 
 
 class History:
@@ -30,20 +30,20 @@ class History:
         self._journal = journal
 
     def of(self, event_id: str) -> tuple[Event, list[Fate]]:
-        """An event, and its fate for each subscriber that it was accepted for. Raises NotKnown."""
+        """An event, and its fate for each subscriber that it was accepted for. Raises NotFound."""
         event = self._journal.event(event_id)
         if event is None:
-            raise NotKnown(f"Event {event_id[:80]!r} is not in the journal.")
+            raise NotFound(f"Event {event_id[:80]!r} is not in the journal.")
         self._dispatcher.checkpointer.save()
-        waiting = {row.key: row for row in self._journal.is_deferred(event.seq)}
-        badly = dict(self._journal.settled_badly(event.seq))
+        waiting = {row.key: row for row in self._journal.retries_of_event(event.seq)}
+        badly = dict(self._journal.failed_deliveries(event.seq))
         fates = [_fate(lane, event, waiting, badly) for lane in list(self._dispatcher.lanes.values())]
         ended = self._journal.closed_lanes(math.inf, MAX_ENDED)
         fates += [_past_fate(record, event, badly) for record in ended]
         return event, sorted((fate for fate in fates if fate is not None), key=lambda fate: fate.address)
 
 
-def _fate(lane: Lane, event: Event, waiting: dict[str, Deferral], badly: dict[str, str]) -> Fate | None:
+def _fate(lane: Lane, event: Event, waiting: dict[str, Retry], badly: dict[str, str]) -> Fate | None:
     key, shown = lane.subscriber.key, lane.subscriber.address.shown
     if key in waiting or lane.holds(event.seq, event.topic):
         return Fate(shown, "pending", waiting.get(key))

@@ -8,7 +8,7 @@ from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import following, lane_of, new_record, record_of
+from eventbus.delivery.lane.lane_record import continued_record, lane_of, new_record, record_of
 from eventbus.journal.base import Journal
 from eventbus.services.admission import Admission
 from eventbus.services.replays import Counted, Replays
@@ -38,32 +38,34 @@ class NewLanes:
         Raises JournalError and TooMany; then there is none.
         """
         key, checkpointer = subscriber.key, self._dispatcher.checkpointer
-        era = checkpointer.era
+        epoch = checkpointer.epoch
         if self._journal.lane(key) is None:
             self._admission.check_rate(subscriber.address)
-            lane = self._make(subscriber, ips, None, era)
-            self._introduce(lane, replay, era, lease)
+            lane = self._make(subscriber, ips, None, epoch)
+            self._introduce(lane, replay, epoch, lease)
         else:
             with checkpointer.alone:  # else its account may change meanwhile, or be forgotten
-                lane = self._make(subscriber, ips, self._journal.lane(key), era)
-                self._introduce(lane, replay, era, lease)
+                lane = self._make(subscriber, ips, self._journal.lane(key), epoch)
+                self._introduce(lane, replay, epoch, lease)
         log.info("lease of %s began", key, extra={"address": key})
         return lane
 
-    def _make(self, subscriber: Subscriber, ips: Collection[str], past: LaneRecord | None, era: int) -> Lane:
+    def _make(self, subscriber: Subscriber, ips: Collection[str], past: LaneRecord | None, epoch: int) -> Lane:
         """A lane that is offered what is new."""
-        self._dispatcher.checkpointer.check_era(era)  # else there may be a lane with what is pending, which nobody has
+        self._dispatcher.checkpointer.check_epoch(
+            epoch
+        )  # else there may be a lane with what is pending, which nobody has
         self._admission.check_room(subscriber.address, ips)  # others may have come while this one was looked at
         now, wall = self._clock.monotonic(), self._clock.wall()
         record = new_record(subscriber, wall, self._dispatcher.recent.newest)
         if past is not None:
-            record = following(record, past)
-        lane = lane_of(record, self._rules, deferred=0, ends=now, now=now, wall=wall)
-        lane.confirmed = False
+            record = continued_record(record, past)
+        lane = lane_of(record, self._rules, retries=0, ends=now, now=now, wall=wall)
+        lane.durable = False
         self._dispatcher.announce(lane, ips)
         return lane
 
-    def _introduce(self, lane: Lane, replay: Counted | None, era: int, lease: Callable[[Lane], None]) -> None:
+    def _introduce(self, lane: Lane, replay: Counted | None, epoch: int, lease: Callable[[Lane], None]) -> None:
         """Save a lane, and add it then."""
 
         def change() -> Checkpoint:
@@ -73,12 +75,12 @@ class NewLanes:
         def happen() -> None:
             self._dispatcher.add(lane)
             lease(lane)
-            self._dispatcher.look(lane)
+            self._dispatcher.schedule(lane)
 
         try:
             if replay is not None:
                 self._replays.add(lane, replay)
-            self._dispatcher.checkpointer.introduce(Decision(change, happen, keys=[lane.subscriber.key]), era)
+            self._dispatcher.checkpointer.introduce(Decision(change, happen, keys=[lane.subscriber.key]), epoch)
         finally:
             if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
                 self._dispatcher.remove(lane)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from eventbus.core.clock import seconds_of
-from eventbus.core.errors import NotKnown, Refused
+from eventbus.core.errors import BadRequest, NotFound
 from eventbus.core.event_ids import unix_ms_of
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.journal.base import Journal
@@ -21,7 +21,7 @@ class Resumed:
     instead: str | None = None  # "time" or "earliest"
 
 
-class Places:
+class Positions:
     """Turns names of places into numbers of events."""
 
     def __init__(self, journal: Journal, recent: RecentEvents) -> None:
@@ -29,21 +29,21 @@ class Places:
         self._recent = recent
 
     def before(self, name: str) -> int:
-        """The number after which to start, so that what is named comes first. Raises NotKnown and Refused."""
+        """The number after which to start, so that what is named comes first. Raises NotFound and BadRequest."""
         if name == "earliest":
             return 0
         if name == "now":
             return self._recent.newest
         if (moment := _moment(name)) is not None:
-            return self._journal.place_of(moment)
+            return self._journal.position_at(moment)
         return self._of_event(name) - 1
 
     def after(self, name: str) -> int:
-        """The number of the last event up to what is named, that included. Raises NotKnown and Refused."""
+        """The number of the last event up to what is named, that included. Raises NotFound and BadRequest."""
         if name == "now":
             return self._recent.newest
         if (moment := _moment(name)) is not None:
-            return self._journal.place_of(moment)
+            return self._journal.position_at(moment)
         return self._of_event(name)
 
     def resume(self, name: str) -> Resumed:
@@ -58,29 +58,29 @@ class Places:
             return Resumed(event.seq)
         seconds = seconds_of(name)
         if seconds is not None:
-            return Resumed(self._journal.place_of(seconds))
+            return Resumed(self._journal.position_at(seconds))
         ms = unix_ms_of(name)
         if ms is None:
             return Resumed(0, "earliest")
-        return Resumed(self._journal.place_of(ms / 1_000), "time")
+        return Resumed(self._journal.position_at(ms / 1_000), "time")
 
     def _of_event(self, event_id: str) -> int:
         event = self._journal.event(event_id)
         if event is None:
-            raise NotKnown(f"{event_id[:80]!r} is no event in the journal, and no time as RFC 3339 has it.")
+            raise NotFound(f"{event_id[:80]!r} is no event in the journal, and no time as RFC 3339 has it.")
         return event.seq
 
 
 def _moment(text: str) -> float | None:
-    """Seconds since 1970 of an RFC 3339 time; None for what is none. Raises Refused without an offset."""
+    """Seconds since 1970 of an RFC 3339 time; None for what is none. Raises BadRequest without an offset."""
     if not _LIKE_A_TIME.match(text):
         return None
     match = _TIME.match(text)
     if match is None:
-        raise Refused(f"{text[:40]!r} is no time as RFC 3339 has it, such as 2026-11-24T06:03:29Z.")
+        raise BadRequest(f"{text[:40]!r} is no time as RFC 3339 has it, such as 2026-11-24T06:03:29Z.")
     if match["offset"] is None:
-        raise Refused(f"The time {text[:40]!r} says no offset; add Z for UTC.")
+        raise BadRequest(f"The time {text[:40]!r} says no offset; add Z for UTC.")
     seconds = seconds_of(text)
     if seconds is None:
-        raise Refused(f"There is no such time as {text[:40]!r}.")
+        raise BadRequest(f"There is no such time as {text[:40]!r}.")
     return seconds

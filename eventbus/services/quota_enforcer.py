@@ -10,15 +10,14 @@ from collections.abc import Sequence
 
 import gevent
 
-from eventbus.cluster.cluster import Alone, Company
-from eventbus.core.journal_quota import HIGH, LOW, Held, Quota, SampledEvent, cuts, quota_of
+from eventbus.cluster.cluster import Cluster, SingleNode
+from eventbus.core.journal_quota import Held, SampledEvent, cuts
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane.closing import bury_page
+from eventbus.delivery.lane.closing import dead_letter_page
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of
 from eventbus.delivery.lane.over_quota import JOURNAL_QUOTA, give_up_ready, unread_part
-from eventbus.delivery.lane.status import WELL, status
-from eventbus.journal.base import Journal, Usage
+from eventbus.journal.base import Journal
 from eventbus.services.dead_letters import DeadLetters
 
 #: Events in the sample at most, the numbers that are tried for that, and how many lanes are asked in all.
@@ -29,20 +28,17 @@ PAGE = 1_000
 SLICE = 100
 #: Bytes of its quota for each dead letter that a subscription may keep without its body: beyond, the oldest go.
 BYTES_A_LETTER = 4_096
-#: The part of its server's memory that a journal may hold: an event takes half as much again there as it counts.
-MEMORY_SHARE = 2 / 3
 #: Seconds between two lines of the log.
 TELL_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
 
-class QuotaKeeper:
+class QuotaEnforcer:
     """Gives up what the subscriptions hold back most that are over their quota."""
 
-    def __init__(self, limit: int, quota: int, dispatcher: Dispatcher, journal: Journal, letters: DeadLetters) -> None:
-        self._limit = limit  # bytes that the journal may hold
-        self.quota = quota  #: bytes that a subscription may hold back of it
+    def __init__(self, quota: int, dispatcher: Dispatcher, journal: Journal, letters: DeadLetters) -> None:
+        self.quota = quota  #: bytes that a subscription may hold back
         self._dispatcher = dispatcher
         self._journal = journal
         self._letters = letters
@@ -51,42 +47,21 @@ class QuotaKeeper:
         self._after: dict[str, int] = {}  # by key: all dead letters up to this one have given up their bodies
         self._given_up: Counter[str] = Counter()  # by key, since that was logged
         self._logged_at = -TELL_SECONDS
-        self.company: Company = Alone()  #: the other buses: each cares for its own subscriptions
+        self.cluster: Cluster = SingleNode()  #: the other buses: each cares for its own subscriptions
 
-    def relieve(self, usage: Usage) -> bool:
-        """Where the journal is full of what is needed, give up what is over a quota; whether any was.
-
-        Where only its server's memory is short, what is pending for healthy subscriptions is waited for. Raises
-        JournalError.
-        """
-        each, of = self.quota, self._limit
-        if each >= of:
-            return False
-        nodes = self.company.nodes
-        count = 1 if nodes is None else 1 + len(nodes.others())
-        if usage.bytes > HIGH * of:
-            return self._relieve(usage.bytes, usage.bytes - LOW * of, quota_of(of, each, of, nodes=count))
-        if usage.memory <= HIGH:
-            return False
-        limit = min(of, MEMORY_SHARE * usage.max_memory)
-        quota = quota_of(limit, each, of, nodes=count, only_stuck=True)
-        return self._relieve(usage.bytes, usage.bytes * (1 - LOW / usage.memory), quota)
-
-    def _relieve(self, journal_bytes: int, need: float, quota: Quota) -> bool:
-        """Give up enough for about so many bytes, or as much as quotas allow."""
+    def relieve(self, journal_bytes: int, need: int) -> bool:
+        """Give up enough for about so many bytes, or as much as quotas allow; whether any was. Raises JournalError."""
         self._dispatcher.checkpointer.save()
-        now = self._clock.monotonic()
-        failing = [key for key, lane in self._dispatcher.lanes.items() if status(lane, now) not in WELL]
-        found = cuts(self._sample(), journal_bytes, quota, need, failing)
+        found = cuts(self._sample(), journal_bytes, self.quota, need)
         for key, cut in found.items():
             lane = self._dispatcher.lanes.get(key)
-            if lane is None and (not self.company.trims() or self.company.has(key)):
+            if lane is None and (not self.cluster.try_acquire_trimmer() or self.cluster.has(key)):
                 continue
             pending = self._give_up_pending(lane, cut.pending) if lane is not None and cut.pending else 0
             bodies = self._give_up_bodies(key, max(cut.dead, cut.pending))
             self._given_up[key] += max(pending, bodies)
-            self._dispatcher.meters.quota["pending"] += pending
-            self._dispatcher.meters.quota["bodies"] += max(0, bodies - pending)
+            self._dispatcher.counters.quota["pending"] += pending
+            self._dispatcher.counters.quota["bodies"] += max(0, bodies - pending)
             self._discard_oldest(key)
         self.log_given_up()
         return bool(found)
@@ -119,7 +94,7 @@ class QuotaKeeper:
 
     # What is given up
 
-    def _give_up_pending(self, lane: Lane, upto: int) -> int:
+    def _give_up_pending(self, lane: Lane, end: int) -> int:
         """Dead-letter what is pending up to a number, but for what is under way; how many deliveries that were."""
         began = lane.dead
         while self._dispatcher.lanes.get(lane.subscriber.key) is lane and not (lane.ending or lane.reading):
@@ -127,55 +102,55 @@ class QuotaKeeper:
             with self._dispatcher.checkpointer.alone:
                 lane.reading = True
                 try:
-                    self._give_up_part(lane, upto)
+                    self._give_up_part(lane, end)
                 finally:
                     lane.reading = False
                 self._dispatcher.checkpointer.save()
             if lane.dead == before:
                 break
             gevent.sleep(0)
-        self._dispatcher.look(lane)
+        self._dispatcher.schedule(lane)
         return lane.dead - began
 
-    def _give_up_part(self, lane: Lane, upto: int) -> None:
+    def _give_up_part(self, lane: Lane, end: int) -> None:
         now, wall = self._clock.monotonic(), self._clock.wall()
-        give_up_ready(lane, upto, now, wall)
-        if lane.deferred.count:
+        give_up_ready(lane, end, now, wall)
+        if lane.retries.count:
             self._dispatcher.checkpointer.save()  # so that all that are deferred have rows
-            lane.deferred.begin_load()
+            lane.retries.begin_load()
             try:
-                rows = self._journal.deferred(lane.subscriber.key, by_seq=True, limit=PAGE)
+                rows = self._journal.retries(lane.subscriber.key, by_seq=True, limit=PAGE)
             except BaseException:
-                lane.deferred.expect_rows()
+                lane.retries.expect_rows()
                 raise
-            old = deliveries_of([row for row in rows if row.seq <= upto], now, wall)
-            for delivery in lane.deferred.take_rows(old, lane.in_flight):
-                lane.bury(delivery, JOURNAL_QUOTA, b"", now, wall)
-        self._give_up_page(lane, upto)
+            old = deliveries_of([row for row in rows if row.seq <= end], now, wall)
+            for delivery in lane.retries.take_rows(old, lane.in_flight):
+                lane.dead_letter(delivery, JOURNAL_QUOTA, b"", now, wall)
+        self._give_up_page(lane, end)
 
-    def _give_up_page(self, lane: Lane, upto: int) -> None:
+    def _give_up_page(self, lane: Lane, end: int) -> None:
         """The next page of what is only in the journal."""
-        while (stretch := unread_part(lane, upto)) is not None:
-            began, last = stretch.cursor, upto if stretch.upto is None else min(upto, stretch.upto)
+        while (part := unread_part(lane, end)) is not None:
+            began, last = part.cursor, end if part.end is None else min(end, part.end)
             page = self._journal.topics(began, last, PAGE)
-            if stretch.cursor != began or lane.closed:
+            if part.cursor != began or lane.closed:
                 return
             dead = lane.dead
-            rows, cursor = [row[:2] for row in page], page[-1][0] if page else upto
-            bury_page(lane, stretch, rows, cursor, self._clock.wall(), JOURNAL_QUOTA)
+            rows, cursor = [row[:2] for row in page], page[-1][0] if page else end
+            dead_letter_page(lane, part, rows, cursor, self._clock.wall(), JOURNAL_QUOTA)
             if lane.dead > dead:
                 return
 
-    def _give_up_bodies(self, key: str, upto: int) -> int:
+    def _give_up_bodies(self, key: str, end: int) -> int:
         """Let dead letters up to a number of an event go without their bodies; how many were."""
         after, count, passed = self._after.get(key, 0), 0, False
         while letters := self._journal.dead_letters(key, after, PAGE):
-            old = [one for one in letters if one.letter.seq <= upto and one.event_id and not one.letter.event_id]
+            old = [one for one in letters if one.letter.seq <= end and one.event_id and not one.letter.event_id]
             if old:
                 self._journal.give_up_bodies(old)
                 count += len(old)
             after = letters[-1].id
-            passed = passed or any(one.letter.seq > upto for one in letters)
+            passed = passed or any(one.letter.seq > end for one in letters)
             if not passed:
                 self._after[key] = after
             if len(letters) < PAGE:
@@ -196,7 +171,7 @@ class QuotaKeeper:
             gone = [letter for letter in page if letter.letter.event_id]
             if not gone or not (discarded := self._letters.drop(gone)):
                 return
-            self._dispatcher.meters.quota["discarded"] += discarded
+            self._dispatcher.counters.quota["discarded"] += discarded
             over -= discarded
 
     def log_given_up(self) -> None:

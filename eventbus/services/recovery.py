@@ -8,7 +8,7 @@ from functools import partial
 from eventbus.core.clock import Clock
 from eventbus.core.model import LaneRecord, Recovered
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.fan_out import Share, shares
+from eventbus.delivery.fan_out import Share, fan_out
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of
@@ -34,7 +34,7 @@ def restore(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, rule
     lanes = [
         _lane(
             record,
-            recovered.deferred.get(record.subscriber.key, 0),
+            recovered.retries.get(record.subscriber.key, 0),
             max(record.scanned, recovered.scanned),
             rules,
             clock,
@@ -44,7 +44,7 @@ def restore(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, rule
     _put_back(lanes, dispatcher)
     _offer_again(recovered, journal, dispatcher)
     dispatcher.recent.start(recovered.last_seq)
-    _sample_ages(recovered, journal, dispatcher)
+    _sample_event_times(recovered, journal, dispatcher)
     return lanes
 
 
@@ -57,7 +57,7 @@ def adopt(
     """
     lanes = [_lane(record, count, record.scanned, rules, clock) for record, count in kept]
     for lane in lanes:
-        lane.confirmed = False  # its subscriber was perhaps told that nobody knows
+        lane.durable = False  # its subscriber was perhaps told that nobody knows
     index: TopicIndex[Lane] = TopicIndex()
     for lane in lanes:
         if not _is_over(lane):
@@ -67,7 +67,7 @@ def adopt(
     while cursor < dispatcher.recent.newest:
         newest = dispatcher.recent.newest
         rows = journal.topics(cursor, newest, PAGE)
-        _offer(rows, partial(shares, index=index), scanned)
+        _offer(rows, partial(fan_out, index=index), scanned)
         dispatcher.load.give_way()
         cursor = rows[-1][0] if len(rows) == PAGE else newest
     _put_back(lanes, dispatcher)
@@ -79,7 +79,7 @@ def _put_back(lanes: Sequence[Lane], dispatcher: Dispatcher) -> None:
         dispatcher.add(lane)
         if _is_over(lane):
             dispatcher.unindex(lane)
-            lane.confirmed = False  # so that its return is saved, whatever it asks for
+            lane.durable = False  # so that its return is saved, whatever it asks for
 
 
 def _is_over(lane: Lane) -> bool:
@@ -87,10 +87,10 @@ def _is_over(lane: Lane) -> bool:
     return lane.ended_at is not None and not lane.subscriber.options.resume
 
 
-def _lane(record: LaneRecord, deferred: int, scanned: int, rules: Rules, clock: Clock) -> Lane:
+def _lane(record: LaneRecord, retries: int, scanned: int, rules: Rules, clock: Clock) -> Lane:
     now, wall = clock.monotonic(), clock.wall()
     ends = now + record.subscriber.options.lease_seconds if record.ended_at is None else now
-    lane = lane_of(record, rules, deferred=deferred, ends=ends, now=now, wall=wall)
+    lane = lane_of(record, rules, retries=retries, ends=ends, now=now, wall=wall)
     if not lane.live.left:
         lane.live.cursor = max(lane.live.cursor, scanned)
     return lane
@@ -100,7 +100,7 @@ def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher)
     scanned = {record.subscriber.key: record.scanned for record in recovered.lanes}
     cursor = recovered.scanned
     while rows := journal.topics(cursor, recovered.last_seq, PAGE):
-        _offer(rows, dispatcher.shares, scanned)
+        _offer(rows, dispatcher.fan_out, scanned)
         cursor = rows[-1][0]
 
 
@@ -110,13 +110,13 @@ def _offer(rows: Sequence[tuple[int, str | None, float]], shared_out: SharedOut,
         for lane in lanes:
             if new := len(seqs) - bisect_right(seqs, scanned[lane.subscriber.key]):
                 lane.accepted += new
-                lane.live.behind += new
+                lane.live.remaining += new
                 lane.touch()
 
 
-def _sample_ages(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:
+def _sample_event_times(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:
     first = next((seq for seq, _, _ in journal.topics(0, recovered.last_seq, 1)), recovered.last_seq)
     step = max(1, (recovered.last_seq - first) // SAMPLES)
     for place in range(first - 1, recovered.last_seq, step):
         for seq, _, at in journal.topics(place, recovered.last_seq, 1):
-            dispatcher.ages.note(seq, at)
+            dispatcher.event_times.note(seq, at)

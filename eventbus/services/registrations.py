@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from gevent.event import Event as Signal
 from gevent.lock import RLock
 
-from eventbus.cluster.cluster import Alone, Company
+from eventbus.cluster.cluster import Cluster, SingleNode
 from eventbus.core.addresses import Address
-from eventbus.core.errors import Elsewhere
+from eventbus.core.errors import NotOwner
 from eventbus.core.leases import Lease, Leases
 from eventbus.core.model import Checkpoint, Subscriber, Terms
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import renewed
+from eventbus.delivery.lane.lane_record import renewed_record
 from eventbus.journal.base import Journal
 from eventbus.services.admission import Admission
-from eventbus.services.expiry import Endings
+from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.new_lanes import NewLanes
 from eventbus.services.replays import Counted, Replays
 
@@ -47,20 +47,20 @@ class Registrations:
         dispatcher: Dispatcher,
         journal: Journal,
         admission: Admission,
-        endings: Endings,
+        endings: LeaseExpiry,
         replays: Replays,
         rules: Rules,
     ) -> None:
         self._dispatcher = dispatcher
         self._journal = journal
         self._admission = admission
-        self._endings = endings
+        self._expiry = endings
         self._replays = replays
         self._new_lanes = NewLanes(dispatcher, journal, admission, replays, rules)
         self._clock = dispatcher.clock
         self.leases = Leases()
         self.began = Signal()  #: set when a lease may end sooner than the sweeper expects
-        self.company: Company = Alone()  #: the other buses, one of which may have an address
+        self.cluster: Cluster = SingleNode()  #: the other buses, one of which may have an address
         self._locks = tuple(RLock() for _ in range(STRIPES))
         dispatcher.on_gone = self._gone
 
@@ -69,7 +69,7 @@ class Registrations:
 
         A first registration may ``start`` with a replay from a place in the journal (see Places). Whatever is raised,
         nothing has changed, but for an error which says that nobody knows.
-        Raises BadAddress, Elsewhere, JournalError, NotKnown, Refused and TooMany.
+        Raises BadAddress, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
         lane = self._live(address.key)
         if lane is not None:
@@ -80,7 +80,7 @@ class Registrations:
         with ExitStack() as counting:
             past: Counted | None = None
             while True:
-                with self.alone_with(address.key):
+                with self.locked(address.key):
                     found = self._come_back(address, terms)
                     if found is None and ips is not None and (start is None or past is not None):
                         found = self._begin(address, ips, terms, past)
@@ -93,23 +93,23 @@ class Registrations:
                 past = counting.enter_context(self._replays.counted(topics, start or "earliest", "now"))
 
     def deregister(self, address: Address) -> int:
-        """End a lease at once and discard what is pending: so many deliveries. Raises Elsewhere and JournalError."""
+        """End a lease at once and discard what is pending: so many deliveries. Raises NotOwner and JournalError."""
         key, discarded = address.key, 0
-        with self.alone_with(key):
+        with self.locked(key):
             if key not in self._dispatcher.lanes:
-                self.company.claim(key)
+                self.cluster.claim(key)
             lane = self._dispatcher.lanes.get(key)
             if lane is None:
                 self._dispatcher.checkpointer.flush()  # it may have ended just now, without being saved
             else:
                 try:
-                    discarded = self._endings.discard(lane)
+                    discarded = self._expiry.discard(lane)
                 finally:
                     if lane.closed:
                         self.leases.end(key)
                 said = "lease of %s ended: deregistered, %d pending discarded"
                 log.info(said, key, discarded, extra={"address": key})
-        self._journal.confirm()
+        self._journal.wait_durable()
         return discarded
 
     def restore(self, lane: Lane) -> None:
@@ -132,10 +132,10 @@ class Registrations:
             lane.ended_at = self._clock.wall()
             lane.touch()
         else:
-            self._endings.bury(lane)
+            self._expiry.dead_letter(lane)
 
     @contextmanager
-    def alone_with(self, *keys: str) -> Iterator[None]:
+    def locked(self, *keys: str) -> Iterator[None]:
         """Nobody else begins or ends a lease of these addresses meanwhile."""
         with ExitStack() as stack:
             for stripe in sorted({hash(key) % STRIPES for key in keys}):  # in one order, so that nobody waits for ever
@@ -143,17 +143,17 @@ class Registrations:
             yield
 
     def _confirm(self, lane: Lane) -> None:
-        """Whether a lane was still this bus's when it was saved. Raises Elsewhere, and JournalError."""
+        """Whether a lane was still this bus's when it was saved. Raises NotOwner, and JournalError."""
         self._check_here(lane)
-        if not lane.confirmed:
-            confirmed = lane.subscriber
-            self._journal.confirm()
-            lane.confirmed = lane.subscriber is confirmed
+        if not lane.durable:
+            durable = lane.subscriber
+            self._journal.wait_durable()
+            lane.durable = lane.subscriber is durable
 
     def _check_here(self, lane: Lane) -> None:
-        """Raise Elsewhere where a lane is not this bus's any more."""
+        """Raise NotOwner where a lane is not this bus's any more."""
         if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
-            raise Elsewhere
+            raise NotOwner
 
     def _live(self, key: str) -> Lane | None:
         return self._dispatcher.lanes.get(key) if self.leases.get(key, self._clock.monotonic()) else None
@@ -161,11 +161,11 @@ class Registrations:
     def _renew(self, lane: Lane, address: Address, terms: Terms, *, created: bool) -> Registration:
         """Save what changes, if anything does, and let it be so then."""
         if lane.subscriber == _asked(lane, address, terms) and lane.ended_at is None:
-            if not lane.confirmed:
+            if not lane.durable:
                 self._dispatcher.checkpointer.save()
                 self._confirm(lane)
             self._lease(lane, lane.subscriber)
-            self._dispatcher.look(lane)
+            self._dispatcher.schedule(lane)
             return Registration(lane, created)
         before = lane.subscriber.options
         self._change(lane, address, terms)
@@ -178,14 +178,16 @@ class Registrations:
         def change() -> Checkpoint:
             self._check_here(lane)
             now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
-            return Checkpoint(wall, newest, lanes=(renewed(lane, _asked(lane, address, terms), newest, now, wall),))
+            return Checkpoint(
+                wall, newest, lanes=(renewed_record(lane, _asked(lane, address, terms), newest, now, wall),)
+            )
 
         def happen() -> None:
             if not lane.closed:
-                lane.confirmed = False
+                lane.durable = False
                 self._lease(lane, _asked(lane, address, terms))
                 self._dispatcher.index(lane)
-                self._dispatcher.look(lane)
+                self._dispatcher.schedule(lane)
 
         self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [address.key]))
 
@@ -199,12 +201,12 @@ class Registrations:
     def _come_back(self, address: Address, terms: Terms) -> Registration | None:
         """Renew a lane that is there by now, or whose place was kept; None where there is none."""
         key = address.key
-        self.company.claim(key)
+        self.cluster.claim(key)
         lane = self._live(key)
         if lane is not None:
             return self._renew(lane, address, terms, created=False)
         self._end_if_over(key)
-        self._endings.wait(key)
+        self._expiry.wait(key)
         parked = self._dispatcher.lanes.get(key)
         if parked is None:
             return None
@@ -228,7 +230,7 @@ class Registrations:
     def _gone(self, lane: Lane) -> None:
         """The subscriber answered 410: it wants no more."""
         key = lane.subscriber.key
-        if self._endings.discard_in_time(lane):
+        if self._expiry.discard_in_time(lane):
             self.leases.end(key)
             said = "lease of %s ended: it answered 410, %d pending discarded"
             log.info(said, key, lane.backlog, extra={"address": key})

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import gevent
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import Conflict, Elsewhere
+from eventbus.core.errors import Conflict, NotOwner
 from eventbus.core.model import Checkpoint, Interest
 from eventbus.core.topics import matches
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import record_of, replaying
+from eventbus.delivery.lane.lane_record import record_of, replaying_record
 from eventbus.journal.base import Journal
-from eventbus.services.positions import Places
+from eventbus.services.positions import Positions
 
 #: Events that are counted in one step.
 PAGE = 2_000
@@ -27,23 +27,23 @@ class Counted:
 
     topics: tuple[str, ...]
     after: int
-    upto: int
+    end: int
     count: int
 
 
 class Replays:
     """Begins replays. The account counts a replayed event as accepted once more."""
 
-    def __init__(self, dispatcher: Dispatcher, journal: Journal, places: Places, clock: Clock) -> None:
+    def __init__(self, dispatcher: Dispatcher, journal: Journal, positions: Positions, clock: Clock) -> None:
         self._dispatcher = dispatcher
         self._journal = journal
-        self.places = places
+        self.positions = positions
         self._clock = clock
 
     def begin(self, key: str, start: str, end: str) -> int:
         """Replay what was accepted from ``start`` to ``end``; answers how many events match.
 
-        Raises Conflict where the address is not registered, Elsewhere, JournalError, NotKnown, Refused and TooMany.
+        Raises Conflict where the address is not registered, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
         lane = self._dispatcher.lanes.get(key)
         if lane is None:
@@ -53,34 +53,34 @@ class Replays:
             if found.count:
                 self._save(lane, found)
             elif lane.closed:
-                raise Elsewhere
+                raise NotOwner
         return found.count
 
     @contextmanager
-    def counted(self, topics: tuple[str, ...], start: str, end: str) -> Iterator[Counted]:
-        """Count the events from one place to another that match, which stay in the journal until this ends.
+    def counted(self, topics: tuple[str, ...], from_position: str, to_position: str) -> Iterator[Counted]:
+        """Count the matching events between two positions, and keep them in the journal until this ends.
 
-        It may take long; nobody else waits for it. Raises JournalError, NotKnown and Refused.
+        It may take long; nobody else waits for it. Raises JournalError, NotFound and BadRequest.
         """
-        after, upto = self.places.before(start), self.places.after(end)
+        after, end = self.positions.before(from_position), self.positions.after(to_position)
         held = Interest(after, None, topics)
         self._dispatcher.held.append(held)
         try:
-            yield Counted(topics, after, upto, self._count(topics, after, upto))
+            yield Counted(topics, after, end, self._count(topics, after, end))
         finally:
             self._dispatcher.held.remove(held)
 
     def add(self, lane: Lane, found: Counted) -> None:
         """Add what was counted, and what has come since up to where the live events begin, to a lane that is new."""
-        upto = lane.interests[-1].after
-        count = found.count + self._count(found.topics, found.upto, upto)
+        end = lane.interests[-1].after
+        count = found.count + self._count(found.topics, found.end, end)
         if count:
-            lane.add_replay(found.after, upto, count)
+            lane.add_replay(found.after, end, count)
 
     def _check(self, lane: Lane) -> None:
         """Whether a replay may begin."""
         if lane.closed:
-            raise Elsewhere
+            raise NotOwner
         if lane.lease.ends <= self._clock.monotonic():
             raise Conflict(_NOT_REGISTERED)
         lane.check_replays()
@@ -91,18 +91,18 @@ class Replays:
             if lane.subscriber.options.topics != found.topics:
                 raise Conflict("Its topics were changed in this moment; ask again.")
             now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
-            record = replaying(record_of(lane, newest, now, wall), found.after, found.upto, found.count)
+            record = replaying_record(record_of(lane, newest, now, wall), found.after, found.end, found.count)
             return Checkpoint(wall, newest, lanes=(record,))
 
         def happen() -> None:
-            lane.add_replay(found.after, found.upto, found.count)
-            self._dispatcher.look(lane)
+            lane.add_replay(found.after, found.end, found.count)
+            self._dispatcher.schedule(lane)
 
         self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [lane.subscriber.key]))
 
-    def _count(self, topics: tuple[str, ...], after: int, upto: int) -> int:
+    def _count(self, topics: tuple[str, ...], after: int, end: int) -> int:
         count = 0
-        while rows := self._journal.topics(after, upto, PAGE):
+        while rows := self._journal.topics(after, end, PAGE):
             for _, topic, _ in rows:
                 count += matches(topics, topic)
                 self._dispatcher.load.give_way()

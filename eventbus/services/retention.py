@@ -6,19 +6,18 @@ from collections.abc import Sequence
 import gevent
 from gevent.event import Event as Signal
 
-from eventbus.cluster.cluster import Alone, Company
-from eventbus.core.errors import BacklogFull, Elsewhere, JournalError
-from eventbus.core.journal_quota import HIGH, LOW
-from eventbus.core.log_once import Trouble
+from eventbus.cluster.cluster import Cluster, SingleNode
+from eventbus.core.errors import BacklogFull, JournalError, NotOwner
+from eventbus.core.log_once import LogOnce
 from eventbus.core.settings import Settings
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.remote_lane import ForeignLane, floor_of
-from eventbus.journal.base import Journal, Usage
+from eventbus.delivery.lane.remote_lane import RemoteLane, floor_of
+from eventbus.journal.base import Journal
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.ended_records import EndedRecords
-from eventbus.services.expiry import Endings
-from eventbus.services.quota_enforcer import QuotaKeeper
+from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.quota_enforcer import QuotaEnforcer
 
 #: Seconds between two looks, at least.
 INTERVAL = 1.0
@@ -28,6 +27,9 @@ PATIENCE = 10
 PRESSED_PATIENCE = 2
 #: Events that are looked at in one step.
 PAGE = 1_000
+#: Part of the limit, or of the memory of the journal's server, past which settled events go early; and the part of the
+#: limit to which they are brought back.
+HIGH, LOW = 0.9, 0.8
 #: Bytes that an event takes in the journal beside its body and headers, about.
 OVERHEAD = 250
 #: Seconds that a publish waits for settled events to go, before it is refused.
@@ -46,15 +48,15 @@ class Retention:
         settings: Settings,
         dispatcher: Dispatcher,
         journal: Journal,
-        endings: Endings,
+        endings: LeaseExpiry,
         letters: DeadLetters,
-        quota: QuotaKeeper,
+        quota: QuotaEnforcer,
     ) -> None:
         self._limit = settings.journal_max_bytes
         self._seconds = settings.retention_seconds
         self._dispatcher = dispatcher
         self._journal = journal
-        self._endings = endings
+        self._expiry = endings
         self._letters = letters
         self._quota = quota
         self._was_full = False  # at the end of the last look
@@ -64,10 +66,9 @@ class Retention:
         self._looked = Signal()
         self._full = False
         self._scarce = False  # the journal's server has hardly any memory left
-        self._usage = Usage(0, 0)
-        self._trouble, self._shortage = Trouble(), Trouble()
-        self.company: Company = Alone()  #: the other buses: one of all lets go of what is settled
-        self._foreign: list[ForeignLane] | None = None
+        self._log_once, self._shortage = LogOnce(), LogOnce()
+        self.cluster: Cluster = SingleNode()  #: the other buses: one of all lets go of what is settled
+        self._foreign: list[RemoteLane] | None = None
         self._moves = 0  # how often lanes have gone to other buses
         self.bytes = 0  # in use, as far as is known
         self._room = self._limit  # bytes that it may hold: less than its limit where the disk is full
@@ -88,7 +89,7 @@ class Retention:
 
     def make_room(self, size: int) -> None:
         """Count what is about to be kept. Raises BacklogFull when the limit is reached with what is pending."""
-        if self._scarce or self.bytes + size > HIGH * self._room:
+        if self.bytes + size > HIGH * self._room:
             self._hurry.set()
         if self.bytes + size > self._limit and not self._full:
             self._looked.clear()
@@ -109,18 +110,18 @@ class Retention:
             self._hurry.clear()
             began = self._clock.monotonic()
             try:
-                self.look()
-            except (Elsewhere, JournalError) as error:
-                if self._trouble.begins():
+                self.run_once()
+            except (NotOwner, JournalError) as error:
+                if self._log_once.raised():
                     log.warning("settled events are not removed: %s", error)
             else:
-                if self._trouble.ends():
+                if self._log_once.cleared():
                     log.info("settled events are removed again")
             self._looked.set()
             took = self._clock.monotonic() - began
             gevent.sleep(min(INTERVAL, took))
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Let go of what may go now."""
         self._measure()
         before = self._clock.wall() - self._seconds
@@ -128,23 +129,29 @@ class Retention:
         self._end_parked(before)
         while self._letters.expire(before):
             gevent.sleep(0)
-        if not self.company.trims():
+        if not self.cluster.try_acquire_trimmer():
             if self._was_full:
-                self._quota.relieve(self._usage)
-            self._was_full = self._scarce or self.bytes > HIGH * self._limit
+                self._relieve()
+            self._was_full = self.bytes > HIGH * self._limit
             return
         self._foreign = None
         self._ended.forget(before)
         self._walk(before)
         self._remove((), before)  # what is remembered of other things
         self._measure()
-        if self._quota.relieve(self._usage):
+        if self._relieve():
             self._foreign = None
             self._walk(before)
             self._measure()
 
+    def _relieve(self) -> bool:
+        """Where the journal is full of what is needed, let those give up something that need more than their quota."""
+        if self.bytes <= HIGH * self._limit or self._quota.quota >= self._limit:
+            return False
+        return self._quota.relieve(self.bytes, int(self.bytes - LOW * self._limit))
+
     def _measure(self) -> None:
-        self._usage = usage = self._journal.usage()
+        usage = self._journal.usage()
         self.bytes, self._scarce = usage.bytes, usage.memory > HIGH
         self._room = self._limit if usage.max_bytes is None else min(self._limit, usage.max_bytes)
         self._tell_memory(usage.memory)
@@ -159,13 +166,13 @@ class Retention:
 
     def _tell_memory(self, memory: float) -> None:
         """One line when the server's memory becomes scarce, and one when it no longer is."""
-        if self._scarce and self._shortage.begins():
+        if self._scarce and self._shortage.raised():
             log.warning(
                 "the journal's server uses %d percent of its maxmemory: settled events go early, and"
                 " past 100 publishing is refused",
                 100 * memory,
             )
-        elif not self._scarce and self._shortage.ends():
+        elif not self._scarce and self._shortage.cleared():
             log.info("the journal's server has memory again")
 
     def _walk(self, before: float) -> None:
@@ -201,11 +208,11 @@ class Retention:
         if not events:
             return []
         if self._foreign is None:
-            self._foreign = [ForeignLane(record) for record in self.company.records()]
+            self._foreign = [RemoteLane(record) for record in self.cluster.records()]
         self._dispatcher.checkpointer.save()
         here, held = (*self._dispatcher.lanes.values(), *self._dispatcher.coming.values()), self._dispatcher.held
         mine = [lane for lane in here if lane.backlog or lane.dead_letters]
-        lanes: list[Lane | ForeignLane] = [*mine, *self._foreign]
+        lanes: list[Lane | RemoteLane] = [*mine, *self._foreign]
         floors = (*map(floor_of, mine), *(lane.floor for lane in self._foreign), *(part.after + 1 for part in held))
         floor = min(floors, default=None)
         settled: list[int] = []
@@ -230,4 +237,4 @@ class Retention:
                     lane.backlog,
                     extra={"address": lane.subscriber.key},
                 )
-                self._endings.bury(lane)
+                self._expiry.dead_letter(lane)

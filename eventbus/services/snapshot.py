@@ -7,19 +7,19 @@ from eventbus.core.model import State
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.status import status
 from eventbus.services.bus import Bus
-from eventbus.telemetry.metrics import OTHER, Readings, SubscriberReadings
+from eventbus.telemetry.metrics import OTHER, Snapshot, SubscriberSnapshot
 
 #: Subscribers that have series of their own.
 NAMED = 100
 
 
-def readings_of(bus: Bus) -> Readings:
+def snapshot_of(bus: Bus) -> Snapshot:
     """What is measured, at this moment."""
     now = bus.clock.monotonic()
     live, expired = bus.subscribers(), bus.expired.lanes()
     each = [_of_one(bus, lane, now) for lane in (*live, *expired)]
     whole = _together(each)
-    return Readings(
+    return Snapshot(
         states={**dict.fromkeys(map(str, State), 0), **whole.states},
         pending=whole.pending,
         in_flight=bus.dispatcher.busy,
@@ -33,8 +33,8 @@ def readings_of(bus: Bus) -> Readings:
     )
 
 
-def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberReadings:
-    return SubscriberReadings(
+def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberSnapshot:
+    return SubscriberSnapshot(
         lane.subscriber.key,
         {str(status(lane, now)): 1},
         lane.backlog,
@@ -45,11 +45,11 @@ def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberReadings:
     )
 
 
-def _together(several: Sequence[SubscriberReadings]) -> SubscriberReadings:
+def _together(several: Sequence[SubscriberSnapshot]) -> SubscriberSnapshot:
     states: Counter[str] = Counter()
     for each in several:
         states.update(each.states)
-    return SubscriberReadings(
+    return SubscriberSnapshot(
         OTHER,
         states,
         sum(each.pending for each in several),

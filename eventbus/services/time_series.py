@@ -10,7 +10,7 @@ from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import MAX_ERROR
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.status import observe
-from eventbus.telemetry.counters import Meters, quantile
+from eventbus.telemetry.counters import Counters, quantile
 
 #: Samples that are kept.
 KEPT = 600
@@ -37,16 +37,16 @@ class Sample:
     oldest: float  # seconds
 
 
-class Samples:
+class TimeSeries:
     """Takes the samples, and works out how much each subscriber gets."""
 
-    def __init__(self, dispatcher: Dispatcher, meters: Meters) -> None:
+    def __init__(self, dispatcher: Dispatcher, counters: Counters) -> None:
         self._dispatcher = dispatcher
-        self._meters = meters
+        self._counters = counters
         self._clock = dispatcher.clock
         self.kept: deque[Sample] = deque(maxlen=KEPT)
         self._rates: dict[str, tuple[int, float]] = {}
-        self._last = (self._clock.monotonic(), 0, 0, 0, list(meters.arrival.counts))
+        self._last = (self._clock.monotonic(), 0, 0, 0, list(counters.arrival.counts))
 
     def start(self) -> None:
         """Begin to take samples."""
@@ -62,19 +62,19 @@ class Samples:
 
     def take(self) -> None:
         """Take a sample now."""
-        now, meters = self._clock.monotonic(), self._meters
+        now, counters = self._clock.monotonic(), self._counters
         before, events, deliveries, failures, counts = self._last
-        arrived = list(meters.arrival.counts)
-        failed = meters.attempts.total()
-        self._last = now, meters.accepted_events, sum(arrived), failed, arrived
+        arrived = list(counters.arrival.counts)
+        failed = counters.attempts.total()
+        self._last = now, counters.accepted_events, sum(arrived), failed, arrived
         seconds = max(1e-3, now - before)
         new = [count - past for count, past in zip(arrived, counts, strict=True)]
-        bounds, (pending, oldest) = meters.arrival.bounds, self._look(now, seconds)
-        since = None if oldest is None else self._dispatcher.ages.at(oldest)
+        bounds, (pending, oldest) = counters.arrival.bounds, self._look(now, seconds)
+        since = None if oldest is None else self._dispatcher.event_times.at(oldest)
         self.kept.append(
             Sample(
                 at=self._clock.wall(),
-                events=(meters.accepted_events - events) / seconds,
+                events=(counters.accepted_events - events) / seconds,
                 deliveries=(sum(arrived) - deliveries) / seconds,
                 failures=(failed - failures) / seconds,
                 arrival_p50=quantile(bounds, new, 0.5),

@@ -54,7 +54,7 @@ def quantile(bounds: tuple[float, ...], counts: list[int], part: float) -> float
 
 
 @dataclass(slots=True)
-class Meters:
+class Counters:
     """All counters of one bus, since its start."""
 
     attempts: Counter[str] = field(default_factory=Counter)  # by outcome (see Verdict)

@@ -9,7 +9,7 @@ MAX_SAMPLES = 2_048
 SPACING = 1.0
 
 
-class Ages:
+class EventTimes:
     """Numbers and times, both rising: the newest close together, older ones further apart the longer it runs."""
 
     def __init__(self) -> None:

@@ -11,14 +11,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from eventbus import __version__
-from eventbus.telemetry.counters import Histogram, Meters
+from eventbus.telemetry.counters import Counters, Histogram
 
 #: What all subscribers beyond those with series of their own are summed up as.
 OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriberReadings:
+class SubscriberSnapshot:
     """What is measured of one subscriber, or of several together."""
 
     name: str
@@ -31,7 +31,7 @@ class SubscriberReadings:
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class Snapshot:
     """What is measured at a moment, over all live and expired subscribers."""
 
     states: dict[str, int]
@@ -43,7 +43,7 @@ class Readings:
     journal_bytes: int
     journal_max_bytes: int
     loop_lag_seconds: float
-    subscribers: tuple[SubscriberReadings, ...]
+    subscribers: tuple[SubscriberSnapshot, ...]
 
 
 class Metrics:
@@ -51,9 +51,9 @@ class Metrics:
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self, meters: Meters, read: Callable[[], Readings]) -> None:
+    def __init__(self, counters: Counters, read: Callable[[], Snapshot]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Counted(meters))
+        self._registry.register(_Counted(counters))
         self._registry.register(_Read(read))
         ProcessCollector(registry=self._registry)
 
@@ -69,49 +69,49 @@ class _Collector(Collector):
 
 
 class _Counted(_Collector):
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
 
     def collect(self) -> Iterator[Metric]:
         """What has been counted since the start."""
-        meters = self._meters
+        counters = self._counters
         build = GaugeMetricFamily("eventbus_build_info", "The version that runs.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
-        yield _counter("eventbus_events_accepted", "Events accepted.", meters.accepted_events)
-        yield _counter("eventbus_event_bytes", "Bytes in the bodies of accepted events.", meters.accepted_bytes)
-        yield _counter("eventbus_duplicates_suppressed", "Publishes known by their key.", meters.duplicates)
+        yield _counter("eventbus_events_accepted", "Events accepted.", counters.accepted_events)
+        yield _counter("eventbus_event_bytes", "Bytes in the bodies of accepted events.", counters.accepted_bytes)
+        yield _counter("eventbus_duplicates_suppressed", "Publishes known by their key.", counters.duplicates)
         ignored = "Requests with a parameter that their route does not take."
-        yield _counter("eventbus_ignored_parameters", ignored, meters.ignored_parameters)
+        yield _counter("eventbus_ignored_parameters", ignored, counters.ignored_parameters)
         refused = CounterMetricFamily("eventbus_requests_refused", "Requests refused.", labels=["reason"])
-        for reason, count in sorted(meters.refused.items()):
+        for reason, count in sorted(counters.refused.items()):
             refused.add_metric([reason], count)
         yield refused
-        yield from _connections(meters)
+        yield from _connections(counters)
         given_up = CounterMetricFamily("eventbus_journal_quota", "Given up over the journal quota.", labels=["what"])
         for what in ("pending", "bodies", "discarded"):
-            given_up.add_metric([what], meters.quota[what])
+            given_up.add_metric([what], counters.quota[what])
         yield given_up
         attempts = CounterMetricFamily("eventbus_attempts", "Attempts, by outcome.", labels=["outcome"])
-        for outcome, count in sorted({**meters.attempts, "delivered": meters.arrival.count}.items()):
+        for outcome, count in sorted({**counters.attempts, "delivered": counters.arrival.count}.items()):
             attempts.add_metric([outcome], count)
         yield attempts
-        yield _histogram("eventbus_arrival_seconds", "From publish to arrival.", meters.arrival)
-        yield _histogram("eventbus_attempt_seconds", "What an attempt takes.", meters.attempt)
-        yield _histogram("eventbus_journal_commit_seconds", "What a commit of the journal takes.", meters.commit)
-        yield _histogram("eventbus_journal_commit_events", "Events in one commit.", meters.commit_events)
+        yield _histogram("eventbus_arrival_seconds", "From publish to arrival.", counters.arrival)
+        yield _histogram("eventbus_attempt_seconds", "What an attempt takes.", counters.attempt)
+        yield _histogram("eventbus_journal_commit_seconds", "What a commit of the journal takes.", counters.commit)
+        yield _histogram("eventbus_journal_commit_events", "Events in one commit.", counters.commit_events)
 
 
-def _connections(meters: Meters) -> Iterator[Metric]:
-    yield _gauge("eventbus_connections", "Clients' connections that are open.", meters.connections)
-    yield _gauge("eventbus_connections_limit", "Connections that may be open.", meters.connections_limit)
-    yield _gauge("eventbus_connections_lasting", "Of them, streams and long polls.", meters.connections_lasting)
-    closed = meters.connections_closed_idle
+def _connections(counters: Counters) -> Iterator[Metric]:
+    yield _gauge("eventbus_connections", "Clients' connections that are open.", counters.connections)
+    yield _gauge("eventbus_connections_limit", "Connections that may be open.", counters.connections_limit)
+    yield _gauge("eventbus_connections_lasting", "Of them, streams and long polls.", counters.connections_lasting)
+    closed = counters.connections_closed_idle
     yield _counter("eventbus_connections_closed_idle", "Idle connections closed to make room.", closed)
 
 
 class _Read(_Collector):
-    def __init__(self, read: Callable[[], Readings]) -> None:
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
@@ -135,7 +135,7 @@ class _Read(_Collector):
         yield from _by_subscriber(now.subscribers)
 
 
-def _by_subscriber(subscribers: tuple[SubscriberReadings, ...]) -> Iterator[Metric]:
+def _by_subscriber(subscribers: tuple[SubscriberSnapshot, ...]) -> Iterator[Metric]:
     states = GaugeMetricFamily(
         "eventbus_subscriber_state", "1 for the state that a subscriber is in.", labels=["subscriber", "state"]
     )

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from eventbus import __version__
-from eventbus.client.dispatch import Answer
+from eventbus.client.dispatch import InboxResponse
 from eventbus.client.encode import encoded
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
@@ -22,7 +22,7 @@ def deliver(
     event_id: str | None = None,
     attempt: int = 1,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
+) -> InboxResponse:
     """Hand an event to an inbox, as ``Bus.publish`` would have sent it; what the inbox answers.
 
     It is signed with the inbox's first secret. ``event_id`` makes it a repetition of an earlier one, ``headers``

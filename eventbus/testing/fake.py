@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from eventbus.client.backoff import NO_RETRY
 from eventbus.client.bus import Bus
-from eventbus.client.dispatch import Answer
-from eventbus.client.errors import BusError, KeyReused, Misused
+from eventbus.client.dispatch import InboxResponse
+from eventbus.client.errors import BusError, KeyReused, UsageError
 from eventbus.client.http import Request, Response
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
@@ -56,7 +56,7 @@ class FakeBus(Bus):
         self._fake.inboxes.append(inbox)
 
     @property
-    def answers(self) -> list[tuple[Event, Answer]]:
+    def answers(self) -> list[tuple[Event, InboxResponse]]:
         """What inboxes answered, in order."""
         return list(self._fake.answers)
 
@@ -70,7 +70,7 @@ class _Answers:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.answers: list[tuple[Event, Answer]] = []
+        self.answers: list[tuple[Event, InboxResponse]] = []
         self.inboxes: list[Inbox] = []
         self.errors: list[BusError] = []
         self._keys: dict[str, tuple[str, ...]] = {}
@@ -98,7 +98,7 @@ class _Answers:
 
     def stream(self, request: Request) -> NoReturn:
         """See Transport.stream."""
-        raise Misused(f"A fake bus has no stream ({request.target}); eventbus.testing.TrueServer has.")
+        raise UsageError(f"A fake bus has no stream ({request.target}); eventbus.testing.TrueServer has.")
 
     def close(self) -> None:
         """See Transport.close."""
@@ -148,7 +148,7 @@ class _Answers:
         for event in self.events:
             if unquote(path) == f"/events/{event.id}":
                 return {**_shown(event), "deliveries": []}
-        raise Misused(f"A fake bus has no {path}; eventbus.testing.TrueServer has.")
+        raise UsageError(f"A fake bus has no {path}; eventbus.testing.TrueServer has.")
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

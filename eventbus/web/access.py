@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from flask import Request, current_app
 
 from eventbus.core.errors import Draining, Forbidden, Unauthorized
-from eventbus.core.host_names import Hosts
+from eventbus.core.host_names import HostNames
 from eventbus.core.tokens import Scope, Tokens
 from eventbus.services.bus import Bus
 from eventbus.web.browsers import READING, check_browser
@@ -34,7 +34,7 @@ def scope_of(view: Callable[..., Any]) -> Scope | None:
     return scope
 
 
-def guard(tokens: Tokens, hosts: Hosts) -> Callable[[Request], None]:
+def guard(tokens: Tokens, hosts: HostNames) -> Callable[[Request], None]:
     """A function that lets a request through, or raises CrossOrigin, ForeignHost, Unauthorized or Forbidden.
 
     Where tokens are set, a browser may ask by any name: it gets nothing without a token, which no foreign page has.

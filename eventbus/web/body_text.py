@@ -3,7 +3,7 @@
 import base64
 
 
-def shown_body(body: bytes) -> dict[str, str]:
+def body_payload(body: bytes) -> dict[str, str]:
     """``{"text": ...}`` for UTF-8, ``{"base64": ...}`` for anything else."""
     try:
         return {"text": body.decode("utf-8")}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eventbus.core.errors import CrossOrigin, ForeignHost
-from eventbus.core.host_names import Hosts, is_name, split_host
+from eventbus.core.host_names import HostNames, is_name, split_host
 from eventbus.web import origins
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -17,7 +17,7 @@ _PROBES = frozenset({"/healthz", "/readyz"})
 _SHOWN = 100
 
 
-def check_browser(environ: Mapping[str, Any], hosts: Hosts | None) -> None:
+def check_browser(environ: Mapping[str, Any], hosts: HostNames | None) -> None:
     """Raise CrossOrigin, or ForeignHost, where a browser may not ask this. Without ``hosts`` it may use any name."""
     if hosts is not None and may_be_browser(environ) and environ["PATH_INFO"] not in _PROBES:
         check_host(environ, hosts)
@@ -42,7 +42,7 @@ def may_be_browser(environ: Mapping[str, Any]) -> bool:
     return "text/html" in accept.lower() and environ.get("HTTP_USER_AGENT", "")[:5] != "Java/"
 
 
-def check_host(environ: Mapping[str, Any], hosts: Hosts) -> None:
+def check_host(environ: Mapping[str, Any], hosts: HostNames) -> None:
     """Raise ForeignHost where the host that was asked for is none of this bus's.
 
     ``X-Forwarded-Host`` counts for nothing: a page that has its own name lead here could send it.

@@ -13,7 +13,7 @@ from typing import Any
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from eventbus.core.clock import seconds_of
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -32,7 +32,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _INTEGERS = range(-(2**31), 2**31)
 
 
-class TooDeep(Refused):
+class TooDeep(BadRequest):
     """Nested so deeply that a longer look would not help."""
 
 
@@ -47,14 +47,14 @@ class CloudEvent:
 
 
 def parse_one(body: bytes) -> CloudEvent:
-    """The event that a body holds. Raises Refused with what is wrong."""
+    """The event that a body holds. Raises BadRequest with what is wrong."""
     text = _decoded(body)
     value = _whole(text)
     return _checked(value, body, "The event")
 
 
 def parse_batch(body: bytes, max_bytes: int) -> Iterator[CloudEvent]:
-    """The events of a JSON array one by one, each with its own bytes. Raises Refused at the first unsound one.
+    """The events of a JSON array one by one, each with its own bytes. Raises BadRequest at the first unsound one.
 
     One with more than ``max_bytes`` is not read to its end.
     """
@@ -66,13 +66,13 @@ def _decoded(body: bytes) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refused("The body is no JSON: it is not UTF-8.") from None
+        raise BadRequest("The body is no JSON: it is not UTF-8.") from None
 
 
 def _whole(text: str) -> Any:
     value, end = _value(text, _skip(text, 0))
     if _skip(text, end) != len(text):
-        raise Refused("The body is no JSON: something follows its end.")
+        raise BadRequest("The body is no JSON: something follows its end.")
     return value
 
 
@@ -80,19 +80,19 @@ def _elements(text: str, longest: int) -> Iterator[tuple[Any, str]]:
     """The elements of an array, each with the text in which it was written."""
     place = _skip(text, 0)
     if text[place : place + 1] != "[":
-        raise Refused("A batch is a JSON array of events.")
+        raise BadRequest("A batch is a JSON array of events.")
     place = _skip(text, place + 1)
     first = True
     while text[place : place + 1] != "]":
         if not first:
             if text[place : place + 1] != ",":
-                raise Refused("The batch is no JSON: a comma or the array's end is missing.")
+                raise BadRequest("The batch is no JSON: a comma or the array's end is missing.")
             place = _skip(text, place + 1)
         value, end = _bounded_value(text, place, longest)
         yield value, text[place:end]
         place, first = _skip(text, end), False
     if _skip(text, place + 1) != len(text):
-        raise Refused("The batch is no JSON: something follows its end.")
+        raise BadRequest("The batch is no JSON: something follows its end.")
 
 
 def _bounded_value(text: str, place: int, longest: int) -> tuple[Any, int]:
@@ -103,7 +103,7 @@ def _bounded_value(text: str, place: int, longest: int) -> tuple[Any, int]:
                 value, end = _value(text[place : place + window], 0)
             except TooDeep:
                 raise
-            except Refused:
+            except BadRequest:
                 continue
             return value, place + end
     if place + longest < len(text):
@@ -136,20 +136,20 @@ def _value(text: str, place: int) -> tuple[Any, int]:
     except RecursionError:
         raise TooDeep("The body is no JSON: it is nested too deeply.") from None
     except ValueError as error:
-        raise Refused(f"The body is no JSON: {error}.") from None
+        raise BadRequest(f"The body is no JSON: {error}.") from None
 
 
 def _checked(value: Any, written: bytes, what: str) -> CloudEvent:
     if not isinstance(value, dict):
-        raise Refused(f"{what} is no JSON object.")
+        raise BadRequest(f"{what} is no JSON object.")
     for name in _REQUIRED:
         if not isinstance(value.get(name), str) or not value[name]:
-            raise Refused(f"{what} has no {name}: a text that is not empty is required.")
+            raise BadRequest(f"{what} has no {name}: a text that is not empty is required.")
     if value["specversion"] != "1.0":
-        raise Refused(f"{what} has specversion {value['specversion'][:20]!r}; the bus takes 1.0.")
+        raise BadRequest(f"{what} has specversion {value['specversion'][:20]!r}; the bus takes 1.0.")
     for name in ("id", "type"):
         if _FORBIDDEN.search(value[name]):
-            raise Refused(f"{what} has a control character, or what is no character, in its {name}.")
+            raise BadRequest(f"{what} has a control character, or what is no character, in its {name}.")
     _check_forms(value, what)
     _check_data(value, what)
     for name, attribute in value.items():
@@ -161,31 +161,31 @@ def _checked(value: Any, written: bytes, what: str) -> CloudEvent:
 def _check_forms(value: dict[str, Any], what: str) -> None:
     for name in _OPTIONAL:
         if value.get(name) is not None and (not isinstance(value[name], str) or not value[name]):
-            raise Refused(f"{what} has a {name} that is no text, or empty.")
+            raise BadRequest(f"{what} has a {name} that is no text, or empty.")
     for name in ("source", "dataschema"):
         if value.get(name) is not None and not _URI.match(value[name]):
-            raise Refused(f"{what} has a {name} that is no URI: {value[name][:80]!r}.")
+            raise BadRequest(f"{what} has a {name} that is no URI: {value[name][:80]!r}.")
     if value.get("datacontenttype") is not None and not _MEDIA_TYPE.match(value["datacontenttype"]):
-        raise Refused(f"{what} has a datacontenttype that is no media type: {value['datacontenttype'][:80]!r}.")
+        raise BadRequest(f"{what} has a datacontenttype that is no media type: {value['datacontenttype'][:80]!r}.")
     if value.get("time") is not None and (" " in value["time"] or seconds_of(value["time"]) is None):
-        raise Refused(f"{what} has a time that is not as RFC 3339 has it: {value['time'][:40]!r}.")
+        raise BadRequest(f"{what} has a time that is not as RFC 3339 has it: {value['time'][:40]!r}.")
 
 
 def _check_data(value: dict[str, Any], what: str) -> None:
     if value.get("data_base64") is None:  # null is an attribute that is not set
         return
     if "data" in value:
-        raise Refused(f"{what} has both data and data_base64.")
+        raise BadRequest(f"{what} has both data and data_base64.")
     try:
         binascii.a2b_base64(value["data_base64"].encode("ascii"), strict_mode=True)
     except (AttributeError, ValueError):
-        raise Refused(f"{what} has data_base64 that is not Base64.") from None
+        raise BadRequest(f"{what} has data_base64 that is not Base64.") from None
 
 
 def _check_extension(name: str, attribute: Any, what: str) -> None:
     if not _NAME.match(name):
-        raise Refused(f"{what} has an attribute {name[:40]!r}; names are lower-case letters and digits.")
+        raise BadRequest(f"{what} has an attribute {name[:40]!r}; names are lower-case letters and digits.")
     if isinstance(attribute, int) and not isinstance(attribute, bool) and attribute not in _INTEGERS:
-        raise Refused(f"{what} has an attribute {name[:40]!r} beyond 32 bits.")
+        raise BadRequest(f"{what} has an attribute {name[:40]!r} beyond 32 bits.")
     if not isinstance(attribute, str | int | None):
-        raise Refused(f"{what} has an attribute {name[:40]!r} that is no text, whole number or boolean.")
+        raise BadRequest(f"{what} has an attribute {name[:40]!r} that is no text, whole number or boolean.")

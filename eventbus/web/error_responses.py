@@ -8,23 +8,23 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from eventbus.core.errors import (
     BacklogFull,
+    BadRequest,
     Conflict,
     CrossOrigin,
-    Crowded,
     Draining,
-    Elsewhere,
     EventbusError,
     Forbidden,
     ForeignHost,
-    JournalCrowded,
     JournalError,
     JournalFull,
+    JournalOutOfMemory,
     KeyReused,
     NoAccess,
-    NodeSilent,
-    NotKnown,
-    Refused,
+    NodeTimeout,
+    NotFound,
+    NotOwner,
     TooMany,
+    TooManyStreams,
     Unauthorized,
 )
 from eventbus.services.bus import Bus
@@ -39,18 +39,18 @@ _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (Draining, 503, 5),
     (JournalFull, 507, 10),
     (BacklogFull, 503, 5),
-    (JournalCrowded, 503, 5),
+    (JournalOutOfMemory, 503, 5),
     (JournalError, 503, 1),
-    (Crowded, 503, 5),
-    (Elsewhere, 503, 1),
-    (NodeSilent, 503, 1),
-    (Refused, 400, None),
+    (TooManyStreams, 503, 5),
+    (NotOwner, 503, 1),
+    (NodeTimeout, 503, 1),
+    (BadRequest, 400, None),
     (KeyReused, 422, None),
     (Unauthorized, 401, None),
     (Forbidden, 403, None),
     (ForeignHost, 403, None),
     (CrossOrigin, 403, None),
-    (NotKnown, 404, None),
+    (NotFound, 404, None),
     (Conflict, 409, None),
     (TooMany, 429, 10),
 )
@@ -59,12 +59,12 @@ _REASONS: dict[type[EventbusError], str] = {
     Draining: "draining",
     JournalFull: "disk_full",
     BacklogFull: "journal_full",
-    JournalCrowded: "journal_full",
+    JournalOutOfMemory: "journal_full",
     JournalError: "journal_unavailable",
-    Crowded: "connections",
-    Elsewhere: "elsewhere",
-    NodeSilent: "node_silent",
-    Refused: "malformed",
+    TooManyStreams: "connections",
+    NotOwner: "elsewhere",
+    NodeTimeout: "node_silent",
+    BadRequest: "malformed",
     KeyReused: "key_reused",
     CrossOrigin: "cross_origin",
     ForeignHost: "foreign_host",
@@ -96,7 +96,7 @@ def _bus_error(error: EventbusError) -> Reply:
 def count_refused(bus: Bus, error: EventbusError) -> None:
     """Count a refused request by its reason."""
     kind, status, _ = status_of(error)
-    bus.meters.refused[_REASONS.get(kind, HTTPStatus(status).name.lower())] += 1
+    bus.counters.refused[_REASONS.get(kind, HTTPStatus(status).name.lower())] += 1
 
 
 def status_of(error: EventbusError) -> tuple[type[EventbusError], int, int | None]:
@@ -105,7 +105,7 @@ def status_of(error: EventbusError) -> tuple[type[EventbusError], int, int | Non
 
 
 def _http_error(error: HTTPException) -> Reply:
-    the_bus().meters.refused[_KNOWN_STATUSES.get(error.code or 500, "other")] += 1
+    the_bus().counters.refused[_KNOWN_STATUSES.get(error.code or 500, "other")] += 1
     if isinstance(error, MethodNotAllowed) and request.path in FOUR:
         allowed = "".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
         response = _phrased(400, f"Only {allowed} accepted", separator=": ")

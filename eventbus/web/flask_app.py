@@ -14,7 +14,7 @@ from eventbus.web.parameters import IGNORED, IGNORED_KEY
 from eventbus.web.replies import Reply
 
 
-class LeanFlask(Flask):
+class BusFlask(Flask):
     """A Flask application without sessions, signals or a server name.
 
     ``before_request``, ``after_request`` and the like are not called: routes do their own work here.
@@ -80,7 +80,7 @@ class LeanFlask(Flask):
 class _Adapter(MapAdapter):
     """Finds fixed paths in a table, the others as Werkzeug does."""
 
-    def __init__(self, app: LeanFlask, environ: dict[str, Any]) -> None:
+    def __init__(self, app: BusFlask, environ: dict[str, Any]) -> None:
         self._app = app
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         super().__init__(app.url_map, "", "/", None, "http", path, method, environ["QUERY_STRING"])

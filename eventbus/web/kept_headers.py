@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.topics import check_topic
 
 #: Bytes of kept headers, at most.
@@ -24,7 +24,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 
 
 def kept_head(environ: Mapping[str, Any]) -> bytes:
-    """The kept headers as lines on the wire. Raises Refused."""
+    """The kept headers as lines on the wire. Raises BadRequest."""
     lines = [f"{name}: {_checked(name, environ[key])}\r\n" for key, name in _ALWAYS.items() if environ.get(key)]
     for key, value in environ.items():
         if key.startswith(_CLOUDEVENTS):
@@ -32,12 +32,12 @@ def kept_head(environ: Mapping[str, Any]) -> bytes:
             lines.append(f"{name}: {_checked(name, value)}\r\n")
     head = "".join(lines).encode("latin-1")
     if len(head) > MAX_HEAD_BYTES:
-        raise Refused(f"The headers that are kept have {len(head)} bytes; at most {MAX_HEAD_BYTES} may be.")
+        raise BadRequest(f"The headers that are kept have {len(head)} bytes; at most {MAX_HEAD_BYTES} may be.")
     return head
 
 
 def topic_asked(asked: str | None) -> str | None:
-    """The topic that the query names; None where it names none. Raises Refused for what is no topic."""
+    """The topic that the query names; None where it names none. Raises BadRequest for what is no topic."""
     return check_topic(asked) if asked else None
 
 
@@ -45,7 +45,7 @@ def topic_of_type(ce_type: str) -> str | None:
     """The topic that a CloudEvent's type is; None for a type that is no topic, which CloudEvents allows."""
     try:
         return check_topic(ce_type) if ce_type else None
-    except Refused:
+    except BadRequest:
         return None
 
 
@@ -64,5 +64,5 @@ def attribute(environ: Mapping[str, Any], name: str) -> str:
 
 def _checked(name: str, value: str) -> str:
     if not _VALUE.match(value):
-        raise Refused(f"The header {name} holds a character that no header may hold.")
+        raise BadRequest(f"The header {name} holds a character that no header may hold.")
     return value

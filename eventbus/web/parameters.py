@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from flask import Request
 
-from eventbus.core.errors import BadQuery, Refused
+from eventbus.core.errors import BadQuery, BadRequest
 from eventbus.services.bus import Bus
 from eventbus.web.accept import wants_json
 from eventbus.web.cluster.rpc_codec import FORWARDED
@@ -61,10 +61,10 @@ def query_guard(bus: Bus) -> Callable[[Request], None]:
         if not unknown:
             return
         if wants_json(request):
-            raise Refused(sentence(unknown[0], rule.rule, known))
+            raise BadRequest(sentence(unknown[0], rule.rule, known))
         environ[IGNORED_KEY] = ignored(unknown)
         if not environ.get(FORWARDED):  # else the node that was asked has counted it
-            bus.meters.ignored_parameters += 1
+            bus.counters.ignored_parameters += 1
 
     return check_query
 

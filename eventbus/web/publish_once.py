@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.event_ids import is_header_safe
 from eventbus.journal.publish_digest import DERIVED_KEY
 from eventbus.web.cloudevents import CloudEvent
@@ -13,7 +13,7 @@ from eventbus.web.query import Query
 
 
 def once_key(environ: Mapping[str, Any], query: Query, event: CloudEvent | None) -> str | None:
-    """The key of one event, None where it may be published again; ``event`` is a structured one. Raises Refused."""
+    """The key of one event, None where it may be published again; ``event`` is a structured one. Raises BadRequest."""
     given = _given(environ, query)
     if "once" not in query.values:
         return given
@@ -21,14 +21,16 @@ def once_key(environ: Mapping[str, Any], query: Query, event: CloudEvent | None)
         (attribute(environ, "source"), attribute(environ, "id")) if event is None else (event.source, event.id)
     )
     if not source or not event_id:
-        raise Refused("once=ce needs a CloudEvent with a source and an id: ce-source and ce-id, or a structured one.")
+        raise BadRequest(
+            "once=ce needs a CloudEvent with a source and an id: ce-source and ce-id, or a structured one."
+        )
     return derived(source, event_id)
 
 
 def once_key_of_batch(environ: Mapping[str, Any], query: Query) -> str | None:
-    """The key of a batch, None where it may be published again. Raises Refused."""
+    """The key of a batch, None where it may be published again. Raises BadRequest."""
     if "once" in query.values:
-        raise Refused("once=ce is for one event; give a batch an Idempotency-Key.")
+        raise BadRequest("once=ce is for one event; give a batch an Idempotency-Key.")
     return _given(environ, query)
 
 
@@ -41,12 +43,12 @@ def derived(source: str, event_id: str) -> str:
 def _given(environ: Mapping[str, Any], query: Query) -> str | None:
     key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not is_header_safe(key):
-        raise Refused("An Idempotency-Key is 1 to 256 visible ASCII characters.")
+        raise BadRequest("An Idempotency-Key is 1 to 256 visible ASCII characters.")
     if "once" in query.values:
         if query.first("once") != "ce":
-            raise Refused(f"once is ce, or left out, not {(query.first('once') or '')[:40]!r}.")
+            raise BadRequest(f"once is ce, or left out, not {(query.first('once') or '')[:40]!r}.")
         if key is not None:
-            raise Refused("Give an Idempotency-Key or once=ce, not both.")
+            raise BadRequest("Give an Idempotency-Key or once=ce, not both.")
     return key
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.model import Terms
 from eventbus.core.topics import check_patterns
 from eventbus.web.query import Query
@@ -11,11 +11,11 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")
 
 
 def terms_of(query: Query) -> Terms:
-    """The terms; what is not given is None. Raises Refused with a sentence that names the parameter."""
+    """The terms; what is not given is None. Raises BadRequest with a sentence that names the parameter."""
     topics = query.all("topic")
     max_in_flight = _number(query, "max_in_flight", 1, 1_000)
     if max_in_flight is not None and max_in_flight != int(max_in_flight):
-        raise Refused(f"max_in_flight is a whole number from 1 to 1000, not {max_in_flight:g}.")
+        raise BadRequest(f"max_in_flight is a whole number from 1 to 1000, not {max_in_flight:g}.")
     return Terms(
         topics=None if topics is None else check_patterns(topics),
         lease_seconds=_number(query, "lease", 5, 86_400),
@@ -31,7 +31,7 @@ def _number(query: Query, key: str, low: float, high: float) -> float | None:
     if given is None:
         return None
     if not _DECIMAL.match(given) or not low <= float(given) <= high:
-        raise Refused(f"{key} is a number from {low:g} to {high:g}, not {given[:40]!r}.")
+        raise BadRequest(f"{key} is a number from {low:g} to {high:g}, not {given[:40]!r}.")
     return float(given)
 
 
@@ -40,5 +40,5 @@ def _switch(query: Query, key: str) -> bool | None:
     if given is None:
         return None
     if given not in ("true", "false"):
-        raise Refused(f"{key} is true or false, not {given[:40]!r}.")
+        raise BadRequest(f"{key} is true or false, not {given[:40]!r}.")
     return given == "true"

@@ -17,10 +17,10 @@ from eventbus.core.errors import (
     BacklogFull,
     Conflict,
     JournalError,
-    JournalSilent,
+    JournalTimeout,
     JournalUnavailable,
     KeyReused,
-    NotKnown,
+    NotFound,
     TooMany,
 )
 from eventbus.core.event_ids import new_event_id
@@ -29,11 +29,10 @@ from eventbus.core.settings import Settings
 from eventbus.core.topics import matches
 from eventbus.delivery import reader
 from eventbus.delivery.lane import ranges, retries
-from eventbus.delivery.lane.outcome import Answer
-from eventbus.journal.base import Usage
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.services import dead_letters, expiry, recovery, replays
 from eventbus.services.dead_letters import Chosen
-from eventbus.services.quota_enforcer import QuotaKeeper
+from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.sweeper import Sweeper
 from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
 from tests.support.deadline import eventually
@@ -94,9 +93,9 @@ class BusAccount(RuleBasedStateMachine):
     def _save(self, checkpoint: Checkpoint) -> None:
         """Save, fail, or save once without an answer."""
         outage = self.outage
-        if isinstance(outage, JournalSilent):
+        if isinstance(outage, JournalTimeout):
             self.outage = None
-        if outage is None or isinstance(outage, JournalSilent):
+        if outage is None or isinstance(outage, JournalTimeout):
             self._checkpoint(checkpoint)
         if outage is not None:
             raise outage.with_traceback(None)
@@ -129,11 +128,11 @@ class BusAccount(RuleBasedStateMachine):
         for subscriber in reached:
             self.accepted[subscriber] += count
             self.tickets |= {(subscriber, event) for event in appended.ids}
-        gone = self.bus.endings._discarding  # noqa: SLF001 - who answered 410, which could not be saved yet
+        gone = self.bus.expiry._discarding  # noqa: SLF001 - who answered 410, which could not be saved yet
         self._may_discard(*(lane.subscriber.key for lane in gone))
 
     @rule(said=ANSWERS, place=st.integers(0, 100), count=st.integers(1, 6))
-    def answer(self, said: Answer, place: int, count: int) -> None:
+    def answer(self, said: DeliveryResponse, place: int, count: int) -> None:
         """Some of the attempts under way are answered."""
         held = self.transport.held
         chosen = [held[(place + number) % len(held)] for number in range(min(count, len(held)))]
@@ -143,7 +142,7 @@ class BusAccount(RuleBasedStateMachine):
         eventually(lambda: not set(map(id, chosen)) & set(map(id, self.transport.held)), 10)
 
     @rule(said=st.lists(ANSWERS, min_size=2, max_size=8), place=st.integers(0, 100))
-    def answer_while_pages_are_read(self, said: list[Answer], place: int) -> None:
+    def answer_while_pages_are_read(self, said: list[DeliveryResponse], place: int) -> None:
         """Attempts are answered one by one, whatever else the bus is doing."""
         for one in said:
             if held := self.transport.held:
@@ -157,14 +156,14 @@ class BusAccount(RuleBasedStateMachine):
     def let_go(self) -> None:
         """What is settled may go where the journal has little room left."""
         with suppress(JournalError):
-            self.bus.retention.look()
+            self.bus.retention.run_once()
 
     @rule(seconds=st.sampled_from([0.5, 10.0, 40.0]))
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self.now += seconds
         for lane in list(self.bus.dispatcher.lanes.values()):
-            self.bus.dispatcher.look(lane)
+            self.bus.dispatcher.schedule(lane)
 
     @rule(seconds=st.sampled_from([0.0, 130.0]))
     def sweep(self, seconds: float) -> None:
@@ -177,7 +176,7 @@ class BusAccount(RuleBasedStateMachine):
     @rule(answered=st.booleans())
     def saving_fails(self, answered: bool) -> None:
         """Nothing can be saved for a while; or the next save is made, and nobody hears of it."""
-        self.outage = JournalUnavailable("it fails") if answered else JournalSilent("nobody knows")
+        self.outage = JournalUnavailable("it fails") if answered else JournalTimeout("nobody knows")
 
     @rule()
     def saving_works(self) -> None:
@@ -198,7 +197,7 @@ class BusAccount(RuleBasedStateMachine):
         silent = False
         try:
             self.bus.register(parse_address(key), terms, start)
-        except JournalSilent:
+        except JournalTimeout:
             silent = True
         except (JournalError, TooMany):
             assert lane is None or before == (lane.subscriber, lane.lease, lane.ended_at, lane.interests) or lane.ending
@@ -236,10 +235,10 @@ class BusAccount(RuleBasedStateMachine):
         before = 0 if lane is None else lane.accepted
         try:
             self.accepted[key] += self.bus.replays.begin(key, start, "now")
-        except JournalSilent:
+        except JournalTimeout:
             assert lane is not None
             self.accepted[key] += lane.accepted - before
-        except (Conflict, JournalError, NotKnown, TooMany):
+        except (Conflict, JournalError, NotFound, TooMany):
             assert before == (0 if lane is None else lane.accepted)
 
     @rule(key=st.sampled_from([None, *KEYS]), place=st.integers(0, 100), discard=st.booleans())
@@ -259,15 +258,15 @@ class BusAccount(RuleBasedStateMachine):
                 self.bus.dead_letters.discard(chosen)
             else:
                 self.bus.dead_letters.replay(chosen, new_event_id())
-        except (Conflict, JournalError, NotKnown):
+        except (Conflict, JournalError, NotFound):
             return
 
-    @rule(size=st.sampled_from([900_001, 1_600_000, 10**12]))
-    def the_journal_is_full(self, size: int) -> None:
+    @rule(share=st.sampled_from([0.1, 0.5, 1.0]))
+    def the_journal_is_full(self, share: float) -> None:
         """Whoever holds back events gives up the oldest of them: they are dead, and their bodies go."""
-        keeper = QuotaKeeper(1_000_000, 0, self.bus.dispatcher, self.bus.journal, self.bus.dead_letters)
+        keeper = QuotaEnforcer(0, self.bus.dispatcher, self.bus.journal, self.bus.dead_letters)
         with suppress(JournalError):
-            keeper.relieve(Usage(size, 0))
+            keeper.relieve(1_000_000, int(1_000_000 * share))
 
     @rule()
     def the_tail_is_forgotten(self) -> None:
@@ -297,7 +296,9 @@ class BusAccount(RuleBasedStateMachine):
         self._settle_down()
         with self.bus.dispatcher.checkpointer.alone:
             for key in KEYS:
-                letters = {(kept.letter.seq, kept.letter.run) for kept in self.bus.journal.dead_letters(key, 0, ALL)}
+                letters = {
+                    (kept.letter.seq, kept.letter.replay_id) for kept in self.bus.journal.dead_letters(key, 0, ALL)
+                }
                 rows = len(letters | self._on_the_way(key))
                 found, unsaved, backlog = self._account(key)
                 assert found.accepted == backlog + found.delivered + found.dead + found.discarded, key
@@ -335,7 +336,7 @@ class BusAccount(RuleBasedStateMachine):
         ticket = key, event_id
         try:
             fates = {fate.address: fate.state for fate in self.bus.history.of(event_id)[1]}
-        except NotKnown:
+        except NotFound:
             known = self.transport.taken[ticket] or ticket in self.may_be_discarded
             assert known or event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
             return
@@ -372,7 +373,7 @@ class BusAccount(RuleBasedStateMachine):
     def _on_the_way(self, key: str) -> set[tuple[int, int]]:
         """Dead letters that were taken out of a lane, and could not be saved yet."""
         kept = self.bus.dispatcher.checkpointer._unsaved  # noqa: SLF001 - they are nowhere else
-        return {(letter.seq, letter.run) for waits in kept for letter in waits.dead if letter.key == key}
+        return {(letter.seq, letter.replay_id) for waits in kept for letter in waits.dead if letter.key == key}
 
     def _may_discard(self, *keys: str) -> None:
         self.may_be_discarded |= {ticket for ticket in self.tickets if ticket[0] in keys}

@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.errors import JournalError, JournalSilent
+from eventbus.core.errors import JournalError, JournalTimeout
 from eventbus.core.model import Checkpoint, Options, Subscriber
 from eventbus.delivery.lane.lane_record import new_record
-from eventbus.journal.redis import RedisJournal, Wanted
+from eventbus.journal.redis import RedisJournal, ReplicationPolicy
 from eventbus.journal.redis.store import replication
 from tests.support.deadline import eventually
 from tests.support.events import message
@@ -67,7 +67,7 @@ def can_tell_what_is_on_disk(server: RedisServer) -> bool:
 
 def test_what_is_accepted_is_on_the_replica(server: RedisServer, replica: RedisServer) -> None:
     """An append returns when so many replicas have the event; and nothing is to be told at the start."""
-    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
     try:
         assert journal.open().remarks == ()
         journal.append([message(f"event-{number}") for number in range(3)])
@@ -80,14 +80,14 @@ def test_nothing_is_accepted_while_a_replica_is_missing(
     server: RedisServer, replica: RedisServer, silent: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without enough replicas an append is refused, who says so names what is missing; with them it goes on."""
-    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
     try:
         journal.open()
         silent()
-        with pytest.raises(JournalSilent, match=r"0 of 1 replicas have it after 0\.3 s.*Idempotency-Key"):
+        with pytest.raises(JournalTimeout, match=r"0 of 1 replicas have it after 0\.3 s.*Idempotency-Key"):
             journal.append([message("event-0")], "key-1")
-        with pytest.raises(JournalSilent):  # so that /readyz tells that publishing is refused
-            journal.confirm()
+        with pytest.raises(JournalTimeout):  # so that /readyz tells that publishing is refused
+            journal.wait_durable()
         replica.go_on()
         eventually(lambda: replica.ask("XLEN", EVENTS) == b":1\r\n", 10)
         monkeypatch.undo()
@@ -98,7 +98,7 @@ def test_nothing_is_accepted_while_a_replica_is_missing(
 
 def test_a_registration_that_is_answered_is_on_the_replica(server: RedisServer, replica: RedisServer) -> None:
     """A replica has who gets which events before whoever registers is told so."""
-    with shared(server.url, wanted=Wanted(replicas=1)) as bus:
+    with shared(server.url, wanted=ReplicationPolicy(replicas=1)) as bus:
         bus.register(A, topics=("a",))
         assert replica.ask("HGET", TOPICS, A) == b"$1\r\na\r\n"
         bus.register(A, topics=("b",))
@@ -111,16 +111,16 @@ def test_no_registration_is_confirmed_while_a_replica_is_missing(
     server: RedisServer, replica: RedisServer, silent: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever registers, changes something or leaves is refused, again and again; a keep-alive changes nothing."""
-    with shared(server.url, wanted=Wanted(replicas=1)) as bus:
+    with shared(server.url, wanted=ReplicationPolicy(replicas=1)) as bus:
         for address in (A, B, C):
             bus.register(address)
         silent()
         for _ in range(2):
-            with pytest.raises(JournalSilent):
+            with pytest.raises(JournalTimeout):
                 bus.register(NEW)
-            with pytest.raises(JournalSilent):
+            with pytest.raises(JournalTimeout):
                 bus.register(A, topics=("a",))
-            with pytest.raises(JournalSilent):
+            with pytest.raises(JournalTimeout):
                 bus.bus.deregister(parse_address(B))
             bus.register(C)
         replica.go_on()
@@ -135,20 +135,20 @@ def test_a_registration_that_nobody_confirmed_is_not_confirmed_by_the_next_bus(
     server: RedisServer, replica: RedisServer, silent: Callable[[], None]
 ) -> None:
     """Where another bus has the subscriber by the time that it asks again, that one waits for the replica too."""
-    with shared(server.url, wanted=Wanted(replicas=1)) as other:
+    with shared(server.url, wanted=ReplicationPolicy(replicas=1)) as other:
         silent()
-        with shared(server.url, wanted=Wanted(replicas=1)) as first, pytest.raises(JournalSilent):
+        with shared(server.url, wanted=ReplicationPolicy(replicas=1)) as first, pytest.raises(JournalTimeout):
             first.register(A)
-        other.journal.members.look()
+        other.journal.members.heartbeat()
         eventually(lambda: A in other.bus.dispatcher.lanes, 10)
-        with pytest.raises(JournalSilent):
+        with pytest.raises(JournalTimeout):
             other.register(A)
 
 
 def test_a_place_is_kept_that_comes_with_an_event_or_behind_it(server: RedisServer, silent: Callable[[], None]) -> None:
     """While a replica is missing events are refused, and the places that are saved beside them are not."""
     new, further = (new_record(Subscriber(parse_address("host"), Options()), EPOCH, scanned) for scanned in (0, 1))
-    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
     try:
         journal.open()
         journal.append([message("event-0")])
@@ -157,11 +157,11 @@ def test_a_place_is_kept_that_comes_with_an_event_or_behind_it(server: RedisServ
         publishing = gevent.spawn(journal.append, [message("event-1")])
         saving = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(further,)))
         eventually(lambda: server.ask("XLEN", EVENTS) == b":2\r\n", 10)
-        behind = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(further,)))
-        with pytest.raises(JournalSilent):
+        waiting = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(further,)))
+        with pytest.raises(JournalTimeout):
             publishing.get(timeout=10)
         saving.get(timeout=10)
-        behind.get(timeout=10)
+        waiting.get(timeout=10)
         assert journal.lane("host") == further
     finally:
         journal.close()
@@ -171,9 +171,9 @@ def test_a_commit_that_a_failover_lost_is_not_accepted(
     tmp_path: Path, server: RedisServer, replica: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where another server answers by the time that it is asked, whose replicas have all it has, that is not enough."""
-    wait = Wanted.wait
+    wait = ReplicationPolicy.wait
 
-    def after_a_failover(wanted: Wanted, client: redis.Redis, *commit: Any) -> str | None:
+    def after_a_failover(wanted: ReplicationPolicy, client: redis.Redis, *commit: Any) -> str | None:
         client.connection_pool.connection_kwargs["master"] = lambda: (LOOPBACK, replica.port)  # from now on
         client.connection_pool.disconnect()
         client.connection_pool.reset()
@@ -182,14 +182,14 @@ def test_a_commit_that_a_failover_lost_is_not_accepted(
     with started(tmp_path / "second") as second:
         second.ask("REPLICAOF", LOOPBACK, str(replica.port))
         eventually(replica.has_replica, 20)
-        journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+        journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
         try:
             journal.open()
             journal.append([message("event-0")])
             replica.ask("REPLICAOF", "NO", "ONE")
             eventually(lambda: replica.is_master() and replica.has_replica(), 20)
-            monkeypatch.setattr(Wanted, "wait", after_a_failover)
-            with pytest.raises(JournalSilent, match=r"another server stands for it\).*Idempotency-Key"):
+            monkeypatch.setattr(ReplicationPolicy, "wait", after_a_failover)
+            with pytest.raises(JournalTimeout, match=r"another server stands for it\).*Idempotency-Key"):
                 journal.append([message("event-1")])
             assert replica.ask("XLEN", EVENTS) == b":1\r\n"
         finally:
@@ -200,17 +200,17 @@ def test_a_commit_that_the_server_has_not_got_any_more_is_not_accepted(
     server: RedisServer, replica: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the server has lost it by the time that it is asked, it is not enough that its replicas have all it has."""
-    wait = Wanted.wait
+    wait = ReplicationPolicy.wait
 
-    def after_a_loss(wanted: Wanted, client: redis.Redis, *commit: Any) -> str | None:
+    def after_a_loss(wanted: ReplicationPolicy, client: redis.Redis, *commit: Any) -> str | None:
         server.ask("FLUSHALL")
         return wait(wanted, client, *commit)
 
-    journal = RedisJournal(server.url, wanted=Wanted(replicas=1))
+    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
     try:
         journal.open()
-        monkeypatch.setattr(Wanted, "wait", after_a_loss)
-        with pytest.raises(JournalSilent, match=r"the server that answers now does not;.*Idempotency-Key"):
+        monkeypatch.setattr(ReplicationPolicy, "wait", after_a_loss)
+        with pytest.raises(JournalTimeout, match=r"the server that answers now does not;.*Idempotency-Key"):
             journal.append([message("event-0")])
     finally:
         journal.close()
@@ -218,7 +218,7 @@ def test_a_commit_that_the_server_has_not_got_any_more_is_not_accepted(
 
 def test_a_master_without_its_replicas_is_told_of_at_the_start(server: RedisServer) -> None:
     """A bus that wants more replicas than there are starts, and says that publishing is refused."""
-    journal = RedisJournal(server.url, wanted=Wanted(replicas=2))
+    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=2))
     try:
         (remark,) = journal.open().remarks
         assert "0 replicas, of which EVENTBUS_REDIS_REPLICAS wants 2" in remark
@@ -231,7 +231,7 @@ def test_a_server_that_cannot_tell_what_is_on_disk_is_refused(server: RedisServe
     if can_tell_what_is_on_disk(server):
         pytest.skip("this server can tell what is on disk")
     with pytest.raises(JournalError, match="older than 7"):
-        RedisJournal(server.url, wanted=Wanted(on_disk=True)).open()
+        RedisJournal(server.url, wanted=ReplicationPolicy(on_disk=True)).open()
 
 
 def test_what_is_accepted_is_on_disk(
@@ -243,7 +243,7 @@ def test_what_is_accepted_is_on_disk(
     for each in (server, replica):
         each.ask("CONFIG", "SET", "appendfsync", "everysec")
     monkeypatch.setattr(replication, "ACKNOWLEDGE_SECONDS", 4.0)
-    journal = RedisJournal(server.url, wanted=Wanted(replicas=1, on_disk=True))
+    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1, on_disk=True))
     try:
         journal.open()
         journal.append([message("event-0", body=b"kept for good")])
@@ -260,4 +260,4 @@ def test_a_server_that_keeps_no_file_is_refused(server: RedisServer) -> None:
         pytest.skip("this server is older than Redis 7.2, and cannot tell what is on disk")
     server.ask("CONFIG", "SET", "appendonly", "no")
     with pytest.raises(JournalError, match="keeps no append-only file"):
-        RedisJournal(server.url, wanted=Wanted(on_disk=True)).open()
+        RedisJournal(server.url, wanted=ReplicationPolicy(on_disk=True)).open()

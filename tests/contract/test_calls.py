@@ -9,7 +9,7 @@ import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from eventbus.core.errors import JournalUnavailable, NodeSilent, NotTaken
+from eventbus.core.errors import JournalUnavailable, NodeTimeout, NotAccepted
 from eventbus.journal.redis.cluster import calls
 from eventbus.journal.redis.cluster.calls import AT_ONCE, MAX_BYTES, MAX_WAITING, Calls
 from eventbus.journal.redis.store import keys, server
@@ -121,16 +121,16 @@ def test_a_large_request_and_its_answer_come_through_whole(start: Start) -> None
     node = start("node", lambda request: b"x" * (MAX_BYTES + 1) if request == b"more" else request)
     largest = bytes(range(256)) * (MAX_BYTES // 256)
     assert node.call("node", largest, LONG) == largest
-    with pytest.raises(NodeSilent, match=f"at most {MAX_BYTES} bytes, not {MAX_BYTES + 1}"):
+    with pytest.raises(NodeTimeout, match=f"at most {MAX_BYTES} bytes, not {MAX_BYTES + 1}"):
         node.call("node", largest + b"x", LONG)
-    with pytest.raises(NodeSilent, match="its answer would have"):
+    with pytest.raises(NodeTimeout, match="its answer would have"):
         node.call("node", b"more", LONG)
 
 
 def test_a_node_that_is_not_there_is_silent_and_leaves_nothing(start: Start, redis: RedisServer) -> None:
     """Who calls a node that has ended is told so in time, and Redis keeps nothing of it."""
     node = start("node", echo)
-    with pytest.raises(NodeSilent, match=r"did not answer within 0\.2 s"):
+    with pytest.raises(NodeTimeout, match=r"did not answer within 0\.2 s"):
         node.call("gone", b"anybody?", SHORT)
     eventually(lambda: kept(redis) == b"*0\r\n", LONG)
 
@@ -162,7 +162,7 @@ def test_a_call_is_taken_back_where_its_node_is_not_the_one_to_ask(start: Start)
         return request
 
     node = start("node", echo)
-    with pytest.raises(NotTaken):
+    with pytest.raises(NotAccepted):
         node.call("late", b"taken back", LONG, lambda: False)
     start("late", note)
     assert node.call("late", b"next", LONG) == b"next"
@@ -228,7 +228,7 @@ def test_a_handler_that_fails_is_told_to_the_caller(start: Start, caplog: pytest
         raise ValueError("a mistake")
 
     node = start("node", broken)
-    with pytest.raises(NodeSilent, match="it made a mistake"):
+    with pytest.raises(NodeTimeout, match="it made a mistake"):
         node.call("node", b"?", LONG)
     assert "a mistake" in caplog.text
 
@@ -293,7 +293,7 @@ def test_a_call_that_redis_takes_too_late_is_not_handled(tmp_path: Path, monkeyp
         node.start(note)
         assert node.call("node", b"before", LONG) == b"before"
         redis.stop()
-        with pytest.raises((JournalUnavailable, NodeSilent)):
+        with pytest.raises((JournalUnavailable, NodeTimeout)):
             node.call("node", b"too late", SHORT)
         redis.go_on()
         assert eventually(lambda: answered(node, b"after"), LONG)
@@ -325,7 +325,7 @@ def test_a_request_to_one_node_is_answered_by_another(start: Start) -> None:
 
 def expect_silence(call: Callable[[], bytes]) -> str:
     """What the error says that a call without an answer ends with."""
-    with pytest.raises(NodeSilent) as silent:
+    with pytest.raises(NodeTimeout) as silent:
         call()
     return str(silent.value)
 
@@ -334,7 +334,7 @@ def answered(node: Calls, request: bytes) -> bool:
     """Whether a node answers itself."""
     try:
         return node.call("node", request, SHORT) == request
-    except (JournalUnavailable, NodeSilent):
+    except (JournalUnavailable, NodeTimeout):
         return False
 
 

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from eventbus.delivery.transport.connection import Connection
-from eventbus.delivery.transport.send_queue import Outbox
+from eventbus.delivery.transport.send_queue import SendQueue
 
 REQUEST = b"POST /event HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 TIMEOUT = 5.0
 
 
-class HeldOutbox(Outbox):
+class HeldOutbox(SendQueue):
     """Sends when the test says so."""
 
     __slots__ = ("held",)
@@ -67,7 +67,7 @@ def asking(connection: Connection) -> "gevent.Greenlet[..., bytes]":
 
 def test_what_is_put_in_one_turn_is_sent_in_its_order_at_its_end() -> None:
     """The outbox calls each once, in order, after whoever put them there has let go of the event loop."""
-    outbox, sent = Outbox(), list[int]()
+    outbox, sent = SendQueue(), list[int]()
     for number in range(3):
         outbox.put(lambda number=number: sent.append(number))  # type: ignore[misc] # a default keeps the number
     assert sent == []
@@ -81,7 +81,7 @@ def test_what_is_put_in_one_turn_is_sent_in_its_order_at_its_end() -> None:
 def test_a_request_is_answered(pair: Pair) -> None:
     """What the other side receives is the request, and what it sends is returned."""
     ours, theirs = pair
-    connection = Connection(ours, Outbox())
+    connection = Connection(ours, SendQueue())
     answer = asking(connection)
     assert theirs.recv(1_024) == REQUEST
     theirs.sendall(OK)
@@ -132,7 +132,7 @@ def test_a_request_that_does_not_fit_the_socket_is_sent_whole(pair: Pair) -> Non
     ours, theirs = pair
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
     message, received = REQUEST + bytes(4_000_000), bytearray()
-    connection = Connection(ours, Outbox())
+    connection = Connection(ours, SendQueue())
     answer = gevent.spawn(connection.ask, message, time.monotonic() + TIMEOUT)
     while len(received) < len(message):
         received += theirs.recv(65_536)
@@ -172,7 +172,7 @@ def test_a_request_whose_time_is_over_in_the_turn_in_which_it_would_be_sent_time
 def test_whoever_cuts_a_connection_that_was_just_reset_goes_on(pair: Pair) -> None:
     """A reset that the event loop has not told of yet ends the request, and not the watchdog that finds it late."""
     ours, theirs = pair
-    connection = Connection(ours, Outbox())
+    connection = Connection(ours, SendQueue())
     answer = asking(connection)
     assert theirs.recv(1_024) == REQUEST
     reset(theirs)

@@ -9,8 +9,8 @@ import pytest
 from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
-from eventbus.delivery.lane.outcome import Answer
-from eventbus.delivery.transport import Dialler, SessionTransport
+from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.transport import Dialer, SessionTransport
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -22,7 +22,7 @@ TIMEOUT = 8.0
 LARGE = b"x" * 16_000_000
 CLOSE = b"Connection: close\r\n"
 
-Post = Callable[[RawServer, bytes], Answer]
+Post = Callable[[RawServer, bytes], DeliveryResponse]
 
 
 @pytest.fixture(params=["http", "https"])
@@ -30,9 +30,9 @@ def post(request: pytest.FixtureRequest, authority: Authority, monkeypatch: pyte
     """Makes attempts, each at most ``TIMEOUT`` long."""
     if request.param == "https":
         monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
-    transport = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
+    transport = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
 
-    def attempt(server: RawServer, body: bytes) -> Answer:
+    def attempt(server: RawServer, body: bytes) -> DeliveryResponse:
         route = transport.route(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))
         return route.post(event(body=body), 1, time.monotonic(), 1_795_000_000.0)
 
@@ -78,7 +78,7 @@ def test_an_answer_counts_though_a_reset_follows_at_once(post: Post, size: int) 
         peer.reset()
 
     with RawServer(talk) as server:
-        assert [post(server, LARGE[:size]) for _ in range(3)] == [Answer(422, excerpt=b"no")] * 3
+        assert [post(server, LARGE[:size]) for _ in range(3)] == [DeliveryResponse(422, excerpt=b"no")] * 3
 
 
 #: Answers, in the pieces in which they come.
@@ -96,13 +96,13 @@ FORMS = {
 def test_an_early_answer_counts_in_whatever_form_it_comes(post: Post, form: str) -> None:
     """Status and body of an early answer are read from every form, in whatever pieces it arrives."""
     with RawServer(early(*FORMS[form])) as server:
-        assert post(server, LARGE) == Answer(413, excerpt=b"large")
+        assert post(server, LARGE) == DeliveryResponse(413, excerpt=b"large")
 
 
 def test_the_status_counts_where_the_end_of_an_early_answer_is_lost(post: Post) -> None:
     """A refusal whose body is cut by the end of the connection, while the event was being sent, is still a refusal."""
     with RawServer(early(answer(413, b"Content-Length: 5000\r\n", b"too large"))) as server:
-        assert post(server, LARGE) == Answer(413, excerpt=b"too large")
+        assert post(server, LARGE) == DeliveryResponse(413, excerpt=b"too large")
 
 
 @pytest.mark.parametrize("status", [401, 413, 503])

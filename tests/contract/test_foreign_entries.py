@@ -145,7 +145,7 @@ def test_fields_that_events_have_not_are_passed_by(redis: RedisServer, other: re
     assert [(event.seq, event.id) for event in page.events] == [(4, "e-4")]
     assert [each[0] for each in node.journal.topics(0, 10, 10)] == [4]
     assert node.journal.find([1, 4]) == list(page.events)
-    assert node.journal.place_of(0.0) <= 4
+    assert node.journal.position_at(0.0) <= 4
     assert node.journal.event("e-2") is None
     assert other.xlen(keys.EVENTS) == 4
 

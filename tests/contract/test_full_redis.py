@@ -8,8 +8,8 @@ import gevent
 import pytest
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.errors import JournalCrowded
-from eventbus.core.model import Account, Checkpoint, DeadLetter, Deferral, Discard, LaneRecord, Options, Subscriber
+from eventbus.core.errors import JournalOutOfMemory
+from eventbus.core.model import Account, Checkpoint, DeadLetter, Discard, LaneRecord, Options, Retry, Subscriber
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.redis.cluster.calls import Calls
@@ -67,9 +67,9 @@ def letter(seq: int) -> DeadLetter:
     return DeadLetter(A, seq, 0, "rejected", 1, EPOCH, EPOCH, 400, "", b"no")
 
 
-def waiting(seq: int) -> Deferral:
+def waiting(seq: int) -> Retry:
     """A delivery that waits for its next attempt."""
-    return Deferral(A, seq, 0, 1, EPOCH, EPOCH, 503, "")
+    return Retry(A, seq, 0, 1, EPOCH, EPOCH, 503, "")
 
 
 def test_a_node_shows_life_takes_gives_and_leaves(redis: RedisServer, bus: SharedBus) -> None:
@@ -77,14 +77,14 @@ def test_a_node_shows_life_takes_gives_and_leaves(redis: RedisServer, bus: Share
     bus.register(A)
     fill(redis)
     with shared(redis.url, always=TAKEN) as joined:
-        bus.journal.members.look()
+        bus.journal.members.heartbeat()
         assert bus.journal.members.others() == [joined.journal.members.id]
         bus.journal.members.release([A])
-        joined.journal.members.look()
+        joined.journal.members.heartbeat()
         joined.register(B)
         assert {A, B} <= joined.journal.members.mine()
-        joined.bus.company.withdraw()
-    bus.journal.members.look()
+        joined.bus.cluster.withdraw()
+    bus.journal.members.heartbeat()
     assert {A, B} <= bus.journal.members.mine()
 
 
@@ -94,8 +94,8 @@ def test_a_node_that_died_is_followed_by_another(redis: RedisServer, bus: Shared
     redis.ask("ZADD", NODES, "1", bus.journal.members.id)  # as if it had not been heard for long
     fill(redis)
     with shared(redis.url, always=TAKEN) as other:
-        eventually(lambda: (other.journal.members.look(), A in other.journal.members.mine())[1], 10)
-        bus.journal.members.look()
+        eventually(lambda: (other.journal.members.heartbeat(), A in other.journal.members.mine())[1], 10)
+        bus.journal.members.heartbeat()
         assert A not in bus.journal.members.mine()
 
 
@@ -104,16 +104,16 @@ def test_every_change_of_a_lane_is_kept(redis: RedisServer, journal: RedisJourna
     for seq in range(1, 6):
         journal.append([message(f"id-{seq}")])
     fill(redis)
-    journal.checkpoint(Checkpoint(EPOCH, 5, lanes=(record(),), deferred=(waiting(1), waiting(2))))
-    journal.checkpoint(Checkpoint(EPOCH, 5, undeferred=((A, 1, 0),), dead=(letter(3), letter(4), letter(5))))
+    journal.checkpoint(Checkpoint(EPOCH, 5, lanes=(record(),), retries=(waiting(1), waiting(2))))
+    journal.checkpoint(Checkpoint(EPOCH, 5, settled_retries=((A, 1, 0),), dead=(letter(3), letter(4), letter(5))))
     kept = [found.id for found in journal.dead_letters(A, 0, 10)]
     journal.checkpoint(Checkpoint(EPOCH, 5, replayed=(kept[0],)))
     journal.checkpoint(Checkpoint(EPOCH, 5, dropped=(kept[1],)))
-    assert [row.seq for row in journal.deferred(A, by_seq=True, limit=10)] == [2, 3]
+    assert [row.seq for row in journal.retries(A, by_seq=True, limit=10)] == [2, 3]
     assert [found.letter.seq for found in journal.dead_letters(A, 0, 10)] == [5]
     journal.checkpoint(Checkpoint(EPOCH, 5, cleared=(A,)))
     journal.checkpoint(Checkpoint(EPOCH, 5, discards=(Discard(A, 1, 1),)))
-    assert sorted(journal.settled_badly(1) + journal.settled_badly(2)) == [(A, "discarded")] * 2
+    assert sorted(journal.failed_deliveries(1) + journal.failed_deliveries(2)) == [(A, "discarded")] * 2
     journal.checkpoint(Checkpoint(EPOCH, 5, lanes=(replace(record(), ended_at=EPOCH, account=Account()),)))
     journal.checkpoint(Checkpoint(EPOCH, 5, forgotten=(A,)))
     assert journal.lane(A) is None
@@ -135,7 +135,7 @@ def test_a_repeated_publish_is_answered_and_a_new_one_refused(redis: RedisServer
     new = gevent.spawn(journal.append, [message("three")], "order-8")
     answer = repeated.get(timeout=20)
     assert (answer.ids, answer.duplicate) == (first.ids, True)
-    with pytest.raises(JournalCrowded, match="maxmemory"):
+    with pytest.raises(JournalOutOfMemory, match="maxmemory"):
         new.get(timeout=20)
     empty(redis)
     assert not journal.append([message("three")], "order-8").duplicate
@@ -146,7 +146,7 @@ def test_the_probe_says_that_nothing_new_is_taken(redis: RedisServer, journal: R
     """A bus that would refuse an event is not ready, and is again when there is room."""
     journal.probe()
     fill(redis)
-    with pytest.raises(JournalCrowded, match="maxmemory"):
+    with pytest.raises(JournalOutOfMemory, match="maxmemory"):
         journal.probe()
     empty(redis)
     journal.probe()
@@ -170,9 +170,9 @@ def test_what_is_settled_goes_before_its_time(redis: RedisServer, bus: SharedBus
     eventually(lambda: bus.transport.taken.total() == 1_500, 20)
     bus.transport.always = None
     kept = bus.publish(5)
-    bus.bus.retention.look()
+    bus.bus.retention.run_once()
     assert bus.journal.usage().events == 1_505
     fill(redis)
-    bus.bus.retention.look()
+    bus.bus.retention.run_once()
     found = bus.journal.page(0, 2_000, 2_000, 10**6).events
     assert tuple(event.id for event in found) == kept

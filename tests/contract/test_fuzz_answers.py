@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
-from eventbus.delivery.lane.outcome import Answer
-from eventbus.delivery.transport import Dialler, SessionTransport
+from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.transport import Dialer, SessionTransport
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
-from eventbus.delivery.transport.response_reader import AnswerReader, NotAnAnswer
+from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from tests.support.authority import LOCAL, Authority
 from tests.support.events import event
 from tests.support.mutated_answers import PIECES, SOUND, mutated
@@ -41,16 +41,16 @@ ANYTHING = st.one_of(
     MUTATED, st.binary(max_size=200), st.lists(st.sampled_from([*SOUND, *PIECES]), max_size=12).map(b"".join)
 )
 #: None where it is no answer.
-Verdict = Answer | None
+Verdict = DeliveryResponse | None
 
 
 def read(pieces: Iterator[bytes]) -> Verdict:
-    """What a reader makes of these pieces and the end of the connection; it may raise NotAnAnswer and nothing else."""
-    reader = AnswerReader()
+    """Read these pieces and the end of the connection; it may raise InvalidResponse and nothing else."""
+    reader = ResponseReader()
     try:
         if not any(reader.feed(piece) for piece in pieces if piece):
             reader.end()
-    except NotAnAnswer:
+    except InvalidResponse:
         return None
     answer = reader.answer()
     assert 200 <= (answer.status or 0) <= 999
@@ -77,10 +77,10 @@ def test_an_answer_means_the_same_in_whatever_pieces_it_comes(data: bytes, place
 @given(ANYTHING, ANYTHING)
 def test_a_reader_that_may_be_used_again_reads_the_next_answer_as_a_new_one_would(first: bytes, data: bytes) -> None:
     """After an answer that left its connection fit for another, the next one is read as if it were the first."""
-    reader = AnswerReader()
+    reader = ResponseReader()
     try:
         fit = reader.feed(first) and reader.reusable
-    except NotAnAnswer:
+    except InvalidResponse:
         return
     if not fit:
         return
@@ -90,7 +90,7 @@ def test_a_reader_that_may_be_used_again_reads_the_next_answer_as_a_new_one_woul
         if not reader.feed(data):
             reader.end()
         again = reader.answer()
-    except NotAnAnswer:
+    except InvalidResponse:
         pass
     assert again == read(iter([data]))
 
@@ -123,7 +123,7 @@ def test_nothing_without_an_end_is_read_for_long(kind: str, size: int) -> None:
     """
     first, again = ENDLESS[kind]
     data = first + again * (2 * (MOST + 65_536) // len(again))
-    reader, fed, began = AnswerReader(), 0, time.process_time()
+    reader, fed, began = ResponseReader(), 0, time.process_time()
     try:
         for at in range(0, len(data), size):
             assert time.process_time() - began < MOST_CPU, f"{fed} bytes took {MOST_CPU:g} s"
@@ -131,13 +131,13 @@ def test_nothing_without_an_end_is_read_for_long(kind: str, size: int) -> None:
             if reader.feed(data[at : at + size]):
                 assert not reader.reusable
                 break
-    except NotAnAnswer:
+    except InvalidResponse:
         pass
     assert fed <= MOST + size
 
 
 @pytest.fixture
-def dice() -> Random:
+def rng() -> Random:
     """What bends answers; a failure can be repeated with TEST_SEED."""
     seed = int(os.environ.get("TEST_SEED") or random.randrange(2**32))  # noqa: S311 - bends answers
     print(f"TEST_SEED={seed}")  # noqa: T201 - so that a failure can be repeated
@@ -147,9 +147,9 @@ def dice() -> Random:
 class Bender(RawServer):
     """A subscriber that gives each event the answer that is meant for it, in random pieces, and closes or does not."""
 
-    def __init__(self, answers: list[bytes], dice: Random) -> None:
+    def __init__(self, answers: list[bytes], rng: Random) -> None:
         super().__init__(self._bend)
-        self._answers, self._dice = answers, dice
+        self._answers, self._dice = answers, rng
 
     def _bend(self, peer: Peer) -> None:
         while (received := peer.request()) is not None:
@@ -163,7 +163,7 @@ class Bender(RawServer):
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_no_bent_answer_gets_the_transport_out_of_its_bounds(
-    scheme: str, authority: Authority, monkeypatch: pytest.MonkeyPatch, dice: Random
+    scheme: str, authority: Authority, monkeypatch: pytest.MonkeyPatch, rng: Random
 ) -> None:
     """Attempts that are answered with nearly sound answers end in time, each with a status or a reason, none raising.
 
@@ -171,12 +171,12 @@ def test_no_bent_answer_gets_the_transport_out_of_its_bounds(
     """
     if scheme == "https":
         monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
-    answers = [COOKIE, *(mutated(dice) for _ in range(ANSWERS - 1)), SOUND[0]]
-    transport = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
-    with Bender(answers, dice) as server:
+    answers = [COOKIE, *(mutated(rng) for _ in range(ANSWERS - 1)), SOUND[0]]
+    transport = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
+    with Bender(answers, rng) as server:
         route = transport.route(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))
 
-        def attempt(number: int) -> tuple[Answer, float]:
+        def attempt(number: int) -> tuple[DeliveryResponse, float]:
             began = time.monotonic()
             return route.post(event(number), 1, began, WALL), time.monotonic() - began
 

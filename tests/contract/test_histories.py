@@ -61,8 +61,8 @@ def test_an_event_that_gets_the_number_of_a_lost_one_is_delivered(server: RedisS
         eventually(lambda: delivered(bus, bus.publish(3)), 10)
         lose(server)
         assert eventually(lambda: refused(bus), 10)
-        bus.journal.members.look()  # it is a new node, and is handed what it had
-        bus.journal.members.look()
+        bus.journal.members.heartbeat()  # it is a new node, and is handed what it had
+        bus.journal.members.heartbeat()
         second = bus.publish(3)
         eventually(lambda: delivered(bus, second), 10)
 
@@ -88,7 +88,7 @@ def test_what_was_reached_in_another_history_is_not_kept(server: RedisServer, wa
             eventually(lambda attempt=write: ANEW in _error(attempt), 10)
         with suppress(JournalError):  # where a new connection was needed
             assert journal.trim([1], 0.0) == 0
-        journal.members.look()
+        journal.members.heartbeat()
         assert journal.event("before") is not None
         assert journal.members.history != former
         journal.append([message("after")])
@@ -104,10 +104,10 @@ def test_a_history_that_ends_while_it_is_read_is_read_again(server: RedisServer)
     try:
         lose(server)
         journal.members.lost = lambda: lose(server)  # in the midst of its beginning anew
-        eventually(lambda: _error(journal.members.look) == "", 10)
+        eventually(lambda: _error(journal.members.heartbeat) == "", 10)
         assert ANEW in _error(lambda: journal.append([message("early")]))
         journal.members.lost = lambda: None
-        journal.members.look()
+        journal.members.heartbeat()
         journal.append([message("late")])
     finally:
         journal.close()
@@ -133,8 +133,8 @@ def test_a_sentinel_that_is_late_leads_to_nothing_of_the_former_history(tmp_path
 
         members.lost = lose_all_late
         names.name(names.present)
-        eventually(lambda: _error(members.look) == "" and members.history != history, 10)
-        members.look()
+        eventually(lambda: _error(members.heartbeat) == "" and members.history != history, 10)
+        members.heartbeat()
         eventually(lambda: A in bus.bus.dispatcher.lanes, 10)
         second = bus.publish(3)
         eventually(lambda: delivered(bus, second), 10)

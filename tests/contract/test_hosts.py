@@ -12,7 +12,7 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import BadAddress, TooMany
 from eventbus.core.model import Terms
 from eventbus.core.settings import MEMORY, Settings
-from eventbus.delivery.subscriber_hosts import Hosts
+from eventbus.delivery.subscriber_hosts import SubscriberHosts
 from eventbus.delivery.transport.base import Examined
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
@@ -127,7 +127,7 @@ def test_who_comes_back_after_its_lease_is_examined_anew(bus: Bus, transport: Re
 
 def test_counts_are_those_of_who_is_there() -> None:
     """However they come and go, twice or never."""
-    rng, hosts, there = random.Random(1), Hosts(), dict[str, set[str]]()  # noqa: S311 - any order
+    rng, hosts, there = random.Random(1), SubscriberHosts(), dict[str, set[str]]()  # noqa: S311 - any order
     for _ in range(2_000):
         key, places = str(rng.randrange(20)), {str(rng.randrange(5)) for _ in range(3)}
         if rng.random() < 0.5:

@@ -17,17 +17,17 @@ from eventbus.core.model import (
     Account,
     Checkpoint,
     DeadLetter,
-    Deferral,
     Discard,
     Event,
     LaneRecord,
     Message,
     Options,
     Past,
+    Retry,
     Subscriber,
 )
 from eventbus.delivery.lane.lane_record import new_record
-from eventbus.journal.base import Journal, Replay
+from eventbus.journal.base import Journal, Redelivery
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.redis.store import commit_plan
 from eventbus.journal.sqlite import SqliteJournal, statements
@@ -148,14 +148,14 @@ def record(host: str = "a", **changes: object) -> LaneRecord:
     return replace(new_record(Subscriber(parse_address(host), Options()), EPOCH, 0), **changes)
 
 
-def deferral(seq: int, key: str = A, *, run: int = 0, due: float = 10, error: str = "answered 500") -> Deferral:
+def deferral(seq: int, key: str = A, *, replay_id: int = 0, due: float = 10, error: str = "answered 500") -> Retry:
     """A delivery that waits; ``due`` in seconds from now."""
-    return Deferral(key, seq, run, 2, EPOCH - 5, EPOCH + due, 500, error)
+    return Retry(key, seq, replay_id, 2, EPOCH - 5, EPOCH + due, 500, error)
 
 
-def letter(seq: int, key: str = A, *, run: int = 0, at: float = EPOCH) -> DeadLetter:
+def letter(seq: int, key: str = A, *, replay_id: int = 0, at: float = EPOCH) -> DeadLetter:
     """A delivery that is dead."""
-    return DeadLetter(key, seq, run, "rejected", 1, at - 1, at, 400, "answered 400", b"\x00\xffno")
+    return DeadLetter(key, seq, replay_id, "rejected", 1, at - 1, at, 400, "answered 400", b"\x00\xffno")
 
 
 def save(journal: Journal, scanned: int = 0, **changes: object) -> None:
@@ -165,7 +165,7 @@ def save(journal: Journal, scanned: int = 0, **changes: object) -> None:
 
 def waiting(journal: Journal, key: str = A) -> list[tuple[int, int]]:
     """The numbers and runs of a lane's deferred deliveries."""
-    return [(row.seq, row.run) for row in journal.deferred(key, by_seq=True, limit=ALL)]
+    return [(row.seq, row.replay_id) for row in journal.retries(key, by_seq=True, limit=ALL)]
 
 
 # Events
@@ -174,7 +174,7 @@ def waiting(journal: Journal, key: str = A) -> list[tuple[int, int]]:
 def test_a_journal_begins_empty(bench: Bench) -> None:
     """A new journal holds nothing and counts from nothing."""
     journal, recovered = bench.journal, bench.recovered
-    assert (recovered.last_seq, recovered.scanned, recovered.lanes, dict(recovered.deferred)) == (0, 0, (), {})
+    assert (recovered.last_seq, recovered.scanned, recovered.lanes, dict(recovered.retries)) == (0, 0, (), {})
     assert held(journal) == []
     assert journal.event("x") is None
     assert journal.usage().events == 0
@@ -237,7 +237,7 @@ def test_reads_and_writes_at_once_do_not_disturb_each_other(journal: Journal) ->
 
     def work(number: int) -> None:
         journal.append([message(f"id-{number}")])
-        save(journal, lanes=(record(f"host{number}"),), deferred=(deferral(number, f"host{number}"),))
+        save(journal, lanes=(record(f"host{number}"),), retries=(deferral(number, f"host{number}"),))
         assert (found := journal.event(f"id-{number}")) is not None
         assert found.id == f"id-{number}"
         assert journal.lane(f"host{number}") == record(f"host{number}")
@@ -252,7 +252,7 @@ def test_reads_and_writes_at_once_do_not_disturb_each_other(journal: Journal) ->
 def test_a_sample_tells_who_needs_an_event(journal: Journal) -> None:
     """Of numbers those are told that are there, with their bytes, and for whom each is deferred or dead."""
     journal.append([message("a", b"x" * 1_000, topic="t"), message("b"), message("c")])
-    save(journal, 3, deferred=(deferral(1), deferral(2)), dead=(letter(2),))
+    save(journal, 3, retries=(deferral(1), deferral(2)), dead=(letter(2),))
     first, second = journal.sample([1, 2, 99])
     assert (first.seq, first.topic, first.waiting, first.dead) == (1, "t", (A,), ())
     assert 1_000 < first.size < 1_500
@@ -266,7 +266,7 @@ def test_a_dead_letter_outlives_its_events_body(bench: Bench) -> None:
     save(journal, 2, dead=(replace(letter(1), answer=b"no"), letter(2)))
     letters = journal.dead_letters(None, 0, ALL)
     journal.give_up_bodies(letters[:1])
-    assert sorted(journal.settled_badly(1)) == [(letters[0].letter.key, "dead")]
+    assert sorted(journal.failed_deliveries(1)) == [(letters[0].letter.key, "dead")]
     assert journal.trim([1, 2], 0) == 1
     if bench.lasts:
         journal = bench.reopen()
@@ -454,14 +454,14 @@ def test_the_place_of_a_moment_is_before_the_first_event_from_then_on(journal: J
         keep(journal, str(seq), at=at)
     journal.trim(gone, 0)
     for moment in (0, *(at + step for at in times.values() for step in (-1, 0, 1)), EPOCH * 2):
-        place = journal.place_of(moment)
+        place = journal.position_at(moment)
         left = [seq for seq in times if seq not in gone]
         assert [seq for seq in left if seq > place] == [seq for seq in left if times[seq] >= moment]
 
 
 def test_an_empty_journal_has_one_place(journal: Journal) -> None:
     """In a journal that holds nothing, every moment's place is the beginning."""
-    assert journal.place_of(0) == journal.place_of(EPOCH) == 0
+    assert journal.position_at(0) == journal.position_at(EPOCH) == 0
 
 
 # Checkpoints
@@ -522,41 +522,41 @@ def test_closed_lanes_are_those_that_ended_and_have_nothing_pending(journal: Jou
 
 def test_deferred_deliveries_are_read_by_due_time_or_number(journal: Journal) -> None:
     """Deferred deliveries come back as they were, by due time or by number, so many and only the lane's own."""
-    rows = [deferral(1, due=30), deferral(2, due=10, run=3), deferral(3, due=20, error='"ü\n')]
-    save(journal, deferred=(*rows, deferral(4, B)))
-    assert journal.deferred(A, by_seq=True, limit=ALL) == rows
-    assert [row.seq for row in journal.deferred(A, by_seq=False, limit=ALL)] == [2, 3, 1]
-    assert [row.seq for row in journal.deferred(A, by_seq=False, limit=2)] == [2, 3]
-    assert [row.key for row in journal.is_deferred(4)] == [B]
+    rows = [deferral(1, due=30), deferral(2, due=10, replay_id=3), deferral(3, due=20, error='"ü\n')]
+    save(journal, retries=(*rows, deferral(4, B)))
+    assert journal.retries(A, by_seq=True, limit=ALL) == rows
+    assert [row.seq for row in journal.retries(A, by_seq=False, limit=ALL)] == [2, 3, 1]
+    assert [row.seq for row in journal.retries(A, by_seq=False, limit=2)] == [2, 3]
+    assert [row.key for row in journal.retries_of_event(4)] == [B]
 
 
 def test_a_delivery_deferred_again_is_one_row(journal: Journal) -> None:
     """A delivery that is deferred again replaces its row; another run of the same event is another."""
-    save(journal, deferred=(deferral(1),))
-    save(journal, deferred=(replace(deferral(1), attempts=3), deferral(1, run=1)))
-    assert [(row.run, row.attempts) for row in journal.deferred(A, by_seq=True, limit=ALL)] == [(0, 3), (1, 2)]
+    save(journal, retries=(deferral(1),))
+    save(journal, retries=(replace(deferral(1), attempts=3), deferral(1, replay_id=1)))
+    assert [(row.replay_id, row.attempts) for row in journal.retries(A, by_seq=True, limit=ALL)] == [(0, 3), (1, 2)]
 
 
 def test_a_settled_delivery_waits_no_more(journal: Journal) -> None:
     """The row of a delivery that is settled goes, and no other."""
-    save(journal, deferred=(deferral(1), deferral(1, run=1), deferral(2), deferral(1, B)))
-    save(journal, undeferred=((A, 1, 0), (A, 99, 0)))
+    save(journal, retries=(deferral(1), deferral(1, replay_id=1), deferral(2), deferral(1, B)))
+    save(journal, settled_retries=((A, 1, 0), (A, 99, 0)))
     assert (waiting(journal), waiting(journal, B)) == ([(1, 1), (2, 0)], [(1, 0)])
 
 
 def test_a_delivery_may_be_settled_and_deferred_in_one_checkpoint(journal: Journal) -> None:
     """In one checkpoint what waits no more goes before what waits comes."""
-    save(journal, deferred=(deferral(1),))
-    save(journal, undeferred=((A, 1, 0),), deferred=(deferral(1, due=99),))
-    assert [row.due_at for row in journal.deferred(A, by_seq=True, limit=ALL)] == [EPOCH + 99]
+    save(journal, retries=(deferral(1),))
+    save(journal, settled_retries=((A, 1, 0),), retries=(deferral(1, due=99),))
+    assert [row.due_at for row in journal.retries(A, by_seq=True, limit=ALL)] == [EPOCH + 99]
 
 
 def test_clearing_a_lane_discards_all_that_waits_for_it(journal: Journal) -> None:
     """All deferred deliveries of a lane that is cleared are discarded, and it is known that they were."""
-    save(journal, deferred=(deferral(1), deferral(2), deferral(1, B)))
+    save(journal, retries=(deferral(1), deferral(2), deferral(1, B)))
     save(journal, cleared=(A,))
     assert (waiting(journal), waiting(journal, B)) == ([], [(1, 0)])
-    assert journal.settled_badly(1) == journal.settled_badly(2) == [(A, "discarded")]
+    assert journal.failed_deliveries(1) == journal.failed_deliveries(2) == [(A, "discarded")]
 
 
 def test_dead_letters_are_kept_with_rising_ids(journal: Journal) -> None:
@@ -574,7 +574,7 @@ def test_dead_letters_are_kept_with_rising_ids(journal: Journal) -> None:
     assert [kept.id for kept in journal.dead_letters(None, numbers[0], 1)] == [numbers[1]]
     assert journal.dead_letter(numbers[1]) == found[1]
     assert journal.dead_letter(10**9) is None
-    assert journal.settled_badly(1) == [(A, "dead")]
+    assert journal.failed_deliveries(1) == [(A, "dead")]
 
 
 def test_old_dead_letters_are_found_by_their_last_attempt(journal: Journal) -> None:
@@ -586,16 +586,16 @@ def test_old_dead_letters_are_found_by_their_last_attempt(journal: Journal) -> N
 
 def test_dead_letters_that_are_tried_again_wait_again(journal: Journal) -> None:
     """A dead letter that is replayed is none any more: it waits, due now, and its attempts go on counting."""
-    save(journal, dead=(letter(1, run=2), letter(2)))
+    save(journal, dead=(letter(1, replay_id=2), letter(2)))
     first, second = journal.dead_letters(None, 0, ALL)
     journal.checkpoint(Checkpoint(EPOCH + 60, 0, replayed=(first.id,), replay="r"))
     assert [kept.id for kept in journal.dead_letters(None, 0, ALL)] == [second.id]
-    (row,) = journal.deferred(A, by_seq=True, limit=ALL)
+    (row,) = journal.retries(A, by_seq=True, limit=ALL)
     died = first.letter
-    assert (row.seq, row.run, row.first_at, row.due_at) == (1, 2, EPOCH + 60, EPOCH + 60)
+    assert (row.seq, row.replay_id, row.first_at, row.due_at) == (1, 2, EPOCH + 60, EPOCH + 60)
     assert (row.attempts, row.status, row.error) == (died.attempts, died.status, died.error)
     assert row.past == Past("r", died.attempts, died.first_at)
-    assert journal.settled_badly(1) == []
+    assert journal.failed_deliveries(1) == []
 
 
 @pytest.mark.parametrize("first_at", [None, 1764367000.1234567])
@@ -604,11 +604,11 @@ def test_what_a_replayed_delivery_has_behind_it_is_kept(lasting: Bench, first_at
     died = replace(letter(1), first_at=first_at, attempts=12, error='said "replay": no', status=None)
     save(lasting.journal, dead=(died,))
     save(lasting.journal, replayed=(lasting.journal.last_dead_letter(),), replay="r")
-    (row,) = lasting.journal.deferred(A, by_seq=True, limit=ALL)
+    (row,) = lasting.journal.retries(A, by_seq=True, limit=ALL)
     assert (row.past, row.error, row.status) == (Past("r", 12, first_at), died.error, None)
     again = replace(row, attempts=13, due_at=EPOCH + 90)
-    save(lasting.journal, deferred=(again,))
-    assert lasting.reopen().deferred(A, by_seq=True, limit=ALL) == [again]
+    save(lasting.journal, retries=(again,))
+    assert lasting.reopen().retries(A, by_seq=True, limit=ALL) == [again]
 
 
 def test_a_replay_tells_what_became_of_its_dead_letters(lasting: Bench) -> None:
@@ -619,39 +619,39 @@ def test_a_replay_tells_what_became_of_its_dead_letters(lasting: Bench) -> None:
     assert journal.replay("r") is None
     for some in (numbers[:2], numbers[2:5]):  # page by page
         journal.checkpoint(Checkpoint(EPOCH, 0, replayed=some, replay="r"))
-    save(journal, deferred=(deferral(9),))  # of no replay
-    assert journal.replay("r") == Replay("r", EPOCH, 5)
+    save(journal, retries=(deferral(9),))  # of no replay
+    assert journal.replay("r") == Redelivery("r", EPOCH, 5)
     for _ in range(2):
-        save(journal, undeferred=((A, 1, 0), (A, 9, 0)))
-        save(journal, undeferred=((A, 2, 0), (A, 3, 0)), dead=(letter(3),))
-    assert lasting.reopen().replay("r") == Replay("r", EPOCH, 5, delivered=2, dead=1)
+        save(journal, settled_retries=((A, 1, 0), (A, 9, 0)))
+        save(journal, settled_retries=((A, 2, 0), (A, 3, 0)), dead=(letter(3),))
+    assert lasting.reopen().replay("r") == Redelivery("r", EPOCH, 5, delivered=2, dead=1)
     save(lasting.journal, cleared=(A,))
     found = lasting.journal.replay("r")
-    assert (found, found and found.pending) == (Replay("r", EPOCH, 5, delivered=2, dead=1, discarded=2), 0)
+    assert (found, found and found.pending) == (Redelivery("r", EPOCH, 5, delivered=2, dead=1, discarded=2), 0)
 
 
 def test_a_replay_keeps_its_outcome_though_another_one_follows(journal: Journal) -> None:
     """What was dead again and is replayed once more counts for the second one from then on."""
     save(journal, dead=(letter(1),))
     save(journal, replayed=(journal.last_dead_letter(),), replay="first")
-    save(journal, undeferred=((A, 1, 0),), dead=(letter(1),))
+    save(journal, settled_retries=((A, 1, 0),), dead=(letter(1),))
     save(journal, replayed=(journal.last_dead_letter(),), replay="second")
-    save(journal, undeferred=((A, 1, 0),))
-    assert journal.replay("first") == Replay("first", EPOCH, 1, dead=1)
-    assert journal.replay("second") == Replay("second", EPOCH, 1, delivered=1)
+    save(journal, settled_retries=((A, 1, 0),))
+    assert journal.replay("first") == Redelivery("first", EPOCH, 1, dead=1)
+    assert journal.replay("second") == Redelivery("second", EPOCH, 1, delivered=1)
 
 
 def test_only_so_many_replays_are_known(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """With each new replay the oldest one past the limit is forgotten; one that put back nothing is none."""
-    monkeypatch.setattr(statements, "MAX_REPLAYS", 2)
-    monkeypatch.setattr(commit_plan, "MAX_REPLAYS", 2)
+    monkeypatch.setattr(statements, "MAX_REDELIVERIES", 2)
+    monkeypatch.setattr(commit_plan, "MAX_REDELIVERIES", 2)
     save(journal, dead=tuple(letter(seq) for seq in range(1, 4)))
     for moment, kept in enumerate(journal.dead_letters(None, 0, ALL)):
         journal.checkpoint(Checkpoint(EPOCH + moment, 0, replayed=(kept.id,), replay=f"r{moment}"))
     save(journal, replayed=(99,), replay="nothing")
     assert [journal.replay(name) is None for name in ("r0", "r1", "r2", "nothing")] == [True, False, False, True]
-    save(journal, undeferred=((A, 1, 0), (A, 2, 0)))
-    assert [journal.replay("r0"), journal.replay("r1")] == [None, Replay("r1", EPOCH + 1, 1, delivered=1)]
+    save(journal, settled_retries=((A, 1, 0), (A, 2, 0)))
+    assert [journal.replay("r0"), journal.replay("r1")] == [None, Redelivery("r1", EPOCH + 1, 1, delivered=1)]
 
 
 def test_dead_letters_that_are_dropped_are_discarded(journal: Journal) -> None:
@@ -659,7 +659,7 @@ def test_dead_letters_that_are_dropped_are_discarded(journal: Journal) -> None:
     save(journal, dead=(letter(1), letter(2)))
     save(journal, dropped=(journal.dead_letters(None, 0, ALL)[0].id,))
     assert [kept.letter.seq for kept in journal.dead_letters(None, 0, ALL)] == [2]
-    assert journal.settled_badly(1) == [(A, "discarded")]
+    assert journal.failed_deliveries(1) == [(A, "discarded")]
 
 
 def test_ids_of_dead_letters_are_not_used_twice(lasting: Bench) -> None:
@@ -675,16 +675,16 @@ def test_who_discarded_a_span_is_known_until_it_is_forgotten(journal: Journal) -
     """Each number in a discarded span is known as discarded by that lane, until that is old."""
     keep(journal, "a", "b", "c", "d")
     save(journal, discards=(Discard(A, 2, 3), Discard(B, 3, 3)))
-    assert [sorted(journal.settled_badly(seq)) for seq in range(1, 5)] == [
+    assert [sorted(journal.failed_deliveries(seq)) for seq in range(1, 5)] == [
         [],
         [(A, "discarded")],
         [(A, "discarded"), (B, "discarded")],
         [],
     ]
     journal.trim([], EPOCH)
-    assert journal.settled_badly(2) != []
+    assert journal.failed_deliveries(2) != []
     journal.trim([], EPOCH + 1)
-    assert journal.settled_badly(2) == []
+    assert journal.failed_deliveries(2) == []
 
 
 # Trimming
@@ -693,10 +693,10 @@ def test_who_discarded_a_span_is_known_until_it_is_forgotten(journal: Journal) -
 def test_trimming_keeps_what_is_still_referred_to(journal: Journal) -> None:
     """Events go when they are trimmed, but for those that wait for someone or that a dead letter is about."""
     keep(journal, "a", "b", "c", "d")
-    save(journal, deferred=(deferral(2),), dead=(letter(3),))
+    save(journal, retries=(deferral(2),), dead=(letter(3),))
     assert journal.trim([1, 2, 3, 99], 0) == 1
     assert held(journal) == [2, 3, 4]
-    save(journal, undeferred=((A, 2, 0),), dropped=(journal.last_dead_letter(),))
+    save(journal, settled_retries=((A, 2, 0),), dropped=(journal.last_dead_letter(),))
     assert journal.trim([2, 3], 0) == 2
     assert held(journal) == [4]
 
@@ -758,7 +758,7 @@ def fill(journal: Journal) -> None:
         journal,
         2,
         lanes=(record(scanned=2, account=Account(accepted=2)), replace(record("over"), ended_at=EPOCH)),
-        deferred=(deferral(1), REPLAYED),
+        retries=(deferral(1), REPLAYED),
         dead=(letter(3),),
         discards=(Discard(B, 1, 1),),
     )
@@ -772,13 +772,13 @@ def assert_filled(bench: Bench) -> None:
     if isinstance(journal, RedisJournal):  # which hands lanes out one by one
         assert journal.kept(journal.open_lanes()) == [(carried_on, 2)]
     else:
-        assert (recovered.scanned, recovered.lanes, dict(recovered.deferred)) == (2, (carried_on,), {A: 2})
+        assert (recovered.scanned, recovered.lanes, dict(recovered.retries)) == (2, (carried_on,), {A: 2})
     assert journal.event("a") == Event(1, "a", "t", b"ce-a: b\r\n", b"body", EPOCH)
     assert held(journal) == [1, 2, 3]
-    assert journal.deferred(A, by_seq=True, limit=ALL) == [deferral(1), REPLAYED]
+    assert journal.retries(A, by_seq=True, limit=ALL) == [deferral(1), REPLAYED]
     assert [kept.letter for kept in journal.dead_letters(None, 0, ALL)] == [letter(3)]
     assert journal.lane("over") == replace(record("over"), ended_at=EPOCH)
-    assert sorted(journal.settled_badly(1)) == [(B, "discarded")]
+    assert sorted(journal.failed_deliveries(1)) == [(B, "discarded")]
     assert journal.append([message("again", b"body", topic="t")], "key").duplicate
     with pytest.raises(KeyReused):
         journal.append([message("other")], "key")

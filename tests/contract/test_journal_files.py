@@ -255,13 +255,13 @@ def test_nothing_is_kept_in_files_that_are_gone(
     """From the first commit after the files were deleted or replaced, every publish and checkpoint is refused."""
     lose(path)
     if looked:
-        assert str(path) in store.look().files
+        assert str(path) in store.inspect().files
     for _ in range(2):
         with pytest.raises(JournalUnavailable, match="while the bus ran: nothing is accepted"):
             append(store, "after")
         with pytest.raises(JournalUnavailable, match="while the bus ran"):
             store.commit([], [Checkpoint(1.0, 1)])
-    assert str(path) in store.look().files
+    assert str(path) in store.inspect().files
 
 
 def test_a_link_that_leads_elsewhere_is_missed(tmp_path: Path) -> None:
@@ -281,11 +281,11 @@ def test_a_journal_that_comes_back_is_used_again(store: Store, path: Path) -> No
     """Files that were moved away and back while nothing was published are accepted into again."""
     aside = path.with_suffix(".aside")
     path.rename(aside)
-    assert "deleted or moved away" in store.look().files
+    assert "deleted or moved away" in store.inspect().files
     with pytest.raises(JournalUnavailable, match="nothing of this was kept"):
         append(store, "refused")
     aside.rename(path)
-    assert store.look().files == ""
+    assert store.inspect().files == ""
     append(store, "after")
     store.close()
     assert events(path) == ["before", "after"]
@@ -299,7 +299,7 @@ def test_what_was_caught_in_between_is_written_to_no_more(store: Store, path: Pa
     with pytest.raises(JournalUnavailable, match="whether this was kept is not known"):
         append(store, "unknown")
     aside.rename(path)
-    assert store.look().files
+    assert store.inspect().files
     with pytest.raises(JournalUnavailable, match="until the bus is started again"):
         append(store, "refused")
 
@@ -307,7 +307,7 @@ def test_what_was_caught_in_between_is_written_to_no_more(store: Store, path: Pa
 def test_a_log_that_was_deleted_alone_loses_nothing(store: Store, path: Path) -> None:
     """What is in a log without a name is moved into the journal, before the process that has it ends."""
     log_of(path).unlink()
-    store.look()
+    store.inspect()
     copy = path.with_suffix(".copy")
     shutil.copy(path, copy)
     assert events(copy) == ["before"]

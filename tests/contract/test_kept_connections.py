@@ -9,8 +9,8 @@ import pytest
 from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
-from eventbus.delivery.lane.outcome import Answer
-from eventbus.delivery.transport import Dialler, Route, SessionTransport, dialer, http, watchdog
+from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.transport import Dialer, Route, SessionTransport, dialer, http, watchdog
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -31,7 +31,7 @@ def transport(
     """Keeps connections."""
     if request.param == "https":
         monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL, "DNS:moves.example"))
-    found = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
+    found = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
     yield found
     found.close()
 
@@ -49,7 +49,7 @@ def route_to(transport: SessionTransport, address: str, timeout: float = LONG) -
     return transport.route(Subscriber(parse_address(address), Options(timeout=timeout)))
 
 
-def post(route: Route, seq: int = 1) -> Answer:
+def post(route: Route, seq: int = 1) -> DeliveryResponse:
     """Make one attempt."""
     return route.post(event(seq), 1, time.monotonic(), 1_795_000_000.0)
 

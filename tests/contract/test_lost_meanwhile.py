@@ -9,9 +9,9 @@ import pytest
 from gevent.event import Event as Signal
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.errors import Elsewhere, JournalUnavailable
+from eventbus.core.errors import JournalUnavailable, NotOwner
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.services.dead_letters import Chosen
 from eventbus.web.routes import events
 from tests.support.deadline import eventually
@@ -46,7 +46,7 @@ class Lose:
     def now(self, bus: SharedBus) -> None:
         """The bus counts as gone, and begins anew."""
         self.silently(bus)
-        bus.journal.members.look()
+        bus.journal.members.heartbeat()
 
     def while_alone(self, bus: SharedBus, change: Callable[[], object]) -> "gevent.Greenlet[..., Any]":
         """The bus loses all while a change waits for its turn."""
@@ -78,7 +78,7 @@ class Lose:
         self._monkeypatch.setattr(bus.journal, name, read_and_lose)
 
 
-def with_a_dead_letter(bus: SharedBus, said: Answer) -> None:
+def with_a_dead_letter(bus: SharedBus, said: DeliveryResponse) -> None:
     """Let an event be refused for good."""
     bus.transport.always = said
     lane = bus.register(A)
@@ -100,10 +100,10 @@ def test_a_record_that_was_read_before_is_not_adopted(lose: Lose, wholly: bool) 
         bus.register(A)
         bus.sharing._lose([A])  # noqa: SLF001 - as when it could not be adopted
         lose.after(bus, "kept", wholly=wholly)
-        with pytest.raises(Elsewhere):
+        with pytest.raises(NotOwner):
             bus.sharing.claim(A)
         assert A not in bus.bus.dispatcher.lanes
-        bus.journal.members.look()
+        bus.journal.members.heartbeat()
         bus.sharing.claim(A)
         assert lose.times > 1
         assert A in bus.bus.dispatcher.lanes
@@ -135,7 +135,7 @@ def test_what_redis_refuses_is_not_confirmed(lose: Lose, decide: str) -> None:
     with shared(lose.url) as bus:
         with_a_dead_letter(bus, UNWANTED)
         lose.silently(bus)
-        with pytest.raises(Elsewhere, match="another bus's by now"):
+        with pytest.raises(NotOwner, match="another bus's by now"):
             mend(bus, decide, Chosen(id=bus.journal.last_dead_letter()))
         assert bus.journal.last_dead_letter() > 0
 
@@ -145,7 +145,7 @@ def test_a_deregistration_that_redis_refuses_is_not_confirmed(lose: Lose) -> Non
     with shared(lose.url) as bus:
         bus.register(A)
         lose.silently(bus)
-        with pytest.raises(Elsewhere, match="another bus's by now"):
+        with pytest.raises(NotOwner, match="another bus's by now"):
             bus.bus.deregister(parse_address(A))
         assert bus.journal.open_lanes() == [A]
 
@@ -167,7 +167,7 @@ def test_a_deregistration_that_comes_too_late_is_not_confirmed(lose: Lose) -> No
     with shared(lose.url) as bus:
         bus.register(A)
         leaving = lose.while_alone(bus, lambda: bus.bus.deregister(parse_address(A)))
-        with pytest.raises(Elsewhere):
+        with pytest.raises(NotOwner):
             leaving.get(timeout=10)
         assert bus.journal.open_lanes() == [A]
 
@@ -179,7 +179,7 @@ def test_a_replay_that_comes_too_late_is_not_confirmed(lose: Lose) -> None:
         bus.publish(2)
         eventually(lambda: lane.delivered == 2, 10)
         replaying = lose.while_alone(bus, lambda: bus.bus.replays.begin(A, "earliest", "now"))
-        with pytest.raises(Elsewhere):
+        with pytest.raises(NotOwner):
             replaying.get(timeout=10)
 
 
@@ -189,17 +189,17 @@ def test_who_waits_for_a_lane_to_end_waits_for_the_last_that_ends_it(
     """A lane that is being ended, is lost and comes back is ended anew, whenever the former attempt gives up."""
     gates = [Signal(), Signal()]
     with shared(lose.url) as bus:
-        lane, endings = bus.register(A), bus.bus.endings
+        lane, endings = bus.register(A), bus.bus.expiry
         waits = iter(gates)
         began: list[gevent.Greenlet[..., Any]] = []
 
-        def bury(_: Lane) -> None:
+        def dead_letter(_: Lane) -> None:
             began.append(gevent.getcurrent())
             next(waits).wait()
 
-        monkeypatch.setattr(endings, "_bury", bury)
+        monkeypatch.setattr(endings, "_bury", dead_letter)
         for _ in gates:
-            endings.bury(lane)
+            endings.dead_letter(lane)
             gevent.idle()
         gates[0].set()
         began[0].join(10)  # and whatever is done at its end is done
@@ -214,8 +214,8 @@ def test_a_stream_whose_place_was_read_before_ends(lose: Lose) -> None:
     """It does not wait until the numbers have come as far again: its reader asks anew, after the last event's id."""
     with shared(lose.url) as bus:
         bus.publish(3)
-        era, newest = bus.bus.feed.era, bus.bus.feed.newest
-        stream = events._stream(bus.bus, era, newest, ())  # noqa: SLF001 - what a response is made of
+        epoch, newest = bus.bus.feed.epoch, bus.bus.feed.newest
+        stream = events._stream(bus.bus, epoch, newest, ())  # noqa: SLF001 - what a response is made of
         assert next(stream).startswith(b"retry:")
         lose.now(bus)
         assert list(stream) == []
@@ -241,9 +241,9 @@ def test_events_that_were_read_before_are_not_removed(lose: Lose) -> None:
         bus.bus.dispatcher.checkpointer.save()
         bus.bus.retention.stop()  # the test looks itself
         lose.after(bus, "topics")
-        bus.bus.retention.look()
+        bus.bus.retention.run_once()
         assert bus.journal.usage().events == 2
-        bus.journal.members.look()
+        bus.journal.members.heartbeat()
         eventually(lambda: A in bus.bus.dispatcher.lanes, 10)
-        bus.bus.retention.look()
+        bus.bus.retention.run_once()
         assert bus.journal.usage().events == 0

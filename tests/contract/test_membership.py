@@ -61,7 +61,7 @@ def test_the_first_node_gets_all_that_nobody_has(join: Join) -> None:
     """A node that is alone gets every open lane, at its first sign of life."""
     node, got = join(), []
     node.took = got.extend
-    node.look()
+    node.heartbeat()
     assert sorted(got) == LANES
     assert node.mine() == set(LANES)
 
@@ -69,15 +69,15 @@ def test_the_first_node_gets_all_that_nobody_has(join: Join) -> None:
 def test_a_node_that_joins_gets_what_another_lets_go(join: Join) -> None:
     """The one that has too much is told by how much, and what it lets go is the other's."""
     first, second, surplus, got = join(), None, [], []
-    first.look()
+    first.heartbeat()
     second = join()
     second.took, first.surplus = got.extend, surplus.append
-    second.look()
+    second.heartbeat()
     assert got == []
-    first.look()
+    first.heartbeat()
     assert surplus == [3]
     first.release(LANES[:3])
-    second.look()
+    second.heartbeat()
     assert sorted(got) == LANES[:3]
     assert (first.owner("host0"), first.owner("host5"), second.owner("host5")) == (second.id, None, first.id)
 
@@ -95,27 +95,27 @@ def test_a_lane_is_claimed_by_one_node(join: Join) -> None:
 def test_who_leaves_has_nothing(join: Join) -> None:
     """What a node had that leaves is handed out at once."""
     first, got = join(), []
-    first.look()
+    first.heartbeat()
     second = join()
     second.took = got.extend
     first.leave()
-    second.look()
+    second.heartbeat()
     assert sorted(got) == LANES
 
 
 def test_who_is_about_to_leave_gets_no_lanes_and_the_others_share_them_all(join: Join) -> None:
     """A node that withdraws lives on with what it has, is handed nothing, and leaves the others a larger share."""
     first, second, third, surplus, got = join(), join(), join(), [], []
-    first.look()
+    first.heartbeat()
     second.surplus, first.took = surplus.append, got.extend
     first.release(LANES)
     first.withdraw()
     assert got == []
-    second.look()
+    second.heartbeat()
     assert len(second.mine()) == len(LANES) // 2
-    second.look()
+    second.heartbeat()
     assert surplus == []
-    third.look()
+    third.heartbeat()
     assert len(third.mine()) == len(LANES) // 2
     assert sorted(second.others()) == sorted([first.id, third.id])
 
@@ -127,7 +127,7 @@ def test_who_withdrew_and_left_counts_no_more(join: Join, server: RedisServer) -
     assert server.ask("SCARD", "{eventbus}:leaving") == b":1\r\n"
     first.leave()
     assert server.ask("SCARD", "{eventbus}:leaving") == b":0\r\n"
-    second.look()
+    second.heartbeat()
     assert second.mine() == set(LANES)
 
 
@@ -135,12 +135,12 @@ def test_lanes_that_no_live_node_has_are_known_until_another_has_them(join: Join
     """What a dead node had is nobody's from the end of its sign until it is handed out, and so is what is let go."""
     first, second = join(), join()
     assert second.orphans()
-    first.look()
-    second.look()
+    first.heartbeat()
+    second.heartbeat()
     assert not second.orphans()
     server.ask("ZADD", "{eventbus}:nodes", "XX", "1", first.id)
     assert second.orphans()
-    second.look()
+    second.heartbeat()
     assert not second.orphans()
     second.release(LANES[:1])
     assert second.orphans()
@@ -149,7 +149,7 @@ def test_lanes_that_no_live_node_has_are_known_until_another_has_them(join: Join
 def test_an_address_that_nobody_registered_is_no_orphan(join: Join, server: RedisServer) -> None:
     """A node that died with nothing but an address that was asked for leaves no list short."""
     first = join()
-    first.look()
+    first.heartbeat()
     second = join()
     assert second.claim("new") is None
     server.ask("ZADD", "{eventbus}:nodes", "XX", "1", second.id)
@@ -161,14 +161,14 @@ def test_who_was_not_heard_has_lost_all_and_begins_anew(join: Join, monkeypatch:
     monkeypatch.setattr(membership, "ALIVE_SECONDS", 0.2)
     monkeypatch.setattr(membership, "MARGIN", 0.1)
     first, lost, got = join(), [], []
-    first.look()
+    first.heartbeat()
     name = first.id
     first.lost = lambda: lost.append(first.until)
     second = join()
     second.took = got.extend
-    eventually(lambda: (second.look(), len(got) == len(LANES))[1], 10)
+    eventually(lambda: (second.heartbeat(), len(got) == len(LANES))[1], 10)
     assert Clock().monotonic() > first.until
-    first.look()
+    first.heartbeat()
     assert lost == [float("-inf")]
     assert first.id != name
     assert first.mine() == set()
@@ -207,14 +207,14 @@ def test_a_redis_that_does_not_answer_is_told_of_once(
     monkeypatch.setattr(membership, "SIGN_EVERY", 0.01)
     caplog.set_level("INFO", membership.__name__)
     node, tries = join(), list[None]()
-    look = node.look
+    look = node.heartbeat
 
     def counted() -> None:
         tries.append(None)
         look()
 
     node.start()
-    monkeypatch.setattr(node, "look", counted)
+    monkeypatch.setattr(node, "heartbeat", counted)
     for times in (1, 2):
         server.kill()
         tries.clear()

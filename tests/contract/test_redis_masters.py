@@ -10,7 +10,7 @@ import redis
 
 from eventbus.core.errors import JournalError, JournalUnavailable
 from eventbus.journal.redis import RedisJournal
-from eventbus.journal.redis.store.discovery import FoundConnection, OtherHistory
+from eventbus.journal.redis.store.discovery import DiscoveredConnection, ReplicationIdChanged
 from eventbus.journal.redis.store.server import connect
 from tests.support.deadline import eventually
 from tests.support.events import message
@@ -87,7 +87,7 @@ def test_a_connection_to_a_server_that_takes_no_writes_is_one_that_is_lost(tmp_p
 
     with RedisServer(tmp_path) as server:
         client = redis.Redis.from_pool(
-            redis.ConnectionPool(connection_class=FoundConnection, master=master, history=str)
+            redis.ConnectionPool(connection_class=DiscoveredConnection, master=master, history=str)
         )
         client.set("x", "1")
         server.ask("REPLICAOF", LOOPBACK, "9")
@@ -108,7 +108,7 @@ def test_a_connection_goes_only_to_a_master_with_the_history_that_is_wanted(tmp_
         assert client.set("x", "1")
         info: Any = client.info("replication")
         wanted[0] = info["master_replid"][::-1]
-        with pytest.raises(OtherHistory):
+        with pytest.raises(ReplicationIdChanged):
             client.get("x")
         wanted[0] = info["master_replid"]
         assert client.get("x") == b"1"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.errors import JournalUnavailable, NotKnown, TooMany
+from eventbus.core.errors import JournalUnavailable, NotFound, TooMany
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Message, Terms
 from eventbus.core.settings import Settings
@@ -203,7 +203,7 @@ def test_too_many_changes_of_topics_renew_nothing(scene: Scene) -> None:
 
 def test_a_place_that_is_not_known_registers_nobody(scene: Scene) -> None:
     """A registration from an event that is not there leaves nothing behind."""
-    with unchanged(scene), pytest.raises(NotKnown):
+    with unchanged(scene), pytest.raises(NotFound):
         scene.register(B, "no-such-event")
     assert scene.seen_after_a_crash()["live"] == {A}
 

@@ -12,8 +12,8 @@ import pytest
 from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
-from eventbus.delivery.lane.outcome import Answer
-from eventbus.delivery.transport import Dialler, SessionTransport, dialer
+from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.transport import Dialer, SessionTransport, dialer
 from eventbus.delivery.transport.happy_eyeballs import MAX_AT_ONCE, connect_first, interleaved
 from tests.support.black_hole import SilentPort
 from tests.support.deadline import eventually
@@ -44,9 +44,9 @@ def server() -> Iterator[RawServer]:
         yield listening
 
 
-def post(address: str, timeout: float) -> Answer:
+def post(address: str, timeout: float) -> DeliveryResponse:
     """Make one attempt on a new connection."""
-    transport = SessionTransport(Dialler(NetworkRules()))
+    transport = SessionTransport(Dialer(NetworkRules()))
     try:
         route = transport.route(Subscriber(parse_address(address), Options(timeout=timeout)))
         return route.post(event(), 1, time.monotonic(), 1_795_000_000.0)
@@ -69,7 +69,7 @@ def test_an_address_that_answers_is_reached_past_those_that_do_not(
     """However many addresses before it swallow connections or refuse them, the good one gets the event in time."""
     names.knows("several.example", found)
     before = open_files()
-    assert post(f"several.example:{server.port}", timeout) == Answer(200)
+    assert post(f"several.example:{server.port}", timeout) == DeliveryResponse(200)
     eventually(lambda: open_files() <= before, 5, f"more than {before} files were open")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import gevent
 import pytest
 
-from eventbus.core.errors import Elsewhere, JournalError, JournalUnavailable
+from eventbus.core.errors import JournalError, JournalUnavailable, NotOwner
 from eventbus.core.model import Checkpoint, Event, Recovered
 from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.redis.store import journal as redis_journal
@@ -135,7 +135,7 @@ def test_what_moves_to_another_bus_while_settled_events_go_is_not_taken_for_sett
             return gone
 
         monkeypatch.setattr(trimmer.journal, "trim", trim_and_move)
-        trimmer.bus.retention.look()
+        trimmer.bus.retention.run_once()
         assert moved
         assert kept(other) == list(ids[1:])
 
@@ -143,7 +143,7 @@ def test_what_moves_to_another_bus_while_settled_events_go_is_not_taken_for_sett
 def lose_to(server: RedisServer, giver: SharedBus, taker: SharedBus) -> None:
     """A bus that was not heard loses what it has to another one, and is a node again."""
     server.ask("ZREM", "{eventbus}:nodes", giver.journal.members.id)
-    giver.journal.members.look()
+    giver.journal.members.heartbeat()
     taker.sharing.claim(A)
 
 
@@ -172,7 +172,7 @@ def test_a_registration_that_redis_refuses_is_not_confirmed(url: str, monkeypatc
             checkpoint(changes)
 
         monkeypatch.setattr(late.bus.journal, "checkpoint", taken_meanwhile)
-        with pytest.raises(Elsewhere):
+        with pytest.raises(NotOwner):
             late.register(A)
         monkeypatch.undo()
         other.register(A)

@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.errors import JournalCrowded, JournalSilent, JournalUnavailable
+from eventbus.core.errors import JournalOutOfMemory, JournalTimeout, JournalUnavailable
 from eventbus.core.model import Checkpoint, LaneRecord, Options, Subscriber
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.redis import RedisJournal
@@ -51,13 +51,13 @@ def test_who_waits_behind_a_commit_that_hangs_is_refused_with_it(redis: RedisSer
     redis.stop()
     first = gevent.spawn(journal.append, [message("first")])
     gevent.idle()
-    behind = gevent.spawn(journal.append, [message("one")])
-    with pytest.raises(JournalSilent, match="whether this was kept is not known"):
+    waiting = gevent.spawn(journal.append, [message("one")])
+    with pytest.raises(JournalTimeout, match="whether this was kept is not known"):
         first.get(timeout=20)
     gevent.idle()
-    assert behind.ready()
+    assert waiting.ready()
     with pytest.raises(JournalUnavailable, match="nothing of this was kept"):
-        behind.get()
+        waiting.get()
 
 
 def test_without_memory_places_are_kept_that_come_with_events(redis: RedisServer, journal: RedisJournal) -> None:
@@ -66,7 +66,7 @@ def test_without_memory_places_are_kept_that_come_with_events(redis: RedisServer
     saving = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(record(),)))
     publishing = gevent.spawn(journal.append, [message("one")])
     saving.get(timeout=20)
-    with pytest.raises(JournalCrowded, match="maxmemory"):
+    with pytest.raises(JournalOutOfMemory, match="maxmemory"):
         publishing.get(timeout=20)
     assert journal.lane(A) == record()
 
@@ -116,9 +116,9 @@ def test_places_are_saved_again_after_a_bus_began_anew_in_the_midst_of_it(
         lane.touch()
         eventually(lambda: len(tried) > 1, 10)
         monkeypatch.setattr(bus.journal, "checkpoint", keep)
-        bus.journal.members.look()  # it shows life by itself nowhere here, and the wait may have been long
+        bus.journal.members.heartbeat()  # it shows life by itself nowhere here, and the wait may have been long
         bus.publish()
-        eventually(lambda: (bus.journal.members.look(), saved(bus.journal) == 1)[1], 10)
+        eventually(lambda: (bus.journal.members.heartbeat(), saved(bus.journal) == 1)[1], 10)
 
 
 def saved(journal: RedisJournal) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eventbus.core.addresses import kept_under, key_of_before, parse_address
-from eventbus.core.model import Checkpoint, DeadLetter, Deferral, Discard, LaneRecord, Options, Subscriber
+from eventbus.core.model import Checkpoint, DeadLetter, Discard, LaneRecord, Options, Retry, Subscriber
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal import lane_json
 from eventbus.journal.base import Journal
@@ -62,7 +62,7 @@ def fill(journal: Journal, *lanes: LaneRecord) -> None:
             EPOCH,
             3,
             lanes=lanes,
-            deferred=(Deferral(OLD, 1, 0, 2, EPOCH, EPOCH + 9, 500, "busy"),),
+            retries=(Retry(OLD, 1, 0, 2, EPOCH, EPOCH + 9, 500, "busy"),),
             dead=(DeadLetter(OLD, 2, 0, "rejected", 1, EPOCH, EPOCH, 400, "no", b""),),
             discards=(Discard(OLD, 3, 3),),
         )
@@ -88,10 +88,10 @@ def test_a_lane_of_before_gets_todays_spelling(path: Path) -> None:
         recovered = journal.open()
         assert [lane.subscriber.key for lane in recovered.lanes] == [NEW]
         assert recovered.lanes[0].subscriber.address.shown == WRITTEN
-        assert recovered.deferred == {NEW: 1}
-        assert [row.key for row in journal.deferred(NEW, by_seq=True, limit=9)] == [NEW]
+        assert recovered.retries == {NEW: 1}
+        assert [row.key for row in journal.retries(NEW, by_seq=True, limit=9)] == [NEW]
         assert [kept.letter.key for kept in journal.dead_letters(NEW, 0, 9)] == [NEW]
-        assert (journal.settled_badly(2), journal.settled_badly(3)) == ([(NEW, "dead")], [(NEW, "discarded")])
+        assert (journal.failed_deliveries(2), journal.failed_deliveries(3)) == ([(NEW, "dead")], [(NEW, "discarded")])
         assert journal.lane(OLD) is None
         journal.close()
 

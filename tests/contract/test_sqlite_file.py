@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from eventbus.core.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
-from eventbus.core.model import Checkpoint, Deferral, Event, Recovered
+from eventbus.core.model import Checkpoint, Event, Recovered, Retry
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.journal.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from eventbus.journal.sqlite.store import Store
@@ -168,11 +168,11 @@ def test_a_journal_of_the_version_before_is_carried_on(path: Path) -> None:
     db.commit()
     db.close()
     journal = opened(path)
-    row = Deferral("a", 7, 0, 3, 1.5, 2.5, 500, "no")
-    assert journal.deferred("a", by_seq=True, limit=9) == [row]
-    journal.checkpoint(Checkpoint(EPOCH, 0, deferred=(replace(row, attempts=4),)))
-    journal.checkpoint(Checkpoint(EPOCH, 0, undeferred=(("a", 7, 0),)))
-    assert journal.deferred("a", by_seq=True, limit=9) == []
+    row = Retry("a", 7, 0, 3, 1.5, 2.5, 500, "no")
+    assert journal.retries("a", by_seq=True, limit=9) == [row]
+    journal.checkpoint(Checkpoint(EPOCH, 0, retries=(replace(row, attempts=4),)))
+    journal.checkpoint(Checkpoint(EPOCH, 0, settled_retries=(("a", 7, 0),)))
+    assert journal.retries("a", by_seq=True, limit=9) == []
     journal.close()
 
 

@@ -17,8 +17,8 @@ from gevent.threadpool import ThreadPool
 from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
-from eventbus.delivery.lane.outcome import Answer
-from eventbus.delivery.transport import Dialler, SessionTransport, dialer
+from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.transport import Dialer, SessionTransport, dialer
 from eventbus.delivery.transport.tls import MAX_HANDSHAKE_BYTES, MAX_RECORDS, SLICE, TlsSocket, handshake
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
@@ -43,7 +43,7 @@ class Client:
 
     transport: SessionTransport
 
-    def post(self, host: str, port: int, timeout: float = LONG, body: bytes = b"{}") -> Answer:
+    def post(self, host: str, port: int, timeout: float = LONG, body: bytes = b"{}") -> DeliveryResponse:
         """Make one attempt."""
         route = self.transport.route(Subscriber(parse_address(f"https://{host}:{port}"), Options(timeout=timeout)))
         return route.post(event(body=body), 1, time.monotonic(), 1_795_000_000.0)
@@ -56,7 +56,7 @@ def client(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cl
     monkeypatch.setattr(dialer, "_getaddrinfo", names)
     for name in ("localhost", "wild.example", "a.wild.example", "a.b.wild.example"):
         names.knows(name, [LOOPBACK])
-    transport = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
+    transport = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
     yield Client(transport)
     transport.close()
 
@@ -94,7 +94,7 @@ def test_a_certificate_for_the_host_is_believed(
     context = authority.server(*names)
     context.minimum_version = context.maximum_version = version
     with serve(context) as server:
-        assert [client.post(host, server.port) for _ in range(3)] == [Answer(200)] * 3
+        assert [client.post(host, server.port) for _ in range(3)] == [DeliveryResponse(200)] * 3
         assert server.connections == 1
 
 
@@ -104,7 +104,7 @@ def test_an_ipv6_address_is_believed_by_its_own_name(authority: Authority, clien
     with serve(authority.server("IP:::1")) as server:
         other = RawServer(always(OK), host="::1", port=server.port)
         with other:
-            assert client.post("[::1]", server.port) == Answer(200)
+            assert client.post("[::1]", server.port) == DeliveryResponse(200)
         assert client.post(LOOPBACK, server.port).status is None
 
 
@@ -155,7 +155,7 @@ def test_the_server_is_told_which_name_is_meant(authority: Authority, client: Cl
     context = authority.server(*LOCAL)
     context.sni_callback = lambda _socket, name, _context: told.append(name)
     with serve(context) as server:
-        assert client.post("localhost", server.port) == client.post(LOOPBACK, server.port) == Answer(200)
+        assert client.post("localhost", server.port) == client.post(LOOPBACK, server.port) == DeliveryResponse(200)
     assert told == ["localhost", None]
 
 
@@ -297,7 +297,7 @@ def test_an_answer_ends_with_the_end_of_tls(client: Client, context: ssl.SSLCont
 
     with tls_server(context, talk) as server:
         began = time.monotonic()
-        assert client.post(LOOPBACK, server.port) == Answer(400, excerpt=b"no")
+        assert client.post(LOOPBACK, server.port) == DeliveryResponse(400, excerpt=b"no")
         assert time.monotonic() - began < LONG / 2
 
 
@@ -314,7 +314,7 @@ def test_a_goodbye_on_a_kept_connection_costs_no_attempt(client: Client, context
         peer.hang()
 
     with tls_server(context, talk) as server:
-        assert [client.post(LOOPBACK, server.port) for _ in range(4)] == [Answer(200)] * 4
+        assert [client.post(LOOPBACK, server.port) for _ in range(4)] == [DeliveryResponse(200)] * 4
         eventually(lambda: server.open <= 1, 5, "old connections were still open")
 
 
@@ -328,7 +328,7 @@ def test_the_bus_says_goodbye(client: Client, context: ssl.SSLContext) -> None:
         ends.append(peer.read())
 
     with tls_server(context, talk) as server:
-        assert client.post(LOOPBACK, server.port) == Answer(200)
+        assert client.post(LOOPBACK, server.port) == DeliveryResponse(200)
         client.transport.close()
         eventually(lambda: ends == [b""], 5)
 
@@ -345,7 +345,7 @@ def test_a_large_event_is_sent_whole_to_a_slow_reader(client: Client, context: s
         peer.send(peer.sealed(OK))
 
     with tls_server(context, talk) as server:
-        assert client.post(LOOPBACK, server.port, LONG, body) == Answer(200)
+        assert client.post(LOOPBACK, server.port, LONG, body) == DeliveryResponse(200)
     assert got.partition(b"\r\n\r\n")[2] == body
 
 
@@ -361,10 +361,10 @@ def test_records_that_nobody_asked_for_end_an_idle_connection(client: Client, co
                 peer.send(b"".join(peer.sealed(b"x") for _ in range(10 * MAX_RECORDS)))
 
     with tls_server(context, talk) as server:
-        assert client.post(LOOPBACK, server.port) == Answer(200)
+        assert client.post(LOOPBACK, server.port) == DeliveryResponse(200)
         answered.set()
         eventually(lambda: server.open == 0, 5, "the connection was still open")
-        assert client.post(LOOPBACK, server.port) == Answer(200)
+        assert client.post(LOOPBACK, server.port) == DeliveryResponse(200)
         assert server.connections == 2
 
 
@@ -384,7 +384,7 @@ def test_an_answer_comes_in_so_many_records(client: Client, context: ssl.SSLCont
     with tls_server(context, talk) as server:
         route = client.transport.route(Subscriber(parse_address(f"https://{LOOPBACK}:{server.port}"), Options()))
         said = [route.post(event(), 1, time.monotonic(), 1_795_000_000.0) for _ in range(3)]
-        assert said == [Answer(200)] * 3  # of the last one the rest is not read
+        assert said == [DeliveryResponse(200)] * 3  # of the last one the rest is not read
         eventually(lambda: server.open == 0, 5, "the connection was still open")
 
 

@@ -14,8 +14,8 @@ from eventbus import __version__
 from eventbus.core.addresses import parse_address
 from eventbus.core.model import Event, Options, Subscriber
 from eventbus.core.networks import NetworkRules
-from eventbus.delivery.lane.outcome import Answer
-from eventbus.delivery.transport import Dialler, Route, SessionTransport, Transport
+from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.transport import Dialer, Route, SessionTransport, Transport
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
@@ -37,7 +37,7 @@ def transport(
     """The transport, first to servers that speak plain HTTP, then to those that speak TLS."""
     if request.param == "https":
         monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
-    found = SessionTransport(Dialler(NetworkRules()), tls=authority.client())
+    found = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
     yield found
     found.close()
 
@@ -48,9 +48,9 @@ class Post:
 
     route: Route
     timeout: float
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[DeliveryResponse] = field(default_factory=list)
 
-    def __call__(self, sent: Event | None = None, attempt: int = 1) -> Answer:
+    def __call__(self, sent: Event | None = None, attempt: int = 1) -> DeliveryResponse:
         """Make one attempt."""
         began = time.monotonic()
         said = self.route.post(sent or event(), attempt, began, WALL)
@@ -74,7 +74,7 @@ def post_to(transport: Transport, address: str, timeout: float = TIMEOUT) -> Pos
 def test_the_body_is_sent_byte_for_byte(transport: Transport, body: bytes) -> None:
     """A subscriber receives the body as it was published, whatever is in it and however large."""
     with RawServer(always(OK)) as server:
-        assert post_to(transport, server.address, 5)(event(body=body)) == Answer(200)
+        assert post_to(transport, server.address, 5)(event(body=body)) == DeliveryResponse(200)
     (received,) = server.received
     assert received.body == body
     assert received.header("Content-Length") == str(len(body))
@@ -180,7 +180,7 @@ def test_an_answer_is_read_in_whatever_form_it_comes(transport: Transport, form:
             peer.send(data)
 
     with RawServer(talk) as server:
-        assert post_to(transport, server.address, 5)() == Answer(500, excerpt=body)
+        assert post_to(transport, server.address, 5)() == DeliveryResponse(500, excerpt=body)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299, 301, 304, 400, 404, 410, 418, 429, 499, 500, 503, 599])
@@ -206,14 +206,14 @@ def test_hints_before_an_answer_are_passed_over(transport: Transport) -> None:
     """Answers of status 1xx, several and with headers, are passed over for the final one."""
     with RawServer(always(HINTS + HINTS + b"HTTP/1.1 102 Wait\r\n\r\n" + BAD)) as server:
         post = post_to(transport, server.address)
-        assert post() == post() == Answer(400, excerpt=b"no")
+        assert post() == post() == DeliveryResponse(400, excerpt=b"no")
     assert server.connections == 1
 
 
 def test_a_long_body_is_told_in_part(transport: Transport) -> None:
     """Of an answer's body the first KiB is kept."""
     with RawServer(always(b"HTTP/1.1 500 Oh\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5_000)) as server:
-        assert post_to(transport, server.address)() == Answer(500, excerpt=b"x" * 1_024)
+        assert post_to(transport, server.address)() == DeliveryResponse(500, excerpt=b"x" * 1_024)
 
 
 @pytest.mark.parametrize("status", [200, 400])

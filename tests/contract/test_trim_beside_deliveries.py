@@ -11,7 +11,7 @@ from eventbus.core.clock import Clock
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Checkpoint, LaneRecord, Message, Terms
 from eventbus.core.settings import Settings
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
@@ -39,7 +39,7 @@ class Scene:
         eventually(lambda: len(self.transport.held) == EVENTS, 10)
         self.now = LATER
 
-    def answer(self, said: Answer) -> None:
+    def answer(self, said: DeliveryResponse) -> None:
         """Answer everything that is under way, and wait until that is settled."""
         self.transport.answer(list(self.transport.held), said)
         eventually(lambda: not self.bus.dispatcher.busy, 10)
@@ -62,7 +62,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     "said", [UNWANTED, BUSY, REFUSED], ids=["rejected", "to be tried again", "for one that is down"]
 )
 def test_an_answer_in_the_midst_of_trimming_costs_no_event(
-    scene: Scene, said: Answer, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, said: DeliveryResponse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event that becomes a dead letter, or waits again, while places are being saved for a trim, is kept."""
     checkpoint = scene.bus.journal.checkpoint
@@ -74,7 +74,7 @@ def test_an_answer_in_the_midst_of_trimming_costs_no_event(
 
     monkeypatch.setattr(scene.bus.journal, "checkpoint", answered_meanwhile)
     scene.lane.touch()
-    scene.bus.retention.look()
+    scene.bus.retention.run_once()
     assert scene.kept() == list(scene.ids)
     letters = scene.bus.dead_letters.page(None, 0, ALL)
     assert {letter.event_id for letter in letters} == (set(scene.ids) if said is UNWANTED else set())
@@ -84,13 +84,13 @@ def test_what_is_delivered_is_let_go(scene: Scene) -> None:
     """The same events go once they are delivered."""
     scene.answer(TAKEN)
     gevent.sleep(0)
-    scene.bus.retention.look()
+    scene.bus.retention.run_once()
     assert scene.kept() == []
 
 
 def test_what_is_under_way_is_kept(scene: Scene) -> None:
     """An event whose attempt has not been answered stays, however old it is."""
-    scene.bus.retention.look()
+    scene.bus.retention.run_once()
     assert scene.kept() == list(scene.ids)
 
 
@@ -108,7 +108,7 @@ def test_who_registers_while_old_accounts_are_forgotten_is_kept(scene: Scene, mo
         return found
 
     monkeypatch.setattr(scene.bus.journal, "closed_lanes", registered_meanwhile)
-    scene.bus.retention.look()
+    scene.bus.retention.run_once()
     record = scene.bus.journal.lane(scene.lane.subscriber.key)
     assert record is not None
     assert record.open

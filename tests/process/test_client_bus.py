@@ -9,12 +9,12 @@ import pytest
 
 from eventbus.client import (
     NO_RETRY,
+    ApiError,
     Backoff,
     Bus,
     Conflict,
     Forbidden,
-    NotKnown,
-    Refused,
+    NotFound,
     Terms,
     TooLarge,
     Unauthorized,
@@ -86,7 +86,7 @@ def test_reading_begins_where_it_is_told(client: Bus) -> None:
     assert [event.id for event in client.events(after=ids[1])] == ids[2:]
     assert [event.id for event in client.events(after=before, topics=["client.place"])] == ids
     assert list(client.events(after="now")) == []
-    with pytest.raises(NotKnown, match="not in the journal"):
+    with pytest.raises(NotFound, match="not in the journal"):
         next(client.events(after="never-published"))
 
 
@@ -157,12 +157,12 @@ def test_dead_letters_are_read_replayed_and_discarded(client: Bus, subscribe: Su
 
 def test_a_refusal_says_why(client: Bus) -> None:
     """Each has its status, the bus's reason, and its own place in the tree."""
-    with pytest.raises(Refused, match="Wrong input address") as error:
+    with pytest.raises(ApiError, match="Wrong input address") as error:
         client.register("no address")
     assert error.value.status == 400
     with pytest.raises(Conflict, match="not registered"):
         client.replay(f"127.0.0.1:{free_port()}", start="earliest")
-    with pytest.raises(NotKnown):
+    with pytest.raises(NotFound):
         client.discard(letter=10**9)
     with pytest.raises(TooLarge):
         client.publish("a", b"x" * (MAX_BODY_BYTES + 1))
@@ -218,6 +218,6 @@ def test_a_path_before_the_routes_is_kept(tmp_path: Path) -> None:
         RecordingSubscriber(lambda _: (404, (), b"nothing here")) as proxy,
         Bus(f"http://{proxy.address}/bus/") as client,
     ):
-        with pytest.raises(NotKnown, match="nothing here"):
+        with pytest.raises(NotFound, match="nothing here"):
             client.publish("a b&c", base64.b64decode("AA=="))
         assert proxy.received[0].path == "/bus/sendMessage?topic=a+b%26c"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.client import Bus, Event, Inbox, Misused, Registration, Reject, Retry, Server, State, Terms, Verifier
+from eventbus.client import Bus, Event, Inbox, Registration, Reject, Retry, Server, State, Terms, UsageError, Verifier
 from tests.support.deadline import eventually
 from tests.support.ports import free_port
 from tests.support.server import ROOT, BusServer
@@ -113,9 +113,9 @@ def test_a_path_in_the_address_is_where_events_are_taken(client: Bus) -> None:
 
 def test_an_address_is_needed_where_none_can_be_guessed() -> None:
     """Listening everywhere is no address by which the bus comes back."""
-    with pytest.raises(Misused, match="by which address"):
+    with pytest.raises(UsageError, match="by which address"):
         Server(Inbox(Bus("http://bus")), host="0.0.0.0")  # noqa: S104 - what is refused
-    with pytest.raises(Misused, match="under an address"):
+    with pytest.raises(UsageError, match="under an address"):
         Inbox().start()
 
 

@@ -1,15 +1,13 @@
 """The examples in other languages, against a true bus that signs: each subscriber with each publisher."""
 
 import base64
-import hmac
 import json
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -65,27 +63,12 @@ def unique() -> str:
     return json.dumps({"number": next(_numbers)})
 
 
-def signed(
-    body: bytes, event: str, secret: str = OLD, seconds: float = 0, headers: Mapping[str, str] = MappingProxyType({})
-) -> dict[str, str]:
+def signed(body: bytes, event: str, secret: str = OLD, seconds: float = 0) -> dict[str, str]:
     """A delivery's headers of so many seconds from now, signed by a library that is not ours."""
     at = datetime.now(UTC) + timedelta(seconds=seconds)
-    signatures = {each: Webhook(each).sign(event, at, body.decode()) for each in (FOREIGN, secret)}
-    lines = "".join(sorted(f"{name.lower()}:{value}\n" for name, value in headers.items()))
-    over_headers = [over(each, f"eventbus-v1\n{made}\n{lines}") for each, made in signatures.items()]
-    return {
-        **headers,
-        "Webhook-Id": event,
-        "Webhook-Timestamp": str(int(at.timestamp())),
-        "Webhook-Signature": " ".join(signatures.values()),
-        "Eventbus-Signature": " ".join(over_headers),
-    }
-
-
-def over(secret: str, text: str) -> str:
-    """A signature of a text."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    return "v1," + base64.b64encode(hmac.digest(key, text.encode("latin-1"), "sha256")).decode()
+    signatures = [Webhook(each).sign(event, at, body.decode()) for each in (FOREIGN, secret)]
+    stamp = str(int(at.timestamp()))
+    return {"Webhook-Id": event, "Webhook-Timestamp": stamp, "Webhook-Signature": " ".join(signatures)}
 
 
 @pytest.mark.parametrize("publishing", TOOLS)
@@ -215,10 +198,6 @@ def test_what_is_not_from_the_bus_is_refused(server: ExampleSubscriber) -> None:
         {**good, "Webhook-Signature": good["Webhook-Signature"].replace("v1,", "v2,")},
         {**good, "Webhook-Id": "another"},
         {**good, "Webhook-Timestamp": f"{good['Webhook-Timestamp']}.5"},
-        {**good, "Eventbus-Signature": ""},
-        {**good, "Eventbus-Topic": "another"},
-        {**good, "ce-type": "another"},
-        signed(body, "dotted.id"),
         signed(body + b" ", text),
         signed(body, text, FOREIGN),
         signed(body, text, seconds=-330),
@@ -227,39 +206,6 @@ def test_what_is_not_from_the_bus_is_refused(server: ExampleSubscriber) -> None:
     assert [server.post(body, headers) for headers in forged] == [401] * len(forged)
     assert text not in server.bodies
     assert server.post(body, good) == 204
-
-
-def test_the_topic_and_cloudevents_headers_are_checked(server: ExampleSubscriber) -> None:
-    """Of what is signed nothing may be changed, left out, added or sent twice."""
-    text = unique()
-    body = text.encode()
-    headers = {
-        "Eventbus-Topic": "orders.created",
-        "Content-Type": "application/json",
-        "ce-id": "7",
-        "ce-note": "caf\xe9",
-    }
-    good = signed(body, text, headers=headers)
-    relayed = [{name: value for name, value in good.items() if name != left_out} for left_out in headers]
-    relayed += [{**good, name: "application/other"} for name in headers]
-    relayed += [{**good, "ce-extra": "x"}, {**good, "Content-Encoding": "gzip"}, {**good, "CE-ID": "7"}]
-    assert [server.post(body, headers) for headers in relayed] == [401] * len(relayed)
-    assert text not in server.bodies
-    assert (
-        server.post(body, {**good, "Eventbus-Topic": "  orders.created\t", "traceparent": "00-x", "ce-empty": ""})
-        == 204
-    )
-
-
-def test_headers_are_signed_in_the_order_of_their_names(server: ExampleSubscriber) -> None:
-    """A name that another one begins with comes before it."""
-    text = unique()
-    good = signed(text.encode(), text)
-    made = good["Webhook-Signature"].split(" ")[1]
-    names = ("ce-id", "ce-id2", "ce-type", "content-encoding", "eventbus-topic")
-    lines = "".join(f"{name}:x\n" for name in names)
-    good |= {**dict.fromkeys(names, "x"), "Eventbus-Signature": over(OLD, f"eventbus-v1\n{made}\n{lines}")}
-    assert server.post(text.encode(), good) == 204
 
 
 def test_a_duplicate_is_handled_once(server: ExampleSubscriber) -> None:

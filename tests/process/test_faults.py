@@ -31,13 +31,13 @@ UNSAVED_SECONDS = 1.0
 class Taker:
     """Fails a share of all requests, and keeps which events it took how often."""
 
-    dice: random.Random
+    rng: random.Random
     share: float = 0.0
     taken: Counter[str] = field(default_factory=Counter)
 
     def __call__(self, request: Received) -> Answer:
         """Take it, or not."""
-        if self.share and self.dice.random() < self.share:
+        if self.share and self.rng.random() < self.share:
             return 500, (), b"try again"
         self.taken[request.id] += 1
         return 200, (), b""
@@ -46,8 +46,8 @@ class Taker:
 class Crowd:
     """Five subscribers: three that take everything, one that fails half of its requests, one that is ordered."""
 
-    def __init__(self, stack: ExitStack, dice: random.Random) -> None:
-        self.takers = [Taker(dice, share) for share in (0.0, 0.0, 0.0, 0.5, 0.0)]
+    def __init__(self, stack: ExitStack, rng: random.Random) -> None:
+        self.takers = [Taker(rng, share) for share in (0.0, 0.0, 0.0, 0.5, 0.0)]
         self.all = [stack.enter_context(RecordingSubscriber(taker)) for taker in self.takers]
         self.ordered = self.all[-1]
 
@@ -63,15 +63,15 @@ class Crowd:
             taker.share = 0.0
 
 
-def bodies(count: int, dice: random.Random) -> Iterator[bytes]:
+def bodies(count: int, rng: random.Random) -> Iterator[bytes]:
     """Bodies that differ, of 0 to 2 KiB of any bytes after a number."""
-    return (b"%d " % number + dice.randbytes(dice.randrange(2_048)) for number in range(count))
+    return (b"%d " % number + rng.randbytes(rng.randrange(2_048)) for number in range(count))
 
 
-def publish_through_kills(bus: BusServer, events: int, kills: int, dice: random.Random) -> list[str]:
+def publish_through_kills(bus: BusServer, events: int, kills: int, rng: random.Random) -> list[str]:
     """Publish, and kill and start the bus again at random moments; the ids that were accepted."""
-    publisher = Publisher(bus.port, bodies(events, dice), connections=CONNECTIONS, timeout=1_200).start()
-    for moment in sorted(dice.sample(range(events // 20, events * 9 // 10), kills)):
+    publisher = Publisher(bus.port, bodies(events, rng), connections=CONNECTIONS, timeout=1_200).start()
+    for moment in sorted(rng.sample(range(events // 20, events * 9 // 10), kills)):
         publisher.wait_accepted(moment)
         bus.kill()
         bus.start()
@@ -120,12 +120,12 @@ def test_kills_at_random_moments_lose_nothing(tmp_path: Path, events: int, kills
     """However often it is killed, each subscriber gets all that was accepted, in order where that counts."""
     seed = int(os.environ.get("TEST_SEED") or random.randrange(2**32))  # noqa: S311 - chooses moments
     print(f"TEST_SEED={seed}")  # noqa: T201 - so that a failure can be repeated
-    dice = random.Random(seed)  # noqa: S311 - chooses moments
+    rng = random.Random(seed)  # noqa: S311 - chooses moments
     with ExitStack() as stack:
         bus = stack.enter_context(BusServer(tmp_path))
-        caller, crowd = Caller(bus.port), Crowd(stack, dice)
+        caller, crowd = Caller(bus.port), Crowd(stack, rng)
         crowd.register(caller)
-        accepted = publish_through_kills(bus, events, kills, dice)
+        accepted = publish_through_kills(bus, events, kills, rng)
         crowd.heal()
         journal = journal_of(Mender(bus.port))
         assert set(accepted) <= set(journal)

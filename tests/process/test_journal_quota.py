@@ -1,7 +1,6 @@
 """One subscriber never fills the journal for all: beyond its quota its oldest events are given up, and that is told."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from tests.support.accounts import account, settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.mender import Mender
-from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.responders import always
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -83,40 +81,3 @@ def test_a_subscriber_that_rejects_keeps_nobody_from_publishing(small: BusServer
         replayed = mender.ask("POST", f"/deadLetters/replay?address={bad.address}").json()["replayed"]
         assert 0 < replayed <= EVENTS - len(gone)
         eventually(settled(caller, bad.address, accepted=EVENTS, dead=EVENTS), 60)
-
-
-def test_several_that_are_down_do_not_fill_the_journal_together(small: BusServer) -> None:
-    """Six of disjoint topics, each within its quota, give up what is over three quarters; the healthy one gets all."""
-    caller = Caller(small.port)
-    with ExitStack() as stack:
-        good, *down = [stack.enter_context(RecordingSubscriber(keep_bodies=False)) for _ in range(7)]
-        caller.register(good.address, topic="good")
-        for number, subscriber in enumerate(down):
-            caller.register(subscriber.address, lease=600, topic=f"down.{number}")
-            subscriber.down()
-        for number in range(EVENTS):
-            caller.publish(BODY, topic=f"down.{number % 6}")
-            caller.publish(b"{}", topic="good")
-        eventually(settled(caller, good.address, accepted=EVENTS, delivered=EVENTS), 60)
-        eventually(lambda: told(caller, "pending") > 0, 30)
-        lost = [account(caller, subscriber.address)["dead"] for subscriber in down]
-        assert max(lost) - min(lost) <= 4
-        assert EVENTS // 4 < sum(lost) < EVENTS * 3 // 4
-
-
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-def test_one_that_is_down_does_not_fill_the_memory_of_redis(tmp_path: Path) -> None:
-    """At its server's maxmemory, too, it gives up its oldest events, and publishing is refused for moments only."""
-    with RedisServer(tmp_path, "--maxmemory", "10mb") as redis, ExitStack() as stack:
-        bus = stack.enter_context(BusServer(tmp_path, {"EVENTBUS_JOURNAL": redis.url}))
-        good, down = [stack.enter_context(RecordingSubscriber(keep_bodies=False)) for _ in range(2)]
-        caller = Caller(bus.port)
-        caller.register(good.address)
-        caller.register(down.address, lease=600)
-        down.down()
-        for number in range(EVENTS):
-            eventually(lambda: caller.call("POST", "/sendMessage", body=BODY).status == 200, 30, f"event {number}")
-        eventually(settled(caller, good.address, accepted=EVENTS, delivered=EVENTS), 60)
-        eventually(lambda: account(caller, down.address)["dead"] > EVENTS // 4, 30)
-        assert account(caller, down.address)["pending"] > 10
-        assert told(caller, "pending") > EVENTS // 4

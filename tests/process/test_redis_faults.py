@@ -117,14 +117,14 @@ def test_a_way_to_redis_that_comes_and_goes_loses_nothing(
     cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy, tmp_path: Path
 ) -> None:
     """A node is cut off for a moment or for long, again and again: nothing accepted is lost, and order is kept."""
-    dice = dice_with_seed_in(tmp_path)
+    rng = dice_with_seed_in(tmp_path)
     publishers = cluster.load(6_000)
     for number in range(8):
         publishers[1].wait_accepted(number * 150)
         wire.cut()
-        gevent.sleep(dice.choice([0.5, 3, 5, 7, 12]))  # what is tested is time that passes
+        gevent.sleep(rng.choice([0.5, 3, 5, 7, 12]))  # what is tested is time that passes
         wire.mend()
-        gevent.sleep(dice.choice([0.5, 2, 4]))  # the same
+        gevent.sleep(rng.choice([0.5, 2, 4]))  # the same
     cluster.assert_all_well(subscribers, publishers, faults=8)
     eventually(lambda: is_whole(cluster), 30)
 
@@ -134,7 +134,7 @@ def test_random_faults_lose_nothing(
     cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy, tmp_path: Path
 ) -> None:
     """Nodes are killed, stopped, ended and cut off, and Redis is killed, at random: nothing accepted is lost."""
-    dice = dice_with_seed_in(tmp_path)
+    rng = dice_with_seed_in(tmp_path)
     publishers = cluster.load(15_000)
     faults: list[Callable[[BusServer], None]] = [
         *(killed, stopped, terminated),
@@ -142,7 +142,7 @@ def test_random_faults_lose_nothing(
     ]
     for number in range(12):
         publishers[number % NODES].wait_accepted(number * 350)
-        dice.choice(faults)(dice.choice(cluster.nodes))
+        rng.choice(faults)(rng.choice(cluster.nodes))
     cluster.assert_all_well(subscribers, publishers, faults=12)
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from eventbus.cluster.ownership import Sharing
+from eventbus.cluster.ownership import Ownership
 from eventbus.core.clock import Clock
 from eventbus.core.settings import Settings
 from eventbus.delivery.transport import Transport
@@ -87,21 +87,21 @@ class Database:
         self._tell("ACL SETUSER", self._user, "on nopass ~* +@all")
         journal = RedisJournal(self._server.url.replace("//", f"//{self._user}:any@"), clock)
         bus = Bus(settings, journal, transport, clock)
-        sharing = Sharing(bus, journal)
+        sharing = Ownership(bus, journal)
         bus.start()
         sharing.start()
         if self._dead:
             assert not journal.members.mine()
             self._tell("ZADD", keys.NODES, "XX 1", self._dead)
             self._dead = ""
-            journal.members.look()
+            journal.members.heartbeat()
             eventually(lambda: journal.members.mine() <= bus.dispatcher.lanes.keys(), 10)
         return bus
 
     def kill(self, bus: Bus) -> None:
         """See AccountJournal.kill; every other one ran on this machine, where the next bus finds that it has ended."""
-        assert bus.company.nodes is not None
-        node = bus.company.nodes.id
+        assert bus.cluster.nodes is not None
+        node = bus.cluster.nodes.id
         self._tell("ACL DELUSER", self._user)
         bus.stop()
         self._kills += 1

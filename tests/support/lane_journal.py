@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from eventbus.core.addresses import Address
-from eventbus.core.model import Checkpoint, DeadLetter, Deferral, Event, Recovered, Subscriber
-from eventbus.delivery.lane.outcome import Answer, Consent
+from eventbus.core.model import Checkpoint, DeadLetter, Event, Recovered, Retry, Subscriber
+from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 from eventbus.delivery.transport.base import Examined
 from eventbus.journal import lane_json
 from eventbus.journal.base import Page
@@ -15,7 +15,7 @@ class LaneJournal:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.waiting: dict[tuple[int, int], Deferral] = {}
+        self.waiting: dict[tuple[int, int], Retry] = {}
         self.dead: list[DeadLetter] = []
         self.record = ""
         self.scanned = 0
@@ -31,27 +31,27 @@ class LaneJournal:
         """See Journal.checkpoint."""
         for record in checkpoint.lanes:
             self.record = lane_json.to_json(record)
-        for _, seq, run in checkpoint.undeferred:
-            self.waiting.pop((seq, run), None)
-        for row in checkpoint.deferred:
-            self.waiting[row.seq, row.run] = row
+        for _, seq, replay_id in checkpoint.settled_retries:
+            self.waiting.pop((seq, replay_id), None)
+        for row in checkpoint.retries:
+            self.waiting[row.seq, row.replay_id] = row
         self.dead += checkpoint.dead
         if checkpoint.cleared:
             self.waiting.clear()
         self.scanned = max(self.scanned, checkpoint.scanned)
 
-    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
-        events = [event for event in self.events if after < event.seq <= upto][:limit]
-        return Page(tuple(events), events[-1].seq if len(events) == limit else upto)
+        events = [event for event in self.events if after < event.seq <= end][:limit]
+        return Page(tuple(events), events[-1].seq if len(events) == limit else end)
 
-    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+    def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
         """See Journal.topics."""
-        return [(e.seq, e.topic, e.accepted_at) for e in self.events if after < e.seq <= upto][:limit]
+        return [(e.seq, e.topic, e.accepted_at) for e in self.events if after < e.seq <= end][:limit]
 
-    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
         """See Journal.deferred."""
-        rows = sorted(self.waiting.values(), key=lambda row: (row.seq, row.run) if by_seq else (row.due_at, 0))
+        rows = sorted(self.waiting.values(), key=lambda row: (row.seq, row.replay_id) if by_seq else (row.due_at, 0))
         self.before_rows()
         return rows[:limit]
 
@@ -69,7 +69,7 @@ class NoTransport:
         """See Transport.route."""
         return self
 
-    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
         """See Route.post."""
         raise AssertionError(f"Attempt {attempt} of event {event.seq} was made at {now:g}, {wall:g}")
 

@@ -7,23 +7,23 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
-from eventbus.delivery.lane.outcome import Answer, outcome_of
+from eventbus.delivery.lane.outcome import DeliveryResponse, classify_response
 from eventbus.delivery.lane.retries import Delivery
 
 ADDRESS = "127.0.0.1:8000"
 #: What the wall clock shows, in seconds since 1970, when the monotonic one shows zero.
 EPOCH = 1_795_000_000.0
 
-TAKEN = Answer(204)
-BUSY = Answer(500, excerpt=b"busy")
-UNWANTED = Answer(400, excerpt=b"what is this?")
-ENOUGH = Answer(410)
-REFUSED = Answer(None, error="connection refused")
+TAKEN = DeliveryResponse(204)
+BUSY = DeliveryResponse(500, excerpt=b"busy")
+UNWANTED = DeliveryResponse(400, excerpt=b"what is this?")
+ENOUGH = DeliveryResponse(410)
+REFUSED = DeliveryResponse(None, error="connection refused")
 
 
-def wait_please(seconds: float) -> Answer:
+def wait_please(seconds: float) -> DeliveryResponse:
     """An answer that asks for a pause."""
-    return Answer(503, f"{seconds:g}")
+    return DeliveryResponse(503, f"{seconds:g}")
 
 
 def high() -> float:
@@ -39,14 +39,14 @@ def subscriber_with(**options: Any) -> Subscriber:
 def lane_with(*seqs: int, retry_seconds: float = 86_400, ends: float = 1_000_000, **options: Any) -> Lane:
     """A lane that begins at zero on the monotonic clock, and has been offered these events."""
     rules = Rules(retry_seconds, high)
-    lane = lane_of(new_record(subscriber_with(**options), EPOCH, 0), rules, deferred=0, ends=ends, now=0, wall=EPOCH)
+    lane = lane_of(new_record(subscriber_with(**options), EPOCH, 0), rules, retries=0, ends=ends, now=0, wall=EPOCH)
     lane.offer(seqs)
     return lane
 
 
-def answer(lane: Lane, delivery: Delivery, said: Answer, now: float, *, waited: float = 0.0) -> None:
+def answer(lane: Lane, delivery: Delivery, said: DeliveryResponse, now: float, *, waited: float = 0.0) -> None:
     """Settle a delivery by what was answered."""
-    lane.settle(delivery, outcome_of(said, EPOCH + now), said, Moment(now, EPOCH + now, waited))
+    lane.settle(delivery, classify_response(said, EPOCH + now), said, Moment(now, EPOCH + now, waited))
 
 
 def take_all(lane: Lane, now: float) -> list[Delivery]:
@@ -57,7 +57,7 @@ def take_all(lane: Lane, now: float) -> list[Delivery]:
     return taken
 
 
-def attempt(lane: Lane, said: Answer, now: float) -> int | None:
+def attempt(lane: Lane, said: DeliveryResponse, now: float) -> int | None:
     """Make one attempt that is answered at once; the number of its event, None where none may start."""
     delivery = lane.take(now)
     if delivery is None:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 from werkzeug.test import Client, TestResponse
 
-from eventbus.core.errors import CallRefused, EventbusError, NodeSilent, NotTaken
+from eventbus.core.errors import CallRefused, EventbusError, NodeTimeout, NotAccepted
 from eventbus.core.settings import MEMORY, Settings
 from eventbus.core.tokens import Tokens
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
@@ -23,7 +23,7 @@ class LinkedNode:
     def __init__(self, name: str, everybody: "dict[str, LinkedNode]", tokens: Tokens | None = None) -> None:
         settings = Settings(journal=f"sqlite:///{MEMORY}", tokens=tokens or Tokens())
         self.id = name
-        self.bus = Bus(settings, SqliteJournal(MEMORY), ScriptedTransport(always=Answer(400, excerpt=b"no")))
+        self.bus = Bus(settings, SqliteJournal(MEMORY), ScriptedTransport(always=DeliveryResponse(400, excerpt=b"no")))
         self.owners: dict[str, str] = {}  #: what this node knows of who has which subscriber
         self.silent: set[str] = set()  #: nodes that do not answer this one
         self.dead: dict[str, str | None] = {}  #: nodes that take nothing, and who has their subscribers from then on
@@ -60,14 +60,14 @@ class LinkedNode:
             assert stands()
             self._bury(node)
             assert not stands()
-            raise NotTaken(f"Node {node} did not take what it was asked.")
+            raise NotAccepted(f"Node {node} did not take what it was asked.")
         if node in self.silent:
-            raise NodeSilent(f"Node {node} did not answer within {seconds:.3g} s.")
+            raise NodeTimeout(f"Node {node} did not answer within {seconds:.3g} s.")
         self.calls.append(request)
         try:
             return self._everybody[node].forwarding.answer(request)
         except CallRefused as refused:
-            raise NodeSilent(f"Node {node} did not answer: it refused the call: {refused}.") from refused
+            raise NodeTimeout(f"Node {node} did not answer: it refused the call: {refused}.") from refused
 
     def _bury(self, node: str) -> None:
         """Others have now what a dead node had."""

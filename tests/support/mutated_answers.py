@@ -28,43 +28,43 @@ PIECES = (
 )  # fmt: skip
 
 
-def mutated(dice: Random) -> bytes:
+def mutated(rng: Random) -> bytes:
     """A sound answer after a few changes, or none."""
-    data = dice.choice(SOUND)
-    for _ in range(dice.randrange(5)):
-        data = dice.choice((_insert, _cut, _flip, _repeat, _end, _append))(data, dice)
+    data = rng.choice(SOUND)
+    for _ in range(rng.randrange(5)):
+        data = rng.choice((_insert, _cut, _flip, _repeat, _end, _append))(data, rng)
     return data
 
 
-def _spot(data: bytes, dice: Random) -> int:
-    return dice.randrange(len(data) + 1)
+def _spot(data: bytes, rng: Random) -> int:
+    return rng.randrange(len(data) + 1)
 
 
-def _insert(data: bytes, dice: Random) -> bytes:
+def _insert(data: bytes, rng: Random) -> bytes:
     """Put a piece anywhere, or where a header may stand."""
     lines = [at + 2 for at in range(len(data)) if data.startswith(b"\r\n", at)]
-    spot = dice.choice(lines) if lines and dice.random() < 0.6 else _spot(data, dice)
-    return data[:spot] + dice.choice(PIECES) + data[spot:]
+    spot = rng.choice(lines) if lines and rng.random() < 0.6 else _spot(data, rng)
+    return data[:spot] + rng.choice(PIECES) + data[spot:]
 
 
-def _cut(data: bytes, dice: Random) -> bytes:
-    spot = _spot(data, dice)
-    return data[:spot] + data[spot + dice.randrange(1, 12) :]
+def _cut(data: bytes, rng: Random) -> bytes:
+    spot = _spot(data, rng)
+    return data[:spot] + data[spot + rng.randrange(1, 12) :]
 
 
-def _flip(data: bytes, dice: Random) -> bytes:
-    spot = _spot(data, dice)
-    return data[:spot] + bytes([dice.randrange(256)]) + data[spot + 1 :]
+def _flip(data: bytes, rng: Random) -> bytes:
+    spot = _spot(data, rng)
+    return data[:spot] + bytes([rng.randrange(256)]) + data[spot + 1 :]
 
 
-def _repeat(data: bytes, dice: Random) -> bytes:
-    first, last = sorted((_spot(data, dice), _spot(data, dice)))
-    return data[:last] + data[first:last] * dice.randrange(1, 4) + data[last:]
+def _repeat(data: bytes, rng: Random) -> bytes:
+    first, last = sorted((_spot(data, rng), _spot(data, rng)))
+    return data[:last] + data[first:last] * rng.randrange(1, 4) + data[last:]
 
 
-def _end(data: bytes, dice: Random) -> bytes:
-    return data[: _spot(data, dice)]
+def _end(data: bytes, rng: Random) -> bytes:
+    return data[: _spot(data, rng)]
 
 
-def _append(data: bytes, dice: Random) -> bytes:
-    return data + dice.choice(SOUND)
+def _append(data: bytes, rng: Random) -> bytes:
+    return data + rng.choice(SOUND)

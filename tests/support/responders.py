@@ -58,6 +58,6 @@ class FailsOnce:
         return 200, (), b""
 
 
-def failing(share: float, dice: Random) -> Respond:
+def failing(share: float, rng: Random) -> Respond:
     """Answers this share of all requests with 500."""
-    return lambda _: (500 if dice.random() < share else 200, (), b"")
+    return lambda _: (500 if rng.random() < share else 200, (), b"")

@@ -8,7 +8,7 @@ from gevent.event import AsyncResult
 
 from eventbus.core.addresses import Address
 from eventbus.core.model import Event, Subscriber
-from eventbus.delivery.lane.outcome import Answer, Consent
+from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 from eventbus.delivery.transport.base import Examined
 
 
@@ -24,7 +24,7 @@ class Attempt:
 class ScriptedTransport:
     """Holds attempts back in their order; with ``always`` set, each is answered by that at once."""
 
-    def __init__(self, always: Answer | None = None) -> None:
+    def __init__(self, always: DeliveryResponse | None = None) -> None:
         self.held: list[Attempt] = []
         self.always = always
         self.taken: Counter[tuple[str, str]] = Counter()  # (key, event's id) -> times it was answered 2xx
@@ -40,22 +40,22 @@ class ScriptedTransport:
     def close(self) -> None:
         """See Transport.close."""
 
-    def answer(self, attempts: Sequence[Attempt], said: Answer) -> None:
+    def answer(self, attempts: Sequence[Attempt], said: DeliveryResponse) -> None:
         """Answer these attempts."""
         for attempt in attempts:
             attempt.answer.set(said)
 
-    def post(self, key: str, event: Event) -> Answer:
+    def post(self, key: str, event: Event) -> DeliveryResponse:
         """Wait for what comes back."""
         said = self.always or self._wait(Attempt(key, event))
         if said.status is not None and 200 <= said.status < 300:
             self.taken[key, event.id] += 1
         return said
 
-    def _wait(self, attempt: Attempt) -> Answer:
+    def _wait(self, attempt: Attempt) -> DeliveryResponse:
         self.held.append(attempt)
         try:
-            said: Answer = attempt.answer.get()
+            said: DeliveryResponse = attempt.answer.get()
         finally:
             self.held.remove(attempt)
         return said
@@ -68,7 +68,7 @@ class ScriptedRoute:
     transport: ScriptedTransport
     key: str
 
-    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
         """See Route.post."""
         return self.transport.post(self.key, event)
 

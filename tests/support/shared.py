@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from eventbus.cluster.ownership import Sharing
+from eventbus.cluster.ownership import Ownership
 from eventbus.core.addresses import parse_address
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Event, Message, Terms
 from eventbus.core.settings import Settings
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.journal.base import CommitListener
-from eventbus.journal.redis import RedisJournal, Wanted
+from eventbus.journal.redis import RedisJournal, ReplicationPolicy
 from eventbus.services.bus import Bus
 from tests.support.scripted import ScriptedTransport
 
@@ -20,16 +20,18 @@ from tests.support.scripted import ScriptedTransport
 class SharedBus:
     """One bus of several. It shows life only while it is told to, so that a test decides who has what."""
 
-    def __init__(self, url: str, always: Answer | None = None, wanted: Wanted | None = None, **settings: Any) -> None:
+    def __init__(
+        self, url: str, always: DeliveryResponse | None = None, wanted: ReplicationPolicy | None = None, **settings: Any
+    ) -> None:
         self.transport = ScriptedTransport(always)
         self.journal = RedisJournal(url, wanted=wanted)
         self.deaf = False  #: it hears of no events
         listen = self.journal.listen
         self.journal.listen = lambda listener: listen(self._hears(listener))  # type: ignore[method-assign]
         self.bus = Bus(Settings(journal=url, **settings), self.journal, self.transport)
-        self.sharing = Sharing(self.bus, self.journal)
+        self.sharing = Ownership(self.bus, self.journal)
         self.bus.start()
-        self.journal.members.look()
+        self.journal.members.heartbeat()
 
     def _hears(self, listener: CommitListener) -> CommitListener:
         def hear(events: Sequence[Event]) -> None:

@@ -14,9 +14,9 @@ def test_the_delay_doubles_from_half_a_second_to_a_minute(failures: int, longest
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
-def test_jitter_is_full(failures: int, dice: float) -> None:
+def test_jitter_is_full(failures: int, rng: float) -> None:
     """Each delay lies anywhere between nothing and the longest, as the dice fall."""
-    assert delay(failures, lambda: dice) == dice * delay(failures, lambda: 1.0) <= LONGEST_DELAY
+    assert delay(failures, lambda: rng) == rng * delay(failures, lambda: 1.0) <= LONGEST_DELAY
 
 
 def test_each_delay_asks_the_dice_once() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventbus.core.errors import Crowded
+from eventbus.core.errors import TooManyStreams
 from eventbus.web.server.byte_budget import ByteBudget
 from eventbus.web.server.peer_share import share_of
 
@@ -11,7 +11,7 @@ def test_a_peer_takes_its_share_and_no_more() -> None:
     """Past its share a peer is refused, and what was refused does not count; others still take theirs."""
     budget = ByteBudget(100, 75)
     budget.take("a", 75)
-    with pytest.raises(Crowded):
+    with pytest.raises(TooManyStreams):
         budget.take("a", 1)
     budget.take("b", 25)
     assert budget.held == 100
@@ -21,7 +21,7 @@ def test_all_together_take_the_limit_and_no_more() -> None:
     """Past the limit everybody is refused, until something is given back."""
     budget = ByteBudget(100, 75)
     budget.take("a", 75)
-    with pytest.raises(Crowded):
+    with pytest.raises(TooManyStreams):
         budget.take("b", 26)
     budget.give_back("a", 1)
     budget.take("b", 26)

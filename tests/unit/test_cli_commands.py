@@ -17,16 +17,16 @@ from eventbus.cli.screen import Screen
 from eventbus.cli.serve import settings_of
 from eventbus.cli.shown import event_json
 from eventbus.client import (
+    ApiError,
     Conflict,
     DeadLetter,
-    Misused,
-    NotUnderstood,
-    Refused,
+    ProtocolError,
     Replayed,
     ReplayOutcome,
     Unauthorized,
     Unavailable,
     Unreachable,
+    UsageError,
 )
 from eventbus.client.errors import BusError
 from eventbus.client.http import Response
@@ -219,13 +219,13 @@ def test_nothing_typed_shows_the_help(typed: Type) -> None:
             3,
             "from the bus at http://localhost:3000: refused",
         ),
-        (NotUnderstood("Not a bus's answer: <html>."), 3, "<html>; what answers at http://localhost:3000 is no bus"),
-        (Misused("The header 'a' cannot hold that."), 2, "The header 'a' cannot hold that.\n"),
+        (ProtocolError("Not a bus's answer: <html>."), 3, "<html>; what answers at http://localhost:3000 is no bus"),
+        (UsageError("The header 'a' cannot hold that."), 2, "The header 'a' cannot hold that.\n"),
         (Unauthorized(401, "A token is needed."), 1, "A token is needed (status 401); give a token in EVENTBUS_TOKEN"),
         (Conflict(409, "No\x1b[2J"), 1, "No\\x1b[2J (status 409).\n"),
         (Unavailable(503, "The bus is full.", retry_after=7.0), 1, "try again in 7 seconds.\n"),
         (Unavailable(502, "Bad gateway"), 3, "does not reach the bus behind it"),
-        (Refused(400, ""), 1, "The bus gave no reason (status 400).\n"),
+        (ApiError(400, ""), 1, "The bus gave no reason (status 400).\n"),
     ],
 )
 def test_each_error_has_its_status(typed: Type, bus: Lettered, error: BusError, status: int, said: str) -> None:

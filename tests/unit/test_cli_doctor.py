@@ -60,18 +60,18 @@ def untouched(database: Path) -> Iterator[Path]:
 
 def test_good_settings_are_told_from_wrong_ones() -> None:
     """A wrong one stops a bus; an unknown name is only passed over; a secret is never shown."""
-    known, findings = settings.look({"EVENTBUS_LEASE_SECONDS": "30", "EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
+    known, findings = settings.check({"EVENTBUS_LEASE_SECONDS": "30", "EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
     assert levels(findings) == ["ok"]
     assert known is not None
     shown = settings.shown(known, {"EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
     assert (shown["EVENTBUS_LEASE_SECONDS"], shown["EVENTBUS_ADMIN_TOKENS"], shown["PORT"]) == ("30.0", "set", "3000")
     assert shown["EVENTBUS_JOURNAL"] == "sqlite:///eventbus.db"
     assert "secret" not in str(shown)
-    assert levels(settings.look({"EVENTBUS_LEASE_SECOND": "30"})[1]) == ["ok", "warning"]
-    wrong, findings = settings.look({"PORT": "x"})
+    assert levels(settings.check({"EVENTBUS_LEASE_SECOND": "30"})[1]) == ["ok", "warning"]
+    wrong, findings = settings.check({"PORT": "x"})
     assert (wrong, levels(findings)) == (None, ["wrong"])
     assert "PORT must be" in findings[0].text
-    wrong, findings = settings.look({"EVENTBUS_CA_FILE": "/nowhere/ca.pem"})
+    wrong, findings = settings.check({"EVENTBUS_CA_FILE": "/nowhere/ca.pem"})
     assert (wrong, levels(findings)) == (None, ["wrong"])
 
 

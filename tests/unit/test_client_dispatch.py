@@ -11,11 +11,11 @@ from typing import Any, cast
 
 import pytest
 
-from eventbus.client import Answer, Bus, Event, Inbox, Misused, Reject, Retry, Seen, Subscriber, Verifier
+from eventbus.client import Bus, Event, Inbox, InboxResponse, Reject, Retry, Seen, Subscriber, UsageError, Verifier
 from eventbus.client.inbox import MAX_BODY
 from eventbus.client.wsgi import answer_to_environ
-from eventbus.delivery.lane.outcome import Answer as BusAnswer
-from eventbus.delivery.lane.outcome import Verdict, outcome_of
+from eventbus.delivery.lane.outcome import DeliveryResponse as BusAnswer
+from eventbus.delivery.lane.outcome import Verdict, classify_response
 from eventbus.testing import FakeBus, deliver, signed_headers
 
 #: A body that is a megabyte times 17 when it is decompressed.
@@ -39,9 +39,9 @@ def raising(error: BaseException) -> Callable[[Event], None]:
     return handler
 
 
-def verdict(answer: Answer) -> Verdict:
+def verdict(answer: InboxResponse) -> Verdict:
     """What the bus makes of an answer."""
-    return outcome_of(BusAnswer(answer.status, answer.headers.get("Retry-After")), 0.0).verdict
+    return classify_response(BusAnswer(answer.status, answer.headers.get("Retry-After")), 0.0).verdict
 
 
 def test_a_handler_gets_the_event() -> None:
@@ -197,7 +197,7 @@ def test_an_inbox_asks_for_what_its_handlers_want() -> None:
     assert inbox.topics == ("a", "b.*", "c.>")
     inbox.on(">")(lambda _: None)
     assert inbox.topics == ()
-    with pytest.raises(Misused, match="topic pattern"):
+    with pytest.raises(UsageError, match="topic pattern"):
         inbox.on("a..b")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.client.encode import BATCH_BYTES, batches, checked_headers, cloud_headers, encoded, line_of
-from eventbus.client.errors import Misused
+from eventbus.client.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_data_is_sent_by_what_it_is(data: Any, body: bytes, kind: str | None) ->
 @pytest.mark.parametrize("data", [object(), {1: {2}}, float("nan")])
 def test_what_is_no_json_is_refused(data: object) -> None:
     """Before anything is sent, and in a sentence."""
-    with pytest.raises(Misused, match="cannot be written as JSON"):
+    with pytest.raises(UsageError, match="cannot be written as JSON"):
         encoded(data)
 
 
@@ -64,14 +64,14 @@ def test_attributes_are_written_as_cloudevents_write_them() -> None:
 )
 def test_an_incomplete_cloudevent_is_refused(attributes: dict[str, Any], topic: str | None, why: str) -> None:
     """The error names what is missing or wrong."""
-    with pytest.raises(Misused, match=why):
+    with pytest.raises(UsageError, match=why):
         cloud_headers(attributes, topic, "e1")
 
 
 @pytest.mark.parametrize("headers", [{"a b": "x"}, {"a": "x\r\nb: y"}, {"a": "\u2603"}, {"": "x"}, {"a": "\0"}])
 def test_a_header_that_could_break_out_is_refused(headers: dict[str, str]) -> None:
     """Names and values are checked before anything is sent."""
-    with pytest.raises(Misused, match="cannot hold"):
+    with pytest.raises(UsageError, match="cannot hold"):
         checked_headers(headers)
 
 
@@ -80,7 +80,7 @@ def test_a_batch_line_is_json() -> None:
     assert line_of(b' {"a":1}\r\n') == b'{"a":1}'
     assert line_of("a\nb") == rb'"a\nb"'
     for broken in (b"", b" \n", b"1\n2"):
-        with pytest.raises(Misused, match="one line"):
+        with pytest.raises(UsageError, match="one line"):
             line_of(broken)
 
 

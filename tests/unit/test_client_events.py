@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.client import DeadLetter, Event, Misused
+from eventbus.client import DeadLetter, Event, UsageError
 from eventbus.client.events import OLDEST, id_at, server_sent
 from eventbus.client.model import shaped
 from eventbus.core.event_ids import unix_ms_of
@@ -35,7 +35,7 @@ def test_a_time_needs_an_offset() -> None:
     """What could mean two moments is refused."""
     assert unix_ms_of(OLDEST) == 0
     assert unix_ms_of(id_at(datetime.fromtimestamp(0, UTC) - timedelta(days=1))) == 0
-    with pytest.raises(Misused, match="offset"):
+    with pytest.raises(UsageError, match="offset"):
         id_at(datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused
 
 

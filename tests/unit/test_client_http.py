@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from gevent.server import StreamServer
 
-from eventbus.client import Misused, Unreachable
+from eventbus.client import Unreachable, UsageError
 from eventbus.client import http as module
 from eventbus.client.http import HttpTransport, Request
 from tests.support.black_hole import BlackHole
@@ -134,5 +134,5 @@ def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 )
 def test_a_url_that_leads_nowhere_is_refused_before_anything_is_sent(url: str) -> None:
     """A URL whose host cannot be looked up, or that is no HTTP, is misused at once."""
-    with pytest.raises(Misused, match="URL of a bus"):
+    with pytest.raises(UsageError, match="URL of a bus"):
         HttpTransport(url)

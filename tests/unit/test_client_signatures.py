@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
-from eventbus.client.errors import BadSignature, Misused
+from eventbus.client.errors import BadSignature, UsageError
 from eventbus.client.signatures import TOLERANCE, Verifier, secret_of, signature
 from eventbus.core.signing import secrets_of
 from eventbus.core.signing import signature as bus_signature
@@ -90,7 +90,7 @@ def test_without_secrets_nothing_is_checked() -> None:
 @pytest.mark.parametrize("text", ["hidden", "whsec_", "whsec_!", "whsec_" + base64.b64encode(b"x" * 23).decode()])
 def test_what_is_no_secret_is_refused_and_not_repeated(text: str) -> None:
     """A wrong secret stops the start; its text appears in no error."""
-    with pytest.raises(Misused) as error:
+    with pytest.raises(UsageError) as error:
         Verifier([text])
     assert text not in str(error.value).replace("whsec_ and", "")
 

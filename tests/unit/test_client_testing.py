@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from eventbus.client import Event, Inbox, KeyReused, Misused, Reject, Terms, Unreachable, Verifier
+from eventbus.client import Event, Inbox, KeyReused, Reject, Terms, Unreachable, UsageError, Verifier
 from eventbus.testing import FakeBus, deliver
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
@@ -77,11 +77,11 @@ def test_a_fake_bus_fails_when_it_is_asked_to() -> None:
 def test_a_fake_bus_says_what_it_has_not() -> None:
     """Nobody takes silence for an answer."""
     bus = FakeBus()
-    with pytest.raises(Misused, match="TrueServer has"):
+    with pytest.raises(UsageError, match="TrueServer has"):
         next(bus.events(follow=True))
-    with pytest.raises(Misused, match="TrueServer has"):
+    with pytest.raises(UsageError, match="TrueServer has"):
         list(bus.dead_letters())
-    with pytest.raises(Misused, match="TrueServer has"):
+    with pytest.raises(UsageError, match="TrueServer has"):
         bus.event("nope")
 
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.client.errors import Misused
+from eventbus.client.errors import UsageError
 from eventbus.client.topics import check_pattern, matches, matches_any
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.topics import check_patterns
 from eventbus.core.topics import matches as bus_matches
 
@@ -17,7 +17,7 @@ def taken_by_the_bus(pattern: str) -> bool:
     """Whether the bus takes a pattern of a subscriber."""
     try:
         check_patterns(("x", pattern))
-    except Refused:
+    except BadRequest:
         return False
     return True
 
@@ -29,14 +29,14 @@ def test_a_pattern_means_the_same_to_the_client_and_to_the_bus(pattern: str, top
         assert check_pattern(pattern) == pattern
         assert matches(pattern, topic) == bus_matches(check_patterns((pattern,)), topic)
     else:
-        with pytest.raises(Misused):
+        with pytest.raises(UsageError):
             check_pattern(pattern)
 
 
 @pytest.mark.parametrize("pattern", ["a b", "a\n", "\u00fcber", "a\tb", " "])
 def test_a_pattern_is_visible_ascii(pattern: str) -> None:
     """A pattern that could not be sent is refused where the handler is made."""
-    with pytest.raises(Misused, match="topic pattern"):
+    with pytest.raises(UsageError, match="topic pattern"):
         check_pattern(pattern)
 
 

@@ -12,7 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.web.cloudevents import parse_batch, parse_one
 
 #: Stands for an attribute that is left out.
@@ -64,7 +64,7 @@ def ours(body: bytes) -> tuple[str, str] | None:
     """The id and type that the bus reads; None where it refuses."""
     try:
         event = parse_one(body)
-    except Refused:
+    except BadRequest:
         return None
     assert event.written == body
     return event.id, event.type
@@ -167,7 +167,7 @@ def test_each_event_of_a_batch_has_its_own_bytes(data: st.DataObject, contents: 
     try:
         body.decode()
     except UnicodeDecodeError:
-        with pytest.raises(Refused):
+        with pytest.raises(BadRequest):
             list(parse_batch(body, LONGEST))
         return
     found = list(parse_batch(body, LONGEST))
@@ -179,7 +179,7 @@ def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
     """Whatever bytes come, they are an event or refused, and nothing else happens."""
     readers: list[Callable[[bytes], object]] = [parse_one, lambda text: list(parse_batch(text, LONGEST))]
     for read in readers:
-        with suppress(Refused):
+        with suppress(BadRequest):
             read(body)
 
 

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import Elsewhere, JournalError, JournalSilent, JournalUnavailable, TooMany
+from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable, NotOwner, TooMany
 from eventbus.core.model import Checkpoint
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.decision import Decision
@@ -17,7 +17,7 @@ from eventbus.delivery.lane.lane_record import record_of
 from tests.support.lanes import EPOCH, UNWANTED, attempt, lane_with
 
 FAILS = JournalUnavailable("it fails")
-SILENT = JournalSilent("nobody knows")
+SILENT = JournalTimeout("nobody knows")
 
 
 class FailingJournal:
@@ -47,10 +47,10 @@ class Scene:
         self.lane = lane_with(1, 2, 3)
         self.lane.changed = self.checkpointer.changed
         self.lane.dirty = False
-        self.bury()
+        self.dead_letter()
         self.happened: list[str] = []
 
-    def bury(self) -> None:
+    def dead_letter(self) -> None:
         """One more delivery is dead."""
         assert attempt(self.lane, UNWANTED, 0.0) is not None
 
@@ -98,7 +98,7 @@ def test_a_decision_waits_for_what_could_not_be_saved_before(error: JournalError
     scene.journal.fails = [error, FAILS, FAILS]
     with pytest.raises(type(error)):
         scene.checkpointer.save()
-    scene.bury()
+    scene.dead_letter()
     for _ in range(2):
         with pytest.raises(JournalUnavailable):
             scene.decide()
@@ -148,7 +148,7 @@ def test_a_decision_about_another_bus_s_lane_does_not_happen(introduce: bool) ->
     """Where nothing was kept of its lane it is refused; what others lost in other commits does not count."""
     scene = Scene()
     scene.journal.meanwhile = lambda: scene.checkpointer.refuse([scene.lane.subscriber.key])
-    with pytest.raises(Elsewhere):
+    with pytest.raises(NotOwner):
         if introduce:
             scene.checkpointer.introduce(scene.decision(), 0)
         else:

@@ -4,9 +4,9 @@ import pytest
 
 from eventbus.core.model import Account, Checkpoint
 from eventbus.delivery.lane import retries
-from eventbus.delivery.lane.closing import close, discarded
+from eventbus.delivery.lane.closing import close_and_discard, discard_checkpoint
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import deferrals_of
+from eventbus.delivery.lane.lane_record import retry_rows_of
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, answer, lane_with, take_all
 
 EVENTS = 30
@@ -33,22 +33,22 @@ def test_whatever_is_pending_is_told_to_be_discarded(monkeypatch: pytest.MonkeyP
     """Under way, waiting in memory or spilled, not yet saved, or fresh: each pending event is among the discards."""
     lane = busy_lane(monkeypatch, in_memory)
     delivered, pending = lane.delivered, lane.backlog
-    checkpoint = discarded(lane, EVENTS, 1.0, EPOCH)
+    checkpoint = discard_checkpoint(lane, EVENTS, 1.0, EPOCH)
     assert len(numbers(checkpoint)) == pending == EVENTS - delivered
     account = Account(EVENTS, delivered, 0, pending)
     assert checkpoint.lanes[0].account == account
     assert (lane.discarded, lane.backlog, lane.closed) == (0, pending, False)
-    close(lane, EVENTS, EPOCH)
+    close_and_discard(lane, EVENTS, EPOCH)
     assert (lane.account, lane.backlog, lane.closed) == (account, 0, True)
 
 
 def test_what_is_saved_is_cleared_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spilled deliveries whose rows are saved are discarded with their rows."""
     lane = busy_lane(monkeypatch, 3)
-    saved = {row.seq for row in deferrals_of(lane, 0.0, EPOCH)}
-    lane.deferred.saved.clear()
+    saved = {row.seq for row in retry_rows_of(lane, 0.0, EPOCH)}
+    lane.retries.saved.clear()
     pending = lane.backlog
-    checkpoint = discarded(lane, EVENTS, 1.0, EPOCH)
+    checkpoint = discard_checkpoint(lane, EVENTS, 1.0, EPOCH)
     assert checkpoint.cleared == (lane.subscriber.key,)
     assert len(numbers(checkpoint) | saved) == pending
 
@@ -59,4 +59,4 @@ def test_a_subscriber_that_is_down_loses_what_it_had_not_got(monkeypatch: pytest
     for delivery in list(lane.in_flight):
         answer(lane, delivery, REFUSED, 0.0)
     pending = lane.backlog
-    assert len(numbers(discarded(lane, EVENTS, 1.0, EPOCH))) == pending
+    assert len(numbers(discard_checkpoint(lane, EVENTS, 1.0, EPOCH))) == pending

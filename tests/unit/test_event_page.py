@@ -3,7 +3,7 @@
 import json
 
 from eventbus.core.model import Event
-from eventbus.web.routes.events import Page
+from eventbus.web.routes.events import EventPage
 
 
 def event(seq: int, size: int) -> Event:
@@ -13,7 +13,7 @@ def event(seq: int, size: int) -> Event:
 
 def test_a_page_ends_before_it_is_too_large() -> None:
     """What does not fit is not added; ``last`` is the event after which the next page goes on."""
-    page = Page(10, None, 1_000)
+    page = EventPage(10, None, 1_000)
     assert [page.add(event(seq, 300)) for seq in range(4)] == [True, True, False, False]
     assert [each.id for each in page.last] == ["e-1"]
     assert page.left == 8
@@ -23,10 +23,10 @@ def test_a_page_ends_before_it_is_too_large() -> None:
 
 def test_a_page_has_one_event_at_least() -> None:
     """An event that is larger than a page makes a page of its own."""
-    page = Page(10, None, 1_000)
+    page = EventPage(10, None, 1_000)
     assert [page.add(event(seq, 5_000)) for seq in range(2)] == [True, False]
 
 
 def test_an_empty_page_is_written_as_any_json() -> None:
     """Without events there is an empty list, and nothing to go on after."""
-    assert Page(10, None).written(None) == b'{"events":[],"next":null}\n'
+    assert EventPage(10, None).written(None) == b'{"events":[],"next":null}\n'

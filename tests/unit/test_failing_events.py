@@ -11,7 +11,7 @@ from eventbus.core.model import State
 from eventbus.delivery.lane.health import FIRST_WINDOW, Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, record_of
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.retries import Delivery
 from tests.support.lanes import (
     BUSY,
@@ -34,7 +34,7 @@ SPACING, QUICK = 0.05, 0.01
 class Load:
     """A lane that gets an event every 50 ms, of which some never get an answer, on a clock of its own."""
 
-    def __init__(self, lane: Lane, failing: Collection[int], said: Answer = REFUSED, *, takes: float) -> None:
+    def __init__(self, lane: Lane, failing: Collection[int], said: DeliveryResponse = REFUSED, *, takes: float) -> None:
         self.lane, self.failing, self.said, self.takes = lane, failing, said, takes
         self.offered: dict[int, float] = {}
         self.waited: dict[int, float] = {}  # seconds that each healthy event waited
@@ -72,7 +72,7 @@ class Load:
 
 
 #: What never gets an answer, and how long an attempt takes.
-TROUBLES: Mapping[str, tuple[Collection[int], Answer, float]] = {
+TROUBLES: Mapping[str, tuple[Collection[int], DeliveryResponse, float]] = {
     "one that is reset": ((40,), REFUSED, 0.001),
     "one that times out": ((40,), REFUSED, 3.0),
     "the first one": ((1,), REFUSED, 3.0),
@@ -177,9 +177,9 @@ def once_answered(*seqs: int) -> Lane:
 
 def read_on(lane: Lane, now: float) -> None:
     """Read what a lane wants to have in memory, as the dispatcher does."""
-    if lane.wants_page(now) and (stretch := lane.unread()) is not None:
-        first = stretch.cursor + 1
-        stretch.load(range(first, first + stretch.behind), first + stretch.behind - 1)
+    if lane.wants_page(now) and (part := lane.unread()) is not None:
+        first = part.cursor + 1
+        part.load(range(first, first + part.remaining), first + part.remaining - 1)
 
 
 def test_who_has_never_answered_is_down_at_once() -> None:
@@ -291,7 +291,7 @@ def test_an_event_that_is_retried_when_its_time_is_over_is_dead_though_others_wa
 
 
 @pytest.mark.parametrize("said", [TAKEN, UNWANTED, BUSY])
-def test_an_ordered_lane_holds_back_what_is_behind(said: Answer) -> None:
+def test_an_ordered_lane_holds_back_what_is_behind(said: DeliveryResponse) -> None:
     """Where order counts, and only there, a failing event holds back those behind it."""
     lane = lane_with(1, 2, ordered=True)
     moments = []
@@ -309,7 +309,7 @@ def test_an_event_that_failed_by_itself_goes_on_so_after_a_restart() -> None:
     for _ in range(5):
         attempt(lane, REFUSED, max(0.0, lane.next_moment()))
     record = record_of(lane, 1, 10.0, EPOCH + 10)
-    again = lane_of(record, Rules(dice=high), deferred=1, ends=1e6, now=0.0, wall=EPOCH + 11)
+    again = lane_of(record, Rules(rng=high), retries=1, ends=1e6, now=0.0, wall=EPOCH + 11)
     again.offer([2])
     assert attempt(again, TAKEN, 0.0) == 2
     assert again.state is State.OK

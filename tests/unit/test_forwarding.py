@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.errors import CallRefused, Elsewhere, JournalUnavailable
+from eventbus.core.errors import CallRefused, JournalUnavailable, NotOwner
 from eventbus.core.model import Message, Terms
 from eventbus.core.tokens import Scope, Tokens, tokens_of
-from eventbus.web.cluster.rpc_codec import Answered, unpacked
+from eventbus.web.cluster.rpc_codec import RpcResponse, unpacked
 from eventbus.web.cluster.signed_calls import sign
 from eventbus.web.openapi.responses import RESPONSES
 from tests.support.deadline import eventually
@@ -152,7 +152,7 @@ def test_a_request_is_passed_on_once(two: Two) -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.text.startswith("Error:This subscriber goes from one node to another")
     assert (here.asked, there.asked) == (["there"], [])
-    problem = RESPONSES["Elsewhere"]["content"]["application/problem+json"]["example"]
+    problem = RESPONSES["NotOwner"]["content"]["application/problem+json"]["example"]
     assert here.ask("DELETE", f"/deregister?address={THERE}", JSON).json == problem
 
 
@@ -166,7 +166,7 @@ def test_an_owner_that_does_not_answer_is_told(two: Two) -> None:
     problem = here.ask("POST", f"/replay?address={THERE}&from=now", JSON)
     assert (problem.status_code, problem.content_type) == (503, "application/problem+json")
     assert problem.headers["Retry-After"] == "1"
-    assert here.bus.meters.refused["node_silent"] == 2
+    assert here.bus.counters.refused["node_silent"] == 2
 
 
 @pytest.mark.parametrize(("method", "target"), ABOUT_ONE)
@@ -195,9 +195,9 @@ def test_a_subscriber_that_another_node_takes_in_this_moment_is_asked_of_that_on
 
     def taken(key: str) -> None:
         here.owners[key] = owner
-        raise Elsewhere("Another bus has this subscriber; it is asked the next time.")
+        raise NotOwner("Another bus has this subscriber; it is asked the next time.")
 
-    monkeypatch.setattr(here.bus.company, "find", taken)
+    monkeypatch.setattr(here.bus.cluster, "find", taken)
     assert here.ask("POST", f"/registerAndKeepAlive?address={THERE}").text == "success"
     assert here.asked == ["there"]
 
@@ -210,9 +210,9 @@ def test_a_subscriber_that_nobody_has_for_a_moment_is_not_taken_for_one_that_is_
     del here.owners[THERE]
 
     def begun_anew(key: str) -> None:
-        raise Elsewhere(f"This bus has just begun anew, and may have {key} or not; ask again.")
+        raise NotOwner(f"This bus has just begun anew, and may have {key} or not; ask again.")
 
-    monkeypatch.setattr(here.bus.company, "find", begun_anew)
+    monkeypatch.setattr(here.bus.cluster, "find", begun_anew)
     assert here.ask("POST", f"/replay?address={THERE}&from=earliest").status_code == 503
     assert here.asked == []
 
@@ -424,7 +424,7 @@ def test_a_page_from_elsewhere_changes_nothing_on_another_node(two: Two) -> None
 
 def test_an_answer_comes_through_as_it_was() -> None:
     """Packing and unpacking an answer changes nothing, whatever bytes are in it."""
-    answer = Answered("507 Insufficient Storage", (("A", "b"), ("A", "\xe9")), b'{"x"\n:\x00\xff}')
+    answer = RpcResponse("507 Insufficient Storage", (("A", "b"), ("A", "\xe9")), b'{"x"\n:\x00\xff}')
     assert unpacked(answer.packed()) == answer
 
 
@@ -501,7 +501,7 @@ def test_an_answer_that_is_made_up_is_not_given_to_a_client(tokens: Tokens, monk
     """Neither one that is not signed, where it has to be, nor a header that would begin another answer."""
     with linked("here", "there", tokens=tokens) as (here, there):
         here.owners[THERE] = "there"
-        forged = Answered("200 OK", (("X", "a\r\nSet-Cookie: b"),), b"<script>").packed()
+        forged = RpcResponse("200 OK", (("X", "a\r\nSet-Cookie: b"),), b"<script>").packed()
         for made_up in (b"\n" + forged, forged, b"", b"\n{}", b'\n{"status": 1, "headers": []}'):
             monkeypatch.setattr(there.forwarding, "answer", lambda _, made_up=made_up: made_up)
             answer = here.ask("GET", f"/dashboard/subscriber?address={THERE}", TOKEN | HTML)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.model import Event
 from eventbus.delivery.transport.request import event_head
 from eventbus.web.kept_headers import MAX_HEAD_BYTES, kept_head
@@ -35,7 +35,7 @@ def kept(environ: Mapping[str, str]) -> bytes | None:
     """The kept head; None where it was refused in words that can be sent."""
     try:
         return kept_head(environ)
-    except Refused as refusal:
+    except BadRequest as refusal:
         check_words(str(refusal))
         return None
 

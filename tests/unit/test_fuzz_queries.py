@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.core.errors import BadQuery, Refused
+from eventbus.core.errors import BadQuery, BadRequest
 from eventbus.core.model import Terms
 from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, check_patterns, check_topic, matches
 from eventbus.delivery.transport.request import checked
@@ -36,7 +36,7 @@ def unless_refused(work: Callable[[], object]) -> object | None:
     """What comes of it; None where it was refused."""
     try:
         return work()
-    except Refused as refusal:
+    except BadRequest as refusal:
         check_words(str(refusal))
         return None
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from eventbus.telemetry.counters import Meters
+from eventbus.telemetry.counters import Counters
 from eventbus.telemetry.merge import gathered
-from eventbus.telemetry.metrics import Metrics, Readings, SubscriberReadings
+from eventbus.telemetry.metrics import Metrics, Snapshot, SubscriberSnapshot
 from eventbus.web.cluster import merge
 from eventbus.web.dashboard import cluster_views
 from eventbus.web.query import EMPTY, parse_query
@@ -128,7 +128,7 @@ def test_samples_of_other_seconds_are_not_added() -> None:
     """Each of this node's samples gets the last one of another node, unless that has taken none for long."""
     own = [sample(at, events=1) for at in (100.0, 101.0, 102.0, 130.0)]
     other = [sample(100.5, events=10), sample(101.7, events=20)]
-    assert [each["events"] for each in cluster_views.samples([own, other, []])] == [1, 11, 21, 1]
+    assert [each["events"] for each in cluster_views.merged_samples([own, other, []])] == [1, 11, 21, 1]
 
 
 def test_other_nodes_are_asked_for_samples_from_a_little_earlier() -> None:
@@ -270,11 +270,11 @@ def test_metrics_of_several_nodes_are_one_exposition() -> None:
 
 def test_gathered_metrics_are_well_formed() -> None:
     """What the bus renders, with any address, is read by Prometheus's own parser after gathering as before."""
-    strange = SubscriberReadings('[::1]:80/a "b} c\\d', {"ok": 1}, 1, 2.5, 3, 4, 5)
-    readings = Readings({"ok": 1}, 1, 2, 3, 0, 4.5, 5, 6, 0.25, (strange,))
-    meters = Meters()
-    meters.arrival.observe(0.3)
-    alone = Metrics(meters, lambda: readings).render().decode()
+    strange = SubscriberSnapshot('[::1]:80/a "b} c\\d', {"ok": 1}, 1, 2.5, 3, 4, 5)
+    readings = Snapshot({"ok": 1}, 1, 2, 3, 0, 4.5, 5, 6, 0.25, (strange,))
+    counters = Counters()
+    counters.arrival.observe(0.3)
+    alone = Metrics(counters, lambda: readings).render().decode()
     before = {family.name: family for family in text_string_to_metric_families(alone)}
     families = list(text_string_to_metric_families(gathered({"n1": alone, "n2": alone}).decode()))
     assert [(family.name, family.type) for family in families] == [(each.name, each.type) for each in before.values()]

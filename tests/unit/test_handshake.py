@@ -19,8 +19,8 @@ def said(status: int = 200, **headers: str) -> Consent:
 def lane_that_asks(*seqs: int) -> Lane:
     """A lane whose subscriber has to consent first."""
     record = new_record(subscriber_with(), EPOCH, 0)
-    rules = Rules(dice=high, handshake=True)
-    lane = lane_of(record, rules, deferred=0, ends=1_000_000, now=0, wall=EPOCH)
+    rules = Rules(rng=high, handshake=True)
+    lane = lane_of(record, rules, retries=0, ends=1_000_000, now=0, wall=EPOCH)
     lane.offer(seqs)
     return lane
 

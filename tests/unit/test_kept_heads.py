@@ -2,10 +2,10 @@
 
 import pytest
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.headers import is_head
 from eventbus.core.model import Event
-from eventbus.delivery.lane.outcome import Answer, Verdict, outcome_of
+from eventbus.delivery.lane.outcome import DeliveryResponse, Verdict, classify_response
 from eventbus.delivery.transport.request import event_head
 from eventbus.web.kept_headers import kept_head
 
@@ -61,7 +61,7 @@ def test_what_no_publisher_can_have_sent_is_not_sent(head: bytes) -> None:
     """Neither control characters, nor what ends a request or says where it ends; and it is shown as nothing."""
     assert not is_head(head)
     assert event(head).headers == {}
-    with pytest.raises(Refused, match="may not be sent"):
+    with pytest.raises(BadRequest, match="may not be sent"):
         event_head(event(head))
 
 
@@ -69,7 +69,7 @@ def test_what_no_publisher_can_have_sent_is_not_sent(head: bytes) -> None:
 def test_neither_is_an_id_or_a_topic_that_breaks_out(value: str) -> None:
     """Nor one that no header can hold."""
     for bad in (event(b"", event_id=value), event(b"", topic=value)):
-        with pytest.raises(Refused, match="cannot hold"):
+        with pytest.raises(BadRequest, match="cannot hold"):
             event_head(bad)
 
 
@@ -82,5 +82,5 @@ def test_a_head_of_many_lines_is_looked_at_in_one_go() -> None:
 
 def test_an_event_that_may_not_be_sent_is_a_dead_letter_at_once() -> None:
     """It is no word about the subscriber, which is not asked."""
-    assert outcome_of(Answer(None, sendable=False), 0.0).verdict is Verdict.REJECTED
-    assert outcome_of(Answer(None), 0.0).verdict is Verdict.DOWN
+    assert classify_response(DeliveryResponse(None, sendable=False), 0.0).verdict is Verdict.REJECTED
+    assert classify_response(DeliveryResponse(None), 0.0).verdict is Verdict.DOWN

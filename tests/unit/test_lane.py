@@ -12,7 +12,7 @@ from eventbus.delivery.lane.health import FIRST_WINDOW, SUSPECTS, Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lane import MAX_UNSAVED, Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
-from eventbus.delivery.lane.outcome import GONE, Answer
+from eventbus.delivery.lane.outcome import GONE, DeliveryResponse
 from eventbus.delivery.lane.ranges import WINDOW
 from tests.support.lanes import (
     BUSY,
@@ -78,7 +78,7 @@ def test_an_attempt_that_did_not_take_place_does_not_count() -> None:
     lane = lane_with(1)
     delivery = lane.take(1.0)
     assert delivery is not None
-    lane.put_back(delivery, 2.0)
+    lane.release(delivery, 2.0)
     assert (delivery.attempts, lane.backlog, lane.failed_attempts) == (0, 1, 0)
     again = lane.take(2.0)
     assert again is delivery
@@ -91,7 +91,7 @@ def test_an_event_that_is_not_there_any_more_is_discarded() -> None:
     lane = lane_with(1)
     delivery = lane.take(1.0)
     assert delivery is not None
-    lane.vanish(delivery)
+    lane.drop_missing(delivery)
     assert (lane.discarded, lane.backlog) == (1, 0)
     assert holds_together(lane)
 
@@ -99,7 +99,7 @@ def test_an_event_that_is_not_there_any_more_is_discarded() -> None:
 def test_what_the_journal_has_lost_is_discarded() -> None:
     """Events that a lane counts but the journal does not hold any more are counted as discarded."""
     lane = lane_with(*range(1, WINDOW + 4))
-    assert lane.lose(lane.live) == 3
+    assert lane.drop_remaining(lane.live) == 3
     assert (lane.discarded, lane.backlog) == (3, WINDOW)
     assert holds_together(lane)
 
@@ -185,10 +185,10 @@ def test_a_delivery_is_tried_for_so_long_and_then_dead() -> None:
     (letter,) = lane.dead_letters
     assert last >= 60
     assert letter.reason == "not delivered within 60 s"
-    assert (letter.seq, letter.run, letter.attempts) == (1, 0, lane.failed_attempts)
+    assert (letter.seq, letter.replay_id, letter.attempts) == (1, 0, lane.failed_attempts)
     assert (letter.status, letter.error, letter.answer) == (500, "answered 500", b"busy")
     assert (letter.first_at, letter.last_at) == (EPOCH, EPOCH + last)
-    assert (lane.dead, lane.deferred.saved) == (1, {})
+    assert (lane.dead, lane.retries.saved) == (1, {})
     assert holds_together(lane)
 
 
@@ -220,7 +220,7 @@ def test_an_event_that_is_new_is_not_dead_because_its_subscriber_was_down_for_lo
     lane = lane_with(1, retry_seconds=60)
     attempt(lane, REFUSED, 0.0)
     lane.offer([2])
-    lane.deferred.take_all()
+    lane.retries.take_all()
     keep_alive(lane, 100.0)
     delivery = lane.take(100.0)
     assert delivery is not None
@@ -244,7 +244,7 @@ def test_a_rejected_event_is_dead_at_once() -> None:
 def test_the_last_error_is_kept_but_not_at_any_length() -> None:
     """The last error is told, cut to 300 characters; a status stands for itself."""
     lane = lane_with(1, 2)
-    attempt(lane, Answer(None, error="x" * 5_000), 0.0)
+    attempt(lane, DeliveryResponse(None, error="x" * 5_000), 0.0)
     assert lane.last_error == "x" * 300
     attempt(lane, BUSY, 1.0)
     assert lane.last_error == "answered 500"
@@ -281,7 +281,7 @@ def test_one_success_ends_the_backoff() -> None:
 
 
 @pytest.mark.parametrize("said", [BUSY, UNWANTED])
-def test_any_answer_shows_that_a_subscriber_is_up(said: Answer) -> None:
+def test_any_answer_shows_that_a_subscriber_is_up(said: DeliveryResponse) -> None:
     """A subscriber that answers, if only to refuse one event, is not down any more."""
     lane = lane_with(*range(1, 100))
     go_down(lane, 0.0)
@@ -302,8 +302,8 @@ def test_what_fails_together_counts_once() -> None:
 
 def test_what_fails_together_counts_once_however_the_dice_fall() -> None:
     """Attempts that failed together are one failure even where the first wait is thrown as nothing."""
-    rules = Rules(dice=lambda: 0.0)
-    lane = lane_of(new_record(subscriber_with(), EPOCH, 0), rules, deferred=0, ends=1e6, now=0, wall=EPOCH)
+    rules = Rules(rng=lambda: 0.0)
+    lane = lane_of(new_record(subscriber_with(), EPOCH, 0), rules, retries=0, ends=1e6, now=0, wall=EPOCH)
     lane.offer(range(1, 10))
     for delivery in take_all(lane, 0.0):
         answer(lane, delivery, REFUSED, 0.1)
@@ -313,7 +313,7 @@ def test_what_fails_together_counts_once_however_the_dice_fall() -> None:
 def test_a_lane_that_ended_begins_again_with_what_comes_then() -> None:
     """Nothing of the time without a lease is for the subscriber; what waits again from before still is."""
     lane = lane_with(1, 2)
-    lane.lose_interest(2)
+    lane.unsubscribe(2)
     lane.live.empty()
     lane.ended_at, lane.expired = EPOCH, True
     lane.renew(replace(lane.lease, ends=500.0), 7, 10.0)
@@ -349,7 +349,7 @@ def test_a_subscriber_that_is_down_holds_next_to_no_memory() -> None:
     """While a subscriber is down its events stay in the journal, but for the next."""
     lane = lane_with(*range(1, WINDOW + 1))
     go_down(lane, 0.0)
-    assert len(lane.live.ready) == 1
+    assert len(lane.live.buffered) == 1
     assert not lane.wants_page(0.0)
     assert lane.backlog == WINDOW
     assert holds_together(lane)
@@ -362,7 +362,7 @@ def test_a_subscriber_that_is_down_holds_next_to_no_memory() -> None:
 def test_a_pause_holds_for_the_whole_subscriber(status: int) -> None:
     """A subscriber that asks to wait gets nothing until then, and one attempt at first afterwards, of another event."""
     lane = lane_with(*range(1, 100))
-    attempt(lane, Answer(status, "30"), 0.0)
+    attempt(lane, DeliveryResponse(status, "30"), 0.0)
     assert (lane.state, lane.state_at(29.9), lane.state_at(30.0)) == (State.PAUSED, State.PAUSED, State.OK)
     assert lane.next_moment() == 30.0
     assert lane.take(29.9) is None
@@ -380,7 +380,7 @@ def test_a_keep_alive_ends_no_pause() -> None:
 
 
 @pytest.mark.parametrize("said", [TAKEN, BUSY, UNWANTED, REFUSED])
-def test_what_was_under_way_ends_no_pause(said: Answer) -> None:
+def test_what_was_under_way_ends_no_pause(said: DeliveryResponse) -> None:
     """A pause is obeyed though attempts that were under way when it was asked for end in another way."""
     lane = lane_with(*range(1, 100))
     first, second, *_ = take_all(lane, 0.0)
@@ -437,7 +437,7 @@ def test_a_subscriber_that_wants_no_more_is_left_alone_until_its_lane_ends() -> 
     lane = lane_with(1, retry_seconds=0)
     delivery = lane.take(0.0)
     assert delivery is not None
-    lane.settle(delivery, GONE, Answer(410), Moment(0.0, EPOCH))
+    lane.settle(delivery, GONE, DeliveryResponse(410), Moment(0.0, EPOCH))
     assert (lane.backlog, lane.dead, lane.failed_attempts) == (1, 0, 1)
 
 
@@ -448,8 +448,8 @@ def test_a_closed_lane_counts_nothing_any_more() -> None:
     lane.closed = True
     before = lane.account
     answer(lane, first, TAKEN, 0.0)
-    lane.put_back(second, 0.0)
-    lane.vanish(third)
+    lane.release(second, 0.0)
+    lane.drop_missing(third)
     assert lane.account == before
     assert not lane.sendable(0.0)
 
@@ -458,7 +458,7 @@ def test_a_lane_whose_changes_are_not_saved_starts_nothing_more() -> None:
     """A lane with two thousand changes that the journal has not got waits until they are saved."""
     lane = lane_with(*range(1, MAX_UNSAVED + 10))
     for seq in range(WINDOW + 1, MAX_UNSAVED + 10):
-        lane.live.ready.append(seq)
+        lane.live.buffered.append(seq)
     taken = 0
     while attempt(lane, UNWANTED, 0.0) is not None:
         taken += 1
@@ -503,7 +503,7 @@ def test_becoming_ordered_holds_back_what_comes_behind_a_retry() -> None:
 def test_an_ordered_lane_sends_nothing_before_an_earlier_event_is_read_back() -> None:
     """Where order counts, a lane with an earlier event in the journal only starts nothing until it is read."""
     record = replace(new_record(subscriber_with(ordered=True), EPOCH, 9), in_flight=((9, 0),))
-    lane = lane_of(record, Rules(dice=high), deferred=1, ends=1e6, now=0, wall=EPOCH)
+    lane = lane_of(record, Rules(rng=high), retries=1, ends=1e6, now=0, wall=EPOCH)
     assert lane.wants_page(0.0)
     lane.reading = True
     assert lane.take(0.0) is None
@@ -518,7 +518,7 @@ def in_turn(lane: Lane, size: int, turns: int) -> list[int]:
     for _ in range(turns):
         while len(under_way) < size and (delivery := lane.take(0.0)) is not None:
             under_way.append(delivery)
-            runs.append(delivery.run)
+            runs.append(delivery.replay_id)
         answer(lane, under_way.pop(0), TAKEN, 0.0)
     return runs
 
@@ -548,7 +548,7 @@ def test_each_replay_is_a_run_of_its_own_and_counts_as_accepted() -> None:
     lane.add_replay(0, 2, 2)
     lane.replays[0].load([1, 2], 2)
     delivered = take_all(lane, 0.0)
-    assert sorted((d.seq, d.run) for d in delivered) == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert sorted((d.seq, d.replay_id) for d in delivered) == [(1, 0), (1, 1), (2, 0), (2, 1)]
     for delivery in delivered:
         answer(lane, delivery, TAKEN, 0.0)
     assert (lane.accepted, lane.delivered, lane.backlog) == (4, 4, 0)
@@ -611,8 +611,8 @@ def test_dead_letters_that_are_tried_again_are_pending_again() -> None:
     lane = lane_with(1, 2, 3)
     for _ in range(3):
         attempt(lane, UNWANTED, 0.0)
-    lane.revive(2)
-    lane.forgive(1)
+    lane.requeue(2)
+    lane.count_discarded(1)
     assert (lane.dead, lane.discarded, lane.backlog) == (0, 1, 2)
     assert holds_together(lane)
 

@@ -17,14 +17,14 @@ from eventbus.delivery import reader
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane import ranges, retries
-from eventbus.delivery.lane.closing import close, discarded
+from eventbus.delivery.lane.closing import close_and_discard, discard_checkpoint
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.retries import Delivery
 from eventbus.services.recovery import restore
-from eventbus.telemetry.counters import Meters
+from eventbus.telemetry.counters import Counters
 from tests.support.lane_journal import LaneJournal, NoTransport
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, answer, subscriber_with, wait_please
 
@@ -60,7 +60,7 @@ class LaneAccount(RuleBasedStateMachine):
         self.rules = Rules(RETRY_SECONDS, lambda: 0.5)
         self.dispatcher = self._dispatcher()
         record = new_record(subscriber_with(max_in_flight=3), EPOCH, 0)
-        self.lane: Lane = lane_of(record, self.rules, deferred=0, ends=1e9, now=0, wall=EPOCH)
+        self.lane: Lane = lane_of(record, self.rules, retries=0, ends=1e9, now=0, wall=EPOCH)
         self.lane.touch()
         self.dispatcher.add(self.lane)
         self.topics: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class LaneAccount(RuleBasedStateMachine):
         self._save()
 
     def _dispatcher(self) -> Dispatcher:
-        return Dispatcher(cast(Any, self.journal), NoTransport(), self.clock, 512, Meters())
+        return Dispatcher(cast(Any, self.journal), NoTransport(), self.clock, 512, Counters())
 
     def _save(self) -> None:
         self.dispatcher.checkpointer.save()
@@ -88,7 +88,7 @@ class LaneAccount(RuleBasedStateMachine):
                 self.lane.offer([event.seq])
 
     @rule(count=st.integers(1, 3), said=ANSWERS)
-    def attempt(self, count: int, said: Answer) -> None:
+    def attempt(self, count: int, said: DeliveryResponse) -> None:
         for _ in range(count):
             self._read()
             if (delivery := self.lane.take(self.now)) is not None:
@@ -101,20 +101,20 @@ class LaneAccount(RuleBasedStateMachine):
 
     @precondition(lambda self: self.lane.in_flight)
     @rule(said=ANSWERS, data=st.data())
-    def end(self, said: Answer, data: st.DataObject) -> None:
+    def end(self, said: DeliveryResponse, data: st.DataObject) -> None:
         self._settle(self._one_under_way(data), said)
 
     @precondition(lambda self: self.lane.in_flight)
     @rule(data=st.data())
-    def put_back(self, data: st.DataObject) -> None:
-        self.lane.put_back(self._one_under_way(data), self.now)
+    def release(self, data: st.DataObject) -> None:
+        self.lane.release(self._one_under_way(data), self.now)
 
     @precondition(lambda self: self.lane.in_flight)
     @rule(data=st.data())
-    def vanish(self, data: st.DataObject) -> None:
+    def drop_missing(self, data: st.DataObject) -> None:
         delivery = self._one_under_way(data)
-        self.discarded.add((delivery.seq, delivery.run))
-        self.lane.vanish(delivery)
+        self.discarded.add((delivery.seq, delivery.replay_id))
+        self.lane.drop_missing(delivery)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0, 60.0]))
     def wait(self, seconds: float) -> None:
@@ -122,7 +122,7 @@ class LaneAccount(RuleBasedStateMachine):
 
     @precondition(lambda self: self.lane.in_flight and not self.lane.closed)
     @rule(said=ANSWERS, data=st.data())
-    def read_while_an_attempt_ends(self, said: Answer, data: st.DataObject) -> None:
+    def read_while_an_attempt_ends(self, said: DeliveryResponse, data: st.DataObject) -> None:
         delivery = self._one_under_way(data)
         self.journal.before_rows = lambda: delivery in self.lane.in_flight and self._settle(delivery, said)
         self._read()
@@ -153,23 +153,23 @@ class LaneAccount(RuleBasedStateMachine):
     @precondition(lambda self: not self.lane.closed and self.journal.events and len(self.lane.replays) < 3)
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
-        upto = data.draw(st.integers(1, len(self.journal.events)))
-        after = data.draw(st.integers(0, upto - 1))
-        mine = [e.seq for e in self.journal.events if after < e.seq <= upto and matches(self.topics, e.topic)]
-        self.lane.add_replay(after, upto, len(mine))
+        end = data.draw(st.integers(1, len(self.journal.events)))
+        after = data.draw(st.integers(0, end - 1))
+        mine = [e.seq for e in self.journal.events if after < e.seq <= end and matches(self.topics, e.topic)]
+        self.lane.add_replay(after, end, len(mine))
         self.accepted |= {(seq, self.lane.runs) for seq in mine}
         self._save()
 
     @precondition(lambda self: not self.lane.closed)
-    @rule(behind=st.integers(0, 5))
-    def crash(self, behind: int) -> None:
+    @rule(remaining=st.integers(0, 5))
+    def crash(self, remaining: int) -> None:
         """The process ends without a word, and another starts from what was saved.
 
         A lane's record may be newer than what a checkpoint says was offered to all lanes.
         """
         self.dispatcher = self._dispatcher()
         recovered = self.journal.recovered()
-        recovered = replace(recovered, scanned=max(0, recovered.scanned - behind))
+        recovered = replace(recovered, scanned=max(0, recovered.scanned - remaining))
         (self.lane,) = restore(recovered, cast(Any, self.journal), self.dispatcher, self.rules, self.clock)
         self.lane.lease = replace(self.lane.lease, ends=1e9)
         self.settled = Counter(dict.fromkeys(self._known_settled(), 1))
@@ -181,8 +181,8 @@ class LaneAccount(RuleBasedStateMachine):
         count = len(self.journal.events)
         self.dispatcher.checkpointer.decide(
             Decision(
-                lambda: discarded(self.lane, count, self.now, EPOCH + self.now),
-                lambda: [close(self.lane, count, EPOCH + self.now), self.dispatcher.remove(self.lane)],
+                lambda: discard_checkpoint(self.lane, count, self.now, EPOCH + self.now),
+                lambda: [close_and_discard(self.lane, count, EPOCH + self.now), self.dispatcher.remove(self.lane)],
                 [self.lane],
             )
         )
@@ -219,8 +219,8 @@ class LaneAccount(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         """Memory holds a window of numbers and a few deferred deliveries, however many wait."""
-        assert all(len(ranges.ready) <= 12 for ranges in self.lane.stretches())
-        assert len(self.lane.deferred.in_memory()) <= 3
+        assert all(len(ranges.buffered) <= 12 for ranges in self.lane.ranges())
+        assert len(self.lane.retries.in_memory()) <= 3
 
     def teardown(self) -> None:
         """In the end, with a subscriber that takes everything, everything is settled."""
@@ -243,33 +243,33 @@ class LaneAccount(RuleBasedStateMachine):
         if self.lane.wants_page(self.now):
             self.dispatcher.reader.read(self.lane)
 
-    def _settle(self, delivery: Delivery, said: Answer) -> None:
-        ticket = delivery.seq, delivery.run
+    def _settle(self, delivery: Delivery, said: DeliveryResponse) -> None:
+        ticket = delivery.seq, delivery.replay_id
         closed, before = self.lane.closed, self.lane.delivered + self.lane.dead
         answer(self.lane, delivery, said, self.now, waited=self.now)
         if not closed and self.lane.delivered + self.lane.dead > before:
             self.settled[ticket] += 1
 
     def _one_under_way(self, data: st.DataObject) -> Delivery:
-        under_way = sorted(self.lane.in_flight, key=lambda delivery: (delivery.seq, delivery.run))
+        under_way = sorted(self.lane.in_flight, key=lambda delivery: (delivery.seq, delivery.replay_id))
         return data.draw(st.sampled_from(under_way))
 
     def _pending(self) -> set[Ticket]:
         """All deliveries that are not settled, looked up where each has to be."""
-        lane, waits = self.lane, self.lane.deferred
+        lane, waits = self.lane, self.lane.retries
         if lane.closed:
             return set()
-        found = {(d.seq, d.run) for d in lane.in_flight}
+        found = {(d.seq, d.replay_id) for d in lane.in_flight}
         found |= (set(self.journal.waiting) | set(waits.saved)) - waits.gone
-        for part in lane.stretches():
-            found |= {(seq, part.run) for seq in part.ready}
-            found |= {(seq, part.run) for seq in self._behind(part)}
+        for part in lane.ranges():
+            found |= {(seq, part.replay_id) for seq in part.buffered}
+            found |= {(seq, part.replay_id) for seq in self._behind(part)}
         return found
 
-    def _behind(self, part: ranges.Stretch) -> list[int]:
-        upto = len(self.journal.events) if part.upto is None else part.upto
-        span = [event for event in self.journal.events if part.cursor < event.seq <= upto]
-        return [event.seq for event in span if part.behind and self.lane.covers(part, event.seq, event.topic)]
+    def _behind(self, part: ranges.Range) -> list[int]:
+        end = len(self.journal.events) if part.end is None else part.end
+        span = [event for event in self.journal.events if part.cursor < event.seq <= end]
+        return [event.seq for event in span if part.remaining and self.lane.covers(part, event.seq, event.topic)]
 
     def _known_settled(self) -> set[Ticket]:
         """What was settled as far as the new process knows: all that is neither pending nor discarded."""

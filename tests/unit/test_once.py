@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.event_ids import is_header_safe
 from eventbus.web.cloudevents import CloudEvent
 from eventbus.web.publish_once import derived, once_key, once_key_of_batch
@@ -41,11 +41,11 @@ def test_a_key_is_given_or_there_is_none() -> None:
 )  # fmt: skip
 def test_what_gives_no_key_is_refused(environ: dict[str, Any], query: str) -> None:
     """Who asks to publish once by source and id has both, and no other key beside them."""
-    with pytest.raises(Refused):
+    with pytest.raises(BadRequest):
         once_key(environ, parse_query(query), None)
 
 
 def test_a_batch_has_a_key_of_its_own() -> None:
     """``once`` speaks of one event."""
-    with pytest.raises(Refused, match="Idempotency-Key"):
+    with pytest.raises(BadRequest, match="Idempotency-Key"):
         once_key_of_batch(BINARY, ONCE)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.lane.outcome import LONGEST_PAUSE, Answer, Outcome, Verdict, outcome_of
+from eventbus.delivery.lane.outcome import LONGEST_PAUSE, AttemptResult, DeliveryResponse, Verdict, classify_response
 
 NOW = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC).timestamp()
 
@@ -67,24 +67,24 @@ RETRY_AFTER = [
 @pytest.mark.parametrize("status", range(200, 600))
 def test_every_status_has_its_meaning(status: int) -> None:
     """2xx is delivered, 410 ends the lease, 404, 408, 409, 425, 429 and 5xx are retried, all else is rejected."""
-    assert outcome_of(Answer(status), NOW) == Outcome(VERDICTS[status])
+    assert classify_response(DeliveryResponse(status), NOW) == AttemptResult(VERDICTS[status])
 
 
 @pytest.mark.parametrize("status", [100, 101, 199])
 def test_an_interim_answer_delivers_nothing(status: int) -> None:
     """A status below 200 is no delivery."""
-    assert outcome_of(Answer(status), NOW).verdict is not Verdict.DELIVERED
+    assert classify_response(DeliveryResponse(status), NOW).verdict is not Verdict.DELIVERED
 
 
 @pytest.mark.parametrize("status", [600, 999])
 def test_a_status_that_no_class_holds_is_retried(status: int) -> None:
     """A status above 599 counts as a server's error: the event is retried, not lost."""
-    assert outcome_of(Answer(status), NOW) == Outcome(Verdict.RETRY)
+    assert classify_response(DeliveryResponse(status), NOW) == AttemptResult(Verdict.RETRY)
 
 
 def test_no_answer_means_the_subscriber_is_down() -> None:
     """Without a status the subscriber is down, whatever else is known."""
-    assert outcome_of(Answer(None, error="connection refused"), NOW) == Outcome(Verdict.DOWN)
+    assert classify_response(DeliveryResponse(None, error="connection refused"), NOW) == AttemptResult(Verdict.DOWN)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -93,14 +93,14 @@ def test_retry_after_pauses_for_what_it_says_up_to_an_hour(
     status: int, retry_after: str | None, seconds: float
 ) -> None:
     """429 and 503 pause a subscriber for the seconds, or until the date, they name; nonsense is as if not there."""
-    expected = Outcome(Verdict.PAUSE, seconds) if seconds else Outcome(Verdict.RETRY)
-    assert outcome_of(Answer(status, retry_after), NOW) == expected
+    expected = AttemptResult(Verdict.PAUSE, seconds) if seconds else AttemptResult(Verdict.RETRY)
+    assert classify_response(DeliveryResponse(status, retry_after), NOW) == expected
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 404, 408, 410, 500, 502])
 def test_retry_after_counts_only_where_it_is_meant(status: int) -> None:
     """With any other status Retry-After changes nothing."""
-    assert outcome_of(Answer(status, "30"), NOW) == outcome_of(Answer(status), NOW)
+    assert classify_response(DeliveryResponse(status, "30"), NOW) == classify_response(DeliveryResponse(status), NOW)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/St_Johns", "Asia/Tokyo"])
@@ -109,17 +109,17 @@ def test_a_date_without_a_zone_is_in_utc(zone: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        outcome = outcome_of(Answer(503, "Tue Nov 24 06:00:30 2026"), NOW)
+        outcome = classify_response(DeliveryResponse(503, "Tue Nov 24 06:00:30 2026"), NOW)
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert outcome == Outcome(Verdict.PAUSE, 30)
+    assert outcome == AttemptResult(Verdict.PAUSE, 30)
 
 
 @given(st.text(), st.floats(0, 4e9))
 def test_no_retry_after_stops_the_bus(retry_after: str, wall: float) -> None:
     """Whatever Retry-After holds, the wait is a finite number of seconds from nothing to an hour."""
-    outcome = outcome_of(Answer(503, retry_after), wall)
+    outcome = classify_response(DeliveryResponse(503, retry_after), wall)
     assert outcome.verdict in (Verdict.PAUSE, Verdict.RETRY)
     assert math.isfinite(outcome.wait)
     assert 0 <= outcome.wait <= LONGEST_PAUSE
@@ -129,4 +129,4 @@ def test_no_retry_after_stops_the_bus(retry_after: str, wall: float) -> None:
 def test_a_date_pauses_until_it_comes(seconds: int) -> None:
     """A date within the hour pauses for exactly the seconds until then; one that has passed pauses for none."""
     date = format_datetime(datetime.fromtimestamp(NOW + seconds, UTC), usegmt=True)
-    assert outcome_of(Answer(503, date), NOW).wait == min(LONGEST_PAUSE, max(0, seconds))
+    assert classify_response(DeliveryResponse(503, date), NOW).wait == min(LONGEST_PAUSE, max(0, seconds))

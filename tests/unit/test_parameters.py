@@ -77,7 +77,7 @@ def test_every_route_tells_of_what_it_does_not_take(names: list[str]) -> None:
             assert method == "HEAD" or "'topics' is no parameter" in refused.json["detail"]
             plain = here.ask(method, f"{target}topics=x&%0A=1")
             assert (plain.status_code, plain.headers["Eventbus-Ignored"]) == (200, "topics, %0A"), target
-            assert here.bus.meters.ignored_parameters == number
-        assert [other.bus.meters.ignored_parameters for other in others] == [0] * len(others)
+            assert here.bus.counters.ignored_parameters == number
+        assert [other.bus.counters.ignored_parameters for other in others] == [0] * len(others)
         assert here.bus.feed.newest == 1
         assert "Eventbus-Ignored" not in here.ask("GET", "/events?after=now&=1&&").headers

@@ -7,9 +7,16 @@ from hypothesis import strategies as st
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.backoff import LONGEST_DELAY
-from eventbus.core.model import Account, Deferral, Interest, LaneRecord, Options, Span, State, Subscriber
+from eventbus.core.model import Account, Interest, LaneRecord, Options, Retry, Span, State, Subscriber
 from eventbus.delivery.lane.health import SUSPECTS, Rules
-from eventbus.delivery.lane.lane_record import LONGEST_WAIT, deferrals_of, deliveries_of, lane_of, new_record, record_of
+from eventbus.delivery.lane.lane_record import (
+    LONGEST_WAIT,
+    deliveries_of,
+    lane_of,
+    new_record,
+    record_of,
+    retry_rows_of,
+)
 from eventbus.delivery.lane.retries import Delivery
 from eventbus.journal import lane_json
 from tests.support.lanes import BUSY, EPOCH, REFUSED, attempt, high, lane_with, subscriber_with, wait_please
@@ -51,7 +58,7 @@ RECORDS = st.builds(
 
 def restored(record: LaneRecord, now: float, wall: float) -> Any:
     """The lane of a record."""
-    return lane_of(record, Rules(dice=high), deferred=0, ends=now + 120, now=now, wall=wall)
+    return lane_of(record, Rules(rng=high), retries=0, ends=now + 120, now=now, wall=wall)
 
 
 @given(RECORDS)
@@ -73,7 +80,7 @@ def test_a_lane_restored_and_kept_again_is_the_same(record: LaneRecord, now: flo
     assert again.not_before == pytest.approx(record.not_before, abs=1e-3)
     assert (again.down_since is None) == (record.down_since is None)
     assert again.down_since is None or again.down_since == pytest.approx(record.down_since, abs=1e-3)
-    assert set(lane.deferred.saved) == set(record.in_flight)
+    assert set(lane.retries.saved) == set(record.in_flight)
     same = replace(again, not_before=record.not_before, down_since=record.down_since, in_flight=record.in_flight)
     assert replace(same, wait_seconds=record.wait_seconds) == record
 
@@ -115,7 +122,7 @@ def test_a_backoff_goes_on_after_a_restart() -> None:
     now = lane.next_moment() - 5
     record = record_of(lane, 50, now, EPOCH + now)
     assert record.not_before == EPOCH + now + 5
-    lane = lane_of(record, Rules(dice=high), deferred=1, ends=1e6, now=77.0, wall=EPOCH + now + 2)
+    lane = lane_of(record, Rules(rng=high), retries=1, ends=1e6, now=77.0, wall=EPOCH + now + 2)
     assert (lane.state, lane.failures, lane.not_before) == (State.DOWN, 5, 80.0)
     assert not lane.sendable(79.9)
 
@@ -160,9 +167,9 @@ def test_a_step_of_the_clock_lengthens_no_pause(step: float) -> None:
     assert left <= max(0.0, old) <= LONGEST_WAIT
 
 
-def row(first_at: float, due_at: float) -> Deferral:
+def row(first_at: float, due_at: float) -> Retry:
     """A row of a delivery that was tried three times."""
-    return Deferral("http://h:80", 7, 0, 3, first_at, due_at, 500, "answered 500")
+    return Retry("http://h:80", 7, 0, 3, first_at, due_at, 500, "answered 500")
 
 
 def test_a_row_counts_on_the_clock_of_the_process_that_reads_it() -> None:
@@ -191,15 +198,15 @@ def test_rows_are_written_for_what_has_changed_and_come_back_the_same() -> None:
     """A deferred delivery that is written and read back is the same delivery."""
     lane = lane_with(1)
     attempt(lane, BUSY, 3.0)
-    (saved,) = deferrals_of(lane, 3.25, EPOCH + 3.25)
+    (saved,) = retry_rows_of(lane, 3.25, EPOCH + 3.25)
     assert (saved.key, saved.first_at, saved.due_at) == (lane.subscriber.key, EPOCH + 3, EPOCH + 3.5)
     (delivery,) = deliveries_of([saved], 3.25, EPOCH + 3.25)
-    assert delivery_fields(delivery) == delivery_fields(lane.deferred.in_memory()[0])
+    assert delivery_fields(delivery) == delivery_fields(lane.retries.in_memory()[0])
 
 
 def delivery_fields(delivery: Delivery) -> tuple[object, ...]:
     """All that makes a delivery what it is."""
     return (
-        delivery.seq, delivery.run, delivery.attempts, delivery.first, delivery.due,
+        delivery.seq, delivery.replay_id, delivery.attempts, delivery.first, delivery.due,
         delivery.status, delivery.error, delivery.kept,
     )  # fmt: skip

@@ -5,11 +5,11 @@ import pytest
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalUnavailable
-from eventbus.core.model import Checkpoint, Deferral
+from eventbus.core.model import Checkpoint, Retry
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.retries import IN_MEMORY, Delivery
-from eventbus.delivery.reader import Reader
+from eventbus.delivery.reader import LaneReader
 from eventbus.delivery.recent_events import RecentEvents
 from tests.support.lane_journal import LaneJournal
 from tests.support.lanes import EPOCH, lane_with
@@ -30,26 +30,26 @@ class CountingJournal(LaneJournal):
             raise JournalUnavailable("The journal cannot be written just now.")
         super().checkpoint(checkpoint)
 
-    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
         """See Journal.deferred."""
         if self.fails:
             raise JournalUnavailable("The journal cannot be read just now.")
         self.reads += 1
-        return super().deferred(key, by_seq=by_seq, limit=limit)
+        return super().retries(key, by_seq=by_seq, limit=limit)
 
 
-def lane_of_many(seqs: Sequence[int], **options: Any) -> tuple[Lane, CountingJournal, Reader]:
+def lane_of_many(seqs: Sequence[int], **options: Any) -> tuple[Lane, CountingJournal, LaneReader]:
     """A lane for which these wait until they are due at zero, more than memory holds."""
     journal, clock = CountingJournal(), Clock(lambda: 0.0, lambda: EPOCH)
     lane = lane_with(**options)
     lane.accepted = len(seqs)
     for seq in seqs:
-        lane.deferred.push(Delivery(seq, attempts=1))
+        lane.retries.push(Delivery(seq, attempts=1))
     checkpointer = Checkpointer(cast(Any, journal), clock, lambda _: True, lambda: 0)
     lane.changed, lane.dirty = checkpointer.changed, False
     lane.touch()
     checkpointer.save()
-    return lane, journal, Reader(cast(Any, journal), RecentEvents(), checkpointer, clock)
+    return lane, journal, LaneReader(cast(Any, journal), RecentEvents(), checkpointer, clock)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -61,9 +61,9 @@ def test_what_waits_in_the_journal_is_read_back_in_parts(ordered: bool) -> None:
     while lane.backlog and journal.reads < 10:
         if lane.wants_page(0.0):
             reader.read(lane)
-        delivery = lane.deferred.pop(0.0)
+        delivery = lane.retries.pop(0.0)
         assert delivery is not None
-        lane.deferred.forget(delivery)
+        lane.retries.forget(delivery)
         lane.touch()
         seen.append(delivery.seq)
     assert (len(seen), lane.backlog) == (len(everything), 0)
@@ -74,8 +74,8 @@ def test_what_waits_in_the_journal_is_read_back_in_parts(ordered: bool) -> None:
 def test_a_read_that_failed_is_made_again(ordered: bool) -> None:
     """What waits in the journal only is still wanted after a read of it has failed."""
     lane, journal, reader = lane_of_many(range(1, IN_MEMORY + 2), ordered=ordered)
-    for delivery in lane.deferred.take_all():
-        lane.deferred.forget(delivery)
+    for delivery in lane.retries.take_all():
+        lane.retries.forget(delivery)
     lane.touch()
     assert lane.wants_page(0.0)
     journal.fails = True
@@ -85,7 +85,7 @@ def test_a_read_that_failed_is_made_again(ordered: bool) -> None:
     journal.fails = False
     assert lane.wants_page(0.0)
     reader.read(lane)
-    assert len(lane.deferred.in_memory()) == 1
+    assert len(lane.retries.in_memory()) == 1
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -100,9 +100,9 @@ def test_what_waits_is_read_though_nothing_can_be_saved(ordered: bool, saved: in
     while lane.backlog:
         if lane.wants_page(0.0):
             reader.read(lane)
-        delivery = lane.deferred.pop(0.0)
+        delivery = lane.retries.pop(0.0)
         assert delivery is not None
-        lane.deferred.forget(delivery)
+        lane.retries.forget(delivery)
         lane.touch()
         seen.append(delivery.seq)
         if len(seen) == saved:
@@ -119,18 +119,18 @@ def test_what_was_tried_again_meanwhile_is_read_as_it_is_now() -> None:
     everything = list(range(1, 3 * IN_MEMORY))
     lane, journal, reader = lane_of_many(everything)
     journal.full = True
-    first = lane.deferred.pop(0.0)
+    first = lane.retries.pop(0.0)
     assert first is not None
     first.attempts, first.due = 7, 5.0
-    lane.deferred.push(first)
+    lane.retries.push(first)
     seen: dict[int, int] = {}
     while lane.backlog:
         if lane.wants_page(9.0):
             reader.read(lane)
-        delivery = lane.deferred.pop(9.0)
+        delivery = lane.retries.pop(9.0)
         assert delivery is not None
         assert delivery.seq not in seen
-        lane.deferred.forget(delivery)
+        lane.retries.forget(delivery)
         lane.touch()
         seen[delivery.seq] = delivery.attempts
     assert seen == {seq: 7 if seq == first.seq else 1 for seq in everything}
@@ -145,6 +145,6 @@ def test_no_more_is_read_when_too_much_is_unsaved(monkeypatch: pytest.MonkeyPatc
         for _ in range(3 * IN_MEMORY):
             if lane.wants_page(0.0):
                 reader.read(lane)
-            delivery = lane.deferred.pop(0.0)
+            delivery = lane.retries.pop(0.0)
             assert delivery is not None
-            lane.deferred.forget(delivery)
+            lane.retries.forget(delivery)

@@ -115,9 +115,9 @@ def test_what_a_number_stands_for_may_change_when_all_is_forgotten() -> None:
     recent = RecentEvents(tail_bytes=6 * SIZE, page_bytes=SIZE)
     recent.add([event(seq) for seq in range(1, 6)])
     recent.add_page([event(0)])
-    before = recent.era
-    recent.begin_anew(2)
-    assert recent.era != before
+    before = recent.epoch
+    recent.reset(2)
+    assert recent.epoch != before
     assert [recent.get(seq) for seq in range(6)] == [None] * 6
     assert (recent.after, recent.newest) == (2, 2)
     new = event(3)

@@ -91,7 +91,7 @@ def test_failures_of_a_time_that_is_over_are_not_held_against_it() -> None:
     """While it was down, or asked for a pause, failing was to be expected."""
     one = Subscriber()
     one.attempts(0.0, failed=20)
-    one.recent.forgive(5.0)
+    one.recent.clear(5.0)
     assert one.attempts(6.0, 1, oldest_failures=9) is False
     assert one.recent.counts(6.0) == (1, 20)
     assert one.attempts(12.0, failed=10) is True

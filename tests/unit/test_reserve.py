@@ -54,7 +54,7 @@ def test_a_journal_in_memory_has_no_disk() -> None:
     store = Store(MEMORY, max_bytes=GIB)
     store.open()
     assert store.usage().max_bytes is None
-    assert not store.look().full
+    assert not store.inspect().full
     store.close()
 
 
@@ -109,7 +109,7 @@ def test_where_no_room_can_be_kept_back_events_are_accepted(tmp_path: Path, quot
     quota.error = errno.EOPNOTSUPP
     disk, db = opened(tmp_path)
     disk.admit(1_000_000)
-    state = disk.look()
+    state = disk.inspect()
     assert (state.full, "not supported" in state.reserve) == (False, True)
     assert not (tmp_path / "bus.db-reserve").exists()
     db.close()

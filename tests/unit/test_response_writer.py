@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from gevent import socket
 
-from eventbus.core.errors import Crowded
-from eventbus.web.server.connections import Connection
-from eventbus.web.server.response_writer import Exchange, PeerGone, TooMuchHeld
+from eventbus.core.errors import TooManyStreams
+from eventbus.web.server.connections import ClientConnection
+from eventbus.web.server.response_writer import PeerGone, ResponseWriter, TooMuchHeld
 
 #: More than a socket takes at once.
 LARGE = b"x" * 16_777_216
@@ -22,9 +22,9 @@ class Held:
         self._full = full
 
     def take(self, _: int) -> None:
-        """Hold more. Raises Crowded."""
+        """Hold more. Raises TooManyStreams."""
         if self._full:
-            raise Crowded("too much")
+            raise TooManyStreams("too much")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def client() -> Iterator[Any]:
 def test_an_unread_answer_is_given_up_for_its_reason(full: bool, error: type[PeerGone], client: Any) -> None:
     """That clients hold as many bytes as they may is told apart from a slow client: it counts as refused."""
     request = SimpleNamespace(version=(1, 1), should_close=lambda: False)
-    exchange = Exchange(request, client, SimpleNamespace(), cast(Connection, Held(full=full)), 0.001)
+    exchange = ResponseWriter(request, client, SimpleNamespace(), cast(ClientConnection, Held(full=full)), 0.001)
     with pytest.raises(PeerGone) as raised:
         exchange._send(LARGE)  # noqa: SLF001 - what every part of an answer is sent with
     assert type(raised.value) is error

@@ -130,7 +130,7 @@ def test_a_misspelt_redis_url_is_not_repeated(before: str) -> None:
 def test_a_journal_may_be_on_redis_and_is_shown_without_its_password(text: str, shown: str) -> None:
     """A Redis URL is taken as it is, and told to people without user, password and options."""
     settings = from_environment({"EVENTBUS_JOURNAL": text})
-    assert (settings.journal, settings.journal_shown, settings.on_redis) == (text, shown, True)
+    assert (settings.journal, settings.journal_redacted, settings.on_redis) == (text, shown, True)
     assert text not in repr(settings)
 
 

@@ -13,11 +13,11 @@ from eventbus.core.model import Event
 from eventbus.core.topics import matches
 from eventbus.delivery import fan_out as module
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.fan_out import in_parts, shares
+from eventbus.delivery.fan_out import fan_out, in_parts
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.topic_index import TopicIndex
-from eventbus.telemetry.counters import Meters
+from eventbus.telemetry.counters import Counters
 from tests.support.events import event
 from tests.support.lane_journal import LaneJournal, NoTransport
 from tests.support.lanes import EPOCH, subscriber_with
@@ -47,7 +47,7 @@ def test_each_entry_gets_what_it_chose_once_and_in_order(
     """Whatever the topics of a batch are, each entry comes once, with exactly its events, by their numbers."""
     seqs = list(range(7, 7 + len(topics)))
     got: dict[str, list[list[int]]] = defaultdict(list)
-    for keys, numbers in shares(seqs, topics, index_of(entries)):
+    for keys, numbers in fan_out(seqs, topics, index_of(entries)):
         for key in keys:
             got[key].append(list(numbers))
     for key, patterns in entries.items():
@@ -60,7 +60,7 @@ def test_many_topics_for_the_same_entries_are_one_share() -> None:
     """With a thousand topics that go to the same entries there are two shares."""
     index = index_of({"all": (), "wide": (">",), "wider": ("t.*",)})
     topics = [f"t.{number % 1_000}" for number in range(10_000)]
-    assert len(list(shares(range(10_000), topics, index))) == 2
+    assert len(list(fan_out(range(10_000), topics, index))) == 2
     assert index.specific("t.1") is index.specific("t.2")
     assert index.among(topics) == {"all", "wide", "wider"}
 
@@ -102,7 +102,7 @@ class Watched(Dispatcher):
     """A dispatcher that looks, whenever others could run, whether all that is known has been offered."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(cast(Any, LaneJournal()), NoTransport(), clock, 512, Meters())
+        super().__init__(cast(Any, LaneJournal()), NoTransport(), clock, 512, Counters())
         self.turns = 0
 
     def sound(self) -> bool:
@@ -117,7 +117,7 @@ def test_others_have_turns_while_a_large_batch_is_offered(monkeypatch: pytest.Mo
     for number in range(50):
         subscriber = replace(subscriber_with(), address=parse_address(f"h:80/{number}"))
         record = new_record(subscriber, EPOCH, 0)
-        dispatcher.add(lane_of(record, Rules(), deferred=0, ends=0.0, now=0.0, wall=EPOCH))
+        dispatcher.add(lane_of(record, Rules(), retries=0, ends=0.0, now=0.0, wall=EPOCH))
     seen: list[bool] = []
     monkeypatch.setattr(dispatcher.load, "give_way_urgently", lambda: seen.append(dispatcher.sound()))
     dispatcher.committed([event(seq, topic=f"t{seq % 2}") for seq in range(1, 10_001)])
@@ -128,12 +128,12 @@ def test_others_have_turns_while_a_large_batch_is_offered(monkeypatch: pytest.Mo
 def test_what_is_left_of_a_batch_is_not_offered_to_another_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     """When all is forgotten between two parts of a batch, what is left of it is not offered."""
     dispatcher = Watched(Clock(lambda: 0.0, lambda: EPOCH))
-    lane = lane_of(new_record(subscriber_with(), EPOCH, 0), Rules(), deferred=0, ends=0.0, now=0.0, wall=EPOCH)
+    lane = lane_of(new_record(subscriber_with(), EPOCH, 0), Rules(), retries=0, ends=0.0, now=0.0, wall=EPOCH)
     dispatcher.add(lane)
 
     def lose() -> None:
         if dispatcher.recent.newest:
-            dispatcher.begin_anew(5)
+            dispatcher.reset(5)
 
     monkeypatch.setattr(dispatcher.load, "give_way_urgently", lose)
     dispatcher.committed([event(seq) for seq in range(1, 3_001)])

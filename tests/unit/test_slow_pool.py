@@ -15,7 +15,7 @@ def lane_at(address: str, *, tried: bool = True) -> Lane:
     """A lane whose subscriber is there, and has failed before or was not tried yet."""
     subscriber = replace(subscriber_with(), address=parse_address(address))
     record = replace(new_record(subscriber, EPOCH, 0), failed_attempts=int(tried))
-    return lane_of(record, Rules(), deferred=0, ends=1e6, now=0.0, wall=EPOCH)
+    return lane_of(record, Rules(), retries=0, ends=1e6, now=0.0, wall=EPOCH)
 
 
 def pool_of(size: int) -> SlowPool:
@@ -105,7 +105,7 @@ def test_a_lane_is_slow_until_it_has_delivered() -> None:
     down = replace(proven, state=State.DOWN)
 
     def slow(one: object) -> bool:
-        return lane_of(one, Rules(), deferred=0, ends=1e6, now=0.0, wall=EPOCH).slow  # type: ignore[arg-type]
+        return lane_of(one, Rules(), retries=0, ends=1e6, now=0.0, wall=EPOCH).slow  # type: ignore[arg-type]
 
     assert [slow(one) for one in (record, proven, down)] == [True, False, True]
 

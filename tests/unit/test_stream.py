@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from eventbus.core.errors import Crowded, EventbusError, JournalUnavailable
+from eventbus.core.errors import EventbusError, JournalUnavailable, TooManyStreams
 from eventbus.core.model import Event
 from eventbus.services.bus import Bus
 from eventbus.services.feed import Part
@@ -26,10 +26,10 @@ class Scripted:
 
     def __init__(self, *parts: Part | Exception, waits: float = 1_000) -> None:
         self._waits = waits
-        self.now, self.newest, self.era, self.draining = 0.0, 0, 0, False
+        self.now, self.newest, self.epoch, self.draining = 0.0, 0, 0, False
         self._parts = iter(parts)
         self.feed = self
-        self.meters = SimpleNamespace(refused=Counter[str]())
+        self.counters = SimpleNamespace(refused=Counter[str]())
         self.clock = SimpleNamespace(monotonic=lambda: self.now)
 
     def read(self, cursor: int, _: tuple[str, ...], __: int) -> Part:
@@ -82,10 +82,11 @@ def test_a_stream_of_a_rare_topic_shows_that_it_lives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"), [(JournalUnavailable("away"), "journal_unavailable"), (Crowded("too much"), "connections")]
+    ("error", "reason"),
+    [(JournalUnavailable("away"), "journal_unavailable"), (TooManyStreams("too much"), "connections")],
 )
 def test_a_stream_that_cannot_go_on_ends_and_is_counted(error: EventbusError, reason: str) -> None:
     """The stream ends as it should, its reader comes back, and the metrics say why."""
     bus = Scripted(Part((event(1),), 1), error)
     assert told(bus) == [b"retry: 2000", b"id: e-1"]
-    assert bus.meters.refused == {reason: 1}
+    assert bus.counters.refused == {reason: 1}

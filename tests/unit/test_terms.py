@@ -2,7 +2,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.model import Options, Terms
 from eventbus.web.query import parse_query
 from eventbus.web.terms import terms_of
@@ -46,14 +46,14 @@ def test_a_number_may_be_its_smallest_and_its_largest(parameter: str, field: str
 @pytest.mark.parametrize(("parameter", "text"), BEYOND + [(n[0], text) for n in NUMBERS for text in NO_NUMBERS])
 def test_what_is_no_number_of_the_range_is_refused(parameter: str, text: str) -> None:
     """Anything but a plain decimal number within its range is refused, with the parameter and the value."""
-    with pytest.raises(Refused, match=f"^{parameter} is a (whole )?number from") as refusal:
+    with pytest.raises(BadRequest, match=f"^{parameter} is a (whole )?number from") as refusal:
         terms(**{parameter: text})
     assert repr(text) in str(refusal.value)
 
 
 def test_a_fraction_of_a_delivery_is_refused() -> None:
     """Deliveries under way are counted in whole numbers; seconds may have a fraction."""
-    with pytest.raises(Refused, match=r"max_in_flight is a whole number from 1 to 1000, not 2\.5"):
+    with pytest.raises(BadRequest, match=r"max_in_flight is a whole number from 1 to 1000, not 2\.5"):
         terms(max_in_flight="2.5")
     assert terms(max_in_flight="2.0").max_in_flight == 2
     assert terms(timeout="2.5", lease="30.25") == Terms(timeout=2.5, lease_seconds=30.25)
@@ -65,14 +65,14 @@ def test_a_switch_is_true_or_false(parameter: str) -> None:
     assert getattr(terms(**{parameter: "true"}), parameter) is True
     assert getattr(terms(**{parameter: "false"}), parameter) is False
     for text in ("", "True", "1", "yes", "true "):
-        with pytest.raises(Refused, match=f"^{parameter} is true or false, not") as refusal:
+        with pytest.raises(BadRequest, match=f"^{parameter} is true or false, not") as refusal:
             terms(**{parameter: text})
         assert repr(text) in str(refusal.value)
 
 
 def test_a_long_value_is_quoted_in_part() -> None:
     """A refused value is quoted with forty characters at most, so that no answer is as long as its request."""
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(BadRequest) as refusal:
         terms(lease="9" * 5_000)
     assert len(str(refusal.value)) < 120
 
@@ -92,5 +92,5 @@ def test_topics_may_be_several_or_everything() -> None:
 
 def test_a_malformed_topic_pattern_is_refused() -> None:
     """A topic pattern that is none is refused with its text."""
-    with pytest.raises(Refused, match=r"'a\.\.b'"):
+    with pytest.raises(BadRequest, match=r"'a\.\.b'"):
         terms(topic=["fine", "a..b"])

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, MAX_WORDS, check_patterns, check_topic, matches
 from tests.support.topic_words import matches_any, matches_word_by_word
 
@@ -105,7 +105,7 @@ def test_a_topic_is_words_between_dots(text: str) -> None:
 @pytest.mark.parametrize("text", [*NOT_WORDS, "*", "orders.*", "orders.>"])
 def test_a_malformed_topic_is_refused_with_its_text(text: str) -> None:
     """A topic with an empty word, a wildcard or anything but visible ASCII is refused, and quoted."""
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(BadRequest) as refusal:
         check_topic(text)
     assert repr(text) in str(refusal.value)
 
@@ -113,7 +113,7 @@ def test_a_malformed_topic_is_refused_with_its_text(text: str) -> None:
 @pytest.mark.parametrize("text", [*NOT_WORDS, ">.orders", "orders.>.created"])
 def test_a_malformed_pattern_is_refused_with_its_text(text: str) -> None:
     """A pattern with an empty word, or with > before its end, is refused, and quoted."""
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(BadRequest) as refusal:
         check_patterns(["orders", text])
     assert repr(text) in str(refusal.value)
 
@@ -124,7 +124,7 @@ def test_a_topic_may_be_long_but_not_longer() -> None:
     assert check_topic(longest) == longest
     assert check_patterns([longest]) == (longest,)
     for check in (check_topic, lambda text: check_patterns([text])):
-        with pytest.raises(Refused, match="257"):
+        with pytest.raises(BadRequest, match="257"):
             check(longest + "a")
 
 
@@ -133,7 +133,7 @@ def test_a_topic_has_no_more_than_16_words() -> None:
     longest = ".".join(["a"] * MAX_WORDS)
     assert check_topic(longest) == longest
     for check in (check_topic, lambda text: check_patterns([text])):
-        with pytest.raises(Refused, match="at most 16 words, not 17"):
+        with pytest.raises(BadRequest, match="at most 16 words, not 17"):
             check(f"{longest}.b")
 
 
@@ -141,7 +141,7 @@ def test_a_long_pattern_has_few_wildcards() -> None:
     """A pattern of 8 words may be all wildcards; one of 9, a last > included, has two * at most."""
     assert check_patterns([".".join("*" * 8), "a.b.c.d.e.f.*.*.>"])
     for pattern in (".".join("*" * 9), "a.b.c.d.e.*.*.*.>"):
-        with pytest.raises(Refused, match="more than 8 words has at most 2"):
+        with pytest.raises(BadRequest, match="more than 8 words has at most 2"):
             check_patterns([pattern])
 
 
@@ -149,5 +149,5 @@ def test_a_subscriber_may_have_many_patterns_but_not_more() -> None:
     """A subscriber may have 64 different patterns, and a 65th is refused."""
     most = [f"topic{n}" for n in range(MAX_PATTERNS)]
     assert check_patterns(most + most) == tuple(most)
-    with pytest.raises(Refused, match="at most 64 topic patterns, not 65"):
+    with pytest.raises(BadRequest, match="at most 64 topic patterns, not 65"):
         check_patterns([*most, "one.more"])

@@ -2,7 +2,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport.tracing import TracedTransport
 from tests.support.events import event
 from tests.support.lanes import subscriber_with
@@ -16,9 +16,11 @@ def test_an_attempt_is_a_span_below_the_publishers() -> None:
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    route = TracedTransport(ScriptedTransport(Answer(200)), provider.get_tracer("test")).route(subscriber_with())
+    route = TracedTransport(ScriptedTransport(DeliveryResponse(200)), provider.get_tracer("test")).route(
+        subscriber_with()
+    )
     head = f"traceparent: 00-{TRACE}-{PARENT}-01\r\n".encode()
-    assert route.post(event(7, topic="orders", head=head), 2, 0.0, 0.0) == Answer(200)
+    assert route.post(event(7, topic="orders", head=head), 2, 0.0, 0.0) == DeliveryResponse(200)
     (span,) = spans.get_finished_spans()
     assert span.parent is not None
     assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, PARENT)
@@ -32,7 +34,9 @@ def test_an_attempt_without_an_answer_says_why() -> None:
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    transport = TracedTransport(ScriptedTransport(Answer(None, error="timed out")), provider.get_tracer("test"))
+    transport = TracedTransport(
+        ScriptedTransport(DeliveryResponse(None, error="timed out")), provider.get_tracer("test")
+    )
     transport.route(subscriber_with()).post(event(1), 1, 0.0, 0.0)
     (span,) = spans.get_finished_spans()
     assert span.attributes is not None

@@ -56,7 +56,7 @@ def doctor(reach: Reach, with_settings: bool) -> None:  # noqa: FBT001 - click n
 
 def _here() -> Iterator[Finding]:
     """Of this environment and this machine."""
-    known, findings = settings.look(os.environ)
+    known, findings = settings.check(os.environ)
     yield from findings
     if known is not None:
         yield from of_journal(known)
@@ -89,7 +89,7 @@ def _there(reach: Reach) -> Iterator[Finding]:
 
 
 def _told() -> dict[str, str]:
-    known, _ = settings.look(os.environ)
+    known, _ = settings.check(os.environ)
     return {} if known is None else settings.shown(known, os.environ)
 
 

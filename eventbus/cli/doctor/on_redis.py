@@ -21,7 +21,7 @@ _SET = "See docs/scaling.md on what Redis must be set to."
 
 def judged(settings: "Settings") -> Iterator[Finding]:
     """What is to be said of the server and the journal that these settings name."""
-    shown = settings.journal_shown
+    shown = settings.journal_redacted
     troubles = [trouble(host, port) for host, port in parse(settings.journal).hosts]
     why = "; ".join(dict.fromkeys(troubles))
     if all(troubles):

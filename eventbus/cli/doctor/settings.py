@@ -17,7 +17,7 @@ _HIDDEN = (
 )  # fmt: skip
 
 
-def look(environment: Mapping[str, str]) -> tuple["Settings | None", list[Finding]]:
+def check(environment: Mapping[str, str]) -> tuple["Settings | None", list[Finding]]:
     """The settings, where they are good, and what is to be said of them."""
     from eventbus.core.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
     from eventbus.core.settings import from_environment, unknown_names  # noqa: PLC0415
@@ -43,7 +43,7 @@ def shown(settings: "Settings", environment: Mapping[str, str]) -> dict[str, str
     """Each setting by its environment name, defaults too; secrets only as set or not."""
     plain = {part.name: getattr(settings, part.name) for part in fields(settings) if part.repr}
     told = {_named(name): str(value) for name, value in plain.items() if isinstance(value, str | int | float)}
-    told["EVENTBUS_JOURNAL"] = settings.journal_shown
+    told["EVENTBUS_JOURNAL"] = settings.journal_redacted
     return told | {name: "set" if environment.get(name, "").strip() else "not set" for name in _HIDDEN}
 
 

@@ -57,8 +57,8 @@ def _expired(one: Subscriber) -> Finding:
 
 def _dead(one: Subscriber) -> Finding:
     text = f"{one.address} has {counted(one.dead, 'dead letter')}."
-    look = f"'eventbus dead-letters list --address {one.address}'"
-    return warning(_ABOUT, text, f"Look at {look}; then replay or discard them.")
+    check = f"'eventbus dead-letters list --address {one.address}'"
+    return warning(_ABOUT, text, f"Look at {check}; then replay or discard them.")
 
 
 def unreached(found: Sequence[Subscriber]) -> list[Finding]:

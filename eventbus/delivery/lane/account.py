@@ -6,7 +6,7 @@ from eventbus.core.model import Account, DeadLetter, LaneRecord
 from eventbus.delivery.lane.recent_attempts import RecentAttempts
 
 
-class Ledger:
+class LaneAccount:
     """Counts where a subscriber's deliveries went: accepted = pending + delivered + dead + discarded."""
 
     def __init__(self, record: LaneRecord) -> None:
@@ -26,7 +26,7 @@ class Ledger:
             self.dirty = True
             self.changed.append(self)
 
-    def forgive(self, count: int) -> None:
+    def count_discarded(self, count: int) -> None:
         """So many dead letters are discarded."""
         self.dead -= count
         self.discarded += count

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from eventbus.core.model import Interest, LaneRecord
 from eventbus.delivery.lane.health import Health, Rules
-from eventbus.delivery.lane.ranges import Stretch
-from eventbus.delivery.lane.retries import Deferred, Delivery
+from eventbus.delivery.lane.ranges import Range
+from eventbus.delivery.lane.retries import Delivery, Retries
 
 #: While a lane is held back, one probe in so many is a retry though there are events that were not attempted yet.
 PROBES = 4
@@ -15,18 +15,18 @@ PROBES = 4
 class Backlog(Health):
     """The stretches that a lane works through, its retries, and what is under way."""
 
-    def __init__(self, record: LaneRecord, rules: Rules, deferred: int) -> None:
+    def __init__(self, record: LaneRecord, rules: Rules, retries: int) -> None:
         super().__init__(record, rules)
-        self.live = Stretch(record.spans[0])
-        self.replays = deque(Stretch(span) for span in record.spans[1:])
-        self.deferred = Deferred(ordered=record.subscriber.options.ordered, count=deferred)
+        self.live = Range(record.spans[0])
+        self.replays = deque(Range(span) for span in record.spans[1:])
+        self.retries = Retries(ordered=record.subscriber.options.ordered, count=retries)
         self.in_flight: set[Delivery] = set()
         self._retried: set[Delivery] = set()  # those of them that are retries
         self.runs = record.runs
         self.interests, self.replayed = record.interests, record.replayed
         self._replay_next = False  # whose turn it is, a replay's or the live events'
 
-    def stretches(self) -> Sequence[Stretch]:
+    def ranges(self) -> Sequence[Range]:
         """All stretches, the live one first."""
         return (self.live, *self.replays)
 
@@ -34,17 +34,17 @@ class Backlog(Health):
     def backlog(self) -> int:
         """Deliveries that are not settled, counted where they are."""
         waiting = self.live.left + sum(replay.left for replay in self.replays)
-        return waiting + self.deferred.count + len(self.in_flight)
+        return waiting + self.retries.count + len(self.in_flight)
 
     def oldest(self) -> int | None:
         """The number of the oldest event that is pending, as far as memory knows."""
-        seqs = [d.seq for d in self.in_flight] + [d.seq for d in self.deferred.in_memory()]
-        seqs += [stretch.span().cursor + 1 for stretch in self.stretches() if stretch.left]
+        seqs = [d.seq for d in self.in_flight] + [d.seq for d in self.retries.in_memory()]
+        seqs += [part.span().cursor + 1 for part in self.ranges() if part.left]
         return min(seqs, default=None)
 
     # What is next
 
-    def unread(self) -> Stretch | None:
+    def unread(self) -> Range | None:
         """The stretch that should be read on: the live one or the first replay; for a probe one number is enough."""
         if self.held and self._source() is not None:
             return None
@@ -53,7 +53,7 @@ class Backlog(Health):
         return self.replays[0] if self.replays and self.replays[0].wants_page() else None
 
     def _fresh_allowed(self) -> bool:
-        return not (self.subscriber.options.ordered and self.deferred.count)
+        return not (self.subscriber.options.ordered and self.retries.count)
 
     def _fresh_waits(self) -> bool:
         """Whether an event that was not attempted yet may be."""
@@ -63,18 +63,18 @@ class Backlog(Health):
         """Whether one more retry may start: half of the window is for other events, as retries may take their time."""
         return len(self._retried) < max(1, self.limit // 2)
 
-    def _source(self) -> Stretch | None:
+    def _source(self) -> Range | None:
         """The stretch to take from: a replay in turn with live events; alone, before them, when ordered."""
         while self.replays and not self.replays[0].left:
             self.replays.popleft()
             self.touch()
         if self.replays:
             replay, ordered = self.replays[0], self.subscriber.options.ordered
-            if replay.ready and (ordered or not self.live.ready or self._replay_next):
+            if replay.buffered and (ordered or not self.live.buffered or self._replay_next):
                 return replay
             if ordered:
                 return None
-        return self.live if self.live.ready else None
+        return self.live if self.live.buffered else None
 
     def _next(self, now: float) -> Delivery:
         """A retry that is due, else an event that was not attempted yet.
@@ -82,13 +82,13 @@ class Backlog(Health):
         The other way round while the lane is held back, so that each probe is another event: there may be one that gets
         an answer. A retry whose time is over comes first all the same, and each fourth probe is a retry.
         """
-        retry = self.deferred.first(now) if self._retry_allowed() else None
+        retry = self.retries.first(now) if self._retry_allowed() else None
         if retry is None:
             return self._fresh()
         over = now - retry.first >= self._rules.retry_seconds
         if self.held and self.failures % PROBES and not over and self._fresh_waits():
             return self._fresh()
-        self.deferred.pop(now)
+        self.retries.pop(now)
         self._retried.add(retry)
         return retry
 
@@ -96,7 +96,7 @@ class Backlog(Health):
         source = self._source()
         assert source is not None  # noqa: S101 - sendable() has just said so
         self._replay_next = source is self.live
-        return Delivery(source.ready.popleft(), source.run)
+        return Delivery(source.buffered.popleft(), source.replay_id)
 
     # Which events are here
 
@@ -104,31 +104,28 @@ class Backlog(Health):
         """Whether an event is pending or newly dead here, as far as memory knows; the journal's rows are not read."""
         if any(delivery.seq == seq for delivery in self.in_flight):
             return True
-        if any(number == seq for number, _ in self.deferred.saved):
+        if any(number == seq for number, _ in self.retries.saved):
             return True
         if any(letter.seq == seq for letter in self.dead_letters):
             return True
-        return any(
-            stretch.left and stretch.span().cursor < seq and self.covers(stretch, seq, topic)
-            for stretch in self.stretches()
-        )
+        return any(part.left and part.span().cursor < seq and self.covers(part, seq, topic) for part in self.ranges())
 
-    def covers(self, stretch: Stretch, seq: int, topic: str | None) -> bool:
+    def covers(self, part: Range, seq: int, topic: str | None) -> bool:
         """Whether an event is one of those that a stretch of this lane counts."""
-        if stretch is self.live:
+        if part is self.live:
             return any(interest.covers(seq, topic) for interest in self.interests)
-        return Interest(-1, stretch.upto, stretch.topics).covers(seq, topic)
+        return Interest(-1, part.end, part.topics).covers(seq, topic)
 
-    def covers_all(self, stretch: Stretch) -> bool:
+    def covers_all(self, part: Range) -> bool:
         """Whether every event after a stretch's cursor is one of those that it counts."""
-        if stretch is not self.live:
-            return not stretch.topics
+        if part is not self.live:
+            return not part.topics
         first = self.interests[0]
-        return len(self.interests) == 1 and not first.topics and first.until is None and first.after <= stretch.cursor
+        return len(self.interests) == 1 and not first.topics and first.until is None and first.after <= part.cursor
 
-    def lose(self, stretch: Stretch) -> int:
+    def drop_remaining(self, part: Range) -> int:
         """The journal has no more events for what a stretch still counts: discarded. Answers how many."""
-        lost, stretch.behind = stretch.behind, 0
+        lost, part.remaining = part.remaining, 0
         self.discarded += lost
         self.touch()
         return lost

@@ -7,22 +7,22 @@ from eventbus.core.model import Checkpoint, Discard, Span
 from eventbus.delivery.lane import interests
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of
-from eventbus.delivery.lane.ranges import Stretch
+from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.lane.retries import Delivery
 
 #: Why a delivery is dead when its subscriber did not renew.
 LEASE_ENDED = "lease ended"
 
 
-def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
+def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
     """What has to be saved to close a lane and discard all that is pending; the lane stays as it is."""
     key = lane.subscriber.key
-    numbers = {d.seq for d in (*lane.in_flight, *lane.deferred.in_memory(), *lane.deferred.saved.values())}
+    numbers = {d.seq for d in (*lane.in_flight, *lane.retries.in_memory(), *lane.retries.saved.values())}
     discards = [Discard(key, seq, seq) for seq in sorted(numbers)]
     discards += [
-        Discard(key, stretch.span().cursor + 1, scanned if stretch.upto is None else stretch.upto)
-        for stretch in lane.stretches()
-        if stretch.left
+        Discard(key, part.span().cursor + 1, scanned if part.end is None else part.end)
+        for part in lane.ranges()
+        if part.left
     ]
     record = record_of(lane, scanned, now, wall)
     closed = replace(
@@ -34,51 +34,51 @@ def discarded(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
         account=replace(record.account, discarded=record.account.discarded + lane.backlog),
         interests=interests.ended(record.interests, scanned),
     )
-    gone = tuple((key, seq, run) for seq, run in lane.deferred.gone)
+    gone = tuple((key, seq, replay_id) for seq, replay_id in lane.retries.gone)
     return Checkpoint(
         at=wall,
         scanned=scanned,
         lanes=(closed,),
-        undeferred=gone,
+        settled_retries=gone,
         cleared=(key,),
         dead=tuple(lane.dead_letters),
         discards=tuple(discards),
     )
 
 
-def close(lane: Lane, scanned: int, wall: float) -> None:
+def close_and_discard(lane: Lane, scanned: int, wall: float) -> None:
     """Discard all that is pending in a lane, which has been saved."""
-    lane.lose_interest(scanned)
+    lane.unsubscribe(scanned)
     lane.discarded += lane.backlog
     lane.closed, lane.expired, lane.ended_at = True, False, wall
     lane.in_flight.clear()
-    lane.deferred.clear()
+    lane.retries.clear()
     lane.dead_letters.clear()
     lane.replays.clear()
     lane.live.empty()
 
 
-def bury_memory(lane: Lane, now: float, wall: float) -> None:
+def dead_letter_memory(lane: Lane, now: float, wall: float) -> None:
     """Make dead letters of all that waits in memory, but for what is under way."""
-    for delivery in lane.deferred.take_all():
-        lane.bury(delivery, LEASE_ENDED, b"", now, wall)
-    for stretch in lane.stretches():
-        while stretch.ready:
-            lane.bury(Delivery(stretch.ready.popleft(), stretch.run), LEASE_ENDED, b"", now, wall)
+    for delivery in lane.retries.take_all():
+        lane.dead_letter(delivery, LEASE_ENDED, b"", now, wall)
+    for part in lane.ranges():
+        while part.buffered:
+            lane.dead_letter(Delivery(part.buffered.popleft(), part.replay_id), LEASE_ENDED, b"", now, wall)
 
 
-def bury_page(
+def dead_letter_page(
     lane: Lane,
-    stretch: Stretch,
+    part: Range,
     page: Sequence[tuple[int, str | None]],
     cursor: int,
     wall: float,
     reason: str = LEASE_ENDED,
 ) -> None:
     """Make dead letters of the matching events of a page that ended at ``cursor``."""
-    mine = [seq for seq, topic in page if lane.covers(stretch, seq, topic)]
+    mine = [seq for seq, topic in page if lane.covers(part, seq, topic)]
     for seq in mine:
-        lane.bury(Delivery(seq, stretch.run), reason, b"", 0.0, wall)
-    stretch.behind -= len(mine)
-    stretch.cursor = cursor
+        lane.dead_letter(Delivery(seq, part.replay_id), reason, b"", 0.0, wall)
+    part.remaining -= len(mine)
+    part.cursor = cursor
     lane.touch()

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from eventbus.core import backoff
 from eventbus.core.model import LaneRecord, State
-from eventbus.delivery.lane.account import Ledger
-from eventbus.delivery.lane.outcome import Answer, Outcome, Verdict
+from eventbus.delivery.lane.account import LaneAccount
+from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
 from eventbus.delivery.lane.retries import Delivery
 
 #: Deliveries under way at once to a subscriber that has not shown yet what it can take.
@@ -32,7 +32,7 @@ class Rules:
     """What holds for all lanes."""
 
     retry_seconds: float = 86_400  # seconds that one delivery is tried
-    dice: Callable[[], float] = random.random  # 0 to 1, for jitter
+    rng: Callable[[], float] = random.random  # 0 to 1, for jitter
     handshake: bool = False  # whether a subscriber is asked for its consent before the first delivery
 
 
@@ -45,7 +45,7 @@ class Moment:
     waited: float = 0.0  # seconds since the event was accepted
 
 
-class Health(Ledger):
+class Health(LaneAccount):
     """What a lane knows of its subscriber. Times are seconds on the monotonic clock."""
 
     def __init__(self, record: LaneRecord, rules: Rules) -> None:
@@ -106,13 +106,13 @@ class Health(Ledger):
         self._suspects.clear()
         self.hold(-math.inf)
 
-    def _failed(self, delivery: Delivery, answer: Answer, wall: float) -> None:
+    def _failed(self, delivery: Delivery, answer: DeliveryResponse, wall: float) -> None:
         self.failed_attempts += 1
         delivery.status = answer.status
         delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR].replace("\0", " ")
         self.last_error, self.last_error_at = delivery.error, wall
 
-    def _slow_down(self, outcome: Outcome, delivery: Delivery, now: float) -> None:
+    def _slow_down(self, outcome: AttemptResult, delivery: Delivery, now: float) -> None:
         """Draw the consequences of an answer other than success, or of none, for the subscriber."""
         known = delivery.first < self._answered_at  # others were answered since its first attempt: it fails by itself
         if outcome.verdict is not Verdict.DOWN:
@@ -132,7 +132,7 @@ class Health(Ledger):
 
     def _not_reached(self, delivery: Delivery, now: float) -> None:
         """Take an attempt that got no answer."""
-        event = delivery.seq, delivery.run
+        event = delivery.seq, delivery.replay_id
         again = event in self._suspects
         if len(self._suspects) < SUSPECTS:
             self._suspects.add(event)
@@ -141,7 +141,7 @@ class Health(Ledger):
         holds = self.held or several or not self.consented
         if holds and delivery.began >= self._held_at:  # those that failed together count once
             self.failures, self._held_at = self.failures + 1, now
-            self.not_before = now + backoff.delay(self.failures, self._rules.dice)
+            self.not_before = now + backoff.delay(self.failures, self._rules.rng)
         if holds or again or self._answered_at == -math.inf:
             self.state, self.window = State.DOWN, FIRST_WINDOW
         else:

@@ -15,8 +15,8 @@ from eventbus.delivery.lane import interests
 from eventbus.delivery.lane.backlog import Backlog
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
-from eventbus.delivery.lane.outcome import Answer, Outcome, Verdict
-from eventbus.delivery.lane.ranges import Stretch
+from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
+from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.lane.retries import Delivery
 
 #: Changes that may wait for the journal; a lane with more starts no attempt until they are saved.
@@ -26,11 +26,11 @@ MAX_UNSAVED = 2_000
 class Lane(Backlog):
     """One subscriber's deliveries."""
 
-    def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, deferred: int = 0) -> None:
-        super().__init__(record, rules, deferred)
+    def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0) -> None:
+        super().__init__(record, rules, retries)
         self.lease = lease
         self.ended_at = record.ended_at  # seconds since 1970
-        self.confirmed = True  # its registration is known to be in the journal
+        self.durable = True  # its registration is known to be in the journal
         self.closed = False  # nothing is delivered, or counted, any more
         self.expired = record.expired  # its lease ended, and what was pending then has become dead letters
         self.ending = False  # its lease has ended for good: what is pending becomes dead letters
@@ -46,32 +46,32 @@ class Lane(Backlog):
             return False
         if self.leaving or (self.spacing and now < self._started + self.spacing):
             return False
-        deferred = self.deferred
-        if (self.dead_letters or deferred.saved or deferred.gone) and self.unsaved() >= MAX_UNSAVED:
+        retries = self.retries
+        if (self.dead_letters or retries.saved or retries.gone) and self.unsaved() >= MAX_UNSAVED:
             return False
-        if not deferred.count and not self.replays:  # as is usual
-            return bool(self.live.ready)
-        if self.subscriber.options.ordered and deferred.wants_rows(now):
+        if not retries.count and not self.replays:  # as is usual
+            return bool(self.live.buffered)
+        if self.subscriber.options.ordered and retries.wants_rows(now):
             return False
-        return (deferred.due(now) and self._retry_allowed()) or self._fresh_waits()
+        return (retries.due(now) and self._retry_allowed()) or self._fresh_waits()
 
     def wants_page(self, now: float) -> bool:
         """Whether numbers or deferred deliveries should be read from the journal."""
         live = self.live
-        if not self.deferred.count and not self.replays:
-            if not live.behind or not live.wants_page() or (self.held and live.ready):
+        if not self.retries.count and not self.replays:
+            if not live.remaining or not live.wants_page() or (self.held and live.buffered):
                 return False
-        elif not self.deferred.wants_rows(now) and self.unread() is None:
+        elif not self.retries.wants_rows(now) and self.unread() is None:
             return False
         return not (self.closed or self.leaving or self.reading or now >= self.lease.ends)
 
     def unsaved(self) -> int:
         """Deferrals and dead letters that the journal has not got yet."""
-        return len(self.dead_letters) + len(self.deferred.saved) + len(self.deferred.gone)
+        return len(self.dead_letters) + len(self.retries.saved) + len(self.retries.gone)
 
     def next_moment(self) -> float:
         """When this lane should be looked at again though nothing happens to it; infinity for never."""
-        due = -math.inf if self._fresh_waits() else self.deferred.next_due()
+        due = -math.inf if self._fresh_waits() else self.retries.next_due()
         return max(due, self.not_before, self._started + self.spacing)
 
     # Deliveries
@@ -87,8 +87,8 @@ class Lane(Backlog):
         """The next delivery to attempt, now under way; None when there is none to start."""
         if not self.sendable(now):
             return None
-        if not self.deferred.count and not self.replays:
-            delivery = Delivery(self.live.ready.popleft(), 0, 1, now, now)
+        if not self.retries.count and not self.replays:
+            delivery = Delivery(self.live.buffered.popleft(), 0, 1, now, now)
         else:
             delivery = self._next(now)
             if not delivery.tries:
@@ -107,27 +107,27 @@ class Lane(Backlog):
         self.in_flight.discard(delivery)
         self._retried.discard(delivery)
 
-    def put_back(self, delivery: Delivery, due: float) -> None:
+    def release(self, delivery: Delivery, due: float) -> None:
         """The attempt did not take place after all: the delivery waits until then as if it had not been taken."""
         self._leave(delivery)
         if self.closed:
             return
         delivery.attempts -= 1
         delivery.due = due
-        self.deferred.push(delivery)
+        self.retries.push(delivery)
         self.touch()
 
-    def vanish(self, delivery: Delivery) -> None:
+    def drop_missing(self, delivery: Delivery) -> None:
         """The event is not in the journal any more, so that nothing can be attempted: discarded."""
         self._leave(delivery)
         if not self.closed:
-            self.deferred.forget(delivery)
+            self.retries.forget(delivery)
             self.discarded += 1
             self.touch()
 
     # What came back
 
-    def settle(self, delivery: Delivery, outcome: Outcome, answer: Answer, moment: Moment) -> None:
+    def settle(self, delivery: Delivery, outcome: AttemptResult, answer: DeliveryResponse, moment: Moment) -> None:
         """Take an attempt's outcome."""
         if outcome.verdict is Verdict.DELIVERED:
             self.deliver(delivery, moment.now)
@@ -141,22 +141,22 @@ class Lane(Backlog):
         if outcome.verdict is Verdict.REJECTED:
             self._answered_at = delivery.began
             self._answered(now)
-            self.bury(delivery, "rejected", answer.excerpt, now, wall)
+            self.dead_letter(delivery, "rejected", answer.excerpt, now, wall)
             return
         if self.ending:
-            self.bury(delivery, "lease ended", answer.excerpt, now, wall)
+            self.dead_letter(delivery, "lease ended", answer.excerpt, now, wall)
             return
         was_held = self.held
         self._slow_down(outcome, delivery, now)
         if self.held:
-            self.live.shed()
+            self.live.shrink()
         if outcome.verdict is not Verdict.GONE and self._tried_for(delivery, moment) >= self._rules.retry_seconds:
             reason = f"not delivered within {self._rules.retry_seconds:g} s"
-            self.bury(delivery, reason, answer.excerpt, now, wall)
+            self.dead_letter(delivery, reason, answer.excerpt, now, wall)
             self.not_before = min(self.not_before, now)  # so that others as old need not wait their turn
             return
         delivery.due = now + outcome.wait + self._own_wait(delivery, outcome.verdict, held=was_held)
-        self.deferred.push(delivery)
+        self.retries.push(delivery)
 
     def _own_wait(self, delivery: Delivery, verdict: Verdict, *, held: bool) -> float:
         """Seconds that an event which failed waits by itself, so that it cannot hold up the others again and again.
@@ -167,16 +167,16 @@ class Lane(Backlog):
             return 0.0
         if verdict is Verdict.PAUSE and (self.subscriber.options.ordered or self._source() is None):
             return 0.0  # there is no other
-        return backoff.delay(1 if held else max(1, delivery.tries), self._rules.dice)
+        return backoff.delay(1 if held else max(1, delivery.tries), self._rules.rng)
 
-    def bury(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> None:
+    def dead_letter(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> None:
         """Make a delivery a dead letter."""
-        self.deferred.forget(delivery)
+        self.retries.forget(delivery)
         self.dead += 1
         self.touch()
         self.dead_letters.append(
             DeadLetter(
-                self.subscriber.key, delivery.seq, delivery.run, reason, delivery.attempts,
+                self.subscriber.key, delivery.seq, delivery.replay_id, reason, delivery.attempts,
                 delivery.first_at(now, wall), wall, delivery.status, delivery.error, excerpt,
             )
         )  # fmt: skip
@@ -193,7 +193,7 @@ class Lane(Backlog):
         self._answered_at = now
         if delivery.kept:
             self._retried.discard(delivery)
-            self.deferred.forget(delivery)
+            self.retries.forget(delivery)
         if not self.steady:
             self._succeeded(now)
 
@@ -206,11 +206,11 @@ class Lane(Backlog):
         begins = self.interests[-1].until is not None  # nothing was for the subscriber since its lease had ended
         self.interests = self.interests_with(subscriber.options.topics, scanned)
         if begins:
-            self.live = Stretch(Span(0, scanned, None, 0))
+            self.live = Range(Span(0, scanned, None, 0))
         if self.ended_at is not None:
             self.former_attempts = self.delivered + self.failed_attempts
         self.subscriber, self.lease, self.ended_at, self.expired = subscriber, lease, None, False
-        self.deferred.reorder(ordered=subscriber.options.ordered)
+        self.retries.reorder(ordered=subscriber.options.ordered)
         self._fit()
         self._wake(now)
 
@@ -227,16 +227,16 @@ class Lane(Backlog):
         if self.state is State.DOWN:
             self.not_before = min(self.not_before, now)
             if not self._fresh_waits():
-                self.deferred.hasten(now)
+                self.retries.hasten(now)
 
-    def lose_interest(self, scanned: int) -> None:
+    def unsubscribe(self, scanned: int) -> None:
         """Nothing after ``scanned`` is for this subscriber, until it registers again."""
         self.interests = interests.ended(self.interests, scanned)
 
-    def revive(self, count: int) -> None:
+    def requeue(self, count: int) -> None:
         """So many dead letters wait for an attempt again."""
         self.dead -= count
-        self.deferred.count += count
+        self.retries.count += count
         self.touch()
 
     def check_replays(self) -> None:
@@ -244,11 +244,11 @@ class Lane(Backlog):
         if len(self.replays) >= MAX_SPANS:
             raise TooMany(f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.")
 
-    def add_replay(self, after: int, upto: int, count: int) -> None:
+    def add_replay(self, after: int, end: int, count: int) -> None:
         """Work through a part of the journal again; ``count`` events there match the topics."""
         self.runs += 1
         self.accepted += count
         self.touch()
         topics = self.subscriber.options.topics
-        self.replays.append(Stretch(Span(self.runs, after, upto, count, topics)))
-        self.replayed = (*self.replayed, Interest(after, upto, topics))[-MAX_SPANS:]
+        self.replays.append(Range(Span(self.runs, after, end, count, topics)))
+        self.replayed = (*self.replayed, Interest(after, end, topics))[-MAX_SPANS:]

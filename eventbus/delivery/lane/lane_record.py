@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from eventbus.core import backoff
 from eventbus.core.leases import Lease
-from eventbus.core.model import Account, Deferral, Interest, LaneRecord, Span, State, Subscriber
+from eventbus.core.model import Account, Interest, LaneRecord, Retry, Span, State, Subscriber
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lane import Lane
@@ -42,8 +42,8 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         registered_at=lane.lease.registered_at,
         renewed_at=lane.lease.renewed_at,
         ended_at=lane.ended_at,
-        spans=tuple(stretch.span() for stretch in lane.stretches()),
-        in_flight=tuple((d.seq, d.run) for d in lane.in_flight if not d.kept),
+        spans=tuple(part.span() for part in lane.ranges()),
+        in_flight=tuple((d.seq, d.replay_id) for d in lane.in_flight if not d.kept),
         account=lane.account,
         failed_attempts=lane.failed_attempts,
         runs=lane.runs,
@@ -62,7 +62,7 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
     )
 
 
-def following(record: LaneRecord, past: LaneRecord) -> LaneRecord:
+def continued_record(record: LaneRecord, past: LaneRecord) -> LaneRecord:
     """The record of a subscriber that has come again after its last lease had ended: its account goes on."""
     return replace(
         record,
@@ -75,7 +75,7 @@ def following(record: LaneRecord, past: LaneRecord) -> LaneRecord:
     )
 
 
-def renewed(lane: Lane, subscriber: Subscriber, scanned: int, now: float, wall: float) -> LaneRecord:
+def renewed_record(lane: Lane, subscriber: Subscriber, scanned: int, now: float, wall: float) -> LaneRecord:
     """What to keep of a lane whose subscriber has renewed like this. Raises TooMany."""
     record = record_of(lane, scanned, now, wall)
     if record.interests[-1].until is not None:
@@ -92,22 +92,22 @@ def renewed(lane: Lane, subscriber: Subscriber, scanned: int, now: float, wall: 
     )
 
 
-def replaying(record: LaneRecord, after: int, upto: int, count: int) -> LaneRecord:
+def replaying_record(record: LaneRecord, after: int, end: int, count: int) -> LaneRecord:
     """The record of a lane that works through a part of the journal again, where ``count`` events match its topics."""
-    run, topics = record.runs + 1, record.subscriber.options.topics
+    replay_id, topics = record.runs + 1, record.subscriber.options.topics
     return replace(
         record,
-        runs=run,
-        spans=(*record.spans, Span(run, after, upto, count, topics)),
+        runs=replay_id,
+        spans=(*record.spans, Span(replay_id, after, end, count, topics)),
         account=replace(record.account, accepted=record.account.accepted + count),
-        replayed=(*record.replayed, Interest(after, upto, topics))[-MAX_SPANS:],
+        replayed=(*record.replayed, Interest(after, end, topics))[-MAX_SPANS:],
     )
 
 
-def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now: float, wall: float) -> Lane:
+def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now: float, wall: float) -> Lane:
     """The lane that a record describes, with a lease until ``ends``. First attempts under way are made again."""
     lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
-    lane = Lane(record, lease, rules, deferred=deferred)
+    lane = Lane(record, lease, rules, retries=retries)
     if record.state is not State.OK and (record.failures or record.not_before > wall):
         longest = LONGEST_WAIT if record.state is State.PAUSED else backoff.LONGEST_DELAY
         if record.wait_seconds is not None:  # the wall clock may have been set back since
@@ -115,49 +115,49 @@ def lane_of(record: LaneRecord, rules: Rules, *, deferred: int, ends: float, now
         lane.hold(now + min(longest, max(0.0, record.not_before - wall)))
     if record.down_since is not None:
         lane.down_since = now - max(0.0, wall - record.down_since)
-    for seq, run in record.in_flight:
-        lane.deferred.push(Delivery(seq, run, attempts=1, first=now, due=now))
+    for seq, replay_id in record.in_flight:
+        lane.retries.push(Delivery(seq, replay_id, attempts=1, first=now, due=now))
         lane.touch()
     return lane
 
 
-def deferrals_of(lane: Lane, now: float, wall: float) -> tuple[Deferral, ...]:
+def retry_rows_of(lane: Lane, now: float, wall: float) -> tuple[Retry, ...]:
     """The rows for deliveries that have been deferred, or changed, since the last checkpoint."""
     return tuple(
-        Deferral(
-            lane.subscriber.key, d.seq, d.run, d.attempts,
+        Retry(
+            lane.subscriber.key, d.seq, d.replay_id, d.attempts,
             wall - (now - d.first), wall + (d.due - now), d.status, d.error, d.past,
         )
-        for d in lane.deferred.saved.values()
+        for d in lane.retries.saved.values()
     )  # fmt: skip
 
 
-def overlaid(
-    rows: Iterable[Deferral], unsaved: Mapping[tuple[int, int], Deferral | None], *, by_seq: bool, more: bool
-) -> list[Deferral]:
+def merge_unsaved(
+    rows: Iterable[Retry], unsaved: Mapping[tuple[int, int], Retry | None], *, by_seq: bool, more: bool
+) -> list[Retry]:
     """Rows that were read, as they would be had what could not be saved been saved: None is a row that has gone.
 
     Where there are ``more`` rows than were read, none comes in that would be after the last of those.
     """
-    order: Callable[[Deferral], tuple[float, int]] = (
-        (lambda row: (row.seq, row.run)) if by_seq else (lambda row: (row.due_at, 0))
+    order: Callable[[Retry], tuple[float, int]] = (
+        (lambda row: (row.seq, row.replay_id)) if by_seq else (lambda row: (row.due_at, 0))
     )
     read = list(rows)
     last = max(map(order, read), default=None) if more else None
-    found = [row for row in read if (row.seq, row.run) not in unsaved]
+    found = [row for row in read if (row.seq, row.replay_id) not in unsaved]
     found += [row for row in unsaved.values() if row is not None and (last is None or order(row) <= last)]
     return sorted(found, key=order)
 
 
-def deliveries_of(rows: Iterable[Deferral], now: float, wall: float) -> list[Delivery]:
+def deliveries_of(rows: Iterable[Retry], now: float, wall: float) -> list[Delivery]:
     """Deferred deliveries that were read back."""
     return [_delivery_of(row, now, wall) for row in rows]
 
 
-def _delivery_of(row: Deferral, now: float, wall: float) -> Delivery:
+def _delivery_of(row: Retry, now: float, wall: float) -> Delivery:
     return Delivery(
         row.seq,
-        row.run,
+        row.replay_id,
         row.attempts,
         first=now - max(0.0, wall - row.first_at),
         due=now + min(backoff.LONGEST_DELAY, row.due_at - wall),

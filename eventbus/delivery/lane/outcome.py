@@ -13,7 +13,7 @@ RETRIED = frozenset({404, 408, 409, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeliveryResponse:
     """What came back from one attempt: a status, or the reason why there is none."""
 
     status: int | None
@@ -45,21 +45,21 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttemptResult:
     """A verdict; ``wait`` is the seconds that a pause lasts."""
 
     verdict: Verdict
     wait: float = 0.0
 
 
-DELIVERED = Outcome(Verdict.DELIVERED)
-RETRY = Outcome(Verdict.RETRY)
-DOWN = Outcome(Verdict.DOWN)
-GONE = Outcome(Verdict.GONE)
-REJECTED = Outcome(Verdict.REJECTED)
+DELIVERED = AttemptResult(Verdict.DELIVERED)
+RETRY = AttemptResult(Verdict.RETRY)
+DOWN = AttemptResult(Verdict.DOWN)
+GONE = AttemptResult(Verdict.GONE)
+REJECTED = AttemptResult(Verdict.REJECTED)
 
 
-def outcome_of(answer: Answer, wall: float) -> Outcome:
+def classify_response(answer: DeliveryResponse, wall: float) -> AttemptResult:
     """Read an answer; ``wall`` is seconds since 1970, for a Retry-After that names a date."""
     status = answer.status
     if status is None or status < 200:
@@ -69,7 +69,7 @@ def outcome_of(answer: Answer, wall: float) -> Outcome:
     if status == 410:
         return GONE
     if status in (429, 503) and (wait := _seconds(answer.retry_after, wall)) > 0:
-        return Outcome(Verdict.PAUSE, wait)
+        return AttemptResult(Verdict.PAUSE, wait)
     if status >= 500 or status in RETRIED:
         return RETRY
     return REJECTED

@@ -11,62 +11,62 @@ WINDOW = 1_024
 LOW_WATER = 128
 
 
-class Stretch:
-    """Numbers that match and wait, in order: ``ready`` ones in memory, ``behind`` ones in the journal only."""
+class Range:
+    """Numbers that match and wait, in order: ``buffered`` ones in memory, ``remaining`` ones in the journal only."""
 
-    __slots__ = ("behind", "cursor", "ready", "run", "topics", "upto")
+    __slots__ = ("buffered", "cursor", "end", "remaining", "replay_id", "topics")
 
     def __init__(self, span: Span) -> None:
-        self.run = span.run
+        self.replay_id = span.replay_id
         self.cursor = span.cursor
-        self.upto = span.upto
-        self.behind = span.behind
+        self.end = span.end
+        self.remaining = span.remaining
         self.topics = span.topics
-        self.ready: deque[int] = deque()
+        self.buffered: deque[int] = deque()
 
     def offer(self, seqs: Sequence[int]) -> None:
         """Take new events' numbers; past the window they are only counted, and read later."""
-        room = 0 if self.behind else max(0, WINDOW - len(self.ready))
+        room = 0 if self.remaining else max(0, WINDOW - len(self.buffered))
         taken = seqs if len(seqs) <= room else seqs[:room]
-        self.behind += len(seqs) - len(taken)
+        self.remaining += len(seqs) - len(taken)
         if taken:
-            self.ready.extend(taken)
+            self.buffered.extend(taken)
             self.cursor = taken[-1]
 
     def wants_page(self) -> bool:
         """Whether the next numbers should be read now."""
-        return self.behind > 0 and len(self.ready) < LOW_WATER
+        return self.remaining > 0 and len(self.buffered) < LOW_WATER
 
     def load(self, seqs: Sequence[int], cursor: int) -> None:
         """Take the matching numbers of a page that ended at ``cursor``."""
-        self.ready.extend(seqs)
-        self.behind -= len(seqs)
+        self.buffered.extend(seqs)
+        self.remaining -= len(seqs)
         self.cursor = max(self.cursor, cursor)
 
     def rewind(self, seq: int) -> None:
         """Forget the numbers in memory from ``seq``, which was the next, on: they are read again later."""
-        self.behind += 1 + len(self.ready)
-        self.ready.clear()
+        self.remaining += 1 + len(self.buffered)
+        self.buffered.clear()
         self.cursor = seq - 1
 
-    def shed(self) -> None:
+    def shrink(self) -> None:
         """Keep only the next number in memory."""
-        if len(self.ready) > 1:
-            first, second = self.ready.popleft(), self.ready.popleft()
+        if len(self.buffered) > 1:
+            first, second = self.buffered.popleft(), self.buffered.popleft()
             self.rewind(second)
-            self.ready.append(first)
+            self.buffered.append(first)
 
     def empty(self) -> None:
         """Count nothing any more."""
-        self.behind = 0
-        self.ready.clear()
+        self.remaining = 0
+        self.buffered.clear()
 
     @property
     def left(self) -> int:
         """How many wait, in memory and in the journal."""
-        return self.behind + len(self.ready)
+        return self.remaining + len(self.buffered)
 
     def span(self) -> Span:
         """Where this stretch would carry on after a restart."""
-        cursor = self.ready[0] - 1 if self.ready else self.cursor
-        return Span(self.run, cursor, self.upto, self.left, self.topics)
+        cursor = self.buffered[0] - 1 if self.buffered else self.cursor
+        return Span(self.replay_id, cursor, self.end, self.left, self.topics)

@@ -63,7 +63,7 @@ class RecentAttempts:
         elif self.failing:
             self.failing = self.counts(now)[1] > 0
 
-    def forgive(self, now: float) -> None:
+    def clear(self, now: float) -> None:
         """Judge nothing that has been attempted so far: the subscriber was down, or asked for a pause."""
         self.failing, self._after = False, _number(now)
 

@@ -8,18 +8,18 @@ from eventbus.delivery.lane.lane_record import lane_of
 
 def floor_of(lane: Lane) -> int:
     """No event before this number is pending or newly dead in a lane, but for those that have rows."""
-    numbers = [stretch.span().cursor + 1 for stretch in lane.stretches() if stretch.left]
+    numbers = [part.span().cursor + 1 for part in lane.ranges() if part.left]
     numbers += [delivery.seq for delivery in lane.in_flight]
-    numbers += [seq for seq, _ in lane.deferred.saved]
+    numbers += [seq for seq, _ in lane.retries.saved]
     numbers += [letter.seq for letter in lane.dead_letters]
     return min(numbers, default=2**63)
 
 
-class ForeignLane:
+class RemoteLane:
     """A lane of another bus, as far as retention asks: by its record, since which it may have done more."""
 
     def __init__(self, record: LaneRecord) -> None:
-        self._lane = lane_of(record, Rules(0), deferred=0, ends=0, now=0, wall=0)
+        self._lane = lane_of(record, Rules(0), retries=0, ends=0, now=0, wall=0)
         self._scanned = record.scanned
         self.floor = min(floor_of(self._lane), record.scanned + 1, *(seq for seq, _ in record.in_flight))
 

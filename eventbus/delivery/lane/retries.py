@@ -16,7 +16,7 @@ class Delivery:
     """One event for one subscriber, on its way. Times are seconds on the monotonic clock."""
 
     seq: int
-    run: int = 0
+    replay_id: int = 0
     attempts: int = 0
     first: float = 0.0  # when it was first attempted
     began: float = 0.0  # when its last attempt began
@@ -38,7 +38,7 @@ class Delivery:
         return wall - (now - self.first) if self.attempts else None
 
 
-class Deferred:
+class Retries:
     """A bounded heap by due time, or by number where the lane is ordered.
 
     ``count`` is all that wait; those beyond the bound have been spilled, and are only in the journal.
@@ -60,8 +60,8 @@ class Deferred:
         """Defer a delivery until its ``due``."""
         self.count += 1
         delivery.kept = True
-        self.saved[delivery.seq, delivery.run] = delivery
-        self.gone.discard((delivery.seq, delivery.run))
+        self.saved[delivery.seq, delivery.replay_id] = delivery
+        self.gone.discard((delivery.seq, delivery.replay_id))
         self._insert(delivery)
 
     def pop(self, now: float) -> Delivery | None:
@@ -74,7 +74,7 @@ class Deferred:
     def forget(self, delivery: Delivery) -> None:
         """Remove the row of a delivery that is settled."""
         if delivery.kept:
-            row = delivery.seq, delivery.run
+            row = delivery.seq, delivery.replay_id
             self.saved.pop(row, None)
             self.gone.add(row)
             if self._forgotten is not None:
@@ -123,13 +123,13 @@ class Deferred:
 
         Rows that are in memory, under way, or were settled while they were being read are passed over.
         """
-        here = {(d.seq, d.run) for d in self.in_memory()} | {(d.seq, d.run) for d in under_way}
+        here = {(d.seq, d.replay_id) for d in self.in_memory()} | {(d.seq, d.replay_id) for d in under_way}
         here |= self._forgotten or set()
         self._forgotten = None
         last = -math.inf
         for delivery in rows:
             last = max(last, self._key(delivery))
-            if (delivery.seq, delivery.run) not in here:
+            if (delivery.seq, delivery.replay_id) not in here:
                 self._ticket += 1
                 self._heap.append((self._key(delivery), self._ticket, delivery))
         self._heap.sort(key=lambda entry: entry[:2])  # a sorted list is a heap
@@ -141,12 +141,12 @@ class Deferred:
 
     def take_rows(self, rows: Iterable[Delivery], under_way: Iterable[Delivery]) -> list[Delivery]:
         """Take out those that were read since ``begin_load``, but for what is under way or was settled meanwhile."""
-        busy = {(d.seq, d.run) for d in under_way} | (self._forgotten or set())
+        busy = {(d.seq, d.replay_id) for d in under_way} | (self._forgotten or set())
         self._forgotten = None
-        taken = {(d.seq, d.run): d for d in rows if (d.seq, d.run) not in busy}
-        here = [entry for entry in self._heap if (entry[2].seq, entry[2].run) in taken]
-        taken |= {(entry[2].seq, entry[2].run): entry[2] for entry in here}
-        self._heap = [entry for entry in self._heap if (entry[2].seq, entry[2].run) not in taken]
+        taken = {(d.seq, d.replay_id): d for d in rows if (d.seq, d.replay_id) not in busy}
+        here = [entry for entry in self._heap if (entry[2].seq, entry[2].replay_id) in taken]
+        taken |= {(entry[2].seq, entry[2].replay_id): entry[2] for entry in here}
+        self._heap = [entry for entry in self._heap if (entry[2].seq, entry[2].replay_id) not in taken]
         heapq.heapify(self._heap)
         self.count -= len(taken)
         self._spill_key = -math.inf if self.spilled else math.inf

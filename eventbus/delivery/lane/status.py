@@ -24,7 +24,7 @@ def observe(lane: Lane, now: float) -> bool:
     recent, failing = lane.recent, lane.recent.failing
     changed = recent.sample(now, lane.delivered, lane.failed_attempts)
     if lane.state_at(now) is not State.OK or lane.lease.ends <= now:
-        recent.forgive(now)
+        recent.clear(now)
         return False
     if changed or failing:
         recent.judge(now, oldest_failures(lane))
@@ -33,10 +33,10 @@ def observe(lane: Lane, now: float) -> bool:
 
 def oldest_failures(lane: Lane) -> int:
     """Return how often the oldest pending event has failed, as far as memory knows."""
-    tried = [(delivery.seq, delivery.attempts) for delivery in lane.deferred.in_memory()]
+    tried = [(delivery.seq, delivery.attempts) for delivery in lane.retries.in_memory()]
     tried += [(delivery.seq, delivery.attempts - 1) for delivery in lane.in_flight]
     if not tried:
         return 0
     seq, failures = min(tried)
-    fresh = [stretch.span().cursor for stretch in lane.stretches() if stretch.left]
+    fresh = [part.span().cursor for part in lane.ranges() if part.left]
     return failures if seq <= min(fresh, default=seq) else 0

@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol
 
 from eventbus.core.addresses import Address
 from eventbus.core.model import Event, Subscriber
-from eventbus.delivery.lane.outcome import Answer, Consent
+from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 
 #: Bytes of an answer's body that are kept for whoever looks.
 EXCERPT_BYTES = 1_024
@@ -27,7 +27,7 @@ class Examined(NamedTuple):
 class Route(Protocol):
     """The way to one subscriber: what is constant for it is built once."""
 
-    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
         """POST an event once, within the subscriber's timeout; never raises for what a subscriber does.
 
         ``now`` is on the monotonic clock, ``wall`` seconds since 1970.

@@ -13,9 +13,9 @@ from typing import Any
 from gevent import getcurrent
 from gevent.hub import get_hub
 
-from eventbus.delivery.transport.early_response import RECEIVE, EarlyAnswer
-from eventbus.delivery.transport.response_reader import AnswerReader, NotAnAnswer
-from eventbus.delivery.transport.send_queue import Outbox
+from eventbus.delivery.transport.early_response import RECEIVE, EarlyResponse
+from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
+from eventbus.delivery.transport.send_queue import SendQueue
 from eventbus.delivery.transport.tls import TlsSocket, TooManyRecords
 
 #: Seconds for which a request is sent on to a subscriber that has answered with success and takes no more of it.
@@ -47,7 +47,7 @@ class Connection:
     )
 
     def __init__(
-        self, peer: socket.socket, outbox: Outbox, retire_at: float = math.inf, tls: TlsSocket | None = None
+        self, peer: socket.socket, outbox: SendQueue, retire_at: float = math.inf, tls: TlsSocket | None = None
     ) -> None:
         self._peer, self._tls = peer, tls
         self._outbox = outbox
@@ -55,7 +55,7 @@ class Connection:
         self._raw: socket.socket | TlsSocket = tls or peer._sock  # type: ignore[attr-defined] # noqa: SLF001 - see above
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._hub: Any = get_hub()
-        self._reader = AnswerReader()
+        self._reader = ResponseReader()
         self._greenlet: Any = None
         self.open = True  # whether another request may be sent
         self.closed = self.expired = False
@@ -116,8 +116,8 @@ class Connection:
                 self._greenlet = None
         return b""
 
-    def read(self, data: bytes) -> AnswerReader:
-        """Read the rest of the answer that begins with ``data``. Raises NotAnAnswer and OSError.
+    def read(self, data: bytes) -> ResponseReader:
+        """Read the rest of the answer that begins with ``data``. Raises InvalidResponse and OSError.
 
         Of a body that does not end in a moment the rest is not awaited: the connection is closed then.
         """
@@ -144,8 +144,8 @@ class Connection:
             self.close()
         return reader
 
-    def _end(self, reader: AnswerReader) -> None:
-        """Nothing more comes: the time is over, either side has closed. Raises NotAnAnswer and TimeoutError."""
+    def _end(self, reader: ResponseReader) -> None:
+        """Nothing more comes: the time is over, either side has closed. Raises InvalidResponse and TimeoutError."""
         if reader.headed and (self.expired or self.closed):
             reader.cut_short()
         elif self.expired:
@@ -199,7 +199,7 @@ class Connection:
         An answer that ends the exchange early, or has come when no more can be sent, is what it comes to: the
         connection is closed then. Raises as ``ask`` does where nothing was answered.
         """
-        early, deadline = EarlyAnswer(), self.deadline
+        early, deadline = EarlyResponse(), self.deadline
         writable = self._hub.loop.io(self._peer.fileno(), _WRITE)
         writable.start(self._greenlet.switch)
         try:
@@ -238,6 +238,6 @@ class Connection:
             self._tls.recv(RECEIVE)
         except BlockingIOError:
             return False
-        except (OSError, NotAnAnswer):
+        except (OSError, InvalidResponse):
             return True
         return True

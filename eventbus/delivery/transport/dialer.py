@@ -45,7 +45,7 @@ class NotAllowed(OSError):
     """Nothing may be sent to this address; the text says why."""
 
 
-class Dialler:
+class Dialer:
     """Knows the rules, where the bus itself listens, and which ports are allowed that are no HTTP's.
 
     A listener is host and port, "" for every host.

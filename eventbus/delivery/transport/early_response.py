@@ -2,25 +2,25 @@
 
 import socket
 
-from eventbus.delivery.transport.response_reader import AnswerReader
+from eventbus.delivery.transport.response_reader import ResponseReader
 from eventbus.delivery.transport.tls import TlsSocket
 
 #: Bytes that are received at once, at most.
 RECEIVE = 65_536
 
 
-class EarlyAnswer:
+class EarlyResponse:
     """Collects what comes before a request has been sent whole, and tells whether it has to be sent on."""
 
     __slots__ = ("_parts", "_reader", "complete")
 
     def __init__(self) -> None:
-        self._reader = AnswerReader()
+        self._reader = ResponseReader()
         self._parts: list[bytes] = []
         self.complete = False
 
     def receive(self, subscriber: socket.socket | TlsSocket) -> bool:
-        """Add what has come, if something has; whether that is so. Raises NotAnAnswer, ConnectionError at the end."""
+        """Add what has come; return whether anything has. Raises InvalidResponse, ConnectionError at the end."""
         try:
             data = subscriber.recv(RECEIVE)
         except BlockingIOError:

@@ -4,14 +4,14 @@ import math
 import ssl
 from collections import deque
 
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport.base import KEPT_CONNECTIONS
 from eventbus.delivery.transport.connection import Connection
 
 #: Equals nothing that can be received, the end of a connection least of all.
 _NOTHING = b"\0"
 #: An answer that says: delivered, with nothing more to know.
-_PLAIN = Answer(200)
+_PLAIN = DeliveryResponse(200)
 
 
 class HostPool:

@@ -20,16 +20,16 @@ from gevent.threadpool import ThreadPool
 from requests.adapters import BaseAdapter
 
 from eventbus.core.addresses import DEFAULT_PORTS
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport.base import KEPT_CONNECTIONS
 from eventbus.delivery.transport.certificates import client_context
 from eventbus.delivery.transport.connection import Connection
-from eventbus.delivery.transport.dialer import Dialler
+from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.host_pool import HostPool
 from eventbus.delivery.transport.request import checked
-from eventbus.delivery.transport.resource_errors import SHORTAGES, most_connections, told
-from eventbus.delivery.transport.response_reader import AnswerReader, NotAnAnswer
-from eventbus.delivery.transport.send_queue import Outbox
+from eventbus.delivery.transport.resource_errors import SHORTAGES, most_connections, unmade_attempt
+from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
+from eventbus.delivery.transport.send_queue import SendQueue
 from eventbus.delivery.transport.tls import HANDSHAKE_THREADS, handshake
 from eventbus.delivery.transport.watchdog import Watchdog
 
@@ -43,11 +43,11 @@ MAX_KNOWN = 1_024
 MIN_AGE_SECONDS, MAX_AGE_SECONDS = 30.0, 60.0
 
 
-class LeanAdapter(BaseAdapter):
+class HttpAdapter(BaseAdapter):
     """Keeps connections by scheme, host and port; ``tls`` verifies whoever is reached by https."""
 
     def __init__(
-        self, dialler: Dialler, tls: ssl.SSLContext | None = None, monotonic: Callable[[], float] = time.monotonic
+        self, dialler: Dialer, tls: ssl.SSLContext | None = None, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__()
         self._dialler = dialler
@@ -56,7 +56,7 @@ class LeanAdapter(BaseAdapter):
         self._pools: dict[tuple[str, str, int], HostPool] = {}
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic, self._tidy)
-        self._outbox = Outbox()
+        self._outbox = SendQueue()
 
     def pool(self, scheme: str, host: str, port: int) -> HostPool:
         """The pool of this host and port."""
@@ -72,7 +72,7 @@ class LeanAdapter(BaseAdapter):
             self._tls = client_context()
         return self._tls
 
-    def attempt(self, pool: HostPool, message: bytes, deadline: float) -> Answer:
+    def attempt(self, pool: HostPool, message: bytes, deadline: float) -> DeliveryResponse:
         """Send a request and tell what came back, or why nothing did; ``deadline`` is on the monotonic clock."""
         idle = pool.idle
         try:
@@ -86,11 +86,11 @@ class LeanAdapter(BaseAdapter):
             answer = pool.answer if data == pool.known else self._read(pool, connection, data)
         except TimeoutError:
             pool.drop_unused(deadline)
-            return Answer(None, error="timed out")
-        except NotAnAnswer as error:
-            return Answer(None, error=str(error))
+            return DeliveryResponse(None, error="timed out")
+        except InvalidResponse as error:
+            return DeliveryResponse(None, error=str(error))
         except OSError as error:
-            return told(error)
+            return unmade_attempt(error)
         if connection.open:  # as pool.keep does
             connection.last_deadline, connection.deadline = connection.deadline, math.inf
             idle.append(connection)
@@ -114,7 +114,7 @@ class LeanAdapter(BaseAdapter):
         connection = self._connect(pool, deadline)
         return connection, connection.ask(message, deadline)
 
-    def _read(self, pool: HostPool, connection: Connection, data: bytes) -> Answer:
+    def _read(self, pool: HostPool, connection: Connection, data: bytes) -> DeliveryResponse:
         reader = connection.read(data)
         answer = reader.answer()
         if reader.simple and 0 < len(data) <= MAX_KNOWN:
@@ -211,7 +211,7 @@ class LeanAdapter(BaseAdapter):
         except TimeoutError as error:
             pool.drop_unused(deadline)
             raise requests.ReadTimeout(error, request=request) from error
-        except (NotAnAnswer, OSError) as error:
+        except (InvalidResponse, OSError) as error:
             raise requests.ConnectionError(error, request=request) from error
         response = _response_of(reader, request)
         reader.forget()
@@ -230,7 +230,7 @@ def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else checked(text)
 
 
-def _response_of(reader: AnswerReader, request: requests.PreparedRequest) -> requests.Response:
+def _response_of(reader: ResponseReader, request: requests.PreparedRequest) -> requests.Response:
     read = reader.closely()
     response = requests.Response()
     response.status_code = reader.status

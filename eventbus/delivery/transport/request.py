@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from eventbus import __version__
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.headers import is_head
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.signing import signable, signature_lines
@@ -28,10 +28,10 @@ def subscriber_head(subscriber: Subscriber, origin: str | None = None) -> bytes:
 
 
 def event_head(event: Event) -> bytes:
-    """The headers that are the same for every subscriber. Raises Refused for a value that could break out."""
+    """The headers that are the same for every subscriber. Raises BadRequest for a value that could break out."""
     _, event_id, topic, head, body, _ = event  # cheaper than five looks by name
     if not is_head(head):
-        raise Refused(f"Its headers in the journal may not be sent: {head[:80]!r}.")
+        raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
     line = b"" if topic is None else b"Eventbus-Topic: %s\r\n" % checked(topic)
     return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (head, checked(event_id), line, len(body))
 
@@ -42,13 +42,13 @@ def attempt_head(attempt: int, wall: float, signatures: bytes = b"") -> bytes:
 
 
 def checked(value: str) -> bytes:
-    """A header's value that stays one: no CR, LF or NUL (RFC 9110, 5.5), and Latin-1. Raises Refused."""
+    """A header's value that stays one: no CR, LF or NUL (RFC 9110, 5.5), and Latin-1. Raises BadRequest."""
     if "\r" in value or "\n" in value or "\0" in value:
-        raise Refused(f"A header cannot hold {value[:40]!r}.")
+        raise BadRequest(f"A header cannot hold {value[:40]!r}.")
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:
-        raise Refused(f"A header cannot hold {value[:40]!r}.") from None
+        raise BadRequest(f"A header cannot hold {value[:40]!r}.") from None
 
 
 class Heads:
@@ -79,7 +79,7 @@ class Heads:
         return b"".join((head, self._middle(event, attempt), body))
 
     def of_event(self, event: Event, attempt: int, wall: float) -> bytes:
-        """The headers that are no subscriber's own, and the end of the head. Raises Refused."""
+        """The headers that are no subscriber's own, and the end of the head. Raises BadRequest."""
         if not self._second <= wall < self._second + 1.0:
             self._turn_to(wall)
         return self._middle(event, attempt)

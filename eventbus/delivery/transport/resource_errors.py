@@ -4,9 +4,9 @@ import errno
 import resource
 import ssl
 
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport.dialer import NotAllowed
-from eventbus.delivery.transport.tls import said
+from eventbus.delivery.transport.tls import tls_error_text
 
 #: No files, no ports, no memory, no thread for a lookup.
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EBUSY})
@@ -20,12 +20,12 @@ def most_connections() -> int:
     return MOST if soft == resource.RLIM_INFINITY else min(MOST, max(8, soft // 2))
 
 
-def told(error: OSError) -> Answer:
+def unmade_attempt(error: OSError) -> DeliveryResponse:
     """What an attempt comes to that failed with this."""
     if isinstance(error, NotAllowed):
-        return Answer(None, error=f"not allowed: {error}")
+        return DeliveryResponse(None, error=f"not allowed: {error}")
     if error.errno in SHORTAGES and not isinstance(error, ssl.SSLError):
-        return Answer(None, error=f"the bus is short of something: {error.strerror}", made=False)
+        return DeliveryResponse(None, error=f"the bus is short of something: {error.strerror}", made=False)
     if isinstance(error, ssl.SSLError):
-        return Answer(None, error=said(error))
-    return Answer(None, error=f"connection failed: {error.strerror or error}")
+        return DeliveryResponse(None, error=tls_error_text(error))
+    return DeliveryResponse(None, error=f"connection failed: {error.strerror or error}")

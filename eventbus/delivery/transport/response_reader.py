@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import httptools
 
-from eventbus.delivery.lane.outcome import Answer
+from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
 
 FIRST_STATUS, LAST_STATUS = 200, 599
@@ -14,11 +14,11 @@ _LONG_HEAD = f"an answer's head of more than {MAX_HEAD_BYTES} bytes"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
-class NotAnAnswer(Exception):
+class InvalidResponse(Exception):
     """What came back is no HTTP answer that can be used; the text says why."""
 
 
-class AnswerReader:
+class ResponseReader:
     """One answer after another on one connection. After an exception the connection is of no use."""
 
     __slots__ = (
@@ -51,7 +51,7 @@ class AnswerReader:
         self.status = 0
 
     def feed(self, data: bytes) -> bool:
-        """Take what was received; whether the answer is complete. Raises NotAnAnswer."""
+        """Take what was received; whether the answer is complete. Raises InvalidResponse."""
         self._data.append(data)
         self._size += len(data)
         try:
@@ -60,15 +60,15 @@ class AnswerReader:
             self.reusable = False
             if not self._complete:
                 upgrade = isinstance(error, httptools.HttpParserUpgrade)
-                raise NotAnAnswer(f"no HTTP answer: {'an upgrade' if upgrade else str(error)[:100]}") from None
+                raise InvalidResponse(f"no HTTP answer: {'an upgrade' if upgrade else str(error)[:100]}") from None
         if not self._complete:
             self._check_size()
         if self.headed and not self._known:
             self._check_protocol()
         if self._complete and not FIRST_STATUS <= self.status <= LAST_STATUS:
-            raise NotAnAnswer(f"no HTTP answer: status {self.status}")
+            raise InvalidResponse(f"no HTTP answer: status {self.status}")
         if self._interim > MAX_INTERIM_ANSWERS:
-            raise NotAnAnswer(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
+            raise InvalidResponse(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
         if self._size > MAX_HEAD_BYTES and not self._interim and not self._short_head:
             self._check_head()
         return self._complete
@@ -79,29 +79,29 @@ class AnswerReader:
         return len(self._data) == 1 and not self._interim and self.reusable and 200 <= self.status < 300
 
     def end(self) -> None:
-        """The subscriber closed the connection, which may be how this answer ends. Raises NotAnAnswer."""
+        """The subscriber closed the connection, which may be how this answer ends. Raises InvalidResponse."""
         self.reusable = False
         if not self.headed or any(name in _FRAMING for name, _ in self.closely().headers):
-            raise NotAnAnswer("closed in the middle of an answer")
+            raise InvalidResponse("closed in the middle of an answer")
         self.status = self._parser.get_status_code()
 
     def cut_short(self) -> None:
-        """Do not wait for the rest of a body: the head has said what there is to know. Raises NotAnAnswer."""
+        """Do not wait for the rest of a body: the head has said what there is to know. Raises InvalidResponse."""
         self.status, self.reusable, self._complete = self._parser.get_status_code(), False, True
         if not FIRST_STATUS <= self.status <= LAST_STATUS:
-            raise NotAnAnswer(f"no HTTP answer: status {self.status}")
+            raise InvalidResponse(f"no HTTP answer: status {self.status}")
 
     def forget(self) -> None:
         """Keep nothing of an answer that has been looked at, for as long as the connection is idle."""
         self._data = []
 
-    def answer(self) -> Answer:
+    def answer(self) -> DeliveryResponse:
         """What has been read. Only an answer that is not a success is looked at closely."""
         if 200 <= self.status < 300:
-            return Answer(self.status)
+            return DeliveryResponse(self.status)
         read = self.closely()
         retry_after = dict(reversed(read.headers)).get(b"retry-after")
-        return Answer(
+        return DeliveryResponse(
             self.status,
             None if retry_after is None else retry_after[:100].decode("latin-1"),
             excerpt=read.body[:EXCERPT_BYTES],
@@ -122,19 +122,19 @@ class AnswerReader:
         if self.headed and self._size > MAX_ANSWER_BYTES:
             self.cut_short()
         elif not self.headed and self._size > MAX_HEAD_BYTES:
-            raise NotAnAnswer(_LONG_HEAD)
+            raise InvalidResponse(_LONG_HEAD)
 
     def _check_protocol(self) -> None:
         """The parser takes the answers of RTSP and ICE too, which look alike."""
         if not b"".join(self._data).startswith(_HTTP):
-            raise NotAnAnswer("no HTTP answer: another protocol")
+            raise InvalidResponse("no HTTP answer: another protocol")
         self._known = True
 
     def _check_head(self) -> None:
         """A long head is one though it came together with its body."""
         start = b"".join(self._data)[: MAX_HEAD_BYTES + 4]
         if b"\r\n\r\n" not in start and b"\n\n" not in start:
-            raise NotAnAnswer(_LONG_HEAD)
+            raise InvalidResponse(_LONG_HEAD)
         self._short_head = True
 
     # What the parser calls

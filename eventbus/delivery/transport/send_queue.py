@@ -10,7 +10,7 @@ from collections.abc import Callable
 from gevent.hub import get_hub
 
 
-class Outbox:
+class SendQueue:
     """What is to be sent before the event loop waits again: no more than the deliveries that are under way."""
 
     __slots__ = ("_waiting",)

@@ -7,13 +7,13 @@ from http.cookiejar import DefaultCookiePolicy
 import requests
 
 from eventbus.core.addresses import DEFAULT_PORTS, Address
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.model import Event, Subscriber
-from eventbus.delivery.lane.outcome import Answer, Consent
+from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 from eventbus.delivery.transport.base import Examined, Route
 from eventbus.delivery.transport.consent import ask
-from eventbus.delivery.transport.dialer import Dialler
-from eventbus.delivery.transport.http import LeanAdapter
+from eventbus.delivery.transport.dialer import Dialer
+from eventbus.delivery.transport.http import HttpAdapter
 from eventbus.delivery.transport.request import Heads, subscriber_head
 
 
@@ -25,7 +25,7 @@ class SessionTransport:
 
     def __init__(
         self,
-        dialler: Dialler,
+        dialler: Dialer,
         secrets: Sequence[bytes] = (),
         origin: str = "eventbus",
         tls: ssl.SSLContext | None = None,
@@ -37,7 +37,7 @@ class SessionTransport:
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._adapter = LeanAdapter(dialler, tls)
+        self._adapter = HttpAdapter(dialler, tls)
         for scheme in DEFAULT_PORTS:
             self.session.mount(f"{scheme}://", self._adapter)
         self.heads = Heads(secrets)
@@ -45,7 +45,7 @@ class SessionTransport:
     def route(self, subscriber: Subscriber) -> Route:
         """See Transport.route."""
         head = subscriber_head(subscriber, self._origin if self._asks else None)
-        return LeanRoute(self._adapter, subscriber, self.heads, head, self._origin)
+        return HttpRoute(self._adapter, subscriber, self.heads, head, self._origin)
 
     def examine(self, address: Address) -> Examined:
         """See Transport.examine."""
@@ -56,12 +56,12 @@ class SessionTransport:
         self.session.close()
 
 
-class LeanRoute:
+class HttpRoute:
     """The way to one subscriber."""
 
     __slots__ = ("_adapter", "_head", "_heads", "_origin", "_pool", "_subscriber", "_timeout")
 
-    def __init__(self, adapter: LeanAdapter, subscriber: Subscriber, heads: Heads, head: bytes, origin: str) -> None:
+    def __init__(self, adapter: HttpAdapter, subscriber: Subscriber, heads: Heads, head: bytes, origin: str) -> None:
         self._adapter = adapter
         self._subscriber, self._origin = subscriber, origin
         self._heads = heads
@@ -71,12 +71,12 @@ class LeanRoute:
         self._pool.users += 1
         self._timeout = subscriber.options.timeout
 
-    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
         """See Route.post."""
         try:
             message = self._heads.message(self._head, event, attempt, wall)
-        except Refused as refused:  # the journal holds what no publisher can have sent
-            return Answer(None, error=str(refused), sendable=False)
+        except BadRequest as refused:  # the journal holds what no publisher can have sent
+            return DeliveryResponse(None, error=str(refused), sendable=False)
         return self._adapter.attempt(self._pool, message, now + self._timeout)
 
     def ask_consent(self) -> Consent:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from gevent.threadpool import ThreadPool
 
-from eventbus.delivery.transport.response_reader import NotAnAnswer
+from eventbus.delivery.transport.response_reader import InvalidResponse
 
 #: Bytes that are sealed, and received, at once.
 SLICE = 65_536
@@ -23,7 +23,7 @@ MAX_RECORDS = 256
 HANDSHAKE_THREADS = 4
 
 
-class TooManyRecords(NotAnAnswer):
+class TooManyRecords(InvalidResponse):
     """An answer in more than MAX_RECORDS pieces."""
 
     def __init__(self) -> None:
@@ -172,10 +172,10 @@ class TlsSocket:
 
 
 def _broken(error: ssl.SSLError) -> ConnectionError:
-    return ConnectionAbortedError(said(error))
+    return ConnectionAbortedError(tls_error_text(error))
 
 
-def said(error: ssl.SSLError) -> str:
+def tls_error_text(error: ssl.SSLError) -> str:
     """Tell in words what is wrong with TLS to a subscriber."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS failed: certificate verify failed: {error.verify_message}"

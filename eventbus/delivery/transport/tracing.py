@@ -8,7 +8,7 @@ from typing import Any
 from eventbus.core.addresses import Address
 from eventbus.core.errors import SettingsError
 from eventbus.core.model import Event, Subscriber
-from eventbus.delivery.lane.outcome import Answer, Consent
+from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 from eventbus.delivery.transport.base import Examined, Route, Transport
 
 
@@ -66,7 +66,7 @@ class TracedRoute:
             "server.port": subscriber.address.port,
         }
 
-    def post(self, event: Event, attempt: int, now: float, wall: float) -> Answer:
+    def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
         """See Route.post."""
         about = {**self._about, "messaging.message.id": event.id, "eventbus.attempt": attempt}
         if event.topic is not None:

@@ -6,7 +6,7 @@ from functools import singledispatch
 from hashlib import sha256
 from typing import Any
 
-from eventbus.core.model import DeadLetter, Deferral, Discard, Event, LaneRecord
+from eventbus.core.model import DeadLetter, Discard, Event, LaneRecord, Retry
 from eventbus.journal import lane_json
 
 #: Fingerprints are added up within this, so that the order in which rows are read makes no difference.
@@ -40,7 +40,7 @@ class UsedKey:
 
 
 #: One thing that is kept.
-Row = Event | LaneRecord | Deferral | NumberedLetter | DatedDiscard | UsedKey
+Row = Event | LaneRecord | Retry | NumberedLetter | DatedDiscard | UsedKey
 
 
 def fingerprint(row: Row) -> int:
@@ -69,10 +69,10 @@ def _(row: LaneRecord) -> tuple[Any, ...]:
 
 
 @_parts.register
-def _(row: Deferral) -> tuple[Any, ...]:
+def _(row: Retry) -> tuple[Any, ...]:
     when = (float(row.first_at), float(row.due_at))
     past = () if row.past is None else astuple(row.past)
-    return ((row.key, row.seq, row.run, row.attempts, *when, row.status, row.error, *past),)
+    return ((row.key, row.seq, row.replay_id, row.attempts, *when, row.status, row.error, *past),)
 
 
 @_parts.register

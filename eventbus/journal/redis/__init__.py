@@ -1,6 +1,6 @@
 """The journal on a Redis server, for where a disk does not last, or the bus is to start again on another machine."""
 
 from eventbus.journal.redis.store.journal import RedisJournal
-from eventbus.journal.redis.store.replication import Wanted
+from eventbus.journal.redis.store.replication import ReplicationPolicy
 
-__all__ = ["RedisJournal", "Wanted"]
+__all__ = ["RedisJournal", "ReplicationPolicy"]

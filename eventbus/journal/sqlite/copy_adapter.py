@@ -12,9 +12,9 @@ from eventbus.core.model import DeadLetter, Discard, Event
 from eventbus.journal import lane_json
 from eventbus.journal.copy.copying import Batch, Extent, Kind, Mark
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
-from eventbus.journal.sqlite.queries import deferral_of
+from eventbus.journal.sqlite.queries import retry_of
 from eventbus.journal.sqlite.schema import MARK_TABLE
-from eventbus.journal.sqlite.statements import deferral_row
+from eventbus.journal.sqlite.statements import retry_row
 from eventbus.journal.sqlite.store import Store
 
 
@@ -52,8 +52,8 @@ _TABLES = {
         "deferred",
         "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at",
         3,
-        deferral_of,
-        deferral_row,
+        retry_of,
+        retry_row,
     ),
     Kind.DEAD_LETTERS: _Table(
         "dead_letters",

@@ -68,15 +68,15 @@ class Disk:
             self._files.check()
 
     def confirm(self, *, events: bool) -> None:
-        """Raise JournalSilent where the files are not there now; ``events`` where some were just written."""
+        """Raise JournalTimeout where the files are not there now; ``events`` where some were just written."""
         if self._files is not None:
             self._files.confirm(events=events)
 
-    def look(self) -> DiskState:
+    def inspect(self) -> DiskState:
         """Look at the files, and keep room back again where there is some. Once a second."""
         if self._files is None:
             return DiskState()
-        files = self._files.look()
+        files = self._files.inspect()
         if files and self._files.lacks_log_alone():
             self._empty_log()  # before it is gone for good
         if not files:
@@ -128,8 +128,8 @@ class Disk:
         """Whether there is no reserve, or no room beside it for so many bytes and what is in the log."""
         if not self._reserve.held:
             return self._reserve.lacking
-        look = self._scarce or size > self._reserve.held // 4
-        return look and free_bytes(self._real) < self._log_bytes + 3 * size
+        check = self._scarce or size > self._reserve.held // 4
+        return check and free_bytes(self._real) < self._log_bytes + 3 * size
 
     def _look_for_room(self) -> None:
         self._keep_back()

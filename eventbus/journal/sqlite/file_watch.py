@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from eventbus.core.errors import JournalSilent, JournalUnavailable
+from eventbus.core.errors import JournalTimeout, JournalUnavailable
 
 
 class WatchedFiles:
@@ -16,33 +16,33 @@ class WatchedFiles:
         """Remember the files: the database by the name that was configured, the log where links lead."""
         self._database, self._log = str(Path(name).absolute()), f"{real}-wal"
         self._inodes = {path: _inode(path) for path in (self._database, self._log)}
-        self._trouble = ""
+        self._log_once = ""
         self._caught = False  # something was written to files that have no name
 
-    def look(self) -> str:
+    def inspect(self) -> str:
         """Look whether they are still there; answers what is wrong, if anything."""
         if not self._caught:
-            self._trouble = self._found()
-        return self._trouble
+            self._log_once = self._found()
+        return self._log_once
 
     def check(self) -> None:
         """Raise JournalUnavailable where something was wrong at the last look."""
-        if self._trouble:
+        if self._log_once:
             raise JournalUnavailable(f"{self._refusal()}; nothing of this was kept.")
 
     def confirm(self, *, events: bool) -> None:
-        """Raise JournalSilent where what was just written is perhaps not in the files that the names find.
+        """Raise JournalTimeout where what was just written is perhaps not in the files that the names find.
 
         Where there were events in it, this process has counted on, and nobody has been told of them: it writes no more.
         """
-        self._trouble = self._found()
-        if self._trouble:
+        self._log_once = self._found()
+        if self._log_once:
             self._caught = events
-            raise JournalSilent(f"{self._refusal()}; whether this was kept is not known.")
+            raise JournalTimeout(f"{self._refusal()}; whether this was kept is not known.")
 
     def _refusal(self) -> str:
         until = "the bus is started again" if self._caught else "it is back, or the bus is started again"
-        return f"{self._trouble} while the bus ran: nothing is accepted until {until}"
+        return f"{self._log_once} while the bus ran: nothing is accepted until {until}"
 
     def _found(self) -> str:
         for path, inode in self._inodes.items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eventbus.core.errors import KeyReused
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended
-from eventbus.journal.group_commit import Answer, Publish
+from eventbus.journal.group_commit import Publish, PublishResult
 
 #: Keys that are forgotten in one commit, at most.
 PAGE = 1_000
@@ -34,7 +34,7 @@ def key_totals(db: sqlite3.Connection) -> KeyTotals:
     return KeyTotals(*db.execute(f"SELECT count(*), coalesce(sum({_SIZE}), 0) FROM idempotency").fetchone())
 
 
-def find_key(db: sqlite3.Connection, key: str, content: str) -> Answer | None:
+def find_key(db: sqlite3.Connection, key: str, content: str) -> PublishResult | None:
     """What a publish under this key is answered with; None where the key is new."""
     row = db.execute("SELECT ids, content FROM idempotency WHERE key = ?", (key,)).fetchone()
     if row is None:

@@ -10,10 +10,10 @@ from gevent.threadpool import ThreadPool
 
 from eventbus.core.clock import Clock
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.log_once import Trouble
-from eventbus.core.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
-from eventbus.journal.base import KeptDeadLetter, Page, Replay, Usage
-from eventbus.journal.group_commit import GroupCommit, Kept, Publish
+from eventbus.core.log_once import LogOnce
+from eventbus.core.model import Checkpoint, Event, LaneRecord, Recovered, Retry
+from eventbus.journal.base import KeptDeadLetter, Page, Redelivery, Usage
+from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
 from eventbus.journal.sqlite import queries
 from eventbus.journal.sqlite.disk import DiskState
 from eventbus.journal.sqlite.store import Store
@@ -37,7 +37,7 @@ class SqliteJournal:
         """Name the file; with ``max_bytes``, the journal's limit, room is kept back for a disk that is full."""
         self._store = store or Store(path, max_bytes)
         self._clock = clock or Clock()
-        self._files, self._full, self._unkept = Trouble(), Trouble(), Trouble()
+        self._files, self._full, self._unkept = LogOnce(), LogOnce(), LogOnce()
         self._pages = BoundedSemaphore(MAX_PAGES)
         self._group = GroupCommit(self._commit, self._clock)
         self.listen = self._group.listen
@@ -53,45 +53,45 @@ class SqliteJournal:
         self._looker = gevent.spawn(self._look_after_disk)
         return recovered
 
-    def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> Kept:
-        kept: Kept = self._call(self._store.commit, publishes, checkpoints)
+    def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
+        kept: CommitResult = self._call(self._store.commit, publishes, checkpoints)
         return kept
 
     def _look_after_disk(self) -> None:
         """Look whether the files are still there, and whether the disk has room; say what has changed."""
         while True:
             gevent.sleep(LOOK_SECONDS)
-            state: DiskState = self._call(self._store.look)
+            state: DiskState = self._call(self._store.inspect)
             if state.files:
-                if self._files.begins():
+                if self._files.raised():
                     log.error(
                         "%s while the bus ran: nothing is accepted; put it back, or start the bus again", state.files
                     )
-            elif self._files.ends():
+            elif self._files.cleared():
                 log.info("the journal's files are where they were again")
             if state.full:
-                if self._full.begins():
+                if self._full.raised():
                     log.warning("the disk is full: room that was kept back is used to remove settled events")
-            elif self._full.ends():
+            elif self._full.cleared():
                 log.info("the disk has room again")
-            if state.reserve and self._unkept.begins():
+            if state.reserve and self._unkept.raised():
                 log.warning("no room can be kept back for a full disk: %s", state.reserve)
 
-    def confirm(self) -> None:
+    def wait_durable(self) -> None:
         """See Journal.confirm: what was saved is on the one disk that there is."""
 
     def probe(self) -> None:
         """See Journal.probe."""
         self.checkpoint(Checkpoint(self._clock.wall(), 0))
 
-    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
         with self._pages:
-            return self._read(queries.page, after, upto, limit, max_bytes)
+            return self._read(queries.page, after, end, limit, max_bytes)
 
-    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+    def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
         """See Journal.topics."""
-        return self._read(queries.topics, after, upto, limit)
+        return self._read(queries.topics, after, end, limit)
 
     def find(self, seqs: Sequence[int]) -> list[Event]:
         """See Journal.find."""
@@ -101,13 +101,13 @@ class SqliteJournal:
         """See Journal.event."""
         return self._read(queries.event, event_id)
 
-    def place_of(self, moment: float) -> int:
-        """See Journal.place_of."""
-        return self._read(queries.place_of, moment)
+    def position_at(self, moment: float) -> int:
+        """See Journal.position_at."""
+        return self._read(queries.position_at, moment)
 
-    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
         """See Journal.deferred."""
-        return self._read(queries.deferred, key, by_seq, limit)
+        return self._read(queries.retries, key, by_seq, limit)
 
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
         """See Journal.sample."""
@@ -117,9 +117,9 @@ class SqliteJournal:
         """See Journal.give_up_bodies."""
         self._call(self._store.give_up_bodies, letters)
 
-    def is_deferred(self, seq: int) -> list[Deferral]:
-        """See Journal.is_deferred."""
-        return self._read(queries.is_deferred, seq)
+    def retries_of_event(self, seq: int) -> list[Retry]:
+        """See Journal.retries_of_event."""
+        return self._read(queries.retries_of_event, seq)
 
     def lane(self, key: str) -> LaneRecord | None:
         """See Journal.lane."""
@@ -153,13 +153,13 @@ class SqliteJournal:
         """See Journal.dead_before."""
         return self._read(queries.dead_before, moment, limit)
 
-    def replay(self, replay_id: str) -> Replay | None:
+    def replay(self, replay_id: str) -> Redelivery | None:
         """See Journal.replay."""
         return self._read(queries.replay, replay_id)
 
-    def settled_badly(self, seq: int) -> list[tuple[str, str]]:
-        """See Journal.settled_badly."""
-        return self._read(queries.settled_badly, seq)
+    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
+        """See Journal.failed_deliveries."""
+        return self._read(queries.failed_deliveries, seq)
 
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
         """See Journal.trim."""

@@ -10,8 +10,8 @@ from operator import add
 from typing import Any
 
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import DeadLetter, Deferral, Event, LaneRecord, Past, Recovered
-from eventbus.journal.base import KeptDeadLetter, Page, Replay
+from eventbus.core.model import DeadLetter, Event, LaneRecord, Past, Recovered, Retry
+from eventbus.journal.base import KeptDeadLetter, Page, Redelivery
 from eventbus.journal.lane_json import from_json
 
 _EVENT = "seq, id, topic, head, body, at"
@@ -54,22 +54,22 @@ def recovered(db: sqlite3.Connection, remarks: tuple[str, ...]) -> Recovered:
     return Recovered(last, scanned, lanes, dict(waiting), remarks)
 
 
-def page(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+def page(db: sqlite3.Connection, after: int, end: int, limit: int, max_bytes: int) -> Page:
     """See Journal.page.
 
     sqlite3 lets go of the interpreter's lock at each row and waits for it again, which a busy event loop holds: many
     small events that came as rows cost more switches between two threads than all else. They come as lists.
     """
-    first = db.execute(_FIRST_SIZE, (after, upto)).fetchone()
+    first = db.execute(_FIRST_SIZE, (after, end)).fetchone()
     if first is None:
-        return Page((), upto)
-    listed = _listed(db, after, upto, limit, max_bytes) if first[0] < _LARGE else None
-    return listed or _by_rows(db, after, upto, limit, max_bytes)
+        return Page((), end)
+    listed = _listed(db, after, end, limit, max_bytes) if first[0] < _LARGE else None
+    return listed or _by_rows(db, after, end, limit, max_bytes)
 
 
-def _listed(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: int) -> Page | None:
+def _listed(db: sqlite3.Connection, after: int, end: int, limit: int, max_bytes: int) -> Page | None:
     """A page of one event at least, as lists; None where they do not agree: older SQLites end a list at a NUL."""
-    found = db.execute(_SIZES, (after, upto, limit)).fetchone()
+    found = db.execute(_SIZES, (after, end, limit)).fetchone()
     seqs, heads, bodies = ([int(number) for number in numbers.split(",")] for numbers in found)
     ends = list(accumulate(map(add, heads, bodies)))
     count = max(1, bisect_right(ends, max_bytes))
@@ -79,23 +79,23 @@ def _listed(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes
         return None
     events = [
         Event(
-            seq, name, topic or None, whole[end - body - head : end - body], whole[end - body : end],
+            seq, name, topic or None, whole[stop - body - head : stop - body], whole[stop - body : stop],
             int(ticks) / _TICKS,
         )
-        for seq, name, topic, ticks, head, body, end in zip(seqs, *columns, heads, bodies, ends, strict=False)
+        for seq, name, topic, ticks, head, body, stop in zip(seqs, *columns, heads, bodies, ends, strict=False)
     ]  # fmt: skip
-    return Page(tuple(events), upto if count == len(seqs) < limit else seqs[count - 1])
+    return Page(tuple(events), end if count == len(seqs) < limit else seqs[count - 1])
 
 
-def _by_rows(db: sqlite3.Connection, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+def _by_rows(db: sqlite3.Connection, after: int, end: int, limit: int, max_bytes: int) -> Page:
     events: list[Event] = []
     size = 0
-    for row in db.execute(_ROWS, (after, upto, limit)):
+    for row in db.execute(_ROWS, (after, end, limit)):
         size += len(row[3]) + len(row[4])
         if events and size > max_bytes:
             return Page(tuple(events), events[-1].seq)
         events.append(Event._make(row))
-    return Page(tuple(events), events[-1].seq if len(events) == limit else upto)
+    return Page(tuple(events), events[-1].seq if len(events) == limit else end)
 
 
 def trim_parts(db: sqlite3.Connection, seqs: Sequence[int], most: int) -> list[list[int]]:
@@ -112,10 +112,10 @@ def trim_parts(db: sqlite3.Connection, seqs: Sequence[int], most: int) -> list[l
     return parts
 
 
-def topics(db: sqlite3.Connection, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+def topics(db: sqlite3.Connection, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
     """See Journal.topics."""
     sql = "SELECT seq, topic, at FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-    return db.execute(sql, (after, upto, limit)).fetchall()
+    return db.execute(sql, (after, end, limit)).fetchall()
 
 
 def find(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Event]:
@@ -130,8 +130,8 @@ def event(db: sqlite3.Connection, event_id: str) -> Event | None:
     return None if row is None else Event._make(row)
 
 
-def place_of(db: sqlite3.Connection, moment: float) -> int:
-    """See Journal.place_of: a search by halves, since times rise with numbers but for steps of the clock."""
+def position_at(db: sqlite3.Connection, moment: float) -> int:
+    """See Journal.position_at: a search by halves, since times rise with numbers but for steps of the clock."""
     low, high = db.execute("SELECT coalesce(min(seq), 1) - 1, coalesce(max(seq), 0) FROM events").fetchone()
     while low < high:
         middle = (low + high + 1) // 2
@@ -158,17 +158,17 @@ def sample(db: sqlite3.Connection, seqs: Sequence[int]) -> list[SampledEvent]:
     return [SampledEvent(seq, topic, size, tuple(waiting[seq]), tuple(dead[seq])) for seq, topic, size in events]
 
 
-def deferred(db: sqlite3.Connection, key: str, by_seq: bool, limit: int) -> list[Deferral]:  # noqa: FBT001
+def retries(db: sqlite3.Connection, key: str, by_seq: bool, limit: int) -> list[Retry]:  # noqa: FBT001
     """See Journal.deferred."""
     order = "seq, run" if by_seq else "due_at"
     sql = f"SELECT {_DEFERRAL} FROM deferred WHERE key = ? ORDER BY {order} LIMIT ?"
-    return [deferral_of(row) for row in db.execute(sql, (key, limit))]
+    return [retry_of(row) for row in db.execute(sql, (key, limit))]
 
 
-def is_deferred(db: sqlite3.Connection, seq: int) -> list[Deferral]:
-    """See Journal.is_deferred."""
+def retries_of_event(db: sqlite3.Connection, seq: int) -> list[Retry]:
+    """See Journal.retries_of_event."""
     sql = f"SELECT {_DEFERRAL} FROM deferred WHERE seq = ? LIMIT 20000"
-    return [deferral_of(row) for row in db.execute(sql, (seq,))]
+    return [retry_of(row) for row in db.execute(sql, (seq,))]
 
 
 def lane(db: sqlite3.Connection, key: str) -> LaneRecord | None:
@@ -221,8 +221,8 @@ def dead_before(db: sqlite3.Connection, moment: float, limit: int) -> list[KeptD
     return [_letter(row) for row in db.execute(sql, (moment, limit))]
 
 
-def settled_badly(db: sqlite3.Connection, seq: int) -> list[tuple[str, str]]:
-    """See Journal.settled_badly."""
+def failed_deliveries(db: sqlite3.Connection, seq: int) -> list[tuple[str, str]]:
+    """See Journal.failed_deliveries."""
     sql = (
         "SELECT key, 'dead' FROM dead_letters WHERE seq = ?1 UNION ALL"
         " SELECT key, 'discarded' FROM discards WHERE first <= ?1 AND last >= ?1 LIMIT 20000"
@@ -230,17 +230,17 @@ def settled_badly(db: sqlite3.Connection, seq: int) -> list[tuple[str, str]]:
     return db.execute(sql, (seq,)).fetchall()
 
 
-def replay(db: sqlite3.Connection, replay_id: str) -> Replay | None:
+def replay(db: sqlite3.Connection, replay_id: str) -> Redelivery | None:
     """See Journal.replay."""
     sql = "SELECT id, at, replayed, delivered, dead, discarded FROM replays WHERE id = ?"
     row = db.execute(sql, (replay_id,)).fetchone()
-    return None if row is None else Replay(*row)
+    return None if row is None else Redelivery(*row)
 
 
-def deferral_of(row: tuple[Any, ...]) -> Deferral:
+def retry_of(row: tuple[Any, ...]) -> Retry:
     """A deferral from the columns of its row."""
     *told, replay, attempts, first_at = row
-    return Deferral(*(*told, None if attempts is None else Past(replay, attempts, first_at)))
+    return Retry(*(*told, None if attempts is None else Past(replay, attempts, first_at)))
 
 
 def _letter(row: tuple[Any, ...]) -> KeptDeadLetter:

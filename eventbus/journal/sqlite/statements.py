@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from eventbus.core.model import Checkpoint, Deferral, Event
+from eventbus.core.model import Checkpoint, Event, Retry
 from eventbus.journal import lane_json
-from eventbus.journal.base import MAX_REPLAYS, KeptDeadLetter
+from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter
 from eventbus.journal.group_commit import Publish
 
 #: Events that one statement takes, at most.
@@ -51,15 +51,15 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
     if checkpoint.lanes:
         rows = [(r.subscriber.key, lane_json.to_json(r), int(r.open), r.ended_at) for r in checkpoint.lanes]
         _each(db, f"INSERT OR REPLACE INTO lanes SELECT {_columns(4)} FROM json_each(?)", rows)
-    if checkpoint.undeferred:
+    if checkpoint.settled_retries:
         _count_settled(db, checkpoint)
         _each(
             db,
             f"DELETE FROM deferred WHERE (key, seq, run) IN (SELECT {_columns(3)} FROM json_each(?))",
-            checkpoint.undeferred,
+            checkpoint.settled_retries,
         )
-    if checkpoint.deferred:
-        waiting = [deferral_row(row) for row in checkpoint.deferred]
+    if checkpoint.retries:
+        waiting = [retry_row(row) for row in checkpoint.retries]
         _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(11)} FROM json_each(?)", waiting)
     if checkpoint.dead:
         db.executemany(
@@ -70,7 +70,7 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
                 (
                     d.key,
                     d.seq,
-                    d.run,
+                    d.replay_id,
                     d.reason,
                     d.attempts,
                     d.first_at,
@@ -127,7 +127,8 @@ def _begin_replay(db: sqlite3.Connection, checkpoint: Checkpoint, count: int) ->
         (checkpoint.replay, checkpoint.at, count),
     )
     db.execute(
-        "DELETE FROM replays WHERE id IN (SELECT id FROM replays ORDER BY at DESC LIMIT -1 OFFSET ?)", (MAX_REPLAYS,)
+        "DELETE FROM replays WHERE id IN (SELECT id FROM replays ORDER BY at DESC LIMIT -1 OFFSET ?)",
+        (MAX_REDELIVERIES,),
     )
 
 
@@ -137,9 +138,9 @@ def _count_settled(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         f"SELECT replay, key, seq, run FROM deferred WHERE replay <> ''"
         f" AND (key, seq, run) IN (SELECT {_columns(3)} FROM json_each(?))"
     )
-    rows = db.execute(sql, (json.dumps(checkpoint.undeferred),)).fetchall()
+    rows = db.execute(sql, (json.dumps(checkpoint.settled_retries),)).fetchall()
     if rows:
-        dead = {(letter.key, letter.seq, letter.run) for letter in checkpoint.dead}
+        dead = {(letter.key, letter.seq, letter.replay_id) for letter in checkpoint.dead}
         _count(db, "dead", Counter(replay for replay, *delivery in rows if tuple(delivery) in dead))
         _count(db, "delivered", Counter(replay for replay, *delivery in rows if tuple(delivery) not in dead))
 
@@ -149,10 +150,10 @@ def _count(db: sqlite3.Connection, how: str, counts: Mapping[str, int]) -> None:
     db.executemany(f"UPDATE replays SET {how} = {how} + ? WHERE id = ?", [(n, replay) for replay, n in counts.items()])
 
 
-def deferral_row(row: Deferral) -> tuple[object, ...]:
+def retry_row(row: Retry) -> tuple[object, ...]:
     """A deferral's columns."""
     past = ("", None, None) if row.past is None else (row.past.replay, row.past.attempts, row.past.first_at)
-    told = row.key, row.seq, row.run, row.attempts, row.first_at, row.due_at, row.status, row.error
+    told = row.key, row.seq, row.replay_id, row.attempts, row.first_at, row.due_at, row.status, row.error
     return (*told, *past)
 
 

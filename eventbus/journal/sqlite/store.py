@@ -11,7 +11,7 @@ from eventbus.core.errors import JournalError, JournalFull, JournalUnavailable
 from eventbus.core.model import Checkpoint, Event, Recovered
 from eventbus.journal.base import Appended, KeptDeadLetter, Usage
 from eventbus.journal.copy.copying import Mark, refusal
-from eventbus.journal.group_commit import Answer, Kept, Publish
+from eventbus.journal.group_commit import CommitResult, Publish, PublishResult
 from eventbus.journal.sqlite import file, queries, statements
 from eventbus.journal.sqlite.address_spelling import respell
 from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
@@ -88,7 +88,7 @@ class Store:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         respell(self._db)
 
-    def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> Kept:
+    def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         """Keep all of it in one transaction, or raise and keep nothing.
 
         On a full disk the publishes alone are refused: what is settled goes on being saved, which makes room.
@@ -99,7 +99,7 @@ class Store:
         try:
             if publishes:
                 self._disk.admit(sum([publish.size for publish in publishes]))
-            kept: Kept = self._transact(publishes, checkpoints)
+            kept: CommitResult = self._transact(publishes, checkpoints)
         except JournalFull as error:
             if not checkpoints:
                 raise
@@ -122,7 +122,7 @@ class Store:
 
     def _transact(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], list[Answer]]:
+    ) -> tuple[list[Event], list[PublishResult]]:
         last_seq, keys = self._last_seq, self._keys
         # One statement is a transaction of its own, unless a rollback has failed and left another one open.
         alone = not checkpoints and statements.is_one_statement(publishes) and not self._db.in_transaction
@@ -142,9 +142,9 @@ class Store:
             raise
         return events, answers
 
-    def _publish(self, publishes: Sequence[Publish]) -> tuple[list[Event], list[Answer]]:
+    def _publish(self, publishes: Sequence[Publish]) -> tuple[list[Event], list[PublishResult]]:
         events: list[Event] = []
-        answers: list[Answer] = []
+        answers: list[PublishResult] = []
         for publish in publishes:
             key = publish.idempotency_key
             known = find_key(self._db, key, publish.content) if key is not None else None
@@ -229,9 +229,9 @@ class Store:
         events = self._one("SELECT coalesce((SELECT max(seq) FROM events) - (SELECT min(seq) FROM events) + 1, 0)")
         return Usage(pages * self._one("PRAGMA page_size"), events, max_bytes=self._disk.most_bytes())
 
-    def look(self) -> DiskState:
+    def inspect(self) -> DiskState:
         """Look after the disk. Once a second."""
-        state = self._disk.look()
+        state = self._disk.inspect()
         found = log_origin(Path(f"{self._real}-wal")) if self._origin is not None and not state.files else None
         if found is not None and found[0] != self._origin:
             self._origin = None  # SQLite has begun another log: the next commit makes it known

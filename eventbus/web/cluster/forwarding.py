@@ -10,33 +10,33 @@ from typing import Any
 from eventbus.cluster.interfaces import Nodes
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import (
+    BadRequest,
     CallRefused,
     CrossOrigin,
     Draining,
-    Elsewhere,
     EventbusError,
     JournalError,
     NoAccess,
-    NotTaken,
-    Refused,
+    NotAccepted,
+    NotOwner,
 )
 from eventbus.core.event_ids import new_event_id
-from eventbus.web.cluster.merge import EVENT, EVENT_PATH, KINDS, Gathering
+from eventbus.web.cluster.merge import EVENT, EVENT_PATH, KINDS, Merge
 from eventbus.web.cluster.rpc import Peers
 from eventbus.web.cluster.rpc_codec import (
     FORWARDED,
     GATHERED,
     HEARD,
     REQUEST,
-    Answered,
     App,
     Environ,
+    RpcResponse,
     Start,
     ask,
 )
 from eventbus.web.current import the_request
 from eventbus.web.dashboard.layout import check_visitor, trouble
-from eventbus.web.flask_app import LeanFlask
+from eventbus.web.flask_app import BusFlask
 from eventbus.web.parameters import IGNORED, IGNORED_KEY, only_known
 from eventbus.web.query import Query, parse_query
 from eventbus.web.replies import Reply, as_json
@@ -62,7 +62,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 class Forwarding:
     """A WSGI application around the bus's own."""
 
-    def __init__(self, app: LeanFlask, nodes: Nodes) -> None:
+    def __init__(self, app: BusFlask, nodes: Nodes) -> None:
         self._app = app
         self._nodes = nodes
         self._peers = Peers(nodes, app.extensions["eventbus"].settings.tokens)
@@ -79,19 +79,19 @@ class Forwarding:
         """What this node answers to a request that another one has passed on. Raises CallRefused."""
         return self._peers.answer(call, self._answer_passed)
 
-    def _answer_passed(self, environ: Environ) -> Answered:
+    def _answer_passed(self, environ: Environ) -> RpcResponse:
         if _kind_of(environ) == (False, None):
             raise CallRefused("no node passes on such a request")
         return ask(self, environ)
 
-    def _answer(self, environ: Environ, of_all: Gathering | None, *, one: bool) -> Any:
+    def _answer(self, environ: Environ, of_all: Merge | None, *, one: bool) -> Any:
         """What answers."""
         try:
             query = parse_query(environ["QUERY_STRING"])
             key = self._key(query) if one else None
             if key is not None:
                 return self._of_one(environ, query, key)
-        except Refused:  # the application says what is wrong
+        except BadRequest:  # the application says what is wrong
             return self._app
         except EventbusError as error:
             return self._refusal(environ, error)
@@ -110,7 +110,7 @@ class Forwarding:
         return None if found is None else found.letter.key
 
     def _of_one(self, environ: Environ, query: Query, key: str) -> Any:
-        """What answers for one subscriber. Raises Elsewhere, NodeSilent and JournalError.
+        """What answers for one subscriber. Raises NotOwner, NodeTimeout and JournalError.
 
         Its node may have died; the request follows the subscriber then, as far as it is known not to have been taken.
         """
@@ -118,30 +118,30 @@ class Forwarding:
         ends = clock.monotonic() + OWNER_SECONDS
         while (owner := self._owner(key)) is not None:
             if FORWARDED in environ:
-                raise Elsewhere("This subscriber goes from one node to another just now; ask again.")
+                raise NotOwner("This subscriber goes from one node to another just now; ask again.")
             if not self._lets_through(environ):
                 return self._app  # which says so
-            with suppress(NotTaken):
+            with suppress(NotAccepted):
                 return self._ask_owner(owner, key, _without_unknown(environ, query), ends - clock.monotonic())
         return self._app
 
     def _owner(self, key: str) -> str | None:
         """The other node that has a subscriber; None where this one has it from now on, or nobody knows of it.
 
-        Raises Elsewhere where that cannot be told just now.
+        Raises NotOwner where that cannot be told just now.
         """
         owner = self._nodes.owner(key)
         if owner is None:
             try:
-                self.extensions["eventbus"].company.find(key)
-            except Elsewhere:  # another node took it in this moment, or nobody has it for one
+                self.extensions["eventbus"].cluster.find(key)
+            except NotOwner:  # another node took it in this moment, or nobody has it for one
                 owner = self._nodes.owner(key)
                 if owner is None:
                     raise
         return owner
 
-    def _ask_owner(self, owner: str, key: str, environ: Environ, seconds: float) -> Answered:
-        """What a node answers, as long as it has this subscriber. Raises JournalError, NodeSilent and NotTaken."""
+    def _ask_owner(self, owner: str, key: str, environ: Environ, seconds: float) -> RpcResponse:
+        """What a node answers, as long as it has this subscriber. Raises JournalError, NodeTimeout and NotAccepted."""
         answer = self._peers.ask(owner, environ, seconds, lambda: self._nodes.owner(key) == owner)
         ignored = environ.get(IGNORED_KEY)  # of which the owner was not told
         return answer if ignored is None else replace(answer, headers=(*answer.headers, (IGNORED, ignored)))
@@ -164,7 +164,7 @@ class Forwarding:
         with self._app.request_context(environ):
             return trouble(error) if _is_page(environ) else self._app.handle_user_exception(error)
 
-    def _of_all(self, environ: Environ, query: Query, gathering: Gathering) -> Any:
+    def _of_all(self, environ: Environ, query: Query, gathering: Merge) -> Any:
         """What answers for all nodes: this one first, so that who may not ask reaches no other."""
         others, orphans = self._others()
         nodes = 1 + len(others) + orphans
@@ -198,7 +198,7 @@ class Forwarding:
         except JournalError:
             return [], False
 
-    def _whole(self, environ: Environ, query: Query, gathering: Gathering, parts: Mapping[str, Answered]) -> App:
+    def _whole(self, environ: Environ, query: Query, gathering: Merge, parts: Mapping[str, RpcResponse]) -> App:
         """What answers with the parts of all nodes, this one's first."""
         own = next(iter(parts.values()))
         if gathering.json is not None and own.kind == JSON:
@@ -213,7 +213,7 @@ class Forwarding:
         return _headed(Reply(gathering.text(texts), content_type=own.kind), own)
 
 
-def _kind_of(environ: Environ) -> tuple[bool, Gathering | None]:
+def _kind_of(environ: Environ) -> tuple[bool, Merge | None]:
     """Whether a request may be about one subscriber, and how it is gathered from all nodes where it is not."""
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
     of_all = KINDS.get((method, path))
@@ -232,7 +232,7 @@ def _is_page(environ: Environ) -> bool:
     return path.startswith(PAGES)
 
 
-def _headed(reply: Reply, own: Answered) -> Reply:
+def _headed(reply: Reply, own: RpcResponse) -> Reply:
     """A gathered answer with what else this node's own said in its headers."""
     reply.headers |= {name: value for name, value in own.headers if not name.lower().startswith("content-")}
     return reply

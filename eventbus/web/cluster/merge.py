@@ -24,7 +24,7 @@ MergeText = Callable[[Mapping[str, str]], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class Merge:
     """How one kind of request is gathered. ``page`` says that what is gathered is put into a page of the dashboard."""
 
     json: MergeJson | None = None
@@ -91,16 +91,16 @@ def _key(address: str) -> str:
 
 #: What is asked of all nodes, by method and path; of dead letters, where no subscriber is named.
 KINDS = {
-    ("GET", "/listSubscribers"): Gathering(subscribers, lines),
-    ("GET", "/deadLetters"): Gathering(dead_letters),
-    ("POST", "/deadLetters/replay"): Gathering(replayed, seconds=CHANGE_SECONDS),
-    ("DELETE", "/deadLetters"): Gathering(counts, seconds=CHANGE_SECONDS),
-    ("GET", "/metrics"): Gathering(text=gathered),
-    ("GET", "/"): Gathering(cluster_views.overview, page=True, reword=cluster_views.earlier),
-    ("GET", "/dashboard/subscribers"): Gathering(cluster_views.subscribers, page=True),
-    ("GET", "/dashboard/event"): Gathering(event_page, page=True),
-    ("GET", "/dashboard/deadLetters"): Gathering(cluster_views.dead_letters, page=True),
+    ("GET", "/listSubscribers"): Merge(subscribers, lines),
+    ("GET", "/deadLetters"): Merge(dead_letters),
+    ("POST", "/deadLetters/replay"): Merge(replayed, seconds=CHANGE_SECONDS),
+    ("DELETE", "/deadLetters"): Merge(counts, seconds=CHANGE_SECONDS),
+    ("GET", "/metrics"): Merge(text=gathered),
+    ("GET", "/"): Merge(cluster_views.overview, page=True, reword=cluster_views.earlier),
+    ("GET", "/dashboard/subscribers"): Merge(cluster_views.subscribers, page=True),
+    ("GET", "/dashboard/event"): Merge(event_page, page=True),
+    ("GET", "/dashboard/deadLetters"): Merge(cluster_views.dead_letters, page=True),
 }
 #: One event, whose id is in the path.
-EVENT = Gathering(event)
+EVENT = Merge(event)
 EVENT_PATH = "/events/"

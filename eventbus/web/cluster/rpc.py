@@ -7,10 +7,10 @@ import gevent
 
 from eventbus.cluster.interfaces import Nodes
 from eventbus.core.clock import Clock
-from eventbus.core.errors import CallRefused, JournalError, NodeSilent
+from eventbus.core.errors import CallRefused, JournalError, NodeTimeout
 from eventbus.core.tokens import Tokens
 from eventbus.web.access import scopes_of
-from eventbus.web.cluster.rpc_codec import Answered, Environ, carried, environ_of, unpacked
+from eventbus.web.cluster.rpc_codec import Environ, RpcResponse, carried, environ_of, unpacked
 from eventbus.web.cluster.signed_calls import CallReader, Key, SignedCall, key_of, sign
 
 #: Seconds between two log lines of calls that were refused: whoever can write to Redis can send any number.
@@ -30,18 +30,18 @@ class Peers:
         self._clock = Clock()
         self._refused, self._log_at = 0, 0.0
 
-    def ask(self, node: str, environ: Environ, seconds: float, stands: Callable[[], bool] | None = None) -> Answered:
-        """What a node answers to a request. Raises JournalError, NodeSilent and NotTaken."""
+    def ask(self, node: str, environ: Environ, seconds: float, stands: Callable[[], bool] | None = None) -> RpcResponse:
+        """What a node answers to a request. Raises JournalError, NodeTimeout and NotAccepted."""
         call = self._signed(node, environ, seconds)
         return _answer_of(node, call, self._nodes.call(node, call.text, seconds, stands))
 
-    def ask_all(self, nodes: Sequence[str], environ: Environ, seconds: float) -> dict[str, Answered]:
+    def ask_all(self, nodes: Sequence[str], environ: Environ, seconds: float) -> dict[str, RpcResponse]:
         """What these nodes answer, all asked at once; those that do not are left out."""
         asked = {node: gevent.spawn(self._ask_one, node, environ, seconds) for node in nodes}
         answers = {node: greenlet.get() for node, greenlet in asked.items()}
         return {node: answer for node, answer in answers.items() if answer is not None}
 
-    def answer(self, call: bytes, by: Callable[[Environ], Answered]) -> bytes:
+    def answer(self, call: bytes, by: Callable[[Environ], RpcResponse]) -> bytes:
         """What this node answers to another one's call. Raises CallRefused where it does not count."""
         try:
             opened = self._reader.open(call, self._nodes.id, self._nodes.now())
@@ -51,10 +51,10 @@ class Peers:
             raise
         return opened.reply(answer.packed())
 
-    def _ask_one(self, node: str, environ: Environ, seconds: float) -> Answered | None:
+    def _ask_one(self, node: str, environ: Environ, seconds: float) -> RpcResponse | None:
         try:
             return self.ask(node, environ, seconds)
-        except (JournalError, NodeSilent):
+        except (JournalError, NodeTimeout):
             return None
 
     def _signed(self, node: str, environ: Environ, seconds: float) -> SignedCall:
@@ -75,8 +75,8 @@ def _keys_of(tokens: Tokens) -> list[Key]:
     return [(make(key_of, (digest,)), scopes) for digest, scopes in tokens.by_digest().items()]
 
 
-def _answer_of(node: str, call: SignedCall, reply: bytes) -> Answered:
+def _answer_of(node: str, call: SignedCall, reply: bytes) -> RpcResponse:
     try:
         return unpacked(call.answer_in(reply))
     except CallRefused as refused:
-        raise NodeSilent(f"Node {node} did not answer: {refused}.") from refused
+        raise NodeTimeout(f"Node {node} did not answer: {refused}.") from refused

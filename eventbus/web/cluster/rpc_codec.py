@@ -42,7 +42,7 @@ _STATUS, _CONTROL = re.compile(r"[1-5][0-9]{2} [ -~]*\Z"), re.compile(r"[\x00-\x
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class RpcResponse:
     """A whole answer, as a WSGI application that gives it unchanged."""
 
     status: str
@@ -70,14 +70,14 @@ class Answered:
         return b"%s\n%s" % (json.dumps(head).encode(), self.body)
 
 
-def unpacked(answer: bytes) -> Answered:
-    """What ``Answered.packed`` made bytes of. Raises CallRefused for anything else."""
+def unpacked(answer: bytes) -> RpcResponse:
+    """What ``RpcResponse.packed`` made bytes of. Raises CallRefused for anything else."""
     head, _, body = answer.partition(b"\n")
     try:
         said = json.loads(head)
         headers = tuple((name, value) for name, value in said["headers"])
         if _STATUS.match(said["status"]) and not any(_CONTROL.search(name + value) for name, value in headers):
-            return Answered(said["status"], headers, body)
+            return RpcResponse(said["status"], headers, body)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise CallRefused(f"its answer cannot be read ({type(error).__name__})") from error
     raise CallRefused("its answer cannot be read")
@@ -110,7 +110,7 @@ def environ_of(request: Mapping[str, str], scopes: frozenset[Scope] | None) -> E
     }
 
 
-def ask(app: App, environ: Environ) -> Answered:
+def ask(app: App, environ: Environ) -> RpcResponse:
     """What an app answers, whole."""
     head: list[Any] = []
 
@@ -123,4 +123,4 @@ def ask(app: App, environ: Environ) -> Answered:
     finally:
         if hasattr(parts, "close"):
             parts.close()
-    return Answered(head[0], head[1], body)
+    return RpcResponse(head[0], head[1], body)

@@ -29,7 +29,7 @@ def overview(parts: Sequence[Any], _: Query) -> dict[str, Any]:
         "oldest_pending_seconds": max(part["oldest_pending_seconds"] for part in parts),
         "journal_bytes": max(part["journal_bytes"] for part in parts),
         "latest": together(latest) if own["latest"] is not None else None,
-        "samples": samples([part["samples"] for part in parts]),
+        "samples": merged_samples([part["samples"] for part in parts]),
         "trouble": tables.sorted_by(_rows([part["trouble"] for part in parts]), "trouble")[:TROUBLED],
     }
 
@@ -39,7 +39,7 @@ def earlier(query: Query, _: str) -> str:
     return urlencode({"since": max(0, count_in(query, "since", 0, 0, 2**53) - int(FRESH_SECONDS * 1_000))})
 
 
-def samples(parts: Sequence[Sequence[Row]]) -> list[Row]:
+def merged_samples(parts: Sequence[Sequence[Row]]) -> list[Row]:
     """This node's samples, each together with the one that every other node had last taken then."""
     own, *others = parts
     times = [[sample["at"] for sample in other] for other in others]

@@ -7,9 +7,9 @@ from typing import Any
 from flask import Blueprint, Response, request, send_from_directory
 
 from eventbus.core.clock import rfc3339
-from eventbus.core.errors import NotKnown
+from eventbus.core.errors import NotFound
 from eventbus.core.settings import Settings
-from eventbus.services.snapshot import readings_of
+from eventbus.services.snapshot import snapshot_of
 from eventbus.web.access import needs
 from eventbus.web.cluster.rpc_codec import FORWARDED
 from eventbus.web.current import the_bus
@@ -19,10 +19,10 @@ from eventbus.web.dashboard.cluster_views import ROWS, TROUBLED
 from eventbus.web.dashboard.layout import page
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
-from eventbus.web.routes.dead_letters import shown as shown_letter
-from eventbus.web.routes.events import shown as shown_event
-from eventbus.web.routes.events import shown_fate
-from eventbus.web.routes.subscribers import address_in, standing
+from eventbus.web.routes.dead_letters import dead_letter_payload as shown_letter
+from eventbus.web.routes.events import event_payload as shown_event
+from eventbus.web.routes.events import fate_payload
+from eventbus.web.routes.subscribers import address_in, subscriber_payload
 from eventbus.web.server.listeners import beyond_loopback, noted
 
 STATIC = Path(__file__).parent / "static"
@@ -49,9 +49,9 @@ def overview() -> dict[str, Any]:
     """How the bus is doing: figures, charts, and the subscribers that need somebody."""
     bus, query = the_bus(), _query()
     since = count_in(query, "since", 0, 0, 2**53)
-    now = readings_of(bus)
-    samples = [asdict(sample) for sample in bus.samples.kept if sample.at * 1_000 > since]
-    latest = bus.samples.kept[-1] if bus.samples.kept else None
+    now = snapshot_of(bus)
+    samples = [asdict(sample) for sample in bus.time_series.kept if sample.at * 1_000 > since]
+    latest = bus.time_series.kept[-1] if bus.time_series.kept else None
     return {
         "fresh": not sum(now.states.values()) and not bus.feed.newest,
         "closed": bool(bus.settings.tokens),
@@ -100,14 +100,14 @@ def subscriber() -> dict[str, Any]:
     address = address_in(_query())
     lane = bus.dispatcher.lanes.get(address.key) or bus.expired.find(address.key)
     if lane is None:
-        raise NotKnown(f"There is no subscriber at {address.shown} now; its dead letters may still be there.")
+        raise NotFound(f"There is no subscriber at {address.shown} now; its dead letters may still be there.")
     letters = bus.dead_letters.page(address.key, 0, 20)
     return {
         "key": address.key,
-        "standing": standing(bus, lane),
+        "standing": subscriber_payload(bus, lane),
         "remaining": max(0.0, round(lane.lease.ends - bus.clock.monotonic(), 1)),
         "limit": lane.limit,
-        "rate": round(bus.samples.rate(address.key), 1),
+        "rate": round(bus.time_series.rate(address.key), 1),
         "notes": [{"at": rfc3339(at), "text": text} for at, text in reversed(lane.notes)],
         "letters": [shown_letter(letter) for letter in letters],
     }
@@ -130,7 +130,11 @@ def event() -> dict[str, Any]:
     """One event: its headers, its body in every readable way, and what became of it."""
     found, fates = the_bus().history.of(_query().first("id") or "")
     views = views_of(found.body)
-    return {"event": {**_brief(found), "headers": found.headers}, "body": views, "fates": list(map(shown_fate, fates))}
+    return {
+        "event": {**_brief(found), "headers": found.headers},
+        "body": views,
+        "fates": list(map(fate_payload, fates)),
+    }
 
 
 @blueprint.get("/dashboard/deadLetters")
@@ -146,7 +150,7 @@ def dead_letters() -> dict[str, Any]:
         "letters": [shown_letter(letter) for letter in letters],
         "after": after,
         "following": letters[-1].id if len(letters) == ROWS else None,
-        "dead": readings_of(bus).dead,
+        "dead": snapshot_of(bus).dead,
     }
 
 
@@ -171,7 +175,7 @@ def _shown_setting(name: str, told: Settings) -> str:
     if name in SECRET:
         return "set" if value else "not set"
     if name == "journal":
-        return told.journal_shown
+        return told.journal_redacted
     if name == "networks":
         deny, allow = (", ".join(map(str, networks)) or "none" for networks in (value.deny, value.allow))
         return f"denied: {deny}; allowed: {allow}"

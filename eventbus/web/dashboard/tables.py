@@ -66,7 +66,7 @@ def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
         "window": f"{len(lane.in_flight)} of {lane.limit}",
         "pending": lane.backlog,
         "oldest": bus.oldest_pending_seconds(lane),
-        "rate": round(bus.samples.rate(key), 1),
+        "rate": round(bus.time_series.rate(key), 1),
         "delivered": lane.delivered,
         "dead": lane.dead,
         "last_error": lane.last_error,

@@ -118,6 +118,6 @@ SHARED = {
     "NotRegistered": "409",
     "NoPlace": "404",
     "Unavailable": "503",
-    "Elsewhere": "503",
+    "NotOwner": "503",
     "DiskFull": "507",
 }

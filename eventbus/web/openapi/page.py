@@ -11,7 +11,7 @@ COMMON = ("Unauthorized", "Forbidden", "Unavailable", "DiskFull")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseDoc:
     """One answer of an operation. ``sentence`` is an example of what an error says."""
 
     status: str
@@ -44,7 +44,7 @@ class Operation:
     scope: str
     parameters: list[Json]
     body: Json
-    answers: list[Answer]
+    answers: list[ResponseDoc]
     common: list[str]
     examples: list[Example]
 
@@ -69,12 +69,12 @@ def sections_of(document: Json) -> list[Section]:
     return [Section(tag["name"], tag["description"], found[tag["name"]]) for tag in document["tags"]]
 
 
-def everywhere(document: Json) -> list[Answer]:
+def everywhere(document: Json) -> list[ResponseDoc]:
     """The answers that any request may get."""
     return [_answer(document, status, response(name)) for status, name in EVERYWHERE.items()]
 
 
-def common(document: Json) -> list[Answer]:
+def common(document: Json) -> list[ResponseDoc]:
     """The answers that most operations share."""
     return [_answer(document, SHARED[name], response(name)) for name in COMMON]
 
@@ -98,13 +98,13 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Opera
     )
 
 
-def _answer(document: Json, status: str, found: Json) -> Answer:
+def _answer(document: Json, status: str, found: Json) -> ResponseDoc:
     whole = _followed(document, found)
     contents = dict(whole.get("content", {}))
     example = contents.pop(PROBLEM, {}).get("example")
     if example is not None:
         contents.pop(TEXT)
-    return Answer(status, whole["description"], whole.get("headers", {}), contents, example and example["detail"])
+    return ResponseDoc(status, whole["description"], whole.get("headers", {}), contents, example and example["detail"])
 
 
 def _followed(document: Json, found: Json) -> Json:

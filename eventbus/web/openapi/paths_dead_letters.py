@@ -21,7 +21,7 @@ from eventbus.web.openapi.paths_subscribers import address
 from eventbus.web.openapi.schemas import A_DEAD_LETTER, A_REPLAY, shape
 from eventbus.web.routes.dead_letters import MAX_PAGE, USUAL_PAGE
 
-_WRITES = ("Unauthorized", "Forbidden", "Elsewhere", "DiskFull")
+_WRITES = ("Unauthorized", "Forbidden", "NotOwner", "DiskFull")
 _CHOICE = [
     address("One subscriber's.", required=False),
     query("id", "One, by its number.", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, example=1),

@@ -168,7 +168,7 @@ REPLAY: Json = {
             ),
         },
         *_ACCESS,
-        *("NoPlace", "NotRegistered", "Elsewhere", "DiskFull"),
+        *("NoPlace", "NotRegistered", "NotOwner", "DiskFull"),
     ),
     "x-codeSamples": sample(f"curl -X POST '{BUS}/replay?address={AN_ADDRESS}&from=earliest'"),
 }

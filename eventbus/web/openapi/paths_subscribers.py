@@ -24,7 +24,7 @@ from eventbus.web.openapi.responses import WAIT
 from eventbus.web.openapi.schemas import A_REGISTRATION, A_SUBSCRIBER, ADDRESS, TOPIC_PATTERNS
 
 _ACCESS = ("Unauthorized", "Forbidden")
-_WRITES = (*_ACCESS, "Elsewhere", "DiskFull")
+_WRITES = (*_ACCESS, "NotOwner", "DiskFull")
 SUCCESS = content(TEXT, {"type": "string", "const": "success"}, "success")
 _SWITCH: Json = {"type": "string", "enum": ["true", "false"]}
 ADDRESS_OF = "`host`, `host:port` or `[v6]:port`, with a path prefix and `http://` or `https://` where you like."

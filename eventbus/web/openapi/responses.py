@@ -47,7 +47,7 @@ RESPONSES: Json = {
         problem(503, "The bus is stopping; publish again in a few seconds."),
         {"Retry-After": WAIT},
     ),
-    "Elsewhere": error(
+    "NotOwner": error(
         "The bus is stopping, or the journal cannot be used just now; nothing of this was kept. Or several buses are "
         "one: the subscriber goes from one to another just now, and nothing was done; or the one that has it does not "
         "answer, and may have done this or not.",

@@ -6,14 +6,14 @@ from typing import Any
 from flask import Blueprint, request
 
 from eventbus.core.clock import rfc3339
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.tokens import Scope
-from eventbus.journal.base import KeptDeadLetter, Replay
+from eventbus.journal.base import KeptDeadLetter, Redelivery
 from eventbus.services.dead_letters import Chosen
 from eventbus.web.access import needs
 from eventbus.web.audit import Changed, log_change
-from eventbus.web.body_text import shown_body
+from eventbus.web.body_text import body_payload
 from eventbus.web.cluster.rpc_codec import REQUEST
 from eventbus.web.current import the_bus
 from eventbus.web.numbers import count_in
@@ -37,7 +37,7 @@ def list_dead_letters() -> Reply:
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     bus = the_bus()
     letters = bus.dead_letters.page(_key(query), after, limit)
-    parts = fitting(map(shown, letters), bus.give_way)
+    parts = fitting(map(dead_letter_payload, letters), bus.give_way)
     more = letters[len(parts) - 1].id if len(parts) == limit or len(parts) < len(letters) else None
     return Reply(b'{"dead_letters":[%s],"next":%s}\n' % (b",".join(parts), json_bytes(more)), content_type=JSON)
 
@@ -64,7 +64,7 @@ def replay_dead_letters() -> Reply:
 @needs(Scope.ADMIN)
 def replay_outcome(replay: str) -> Reply:
     """What has become of the dead letters that were put back together."""
-    return as_json(shown_replay(the_bus().dead_letters.outcome(replay)))
+    return as_json(redelivery_payload(the_bus().dead_letters.outcome(replay)))
 
 
 @blueprint.delete("/deadLetters")
@@ -82,11 +82,11 @@ def _chosen(query: Query) -> Chosen:
     """Which are meant: nobody means all by leaving something out."""
     key, letter_id, everything = _key(query), query.first("id"), query.first("all")
     if sum(given is not None for given in (key, letter_id, everything)) != 1:
-        raise Refused("Say which dead letters: address=A, id=ID, or all=true.")
+        raise BadRequest("Say which dead letters: address=A, id=ID, or all=true.")
     if everything not in (None, "true"):
-        raise Refused("all is true, or left out.")
+        raise BadRequest("all is true, or left out.")
     if letter_id is not None and not re.fullmatch("[0-9]{1,18}", letter_id):
-        raise Refused("id is the number of a dead letter.")
+        raise BadRequest("id is the number of a dead letter.")
     return Chosen(key, None if letter_id is None else int(letter_id))
 
 
@@ -100,7 +100,7 @@ def _key(query: Query) -> str | None:
     return None if address is None else address_in(query).key
 
 
-def shown(kept: KeptDeadLetter) -> dict[str, Any]:
+def dead_letter_payload(kept: KeptDeadLetter) -> dict[str, Any]:
     """A dead letter as JSON."""
     letter = kept.letter
     return {
@@ -114,12 +114,12 @@ def shown(kept: KeptDeadLetter) -> dict[str, Any]:
         "last_attempt_at": rfc3339(letter.last_at),
         "last_status": letter.status,
         "last_error": letter.error or None,
-        "last_answer": shown_body(letter.answer),
+        "last_answer": body_payload(letter.answer),
         "body_given_up": bool(letter.event_id),
     }
 
 
-def shown_replay(replay: Replay) -> dict[str, Any]:
+def redelivery_payload(replay: Redelivery) -> dict[str, Any]:
     """A replay as JSON; what is not settled is pending."""
     return {
         "replay": replay.id,

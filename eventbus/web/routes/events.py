@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from eventbus.core.clock import rfc3339
-from eventbus.core.errors import Crowded, Draining, JournalError
+from eventbus.core.errors import Draining, JournalError, TooManyStreams
 from eventbus.core.model import Event
 from eventbus.core.tokens import Scope
 from eventbus.core.topics import check_patterns
@@ -16,14 +16,14 @@ from eventbus.services.history import Fate
 from eventbus.services.positions import Resumed
 from eventbus.web.accept import STREAM, wants_stream
 from eventbus.web.access import needs
-from eventbus.web.body_text import shown_body
+from eventbus.web.body_text import body_payload
 from eventbus.web.current import the_bus
 from eventbus.web.error_responses import count_refused
 from eventbus.web.numbers import count_in
 from eventbus.web.pages import MAX_PAGE_BYTES
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import JSON, NO_SNIFFING, Reply, as_json
-from eventbus.web.server.connections import Connection
+from eventbus.web.server.connections import ClientConnection
 from eventbus.web.server.response_writer import CONNECTION
 
 #: Events in one page: at most, and where the client does not say.
@@ -53,16 +53,16 @@ def list_events() -> Reply | Response:
         if request.method == "HEAD":
             return Reply(b"", content_type=STREAM)
         return _streamed(bus, query, patterns)
-    era = bus.feed.era
-    start = bus.places.resume(query.first("after") or "earliest")
+    epoch = bus.feed.epoch
+    start = bus.positions.resume(query.first("after") or "earliest")
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     wait = count_in(query, "wait", 0, 0, LONGEST_WAIT)
     if wait:
         _hold_connection()
-    page = Page(limit, _connection())
-    place = _collect(bus, era, start.cursor, patterns, page, wait)
+    page = EventPage(limit, _connection())
+    place = _collect(bus, epoch, start.cursor, patterns, page, wait)
     looked_at = page.last or (bus.journal.find([place])[:1] if place > start.cursor else [])
-    if bus.feed.era != era:  # by now numbers may stand for other events; ids do not
+    if bus.feed.epoch != epoch:  # by now numbers may stand for other events; ids do not
         looked_at = page.last
     return Reply(page.written(looked_at[0].id if looked_at else None), content_type=JSON, headers=_told(start))
 
@@ -72,16 +72,16 @@ def list_events() -> Reply | Response:
 def one_event(event_id: str) -> Reply:
     """One event, and its state for each subscriber."""
     event, fates = the_bus().history.of(event_id)
-    return as_json({**shown(event), "deliveries": [shown_fate(fate) for fate in fates]})
+    return as_json({**event_payload(event), "deliveries": [fate_payload(fate) for fate in fates]})
 
 
-class Page:
+class EventPage:
     """Events as JSON: ``left`` of them may be added still, and ``max_bytes`` in all, or one event.
 
     While they are gathered, their bytes count for the connection.
     """
 
-    def __init__(self, limit: int, connection: Connection | None, max_bytes: int = MAX_PAGE_BYTES) -> None:
+    def __init__(self, limit: int, connection: ClientConnection | None, max_bytes: int = MAX_PAGE_BYTES) -> None:
         self.left = limit
         self.size = 0  #: bytes
         self.last: list[Event] = []  #: the last event that was added, if any was
@@ -90,8 +90,8 @@ class Page:
         self._parts: list[bytes] = []
 
     def add(self, event: Event) -> bool:
-        """Add an event; false where it does not fit any more. Raises Crowded."""
-        part = json.dumps(shown(event), separators=(",", ":")).encode()
+        """Add an event; false where it does not fit any more. Raises TooManyStreams."""
+        part = json.dumps(event_payload(event), separators=(",", ":")).encode()
         if self._parts and self.size + len(part) > self._max_bytes:
             return False
         if self._connection is not None:
@@ -109,18 +109,18 @@ class Page:
         return b'{"events":[%s],"next":%s}\n' % (b",".join(self._parts), json.dumps(following).encode())
 
 
-def shown(event: Event) -> dict[str, Any]:
+def event_payload(event: Event) -> dict[str, Any]:
     """An event as JSON."""
     return {
         "id": event.id,
         "topic": event.topic,
         "accepted_at": rfc3339(event.accepted_at),
         "headers": event.headers,
-        "body": shown_body(event.body),
+        "body": body_payload(event.body),
     }
 
 
-def shown_fate(fate: Fate) -> dict[str, Any]:
+def fate_payload(fate: Fate) -> dict[str, Any]:
     """What became of an event for one subscriber, as JSON."""
     row = fate.deferral
     said: dict[str, Any] = {"address": fate.address, "state": fate.state}
@@ -139,12 +139,12 @@ def _told(start: Resumed) -> dict[str, str]:
     return {} if start.instead is None else {RESUMED: start.instead}
 
 
-def _collect(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...], page: Page, wait: float) -> int:
-    """Fill a page, and answer how far was looked; waits for the first event. Raises Crowded."""
+def _collect(bus: Bus, epoch: int, cursor: int, patterns: tuple[str, ...], page: EventPage, wait: float) -> int:
+    """Fill a page, and answer how far was looked; waits for the first event. Raises TooManyStreams."""
     deadline = bus.clock.monotonic() + wait
     for _ in range(MAX_PARTS):
         part = bus.feed.read(cursor, patterns, page.left)
-        if bus.feed.era != era:  # the cursor counts no more; the last event is known by its id
+        if bus.feed.epoch != epoch:  # the cursor counts no more; the last event is known by its id
             return 0
         for event in part.events:
             if not page.add(event):
@@ -160,17 +160,17 @@ def _collect(bus: Bus, era: int, cursor: int, patterns: tuple[str, ...], page: P
     return cursor
 
 
-def _connection() -> Connection | None:
+def _connection() -> ClientConnection | None:
     """The connection of this request, which counts what is held for it."""
-    found: Connection | None = request.environ.get(CONNECTION)
+    found: ClientConnection | None = request.environ.get(CONNECTION)
     return found
 
 
 def _hold_connection() -> None:
-    """Use this request's connection for longer than others. Raises Crowded where too many are used so."""
+    """Use this request's connection for longer than others. Raises TooManyStreams where too many are used so."""
     connection = _connection()
     if connection is not None and not connection.last():
-        raise Crowded("There are as many streams and long polls as there may be; try again later.")
+        raise TooManyStreams("There are as many streams and long polls as there may be; try again later.")
 
 
 def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response | Reply:
@@ -183,17 +183,17 @@ def _streamed(bus: Bus, query: Query, patterns: tuple[str, ...]) -> Response | R
         if bus.draining:
             raise Draining
         _hold_connection()
-        era = bus.feed.era
-        start = bus.places.resume(request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after") or "now")
-    except (Crowded, Draining, JournalError) as error:
+        epoch = bus.feed.epoch
+        start = bus.positions.resume(request.environ.get("HTTP_LAST_EVENT_ID") or query.first("after") or "now")
+    except (TooManyStreams, Draining, JournalError) as error:
         count_refused(bus, error)  # its status does not tell
         return Reply(COME_BACK, content_type=STREAM, headers=headers)
-    parts = _stream(bus, era, start.cursor, patterns, _connection())
+    parts = _stream(bus, epoch, start.cursor, patterns, _connection())
     return Response(parts, content_type=STREAM, headers={**headers, **_told(start)})
 
 
 def _stream(
-    bus: Bus, era: int, cursor: int, patterns: tuple[str, ...], connection: Connection | None = None
+    bus: Bus, epoch: int, cursor: int, patterns: tuple[str, ...], connection: ClientConnection | None = None
 ) -> Iterator[bytes]:
     """Ends where the cursor counts no more: the reader connects again, and goes on after the last event by its id.
 
@@ -201,19 +201,19 @@ def _stream(
     """
     yield COME_BACK
     try:
-        yield from _events(bus, era, cursor, patterns, connection)
-    except (JournalError, Crowded) as error:
+        yield from _events(bus, epoch, cursor, patterns, connection)
+    except (JournalError, TooManyStreams) as error:
         count_refused(bus, error)
 
 
 def _events(
-    bus: Bus, era: int, cursor: int, patterns: tuple[str, ...], connection: Connection | None
+    bus: Bus, epoch: int, cursor: int, patterns: tuple[str, ...], connection: ClientConnection | None
 ) -> Iterator[bytes]:
-    """Events as they come, and where there are none for a while a sign of life. Raises JournalError and Crowded."""
+    """Yield events as they come, and heartbeats while there are none. Raises JournalError and TooManyStreams."""
     quiet_until = bus.clock.monotonic() + HEARTBEAT
     while not bus.draining:
         part = bus.feed.read(cursor, patterns, MAX_PAGE)
-        if bus.feed.era != era:
+        if bus.feed.epoch != epoch:
             return
         cursor = part.cursor
         size = sum(len(event.body) for event in part.events)
@@ -221,7 +221,7 @@ def _events(
             connection.take(size)  # which are held until they are sent
         for event in part.events:
             bus.give_way()
-            yield f"id: {event.id}\ndata: {json.dumps(shown(event), separators=(',', ':'))}\n\n".encode()
+            yield f"id: {event.id}\ndata: {json.dumps(event_payload(event), separators=(',', ':'))}\n\n".encode()
         if connection is not None:
             connection.give_back(size)
         left = HEARTBEAT if part.events else quiet_until - bus.clock.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.event_ids import new_event_id, new_event_ids
 from eventbus.core.model import Message
 from eventbus.core.tokens import Scope
@@ -71,7 +71,9 @@ def _many(bus: Bus, request: Request, query: Query) -> Reply:
     key = once_key_of_batch(request.environ, query)
     how = query.first("batch")
     if how not in (None, "lines"):
-        raise Refused(f"batch is lines, not {(how or '')[:40]!r}; a batch of CloudEvents is told by its Content-Type.")
+        raise BadRequest(
+            f"batch is lines, not {(how or '')[:40]!r}; a batch of CloudEvents is told by its Content-Type."
+        )
     body = read_body(request, MAX_BATCH_BYTES, bus.settings.request_seconds)
     bus.give_way()
     topic = topic_asked(query.first("topic"))
@@ -158,4 +160,4 @@ def _named_batch(messages: Sequence[Message], appended: Appended, *, cloud_event
 def _reach(bus: Bus, messages: Sequence[Message]) -> int:
     """How many subscribers get something of this."""
     topics = {message.topic for message in messages}
-    return bus.dispatcher.reached(topics) + bus.company.reach(topics)
+    return bus.dispatcher.reached(topics) + bus.cluster.reach(topics)

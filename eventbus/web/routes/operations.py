@@ -4,7 +4,7 @@ from flask import Blueprint, request
 
 from eventbus.core.errors import JournalError
 from eventbus.core.tokens import Scope
-from eventbus.services.snapshot import readings_of
+from eventbus.services.snapshot import snapshot_of
 from eventbus.telemetry.metrics import Metrics
 from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
@@ -40,7 +40,7 @@ def readyz() -> Reply:
 def metrics() -> Reply:
     """What Prometheus scrapes."""
     bus = the_bus()
-    return Reply(Metrics(bus.meters, lambda: readings_of(bus)).render(), 200, Metrics.content_type)
+    return Reply(Metrics(bus.counters, lambda: snapshot_of(bus)).render(), 200, Metrics.content_type)
 
 
 def _not_ready(reason: str) -> Reply:

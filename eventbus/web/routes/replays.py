@@ -2,7 +2,7 @@
 
 from flask import Blueprint, request
 
-from eventbus.core.errors import Refused
+from eventbus.core.errors import BadRequest
 from eventbus.core.tokens import Scope
 from eventbus.web.access import needs
 from eventbus.web.audit import Changed, log_change
@@ -21,7 +21,7 @@ def replay() -> Reply:
     query = query_of(request.environ)
     start = query.first("from")
     if not start:
-        raise Refused("Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")
+        raise BadRequest("Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")
     key = address_in(query).key
     count = the_bus().replays.begin(key, start, query.first("to") or "now")
     if count:

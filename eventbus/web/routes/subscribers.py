@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from eventbus.core.addresses import Address, parse_address
 from eventbus.core.clock import rfc3339
-from eventbus.core.errors import BadAddress, Refused
+from eventbus.core.errors import BadAddress, BadRequest
 from eventbus.core.model import State
 from eventbus.core.tokens import Scope
 from eventbus.delivery.lane.lane import Lane
@@ -49,7 +49,7 @@ def register_and_keep_alive() -> Reply:
     return as_json(
         {
             "created": registration.created,
-            **standing(bus, registration.lane),
+            **subscriber_payload(bus, registration.lane),
             "changed_at": None if other is None else rfc3339(other.at),
             "changed_by": None if other is None else other.by,
             "origin": bus.settings.origin if bus.settings.verify == "handshake" else None,
@@ -87,11 +87,11 @@ def list_subscribers() -> Reply | Response:
         raise MethodNotAllowed(["GET"])
     expired = query_of(request.environ).first("expired")
     if expired not in (None, "true", "false"):
-        raise Refused("expired is true or false.")
+        raise BadRequest("expired is true or false.")
     bus = the_bus()
     lanes = bus.expired.lanes() if expired == "true" else bus.subscribers()
     if wants_json(request):
-        rows = separated(standing(bus, lane) for lane in lanes)
+        rows = separated(subscriber_payload(bus, lane) for lane in lanes)
         return long_json(chain([b'{"subscribers":['], rows, [b"]}\n"]), bus.give_way)
     lines = []
     for lane in lanes:
@@ -100,7 +100,7 @@ def list_subscribers() -> Reply | Response:
     return text("".join(lines))
 
 
-def standing(bus: Bus, lane: Lane) -> dict[str, Any]:
+def subscriber_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
     """A subscriber as JSON: what it asked for, and how it is doing."""
     options, lease = lane.subscriber.options, lane.lease
     now, wall = bus.clock.monotonic(), bus.clock.wall()

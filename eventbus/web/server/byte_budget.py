@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from eventbus.core.errors import Crowded
+from eventbus.core.errors import TooManyStreams
 
 MIB = 1_048_576
 #: Bytes of a batch's body.
@@ -19,9 +19,9 @@ class ByteBudget:
         self._by_peer: Counter[str] = Counter()
 
     def take(self, peer: str, count: int) -> None:
-        """Hold so many bytes more. Raises Crowded where there are as many as there may be."""
+        """Hold so many bytes more. Raises TooManyStreams where there are as many as there may be."""
         if self.held + count > self.limit or self._by_peer[peer] + count > self.per_peer:
-            raise Crowded("Clients' bodies and unread answers take as much memory as they may; try again later.")
+            raise TooManyStreams("Clients' bodies and unread answers take as much memory as they may; try again later.")
         self.held += count
         self._by_peer[peer] += count
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import gevent
 
-from eventbus.telemetry.counters import Meters
+from eventbus.telemetry.counters import Counters
 from eventbus.web.server.byte_budget import ByteBudget
 from eventbus.web.server.peer_share import share_of
 
@@ -27,7 +27,7 @@ LOOK = 0.05
 log = logging.getLogger(__name__)
 
 
-class Connection:
+class ClientConnection:
     """One client's connection; ``counted`` and ``lasting`` are how it is counted, ``beyond`` is one over the limit."""
 
     __slots__ = ("_all", "beyond", "client", "counted", "held", "lasting", "peer")
@@ -76,13 +76,13 @@ class Connection:
 
 
 class Connections:
-    """All of a worker's, of which ``limit`` may be open; what is counted goes to ``meters``.
+    """All of a worker's, of which ``limit`` may be open; what is counted goes to ``counters``.
 
     Of all, and of those that last, ``per_address`` limits what one address takes; 0 is three quarters of them.
     """
 
     def __init__(
-        self, limit: int, meters: Meters, clock: Callable[[], float], budget: ByteBudget, per_address: int = 0
+        self, limit: int, counters: Counters, clock: Callable[[], float], budget: ByteBudget, per_address: int = 0
     ) -> None:
         self.limit = limit
         self.most_lasting = _most(limit)
@@ -91,27 +91,29 @@ class Connections:
         self.budget = budget
         self._by_address: Counter[str] = Counter()
         self._lasting_by_address: Counter[str] = Counter()
-        self._meters = meters
+        self._counters = counters
         self._clock = clock
-        self._open: set[Connection] = set()
-        self._idle: dict[str, dict[Connection, None]] = {}  # by peer; the one that is idle for the longest time first
+        self._open: set[ClientConnection] = set()
+        self._idle: dict[
+            str, dict[ClientConnection, None]
+        ] = {}  # by peer; the one that is idle for the longest time first
         self._logged_at = -LOG_AGAIN_SECONDS
-        meters.connections_limit = limit
+        counters.connections_limit = limit
 
-    def open(self, client: Any, peer: str) -> Connection:
+    def open(self, client: Any, peer: str) -> ClientConnection:
         """A new connection, for which another one may have been ended."""
-        found = Connection(self, client, share_of(peer))
+        found = ClientConnection(self, client, share_of(peer))
         self._open.add(found)
         if self._by_address[found.peer] >= self.per_address:
             counted = self._make_room(found.peer)
         else:
-            counted = self._meters.connections < self.limit or self._make_room()
+            counted = self._counters.connections < self.limit or self._make_room()
         found.beyond = not counted
         if counted:
             self._count(found, 1)
         return found
 
-    def close(self, connection: Connection) -> None:
+    def close(self, connection: ClientConnection) -> None:
         """It has ended."""
         self._open.discard(connection)
         self.busy(connection)
@@ -121,7 +123,7 @@ class Connections:
 
     def may_last(self, peer: str) -> bool:
         """Count one more that lasts; false where there are as many as there may be, in all or from its address."""
-        mine, every = self._lasting_by_address[peer], self._meters.connections_lasting
+        mine, every = self._lasting_by_address[peer], self._counters.connections_lasting
         if every >= self.most_lasting:
             self._warn("%d streams and long polls are open: no more are taken", every)
             return False
@@ -131,12 +133,12 @@ class Connections:
         self._count_lasting(peer, 1)
         return True
 
-    def idle(self, connection: Connection) -> None:
+    def idle(self, connection: ClientConnection) -> None:
         """A connection waits for a request."""
         self._over(connection)
         self._idle.setdefault(connection.peer, {})[connection] = None
 
-    def busy(self, connection: Connection) -> None:
+    def busy(self, connection: ClientConnection) -> None:
         """A connection does not wait for a request any more."""
         mine = self._idle.get(connection.peer, {})
         mine.pop(connection, None)
@@ -158,7 +160,7 @@ class Connections:
         for connection in list(self._open):
             connection.end(SHUT_RDWR)
 
-    def _over(self, connection: Connection) -> None:
+    def _over(self, connection: ClientConnection) -> None:
         """What lasted on a connection is over, and what it held is not needed any more."""
         if connection.held:
             connection.give_back(connection.held)
@@ -166,13 +168,13 @@ class Connections:
             self._count_lasting(connection.peer, -1)
             connection.lasting = False
 
-    def _count(self, connection: Connection, step: int) -> None:
+    def _count(self, connection: ClientConnection, step: int) -> None:
         connection.counted = step > 0
-        self._meters.connections += step
+        self._counters.connections += step
         _add(self._by_address, connection.peer, step)
 
     def _count_lasting(self, peer: str, step: int) -> None:
-        self._meters.connections_lasting += step
+        self._counters.connections_lasting += step
         _add(self._lasting_by_address, peer, step)
 
     def _make_room(self, peer: str | None = None) -> bool:
@@ -201,7 +203,7 @@ class Connections:
         else:
             self._warn("%d connections are open from %s: its idle ones are closed for new ones", self.per_address, peer)
         self._count(victim, -1)
-        self._meters.connections_closed_idle += 1
+        self._counters.connections_closed_idle += 1
         return True
 
     def _warn(self, sentence: str, *values: object) -> None:

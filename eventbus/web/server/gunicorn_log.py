@@ -13,7 +13,7 @@ from eventbus.telemetry.log_format import JsonFormatter, LineFormatter
 _LEVELS = {"debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no types
+class GunicornLog(Logger):  # type: ignore[misc] # gunicorn has no types
     """Sets up logging for the whole process: one handler, one format."""
 
     def setup(self, cfg: Any) -> None:

@@ -11,9 +11,9 @@ import gevent
 from gunicorn.http import errors
 from gunicorn.http.unreader import SocketUnreader
 
-from eventbus.core.errors import Crowded
+from eventbus.core.errors import TooManyStreams
 from eventbus.delivery.loop_load import LoopLoad
-from eventbus.web.server.connections import Connection
+from eventbus.web.server.connections import ClientConnection
 
 #: The status and the words for what gunicorn's parser refuses; the first match counts. What was sent is not repeated.
 _REFUSALS: tuple[tuple[type[Exception], int, str], ...] = (
@@ -47,7 +47,7 @@ class HeadTooSlow(Exception):
     """A request's head began, and did not come to its end in time."""
 
 
-class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
+class RequestReader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's reader, that tells who waits for a head when that comes in pieces, and leaves others their turn."""
 
     waiting: "Waiting | None" = None
@@ -79,7 +79,7 @@ class Reader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
     def fill(self) -> None:
         """Read until a whole head is there, or what gunicorn's parser refuses, which looks through all at each piece.
 
-        Raises LimitRequestHeaders, and Crowded where too much is held.
+        Raises LimitRequestHeaders, and TooManyStreams where too much is held.
         """
         head, self.buf = bytearray(self.buf.getvalue()), BytesIO()
         end, sound = head.find(_END), _is_sound(head)
@@ -119,7 +119,9 @@ class Waiting:
 
     __slots__ = ("_connection", "_head_seconds", "_reader", "_timeout", "began")
 
-    def __init__(self, reader: Reader, connection: Connection, idle_seconds: float, head_seconds: float) -> None:
+    def __init__(
+        self, reader: RequestReader, connection: ClientConnection, idle_seconds: float, head_seconds: float
+    ) -> None:
         self._reader, self._connection, self._head_seconds = reader, connection, head_seconds
         self._timeout = gevent.Timeout(idle_seconds)
         self.began = reader.buf.getbuffer().nbytes > 0 and reader.holds_request()
@@ -134,7 +136,7 @@ class Waiting:
             self._timeout = gevent.Timeout.start_new(self._head_seconds, HeadTooSlow())
 
     def hold(self, count: int) -> None:
-        """Count a further piece of the head, until the request is over. Raises Crowded."""
+        """Count a further piece of the head, until the request is over. Raises TooManyStreams."""
         self._connection.take(count)
 
     def __enter__(self) -> Self:
@@ -160,7 +162,7 @@ def refusal(error: BaseException, head_seconds: float) -> tuple[int, str]:
     """The status and the sentence for a request that could not be read; 500 for what is no client's fault."""
     if isinstance(error, HeadTooSlow):
         return 408, f"The request's head did not come within {head_seconds:g} seconds."
-    if isinstance(error, Crowded):
+    if isinstance(error, TooManyStreams):
         return 503, str(error)
     for kind, status, words in _REFUSALS:
         if isinstance(error, kind):

@@ -9,9 +9,9 @@ from typing import Any
 import gevent
 from gunicorn.http.wsgi import Response, base_environ
 
-from eventbus.core.errors import Crowded
+from eventbus.core.errors import TooManyStreams
 from eventbus.web.server.byte_budget import MIB
-from eventbus.web.server.connections import Connection
+from eventbus.web.server.connections import ClientConnection
 
 #: Requests' headers that WSGI names without ``HTTP_`` (PEP 3333).
 _PLAIN = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
@@ -111,10 +111,10 @@ def rest_of(body: Any) -> bool:
     )
 
 
-class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
+class ResponseWriter(Response):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's answer, whose head waits for the first part of the body so that both leave in one send."""
 
-    def __init__(self, req: Any, sock: Any, cfg: Any, connection: Connection, seconds: float) -> None:
+    def __init__(self, req: Any, sock: Any, cfg: Any, connection: ClientConnection, seconds: float) -> None:
         super().__init__(req, sock, cfg)
         self._connection = connection
         self._seconds = seconds  # in which each MiB has to be taken
@@ -185,7 +185,7 @@ class Exchange(Response):  # type: ignore[misc] # gunicorn has no types
         count = len(rest)
         try:
             self._connection.take(count)
-        except Crowded:
+        except TooManyStreams:
             raise TooMuchHeld("clients hold too much by not reading") from None
         with gevent.Timeout(self._seconds * (1 + count // MIB), PeerGone("the client does not read")):
             self.sock.sendall(rest)

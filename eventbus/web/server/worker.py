@@ -15,12 +15,20 @@ from gevent.server import StreamServer
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
-from eventbus.core.errors import Crowded
+from eventbus.core.errors import TooManyStreams
 from eventbus.web.server.byte_budget import budget_of
-from eventbus.web.server.connections import RESERVE, Connection, Connections
+from eventbus.web.server.connections import RESERVE, ClientConnection, Connections
 from eventbus.web.server.listeners import end_of, note
-from eventbus.web.server.request_reader import Reader, Waiting, is_host, refusal, written
-from eventbus.web.server.response_writer import CONNECTION, Exchange, PeerGone, TooMuchHeld, environ_of, frozen, rest_of
+from eventbus.web.server.request_reader import RequestReader, Waiting, is_host, refusal, written
+from eventbus.web.server.response_writer import (
+    CONNECTION,
+    PeerGone,
+    ResponseWriter,
+    TooMuchHeld,
+    environ_of,
+    frozen,
+    rest_of,
+)
 
 #: Seconds between two looks whether the worker was told to end.
 LOOK = 0.1
@@ -65,7 +73,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         self._seconds = bus.settings.request_seconds
         budget = budget_of(bus.settings.max_bodies_bytes, bus.settings.max_body_bytes)
         per_address = bus.settings.max_connections_per_address
-        self._connections = Connections(limit, bus.meters, time.monotonic, budget, per_address)
+        self._connections = Connections(limit, bus.counters, time.monotonic, budget, per_address)
 
     def run(self) -> None:
         """Serve until told to end; return when the bus is drained too."""
@@ -113,16 +121,16 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             self._serve(listener, connection, addr, seconds)
         except (StopIteration, OSError) as end:
             if isinstance(end, TooMuchHeld):
-                bus.meters.refused["connections"] += 1
+                bus.counters.refused["connections"] += 1
             self.log.debug("a connection ended: %r", end)
         except Exception as error:
-            bus.meters.refused["connections" if isinstance(error, Crowded) else "no_http"] += 1
+            bus.counters.refused["connections" if isinstance(error, TooManyStreams) else "no_http"] += 1
             self._refuse(client, *refusal(error, seconds))
         finally:
             self._connections.close(connection)
             client.close()
 
-    def _shake_hands(self, connection: Connection, secure: Callable[[Any], Any]) -> Any:
+    def _shake_hands(self, connection: ClientConnection, secure: Callable[[Any], Any]) -> Any:
         """Make a connection one by TLS; it is idle until both have agreed. Raises OSError, in bounded time, too."""
         connection.client = client = secure(connection.client)
         connection.is_idle()
@@ -132,11 +140,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             connection.is_busy()
         return client
 
-    def _serve(self, listener: Any, connection: Connection, addr: Any, seconds: float) -> None:
+    def _serve(self, listener: Any, connection: ClientConnection, addr: Any, seconds: float) -> None:
         """Serve requests, one after another. Raises StopIteration or OSError where the connection ends."""
         client = connection.client
         parser = RequestParser(self.cfg, client, addr)
-        parser.unreader = reader = Reader(client, self.wsgi.extensions["eventbus"].dispatcher.load)
+        parser.unreader = reader = RequestReader(client, self.wsgi.extensions["eventbus"].dispatcher.load)
         name, peer = end_of(listener.getsockname(), UNNAMED), end_of(addr)
         request, wait = None, FIRST_SECONDS
         while True:
@@ -146,7 +154,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             if request is None:
                 return
             if connection.beyond and request.path not in HEALTH:
-                self.wsgi.extensions["eventbus"].meters.refused["connections"] += 1
+                self.wsgi.extensions["eventbus"].counters.refused["connections"] += 1
                 self._refuse(client, 503, "There are as many connections as there may be; try again later.")
                 return
             self.handle_request(name, request, connection, peer)
@@ -166,13 +174,13 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         else:
             _linger(client)
 
-    def handle_request(self, listener_name: Any, req: Any, connection: Connection, addr: Any) -> None:
+    def handle_request(self, listener_name: Any, req: Any, connection: ClientConnection, addr: Any) -> None:
         """Serve one request; the connection goes on after it, or StopIteration is raised.
 
         What gunicorn's own does, less what this bus has no use for: hooks, access log, files, early hints.
         """
         sock = connection.client
-        exchange = Exchange(req, sock, self.cfg, connection, self._seconds)
+        exchange = ResponseWriter(req, sock, self.cfg, connection, self._seconds)
         if connection.beyond or not self.alive:
             exchange.force_close()
         environ = environ_of(req, sock, addr, listener_name, self.cfg)
@@ -197,7 +205,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             raise StopIteration
 
 
-def _answer(parts: Any, exchange: Exchange) -> None:
+def _answer(parts: Any, exchange: ResponseWriter) -> None:
     """Send all that the app has to say."""
     try:
         for part in parts:

@@ -18,11 +18,11 @@ from gevent.event import AsyncResult
 from gevent.pool import Pool
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import CallRefused, JournalError, NodeSilent, NotTaken
-from eventbus.core.log_once import Trouble
+from eventbus.core.errors import CallRefused, JournalError, NodeTimeout, NotAccepted
+from eventbus.core.log_once import LogOnce
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
-from eventbus.journal.redis.store.server import connect, told
+from eventbus.journal.redis.store.server import connect, translate_errors
 
 #: Bytes of a request, and of an answer, at most: the largest batch and what is said around it.
 MAX_BYTES = 17 * 1024 * 1024
@@ -103,31 +103,31 @@ class Calls:
             client.connection_pool.disconnect()
 
     def call(self, node: str, request: bytes, seconds: float, stands: Stands | None = None) -> bytes:
-        """See Nodes.call. Raises JournalUnavailable, NotTaken, and NodeSilent where there is no answer in time."""
+        """See Nodes.call. Raises JournalUnavailable, NotAccepted, and NodeTimeout where there is no answer in time."""
         if len(request) > MAX_BYTES:
-            raise NodeSilent(f"A node is asked with at most {MAX_BYTES} bytes, not {len(request)}.")
+            raise NodeTimeout(f"A node is asked with at most {MAX_BYTES} bytes, not {len(request)}.")
         ends, name = self._clock.monotonic() + seconds, uuid4().hex
         waiting: AsyncResult[bytes] = AsyncResult()
         self._waiting[name.encode()] = waiting
         try:
-            with told("cannot carry a call"):
+            with translate_errors("cannot carry a call"):
                 self._send(node, name, request, ends)
             said: bytes | None = None
             while said is None and (left := ends - self._clock.monotonic()) > 0:
                 said = waiting.wait(min(left, LOOK_EVERY))
                 if said is None and stands is not None and not _is_true(stands) and self._withdraw(name):
-                    raise NotTaken(f"Node {node} did not take what it was asked.")
+                    raise NotAccepted(f"Node {node} did not take what it was asked.")
         finally:
             del self._waiting[name.encode()]
         if said is None:
             self._withdraw(name)
-            raise NodeSilent(f"Node {node} did not answer within {seconds:.3g} s.")
+            raise NodeTimeout(f"Node {node} did not answer within {seconds:.3g} s.")
         if not said.startswith(ANSWERED):
-            raise NodeSilent(f"Node {node} did not answer: {said[1:MAX_REASON].decode('utf-8', 'replace')}.")
+            raise NodeTimeout(f"Node {node} did not answer: {said[1:MAX_REASON].decode('utf-8', 'replace')}.")
         return said[1:]
 
     def _send(self, node: str, name: str, request: bytes, ends: float) -> None:
-        """Leave the request where the node finds it. Raises NodeSilent and RedisError."""
+        """Leave the request where the node finds it. Raises NodeTimeout and RedisError."""
         if self._ahead is None:
             seconds, more = self._client.time()
             self._compare(seconds * 1_000 + more // 1_000)
@@ -143,8 +143,8 @@ class Calls:
             if said == b"sent":
                 return
             if said == b"full":
-                raise NodeSilent(f"Node {node} has {MAX_WAITING} calls to answer first.")
-        raise NodeSilent(f"Node {node} could not be asked in time.")
+                raise NodeTimeout(f"Node {node} has {MAX_WAITING} calls to answer first.")
+        raise NodeTimeout(f"Node {node} could not be asked in time.")
 
     def _compare(self, milliseconds: int) -> None:
         """Note what time Redis has; by the answer's way it is too early, so that no deadline is too late."""
@@ -162,12 +162,12 @@ class Calls:
 
     def _read(self, line: Callable[[str], str], take: Callable[[bytes], object]) -> None:
         """Take what comes in one of this node's lists."""
-        trouble = Trouble()
+        trouble = LogOnce()
         while True:
             try:
                 found: Any = self._lines.blpop([line(self.node)], timeout=WAIT)
             except redis.ResponseError as error:
-                if trouble.begins():  # Redis answers, so that nothing else says what is wrong
+                if trouble.raised():  # Redis answers, so that nothing else says what is wrong
                     log.warning("calls of other nodes cannot be read: %s", error)
                 gevent.sleep(PATIENCE)
                 continue
@@ -175,7 +175,7 @@ class Calls:
                 log.debug("calls cannot be read: %s", error)
                 gevent.sleep(PATIENCE)
                 continue
-            trouble.ends()
+            trouble.cleared()
             if found is not None:
                 take(found[1])
 

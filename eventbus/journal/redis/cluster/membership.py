@@ -18,12 +18,12 @@ from gevent.event import Event as Signal
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
-from eventbus.core.log_once import Trouble
+from eventbus.core.log_once import LogOnce
 from eventbus.journal.copy.copying import Mark, refusal
 from eventbus.journal.redis.cluster.process_location import here, runs_no_more
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
-from eventbus.journal.redis.store.server import told
+from eventbus.journal.redis.store.server import translate_errors
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class HeartbeatRefused:
     """A sign that came too late, or to a journal with another history, which is ``history`` now: all is lost."""
 
     history: str
@@ -83,7 +83,7 @@ class Membership:
         self._ahead = 0.0  # ms that Redis's clock is ahead of the monotonic one
         self._signs: gevent.Greenlet[[], None] | None = None
         self._kind = "again"  # what a sign of life says; "leaving" from the moment that this node is about to end
-        self._trouble = Trouble()
+        self._log_once = LogOnce()
         self._hurried = Signal()  # to give a sign at once
         self.history = ""  #: of the journal, as this node reads it: what it writes counts for no other one
 
@@ -104,8 +104,8 @@ class Membership:
 
     def start(self) -> None:
         """Take what is handed out, at once and from now on. Raises JournalUnavailable."""
-        with told("cannot be shared"):
-            self.look()
+        with translate_errors("cannot be shared"):
+            self.heartbeat()
         self._signs = gevent.spawn(self._run)
 
     def leave(self) -> None:
@@ -121,8 +121,8 @@ class Membership:
     def withdraw(self) -> None:
         """Go on living, but get no more lanes: the others share them all. Raises JournalUnavailable."""
         self._kind = "leaving"
-        with told("cannot be shared"):
-            self.look()
+        with translate_errors("cannot be shared"):
+            self.heartbeat()
 
     def disconnect(self) -> None:
         """Let go of the connections of a node that could not join."""
@@ -130,7 +130,7 @@ class Membership:
 
     def claim(self, lane: str) -> str | None:
         """Take a lane; the node that has it where that is another one. Raises JournalUnavailable."""
-        with told("does not tell whose a subscriber is"):
+        with translate_errors("does not tell whose a subscriber is"):
             said = self._ask(self._claim, self.id, lane)
             if said[0] == b"dead":
                 raise redis.ConnectionError("this bus was not heard for too long")
@@ -139,25 +139,25 @@ class Membership:
     def release(self, lanes: Sequence[str]) -> None:
         """Let others have these lanes. Raises JournalUnavailable."""
         if lanes:
-            with told("does not take back what was this bus's"):
+            with translate_errors("does not take back what was this bus's"):
                 self._ask(self._release, self.id, *lanes)
 
     def owner(self, lane: str) -> str | None:
         """Another node that has a lane and lives; None where there is none. Raises JournalUnavailable."""
-        with told("does not tell whose a subscriber is"):
+        with translate_errors("does not tell whose a subscriber is"):
             found = self._ask(self._owner, lane)
         return None if found is None or found.decode() == self.id else str(found.decode())
 
     def others(self) -> list[str]:
         """The other nodes that live now. Raises JournalUnavailable."""
         client: Any = self._client
-        with told("does not tell who the other buses are"):
+        with translate_errors("does not tell who the other buses are"):
             found = client.execute_command("ZRANGEBYSCORE", keys.NODES, f"{self.deadline(0):.0f}", "+inf")
         return [name.decode() for name in found if name.decode() != self.id]
 
     def orphans(self) -> bool:
         """Whether there are lanes to carry on with that no live node has. Raises JournalUnavailable."""
-        with told("does not tell whose the subscribers are"):
+        with translate_errors("does not tell whose the subscribers are"):
             return bool(self._ask(self._orphans))
 
     def deadline(self, seconds: float) -> float:
@@ -169,25 +169,25 @@ class Membership:
             self._hurried.wait(SIGN_EVERY)
             self._hurried.clear()
             try:
-                self.look()
+                self.heartbeat()
             except (redis.RedisError, OSError, JournalError) as error:
-                if self._trouble.begins():
+                if self._log_once.raised():
                     log.warning("Redis does not answer: %s", error)
             except Exception:  # a node that shows no life any more would never get its lanes back
                 log.exception("a sign of life failed in a way that was not foreseen")
             else:
-                if self._trouble.ends():
+                if self._log_once.cleared():
                     log.info("Redis answers again")
 
-    def look(self) -> None:
+    def heartbeat(self) -> None:
         """Show life, and take or give what that is answered with. Raises RedisError."""
         share = self._sign(self._kind)
-        if isinstance(share, Refused):
+        if isinstance(share, HeartbeatRefused):
             if share.anew:
                 log.warning("Redis has started anew, perhaps with less than it had: what it has is read again")
             else:
                 log.error("this bus was not heard for too long: others have its subscribers now, and it begins anew")
-            self._begin_anew(share.history)
+            self._reset(share.history)
         elif share.new:
             self.took(share.new)
         elif share.mine > share.fair + 1 and self._kind == "again":
@@ -197,7 +197,7 @@ class Membership:
         """Give the next sign at once: something was refused that was this node's to do."""
         self._hurried.set()
 
-    def _begin_anew(self, history: str) -> None:
+    def _reset(self, history: str) -> None:
         """Have nothing any more, and be a new node: what it had is handed out again."""
         self.until = -math.inf
         self.beat(self.until, -1)
@@ -214,7 +214,7 @@ class Membership:
     def mine(self) -> set[str]:
         """The subscribers' lanes that Redis says this node has. Raises JournalUnavailable."""
         client: Any = self._client
-        with told("does not tell what this bus has"):
+        with translate_errors("does not tell what this bus has"):
             found = client.execute_command("SMEMBERS", keys.of(self.id))
         return {lane.decode() for lane in found} - {keys.RETENTION}
 
@@ -222,11 +222,11 @@ class Membership:
         """Let a node count as gone at once. Raises RedisError."""
         self._ask(self._sign_of_life, node, 0, "last", "", "")
 
-    def _sign(self, kind: str) -> Share | Refused:
+    def _sign(self, kind: str) -> Share | HeartbeatRefused:
         before = self._clock.monotonic()
         said = self._ask(self._sign_of_life, self.id, int(ALIVE_SECONDS * 1_000), kind, here(), self.history)
         if said[0] in (b"dead", b"anew"):
-            return Refused(said[1].decode(), anew=said[0] == b"anew")
+            return HeartbeatRefused(said[1].decode(), anew=said[0] == b"anew")
         if said[0] == b"copy":
             raise refusal("on Redis", Mark.from_json(said[1].decode()))
         self.until = before + ALIVE_SECONDS - MARGIN

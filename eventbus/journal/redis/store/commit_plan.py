@@ -6,9 +6,9 @@ from typing import Any
 
 from eventbus.core.model import Checkpoint, LaneRecord
 from eventbus.journal import lane_json
-from eventbus.journal.base import KEY_OVERHEAD, MAX_REPLAYS
+from eventbus.journal.base import KEY_OVERHEAD, MAX_REDELIVERIES
 from eventbus.journal.group_commit import Publish
-from eventbus.journal.redis.store.rows import deferral_text, delivery_name, letter_text, topic_text
+from eventbus.journal.redis.store.rows import delivery_name, letter_text, retry_text, topic_text
 
 #: Bytes that an event takes beside its own: its entry, and its place among the ids.
 OVERHEAD = 160
@@ -21,7 +21,7 @@ def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, 
             "overhead": OVERHEAD,
             "key_overhead": KEY_OVERHEAD,
             "crowded": crowded,
-            "replays": MAX_REPLAYS,
+            "replays": MAX_REDELIVERIES,
             "publishes": [_publish(publish) for publish in publishes],
             "checkpoints": [_checkpoint(checkpoint) for checkpoint in checkpoints],
         },
@@ -65,15 +65,15 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "at": repr(checkpoint.at),
         "scanned": str(checkpoint.scanned),
         "lanes": [lane_told(record) for record in checkpoint.lanes],
-        "undeferred": [(key, delivery_name(seq, run)) for key, seq, run in checkpoint.undeferred],
+        "undeferred": [(key, delivery_name(seq, replay_id)) for key, seq, replay_id in checkpoint.settled_retries],
         "deferred": [
-            (row.key, delivery_name(row.seq, row.run), str(row.seq), repr(row.due_at), deferral_text(row))
-            for row in checkpoint.deferred
+            (row.key, delivery_name(row.seq, row.replay_id), str(row.seq), repr(row.due_at), retry_text(row))
+            for row in checkpoint.retries
         ],
         "dead": [
             {
                 "key": letter.key,
-                "delivery": delivery_name(letter.seq, letter.run),
+                "delivery": delivery_name(letter.seq, letter.replay_id),
                 "seq": str(letter.seq),
                 "at": repr(letter.last_at),
                 "row": letter_text(letter),

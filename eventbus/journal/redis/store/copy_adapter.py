@@ -11,7 +11,7 @@ from eventbus.journal.redis.store import keys, server
 from eventbus.journal.redis.store.copy_commands import commands
 from eventbus.journal.redis.store.exports import Exports
 from eventbus.journal.redis.store.queries import Queries
-from eventbus.journal.redis.store.server import told
+from eventbus.journal.redis.store.server import translate_errors
 
 #: Lanes that are read at once.
 LANES = 100
@@ -35,12 +35,12 @@ class RedisCopying:
 
     def open(self, *, create: bool) -> tuple[str, ...]:
         """See Copyable.open; a database is always there."""
-        with told("cannot be opened"):
+        with translate_errors("cannot be opened"):
             return server.examine(self._client, self._url)[1]
 
     def check_unused(self) -> None:
         """See Copyable.check_unused: every node shows that it lives."""
-        with told("does not tell whether a bus runs on it"):
+        with translate_errors("does not tell whether a bus runs on it"):
             ((seconds, micros),) = self._queries.pipelined(("TIME",))
             now = int(seconds) * 1_000 + int(micros) // 1_000
             (live,) = self._queries.pipelined(("ZCOUNT", keys.NODES, now, "+inf"))
@@ -54,7 +54,7 @@ class RedisCopying:
 
     def extent(self) -> Extent:
         """See Copyable.extent."""
-        with told("cannot be read"):
+        with translate_errors("cannot be read"):
             seq, letter, *counts = self._queries.pipelined(
                 ("GET", keys.SEQ), ("GET", keys.DEAD_ID), ("XLEN", keys.EVENTS), ("HLEN", keys.LANES),
                 ("ZCARD", keys.WAITING), ("HLEN", keys.DEAD), ("ZCARD", keys.DISCARDS), ("HLEN", keys.KEYS),
@@ -70,19 +70,19 @@ class RedisCopying:
 
     def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
         """See Copyable.export."""
-        with told("cannot be read"):
+        with translate_errors("cannot be read"):
             return self._exports.batch(kind, after, limit, max_bytes)
 
     def mark(self) -> Mark | None:
         """See Copyable.mark."""
-        with told("cannot be read"):
+        with translate_errors("cannot be read"):
             (text,) = self._queries.pipelined(("GET", keys.COPY))
         return None if text is None else Mark.from_json(text.decode())
 
     def begin(self, mark: Mark) -> None:
         """See Copyable.begin."""
         extent = mark.extent
-        with told("cannot be written"):
+        with translate_errors("cannot be written"):
             begun = self._begin(
                 keys=[keys.NODES], args=[mark.to_json(), extent.last_seq, extent.last_letter, extent.scanned]
             )
@@ -95,12 +95,12 @@ class RedisCopying:
         for command in commands(mark.kind, rows):
             pipeline.execute_command(*command)
         pipeline.execute_command("SET", keys.COPY, mark.to_json())
-        with told("cannot be written"):
+        with translate_errors("cannot be written"):
             pipeline.execute()
 
     def finish(self) -> None:
         """See Copyable.finish."""
-        with told("cannot be written"):
+        with translate_errors("cannot be written"):
             self._queries.pipelined(("DEL", keys.COPY))
 
     def close(self) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from eventbus.core.model import Deferral, Event, LaneRecord
+from eventbus.core.model import Event, LaneRecord, Retry
 from eventbus.journal.base import KEY_OVERHEAD
 from eventbus.journal.copy.copying import Kind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.commit_plan import OVERHEAD, lane_told
-from eventbus.journal.redis.store.rows import FIELDS, deferral_text, delivery_name, letter_text, topic_text
+from eventbus.journal.redis.store.rows import FIELDS, delivery_name, letter_text, retry_text, topic_text
 
 Command = tuple[Any, ...]
 
@@ -42,9 +42,9 @@ def _lane(record: LaneRecord) -> Iterator[Command]:
         yield ("SADD", keys.UNCLAIMED, key)
 
 
-def _deferral(row: Deferral) -> Iterator[Command]:
-    delivery = delivery_name(row.seq, row.run)
-    yield ("HSET", keys.waits(row.key), delivery, deferral_text(row))
+def _deferral(row: Retry) -> Iterator[Command]:
+    delivery = delivery_name(row.seq, row.replay_id)
+    yield ("HSET", keys.waits(row.key), delivery, retry_text(row))
     yield ("ZADD", keys.due(row.key), repr(row.due_at), delivery)
     yield ("ZADD", keys.line(row.key), row.seq, delivery)
     yield ("ZADD", keys.WAITING, row.seq, f"{delivery}:{row.key}")
@@ -52,7 +52,7 @@ def _deferral(row: Deferral) -> Iterator[Command]:
 
 def _letter(kept: NumberedLetter) -> Iterator[Command]:
     letter, number = kept.letter, kept.id
-    yield ("HSET", keys.DEAD_KNOWN, f"{delivery_name(letter.seq, letter.run)}:{letter.key}", number)
+    yield ("HSET", keys.DEAD_KNOWN, f"{delivery_name(letter.seq, letter.replay_id)}:{letter.key}", number)
     yield ("HSET", keys.DEAD, number, letter_text(letter))
     yield ("ZADD", keys.DEAD_IDS, number, number)
     yield ("ZADD", keys.dead_of(letter.key), number, number)

@@ -37,11 +37,11 @@ ELSEWHERE = (
 MOST = 100
 
 
-class OtherHistory(redis.ConnectionError):
+class ReplicationIdChanged(redis.ConnectionError):
     """A server has another history of the journal than the one asked for: nothing was sent to it."""
 
 
-class FoundConnection(Connection):
+class DiscoveredConnection(Connection):
     """Goes to whatever server is the master when it connects, and stays while that has the ``history`` asked for."""
 
     def __init__(self, *, master: Master, history: Callable[[], str], **options: Any) -> None:
@@ -57,7 +57,7 @@ class FoundConnection(Connection):
         super().connect()  # type: ignore[no-untyped-call]
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is called
-        """As without, and find out whether this is the right server. Raises ConnectionError and OtherHistory."""
+        """Check as usual, and that this is the right server. Raises ConnectionError and ReplicationIdChanged."""
         super().on_connect_check_health(check_health)
         if wanted := self._wanted():
             self.send_command("EVAL", script("standing"), 0, check_health=False)  # type: ignore[no-untyped-call]
@@ -65,7 +65,7 @@ class FoundConnection(Connection):
             if role != "master":
                 raise redis.ConnectionError(f"the server has not got the journal: it is a {role}")
             if history != wanted:
-                raise OtherHistory("it has started again, or another server stands for it")
+                raise ReplicationIdChanged("it has started again, or another server stands for it")
             self._history = history
 
     def _connect(self) -> Any:
@@ -81,7 +81,7 @@ class FoundConnection(Connection):
             raise redis.ConnectionError(f"the server has not got the journal any more: {error}") from error
 
 
-class FoundTLSConnection(FoundConnection, SSLConnection):
+class DiscoveredTLSConnection(DiscoveredConnection, SSLConnection):
     """The same over TLS."""
 
 

@@ -9,7 +9,7 @@ from eventbus.journal.copy.copying import Batch, Kind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.queries import Queries
-from eventbus.journal.redis.store.rows import deferral_of, letter_of
+from eventbus.journal.redis.store.rows import letter_of, retry_of
 
 #: A number that no event has.
 BEYOND = 2**53 - 1
@@ -29,7 +29,7 @@ class Exports:
         self._queries = queries
         self._ways: dict[Kind, tuple[str, Callable[[Sequence[Name]], list[Read]]]] = {
             Kind.LANES: (keys.LANES, self._lanes),
-            Kind.DEFERRED: (keys.WAITING, self._deferred),
+            Kind.DEFERRED: (keys.WAITING, self._retries),
             Kind.DEAD_LETTERS: (keys.DEAD_IDS, self._letters),
             Kind.DISCARDS: (keys.DISCARDS, self._discards),
             Kind.KEYS: (keys.KEYS_AT, self._used_keys),
@@ -68,12 +68,12 @@ class Exports:
         texts = self._values(keys.LANES, [name for name, _ in names])
         return [(lane_json.from_json(text.decode()), len(text)) for text in texts]
 
-    def _deferred(self, names: Sequence[Name]) -> list[Read]:
+    def _retries(self, names: Sequence[Name]) -> list[Read]:
         parts = [name.decode().split(":", 2) for name, _ in names]
-        wanted = [(lane, f"{seq}:{run}") for seq, run, lane in parts]
+        wanted = [(lane, f"{seq}:{replay_id}") for seq, replay_id, lane in parts]
         texts = self._queries.pipelined(*(("HGET", keys.waits(lane), delivery) for lane, delivery in wanted))
         return [
-            (deferral_of(lane, delivery, text), len(text)) for (lane, delivery), text in zip(wanted, texts, strict=True)
+            (retry_of(lane, delivery, text), len(text)) for (lane, delivery), text in zip(wanted, texts, strict=True)
         ]
 
     def _letters(self, names: Sequence[Name]) -> list[Read]:

@@ -8,16 +8,16 @@ from typing import ParamSpec, TypeVar
 import redis
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import JournalError, JournalSilent, JournalUnavailable
+from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Checkpoint, Deferral, Event, LaneRecord, Recovered
-from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Replay, Usage
-from eventbus.journal.group_commit import Answer, GroupCommit, Publish
+from eventbus.core.model import Checkpoint, Event, LaneRecord, Recovered, Retry
+from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Redelivery, Usage
+from eventbus.journal.group_commit import GroupCommit, Publish, PublishResult
 from eventbus.journal.redis.cluster.membership import SIGN_SECONDS, Membership
 from eventbus.journal.redis.cluster.nodes import RedisNodes
 from eventbus.journal.redis.store import keys, server
 from eventbus.journal.redis.store.queries import Queries
-from eventbus.journal.redis.store.replication import Wanted
+from eventbus.journal.redis.store.replication import ReplicationPolicy
 from eventbus.journal.redis.store.tail import Tail
 from eventbus.journal.redis.store.writer import Writer
 
@@ -34,9 +34,9 @@ HEARD_SECONDS = 1.0
 class RedisJournal:
     """``eventbus.journal.base.Journal`` on Redis at ``url``, shared by all nodes that name it."""
 
-    def __init__(self, url: str, clock: Clock | None = None, wanted: Wanted | None = None) -> None:
+    def __init__(self, url: str, clock: Clock | None = None, wanted: ReplicationPolicy | None = None) -> None:
         self._url = url
-        self._wanted = wanted or Wanted()
+        self._wanted = wanted or ReplicationPolicy()
         self._clock = clock or Clock()
         self.members = Membership(server.connect(url, "eventbus-node", SIGN_SECONDS), Clock())
         self._client = server.connect(url, "eventbus", history=self._history)
@@ -55,7 +55,7 @@ class RedisJournal:
 
     def open(self) -> Recovered:
         """See Journal.open."""
-        with server.told("cannot be opened"):
+        with server.translate_errors("cannot be opened"):
             info, remarks = server.examine(self._client, self._url)
             remarks = (*remarks, *self._wanted.check(info))
             try:
@@ -69,7 +69,7 @@ class RedisJournal:
         self._group.start()
         return recovered
 
-    def confirm(self) -> None:
+    def wait_durable(self) -> None:
         """See Journal.confirm: an append of nothing waits for all that was written before it."""
         if self._wanted.anything:
             self._group.append(())
@@ -77,9 +77,9 @@ class RedisJournal:
     def probe(self) -> None:
         """See Journal.probe. Memory is asked about: what is written here needs none that a full server refuses."""
         self.checkpoint(Checkpoint(self._clock.wall(), 0))
-        self.confirm()
+        self.wait_durable()
         if self.usage().memory > 1:
-            raise server.crowded("could not keep an event just now")
+            raise server.is_out_of_memory("could not keep an event just now")
 
     def on_taken(self, listener: Callable[[Sequence[str]], object]) -> None:
         """Tell the listener of lanes that others have taken."""
@@ -91,10 +91,10 @@ class RedisJournal:
 
     def _commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], Sequence[Answer]]:
+    ) -> tuple[list[Event], Sequence[PublishResult]]:
         try:
             events, answers = self._writer.commit(publishes, checkpoints)
-        except JournalSilent:  # who waits for the next commit has waited as long, and would wait that long again
+        except JournalTimeout:  # who waits for the next commit has waited as long, and would wait that long again
             self._group.give_up("The journal is in trouble; nothing of this was kept.")
             raise
         if events:
@@ -128,13 +128,13 @@ class RedisJournal:
         """The lanes that some node has to carry on with."""
         return self._read(self._queries.open_lanes)
 
-    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
-        return self._read(self._queries.page, after, upto, limit, max_bytes)
+        return self._read(self._queries.page, after, end, limit, max_bytes)
 
-    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+    def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
         """See Journal.topics."""
-        return self._read(self._queries.topics, after, upto, limit)
+        return self._read(self._queries.topics, after, end, limit)
 
     def find(self, seqs: Sequence[int]) -> list[Event]:
         """See Journal.find."""
@@ -144,13 +144,13 @@ class RedisJournal:
         """See Journal.event."""
         return self._read(self._queries.event, event_id)
 
-    def place_of(self, moment: float) -> int:
-        """See Journal.place_of."""
-        return self._read(self._queries.place_of, moment)
+    def position_at(self, moment: float) -> int:
+        """See Journal.position_at."""
+        return self._read(self._queries.position_at, moment)
 
-    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
         """See Journal.deferred."""
-        return self._read(self._queries.deferred, key, by_seq=by_seq, limit=limit)
+        return self._read(self._queries.retries, key, by_seq=by_seq, limit=limit)
 
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
         """See Journal.sample."""
@@ -160,9 +160,9 @@ class RedisJournal:
         """See Journal.give_up_bodies."""
         self._writer.give_up_bodies(letters)
 
-    def is_deferred(self, seq: int) -> list[Deferral]:
-        """See Journal.is_deferred."""
-        return self._read(self._queries.is_deferred, seq)
+    def retries_of_event(self, seq: int) -> list[Retry]:
+        """See Journal.retries_of_event."""
+        return self._read(self._queries.retries_of_event, seq)
 
     def lane(self, key: str) -> LaneRecord | None:
         """See Journal.lane."""
@@ -196,22 +196,22 @@ class RedisJournal:
         """See Journal.dead_before."""
         return self._read(self._queries.dead_before, moment, limit)
 
-    def replay(self, replay_id: str) -> Replay | None:
+    def replay(self, replay_id: str) -> Redelivery | None:
         """See Journal.replay."""
         return self._read(self._queries.replay, replay_id)
 
-    def settled_badly(self, seq: int) -> list[tuple[str, str]]:
-        """See Journal.settled_badly."""
-        return self._read(self._queries.settled_badly, seq)
+    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
+        """See Journal.failed_deliveries."""
+        return self._read(self._queries.failed_deliveries, seq)
 
-    def trims(self) -> bool:
+    def try_acquire_trimmer(self) -> bool:
         """Whether it is this node that removes settled events for all. Raises JournalUnavailable."""
         return self.members.claim(keys.RETENTION) is None
 
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
         """See Journal.trim; nothing goes where another node does so for all."""
         history = self.members.history  # in which these are settled; asking may take longer than it lasts
-        if not self.trims():
+        if not self.try_acquire_trimmer():
             return 0
         return self._writer.trim(history, seqs, forget_before, max_key_bytes, self._clock.wall())
 
@@ -231,5 +231,5 @@ class RedisJournal:
         self._client.close()
 
     def _read(self, query: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
-        with server.told("cannot be read"):
+        with server.translate_errors("cannot be read"):
             return query(*values, **named)

@@ -6,13 +6,13 @@ from typing import Any
 import redis
 
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Deferral, Event, LaneRecord, Recovered
+from eventbus.core.model import Event, LaneRecord, Recovered, Retry
 from eventbus.journal import lane_json
-from eventbus.journal.base import KeptDeadLetter, Page, Replay, Usage
+from eventbus.journal.base import KeptDeadLetter, Page, Redelivery, Usage
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.commit_plan import OVERHEAD
-from eventbus.journal.redis.store.rows import deferral_of, events_of, letter_of, number_of, topic_of
+from eventbus.journal.redis.store.rows import events_of, letter_of, number_of, retry_of, topic_of
 from eventbus.journal.redis.store.server import memory_in_use
 
 #: Deliveries of one event that are told, at most.
@@ -60,14 +60,14 @@ class Queries:
         """The lanes that some node has to carry on with."""
         return sorted(lane.decode() for lane in self._ask("SMEMBERS", keys.OPEN))
 
-    def page(self, after: int, upto: int, limit: int, max_bytes: int) -> Page:
+    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
         """See Journal.page."""
-        entries, more = self._page(keys=[keys.EVENTS], args=[max(0, after), upto, limit, max_bytes])
-        return Page(tuple(events_of(entries)), number_of(entries[-1][0]) if more == b"more" else upto)
+        entries, more = self._page(keys=[keys.EVENTS], args=[max(0, after), end, limit, max_bytes])
+        return Page(tuple(events_of(entries)), number_of(entries[-1][0]) if more == b"more" else end)
 
-    def topics(self, after: int, upto: int, limit: int) -> list[tuple[int, str | None, float]]:
+    def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
         """See Journal.topics."""
-        rows = self._topics(keys=[keys.EVENTS], args=[max(0, after), upto, limit])
+        rows = self._topics(keys=[keys.EVENTS], args=[max(0, after), end, limit])
         return [(int(seq), topic_of(topic), float(at)) for seq, topic, at in rows]
 
     def find(self, seqs: Sequence[int]) -> list[Event]:
@@ -82,8 +82,8 @@ class Queries:
         found = [] if seq is None else self.find([int(seq)])
         return next((event for event in found if event.id == event_id), None)  # the journal may have changed in between
 
-    def place_of(self, moment: float) -> int:
-        """See Journal.place_of."""
+    def position_at(self, moment: float) -> int:
+        """See Journal.position_at."""
         return int(self._place(keys=[keys.EVENTS], args=[repr(moment)]))
 
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
@@ -97,25 +97,23 @@ class Queries:
             for seq, topic, size, waiting, dead in rows
         ]  # fmt: skip
 
-    def deferred(self, key: str, *, by_seq: bool, limit: int) -> list[Deferral]:
+    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
         """See Journal.deferred."""
         names = self._ask("ZRANGE", keys.line(key) if by_seq else keys.due(key), 0, limit - 1)
         return self._deferrals([(key, name.decode()) for name in names])
 
-    def is_deferred(self, seq: int) -> list[Deferral]:
-        """See Journal.is_deferred."""
+    def retries_of_event(self, seq: int) -> list[Retry]:
+        """See Journal.retries_of_event."""
         members = self._ask("ZRANGEBYSCORE", keys.WAITING, seq, seq, "LIMIT", 0, MANY)
         found = []
         for member in members:
-            number, run, key = member.decode().split(":", 2)
-            found.append((key, f"{number}:{run}"))
+            number, replay_id, key = member.decode().split(":", 2)
+            found.append((key, f"{number}:{replay_id}"))
         return self._deferrals(found)
 
-    def _deferrals(self, wanted: Sequence[tuple[str, str]]) -> list[Deferral]:
+    def _deferrals(self, wanted: Sequence[tuple[str, str]]) -> list[Retry]:
         texts = self.pipelined(*(("HGET", keys.waits(key), name) for key, name in wanted))
-        return [
-            deferral_of(key, name, text) for (key, name), text in zip(wanted, texts, strict=True) if text is not None
-        ]
+        return [retry_of(key, name, text) for (key, name), text in zip(wanted, texts, strict=True) if text is not None]
 
     def lane(self, key: str) -> LaneRecord | None:
         """See Journal.lane."""
@@ -159,13 +157,13 @@ class Queries:
         """See Journal.dead_before."""
         return self._letters(self._ask("ZRANGEBYSCORE", keys.DEAD_AT, "-inf", f"({moment!r}", "LIMIT", 0, limit))
 
-    def replay(self, replay_id: str) -> Replay | None:
+    def replay(self, replay_id: str) -> Redelivery | None:
         """See Journal.replay."""
         at, *counts = self._ask("HMGET", keys.replay(replay_id), "at", "replayed", "delivered", "dead", "discarded")
-        return None if at is None else Replay(replay_id, float(at), *(int(count or 0) for count in counts))
+        return None if at is None else Redelivery(replay_id, float(at), *(int(count or 0) for count in counts))
 
-    def settled_badly(self, seq: int) -> list[tuple[str, str]]:
-        """See Journal.settled_badly."""
+    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
+        """See Journal.failed_deliveries."""
         letters, gone, spans = self.pipelined(
             ("ZRANGEBYSCORE", keys.DEAD_SEQ, seq, seq, "LIMIT", 0, MANY),
             ("ZRANGEBYSCORE", keys.DEAD_GONE, seq, seq, "LIMIT", 0, MANY),
@@ -178,7 +176,7 @@ class Queries:
     def usage(self) -> Usage:
         """See Journal.usage."""
         size, events, info = self.pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS), ("INFO", "memory"))
-        return Usage(int(size or 0), events, memory_in_use(info), max_memory=int(info.get("maxmemory", 0)))
+        return Usage(int(size or 0), events, memory_in_use(info))
 
     def _letters(self, ids: Sequence[bytes]) -> list[KeptDeadLetter]:
         if not ids:

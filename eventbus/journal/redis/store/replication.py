@@ -22,7 +22,7 @@ STAYS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReplicationPolicy:
     """So many replicas have to have a commit; ``on_disk``: they and the server itself, in their append-only files."""
 
     replicas: int = 0

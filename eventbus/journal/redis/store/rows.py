@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from eventbus.core.model import DeadLetter, Deferral, Event, Past
+from eventbus.core.model import DeadLetter, Event, Past, Retry
 from eventbus.journal.base import KeptDeadLetter
 
 #: Fields of an event in the stream, in this order: id, topic, head, body, time.
@@ -70,24 +70,24 @@ def new_entries(entries: Sequence[Sequence[Any]], place: int, newest: int) -> Ne
     return NewEntries(events_of(ours), numbers[len(ours) - 1] if ours else place, beside, len(ours) < len(entries))
 
 
-def delivery_name(seq: int, run: int) -> str:
+def delivery_name(seq: int, replay_id: int) -> str:
     """What a delivery is called among a lane's."""
-    return f"{seq}:{run:06d}"
+    return f"{seq}:{replay_id:06d}"
 
 
-def deferral_text(row: Deferral) -> str:
+def retry_text(row: Retry) -> str:
     """A deferral, but for its lane and its name."""
     told = {"attempts": row.attempts, "first_at": row.first_at, "due_at": row.due_at}
     past = {} if row.past is None else {"past": asdict(row.past)}
     return json.dumps({**told, "status": row.status, "error": _plain(row.error), **past})
 
 
-def deferral_of(lane: str, name: str, text: bytes) -> Deferral:
+def retry_of(lane: str, name: str, text: bytes) -> Retry:
     """A deferral from its lane, its name and its text."""
-    seq, run = name.split(":")
+    seq, replay_id = name.split(":")
     said = json.loads(text)
     past = Past(**said.pop("past")) if "past" in said else None
-    return Deferral(lane, int(seq), int(run), **said, past=past)
+    return Retry(lane, int(seq), int(replay_id), **said, past=past)
 
 
 def letter_text(letter: DeadLetter) -> str:
@@ -95,7 +95,7 @@ def letter_text(letter: DeadLetter) -> str:
     return json.dumps(
         {
             "key": letter.key,
-            "delivery": delivery_name(letter.seq, letter.run),
+            "delivery": delivery_name(letter.seq, letter.replay_id),
             "reason": letter.reason,
             "attempts": letter.attempts,
             "first_at": letter.first_at,
@@ -111,9 +111,9 @@ def letter_text(letter: DeadLetter) -> str:
 def letter_of(letter_id: int, text: bytes, names: Sequence[bytes]) -> KeptDeadLetter:
     """A dead letter from its id, its text, and its event's id and topic, where that is still there."""
     said = json.loads(text)
-    seq, run = said.pop("delivery").split(":")
+    seq, replay_id = said.pop("delivery").split(":")
     answer = base64.b64decode(said.pop("answer"))
-    letter = DeadLetter(seq=int(seq), run=int(run), answer=answer, **said)
+    letter = DeadLetter(seq=int(seq), replay_id=int(replay_id), answer=answer, **said)
     event_id, topic = (names[0].decode(), topic_of(names[1])) if names else ("", None)
     if letter.event_id:
         event_id, topic = letter.event_id, letter.topic

@@ -10,9 +10,15 @@ from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
 
-from eventbus.core.errors import JournalCrowded, JournalError, JournalUnavailable
+from eventbus.core.errors import JournalError, JournalOutOfMemory, JournalUnavailable
 from eventbus.core.redis_url import RedisUrl, Way, parse
-from eventbus.journal.redis.store.discovery import ByCluster, BySentinel, FoundConnection, FoundTLSConnection, Master
+from eventbus.journal.redis.store.discovery import (
+    ByCluster,
+    BySentinel,
+    DiscoveredConnection,
+    DiscoveredTLSConnection,
+    Master,
+)
 
 #: Seconds within which a command is answered, or counts as failed.
 ANSWER_SECONDS = 5.0
@@ -37,7 +43,7 @@ def connect(
     once |= {"socket_timeout": seconds, "socket_connect_timeout": CONNECT_SECONDS}
     options = _options(named)
     pool = redis.BlockingConnectionPool(
-        connection_class=FoundTLSConnection if named.tls else FoundConnection,
+        connection_class=DiscoveredTLSConnection if named.tls else DiscoveredConnection,
         master=_master(named, {**once, **options, "ssl": named.tls}),
         history=history,
         **once,
@@ -92,19 +98,19 @@ def appendfsync(client: redis.Redis) -> str | None:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def translate_errors(what: str) -> Iterator[None]:
     """Tell what Redis raises in the journal's own errors."""
     try:
         yield
     except redis.exceptions.OutOfMemoryError as error:
-        raise crowded(what) from error
+        raise is_out_of_memory(what) from error
     except (redis.RedisError, OSError) as error:
         raise JournalUnavailable(f"The journal {what}: {_said(error)}.") from error
 
 
-def crowded(what: str) -> JournalCrowded:
+def is_out_of_memory(what: str) -> JournalOutOfMemory:
     """What is said where the server has reached its ``maxmemory``."""
-    return JournalCrowded(f"The journal {what}: the Redis server has no memory left (maxmemory).")
+    return JournalOutOfMemory(f"The journal {what}: the Redis server has no memory left (maxmemory).")
 
 
 def memory_in_use(info: Mapping[str, Any]) -> float:

@@ -10,7 +10,7 @@ import redis
 from gevent.event import Event as Signal
 from gevent.lock import RLock
 
-from eventbus.core.log_once import Trouble
+from eventbus.core.log_once import LogOnce
 from eventbus.journal.base import CommitListener
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
@@ -34,7 +34,7 @@ class Tail:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._remove_foreign = client.register_script(script("remove_foreign"))
-        self._trouble = Trouble()
+        self._log_once = LogOnce()
         self._log_at = 0.0
         self._moved = Signal()
         self._listening = Signal()
@@ -83,7 +83,7 @@ class Tail:
             try:
                 self._take()
             except redis.ResponseError as error:
-                if self._trouble.begins():  # it answers, so that nothing else says what is wrong
+                if self._log_once.raised():  # it answers, so that nothing else says what is wrong
                     log.warning("events are not delivered, the journal cannot be read: %s", error)
                 gevent.sleep(PATIENCE)
             except (redis.RedisError, OSError) as error:
@@ -104,7 +104,7 @@ class Tail:
         if new.place > self.place:
             self.place = new.place
             self._moved.set()
-        self._trouble.ends()
+        self._log_once.cleared()
         if new.beside or new.beyond:
             self._remove(new.beside)
 

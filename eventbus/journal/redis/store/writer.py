@@ -8,18 +8,18 @@ from typing import Any
 import gevent
 import redis
 
-from eventbus.core.errors import JournalCrowded, JournalError, JournalSilent, KeyReused
+from eventbus.core.errors import JournalError, JournalOutOfMemory, JournalTimeout, KeyReused
 from eventbus.core.model import Checkpoint, Event
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
-from eventbus.journal.group_commit import Answer, Publish
+from eventbus.journal.group_commit import Publish, PublishResult
 from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.commit_plan import OVERHEAD, parts_of, plan_of
-from eventbus.journal.redis.store.discovery import OtherHistory
-from eventbus.journal.redis.store.replication import Wanted
+from eventbus.journal.redis.store.discovery import ReplicationIdChanged
+from eventbus.journal.redis.store.replication import ReplicationPolicy
 from eventbus.journal.redis.store.rows import letter_text
-from eventbus.journal.redis.store.server import told
+from eventbus.journal.redis.store.server import translate_errors
 
 #: What lets a script run where there is no memory left. All but the one that keeps events begin with it: what they
 #: write is small, mostly replaces what is there, and is needed to deliver, settle and remove what was accepted.
@@ -42,7 +42,7 @@ class Writer:
     to it late, so that what was told to be not kept is not kept afterwards.
     """
 
-    def __init__(self, client: redis.Redis, node: Membership, wanted: Wanted) -> None:
+    def __init__(self, client: redis.Redis, node: Membership, wanted: ReplicationPolicy) -> None:
         self._client = client
         self._wanted = wanted
         self._publish = client.register_script(script("commit"))
@@ -56,7 +56,7 @@ class Writer:
 
     def commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], Sequence[Answer]]:
+    ) -> tuple[list[Event], Sequence[PublishResult]]:
         """Keep all of it. Raises JournalError, and then nothing is kept, or it is said that nobody knows.
 
         Where memory is short only new events are refused: what is settled makes room, and has to be kept for that.
@@ -65,12 +65,12 @@ class Writer:
             return [], []
         try:
             return self._keep(publishes, checkpoints)
-        except JournalCrowded as error:
+        except JournalOutOfMemory as error:
             return self._keep(publishes, checkpoints, crowded=error)
 
     def _keep(
-        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], crowded: JournalCrowded | None = None
-    ) -> tuple[list[Event], Sequence[Answer]]:
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], crowded: JournalOutOfMemory | None = None
+    ) -> tuple[list[Event], Sequence[PublishResult]]:
         """Keep all of it; or, where it is ``crowded``, all but new events, which are answered with that."""
         self._number += 1
         node = self._node.id
@@ -79,10 +79,10 @@ class Writer:
         deadline = f"{self._node.deadline(COMMIT_SECONDS):.0f}"
         said: list[Any] = [node, self._number, deadline, self._node.history]
         said.append(plan_of(publishes, checkpoints, crowded=crowded is not None))
-        with told(UNWRITTEN):
+        with translate_errors(UNWRITTEN):
             try:
                 answers, lost = run(keys=[keys.NODES], args=[*said, *parts])
-            except OtherHistory:
+            except ReplicationIdChanged:
                 self._node.hurry()
                 raise
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
@@ -95,7 +95,7 @@ class Writer:
             self.lost(sorted({lane.decode() for lane in lost}))
         missing = self._missing(node) if any(answer is not None for answer in answers) else None
         if missing is not None:
-            silent = JournalSilent(f"The journal has this, but {missing}; {UNKNOWN}.")
+            silent = JournalTimeout(f"The journal has this, but {missing}; {UNKNOWN}.")
             return [], [silent if answer is not None else crowded or silent for answer in answers]
         return _events(publishes, answers), [
             crowded if answer is None and crowded is not None else _appended(publish, answer)
@@ -103,7 +103,7 @@ class Writer:
         ]
 
     def _missing(self, node: str) -> str | None:
-        """What is missing of what is wanted of a commit with events. Raises JournalSilent.
+        """What is missing of what is wanted of a commit with events. Raises JournalTimeout.
 
         A place that is lost in a failover means deliveries that are repeated, and is not waited for.
         """
@@ -112,7 +112,7 @@ class Writer:
         try:
             return self._wanted.wait(self._client, keys.last(node), self._number)
         except (redis.RedisError, OSError) as error:
-            raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
+            raise JournalTimeout(f"The journal does not answer ({error}); {UNKNOWN}.") from error
 
     def _became(self, node: str, error: Exception) -> Any:
         """What the last commit answered, though that was lost. Raises the error where it was not made."""
@@ -121,10 +121,10 @@ class Writer:
             try:
                 said = self._outcome(keys=[keys.NODES], args=[node, self._number])
             except (redis.ConnectionError, redis.TimeoutError, OSError) as silence:
-                if isinstance(silence, OtherHistory):
+                if isinstance(silence, ReplicationIdChanged):
                     self._node.hurry()
                 if time.monotonic() > ends:
-                    raise JournalSilent(f"The journal does not answer ({error}); {UNKNOWN}.") from error
+                    raise JournalTimeout(f"The journal does not answer ({error}); {UNKNOWN}.") from error
                 gevent.sleep(ASK_EVERY)
                 continue
             if said is None:
@@ -135,7 +135,7 @@ class Writer:
         """See Journal.give_up_bodies."""
         given = [(one, replace(one.letter, event_id=one.event_id, topic=one.topic, answer=b"")) for one in letters]
         parts = [part for one, letter in given for part in (one.id, letter.seq, letter_text(letter))]
-        with told("could not be written"):
+        with translate_errors("could not be written"):
             self._give_up(keys=[keys.NODES], args=parts)
 
     def trim(
@@ -145,7 +145,7 @@ class Writer:
         numbers = "[" + ",".join(f'"{seq}"' for seq in seqs) + "]"
         forgotten = (wall - IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS)
         most = 2**62 if max_key_bytes is None else max_key_bytes
-        with told("could not be trimmed"):
+        with translate_errors("could not be trimmed"):
             gone: int = self._trim(
                 keys=[keys.NODES],
                 args=[self._node.id, history, numbers, forget_before, *forgotten, OVERHEAD, most, KEY_OVERHEAD],
