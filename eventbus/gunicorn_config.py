@@ -41,7 +41,7 @@ http_parser = "python"  # whatever else is installed: what was measured and test
 forwarded_allow_ips = "*"
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
-logger_class = "eventbus.web.server.gunicorn_log.ServerLog"
+logger_class = "eventbus.web.server.gunicorn_log.GunicornLog"
 
 
 def on_starting(server: Any) -> None:
