@@ -95,7 +95,7 @@ class Feed:
                 return
             for fields in server_sent(stream.lines()):
                 event = _event(json.loads(fields["data"]))
-                self._last = event.id
+                self._last = fields.get("id", event.id)
                 yield event
         finally:
             self._heard_at = time.monotonic()

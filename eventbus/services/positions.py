@@ -6,11 +6,23 @@ from dataclasses import dataclass
 from eventbus.core.clock import seconds_of
 from eventbus.core.errors import BadRequest, NotFound
 from eventbus.core.event_ids import unix_ms_of
+from eventbus.core.model import Event
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.journal.base import Journal
 
 _LIKE_A_TIME = re.compile(r"\d{4}-.{5}[Tt ]", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?(?P<offset>[Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
+
+#: Between an event's id and its number, and that number.
+_NUMBERED, _NUMBER = "@", re.compile(r"[0-9]{1,18}\Z")
+
+
+def name_of(event: Event) -> str:
+    """Return by what to go on after an event: its id, and its number where others may have the id, too.
+
+    The ids that the bus gives are an event's own. A journal of before may have two events with one CloudEvents id.
+    """
+    return event.id if unix_ms_of(event.id) is not None else f"{event.id}{_NUMBERED}{event.seq}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,7 @@ class Positions:
         """
         if name in ("earliest", "now"):
             return Resumed(0 if name == "earliest" else self._recent.newest)
-        event = self._journal.event(name)
+        event = self._numbered(name) or self._journal.event(name)
         if event is not None:
             return Resumed(event.seq)
         seconds = seconds_of(name)
@@ -63,6 +75,12 @@ class Positions:
         if ms is None:
             return Resumed(0, "earliest")
         return Resumed(self._journal.position_at(ms / 1_000), "time")
+
+    def _numbered(self, name: str) -> Event | None:
+        """The event that ``name_of`` has given a number; None where that number is another event's by now."""
+        event_id, _, number = name.rpartition(_NUMBERED)
+        found = self._journal.find([int(number)]) if event_id and _NUMBER.match(number) else []
+        return next((event for event in found if event.id == event_id), None)
 
     def _of_event(self, event_id: str) -> int:
         event = self._journal.event(event_id)

@@ -134,3 +134,27 @@ def test_a_journal_with_foreign_ids_goes_on(tmp_path: Path) -> None:
         assert [event["id"] for event in mender.events(after="com.example/100")] == ids[2:]
         with Stream(bus.port, last="com.example/100") as stream:
             assert stream.events(1)[0]["id"] == ids[2]
+
+
+def test_pages_of_a_journal_in_which_two_events_have_one_id_are_whole(tmp_path: Path) -> None:
+    """Page by page, and stream by stream, each event comes once, whichever one a page ends with."""
+    path = tmp_path / "before.db"
+    with BusServer(tmp_path, {"EVENTBUS_JOURNAL": f"sqlite:///{path}"}) as bus:
+        ids = [Caller(bus.port).publish(b"%d" % number) for number in range(6)]
+        assert bus.terminate() == 0
+        with sqlite3.connect(path) as db:
+            for event in (ids[1], ids[4]):
+                db.execute("UPDATE events SET id = 'com.example/100' WHERE id = ?", (event,))
+        db.close()
+        bus.start()
+        for size in (1, 2, 3):
+            bodies: list[str] = []
+            after: str | None = "earliest"
+            while after is not None and len(bodies) < 10:
+                page = Mender(bus.port).answer("GET", "/events", after=after, limit=size)
+                bodies += [event["body"]["text"] for event in page["events"]]
+                after = page["next"]
+            assert bodies == list("012345")
+        for last, following in ((2, ids[2]), (5, ids[5])):
+            with Stream(bus.port, last=f"com.example/100@{last}") as stream:
+                assert stream.events(1)[0]["id"] == following

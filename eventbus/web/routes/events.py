@@ -13,7 +13,7 @@ from eventbus.core.tokens import Scope
 from eventbus.core.topics import check_patterns
 from eventbus.services.bus import Bus
 from eventbus.services.history import Fate
-from eventbus.services.positions import Resumed
+from eventbus.services.positions import Resumed, name_of
 from eventbus.web.accept import STREAM, wants_stream
 from eventbus.web.access import needs
 from eventbus.web.body_text import body_payload
@@ -64,7 +64,7 @@ def list_events() -> Reply | Response:
     looked_at = page.last or (bus.journal.find([place])[:1] if place > start.cursor else [])
     if bus.feed.epoch != epoch:  # by now numbers may stand for other events; ids do not
         looked_at = page.last
-    return Reply(page.written(looked_at[0].id if looked_at else None), content_type=JSON, headers=_told(start))
+    return Reply(page.written(name_of(looked_at[0]) if looked_at else None), content_type=JSON, headers=_told(start))
 
 
 @blueprint.get("/events/<path:event_id>")
@@ -221,7 +221,7 @@ def _events(
             connection.take(size)  # which are held until they are sent
         for event in part.events:
             bus.give_way()
-            yield f"id: {event.id}\ndata: {json.dumps(event_payload(event), separators=(',', ':'))}\n\n".encode()
+            yield f"id: {name_of(event)}\ndata: {json.dumps(event_payload(event), separators=(',', ':'))}\n\n".encode()
         if connection is not None:
             connection.give_back(size)
         left = HEARTBEAT if part.events else quiet_until - bus.clock.monotonic()
