@@ -71,7 +71,7 @@ def test_a_quiet_stream_shows_that_it_lives() -> None:
 def test_no_comment_comes_beside_an_event() -> None:
     """What was just told shows that the stream lives: the time begins anew with it."""
     bus = Scripted(*(Part((event(number),), number) for number in (1, 2, 3)), waits=HEARTBEAT * 0.9)
-    assert told(bus) == [b"retry: 2000", b"id: e-1", b"id: e-2", b"id: e-3"]
+    assert told(bus) == [b"retry: 2000", b"id: e-1@1", b"id: e-2@2", b"id: e-3@3"]
 
 
 def test_a_stream_of_a_rare_topic_shows_that_it_lives() -> None:
@@ -88,5 +88,5 @@ def test_a_stream_of_a_rare_topic_shows_that_it_lives() -> None:
 def test_a_stream_that_cannot_go_on_ends_and_is_counted(error: EventbusError, reason: str) -> None:
     """The stream ends as it should, its reader comes back, and the metrics say why."""
     bus = Scripted(Part((event(1),), 1), error)
-    assert told(bus) == [b"retry: 2000", b"id: e-1"]
+    assert told(bus) == [b"retry: 2000", b"id: e-1@1"]
     assert bus.counters.refused == {reason: 1}
