@@ -11,7 +11,7 @@ from eventbus.core.errors import BacklogFull, JournalError, NotOwner
 from eventbus.core.log_once import LogOnce
 from eventbus.core.settings import Settings
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.held_events import HeldEvents
 from eventbus.delivery.lane.remote_lane import RemoteLane, floor_of
 from eventbus.journal.base import Journal
 from eventbus.services.dead_letters import DeadLetters
@@ -212,19 +212,20 @@ class Retention:
         self._dispatcher.checkpointer.save()
         here, held = (*self._dispatcher.lanes.values(), *self._dispatcher.coming.values()), self._dispatcher.held
         mine = [lane for lane in here if lane.backlog or lane.dead_letters]
-        lanes: list[Lane | RemoteLane] = [*mine, *self._foreign]
         floors = (*map(floor_of, mine), *(lane.floor for lane in self._foreign), *(part.after + 1 for part in held))
         floor = min(floors, default=None)
-        settled: list[int] = []
+        if floor is None or events[-1][0] < floor:
+            return [seq for seq, _ in events]
         load = self._dispatcher.load
         give_way = load.give_way_urgently if self._pressed else load.give_way  # where publishers wait for room
+        holders: tuple[HeldEvents | RemoteLane, ...] = (HeldEvents(mine, give_way), *self._foreign)
+        settled: list[int] = []
         for seq, topic in events:
-            if floor is None or seq < floor:
-                settled.append(seq)
-                continue
-            give_way()
-            if not any(lane.holds(seq, topic) for lane in lanes) and not any(part.covers(seq, topic) for part in held):
-                settled.append(seq)
+            if seq >= floor:
+                give_way()
+                if any(each.holds(seq, topic) for each in holders) or any(part.covers(seq, topic) for part in held):
+                    continue
+            settled.append(seq)
         return settled
 
     def _end_parked(self, before: float) -> None:

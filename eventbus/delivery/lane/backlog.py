@@ -1,7 +1,7 @@
 """What is pending for one subscriber, where it is, and what is attempted next. Pure."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from eventbus.core.model import Interest, LaneRecord
 from eventbus.delivery.lane.health import Health, Rules
@@ -102,13 +102,15 @@ class Backlog(Health):
 
     def holds(self, seq: int, topic: str | None) -> bool:
         """Whether an event is pending or newly dead here, as far as memory knows; the journal's rows are not read."""
-        if any(delivery.seq == seq for delivery in self.in_flight):
-            return True
-        if any(number == seq for number, _ in self.retries.saved):
-            return True
-        if any(letter.seq == seq for letter in self.dead_letters):
-            return True
-        return any(part.left and part.span().cursor < seq and self.covers(part, seq, topic) for part in self.ranges())
+        return seq in self.numbers() or any(
+            part.left and part.span().cursor < seq and self.covers(part, seq, topic) for part in self.ranges()
+        )
+
+    def numbers(self) -> Iterator[int]:
+        """Return the events that are in flight, newly deferred or newly dead."""
+        yield from (delivery.seq for delivery in self.in_flight)
+        yield from (seq for seq, _ in self.retries.saved)
+        yield from (letter.seq for letter in self.dead_letters)
 
     def covers(self, part: Range, seq: int, topic: str | None) -> bool:
         """Whether an event is one of those that a stretch of this lane counts."""

@@ -8,11 +8,8 @@ from eventbus.delivery.lane.lane_record import lane_of
 
 def floor_of(lane: Lane) -> int:
     """No event before this number is pending or newly dead in a lane, but for those that have rows."""
-    numbers = [part.span().cursor + 1 for part in lane.ranges() if part.left]
-    numbers += [delivery.seq for delivery in lane.in_flight]
-    numbers += [seq for seq, _ in lane.retries.saved]
-    numbers += [letter.seq for letter in lane.dead_letters]
-    return min(numbers, default=2**63)
+    cursors = [part.span().cursor + 1 for part in lane.ranges() if part.left]
+    return min([*cursors, *lane.numbers()], default=2**63)
 
 
 class RemoteLane:

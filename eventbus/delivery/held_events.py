@@ -1,0 +1,39 @@
+"""Which events lanes still need: looked up by number and topic, whatever the number of lanes and patterns. Pure."""
+
+from collections.abc import Callable, Iterable
+from itertools import count
+
+from eventbus.core.model import Interest
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.topic_index import TopicIndex
+
+#: Sequence numbers of events: all after the first of these, up to the last.
+Numbers = tuple[int, float]
+
+
+class HeldEvents:
+    """What some lanes hold at this moment.
+
+    Later they hold less of the events that there are, for as long as no replay begins: what is pending is attempted,
+    and what was attempted is delivered, or deferred, or dead.
+    """
+
+    def __init__(self, lanes: Iterable[Lane], give_way: Callable[[], None] = lambda: None) -> None:
+        """Look at the lanes; others may have their turns after each."""
+        self._numbers = set[int]()
+        self._index = TopicIndex[Numbers]()
+        keys = count()
+        for lane in lanes:
+            self._numbers.update(lane.numbers())
+            for part in lane.ranges():
+                if part.left:
+                    after = part.span().cursor
+                    live = part is lane.live
+                    for one in lane.interests if live else (Interest(-1, part.end, part.topics),):
+                        until = float("inf") if one.until is None else one.until
+                        self._index.put(str(next(keys)), one.topics, (max(after, one.after), until))
+            give_way()
+
+    def holds(self, seq: int, topic: str | None) -> bool:
+        """Whether one of the lanes holds an event, as ``Lane.holds`` says."""
+        return seq in self._numbers or any(after < seq <= until for after, until in self._index.matching(topic))
