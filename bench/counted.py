@@ -11,8 +11,9 @@ import gevent
 from gevent.hub import get_hub
 from werkzeug.test import create_environ
 
-from eventbus.delivery import checkpointer, loop_load
+from eventbus.delivery import checkpointer, loop_load, slots
 from eventbus.delivery.transport import watchdog
+from eventbus.journal.sqlite import journal
 from eventbus.services import retention, time_series
 
 #: Publishes before the counting begins, and publishers at once.
@@ -61,6 +62,7 @@ def count_instructions(*, on: bool) -> None:
 def main(publishes: int, batch: int, ports: Sequence[int]) -> None:
     """Register, warm up, and have the rest counted."""
     checkpointer.INTERVAL = watchdog.LOOK = time_series.INTERVAL = retention.INTERVAL = NEVER
+    slots.LOOK_SECONDS = journal.LOOK_SECONDS = NEVER
     loop_load.SPARE = 1.0  # the loop is taken to be busy, as it is under load
     loop_load.TURN_SECONDS = loop_load.URGENT_TURN_SECONDS = NEVER  # under the counter each turn takes too long
     for port in ports:
