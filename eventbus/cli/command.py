@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 
-class Command(click.Command):
-    """A command of ``eventbus``; ``examples`` are command lines, each as it would be typed."""
+class _WithExamples(click.Command):
+    """Shows examples before all other help: command lines, each as it would be typed."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*args, **options)
@@ -19,7 +19,11 @@ class Command(click.Command):
         super().format_help(ctx, formatter)
 
 
-class Group(click.Group):
+class Command(_WithExamples):
+    """A command of ``eventbus``."""
+
+
+class Group(_WithExamples, click.Group):
     """Several commands under one name."""
 
     command_class = Command
@@ -27,15 +31,6 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which they were added."""
         return list(self.commands)
-
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.examples = tuple(examples)
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples, and then what click writes."""
-        write_examples(self.examples, formatter)
-        super().format_help(ctx, formatter)
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:

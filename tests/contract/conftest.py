@@ -1,8 +1,19 @@
 """What the contract tests share."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.support.authority import OPENSSL, Authority
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server for one test alone, which needs no disk."""
+    with RedisServer(tmp_path, durable=False) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

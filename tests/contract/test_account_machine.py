@@ -27,8 +27,6 @@ from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Account, Checkpoint, Message, Terms
 from eventbus.core.settings import Settings
 from eventbus.core.topics import matches
-from eventbus.delivery import reader
-from eventbus.delivery.lane import ranges, retries
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.services import dead_letters, expiry, recovery, replays
 from eventbus.services.dead_letters import Chosen
@@ -39,6 +37,7 @@ from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
 from tests.support.redis_server import COMMAND
 from tests.support.scripted import ScriptedTransport
+from tests.support.small_windows import shrink_windows
 
 KEYS = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
 KEY = st.sampled_from(KEYS)
@@ -58,12 +57,7 @@ Ticket = tuple[str, str]
 @pytest.fixture
 def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory for a few deliveries, and short pages, so that a short history already fills them."""
-    for module in (ranges, reader):
-        monkeypatch.setattr(module, "WINDOW", 10)
-        monkeypatch.setattr(module, "LOW_WATER", 6)
-    monkeypatch.setattr(reader, "PAGE_EVENTS", 3)
-    monkeypatch.setattr(retries, "IN_MEMORY", 3)
-    monkeypatch.setattr(reader, "DEFERRED_ROWS", 12)
+    shrink_windows(monkeypatch, window=10, low_water=6)
     for module in (dead_letters, expiry, replays, recovery):
         monkeypatch.setattr(module, "PAGE", 4)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import gevent
 import pytest
@@ -22,13 +21,6 @@ from tests.support.shared import SharedBus, shared
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 A, B = "127.0.0.1:8001", "127.0.0.1:8002"
 NODES = "{eventbus}:nodes"
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis server, which needs no disk."""
-    with RedisServer(tmp_path, durable=False) as found:
-        yield found
 
 
 @pytest.fixture

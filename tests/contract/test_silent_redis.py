@@ -1,7 +1,6 @@
 """A Redis that does not answer, or has no memory, holds up nobody longer than it must, and nothing stale is kept."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import gevent
 import pytest
@@ -20,13 +19,6 @@ from tests.support.shared import shared
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 A = "127.0.0.1:8001"
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis server, which needs no disk."""
-    with RedisServer(tmp_path, durable=False) as found:
-        yield found
 
 
 @pytest.fixture

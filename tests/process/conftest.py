@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,13 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
     """A bus that runs for all of these tests."""
     environment = {"EVENTBUS_MAX_BODY_BYTES": str(MAX_BODY_BYTES)}
     with BusServer(tmp_path_factory.mktemp("bus"), environment) as server:
+        yield server
+
+
+@pytest.fixture
+def own_bus(tmp_path: Path) -> Iterator[BusServer]:
+    """A bus for one test alone, with an empty journal."""
+    with BusServer(tmp_path) as server:
         yield server
 
 

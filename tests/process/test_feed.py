@@ -1,7 +1,6 @@
 """``GET /events``: the journal in pages, oldest first, and a long poll that waits for what comes."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,6 @@ from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.mender import Mender
 from tests.support.server import BusServer
-
-
-@pytest.fixture
-def own_bus(tmp_path: Path) -> Iterator[BusServer]:
-    """A bus with an empty journal."""
-    with BusServer(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture

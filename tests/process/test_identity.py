@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,6 @@ from tests.support.subscriber import Subscribe
 from tests.support.wire import Response
 
 SOURCES = ("/studio", "/lms")
-
-
-@pytest.fixture
-def own_bus(tmp_path: Path) -> Iterator[BusServer]:
-    """A bus with an empty journal."""
-    with BusServer(tmp_path) as server:
-        yield server
 
 
 def binary(caller: Caller, target: str = "/sendMessage", **attributes: str) -> Response:

@@ -13,10 +13,9 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
 from eventbus.core.topics import matches
-from eventbus.delivery import reader
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane import ranges, retries
+from eventbus.delivery.lane import ranges
 from eventbus.delivery.lane.closing import close_and_discard, discard_checkpoint
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
@@ -27,6 +26,7 @@ from eventbus.services.recovery import restore
 from eventbus.telemetry.counters import Counters
 from tests.support.lane_journal import LaneJournal, NoTransport
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, answer, subscriber_with, wait_please
+from tests.support.small_windows import shrink_windows
 
 ANSWERS = st.sampled_from([TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, ENOUGH, wait_please(7)])
 TOPICS = st.sampled_from([None, "a", "b"])
@@ -41,12 +41,7 @@ Ticket = tuple[int, int]
 @pytest.fixture
 def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory for a few deliveries, so that a short history already fills it."""
-    for module in (ranges, reader):
-        monkeypatch.setattr(module, "WINDOW", 6)
-        monkeypatch.setattr(module, "LOW_WATER", 2)
-    monkeypatch.setattr(reader, "PAGE_EVENTS", 3)
-    monkeypatch.setattr(retries, "IN_MEMORY", 3)
-    monkeypatch.setattr(reader, "DEFERRED_ROWS", 12)
+    shrink_windows(monkeypatch, window=6, low_water=2)
 
 
 class LaneAccount(RuleBasedStateMachine):

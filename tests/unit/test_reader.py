@@ -52,6 +52,17 @@ def lane_of_many(seqs: Sequence[int], **options: Any) -> tuple[Lane, CountingJou
     return lane, journal, LaneReader(cast(Any, journal), RecentEvents(), checkpointer, clock)
 
 
+def deliver_next(lane: Lane, reader: LaneReader, now: float = 0.0) -> Delivery:
+    """Read on where the lane wants that, and deliver what is due first."""
+    if lane.wants_page(now):
+        reader.read(lane)
+    delivery = lane.retries.pop(now)
+    assert delivery is not None
+    lane.retries.forget(delivery)
+    lane.touch()
+    return delivery
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_what_waits_in_the_journal_is_read_back_in_parts(ordered: bool) -> None:
     """More deliveries than memory holds come back part by part, each once, with a read for many of them."""
@@ -59,13 +70,7 @@ def test_what_waits_in_the_journal_is_read_back_in_parts(ordered: bool) -> None:
     lane, journal, reader = lane_of_many(everything, ordered=ordered)
     seen = []
     while lane.backlog and journal.reads < 10:
-        if lane.wants_page(0.0):
-            reader.read(lane)
-        delivery = lane.retries.pop(0.0)
-        assert delivery is not None
-        lane.retries.forget(delivery)
-        lane.touch()
-        seen.append(delivery.seq)
+        seen.append(deliver_next(lane, reader).seq)
     assert (len(seen), lane.backlog) == (len(everything), 0)
     assert (seen if ordered else sorted(seen)) == everything
 
@@ -98,13 +103,7 @@ def test_what_waits_is_read_though_nothing_can_be_saved(ordered: bool, saved: in
     journal.full = True
     seen: list[int] = []
     while lane.backlog:
-        if lane.wants_page(0.0):
-            reader.read(lane)
-        delivery = lane.retries.pop(0.0)
-        assert delivery is not None
-        lane.retries.forget(delivery)
-        lane.touch()
-        seen.append(delivery.seq)
+        seen.append(deliver_next(lane, reader).seq)
         if len(seen) == saved:
             with pytest.raises(JournalUnavailable):
                 checkpointer.save()  # which takes what has changed out of the lane
@@ -125,13 +124,8 @@ def test_what_was_tried_again_meanwhile_is_read_as_it_is_now() -> None:
     lane.retries.push(first)
     seen: dict[int, int] = {}
     while lane.backlog:
-        if lane.wants_page(9.0):
-            reader.read(lane)
-        delivery = lane.retries.pop(9.0)
-        assert delivery is not None
+        delivery = deliver_next(lane, reader, 9.0)
         assert delivery.seq not in seen
-        lane.retries.forget(delivery)
-        lane.touch()
         seen[delivery.seq] = delivery.attempts
     assert seen == {seq: 7 if seq == first.seq else 1 for seq in everything}
 
@@ -143,8 +137,4 @@ def test_no_more_is_read_when_too_much_is_unsaved(monkeypatch: pytest.MonkeyPatc
     journal.full = True
     with pytest.raises(JournalUnavailable):
         for _ in range(3 * IN_MEMORY):
-            if lane.wants_page(0.0):
-                reader.read(lane)
-            delivery = lane.retries.pop(0.0)
-            assert delivery is not None
-            lane.retries.forget(delivery)
+            deliver_next(lane, reader)
