@@ -51,7 +51,7 @@ class JournalFull(JournalError):
 
 
 class BacklogFull(JournalError):
-    """The journal has reached ``EVENTBUS_JOURNAL_MAX_BYTES`` with events that are still pending."""
+    """The journal has reached ``EVENTBUS_JOURNAL_MAX_BYTES`` with events that are pending, or not removed yet."""
 
 
 class JournalUnavailable(JournalError):

@@ -88,7 +88,7 @@ class Retention:
         self._foreign = None
 
     def make_room(self, size: int) -> None:
-        """Count what is about to be kept. Raises BacklogFull when the limit is reached with what is pending."""
+        """Count what is about to be kept. Raises BacklogFull at the limit, where nothing is removed in time."""
         if self.bytes + size > HIGH * self._room:
             self._hurry.set()
         if self.bytes + size > self._limit and not self._full:
@@ -96,10 +96,13 @@ class Retention:
             self._looked.wait(ROOM_SECONDS)
         if self.bytes + size > self._limit:
             if not self._full:
-                log.warning("the journal is full of events that are pending; publishing is refused until some are not")
+                log.warning(
+                    "the journal is full; publishing is refused until pending events are settled or settled ones go"
+                )
             self._full = True
             raise BacklogFull(
-                f"The journal holds {self._limit} bytes of events that are still pending; publish again later."
+                f"The journal holds {self._limit} bytes of events that are pending, or not removed yet;"
+                " publish again later."
             )
         self.bytes += size
 
