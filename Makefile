@@ -13,7 +13,7 @@ CHECK_PYTHON := import sys; \
 	+ sys.version.split()[0] + ": name another with make PYTHON=...")
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint soak bench audit clean debian-packages
+.PHONY: help run test lint soak bench diagram audit clean debian-packages
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ soak: .venv/.dev debian-packages ## Run the tests that take long
 
 bench: .venv/.dev ## Measure, and print a table; ARGS="--quick" for a look
 	.venv/bin/python -m bench $(ARGS)
+
+diagram: ## Print units, levels and dependencies of the code, and draw them
+	$(PYTHON) -m tests.structure docs/structure.svg
 
 audit: .venv/.dev ## Look all pinned packages up in a database of known vulnerabilities; fails where one cannot be
 	.venv/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
