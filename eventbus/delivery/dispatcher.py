@@ -321,14 +321,14 @@ class Dispatcher:
             if event is None:
                 return
         wall, state = self.clock.wall(), lane.state
-        slot.delivery = delivery
+        slot.at = lane
         try:
             route = self._routes[lane]
             if lane.consented or (answer := self._refusal(route, lane, delivery)) is None:
                 answer = route.post(event, delivery.attempts, now, wall)
         except Exception as error:
             answer = _broken_off(lane, error)
-        slot.delivery = None
+        slot.at = None
         if not answer.made:
             lane.release(delivery, self.clock.monotonic() + SHORTAGE_PATIENCE)
             return

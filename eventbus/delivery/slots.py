@@ -16,7 +16,6 @@ from gevent import getcurrent
 from gevent.hub import get_hub
 
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool, Turn
 
 #: Seconds between two looks at what is under way: an attempt is found to be slow so much later.
@@ -34,14 +33,21 @@ class CutShort(Exception):
 class Slot:
     """A greenlet of the pool, made by itself, and what it is at."""
 
-    __slots__ = ("delivery", "greenlet", "lane", "seen", "turn")
+    __slots__ = ("at", "greenlet", "turn")
 
     def __init__(self) -> None:
         self.greenlet: Any = getcurrent()
-        self.lane: Lane | None = None  # whose turn it is, or was
-        self.delivery: Delivery | None = None  # of which an attempt is under way
+        self.at: Lane | Watched | None = None  # at whose subscriber an attempt is under way
         self.turn: Turn | None = None  # as it was counted among the slow ones
-        self.seen = -math.inf  # when the attempt began that was found to be slow last
+
+
+class Watched:
+    """An attempt that was under way when that was looked at; it takes the place of its lane, until it ends."""
+
+    __slots__ = ("lane", "since")
+
+    def __init__(self, lane: Lane, since: float) -> None:
+        self.lane, self.since = lane, since
 
 
 class Slots:
@@ -86,20 +92,22 @@ class Slots:
     def look(self) -> None:
         """Count what has come to take long, and end what others wait for."""
         now = self._monotonic()
-        slow_since = now - SLOW_SECONDS
         for slot in self._slots:
-            if slot.delivery is not None and slot.seen < slot.delivery.began < slow_since:
-                slot.seen = slot.delivery.began
-                self._found_slow(slot)
+            at = slot.at
+            if isinstance(at, Watched):
+                if now - at.since > SLOW_SECONDS:
+                    at.since = math.inf  # is not found once more
+                    self._found_slow(slot, at.lane)
+            elif at is not None:
+                slot.at = Watched(at, now)
         while self._hanging and not _under_way(*self._hanging[0]):
             self._hanging.popleft()
         if self._hanging:
             self._end(self._pool.surplus(others_wait=self._others_wait()), now)
 
-    def _found_slow(self, slot: Slot) -> None:
-        assert slot.lane is not None  # noqa: S101 - an attempt is under way
-        slot.lane.slow = True
-        turn = self._pool.take_over(slot.lane, slot.turn)
+    def _found_slow(self, slot: Slot, lane: Lane) -> None:
+        lane.slow = True
+        turn = self._pool.take_over(lane, slot.turn)
         if turn is not None:
             slot.turn = turn
             self._hanging.append((slot, turn))
@@ -118,7 +126,7 @@ class Slots:
 
 
 def _under_way(slot: Slot, turn: Turn) -> bool:
-    return slot.delivery is not None and slot.turn is turn
+    return slot.at is not None and slot.turn is turn
 
 
 def _cut_short(slot: Slot, turn: Turn) -> None:

@@ -5,7 +5,6 @@ import pytest
 from gevent.event import Event
 
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.slots import CutShort, Slots
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool
 from tests.unit.test_slow_pool import lane_at
@@ -27,19 +26,20 @@ class Attempts:
         gevent.sleep(0)
 
     def look(self, later: float = 0.0) -> None:
-        """Look so much later."""
-        self.now += later
-        self.slots.look()
-        gevent.sleep(0.001)
+        """Look, and once more so much later."""
+        for seconds in (0.0, later):
+            self.now += seconds
+            self.slots.look()
+            gevent.sleep(0.001)
 
     def _attempt(self, lane: Lane) -> None:
         slot = self.slots.new()
-        slot.lane, slot.delivery = lane, Delivery(1, 0, 1, self.now, self.now)
+        slot.at = lane
         try:
             self.over.wait()
         except CutShort:
             self.cut.append(lane.subscriber.key)
-        slot.delivery = None
+        slot.at = None
         if slot.turn is not None:
             list(self.pool.end(slot.turn))
             slot.turn = None
