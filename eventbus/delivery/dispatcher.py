@@ -277,14 +277,18 @@ class Dispatcher:
         return None
 
     def _admitted(self, lane: Lane, slot: Slot) -> bool:
-        """Whether there is room for a slow lane; it waits otherwise."""
+        """Whether there is room for a slow lane; it waits otherwise.
+
+        Hundreds of them may begin at once, and connecting costs time: those that are not slow go first.
+        """
         slot.turn = self._slow.admit(lane)
+        if slot.turn is not None:
+            self.load.give_way()
         return slot.turn is not None
 
     def _turn(self, lane: Lane, slot: Slot) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
         lane.queued = False
-        slot.lane = lane
         try:
             now = self.clock.monotonic()
             if (lane.live.remaining or lane.retries.count or lane.replays) and lane.wants_page(now):

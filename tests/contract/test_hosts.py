@@ -10,13 +10,15 @@ import pytest
 from eventbus.core.addresses import Address, parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.errors import BadAddress, TooMany
-from eventbus.core.model import Terms
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.model import Message, Terms
 from eventbus.core.settings import MEMORY, Settings
 from eventbus.delivery.subscriber_hosts import SubscriberHosts
 from eventbus.delivery.transport.base import Examined
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
+from tests.support.lanes import EPOCH, TAKEN
 from tests.support.scripted import ScriptedTransport
 
 EACH = 3
@@ -141,3 +143,22 @@ def test_counts_are_those_of_who_is_there() -> None:
     for key in list(there):
         hosts.remove(key)
     assert len(hosts) == 0
+
+
+def test_names_that_lead_to_one_address_have_a_quarter_of_the_deliveries(transport: Resolving) -> None:
+    """Subscribers that do not answer share it whatever they are called, and whether by http or https."""
+    bus = Bus(Settings(max_in_flight=16), SqliteJournal(MEMORY), transport)
+    bus.start()
+    for number in range(20):
+        address = f"{('http', 'https')[number % 2]}://name-{number}.example:{8000 + number}"
+        bus.register(parse_address(address), Terms(lease_seconds=600))
+    transport.ips["other.example"] = {"192.168.0.10"}
+    other = bus.register(parse_address("other.example:8000"), Terms(lease_seconds=600)).lane
+    bus.publish([Message(new_event_id(), None, b"", b"", EPOCH)])
+    eventually(lambda: other.subscriber.key in {attempt.key for attempt in transport.held}, 10)
+    assert len(transport.held) == 5
+    assert {attempt.key.startswith("https:") for attempt in transport.held} == {True, False}
+    transport.always = TAKEN
+    transport.answer(list(transport.held), TAKEN)
+    eventually(lambda: sum(transport.taken.values()) == 21, 10)
+    bus.stop()

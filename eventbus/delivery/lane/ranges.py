@@ -26,7 +26,13 @@ class Range:
 
     def offer(self, seqs: Sequence[int]) -> None:
         """Take new events' numbers; past the window they are only counted, and read later."""
-        room = 0 if self.remaining else max(0, WINDOW - len(self.buffered))
+        if self.remaining:  # thousands of subscribers may be so, and each is offered each event
+            self.remaining += len(seqs)
+            return
+        room = WINDOW - len(self.buffered)
+        if room <= 0:
+            self.remaining = len(seqs)
+            return
         taken = seqs if len(seqs) <= room else seqs[:room]
         self.remaining += len(seqs) - len(taken)
         if taken:
