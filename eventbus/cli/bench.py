@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.delivered import address_towards
-from eventbus.cli.load import Load, Run
-from eventbus.cli.reach import Reach, reaching
-from eventbus.cli.signals import stopped_by_signals
+from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.exit_status import stop_on_signals
+from eventbus.cli.load import Load, LoadRun
+from eventbus.cli.local_subscriber import address_seen_from
 
 
 @command(
@@ -52,8 +52,8 @@ from eventbus.cli.signals import stopped_by_signals
 @click.option(
     "--rate", type=click.FloatRange(0.1), metavar="N", help="Publishes a second in all; else as fast as it goes."
 )
-@reaching
-def bench(reach: Reach, **typed: Any) -> None:
+@with_context
+def bench(context: CommandContext, **typed: Any) -> None:
     """Measure a bus that runs, under a load.
 
     Publishes, and receives what is delivered, on a topic and by subscribers of its own, which are deregistered at
@@ -61,18 +61,18 @@ def bench(reach: Reach, **typed: Any) -> None:
     process, and so part of what is measured: a bus can do more than they.
     """
     load = Load(**typed)
-    reach.find()
+    context.check_ready()
     with (
-        stopped_by_signals(),
-        reach.bus(retry=reach.timeout) as bus,
-        reach.screen.progress("delivered", load.deliveries) as bar,
+        stop_on_signals(),
+        context.bus(retry=context.timeout) as bus,
+        context.screen.progress("delivered", load.deliveries) as bar,
     ):
-        host = address_towards(reach.url).rpartition(":")[0]
-        measured = Run(bus, host, load).measured(bar.to)
-    if reach.screen.as_json:
-        reach.screen.value(measured.as_json())
+        host = address_seen_from(context.url).rpartition(":")[0]
+        measured = LoadRun(bus, host, load).measured(bar.to)
+    if context.screen.as_json:
+        context.screen.value(measured.as_json())
     else:
-        reach.screen.line("\n".join(measured.lines()))
-        reach.screen.note("The Python client is part of what was measured: it publishes and receives in one process.")
+        context.screen.line("\n".join(measured.lines()))
+        context.screen.note("The Python client is part of what was measured: it publishes and receives in one process.")
     if measured.lost:
         click.get_current_context().exit(1)

@@ -4,8 +4,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from eventbus.cli.command import command
+from eventbus.cli.exit_status import CommandFailed
 from eventbus.cli.screen import Screen
-from eventbus.cli.status import Failed
 
 
 @command(
@@ -21,7 +21,7 @@ def completion(ctx: click.Context, shell: str, as_json: bool) -> None:  # noqa: 
     """Print the completion script of a shell."""
     made = get_completion_class(shell)
     if made is None:
-        raise Failed(f"There is no completion for {shell}.")
+        raise CommandFailed(f"There is no completion for {shell}.")
     script = made(ctx.find_root().command, {}, "eventbus", "_EVENTBUS_COMPLETE").source()
     screen = Screen.of_this_process(as_json=as_json)
     if as_json:

@@ -6,13 +6,21 @@ from typing import Any
 
 import click
 
-from eventbus.cli.change import Change, Chosen, Replay, changed, say
 from eventbus.cli.command import Group, command
-from eventbus.cli.reach import Reach, reaching
-from eventbus.cli.replayed import PATIENCE, settled, tell
-from eventbus.cli.safe import safe
-from eventbus.cli.shown import as_json, bytes_lines, indented, rfc3339
-from eventbus.cli.status import Failed
+from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.dead_letter_actions import (
+    OUTCOME_TIMEOUT_SECONDS,
+    DeadLetterAction,
+    DeadLetterReplay,
+    DeadLetterSelection,
+    apply_action,
+    print_count,
+    print_outcome,
+    wait_for_outcome,
+)
+from eventbus.cli.escape import escape
+from eventbus.cli.exit_status import CommandFailed
+from eventbus.cli.formatting import bytes_lines, indent, rfc3339, to_json
 from eventbus.cli.table import Column, table
 from eventbus.client import Bus, DeadLetter
 
@@ -52,21 +60,21 @@ def _command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.
 )
 @click.option("--address", metavar="ADDRESS", help="One subscriber's.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many at most.")
-@reaching
-def list_them(reach: Reach, address: str | None, limit: int) -> None:
+@with_context
+def list_them(context: CommandContext, address: str | None, limit: int) -> None:
     """List dead letters, the oldest first."""
-    with reach.bus() as bus:
+    with context.bus() as bus:
         found = list(islice(bus.dead_letters(address=address), limit + 1))
     listed = found[:limit]
-    if reach.screen.as_json:
+    if context.screen.as_json:
         for letter in listed:
-            reach.screen.value(as_json(letter))
+            context.screen.value(to_json(letter))
     elif listed:
-        reach.screen.table(table(_COLUMNS, [_row(letter) for letter in listed]))
+        context.screen.table(table(_COLUMNS, [_row(letter) for letter in listed]))
     if len(found) > limit:
-        reach.screen.note("There are more: --limit shows more.")
+        context.screen.note("There are more: --limit shows more.")
     elif not found:
-        reach.screen.note("There are no dead letters.")
+        context.screen.note("There are no dead letters.")
 
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:
@@ -80,24 +88,24 @@ def _why(letter: DeadLetter) -> str:
 
 @_command("show", "eventbus dead-letters show 17", "eventbus dead-letters show 17 --json | jq -r .event")
 @click.argument("letter_id", type=click.IntRange(1), metavar="ID")
-@reaching
-def show(reach: Reach, letter_id: int) -> None:
+@with_context
+def show(context: CommandContext, letter_id: int) -> None:
     """Show one dead letter, with the last answer of its subscriber."""
-    with reach.bus() as bus:
+    with context.bus() as bus:
         letter = next((one for one in _up_to(bus, letter_id) if one.id == letter_id), None)
     if letter is None:
-        raise Failed(f"There is no dead letter {letter_id}; 'eventbus dead-letters list' shows those that are.")
-    said = as_json(letter)
-    if reach.screen.as_json:
-        reach.screen.value(said)
+        raise CommandFailed(f"There is no dead letter {letter_id}; 'eventbus dead-letters list' shows those that are.")
+    payload = to_json(letter)
+    if context.screen.as_json:
+        context.screen.value(payload)
         return
     for name in _ONE:
-        if said[name] is not None:
-            reach.screen.line(f"{name.replace('_', ' ') + ':':<18}{safe(str(said[name]))}")
+        if payload[name] is not None:
+            context.screen.line(f"{name.replace('_', ' ') + ':':<18}{escape(str(payload[name]))}")
     if letter.last_answer:
-        reach.screen.line("last answer:")
-    for line in indented(bytes_lines(letter.last_answer)):
-        reach.screen.line(line)
+        context.screen.line("last answer:")
+    for line in indent(bytes_lines(letter.last_answer)):
+        context.screen.line(line)
 
 
 def _up_to(bus: Bus, letter_id: int) -> Iterator[DeadLetter]:
@@ -129,32 +137,42 @@ def _choosing(function: Callable[..., None]) -> Callable[..., None]:
 )
 @_choosing
 @click.option("--no-wait", is_flag=True, help="Do not wait for what becomes of them.")
-@reaching
-def replay(reach: Reach, yes: bool, no_wait: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
+@with_context
+def replay(context: CommandContext, yes: bool, no_wait: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
     """Put dead letters back, to be delivered again.
 
     Of all, those of registered subscribers are. Prints how many, waits up to 30 seconds until they are delivered or
     dead again, and fails where some are.
     """
-    replay, screen = Replay(), reach.screen
-    with reach.bus() as bus:
+    replay, screen = DeadLetterReplay(), context.screen
+    with context.bus() as bus:
         replay.bus = bus
-        done = changed(screen, bus, Change("Replay", "replayed", replay.redelivered), Chosen(**which), yes=yes)
+        done = apply_action(
+            screen,
+            bus,
+            DeadLetterAction("Replay", "replayed", replay.redelivered),
+            DeadLetterSelection(**which),
+            yes=yes,
+        )
         if not screen.as_json:
-            say(screen, "replayed", done)
+            print_count(screen, "replayed", done)
         if replay.id is not None:
-            tell(screen, settled(bus, screen, replay.id, 0 if no_wait else PATIENCE), {"replayed": done})
+            print_outcome(
+                screen,
+                wait_for_outcome(bus, screen, replay.id, 0 if no_wait else OUTCOME_TIMEOUT_SECONDS),
+                {"replayed": done},
+            )
         elif screen.as_json:
             screen.value({"replayed": done})
 
 
 @_command("outcome", "eventbus dead-letters outcome 01a20d75-c91e-7397-b3b5-12e239f6bc48")
 @click.argument("replay_id", metavar="REPLAY")
-@reaching
-def outcome(reach: Reach, replay_id: str) -> None:
+@with_context
+def outcome(context: CommandContext, replay_id: str) -> None:
     """Tell what became of dead letters that were put back."""
-    with reach.bus() as bus:
-        tell(reach.screen, bus.replay_outcome(replay_id), {})
+    with context.bus() as bus:
+        print_outcome(context.screen, bus.replay_outcome(replay_id), {})
 
 
 @_command(
@@ -164,15 +182,21 @@ def outcome(reach: Reach, replay_id: str) -> None:
     "eventbus dead-letters discard --all --yes",
 )
 @_choosing
-@reaching
-def discard(reach: Reach, yes: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
+@with_context
+def discard(context: CommandContext, yes: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
     """Discard dead letters for good.
 
     Prints how many.
     """
-    with reach.bus() as bus:
-        done = changed(reach.screen, bus, Change("Discard", "discarded", bus.discard), Chosen(**which), yes=yes)
-    if reach.screen.as_json:
-        reach.screen.value({"discarded": done})
+    with context.bus() as bus:
+        done = apply_action(
+            context.screen,
+            bus,
+            DeadLetterAction("Discard", "discarded", bus.discard),
+            DeadLetterSelection(**which),
+            yes=yes,
+        )
+    if context.screen.as_json:
+        context.screen.value({"discarded": done})
     else:
-        say(reach.screen, "discarded", done)
+        print_count(context.screen, "discarded", done)

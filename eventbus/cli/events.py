@@ -6,20 +6,19 @@ from itertools import islice
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.places import after, place
-from eventbus.cli.printer import raw_body, whole
-from eventbus.cli.reach import Reach, reaching
-from eventbus.cli.safe import safe
+from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.escape import escape
+from eventbus.cli.formatting import event_to_json, preview, print_body, print_event, rfc3339, to_json
+from eventbus.cli.positions import feed_position, parse_position
 from eventbus.cli.screen import Screen
-from eventbus.cli.shown import as_json, beginning, event_json, rfc3339
 from eventbus.cli.table import Column, table
 from eventbus.client import Delivery, Event
-from eventbus.client.events import Place
+from eventbus.client.events import Position
 
 #: Characters of a body that a list shows.
-WIDTH = 60
+MAX_BODY_CHARS = 60
 _COLUMNS = (Column("accepted"), Column("id"), Column("topic"), Column("body"))
-_DELIVERIES = (
+_DELIVERY_COLUMNS = (
     Column("address"), Column("state"), Column("attempts", number=True), Column("next attempt"),
     Column("last status", number=True), Column("last error"),
 )  # fmt: skip
@@ -36,31 +35,31 @@ _DELIVERIES = (
     "start",
     default="earliest",
     show_default=True,
-    callback=place,
+    callback=parse_position,
     metavar="PLACE",
     help="Begin after an event's id or a time, or with the 'earliest'.",
 )
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="Only events that match; may repeat.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many at most.")
-@reaching
-def events(reach: Reach, start: Place, topics: tuple[str, ...], limit: int) -> None:
+@with_context
+def events(context: CommandContext, start: Position, topics: tuple[str, ...], limit: int) -> None:
     """List the journal's events.
 
     The oldest first: those that come later are found by --after.
     """
-    with reach.bus() as bus:
-        found = list(islice(bus.events(after=after(start), topics=topics), limit + 1))
+    with context.bus() as bus:
+        found = list(islice(bus.events(after=feed_position(start), topics=topics), limit + 1))
     listed = found[:limit]
-    if reach.screen.as_json:
+    if context.screen.as_json:
         for event in listed:
-            reach.screen.value(event_json(event))
+            context.screen.value(event_to_json(event))
     elif listed:
-        rows = [(rfc3339(event.at), event.id, event.topic, beginning(event, WIDTH)) for event in listed]
-        reach.screen.table(table(_COLUMNS, rows))
+        rows = [(rfc3339(event.at), event.id, event.topic, preview(event, MAX_BODY_CHARS)) for event in listed]
+        context.screen.table(table(_COLUMNS, rows))
     if len(found) > limit:
-        reach.screen.note(f"There are more: --after {safe(listed[-1].id)} goes on, --limit shows more at once.")
+        context.screen.note(f"There are more: --after {escape(listed[-1].id)} goes on, --limit shows more at once.")
     elif not found:
-        reach.screen.note("There are no such events.")
+        context.screen.note("There are no such events.")
 
 
 @command(
@@ -70,27 +69,29 @@ def events(reach: Reach, start: Place, topics: tuple[str, ...], limit: int) -> N
 )
 @click.argument("event_id", metavar="ID")
 @click.option("--raw", is_flag=True, help="Print the body only, as it came.")
-@reaching
-def event(reach: Reach, event_id: str, raw: bool) -> None:  # noqa: FBT001 - click names it
+@with_context
+def event(context: CommandContext, event_id: str, raw: bool) -> None:  # noqa: FBT001 - click names it
     """Show one event, and what became of it."""
-    with reach.bus() as bus:
+    with context.bus() as bus:
         found = bus.event(event_id)
         deliveries = [] if raw else bus.deliveries(event_id)
-    if reach.screen.as_json:
-        reach.screen.value({**event_json(found), "deliveries": [as_json(one) for one in deliveries]})
+    if context.screen.as_json:
+        context.screen.value({**event_to_json(found), "deliveries": [to_json(one) for one in deliveries]})
     elif raw:
-        raw_body(reach.screen, found, end=b"")
+        print_body(context.screen, found, end=b"")
     else:
-        _show(reach.screen, found, deliveries)
+        _show(context.screen, found, deliveries)
 
 
 def _show(screen: Screen, found: Event, deliveries: Sequence[Delivery]) -> None:
-    whole(screen, found)
+    print_event(screen, found)
     for name, value in found.headers.items():
-        screen.line(f"  {screen.styled(safe(name) + ':', dim=True)} {safe(value)}")
+        screen.line(f"  {screen.styled(escape(name) + ':', dim=True)} {escape(value)}")
     screen.line()
     if deliveries:
-        screen.table(table(_DELIVERIES, [_row(one) for one in deliveries], [_style(one) for one in deliveries]))
+        screen.table(
+            table(_DELIVERY_COLUMNS, [_row(one) for one in deliveries], [_colour_of(one) for one in deliveries])
+        )
     else:
         screen.note("It was for no subscriber.")
 
@@ -100,5 +101,5 @@ def _row(one: Delivery) -> tuple[object, ...]:
     return one.address, one.state, one.attempts, again, one.last_status, one.last_error
 
 
-def _style(one: Delivery) -> str:
+def _colour_of(one: Delivery) -> str:
     return {"dead": "red", "pending": "yellow"}.get(one.state, "")

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from eventbus.cli.command import Group
-from eventbus.cli.reach import json_option
-from eventbus.cli.safe import safe
-from eventbus.cli.screen import Screen, counted
-from eventbus.cli.status import Failed
+from eventbus.cli.context import json_option
+from eventbus.cli.escape import escape
+from eventbus.cli.exit_status import CommandFailed
+from eventbus.cli.screen import Screen, pluralize
 from eventbus.cli.table import Column, table
 
 if TYPE_CHECKING:
     from eventbus.journal.copy.copying import Copyable
 
 #: Before the name of an environment variable, instead of a URL.
-ENVIRONMENT = "env:"
+ENVIRONMENT_PREFIX = "env:"
 
 
 @click.group(
@@ -49,15 +49,15 @@ def copy(source: str, target: str, as_json: bool) -> None:  # noqa: FBT001 - cli
     it until it is finished. At the end all is read back and compared.
     """
     if importlib.util.find_spec("gevent") is None:
-        raise Failed("The server is not installed (no gevent): pip install 'eventbus[server]'.")
+        raise CommandFailed("The server is not installed (no gevent): pip install 'eventbus[server]'.")
     screen = Screen.of_this_process(as_json=as_json)
-    with _told():
-        origin, copied = (_known(name, url) for name, url in (("SOURCE", source), ("TARGET", target)))
+    with _translate_errors():
+        origin, copied = (_journal_of(name, url) for name, url in (("SOURCE", source), ("TARGET", target)))
         if origin.name == copied.name:
             raise click.UsageError("SOURCE and TARGET are the same journal")
-        with _opened(origin, create=False), _opened(copied, create=True) as remarks:
+        with _open(origin, create=False), _open(copied, create=True) as remarks:
             for remark in remarks:
-                screen.note(f"Of {safe(copied.name)}: {remark}.")
+                screen.note(f"Of {escape(copied.name)}: {remark}.")
             _copy(origin, copied, screen)
 
 
@@ -68,7 +68,7 @@ def _copy(source: "Copyable", target: "Copyable", screen: Screen) -> None:
     mark = copying.begin()
     total = mark.extent.total
     if mark.done:
-        screen.note(f"Goes on after {counted(mark.done, 'row')} of {total:,}.")
+        screen.note(f"Goes on after {pluralize(mark.done, 'row')} of {total:,}.")
     with screen.progress("copied", total) as bar:
         copying.run(bar.to)
     with screen.progress("checked", total) as bar:
@@ -79,20 +79,20 @@ def _copy(source: "Copyable", target: "Copyable", screen: Screen) -> None:
         return
     rows = [(kind.replace("_", " "), f"{count:,}") for kind, count in counts.items()]
     screen.table(table((Column("kept"), Column("copied", number=True)), rows))
-    screen.note(f"{safe(target.name)} is a journal now; {safe(source.name)} is as it was.")
+    screen.note(f"{escape(target.name)} is a journal now; {escape(source.name)} is as it was.")
 
 
-def _known(argument: str, typed: str) -> "Copyable":
+def _journal_of(argument: str, typed: str) -> "Copyable":
     """The journal that an argument names, not opened yet."""
     from eventbus.core.settings import MEMORY, Settings  # noqa: PLC0415
     from eventbus.journal.sqlite.copy_adapter import SqliteCopying  # noqa: PLC0415 - the server's, and only here
 
-    settings = Settings(journal=_checked(argument, _url(argument, typed)))
+    settings = Settings(journal=_check_url(argument, _url(argument, typed)))
     if settings.on_redis:
         try:
             from eventbus.journal.redis.store.copy_adapter import RedisCopying  # noqa: PLC0415 - an extra
         except ImportError:
-            raise Failed("A journal on Redis needs the extra: pip install 'eventbus[redis]'.") from None
+            raise CommandFailed("A journal on Redis needs the extra: pip install 'eventbus[redis]'.") from None
         return RedisCopying(settings.journal, settings.journal_redacted)
     if settings.journal_path == MEMORY:
         raise click.UsageError(f"{argument} is a journal that ends with its process")
@@ -101,18 +101,20 @@ def _known(argument: str, typed: str) -> "Copyable":
 
 def _url(argument: str, typed: str) -> str:
     """The URL that is meant. One with a password is not taken from the command line, which others can see."""
-    if typed.startswith(ENVIRONMENT):
-        name = typed.removeprefix(ENVIRONMENT)
+    if typed.startswith(ENVIRONMENT_PREFIX):
+        name = typed.removeprefix(ENVIRONMENT_PREFIX)
         found = os.environ.get(name, "").strip()
         if not found:
             raise click.UsageError(f"{argument} is to be in {name}, which is not set")
         return found
     if "@" in typed.partition(":")[2] and not typed.startswith("sqlite:"):
-        raise click.UsageError(f"{argument} has a password in it: put it into a variable, and say {ENVIRONMENT}NAME")
+        raise click.UsageError(
+            f"{argument} has a password in it: put it into a variable, and say {ENVIRONMENT_PREFIX}NAME"
+        )
     return typed
 
 
-def _checked(argument: str, url: str) -> str:
+def _check_url(argument: str, url: str) -> str:
     """The URL, which is one of a journal."""
     from eventbus.core.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
     from eventbus.core.settings import from_environment  # noqa: PLC0415
@@ -124,7 +126,7 @@ def _checked(argument: str, url: str) -> str:
 
 
 @contextmanager
-def _opened(known: "Copyable", *, create: bool) -> Iterator[tuple[str, ...]]:
+def _open(known: "Copyable", *, create: bool) -> Iterator[tuple[str, ...]]:
     """Keep a journal open; what an operator should know of it."""
     remarks = known.open(create=create)
     try:
@@ -134,11 +136,11 @@ def _opened(known: "Copyable", *, create: bool) -> Iterator[tuple[str, ...]]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Tell the server's errors as this command's."""
     from eventbus.core.errors import EventbusError  # noqa: PLC0415 - the server's, and only here
 
     try:
         yield
     except EventbusError as error:
-        raise Failed(f"{safe(str(error)).rstrip('.')}.") from error
+        raise CommandFailed(f"{escape(str(error)).rstrip('.')}.") from error

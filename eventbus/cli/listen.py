@@ -11,23 +11,23 @@ from typing import Any
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.delivered import Deliveries, address_towards, listening
-from eventbus.cli.places import after, place
-from eventbus.cli.printer import printer
-from eventbus.cli.reach import FILE, Reach, reaching, text_in
-from eventbus.cli.safe import safe
-from eventbus.cli.signals import stopped_by_signals
+from eventbus.cli.context import READABLE_FILE, CommandContext, read_text, with_context
+from eventbus.cli.escape import escape
+from eventbus.cli.exit_status import stop_on_signals
+from eventbus.cli.formatting import event_printer
+from eventbus.cli.local_subscriber import DeliveryQueue, address_seen_from, serve_inbox
+from eventbus.cli.positions import feed_position, parse_position
 from eventbus.client import Event, Inbox, Terms, Verifier
-from eventbus.client.events import Place
+from eventbus.client.events import Position
 from eventbus.client.topics import check_pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ListenOptions:
     """What was typed."""
 
     topics: tuple[str, ...]
-    place: Place
+    start: Position
     count: int | None
     raw: bool
     address: str | None  # "" is one to be found
@@ -55,10 +55,10 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 @click.argument("topics", nargs=-1, metavar="[TOPIC]...")
 @click.option(
     "--after",
-    "place",
+    "start",
     default="now",
     show_default=True,
-    callback=place,
+    callback=parse_position,
     metavar="PLACE",
     help="Begin after an event's id or a time, with the 'earliest', or 'now'.",
 )
@@ -76,55 +76,55 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 @click.option(
     "--secret-file",
     "secrets",
-    type=FILE,
+    type=READABLE_FILE,
     metavar="FILE",
     help="Signing secrets, by which deliveries are verified; else EVENTBUS_SIGNING_SECRETS.",
 )
-@reaching
-def listen(reach: Reach, **typed: Any) -> None:
+@with_context
+def listen(context: CommandContext, **typed: Any) -> None:
     """Print events as they come.
 
     All, or those that match a TOPIC, until Ctrl-C. Reads the feed, and goes on where it stood when the bus has
     restarted. With --register each delivery is answered when it has been printed, and the subscriber is
     deregistered at the end.
     """
-    asked = Asked(**typed)
+    asked = ListenOptions(**typed)
     for topic in asked.topics:
         check_pattern(topic)
-    if asked.raw and reach.screen.as_json:
+    if asked.raw and context.screen.as_json:
         raise click.UsageError("--raw and --json say two things: leave one out")
     if asked.secrets is not None and asked.address is None:
         raise click.UsageError("--secret-file verifies deliveries, which come with --register")
-    show = printer(reach.screen, raw=asked.raw)
-    (_follow if asked.address is None else _subscribe)(reach, asked, show)
+    show = event_printer(context.screen, raw=asked.raw)
+    (_follow if asked.address is None else _subscribe)(context, asked, show)
 
 
-def _follow(reach: Reach, asked: Asked, show: Callable[[Event], None]) -> None:
+def _follow(context: CommandContext, asked: ListenOptions, show: Callable[[Event], None]) -> None:
     """Read the feed, for as long as it takes the bus to come back."""
-    reach.find()
-    if reach.screen.error_terminal:
-        reach.screen.note(f"Listening at {safe(reach.url)}; Ctrl-C ends.")
+    context.check_ready()
+    if context.screen.error_terminal:
+        context.screen.note(f"Listening at {escape(context.url)}; Ctrl-C ends.")
     with (
-        reach.bus(retry=inf) as bus,
-        bus.events(after=after(asked.place), topics=asked.topics, follow=True) as feed,
+        context.bus(retry=inf) as bus,
+        bus.events(after=feed_position(asked.start), topics=asked.topics, follow=True) as feed,
     ):
         for event in islice(feed, asked.count):
             show(event)
 
 
-def _subscribe(reach: Reach, asked: Asked, show: Callable[[Event], None]) -> None:
+def _subscribe(context: CommandContext, asked: ListenOptions, show: Callable[[Event], None]) -> None:
     """Register, and print what is delivered."""
     address = asked.address or None
-    deliveries = Deliveries(reach.screen, seen=asked.place if isinstance(asked.place, str) else None)
-    start = None if asked.place == "now" else asked.place
+    deliveries = DeliveryQueue(context.screen, seen=asked.start if isinstance(asked.start, str) else None)
+    start = None if asked.start == "now" else asked.start
     verifier = Verifier(_secrets(asked.secrets))
-    with reach.bus() as bus:
+    with context.bus() as bus:
         inbox = Inbox(bus, address, terms=Terms(start=start, resume=False), verifier=verifier, on_state=deliveries.tell)
         inbox.on(*asked.topics)(deliveries.take)
-        with stopped_by_signals(), listening(bus, inbox, address or address_towards(reach.url)), deliveries:
+        with stop_on_signals(), serve_inbox(bus, inbox, address or address_seen_from(context.url)), deliveries:
             deliveries.show(show, asked.count)
 
 
 def _secrets(file: Path | None) -> str:
     """Signing secrets, separated by commas."""
-    return os.environ.get("EVENTBUS_SIGNING_SECRETS", "") if file is None else ",".join(text_in(file).split())
+    return os.environ.get("EVENTBUS_SIGNING_SECRETS", "") if file is None else ",".join(read_text(file).split())

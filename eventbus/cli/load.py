@@ -1,24 +1,26 @@
 """A load on a bus that runs: publishers and subscribers in this process, and a record of what arrived when."""
 
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 from uuid import uuid4
 
-from eventbus.cli.delivered import listening
-from eventbus.cli.measured import Measured
+from eventbus.cli.local_subscriber import serve_inbox
+from eventbus.cli.screen import pluralize
 from eventbus.client import Bus, Event, Inbox, Seen, Terms
 
 #: Seconds of a lease, renewed while it runs: what is left of a load that was killed is gone after it.
-LEASE = 30.0
+LEASE_SECONDS = 30.0
 #: Seconds without a delivery after which what is missing counts as lost.
-QUIET = 10.0
+LOST_AFTER_SECONDS = 10.0
 #: Seconds between two looks at how much has arrived.
-LOOK_EVERY = 0.05
+POLL_INTERVAL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,73 @@ class Load:
         return b"%d" % number + b" " * (self.size - len(b"%d" % number))
 
 
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """Rates are per second, arrivals seconds from the publish call to the handler."""
+
+    events: int
+    subscribers: int
+    publishes_a_second: float
+    deliveries_a_second: float
+    arrival_p50: float | None
+    arrival_p99: float | None
+    lost: int
+    duplicated: int
+
+    @classmethod
+    def of(
+        cls,
+        events: int,
+        subscribers: int,
+        publishing: float,
+        delivering: float,
+        arrivals: Sequence[float],
+        deliveries: int,
+    ) -> Self:
+        """From the seconds that publishing and delivering took, the first arrivals, and all deliveries there were."""
+        return cls(
+            events,
+            subscribers,
+            _rate(events, publishing),
+            _rate(len(arrivals), delivering),
+            percentile(arrivals, 50),
+            percentile(arrivals, 99),
+            events * subscribers - len(arrivals),
+            deliveries - len(arrivals),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        arrival = (
+            "no arrival"
+            if self.arrival_p50 is None or self.arrival_p99 is None
+            else f"{self.arrival_p50 * 1e3:,.1f} ms p50, {self.arrival_p99 * 1e3:,.1f} ms p99"
+        )
+        return [
+            f"publishes   {self.publishes_a_second:,.0f} a second ({pluralize(self.events, 'event')})",
+            f"deliveries  {self.deliveries_a_second:,.0f} a second ({pluralize(self.subscribers, 'subscriber')})",
+            f"arrival     {arrival}",
+            f"lost        {self.lost:,}",
+            f"duplicated  {self.duplicated:,}",
+        ]
+
+
+def percentile(values: Sequence[float], percent: int) -> float | None:
+    """The smallest value that so many percent of the values do not exceed; None of no values."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)] if ranked else None
+
+
+def _rate(count: int, seconds: float) -> float:
+    return round(count / seconds, 1) if seconds > 0 else 0.0
+
+
 @dataclass(slots=True)
-class Record:
+class LoadRecord:
     """When each event was published, and which subscriber got which how often, on this process's clock."""
 
     published: dict[int, float] = field(default_factory=dict)
@@ -61,18 +128,18 @@ class Record:
                 self.arrivals.append(now - self.published[number])
 
 
-class Run:
+class LoadRun:
     """One load, on a topic of its own."""
 
     def __init__(self, bus: Bus, host: str, load: Load) -> None:
         self.topic = f"bench.{uuid4().hex}"
-        self.record = Record()
+        self.record = LoadRecord()
         self._bus = bus
         self._host = host
         self._load = load
         self._stopping = threading.Event()
 
-    def measured(self, progress: Callable[[int], object]) -> Measured:
+    def measured(self, progress: Callable[[int], object]) -> BenchResult:
         """Publish, wait until all has arrived, and tell. Raises BusError."""
         with self._subscribers():
             began = time.perf_counter()
@@ -80,7 +147,7 @@ class Run:
             published = time.perf_counter() - began
             self._wait(progress)
         record, load = self.record, self._load
-        return Measured.of(
+        return BenchResult.of(
             load.events, load.subscribers, published, max(record.last_at - began, 0.0), record.arrivals,
             sum(record.arrived.values()),
         )  # fmt: skip
@@ -91,14 +158,14 @@ class Run:
         with ExitStack() as stack:
             for number in range(self._load.subscribers):
                 inbox = self._inbox(number)
-                stack.enter_context(listening(self._bus, inbox, f"{self._host}:0"))
+                stack.enter_context(serve_inbox(self._bus, inbox, f"{self._host}:0"))
                 # Its own thread registers it too, but does not say so where the bus refuses.
                 self._bus.register(inbox.address or "", topics=inbox.topics, terms=inbox.terms)
             yield
 
     def _inbox(self, number: int) -> Inbox:
         """An inbox that remembers no ids: duplicates are counted."""
-        inbox = Inbox(self._bus, terms=Terms(lease=LEASE, resume=False), seen=Seen(0))
+        inbox = Inbox(self._bus, terms=Terms(lease=LEASE_SECONDS, resume=False), seen=Seen(0))
         inbox.on(self.topic)(lambda event: self.record.take(number, event))
         return inbox
 
@@ -129,7 +196,7 @@ class Run:
         since = time.perf_counter()
         while len(self.record.arrivals) < self._load.deliveries:
             since = max(since, self.record.last_at)
-            if time.perf_counter() - since > QUIET:
+            if time.perf_counter() - since > LOST_AFTER_SECONDS:
                 return
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_INTERVAL_SECONDS)
             progress(len(self.record.arrivals))

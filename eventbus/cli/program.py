@@ -26,8 +26,8 @@ from eventbus.cli import (
 )
 from eventbus.cli.command import Group
 from eventbus.cli.doctor import command as doctor
-from eventbus.cli.safe import safe
-from eventbus.cli.status import DONE, INTERRUPTED, REFUSED, USAGE, Stopped
+from eventbus.cli.escape import escape
+from eventbus.cli.exit_status import FAILURE, INTERRUPTED, SUCCESS, USAGE_ERROR, Stopped
 
 NAME = "eventbus"
 
@@ -45,26 +45,28 @@ class Program(Group):
             status = self._ended(args)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
-            status = USAGE
+            status = USAGE_ERROR
         except click.ClickException as error:
-            status = _say(_sentence(error), getattr(error, "status", error.exit_code))
+            status = _print_error(_sentence(error), getattr(error, "status", error.exit_code))
         except click.Abort:
             status = INTERRUPTED
         except Stopped as stopped:
             status = stopped.status
-        except (BrokenPipeError, _SeenEnough):
-            status = _forget_output()
+        except (BrokenPipeError, _OutputClosed):
+            status = _discard_output()
         except UnicodeError:
-            status = _say("What was typed is no UTF-8; topics, addresses and names are.", USAGE)
+            status = _print_error("What was typed is no UTF-8; topics, addresses and names are.", USAGE_ERROR)
         except OSError as error:
-            status = _say(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}.", REFUSED)
+            status = _print_error(
+                f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}.", FAILURE
+            )
         sys.exit(status)
 
     def _ended(self, args: Sequence[str] | None) -> int:
         """The status of what ended as it should, all of its output written."""
         returned = super().main(args, NAME, standalone_mode=False)
         sys.stdout.flush()
-        return returned if isinstance(returned, int) else DONE
+        return returned if isinstance(returned, int) else SUCCESS
 
     def invoke(self, ctx: click.Context) -> Any:
         """Keep from click what it would give a blank line or a status of its own."""
@@ -73,33 +75,33 @@ class Program(Group):
         except KeyboardInterrupt:
             raise click.Abort from None
         except BrokenPipeError:
-            raise _SeenEnough from None
+            raise _OutputClosed from None
 
 
-class _SeenEnough(BaseException):
+class _OutputClosed(BaseException):
     """Whoever read the output has gone."""
 
 
 def _sentence(error: click.ClickException) -> str:
     """What is wrong, and for what was typed wrongly where to look."""
-    said = " ".join(error.format_message().split())
+    payload = " ".join(error.format_message().split())
     if not isinstance(error, click.UsageError):
-        return said
+        return payload
     path = error.ctx.command_path if error.ctx else NAME
-    return f"{said.rstrip('.')}; see '{path} --help'."
+    return f"{payload.rstrip('.')}; see '{path} --help'."
 
 
-def _say(sentence: str, status: int) -> int:
+def _print_error(sentence: str, status: int) -> int:
     with suppress(OSError):  # nobody reads it
-        click.echo(f"{NAME}: {safe(sentence)}", err=True)
+        click.echo(f"{NAME}: {escape(sentence)}", err=True)
     return status
 
 
-def _forget_output() -> int:
+def _discard_output() -> int:
     """Let nothing complain at the end that standard output cannot be written."""
     with suppress(OSError, ValueError):  # it is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return DONE
+    return SUCCESS
 
 
 @click.group(

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 #: Seconds between two pictures, at least.
-EVERY = 0.1
+REDRAW_SECONDS = 0.1
 
 
 class Progress(Protocol):
@@ -22,7 +22,7 @@ class Progress(Protocol):
     ) -> None: ...
 
 
-class Silent:
+class NoProgress:
     """Shows nothing: where nobody looks."""
 
     def to(self, done: int, note: str = "") -> None:
@@ -52,8 +52,8 @@ class PlainProgress:
     def to(self, done: int, note: str = "") -> None:
         """See Progress.to."""
         now = self._clock()
-        self._picture = picture(self._what, done, self._total, now - self._began, note)
-        if now - self._shown_at >= EVERY or not self._width:
+        self._picture = progress_line(self._what, done, self._total, now - self._began, note)
+        if now - self._shown_at >= REDRAW_SECONDS or not self._width:
             self._shown_at = now
             self._draw()
 
@@ -74,10 +74,10 @@ class PlainProgress:
             self._out.flush()
 
 
-def picture(what: str, done: int, total: int | None, seconds: float, note: str) -> str:
+def progress_line(what: str, done: int, total: int | None, seconds: float, note: str) -> str:
     """The line in words and numbers."""
     of = "" if total is None else f" of {total:,} ({_percent(done, total)} %)"
-    rate = f", {done / seconds:,.0f} a second" if done and seconds >= EVERY else ""
+    rate = f", {done / seconds:,.0f} a second" if done and seconds >= REDRAW_SECONDS else ""
     return f"{what} {done:,}{of}{rate}{', ' + note if note else ''}"
 
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.places import count_between, place
-from eventbus.cli.reach import Reach, reaching
-from eventbus.cli.safe import safe
-from eventbus.cli.screen import Screen, counted
-from eventbus.cli.status import Failed
+from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.escape import escape
+from eventbus.cli.exit_status import CommandFailed
+from eventbus.cli.positions import count_events_between, parse_position
+from eventbus.cli.screen import Screen, pluralize
 from eventbus.client import Bus, Subscriber
-from eventbus.client.events import Place
+from eventbus.client.events import Position
 
 #: Seconds between two looks at how far it is.
-EVERY = 0.5
+POLL_INTERVAL_SECONDS = 0.5
 
 
 @command(
@@ -29,7 +29,7 @@ EVERY = 0.5
     "--from",
     "start",
     required=True,
-    callback=place,
+    callback=parse_position,
     metavar="PLACE",
     help="The first: 'earliest', an event's id, or a time.",
 )
@@ -38,57 +38,57 @@ EVERY = 0.5
     "end",
     default="now",
     show_default=True,
-    callback=place,
+    callback=parse_position,
     metavar="PLACE",
     help="The last: 'now', an event's id, or a time.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count the events, by reading the journal.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until they have been delivered.")
-@reaching
-def replay(reach: Reach, address: str, start: Place, end: Place, dry_run: bool, no_wait: bool) -> None:  # noqa: FBT001 - click names them
+@with_context
+def replay(context: CommandContext, address: str, start: Position, end: Position, dry_run: bool, no_wait: bool) -> None:  # noqa: FBT001 - click names them
     """Deliver a part of the journal to a subscriber again.
 
     Those events that match its topics, at its own pace; prints how many. Waits until they are delivered or dead:
     Ctrl-C ends the waiting, not the replay.
     """
-    with reach.bus() as bus:
+    with context.bus() as bus:
         if dry_run:
-            topics = found(bus, address).topics
-            _say(reach.screen, count_between(bus, topics, start, end), "would be replayed")
+            topics = find_subscriber(bus, address).topics
+            _print_count(context.screen, count_events_between(bus, topics, start, end), "would be replayed")
             return
-        before = Settled.of(found(bus, address))
+        before = SettledCount.of(find_subscriber(bus, address))
         count = bus.replay(address, start=start or "", end=end or "now")
-        _say(reach.screen, count, "are replayed" if count != 1 else "is replayed")
+        _print_count(context.screen, count, "are replayed" if count != 1 else "is replayed")
         if count and not no_wait:
-            _wait(reach.screen, bus, address, before)
+            _wait(context.screen, bus, address, before)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledCount:
     """How much of a subscriber's account has come to an end, and how much has not."""
 
     settled: int
     pending: int
 
     @classmethod
-    def of(cls, one: Subscriber) -> "Settled":
+    def of(cls, one: Subscriber) -> "SettledCount":
         """As it stands now."""
         return cls(one.delivered + one.dead + one.discarded, one.pending)
 
-    def done(self, now: "Settled", total: int) -> int:
+    def done(self, now: "SettledCount", total: int) -> int:
         """How many of ``total`` have come to an end since this."""
         return total if not now.pending else min(total, max(0, now.settled - self.settled))
 
 
-def found(bus: Bus, address: str) -> Subscriber:
+def find_subscriber(bus: Bus, address: str) -> Subscriber:
     """The subscriber with this address, however it is spelled."""
     for one in bus.subscribers():
-        if spelled(one.address) == spelled(address):
+        if canonical_address(one.address) == canonical_address(address):
             return one
-    raise Failed(f"{safe(address)} is not registered; 'eventbus subscribers' lists who is.")
+    raise CommandFailed(f"{escape(address)} is not registered; 'eventbus subscribers' lists who is.")
 
 
-def spelled(address: str) -> str:
+def canonical_address(address: str) -> str:
     """One spelling of an address: case, default port and a last slash make no difference."""
     scheme, separator, rest = address.rpartition("://")
     authority, slash, path = rest.partition("/")
@@ -97,23 +97,23 @@ def spelled(address: str) -> str:
     return f"{kept}{authority.lower().removesuffix(default)}{(slash + path).rstrip('/')}"
 
 
-def _wait(screen: Screen, bus: Bus, address: str, before: Settled) -> None:
+def _wait(screen: Screen, bus: Bus, address: str, before: SettledCount) -> None:
     """Follow the subscriber until all that was pending at the beginning has come to an end."""
-    one = found(bus, address)
-    now = Settled.of(one)
+    one = find_subscriber(bus, address)
+    now = SettledCount.of(one)
     total = now.pending + now.settled - before.settled
     with screen.progress("delivered", total) as bar:
         while (done := before.done(now, total)) < total:
-            bar.to(done, "" if one.state == "ok" else safe(f"{one.state}: {one.last_error or ''}".rstrip(": ")))
-            threading.Event().wait(EVERY)
-            one = found(bus, address)
-            now = Settled.of(one)
+            bar.to(done, "" if one.state == "ok" else escape(f"{one.state}: {one.last_error or ''}".rstrip(": ")))
+            threading.Event().wait(POLL_INTERVAL_SECONDS)
+            one = find_subscriber(bus, address)
+            now = SettledCount.of(one)
         bar.to(total)
 
 
-def _say(screen: Screen, count: int, what: str) -> None:
+def _print_count(screen: Screen, count: int, what: str) -> None:
     if screen.as_json:
         screen.value({"events": count})
     else:
         screen.line(str(count))
-        screen.note(f"{counted(count, 'event')} {what}.")
+        screen.note(f"{pluralize(count, 'event')} {what}.")

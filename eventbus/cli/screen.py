@@ -12,8 +12,8 @@ from typing import Any, Self, TextIO
 
 import click
 
-from eventbus.cli.progress import PlainProgress, Progress, Silent
-from eventbus.cli.safe import safe, safe_json
+from eventbus.cli.escape import escape, escape_json
+from eventbus.cli.progress import NoProgress, PlainProgress, Progress
 from eventbus.cli.table import Table, plain
 
 
@@ -41,12 +41,12 @@ class Screen:
 
     def safe_line(self, text: str) -> None:
         """Write text from elsewhere on a line: for a terminal made safe, else as it is."""
-        self.line(safe(text) if self.terminal else text)
+        self.line(escape(text) if self.terminal else text)
 
     def value(self, value: Any) -> None:
         """Write a value as JSON on a line of its own."""
         utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        click.echo(safe_json(json.dumps(value, ensure_ascii=not utf8)))
+        click.echo(escape_json(json.dumps(value, ensure_ascii=not utf8)))
 
     def raw(self, data: bytes) -> None:
         """Write bytes as they are. For what is no terminal."""
@@ -74,7 +74,7 @@ class Screen:
     def progress(self, what: str, total: int | None = None) -> Progress:
         """A bar on standard error, where that is a terminal; ``what`` is being done to ``total`` of something."""
         if not self.error_terminal:
-            return Silent()
+            return NoProgress()
         if not self.rich:
             return PlainProgress(sys.stderr, what, total)
         from eventbus.cli.with_rich import RichProgress  # noqa: PLC0415 - rich may not be there
@@ -99,6 +99,6 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """A number with its noun: 1 event, 1,200 events."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

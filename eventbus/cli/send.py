@@ -11,19 +11,19 @@ from uuid import uuid4
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.reach import Reach, reaching
-from eventbus.cli.safe import safe
-from eventbus.cli.screen import counted
-from eventbus.cli.shown import is_json, text_of
-from eventbus.cli.status import REFUSED, Failed, failure
+from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.escape import escape
+from eventbus.cli.exit_status import FAILURE, CommandFailed, translate_error
+from eventbus.cli.formatting import decode_text, is_json
+from eventbus.cli.screen import pluralize
 from eventbus.client.errors import BusError
 
 #: Seconds for which a publish is repeated, without a duplicate: as long as a bus takes to restart.
-RETRY = 10.0
+RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class SendOptions:
     """What was typed."""
 
     topic: str | None
@@ -100,56 +100,56 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
 )  # fmt: skip
 @click.option("--source", metavar="SOURCE", help="The CloudEvents source; makes the event a CloudEvent.")
 @click.option(
-    "--retry", type=click.FloatRange(0, 86_400), default=RETRY, show_default=True, metavar="SECONDS",
+    "--retry", type=click.FloatRange(0, 86_400), default=RETRY_SECONDS, show_default=True, metavar="SECONDS",
     help="How long to try again while the bus does not take it.",
 )  # fmt: skip
-@reaching
-def send(reach: Reach, **typed: Any) -> None:
+@with_context
+def send(context: CommandContext, **typed: Any) -> None:
     """Publish an event, or one for each line.
 
     Prints the id when the event is safe. DATA may be - for standard input. Without a TOPIC, or with '', the event
     goes only to subscribers to everything.
     """
-    asked = Asked(**typed)
+    asked = SendOptions(**typed)
     asked.check()
-    if asked.retry and reach.screen.error_terminal:
-        _tell_if_away(reach, asked.retry)
+    if asked.retry and context.screen.error_terminal:
+        _note_if_unreachable(context, asked.retry)
     if asked.lines:
-        _send_lines(reach, asked)
+        _send_lines(context, asked)
     else:
-        _send_one(reach, asked)
+        _send_one(context, asked)
 
 
-def _tell_if_away(reach: Reach, retry: float) -> None:
+def _note_if_unreachable(context: CommandContext, retry: float) -> None:
     """Say why nothing happens for a while, to who looks on."""
     try:
-        reach.find()
+        context.check_ready()
     except BusError:
-        reach.screen.note(f"The bus at {safe(reach.url)} does not answer; trying for {retry:g} seconds.")
+        context.screen.note(f"The bus at {escape(context.url)} does not answer; trying for {retry:g} seconds.")
 
 
-def _send_one(reach: Reach, asked: Asked) -> None:
+def _send_one(context: CommandContext, asked: SendOptions) -> None:
     body = asked.body()
-    with reach.bus(retry=asked.retry, source=asked.source) as bus:
+    with context.bus(retry=asked.retry, source=asked.source) as bus:
         published = bus.publish(
             asked.topic or None,
             body,
-            content_type=asked.content_type or type_of(body),
+            content_type=asked.content_type or content_type_of(body),
             attributes=asked.attributes or None,
             key=asked.key,
         )
     if published.duplicate:
-        reach.screen.note("This key was used before: nothing was added.")
-    if reach.screen.as_json:
-        said = {"id": published.id, "subscribers": published.subscribers, "duplicate": published.duplicate}
-        reach.screen.value(said)
+        context.screen.note("This key was used before: nothing was added.")
+    if context.screen.as_json:
+        payload = {"id": published.id, "subscribers": published.subscribers, "duplicate": published.duplicate}
+        context.screen.value(payload)
     else:
-        reach.screen.safe_line(published.id)
+        context.screen.safe_line(published.id)
 
 
-def type_of(body: bytes) -> str | None:
+def content_type_of(body: bytes) -> str | None:
     """What the data looks like."""
-    text = text_of(body)
+    text = decode_text(body)
     if text is None:
         return "application/octet-stream"
     if not text:
@@ -157,7 +157,7 @@ def type_of(body: bytes) -> str | None:
     return "application/json" if is_json(text) else "text/plain; charset=utf-8"
 
 
-def _send_lines(reach: Reach, asked: Asked) -> None:
+def _send_lines(context: CommandContext, asked: SendOptions) -> None:
     key = asked.key or uuid4().hex
     done = 0
 
@@ -167,41 +167,41 @@ def _send_lines(reach: Reach, asked: Asked) -> None:
         bar.to(count)
 
     with (
-        reach.bus(retry=asked.retry) as bus,
+        context.bus(retry=asked.retry) as bus,
         asked.opened() as source,
-        reach.screen.progress("published", asked.events()) as bar,
+        context.screen.progress("published", asked.events()) as bar,
     ):
         try:
-            ids = bus.publish_many(asked.topic or None, checked(source), key=key, progress=progress)
-        except (BusError, _NoJson) as error:
-            raise _half_done(error, reach.url, done, key) from error
-    if reach.screen.as_json:
-        reach.screen.value({"ids": ids})
+            ids = bus.publish_many(asked.topic or None, json_lines(source), key=key, progress=progress)
+        except (BusError, InvalidLine) as error:
+            raise _partial_failure(error, context.url, done, key) from error
+    if context.screen.as_json:
+        context.screen.value({"ids": ids})
         return
     for event_id in ids:
-        reach.screen.safe_line(event_id)
-    reach.screen.note(f"Published {counted(len(ids), 'event')}.")
+        context.screen.safe_line(event_id)
+    context.screen.note(f"Published {pluralize(len(ids), 'event')}.")
 
 
-class _NoJson(Exception):
+class InvalidLine(Exception):
     """A line cannot be sent."""
 
 
-def checked(lines: BinaryIO) -> Iterator[bytes]:
+def json_lines(lines: BinaryIO) -> Iterator[bytes]:
     """The lines that are not blank, each of which is JSON."""
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text and not is_json(text):
-            raise _NoJson(f"Line {number:,} is no JSON: {text[:40].decode(errors='replace')!r}.")
+            raise InvalidLine(f"Line {number:,} is no JSON: {text[:40].decode(errors='replace')!r}.")
         if text:
             yield text
 
 
-def _half_done(error: Exception, url: str, done: int, key: str) -> Failed:
+def _partial_failure(error: Exception, url: str, done: int, key: str) -> CommandFailed:
     """Say how to go on without publishing anything twice."""
-    ended = failure(error, url) if isinstance(error, BusError) else Failed(str(error), REFUSED)
+    ended = translate_error(error, url) if isinstance(error, BusError) else CommandFailed(str(error), FAILURE)
     if not done:
         return ended
-    safe_so_far = f"{counted(done, 'event')} before it {'is' if done == 1 else 'are'} published"
+    safe_so_far = f"{pluralize(done, 'event')} before it {'is' if done == 1 else 'are'} published"
     again = f"mend it and run the same again with --key {key}, which adds only the rest"
-    return Failed(f"{ended.message.rstrip('.')}; {safe_so_far}: {again}.", ended.status)
+    return CommandFailed(f"{ended.message.rstrip('.')}; {safe_so_far}: {again}.", ended.status)

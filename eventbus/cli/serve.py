@@ -8,10 +8,10 @@ import sys
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.status import Failed
+from eventbus.cli.exit_status import CommandFailed
 
 #: What the bus is made of, beyond the standard library.
-PARTS = ("flask", "gevent", "gunicorn", "httptools", "prometheus_client", "requests", "urllib3", "werkzeug")
+SERVER_PACKAGES = ("flask", "gevent", "gunicorn", "httptools", "prometheus_client", "requests", "urllib3", "werkzeug")
 _GUNICORN = ("-m", "gunicorn", "-c", "python:eventbus.gunicorn_config", "eventbus.wsgi:app")
 
 
@@ -30,9 +30,9 @@ def serve(port: int | None, journal: str | None, as_json: bool) -> None:  # noqa
     All its other settings are environment variables. It is gunicorn that runs from here on: signals and the exit
     status are gunicorn's.
     """
-    missing = [part for part in PARTS if importlib.util.find_spec(part) is None]
+    missing = [part for part in SERVER_PACKAGES if importlib.util.find_spec(part) is None]
     if missing:
-        raise Failed(f"The server is not installed (no {', '.join(missing)}): pip install 'eventbus[server]'.")
+        raise CommandFailed(f"The server is not installed (no {', '.join(missing)}): pip install 'eventbus[server]'.")
     os.environ.update(settings_of(port, journal, as_json=as_json))
     os.execv(sys.executable, (sys.executable, *_GUNICORN))  # noqa: S606 - a fixed command, which needs no shell
 

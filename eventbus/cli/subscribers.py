@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.reach import Reach, reaching
-from eventbus.cli.safe import safe
-from eventbus.cli.screen import Screen, counted
-from eventbus.cli.shown import ago, as_json
+from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.escape import escape
+from eventbus.cli.formatting import format_duration, to_json
+from eventbus.cli.screen import Screen, pluralize
 from eventbus.cli.table import Column, Table, plain, table
 from eventbus.client import Bus, Subscriber
 from eventbus.client.errors import Unavailable, Unreachable
@@ -28,7 +28,7 @@ _COLUMNS = (
     Column("last error"),
 )
 #: Puts the cursor at the top, and clears what is below.
-_CLEAR = "\x1b[H\x1b[J"
+_CLEAR_SCREEN = "\x1b[H\x1b[J"
 
 
 @command(
@@ -47,37 +47,37 @@ _CLEAR = "\x1b[H\x1b[J"
     metavar="SECONDS",
     help="How often to look, with --watch.",
 )
-@reaching
-def subscribers(reach: Reach, live: bool, watch: bool, interval: float) -> None:  # noqa: FBT001 - click names it
+@with_context
+def subscribers(context: CommandContext, live: bool, watch: bool, interval: float) -> None:  # noqa: FBT001 - click names it
     """Show the subscribers, live and expired, and how each is."""
-    with reach.bus() as bus:
+    with context.bus() as bus:
 
-        def find() -> list[Subscriber]:
-            return bus.subscribers() if live else everyone(bus)
+        def check_ready() -> list[Subscriber]:
+            return bus.subscribers() if live else all_subscribers(bus)
 
-        found = find()
+        found = check_ready()
         if watch:
-            _watch(reach.screen, find, found, interval)
+            _watch(context.screen, check_ready, found, interval)
         else:
-            show(reach.screen, found)
+            print_subscribers(context.screen, found)
 
 
-def everyone(bus: Bus) -> list[Subscriber]:
+def all_subscribers(bus: Bus) -> list[Subscriber]:
     """Live subscribers, and then expired ones."""
     return [*bus.subscribers(), *bus.subscribers(expired=True)]
 
 
-def show(screen: Screen, found: list[Subscriber]) -> None:
+def print_subscribers(screen: Screen, found: list[Subscriber]) -> None:
     """Print them once."""
     if screen.as_json:
-        screen.value([as_json(one) for one in found])
+        screen.value([to_json(one) for one in found])
     elif found:
-        screen.table(table_of(found, datetime.now(UTC)))
+        screen.table(subscriber_table(found, datetime.now(UTC)))
     else:
         screen.note("There are no subscribers.")
 
 
-def table_of(found: list[Subscriber], now: datetime) -> Table:
+def subscriber_table(found: list[Subscriber], now: datetime) -> Table:
     """Subscribers as a table; red is who is failing, expired or has dead letters, yellow who waits."""
     return table(_COLUMNS, [_row(one, now) for one in found], [_colour(one) for one in found])
 
@@ -90,44 +90,46 @@ def _colour(one: Subscriber) -> str:
 
 def _row(one: Subscriber, now: datetime) -> tuple[object, ...]:
     counts = (f"{one.delivered:,}", f"{one.dead:,}")
-    left = ago(abs((one.expires_at - now).total_seconds()))
+    left = format_duration(abs((one.expires_at - now).total_seconds()))
     lease = f"{left} ago" if one.state == "expired" else left
     topics = ", ".join(one.topics) or ">"
-    oldest = ago(one.oldest_pending_seconds) if one.pending else ""
+    oldest = format_duration(one.oldest_pending_seconds) if one.pending else ""
     return (one.address, one.state, f"{one.pending:,}", oldest, *counts, lease, topics, one.last_error)
 
 
-def _watch(screen: Screen, find: Callable[[], list[Subscriber]], found: list[Subscriber], interval: float) -> None:
+def _watch(
+    screen: Screen, check_ready: Callable[[], list[Subscriber]], found: list[Subscriber], interval: float
+) -> None:
     """Print them again and again; a bus that is away for a while is waited for."""
     trouble = ""
-    with _shown_again(screen) as show_again:
+    with _live_view(screen) as show_again:
         while True:
             show_again(found, trouble)
             threading.Event().wait(interval)
             try:
-                found, trouble = find(), ""
+                found, trouble = check_ready(), ""
             except (Unreachable, Unavailable) as error:
-                trouble = f" ({safe(str(error))})"
+                trouble = f" ({escape(str(error))})"
 
 
 @contextmanager
-def _shown_again(screen: Screen) -> Iterator[Callable[[list[Subscriber], str], None]]:
+def _live_view(screen: Screen) -> Iterator[Callable[[list[Subscriber], str], None]]:
     """What prints them over what was printed before, on a terminal, else below it."""
     if screen.as_json or not screen.terminal:
-        yield lambda found, trouble: screen.note(trouble.strip()) if trouble else show(screen, found)
+        yield lambda found, trouble: screen.note(trouble.strip()) if trouble else print_subscribers(screen, found)
     elif screen.rich:
         from eventbus.cli.with_rich import LiveTable  # noqa: PLC0415 - rich may not be there
 
         with LiveTable(colour=screen.colour) as live:
-            yield lambda found, trouble: live.show(table_of(found, datetime.now(UTC)), title(found, trouble))
+            yield lambda found, trouble: live.show(subscriber_table(found, datetime.now(UTC)), title(found, trouble))
     else:
-        yield lambda found, trouble: screen.line(_CLEAR + "\n".join([title(found, trouble), *_lines(found)]))
+        yield lambda found, trouble: screen.line(_CLEAR_SCREEN + "\n".join([title(found, trouble), *_lines(found)]))
 
 
 def _lines(found: list[Subscriber]) -> list[str]:
-    return plain(table_of(found, datetime.now(UTC)))
+    return plain(subscriber_table(found, datetime.now(UTC)))
 
 
 def title(found: list[Subscriber], trouble: str) -> str:
     """What stands above a table that is kept up to date."""
-    return f"{counted(len(found), 'subscriber')}, {datetime.now().astimezone():%H:%M:%S}{trouble}"
+    return f"{pluralize(len(found), 'subscriber')}, {datetime.now().astimezone():%H:%M:%S}{trouble}"

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from eventbus.cli.safe import safe
+from eventbus.cli.escape import escape
 
 #: Between two columns.
 GAP = "  "
@@ -34,7 +34,7 @@ class Table:
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], styles: Sequence[str] = ()) -> Table:
     """A table of whatever, made safe; None is an empty cell."""
-    return Table(columns, [["" if cell is None else safe(str(cell)) for cell in row] for row in rows], styles)
+    return Table(columns, [["" if cell is None else escape(str(cell)) for cell in row] for row in rows], styles)
 
 
 def plain(shown: Table) -> list[str]:

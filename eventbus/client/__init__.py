@@ -29,9 +29,9 @@ from eventbus.client.errors import (
 )
 from eventbus.client.events import Feed
 from eventbus.client.inbox import Inbox
-from eventbus.client.keeper import Registration, State
+from eventbus.client.keep_alive import Registration, State
 from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Subscriber, Terms
-from eventbus.client.seen import Memory, Seen, Standing
+from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.server import Server, serve
 from eventbus.client.signatures import Verifier
 
@@ -48,6 +48,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "Event",
+    "EventStatus",
     "Feed",
     "Forbidden",
     "HandlerResult",
@@ -66,7 +67,6 @@ __all__ = [
     "Retry",
     "Seen",
     "Server",
-    "Standing",
     "State",
     "Subscriber",
     "Terms",

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from eventbus.client.bus import Bus
-from eventbus.client.events import Place
+from eventbus.client.events import Position
 from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Subscriber, Terms
 
 P = ParamSpec("P")
@@ -56,7 +56,7 @@ class AsyncBus:
         return await _in_thread(self.bus.subscribers, expired=expired)
 
     async def events(
-        self, *, after: Place = None, topics: Sequence[str] = (), follow: bool = False
+        self, *, after: Position = None, topics: Sequence[str] = (), follow: bool = False
     ) -> AsyncIterator[Event]:
         """See Bus.events. A task that is cancelled while it waits leaves no thread behind."""
         feed = self.bus.events(after=after, topics=topics, follow=follow)

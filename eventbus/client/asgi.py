@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from eventbus.client.dispatch import NOT_HERE, TOO_LARGE, InboxResponse
-from eventbus.client.inbox import MAX_BODY, Inbox
+from eventbus.client.dispatch import TOO_LARGE, WRONG_PATH, InboxResponse
+from eventbus.client.inbox import MAX_BODY_BYTES, Inbox
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -33,13 +33,13 @@ class InboxApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
         if scope["type"] == "lifespan":
-            await (self._app or _lifespan)(scope, receive, self._beside(send) if self._start else send)
+            await (self._app or _lifespan)(scope, receive, self._with_inbox(send) if self._start else send)
         elif scope["type"] == "http" and self._is_here(scope):
             await _send(send, await self._answer(scope, receive))
         elif self._app is not None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await _send(send, NOT_HERE)
+            await _send(send, WRONG_PATH)
 
     def _is_here(self, scope: Scope) -> bool:
         """Whether the path is the inbox's: servers leave ``root_path`` in it, or take it out."""
@@ -53,7 +53,7 @@ class InboxApp:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         return await self._inbox.dispatch_async(scope["method"], headers, body)
 
-    def _beside(self, send: Send) -> Send:
+    def _with_inbox(self, send: Send) -> Send:
         """Start and close the inbox with the application."""
 
         async def sent(message: Message) -> None:
@@ -73,7 +73,7 @@ async def _body(receive: Receive) -> bytes | None:
         message = await receive()
         part = message.get("body", b"")
         size += len(part)
-        if size > MAX_BODY or message["type"] == "http.disconnect":
+        if size > MAX_BODY_BYTES or message["type"] == "http.disconnect":
             return None
         parts.append(part)
         more = message.get("more_body", False)

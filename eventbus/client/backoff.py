@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Waits up to ``first`` seconds, doubling up to ``longest``, until ``patience`` seconds have passed in all."""
+    """Waits up to ``first`` seconds, doubling up to ``longest``, until ``max_elapsed`` seconds have passed in all."""
 
     first: float = 0.1
     longest: float = 5.0
-    patience: float = 60.0
+    max_elapsed: float = 60.0
 
     def wait(self, tries: int, rng: float, retry_after: float | None = None) -> float:
         """Seconds to wait after so many tries; ``rng`` is from 0 to 1, ``retry_after`` what the bus asked for."""
@@ -21,4 +21,4 @@ class Backoff:
 
 
 #: Tries once.
-NO_RETRY = Backoff(patience=0.0)
+NO_RETRY = Backoff(max_elapsed=0.0)

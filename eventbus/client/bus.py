@@ -9,11 +9,11 @@ from typing import Any, Self
 from urllib.parse import quote
 from uuid import uuid4
 
-from eventbus.client import encode
+from eventbus.client import encoding
 from eventbus.client.backoff import Backoff
 from eventbus.client.calls import Call, Caller
 from eventbus.client.errors import ProtocolError, UsageError
-from eventbus.client.events import Feed, Place
+from eventbus.client.events import Feed, Position
 from eventbus.client.http import HttpTransport, Transport
 from eventbus.client.model import (
     DeadLetter,
@@ -24,13 +24,13 @@ from eventbus.client.model import (
     ReplayOutcome,
     Subscriber,
     Terms,
-    shaped,
+    parse_as,
 )
 
 #: Seconds without a byte after which a call counts as unanswered.
-TIMEOUT = 10.0
+TIMEOUT_SECONDS = 10.0
 #: Dead letters that are asked for at once.
-PAGE = 200
+PAGE_LIMIT = 200
 
 
 class Bus:
@@ -45,7 +45,7 @@ class Bus:
         url: str,
         *,
         token: str | None = None,
-        timeout: float = TIMEOUT,
+        timeout: float = TIMEOUT_SECONDS,
         backoff: Backoff | None = None,
         source: str | None = None,
         transport: Transport | None = None,
@@ -87,12 +87,12 @@ class Bus:
         Idempotency-Key, by which a repeated publish is known; where it is left out, each call has its own.
         """
         key = key or uuid4().hex
-        body, usual = encode.encoded(data)
-        sent = {"Idempotency-Key": key, **encode.checked_headers(headers or {})}
+        body, usual = encoding.encode_body(data)
+        sent = {"Idempotency-Key": key, **encoding.check_headers(headers or {})}
         if kind := content_type or usual:
             sent["Content-Type"] = kind
         if attributes is not None or self._source is not None:
-            sent |= encode.cloud_headers({"source": self._source, **(attributes or {})}, topic, key)
+            sent |= encoding.cloud_event_headers({"source": self._source, **(attributes or {})}, topic, key)
         return self._publish(topic, body, sent)
 
     def publish_many(
@@ -111,7 +111,7 @@ class Bus:
         how many are safe so far.
         """
         key, ids = key or uuid4().hex, list[str]()
-        for number, lines in enumerate(encode.batches(items, size)):
+        for number, lines in enumerate(encoding.batches(items, size)):
             headers = {"Idempotency-Key": f"{key}-{number}", "Content-Type": "application/x-ndjson"}
             ids += self._publish(topic, b"\n".join(lines), headers, batch=True).ids
             if progress is not None:
@@ -121,13 +121,13 @@ class Bus:
     def _publish(self, topic: str | None, body: bytes, headers: Mapping[str, str], *, batch: bool = False) -> Published:
         query = [("topic", topic)] if topic else []
         query += [("batch", "lines")] if batch else []
-        headers = encode.checked_headers(headers)
-        said = self._caller.json(Call(method="POST", path="/sendMessage", query=query, headers=headers, body=body))
+        headers = encoding.check_headers(headers)
+        payload = self._caller.json(Call(method="POST", path="/sendMessage", query=query, headers=headers, body=body))
         try:
-            ids = tuple(said["ids"]) if batch else (said["id"],)
-            return Published(ids, said["subscribers"], said["duplicate"])
+            ids = tuple(payload["ids"]) if batch else (payload["id"],)
+            return Published(ids, payload["subscribers"], payload["duplicate"])
         except (KeyError, TypeError) as error:
-            raise ProtocolError(f"Not a bus's answer to a publish: {str(said)[:80]}") from error
+            raise ProtocolError(f"Not a bus's answer to a publish: {str(payload)[:80]}") from error
 
     # Subscribers
 
@@ -138,25 +138,25 @@ class Bus:
             asked += [("topic", topic) for topic in topics] or [("topic", "")]
         options = {} if terms is None else asdict(terms)
         start = options.pop("start", None)
-        asked += [(name, _told(value)) for name, value in options.items() if value is not None]
-        asked += [("from", _told(start))] if start is not None else []
-        return shaped(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=asked)))
+        asked += [(name, _parameter(value)) for name, value in options.items() if value is not None]
+        asked += [("from", _parameter(start))] if start is not None else []
+        return parse_as(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=asked)))
 
     def deregister(self, address: str) -> int:
         """End an address's lease; what is pending for it is discarded, and how many deliveries that were."""
-        said = self._caller.json(Call(method="DELETE", path="/deregister", query=[("address", address)]))
-        return int(said.get("discarded", 0))
+        payload = self._caller.json(Call(method="DELETE", path="/deregister", query=[("address", address)]))
+        return int(payload.get("discarded", 0))
 
     def subscribers(self, *, expired: bool = False) -> list[Subscriber]:
         """The live subscribers, or those that are expired, and how each is doing."""
         query = [("expired", "true")] if expired else []
-        said = self._caller.json(Call(method="GET", path="/listSubscribers", query=query))
-        found = [shaped(Subscriber, one) for one in said["subscribers"]]
+        payload = self._caller.json(Call(method="GET", path="/listSubscribers", query=query))
+        found = [parse_as(Subscriber, one) for one in payload["subscribers"]]
         return [one for one in found if (one.state == "expired") == expired]  # an older bus has no such list
 
     # Looking and mending
 
-    def events(self, *, after: Place = None, topics: Sequence[str] = (), follow: bool = False) -> Feed:
+    def events(self, *, after: Position = None, topics: Sequence[str] = (), follow: bool = False) -> Feed:
         """The journal's events, oldest first; with ``follow`` those that come, too, for as long as it is read.
 
         ``after`` is the last event's id that was seen, a time, or ``"now"``.
@@ -169,7 +169,7 @@ class Bus:
 
     def deliveries(self, event_id: str) -> list[Delivery]:
         """What became of an event for each subscriber. Raises NotFound."""
-        return [shaped(Delivery, one) for one in self._event(event_id)["deliveries"]]
+        return [parse_as(Delivery, one) for one in self._event(event_id)["deliveries"]]
 
     def _event(self, event_id: str) -> Any:
         return self._caller.json(Call(method="GET", path=f"/events/{quote(event_id, safe='')}"))
@@ -178,10 +178,10 @@ class Bus:
         """Dead letters, one subscriber's or all, the oldest first; asked for as they are read."""
         chosen, after = [("address", address)] if address is not None else [], 0
         while after is not None:
-            query = [*chosen, ("after", str(after)), ("limit", str(PAGE))]
-            said = self._caller.json(Call(method="GET", path="/deadLetters", query=query))
-            yield from (shaped(DeadLetter, one) for one in said["dead_letters"])
-            after = said["next"]
+            query = [*chosen, ("after", str(after)), ("limit", str(PAGE_LIMIT))]
+            payload = self._caller.json(Call(method="GET", path="/deadLetters", query=query))
+            yield from (parse_as(DeadLetter, one) for one in payload["dead_letters"])
+            after = payload["next"]
 
     def replay_dead_letters(
         self,
@@ -196,18 +196,18 @@ class Bus:
         What is answered has a ``replay``, by which ``replay_outcome`` tells what became of them; they count for an
         earlier one where that is given.
         """
-        chosen = _chosen(address, letter, everything=everything)
+        chosen = _selection(address, letter, everything=everything)
         chosen += [] if replay is None else [("replay", replay)]
         return Replayed.of(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen)))
 
     def replay_outcome(self, replay: str) -> ReplayOutcome:
         """What has become of dead letters that were put back. Raises NotFound."""
         path = f"/deadLetters/replays/{quote(replay, safe='')}"
-        return shaped(ReplayOutcome, self._caller.json(Call(method="GET", path=path)))
+        return parse_as(ReplayOutcome, self._caller.json(Call(method="GET", path=path)))
 
     def discard(self, *, address: str | None = None, letter: int | None = None, everything: bool = False) -> int:
         """Discard dead letters for good; how many. Say which, as in ``replay_dead_letters``."""
-        chosen = _chosen(address, letter, everything=everything)
+        chosen = _selection(address, letter, everything=everything)
         return int(self._caller.json(Call(method="DELETE", path="/deadLetters", query=chosen))["discarded"])
 
     def replay(self, address: str, *, start: str | datetime, end: str | datetime = "now") -> int:
@@ -216,7 +216,7 @@ class Bus:
         ``start`` and ``end`` are ``"earliest"``, ``"now"``, an event's id, or a time. Not repeated when its answer
         is lost: each call that arrives is a replay of its own.
         """
-        query = [("address", address), ("from", _told(start)), ("to", _told(end))]
+        query = [("address", address), ("from", _parameter(start)), ("to", _parameter(end))]
         return int(self._caller.json(Call(method="POST", path="/replay", query=query, repeatable=False))["events"])
 
     def close(self) -> None:
@@ -232,14 +232,14 @@ class Bus:
         self.close()
 
 
-def _told(value: Any) -> str:
+def _parameter(value: Any) -> str:
     """A parameter's value as the bus reads it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return encode.rfc3339(value) if isinstance(value, datetime) else str(value)
+    return encoding.rfc3339(value) if isinstance(value, datetime) else str(value)
 
 
-def _chosen(address: str | None, letter: int | None, *, everything: bool) -> list[tuple[str, str]]:
+def _selection(address: str | None, letter: int | None, *, everything: bool) -> list[tuple[str, str]]:
     named = {"address": address, "id": letter, "all": "true" if everything else None}
     chosen = [(name, str(value)) for name, value in named.items() if value is not None]
     if len(chosen) != 1:

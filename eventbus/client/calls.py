@@ -16,7 +16,7 @@ from eventbus.client.errors import BY_STATUS, ApiError, ProtocolError, Unavailab
 from eventbus.client.http import Request, Response, Stream, Transport
 
 #: Seconds that a bus is believed when it asks to wait, at most.
-LONGEST_RETRY_AFTER = 3_600.0
+MAX_RETRY_AFTER_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Caller:
 
     def head_and_json(self, call: Call) -> tuple[Mapping[str, str], Any]:
         """Make a call; its answer's headers and JSON. Raises BusError."""
-        response = self._with_patience(call)
+        response = self._with_retries(call)
         try:
             return response.headers, json.loads(response.body)
         except ValueError as error:
@@ -62,22 +62,22 @@ class Caller:
         stream = self._transport.stream(self._request(call, "text/event-stream", timeout))
         if stream.response.status != 200:
             stream.close()
-            raise refusal(stream.response)
+            raise api_error(stream.response)
         return stream
 
     def pause(self, tries: int, error: Exception) -> float:
         """Seconds to wait after so many tries, the last of which ended so."""
         return self.backoff.wait(tries, random.random(), getattr(error, "retry_after", None))  # noqa: S311 - no secret
 
-    def _with_patience(self, call: Call) -> Response:
-        ends, tries = time.monotonic() + self.backoff.patience, 0
+    def _with_retries(self, call: Call) -> Response:
+        ends, tries = time.monotonic() + self.backoff.max_elapsed, 0
         while True:
             tries += 1
             try:
                 return self._once(call)
             except (Unreachable, Unavailable) as error:
                 wait = self.pause(tries, error)
-                if not _helps(call, error) or time.monotonic() + wait >= ends:
+                if not _may_repeat(call, error) or time.monotonic() + wait >= ends:
                     raise
             time.sleep(wait)
 
@@ -85,7 +85,7 @@ class Caller:
         request = self._request(call, "application/json", self._timeout)
         response = self._transport.request(request, fresh=not call.repeatable)
         if not 200 <= response.status < 300:
-            raise refusal(response)
+            raise api_error(response)
         return response
 
     def _request(self, call: Call, accept: str, timeout: float) -> Request:
@@ -95,15 +95,15 @@ class Caller:
         return Request(call.method, call.target, {**own, **call.headers}, call.body, timeout)
 
 
-def _helps(call: Call, error: Exception) -> bool:
+def _may_repeat(call: Call, error: Exception) -> bool:
     """Whether the same call may go well later, and cannot do harm: what is not answered with 2xx is not kept."""
     return call.repeatable or isinstance(error, Unavailable) or not getattr(error, "sent", True)
 
 
-def refusal(response: Response) -> ApiError:
+def api_error(response: Response) -> ApiError:
     """The error that an answer other than 2xx is."""
     kind = BY_STATUS.get(response.status, ApiError)
-    retry_after = _seconds(response.headers.get("retry-after", ""))
+    retry_after = _parse_retry_after(response.headers.get("retry-after", ""))
     return kind(response.status, _detail(response), retry_after=retry_after)
 
 
@@ -115,13 +115,13 @@ def _detail(response: Response) -> str:
         return response.body[:200].decode(errors="replace").strip()
 
 
-def _seconds(retry_after: str) -> float | None:
+def _parse_retry_after(retry_after: str) -> float | None:
     """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3); None where it says nothing sensible."""
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
-        return min(LONGEST_RETRY_AFTER, float(text[:9]))
+        return min(MAX_RETRY_AFTER_SECONDS, float(text[:9]))
     try:
         wait = (parsedate_to_datetime(text).astimezone(UTC) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(LONGEST_RETRY_AFTER, max(0.0, wait))
+    return min(MAX_RETRY_AFTER_SECONDS, max(0.0, wait))

@@ -29,9 +29,9 @@ from eventbus.client.signatures import Verifier, time_of
 #: What a request's headers may come as.
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 #: Seconds that the bus waits at a subscriber's wish, at most.
-LONGEST = 3_600.0
+MAX_RETRY_AFTER_SECONDS = 3_600.0
 #: Characters of a reason that are answered: the bus keeps the first KiB.
-REASON = 500
+MAX_REASON_CHARS = 500
 
 
 class InboxResponse(NamedTuple):
@@ -42,37 +42,37 @@ class InboxResponse(NamedTuple):
     body: bytes
 
 
-def say(status: int, sentence: str, **headers: str) -> InboxResponse:
+def text_response(status: int, sentence: str, **headers: str) -> InboxResponse:
     """An answer in a sentence; ``_`` in a header's name stands for ``-``."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    body = sentence[:REASON].encode()
+    body = sentence[:MAX_REASON_CHARS].encode()
     return InboxResponse(
         status, {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), **named}, body
     )
 
 
-HANDLED = say(200, "handled")
-DUPLICATE = say(200, "handled before")
-IGNORED = say(200, "ignored: no handler wants this topic")
-BUSY = say(409, "this event is being handled at this moment")
-STOPPING = say(503, "this service is stopping")
-BROKEN_OFF = say(503, "the body broke off")
-NO_LENGTH = say(411, "Content-Length is missing, or is no number")
-TOO_LARGE = say(413, "the body is larger than this inbox takes")
-NOT_HERE = say(404, "events are taken at another path")
+HANDLED = text_response(200, "handled")
+DUPLICATE = text_response(200, "handled before")
+IGNORED = text_response(200, "ignored: no handler wants this topic")
+BUSY = text_response(409, "this event is being handled at this moment")
+STOPPING = text_response(503, "this service is stopping")
+INCOMPLETE_BODY = text_response(503, "the body broke off")
+NO_LENGTH = text_response(411, "Content-Length is missing, or is no number")
+TOO_LARGE = text_response(413, "the body is larger than this inbox takes")
+WRONG_PATH = text_response(404, "events are taken at another path")
 #: Who is allowed to deliver where nobody in particular is.
-ANYBODY = "*"
+ANY_ORIGIN = "*"
 #: What an origin is at most made of, before it is told to somebody.
 _ORIGIN = re.compile(r"[\x21-\x7e]{1,300}\Z")
 
 
-def consent(origin: str | None) -> InboxResponse:
+def consent_response(origin: str | None) -> InboxResponse:
     """Tell whose deliveries this subscriber has asked for: ``origin``'s, or anybody's (CloudEvents' web hooks, 4.2)."""
-    allowed = {} if origin and not _ORIGIN.match(origin) else {"WebHook_Allowed_Origin": origin or ANYBODY}
-    return say(200, "", **allowed, Allow="POST, OPTIONS")
+    allowed = {} if origin and not _ORIGIN.match(origin) else {"WebHook_Allowed_Origin": origin or ANY_ORIGIN}
+    return text_response(200, "", **allowed, Allow="POST, OPTIONS")
 
 
-def received(
+def parse_delivery(
     method: str, headers: Headers, body: bytes, verifier: Verifier, now: float, origin: str | None = None
 ) -> Event | InboxResponse:
     """The event of a delivery; or at once the answer.
@@ -80,22 +80,22 @@ def received(
     ``now`` is seconds since 1970, ``origin`` the bus's name, as far as it is known.
     """
     if method == "OPTIONS":
-        return consent(verifier.origin or origin)
+        return consent_response(verifier.origin or origin)
     if method != "POST":
-        return say(405, "an event comes by POST", Allow="POST, OPTIONS")
-    named = lowered(headers)
+        return text_response(405, "an event comes by POST", Allow="POST, OPTIONS")
+    named = lower_names(headers)
     try:
         verifier.check(named, body, now)
     except HeadersNotSigned as error:  # as a bus of an older version would send it, which may be replaced
-        return say(503, str(error))
+        return text_response(503, str(error))
     except BadSignature as error:
-        return say(401, str(error))
+        return text_response(401, str(error))
     if not named.get("webhook-id"):
-        return say(400, "Webhook-Id is missing: this is no delivery")
-    return event_of(named, body, now)
+        return text_response(400, "Webhook-Id is missing: this is no delivery")
+    return event_from_headers(named, body, now)
 
 
-def event_of(headers: Mapping[str, str], body: bytes, now: float) -> Event:
+def event_from_headers(headers: Mapping[str, str], body: bytes, now: float) -> Event:
     """The event that a delivery holds; names of ``headers`` are lower case."""
     attempt = headers.get("eventbus-attempt", "1")
     return Event(
@@ -108,19 +108,23 @@ def event_of(headers: Mapping[str, str], body: bytes, now: float) -> Event:
     )
 
 
-def answer_to(outcome: object) -> InboxResponse:
+def response_to(outcome: object) -> InboxResponse:
     """The answer to what a handler returned or raised."""
     if isinstance(outcome, Retry):
-        wait = {} if outcome.after is None else {"Retry_After": str(max(1, math.ceil(min(LONGEST, outcome.after))))}
-        return say(503, outcome.reason or "again later", **wait)
+        wait = (
+            {}
+            if outcome.after is None
+            else {"Retry_After": str(max(1, math.ceil(min(MAX_RETRY_AFTER_SECONDS, outcome.after))))}
+        )
+        return text_response(503, outcome.reason or "again later", **wait)
     if isinstance(outcome, Reject):
-        return say(422, outcome.reason or "rejected")
+        return text_response(422, outcome.reason or "rejected")
     if isinstance(outcome, BaseException):
-        return say(500, f"the handler raised {type(outcome).__name__}")
+        return text_response(500, f"the handler raised {type(outcome).__name__}")
     return HANDLED
 
 
-def lowered(headers: Headers) -> dict[str, str]:
+def lower_names(headers: Headers) -> dict[str, str]:
     """The headers by their names in lower case; of two with one name the first."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     named: dict[str, str] = {}

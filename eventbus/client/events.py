@@ -17,20 +17,20 @@ from eventbus.client.model import Event
 from eventbus.client.topics import check_pattern, matches_any
 
 #: Where to begin: after an event's id or a time, ``"now"``, or, None, with the oldest.
-Place = str | datetime | None
+Position = str | datetime | None
 #: Events that are asked for at once.
-PAGE = 200
+PAGE_LIMIT = 200
 #: Seconds without a byte of a stream, which shows every 15 that it lives, after which it is opened again.
-SILENCE = 40.0
+STREAM_TIMEOUT_SECONDS = 40.0
 
 
 class Feed:
     """Events, one after another. May be closed by another thread, which ends the iteration."""
 
-    def __init__(self, caller: Caller, after: Place, topics: Sequence[str], *, follow: bool) -> None:
+    def __init__(self, caller: Caller, after: Position, topics: Sequence[str], *, follow: bool) -> None:
         self._caller = caller
         self._topics = tuple(map(check_pattern, topics))
-        self._last = id_at(after) if isinstance(after, datetime) else after
+        self._last = event_id_at(after) if isinstance(after, datetime) else after
         self._stream: Stream | None = None
         self._closed = threading.Event()
         self._heard_at = 0.0  # on the monotonic clock
@@ -58,11 +58,11 @@ class Feed:
         more = self._last != "now"
         while more and not self._closed.is_set():
             place = [("after", self._last)] if self._last else []
-            call = Call(method="GET", path="/events", query=[*place, ("limit", str(PAGE))])
-            head, said = self._caller.head_and_json(call)
+            call = Call(method="GET", path="/events", query=[*place, ("limit", str(PAGE_LIMIT))])
+            head, payload = self._caller.head_and_json(call)
             self._check_start(head)
-            yield from self._chosen(map(_event, said["events"]))
-            self._last, more = said["next"], bool(said["next"])
+            yield from self._chosen(map(_parse_event, payload["events"]))
+            self._last, more = payload["next"], bool(payload["next"])
 
     def _followed(self) -> Generator[Event]:
         """Everything, for as long as the bus comes back within its patience."""
@@ -77,7 +77,10 @@ class Feed:
                 error = lost
             tries += 1
             wait = self._caller.pause(tries, error)
-            if time.monotonic() + wait >= self._heard_at + self._caller.backoff.patience and not self._closed.is_set():
+            if (
+                time.monotonic() + wait >= self._heard_at + self._caller.backoff.max_elapsed
+                and not self._closed.is_set()
+            ):
                 raise error
             self._closed.wait(wait)
 
@@ -86,15 +89,15 @@ class Feed:
         query = [("topic", topic) for topic in self._topics]
         last = {"Last-Event-ID": self._start} if self._start else {}
         stream = self._stream = self._caller.stream(
-            Call(method="GET", path="/events", query=query, headers=last), timeout=SILENCE
+            Call(method="GET", path="/events", query=query, headers=last), timeout=STREAM_TIMEOUT_SECONDS
         )
         try:
             self._check_start(stream.response.headers)
-            self._last = self._start or _opened_at(stream.response.headers)
+            self._last = self._start or _opened_at_id(stream.response.headers)
             if self._closed.is_set():
                 return
-            for fields in server_sent(stream.lines()):
-                event = _event(json.loads(fields["data"]))
+            for fields in parse_server_sent(stream.lines()):
+                event = _parse_event(json.loads(fields["data"]))
                 self._last = fields.get("id", event.id)
                 yield event
         finally:
@@ -109,7 +112,7 @@ class Feed:
     @property
     def _start(self) -> str | None:
         """The place as a stream is asked for it; nothing is now."""
-        return None if self._last == "now" else self._last or OLDEST
+        return None if self._last == "now" else self._last or OLDEST_EVENT_ID
 
     def _chosen(self, events: Iterable[Event]) -> Iterator[Event]:
         return (event for event in events if matches_any(self._topics, event.topic))
@@ -123,7 +126,7 @@ class Feed:
         self.close()
 
 
-def server_sent(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
+def parse_server_sent(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
     """The fields of each server-sent event (WHATWG HTML, 9.2.6), as far as the bus uses them."""
     fields: dict[str, str] = {}
     for line in lines:
@@ -136,7 +139,7 @@ def server_sent(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
             fields[name] = value.removeprefix(" ")
 
 
-def id_at(at: datetime) -> str:
+def event_id_at(at: datetime) -> str:
     """An id that stands for a time: a UUIDv7 (RFC 9562, 5.7), by whose time the bus goes on where no event has it."""
     if at.tzinfo is None:
         raise UsageError(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
@@ -145,19 +148,19 @@ def id_at(at: datetime) -> str:
 
 
 #: Stands for the time before every event.
-OLDEST = id_at(datetime.fromtimestamp(0, UTC))
+OLDEST_EVENT_ID = event_id_at(datetime.fromtimestamp(0, UTC))
 
 
-def _opened_at(headers: Mapping[str, str]) -> str:
+def _opened_at_id(headers: Mapping[str, str]) -> str:
     """Where a stream that began now goes on if it breaks before its first event: by the bus's own clock."""
     try:
-        return id_at(parsedate_to_datetime(headers["date"]))
+        return event_id_at(parsedate_to_datetime(headers["date"]))
     except (KeyError, ValueError):
-        return id_at(datetime.now(UTC))
+        return event_id_at(datetime.now(UTC))
 
 
-def _event(said: Any) -> Event:
+def _parse_event(payload: Any) -> Event:
     try:
-        return Event.from_json(said)
+        return Event.from_json(payload)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ProtocolError(f"Not a bus's event: {str(said)[:80]}") from error
+        raise ProtocolError(f"Not a bus's event: {str(payload)[:80]}") from error

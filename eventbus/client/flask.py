@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request
 
 from eventbus.client.inbox import Inbox
-from eventbus.client.wsgi import answer_to_environ
+from eventbus.client.wsgi import dispatch_environ
 
 
 def blueprint(inbox: Inbox, *, name: str = "eventbus") -> Blueprint:
@@ -15,7 +15,7 @@ def blueprint(inbox: Inbox, *, name: str = "eventbus") -> Blueprint:
 
     @made.route("/event", methods=["POST", "OPTIONS"], provide_automatic_options=False)
     def event() -> Response:
-        answer = answer_to_environ(inbox, request.environ)
+        answer = dispatch_environ(inbox, request.environ)
         return Response(answer.body, answer.status, answer.headers)
 
     return made

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from eventbus.client.dispatch import HANDLED, answer_to
+from eventbus.client.dispatch import HANDLED, response_to
 from eventbus.client.errors import HandlerResult
 from eventbus.client.model import Event
 from eventbus.client.seen import Memory
@@ -77,7 +77,7 @@ class Handling:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         outcome = self.outcome if error is None else error
-        self.answer = answer_to(outcome)
+        self.answer = response_to(outcome)
         try:
             (self._seen.done if self.answer is HANDLED else self._seen.forget)(self._event.id)
         finally:
@@ -87,7 +87,7 @@ class Handling:
         return isinstance(error, Exception)  # a killed greenlet, or a cancelled task, is no answer
 
 
-def result_of(job: Job) -> Any:
+def run_handler(job: Job) -> Any:
     """What a handler returns, or raises: no future can hold a StopIteration."""
     try:
         return job.handler(job.event)

@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 from eventbus.client.errors import Unreachable, UsageError
 
 #: Idle connections that are kept, and seconds for which they are: less than the bus keeps its side.
-KEPT_CONNECTIONS = 8
-KEPT_SECONDS = 30.0
+MAX_IDLE_CONNECTIONS = 8
+MAX_IDLE_SECONDS = 30.0
 #: Seconds that a connection may take to come about, at most.
 CONNECT_SECONDS = 10.0
 #: Bytes that are read of a stream at once, at most.
 READ_BYTES = 65_536
 #: What a kept connection says that the other side has closed meanwhile.
-_STALE = (ConnectionError, BadStatusLine)
+_STALE_ERRORS = (ConnectionError, BadStatusLine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +100,18 @@ class HttpTransport:
         """See Transport.request."""
         kept = None if fresh else self._take()
         if kept is not None:
-            with _told(sent=True), suppress(*_STALE):  # then the same again, on a new connection
+            with translate_errors(sent=True), suppress(*_STALE_ERRORS):  # then the same again, on a new connection
                 return self._exchange(kept, request)
-        with _told(sent=False):
+        with translate_errors(sent=False):
             connection = self._connect(request)
-        with _told(sent=True):
+        with translate_errors(sent=True):
             return self._exchange(connection, request)
 
     def stream(self, request: Request) -> "HttpStream":
         """See Transport.stream."""
-        with _told(sent=False):
+        with translate_errors(sent=False):
             connection = self._connect(request)
-        with _told(sent=True):
+        with translate_errors(sent=True):
             return HttpStream(connection, self._ask(connection, request))
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class HttpTransport:
         except BaseException:
             connection.close()
             raise
-        if response.will_close or len(self._idle) >= KEPT_CONNECTIONS:
+        if response.will_close or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             connection.close()
         else:
             self._idle.append((time.monotonic(), connection))
@@ -157,7 +157,7 @@ class HttpTransport:
         with suppress(IndexError):  # another thread took the last one
             while self._idle:
                 since, connection = self._idle.pop()
-                if time.monotonic() - since < KEPT_SECONDS:
+                if time.monotonic() - since < MAX_IDLE_SECONDS:
                     return connection
                 connection.close()
         return None
@@ -175,7 +175,7 @@ class HttpStream:
     def lines(self) -> Iterator[bytes]:
         """See Stream.lines."""
         rest = b""
-        with _told(sent=True):
+        with translate_errors(sent=True):
             while data := self._source.read1(READ_BYTES):
                 *lines, rest = (rest + data).split(b"\n")
                 yield from lines
@@ -193,7 +193,7 @@ class HttpStream:
 
 
 @contextmanager
-def _told(*, sent: bool) -> Iterator[None]:
+def translate_errors(*, sent: bool) -> Iterator[None]:
     """Tell what the network raises as Unreachable."""
     try:
         yield

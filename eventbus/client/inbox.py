@@ -10,18 +10,18 @@ from typing import Self, TypeVar
 
 from eventbus.client.backoff import NO_RETRY
 from eventbus.client.bus import Bus
-from eventbus.client.dispatch import BUSY, DUPLICATE, IGNORED, STOPPING, Headers, InboxResponse, received
+from eventbus.client.dispatch import BUSY, DUPLICATE, IGNORED, STOPPING, Headers, InboxResponse, parse_delivery
 from eventbus.client.errors import UsageError
-from eventbus.client.handling import Handler, Handling, InFlight, Job, result_of
-from eventbus.client.keeper import Keeper, Tell
+from eventbus.client.handling import Handler, Handling, InFlight, Job, run_handler
+from eventbus.client.keep_alive import KeepAlive, OnState
 from eventbus.client.model import Subscriber, Terms
-from eventbus.client.seen import Memory, Seen, Standing
+from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.signatures import Verifier
 from eventbus.client.topics import EVERYTHING, check_pattern, matches
 
 H = TypeVar("H", bound=Handler)
 #: Bytes of a body that an adapter takes, at most: as many as any bus would send.
-MAX_BODY = 16 * 1024 * 1024
+MAX_BODY_BYTES = 16 * 1024 * 1024
 #: Seconds that handlers which run when an inbox is closed may take to finish.
 FINISH_SECONDS = 10.0
 NO_ADDRESS = "An inbox registers with a bus, under an address: Inbox(bus, 'HOST:PORT')."
@@ -43,17 +43,17 @@ class Inbox:
         terms: Terms | None = None,
         verifier: Verifier | None = None,
         seen: Memory | None = None,
-        on_state: Tell | None = None,
+        on_state: OnState | None = None,
     ) -> None:
         self.address = address
-        self.terms = _resuming(terms or Terms())
+        self.terms = _with_resume(terms or Terms())
         self.verifier = verifier or Verifier()
         self._origin: str | None = None  # by which name the bus asks for consent
         self._bus = bus
         self._seen = Seen() if seen is None else seen
         self._handlers: list[tuple[tuple[str, ...], Handler]] = []
         self._in_flight = InFlight()
-        self._keeper = Keeper(self._register, on_state)
+        self._keep_alive = KeepAlive(self._register, on_state)
 
     def on(self, *patterns: str) -> Callable[[H], H]:
         """Make a function the handler of events whose topics match; the first handler that matches gets an event."""
@@ -94,22 +94,22 @@ class Inbox:
             if inspect.iscoroutinefunction(job.handler):
                 handling.outcome = await job.handler(job.event)
             else:
-                handling.outcome = await asyncio.to_thread(result_of, job)
+                handling.outcome = await asyncio.to_thread(run_handler, job)
             if inspect.isawaitable(handling.outcome):  # of a callable that only makes a coroutine
                 handling.outcome = await handling.outcome
         return handling.answer
 
     def _job(self, method: str, headers: Headers, body: bytes) -> Job | InboxResponse:
-        self._keeper.ensure()
-        event = received(method, headers, body, self.verifier, time.time(), self._origin)
+        self._keep_alive.ensure()
+        event = parse_delivery(method, headers, body, self.verifier, time.time(), self._origin)
         if isinstance(event, InboxResponse):
             return event
         handler = self._handler_of(event.topic)
         if handler is None:
             return IGNORED
-        standing = self._seen.begin(event.id)
-        if standing is not Standing.NEW:
-            return DUPLICATE if standing is Standing.DONE else BUSY
+        status = self._seen.begin(event.id)
+        if status is not EventStatus.NEW:
+            return DUPLICATE if status is EventStatus.DONE else BUSY
         if not self._in_flight.begin():
             self._seen.forget(event.id)
             return STOPPING
@@ -128,11 +128,11 @@ class Inbox:
         if self._bus is None or self.address is None:
             raise UsageError(NO_ADDRESS)
         self._in_flight.open()
-        self._keeper.start()
+        self._keep_alive.start()
 
     def wait_registered(self, timeout: float) -> bool:
         """Wait until the bus knows this inbox; whether it does, after so many seconds at most."""
-        return self._keeper.wait_registered(timeout)
+        return self._keep_alive.wait_registered(timeout)
 
     def refuse(self) -> None:
         """Answer new deliveries 503 from now on: the bus keeps them, and makes them again."""
@@ -141,7 +141,7 @@ class Inbox:
     def stop(self) -> None:
         """Renew no more, and refuse new deliveries: what is published meanwhile waits for the next start."""
         self.refuse()
-        self._keeper.stop()
+        self._keep_alive.stop()
 
     def close(self, seconds: float = FINISH_SECONDS) -> bool:
         """Stop, and let running handlers finish, for so many seconds at most; whether all did. Nothing is discarded."""
@@ -173,6 +173,6 @@ class Inbox:
         self.close()
 
 
-def _resuming(terms: Terms) -> Terms:
+def _with_resume(terms: Terms) -> Terms:
     """Terms that keep the place of a service that is away, where they do not say otherwise."""
     return replace(terms, resume=True) if terms.resume is None else terms

@@ -7,13 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from eventbus import __version__
-from eventbus.client.dispatch import BROKEN_OFF, NO_LENGTH, NOT_HERE, TOO_LARGE, InboxResponse
-from eventbus.client.inbox import MAX_BODY, Inbox
+from eventbus.client.dispatch import INCOMPLETE_BODY, NO_LENGTH, TOO_LARGE, WRONG_PATH, InboxResponse
+from eventbus.client.inbox import MAX_BODY_BYTES, Inbox
 
 #: Seconds that a connection may be idle, or its client silent.
 IDLE_SECONDS = 75.0
 #: Bytes of a line between chunks, and lines after the last one, at most.
-LINE, TRAILERS = 8_192, 100
+MAX_LINE_BYTES, MAX_TRAILERS = 8_192, 100
 
 
 class Listener(ThreadingHTTPServer):
@@ -30,22 +30,22 @@ class Listener(ThreadingHTTPServer):
         self._changed = threading.Condition()
         super().__init__(place, Connection)
 
-    def is_idle(self, connection: "Connection") -> None:
+    def mark_idle(self, connection: "Connection") -> None:
         """It waits for a request; while the service drains, for one that has come already."""
         with self._changed:
             self._busy.discard(connection)
             self._idle.add(connection)
             if self.draining:
-                connection.hear_no_more()
+                connection.stop_reading()
             self._changed.notify_all()
 
-    def is_busy(self, connection: "Connection") -> None:
+    def mark_busy(self, connection: "Connection") -> None:
         """Its request has begun to come, and has not been answered."""
         with self._changed:
             self._idle.discard(connection)
             self._busy.add(connection)
 
-    def has_ended(self, connection: "Connection") -> None:
+    def remove(self, connection: "Connection") -> None:
         """It is closed."""
         with self._changed:
             self._idle.discard(connection)
@@ -57,7 +57,7 @@ class Listener(ThreadingHTTPServer):
         with self._changed:
             self.draining = True
             for connection in self._idle:
-                connection.hear_no_more()
+                connection.stop_reading()
             self._changed.wait_for(lambda: not self._busy and not self._idle, seconds)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -80,19 +80,19 @@ class Connection(BaseHTTPRequestHandler):
         try:
             super().handle()
         finally:
-            self.server.has_ended(self)
+            self.server.remove(self)
 
     def handle_one_request(self) -> None:
         """Wait for a request, and answer it."""
-        self.server.is_idle(self)
+        self.server.mark_idle(self)
         super().handle_one_request()
 
     def parse_request(self) -> bool:
         """Read a request's head, whose first line has come."""
-        self.server.is_busy(self)
+        self.server.mark_busy(self)
         return super().parse_request()
 
-    def hear_no_more(self) -> None:
+    def stop_reading(self) -> None:
         """Read what has come, and nothing after it."""
         with suppress(OSError):  # its client has closed it
             self.connection.shutdown(socket.SHUT_RD)
@@ -107,7 +107,7 @@ class Connection(BaseHTTPRequestHandler):
             self._dispatch(body)
         else:
             self.close_connection = True
-            if body is not BROKEN_OFF:  # else nobody listens, and the bus will come again
+            if body is not INCOMPLETE_BODY:  # else nobody listens, and the bus will come again
                 self._send(body)
 
     def _body(self) -> bytes | InboxResponse:
@@ -118,16 +118,16 @@ class Connection(BaseHTTPRequestHandler):
         return self._exactly(int(length)) if length.isascii() and length.isdigit() else NO_LENGTH
 
     def _exactly(self, length: int) -> bytes | InboxResponse:
-        if not 0 <= length <= MAX_BODY:
+        if not 0 <= length <= MAX_BODY_BYTES:
             return TOO_LARGE
         data = self.rfile.read(length)
-        return data if len(data) == length else BROKEN_OFF
+        return data if len(data) == length else INCOMPLETE_BODY
 
     def _chunks(self) -> bytes | InboxResponse:
         """A body in the chunked coding (RFC 9112, 7.1), as a proxy before this server may send one."""
         whole = bytearray()
-        while size := int(self.rfile.readline(LINE).partition(b";")[0].decode("latin-1"), 16):
-            part = self._exactly(size + 2) if 0 < size <= MAX_BODY - len(whole) else TOO_LARGE
+        while size := int(self.rfile.readline(MAX_LINE_BYTES).partition(b";")[0].decode("latin-1"), 16):
+            part = self._exactly(size + 2) if 0 < size <= MAX_BODY_BYTES - len(whole) else TOO_LARGE
             if isinstance(part, InboxResponse):
                 return part
             whole += part[:size]
@@ -135,8 +135,8 @@ class Connection(BaseHTTPRequestHandler):
         return bytes(whole)
 
     def _trailers(self) -> None:
-        for _ in range(TRAILERS):
-            if not self.rfile.readline(LINE).strip():
+        for _ in range(MAX_TRAILERS):
+            if not self.rfile.readline(MAX_LINE_BYTES).strip():
                 return
         raise ValueError
 
@@ -146,7 +146,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def _dispatch(self, body: bytes) -> None:
         here = self.path == self.server.path
-        self._send(self.server.inbox.dispatch(self.command, self.headers.items(), body) if here else NOT_HERE)
+        self._send(self.server.inbox.dispatch(self.command, self.headers.items(), body) if here else WRONG_PATH)
 
     def _send(self, answer: InboxResponse) -> None:
         self.send_response(answer.status)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self, TypeVar, cast
 
-from eventbus.client.encodings import attribute_of, decoded
+from eventbus.client.encoding import decode_attribute, decompress
 from eventbus.client.errors import ProtocolError
 
 STRUCTURED = "application/cloudevents+json"
 T = TypeVar("T")
-_BODIES = ("data", "data_base64")
+_DATA_NAMES = ("data", "data_base64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Event:
     @property
     def plain(self) -> bytes:
         """The body as it was before it was compressed by gzip (``Content-Encoding``). Raises BadBody."""
-        return decoded(self.body, self.headers.get("content-encoding", ""))
+        return decompress(self.body, self.headers.get("content-encoding", ""))
 
     @property
     def text(self) -> str:
@@ -71,8 +71,8 @@ class Event:
     def attributes(self) -> dict[str, Any]:
         """The CloudEvents attributes, in whichever mode they came; empty where the event is no CloudEvent."""
         if self.content_type == STRUCTURED:
-            return {name: value for name, value in self.json().items() if name not in _BODIES}
-        found = {name[3:]: attribute_of(value) for name, value in self.headers.items() if name.startswith("ce-")}
+            return {name: value for name, value in self.json().items() if name not in _DATA_NAMES}
+        found = {name[3:]: decode_attribute(value) for name, value in self.headers.items() if name.startswith("ce-")}
         if found and "content-type" in self.headers:
             found["datacontenttype"] = self.headers["content-type"]
         return found
@@ -82,10 +82,12 @@ class Event:
         return base64.b64decode(envelope["data_base64"]) if "data_base64" in envelope else envelope.get("data")
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Self:
+    def from_json(cls, payload: Mapping[str, Any]) -> Self:
         """As the bus shows it."""
-        headers = {name.lower(): value for name, value in said["headers"].items()}
-        return cls(said["id"], said["topic"], body_of(said["body"]), headers, moment(said["accepted_at"]))
+        headers = {name.lower(): value for name, value in payload["headers"].items()}
+        return cls(
+            payload["id"], payload["topic"], decode_body(payload["body"]), headers, parse_time(payload["accepted_at"])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +190,10 @@ class Replayed(int):
     replay: str | None  # None where there were none
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> Self:
+    def of(cls, payload: Mapping[str, Any]) -> Self:
         """As the bus says it; one of an older version knows no outcome."""
-        made = cls(said["replayed"])
-        made.replay = said.get("replay")
+        made = cls(payload["replayed"])
+        made.replay = payload.get("replay")
         return made
 
 
@@ -208,31 +210,31 @@ class ReplayOutcome:
     pending: int
 
 
-def shaped(kind: type[T], said: Any) -> T:
+def parse_as(kind: type[T], payload: Any) -> T:
     """A dataclass of this kind from what the bus said, where what a newer bus says beyond it is passed over.
 
     Raises ProtocolError.
     """
     try:
-        names = [part.name for part in fields(cast(Any, kind)) if part.name in said]
-        return kind(**{name: _value(name, said[name]) for name in names})
+        names = [part.name for part in fields(cast(Any, kind)) if part.name in payload]
+        return kind(**{name: _parse_value(name, payload[name]) for name in names})
     except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"Not a bus's {kind.__name__}: {str(said)[:80]}") from error
+        raise ProtocolError(f"Not a bus's {kind.__name__}: {str(payload)[:80]}") from error
 
 
-def _value(name: str, value: Any) -> Any:
+def _parse_value(name: str, value: Any) -> Any:
     if name == "at" or name.endswith("_at"):
-        return None if value is None else moment(value)
+        return None if value is None else parse_time(value)
     if name == "last_answer":
-        return body_of(value)
+        return decode_body(value)
     return tuple(value) if isinstance(value, list) else value
 
 
-def body_of(shown: Mapping[str, str]) -> bytes:
+def decode_body(shown: Mapping[str, str]) -> bytes:
     """A body from how the bus shows it: ``text``, or ``base64``."""
     return shown["text"].encode() if "text" in shown else base64.b64decode(shown["base64"])
 
 
-def moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """A time from RFC 3339."""
     return datetime.fromisoformat(text)

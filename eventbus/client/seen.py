@@ -9,7 +9,7 @@ from typing import Protocol
 REMEMBERED = 100_000
 
 
-class Standing(Enum):
+class EventStatus(Enum):
     """Where an event stands with its handler."""
 
     NEW = "new"
@@ -20,7 +20,7 @@ class Standing(Enum):
 class Memory(Protocol):
     """Remembers events by id. Several processes of one service can share one that is kept in their database."""
 
-    def begin(self, event_id: str) -> Standing:
+    def begin(self, event_id: str) -> EventStatus:
         """Take an event in hand where it is new; tells where it stood."""
 
     def done(self, event_id: str) -> None:
@@ -39,16 +39,16 @@ class Seen:
         self._busy: set[str] = set()
         self._lock = threading.Lock()
 
-    def begin(self, event_id: str) -> Standing:
+    def begin(self, event_id: str) -> EventStatus:
         """See Memory.begin."""
         with self._lock:
             if event_id in self._done:
                 self._done.move_to_end(event_id)
-                return Standing.DONE
+                return EventStatus.DONE
             if event_id in self._busy:
-                return Standing.BUSY
+                return EventStatus.BUSY
             self._busy.add(event_id)
-            return Standing.NEW
+            return EventStatus.NEW
 
     def done(self, event_id: str) -> None:
         """See Memory.done."""

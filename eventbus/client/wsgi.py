@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from eventbus.client.dispatch import BROKEN_OFF, NO_LENGTH, NOT_HERE, TOO_LARGE, InboxResponse
-from eventbus.client.inbox import MAX_BODY, Inbox
+from eventbus.client.dispatch import INCOMPLETE_BODY, NO_LENGTH, TOO_LARGE, WRONG_PATH, InboxResponse
+from eventbus.client.inbox import MAX_BODY_BYTES, Inbox
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -25,14 +25,14 @@ class InboxApp:
         here = environ.get("PATH_INFO") == self._path
         if not here and self._app is not None:
             return self._app(environ, start_response)
-        answer = answer_to_environ(self._inbox, environ) if here else NOT_HERE
+        answer = dispatch_environ(self._inbox, environ) if here else WRONG_PATH
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(answer.headers.items()))
         return [answer.body]
 
 
-def answer_to_environ(inbox: Inbox, environ: Environ) -> InboxResponse:
+def dispatch_environ(inbox: Inbox, environ: Environ) -> InboxResponse:
     """The inbox's answer to a request as WSGI tells it; its body has not been read."""
-    body = body_of(environ)
+    body = read_body(environ)
     return (
         body
         if isinstance(body, InboxResponse)
@@ -40,22 +40,22 @@ def answer_to_environ(inbox: Inbox, environ: Environ) -> InboxResponse:
     )
 
 
-def body_of(environ: Environ) -> bytes | InboxResponse:
+def read_body(environ: Environ) -> bytes | InboxResponse:
     """A request's body, whole; or why there is none."""
     length = environ.get("CONTENT_LENGTH")
     if not length and "HTTP_TRANSFER_ENCODING" in environ:
         if not environ.get("wsgi.input_terminated"):
             return NO_LENGTH  # this server cannot tell where the body ends
-        body: bytes = environ["wsgi.input"].read(MAX_BODY + 1)
-        return body if len(body) <= MAX_BODY else TOO_LARGE
+        body: bytes = environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
+        return body if len(body) <= MAX_BODY_BYTES else TOO_LARGE
     if not length:
         return b""
     if not (length.isascii() and length.isdigit()):
         return NO_LENGTH
-    if int(length) > MAX_BODY:
+    if int(length) > MAX_BODY_BYTES:
         return TOO_LARGE
     body = environ["wsgi.input"].read(int(length))
-    return body if len(body) == int(length) else BROKEN_OFF
+    return body if len(body) == int(length) else INCOMPLETE_BODY
 
 
 def headers_of(environ: Environ) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""For the tests of services that use the bus: a bus that only records, deliveries without one, and the true server.
+"""For the tests of services that use the bus: a bus that only records, deliveries without one, and a live server.
 
 ``pytest_plugins = ["eventbus.testing.plugin"]`` in a conftest.py adds the fixtures.
 """
 
 from eventbus.testing.deliveries import deliver, signed_headers
 from eventbus.testing.fake import FakeBus
-from eventbus.testing.server import TrueServer
+from eventbus.testing.server import LiveServer
 
-__all__ = ["FakeBus", "TrueServer", "deliver", "signed_headers"]
+__all__ = ["FakeBus", "LiveServer", "deliver", "signed_headers"]

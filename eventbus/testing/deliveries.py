@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from eventbus import __version__
 from eventbus.client.dispatch import InboxResponse
-from eventbus.client.encode import encoded
+from eventbus.client.encoding import encode_body
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
 from eventbus.client.signatures import header_signature, signature
@@ -28,7 +28,7 @@ def deliver(
     It is signed with the inbox's first secret. ``event_id`` makes it a repetition of an earlier one, ``headers``
     are those that the bus keeps of a publish.
     """
-    body, kind = encoded(data)
+    body, kind = encode_body(data)
     kept = {**({"content-type": kind} if kind else {}), **(headers or {})}
     event = Event(event_id or str(uuid4()), topic, body, kept, datetime.now(UTC))
     return inbox.dispatch("POST", signed_headers(inbox, event, attempt), body)

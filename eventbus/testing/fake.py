@@ -20,7 +20,7 @@ from eventbus.client.topics import matches_any
 from eventbus.testing.deliveries import signed_headers
 
 #: How a subscriber begins that asks for nothing.
-_NEW: dict[str, Any] = {
+_NEW_SUBSCRIBER: dict[str, Any] = {
     "topics": [],
     "lease": 120,
     "max_in_flight": 32,
@@ -33,7 +33,7 @@ _NEW: dict[str, Any] = {
     **dict.fromkeys(("pending", "backlog", "in_flight", "accepted", "delivered"), 0),
     **dict.fromkeys(("failed_attempts", "dead", "discarded"), 0),
 }
-_KEPT = ("content-type", "content-encoding", "traceparent", "tracestate")
+_KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate")
 
 
 class FakeBus(Bus):
@@ -43,7 +43,7 @@ class FakeBus(Bus):
     """
 
     def __init__(self, *, source: str | None = None) -> None:
-        self._fake = _Answers()
+        self._fake = FakeTransport()
         super().__init__("http://fake", source=source, transport=self._fake, backoff=NO_RETRY)
 
     @property
@@ -65,7 +65,7 @@ class FakeBus(Bus):
         self._fake.errors += errors
 
 
-class _Answers:
+class FakeTransport:
     """A transport that answers as the bus does."""
 
     def __init__(self) -> None:
@@ -93,12 +93,12 @@ class _Answers:
         parts = urlsplit(request.target)
         query = parse_qs(parts.query, keep_blank_values=True)
         route = self._routes.get((request.method, parts.path))
-        said = self._one(parts.path) if route is None else route(request, query)
-        return Response(200, {}, json.dumps(said).encode())
+        payload = self._one(parts.path) if route is None else route(request, query)
+        return Response(200, {}, json.dumps(payload).encode())
 
     def stream(self, request: Request) -> NoReturn:
         """See Transport.stream."""
-        raise UsageError(f"A fake bus has no stream ({request.target}); eventbus.testing.TrueServer has.")
+        raise UsageError(f"A fake bus has no stream ({request.target}); eventbus.testing.LiveServer has.")
 
     def close(self) -> None:
         """See Transport.close."""
@@ -129,7 +129,7 @@ class _Answers:
     def _register(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         address = query["address"][0]
         known = self._subscribers.get(address)
-        self._subscribers[address] = _standing(query, known)
+        self._subscribers[address] = _subscriber_json(query, known)
         return {"created": known is None, **self._subscribers[address]}
 
     def _deregister(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
@@ -142,20 +142,20 @@ class _Answers:
         with suppress(ValueError):  # a place of which nothing is known is before everything
             start = ids.index(query.get("after", [""])[0]) + 1
         found = self.events[start:][: int(query["limit"][0])]
-        return {"events": [_shown(event) for event in found], "next": found[-1].id if found else None}
+        return {"events": [_event_json(event) for event in found], "next": found[-1].id if found else None}
 
     def _one(self, path: str) -> dict[str, Any]:
         for event in self.events:
             if unquote(path) == f"/events/{event.id}":
-                return {**_shown(event), "deliveries": []}
-        raise UsageError(f"A fake bus has no {path}; eventbus.testing.TrueServer has.")
+                return {**_event_json(event), "deliveries": []}
+        raise UsageError(f"A fake bus has no {path}; eventbus.testing.LiveServer has.")
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name in _KEPT or name.startswith("ce-")}
+    return {name: value for name, value in headers.items() if name in _KEPT_HEADERS or name.startswith("ce-")}
 
 
-def _shown(event: Event) -> dict[str, Any]:
+def _event_json(event: Event) -> dict[str, Any]:
     """An event as the bus shows it."""
     try:
         body = {"text": event.body.decode()}
@@ -165,18 +165,24 @@ def _shown(event: Event) -> dict[str, Any]:
     return {**shown, "accepted_at": event.at.isoformat()}
 
 
-def _standing(query: Mapping[str, list[str]], known: Mapping[str, Any] | None) -> dict[str, Any]:
+def _subscriber_json(query: Mapping[str, list[str]], known: Mapping[str, Any] | None) -> dict[str, Any]:
     """A subscriber as the bus shows it: what it asks for over what it had, and nothing delivered yet."""
     now = datetime.now(UTC)
-    asked = {name: _read(values[0]) for name, values in query.items() if name not in ("topic", "from")}
-    said = {**_NEW, "registered_at": now.isoformat(), **(known or {}), **asked, "renewed_at": now.isoformat()}
+    asked = {name: _parameter_value(values[0]) for name, values in query.items() if name not in ("topic", "from")}
+    payload = {
+        **_NEW_SUBSCRIBER,
+        "registered_at": now.isoformat(),
+        **(known or {}),
+        **asked,
+        "renewed_at": now.isoformat(),
+    }
     if "topic" in query:
-        said["topics"] = [topic for topic in query["topic"] if topic]
-    ends = now + timedelta(seconds=said["lease"])
-    return {**said, "expires_at": ends.isoformat(), "renew_after": said["lease"] / 3}
+        payload["topics"] = [topic for topic in query["topic"] if topic]
+    ends = now + timedelta(seconds=payload["lease"])
+    return {**payload, "expires_at": ends.isoformat(), "renew_after": payload["lease"] / 3}
 
 
-def _read(value: str) -> Any:
+def _parameter_value(value: str) -> Any:
     """A parameter's value: numbers and truths as such."""
     try:
         return json.loads(value)

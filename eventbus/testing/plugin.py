@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eventbus.testing.fake import FakeBus
-from eventbus.testing.server import TrueServer
+from eventbus.testing.server import LiveServer
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def fake_bus() -> FakeBus:
 
 
 @pytest.fixture
-def eventbus_server(tmp_path: Path) -> Iterator[TrueServer]:
+def eventbus_server(tmp_path: Path) -> Iterator[LiveServer]:
     """The true bus on a free port, with a journal of its own."""
-    with TrueServer(tmp_path) as server:
+    with LiveServer(tmp_path) as server:
         yield server

@@ -21,15 +21,15 @@ from eventbus.client.http import HttpTransport, Request
 #: Seconds in which it is ready, or has ended.
 START_SECONDS = 30.0
 #: Seconds between two looks whether it is ready.
-LOOK_EVERY = 0.02
+POLL_INTERVAL_SECONDS = 0.02
 #: Below Linux's range for outgoing connections, so that none of those takes the bus's port while it is down.
 PORTS = range(30_000, 32_000)
 #: Left out of its environment, so that a developer's own settings change no test.
-_FOREIGN = ("EVENTBUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "PORT")
-_ONCE = {"Connection": "close"}
+_REMOVED_VARIABLES = ("EVENTBUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "PORT")
+_NO_KEEP_ALIVE = {"Connection": "close"}
 
 
-class TrueServer:
+class LiveServer:
     """A bus that can be killed and started again, on the same port with the same journal.
 
     ``environment`` is the bus's settings, such as ``{"EVENTBUS_SIGNING_SECRETS": ...}``.
@@ -40,7 +40,7 @@ class TrueServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / f"eventbus-{self.port}.log"
         own = {"PORT": str(self.port), "EVENTBUS_JOURNAL": f"sqlite:///{folder / 'eventbus.db'}"}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_REMOVED_VARIABLES)}
         self._environment = {**kept, **own, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -60,7 +60,7 @@ class TrueServer:
             if self._process.poll() is not None or time.monotonic() > ends:
                 self.kill()
                 raise RuntimeError(f"The bus did not start; its log:\n{self._log.read_text(errors='replace')}")
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_INTERVAL_SECONDS)
         return self
 
     def kill(self) -> None:
@@ -81,13 +81,13 @@ class TrueServer:
             os.killpg(self._process.pid, number)
         self._process.wait()
         while not _is_free(self.port):  # its worker is not ours to wait for
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_INTERVAL_SECONDS)
         self._process = None
 
     def _ready(self) -> bool:
         try:
             transport = HttpTransport(self.url)
-            return transport.request(Request("GET", "/readyz", _ONCE, None, 5.0)).status == 200
+            return transport.request(Request("GET", "/readyz", _NO_KEEP_ALIVE, None, 5.0)).status == 200
         except Unreachable:
             return False
 

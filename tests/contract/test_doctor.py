@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.cli.doctor.command import of_journal
+from eventbus.cli.doctor.command import journal_findings
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.core.settings import from_environment
 from eventbus.journal.copy.copying import Copying
@@ -50,7 +50,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
 
 def findings(journal: str) -> list[Finding]:
     """What is said of the journal with this URL, and not of its disk."""
-    found = of_journal(from_environment({"EVENTBUS_JOURNAL": journal}))
+    found = journal_findings(from_environment({"EVENTBUS_JOURNAL": journal}))
     return [finding for finding in found if finding.about == "journal"]
 
 
@@ -65,7 +65,7 @@ def test_an_unfinished_copy_is_told_of(source: Side, target: Side) -> None:
     (found,) = findings(name)
     assert found.level is Level.WRONG
     assert f"is an unfinished copy of {origin} (1 of {EVENTS} rows)" in found.text
-    assert "'eventbus journal copy'" in found.mend
+    assert "'eventbus journal copy'" in found.fix
     copied(source, target)
     assert [finding.level for finding in findings(name)] == [Level.OK]
 
@@ -89,4 +89,4 @@ def test_a_redis_server_that_refuses_is_told_of_without_the_password(server: Red
     (found,) = findings(server.url.replace("://", "://nobody:hush-hush@"))
     assert found.level is Level.WRONG
     assert "invalid username-password pair" in found.text
-    assert "hush" not in f"{found.text} {found.mend}"
+    assert "hush" not in f"{found.text} {found.fix}"

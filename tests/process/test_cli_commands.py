@@ -107,8 +107,8 @@ def line_of(process: subprocess.Popen[bytes]) -> str:
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     """A command's status, and what it said on standard error."""
-    _, said = process.communicate(timeout=SECONDS)
-    return process.returncode, said.decode()
+    _, payload = process.communicate(timeout=SECONDS)
+    return process.returncode, payload.decode()
 
 
 @contextmanager
@@ -274,24 +274,24 @@ def test_the_doctor_says_what_is_wrong(shell: Shell, client: Bus, bus: BusServer
         assert b"is held by process" in seen.stdout
     away = shell.run("doctor", "--url", f"http://127.0.0.1:{free_port()}", "--json", PORT="x")
     assert (away.returncode, away.stderr) == (1, b"")
-    said = json.loads(away.stdout)
-    assert {one["about"] for one in said["findings"] if one["level"] == "wrong"} == {"settings", "bus"}
-    assert all(one["mend"] for one in said["findings"] if one["level"] != "ok")
+    payload = json.loads(away.stdout)
+    assert {one["about"] for one in payload["findings"] if one["level"] == "wrong"} == {"settings", "bus"}
+    assert all(one["mend"] for one in payload["findings"] if one["level"] != "ok")
 
 
 @pytest.mark.parametrize(
-    ("args", "status", "said"),
+    ("args", "status", "payload"),
     [
         (["event", "not-there"], 1, "eventbus: Event 'not-there' is not in the journal (status 404).\n"),
         (["subscribers", "--nonsense"], 2, "eventbus: No such option"),
         (["events", "--url", "http://127.0.0.1:1"], 3, "eventbus: No answer from the bus at http://127.0.0.1:1: "),
     ],
 )
-def test_an_error_is_one_sentence_and_a_status(shell: Shell, args: list[str], status: int, said: str) -> None:
+def test_an_error_is_one_sentence_and_a_status(shell: Shell, args: list[str], status: int, payload: str) -> None:
     """1 refused, 2 asked for wrongly, 3 not reached; nothing of it on standard output."""
     ended = shell.run(*args)
     assert (ended.returncode, ended.stdout) == (status, b"")
-    assert ended.stderr.decode().startswith(said)
+    assert ended.stderr.decode().startswith(payload)
     assert ended.stderr.count(b"\n") == 1
 
 

@@ -171,7 +171,7 @@ def test_a_refusal_says_why(client: Bus) -> None:
 
 def test_a_bus_that_is_not_there_is_unreachable() -> None:
     """After as much patience as was asked for."""
-    for backoff in (NO_RETRY, Backoff(first=0.01, longest=0.02, patience=0.2)):
+    for backoff in (NO_RETRY, Backoff(first=0.01, longest=0.02, max_elapsed=0.2)):
         with Bus(f"127.0.0.1:{free_port()}", backoff=backoff) as nobody:
             for call in (
                 nobody.subscribers,
@@ -186,9 +186,9 @@ def test_registering_answers_how_the_subscriber_is_doing(client: Bus) -> None:
     """With its options in force, times and account; and it can be taken back."""
     with RecordingSubscriber() as subscriber:
         terms = Terms(lease=30, max_in_flight=3, timeout=2.5, ordered=True, resume=False, start="now")
-        said = client.register(subscriber.address, topics=["client.r.*"], terms=terms)
-        assert (said.created, said.topics, said.lease, said.renew_after) == (True, ("client.r.*",), 30, 10)
-        assert said.expires_at > said.registered_at
+        payload = client.register(subscriber.address, topics=["client.r.*"], terms=terms)
+        assert (payload.created, payload.topics, payload.lease, payload.renew_after) == (True, ("client.r.*",), 30, 10)
+        assert payload.expires_at > payload.registered_at
         assert client.register(subscriber.address, topics=()).topics == ()
         client.deregister(subscriber.address)
         assert client.subscribers() == []

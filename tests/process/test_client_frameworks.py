@@ -113,11 +113,11 @@ class Service:
         if not self._notes.exists():
             return []
         lines = [json.loads(line) for line in self._notes.read_text().splitlines()]
-        return [(pid, said) for pid, what, said in lines if what == kind]
+        return [(pid, payload) for pid, what, payload in lines if what == kind]
 
     def handled(self) -> Counter[object]:
         """How often each number was handled."""
-        return Counter(said for _, said in self.notes("handled"))
+        return Counter(payload for _, payload in self.notes("handled"))
 
 
 Run = Callable[..., Service]

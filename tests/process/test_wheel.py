@@ -25,8 +25,8 @@ SERVER = ("flask", "gevent", "gunicorn", "requests", "urllib3", "werkzeug")
 #: A publish, and what is received of it, by who has the wheel and the true server of its tests.
 TALK = """
 from pathlib import Path
-from eventbus.testing import TrueServer
-with TrueServer(Path()) as server, server.bus() as bus:
+from eventbus.testing import LiveServer
+with LiveServer(Path()) as server, server.bus() as bus:
     bus.publish("orders.created", {"order": 42})
     print([event.body.decode() for event in bus.events(follow=False)])
 """

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from eventbus.cli.context import CommandContext
+from eventbus.cli.formatting import event_to_json
 from eventbus.cli.program import program
-from eventbus.cli.progress import Silent
-from eventbus.cli.reach import Reach
+from eventbus.cli.progress import NoProgress
 from eventbus.cli.screen import Screen
 from eventbus.cli.serve import settings_of
-from eventbus.cli.shown import event_json
 from eventbus.client import (
     ApiError,
     Conflict,
@@ -72,8 +72,8 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Lettered:
     """The bus that commands speak to."""
     fake = Lettered(source=None)
     fake.letters = [dead_letter(1, "h:1"), dead_letter(2, "h:1"), dead_letter(3, "h:2")]
-    monkeypatch.setattr(Reach, "bus", lambda *_, **__: fake)
-    monkeypatch.setattr(Reach, "get", lambda *_: Response(200, {}, b"{}"))
+    monkeypatch.setattr(CommandContext, "bus", lambda *_, **__: fake)
+    monkeypatch.setattr(CommandContext, "get", lambda *_: Response(200, {}, b"{}"))
     for name in ("EVENTBUS_URL", "EVENTBUS_TOKEN", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return fake
@@ -150,8 +150,8 @@ def test_lines_are_events(typed: Type, bus: Lettered, tmp_path: Path) -> None:
     assert [event.data for event in bus.published] == [{"n": 1}, {"n": 2}, 3]
     assert result.stdout.split() == [event.id for event in bus.published]
     assert result.stderr == "Published 3 events.\n"
-    said = json.loads(typed("send", "--lines", "--json", "a", "-", input="4\n").stdout)
-    assert said == {"ids": [bus.published[3].id]}
+    payload = json.loads(typed("send", "--lines", "--json", "a", "-", input="4\n").stdout)
+    assert payload == {"ids": [bus.published[3].id]}
 
 
 def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> None:
@@ -166,7 +166,7 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "payload"),
     [
         (["send"], "Say what to send"),
         (["send", "a"], "Say what to send"),
@@ -195,11 +195,11 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
         (["replay", "h:1"], "Missing option '--from'"),
     ],
 )
-def test_what_was_typed_wrongly_is_said(typed: Type, args: list[str], said: str) -> None:
+def test_what_was_typed_wrongly_is_said(typed: Type, args: list[str], payload: str) -> None:
     """Status 2, nothing on standard output, and one sentence that names the place to look at."""
     result = typed(*args)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert said in result.stderr
+    assert payload in result.stderr
     assert result.stderr.startswith("eventbus: ")
     assert result.stderr.count("\n") == 1
 
@@ -212,7 +212,7 @@ def test_nothing_typed_shows_the_help(typed: Type) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "payload"),
     [
         (
             Unreachable("No answer from the bus: refused", sent=False),
@@ -228,19 +228,19 @@ def test_nothing_typed_shows_the_help(typed: Type) -> None:
         (ApiError(400, ""), 1, "The bus gave no reason (status 400).\n"),
     ],
 )
-def test_each_error_has_its_status(typed: Type, bus: Lettered, error: BusError, status: int, said: str) -> None:
+def test_each_error_has_its_status(typed: Type, bus: Lettered, error: BusError, status: int, payload: str) -> None:
     """Refused is 1, asked for wrongly 2, no bus reached 3; and it says what would be right."""
     bus.fail_next(error)
     result = typed("subscribers")
     assert (result.exit_code, result.stdout) == (status, "")
-    assert said in result.stderr
+    assert payload in result.stderr
 
 
 def test_a_token_is_never_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It comes from the environment, or from a file, which is preferred."""
     tokens: list[str | None] = []
     bus = FakeBus()
-    monkeypatch.setattr(Reach, "bus", lambda reach, **_: tokens.append(reach.token) or bus)
+    monkeypatch.setattr(CommandContext, "bus", lambda context, **_: tokens.append(context.token) or bus)
     file = tmp_path / "token"
     for content, environment in (("", ""), (" from-file \n", "from-environment"), ("two words", "")):
         file.write_text(content)
@@ -263,7 +263,7 @@ def test_events_are_listed(typed: Type, bus: Lettered) -> None:
     assert f"--after {second.id} goes on" in table.stderr
     assert "a.\\x1b[1m" in table.stdout
     rows = [json.loads(line) for line in typed("events", "--json", "--after", first.id).stdout.splitlines()]
-    assert rows == [event_json(event) for event in bus.published[1:]]
+    assert rows == [event_to_json(event) for event in bus.published[1:]]
     assert typed("events", "--topic", "b").stdout == ""
 
 
@@ -322,9 +322,9 @@ def test_a_replay_whose_dead_letters_are_dead_again_fails(typed: Type, bus: Lett
     bus.again = 2
     result = typed("dead-letters", "replay", "--all", "--yes", "--json")
     assert result.exit_code == 1
-    said = json.loads(result.stdout)
-    counts = {name: value for name, value in said.items() if isinstance(value, int) and value}
-    assert (counts, said["replay"]) == ({"replayed": 3, "delivered": 1, "dead_again": 2}, "r")
+    payload = json.loads(result.stdout)
+    counts = {name: value for name, value in payload.items() if isinstance(value, int) and value}
+    assert (counts, payload["replay"]) == ({"replayed": 3, "delivered": 1, "dead_again": 2}, "r")
     assert "2 of 3 are dead again" in result.stderr
     assert "Of 3 dead letters: 1 delivered, 2 dead again." in typed("dead-letters", "outcome", "r").stderr
 
@@ -335,7 +335,7 @@ def test_more_than_one_dead_letter_is_asked_for(
 ) -> None:
     """On a terminal; the question is no data."""
     monkeypatch.setattr("eventbus.cli.screen._is_terminal", lambda stream: stream is not sys.stdout)
-    monkeypatch.setattr(Screen, "progress", lambda *_: Silent())
+    monkeypatch.setattr(Screen, "progress", lambda *_: NoProgress())
     result = typed("dead-letters", "discard", "--all", input=answer)
     assert (result.exit_code, len(bus.letters)) == (status, left)
     assert "Discard 3 dead letters? [y/N]" in result.stderr

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.cli.doctor import journal, machine, on_redis, running, settings, subscribers
+from eventbus.cli.doctor import journal, redis_journal, running_bus, settings, subscribers
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.client import Subscriber, Unauthorized, Unreachable
 from eventbus.core.settings import Settings
@@ -23,8 +23,10 @@ from eventbus.testing import FakeBus
 from tests.support.ports import free_port
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="who holds a lock is asked in Linux's way")
-FACTS = journal.Facts(Path("j.db"), folder_there=True, writable=True, size=4_096, free=2**40, content=journal.Content())
-RUNNING = running.Facts("http://bus", 200, "", running.__version__, 0.2)
+FACTS = journal.JournalFacts(
+    Path("j.db"), folder_there=True, writable=True, size=4_096, free=2**40, content=journal.Content()
+)
+RUNNING = running_bus.BusFacts("http://bus", 200, "", running_bus.__version__, 0.2)
 
 
 def levels(findings: list[Finding]) -> list[str]:
@@ -63,7 +65,7 @@ def test_good_settings_are_told_from_wrong_ones() -> None:
     known, findings = settings.check({"EVENTBUS_LEASE_SECONDS": "30", "EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
     assert levels(findings) == ["ok"]
     assert known is not None
-    shown = settings.shown(known, {"EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
+    shown = settings.list_settings(known, {"EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
     assert (shown["EVENTBUS_LEASE_SECONDS"], shown["EVENTBUS_ADMIN_TOKENS"], shown["PORT"]) == ("30.0", "set", "3000")
     assert shown["EVENTBUS_JOURNAL"] == "sqlite:///eventbus.db"
     assert "secret" not in str(shown)
@@ -77,23 +79,23 @@ def test_good_settings_are_told_from_wrong_ones() -> None:
 
 def test_a_whole_journal_is_left_as_it_is(untouched: Path) -> None:
     """It is checked without a lock, and nothing appears beside it."""
-    facts = journal.gathered(untouched)
+    facts = journal.inspect(untouched)
     assert (facts.held_by, facts.content) == (None, journal.Content())
-    assert levels(journal.judged(facts, 1)) == ["ok", "ok"]
+    assert levels(journal.diagnose(facts, 1)) == ["ok", "ok"]
 
 
 def test_damage_in_a_journal_is_found(database: Path) -> None:
     """A page that was overwritten, a file of another kind, and another program's database."""
     whole = database.read_bytes()
     database.write_bytes(whole[:4_096] + b"\xff" * 4_096 + whole[8_192:])
-    assert journal.check(database).trouble
+    assert journal.read_content(database).error
     database.write_bytes(b"no database" * 4_096)
-    assert "not a database" in journal.check(database).trouble
-    assert levels(journal.judged(journal.gathered(database), 1))[0] == "wrong"
+    assert "not a database" in journal.read_content(database).error
+    assert levels(journal.diagnose(journal.inspect(database), 1))[0] == "wrong"
     database.unlink()
     with closing(sqlite3.connect(database)) as db:
         db.execute("CREATE TABLE others (x)")
-    assert journal.check(database).trouble == "it is a database, but no journal"
+    assert journal.read_content(database).error == "it is a database, but no journal"
 
 
 def test_what_a_crash_has_left_is_no_damage(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_what_a_crash_has_left_is_no_damage(tmp_path: Path) -> None:
         for name in ("live.db", "live.db-wal"):
             (left / name).write_bytes((tmp_path / name).read_bytes())
     assert (left / "live.db-wal").stat().st_size > 0
-    assert journal.check(left / "live.db") == journal.Content()
+    assert journal.read_content(left / "live.db") == journal.Content()
     assert sorted(path.name for path in left.iterdir()) == ["live.db", "live.db-wal"]
 
 
@@ -122,14 +124,14 @@ def test_a_held_journal_is_not_looked_into(database: Path) -> None:
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        facts = journal.gathered(database)
+        facts = journal.inspect(database)
         other.communicate(b"\n")
     assert (facts.held_by, facts.content) == (other.pid, None)
-    assert f"held by process {other.pid}" in journal.judged(facts, 1)[0].text
-    assert journal.gathered(database).held_by is None
+    assert f"held by process {other.pid}" in journal.diagnose(facts, 1)[0].text
+    assert journal.inspect(database).held_by is None
     with database.open("rb+") as mine:
         fcntl.lockf(mine, fcntl.LOCK_EX)
-        assert journal.gathered(database).held_by is None
+        assert journal.inspect(database).held_by is None
 
 
 @pytest.mark.parametrize(
@@ -146,40 +148,40 @@ def test_a_held_journal_is_not_looked_into(database: Path) -> None:
         (replace(FACTS, free=2**20), ["ok", "wrong"]),
     ],
 )
-def test_a_journal_is_judged(facts: journal.Facts, expected: list[str]) -> None:
+def test_a_journal_is_judged(facts: journal.JournalFacts, expected: list[str]) -> None:
     """Whether a bus could start on it, and go on."""
-    findings = journal.judged(facts, 2**30)
+    findings = journal.diagnose(facts, 2**30)
     assert levels(findings) == expected
-    assert all(bool(finding.mend) == (finding.level is not Level.OK) for finding in findings)
+    assert all(bool(finding.fix) == (finding.level is not Level.OK) for finding in findings)
 
 
 def test_a_journal_that_is_not_there_is_made_by_the_bus(tmp_path: Path) -> None:
     """Its folder is not."""
-    assert "not there yet" in journal.judged(journal.gathered(tmp_path / "new.db"), 1)[0].text
-    assert levels(journal.judged(journal.gathered(tmp_path / "no" / "new.db"), 1)) == ["wrong"]
+    assert "not there yet" in journal.diagnose(journal.inspect(tmp_path / "new.db"), 1)[0].text
+    assert levels(journal.diagnose(journal.inspect(tmp_path / "no" / "new.db"), 1)) == ["wrong"]
     (tmp_path / "empty.db").touch()
-    assert levels(journal.judged(journal.gathered(tmp_path / "empty.db"), 1))[0] == "ok"
+    assert levels(journal.diagnose(journal.inspect(tmp_path / "empty.db"), 1))[0] == "ok"
 
 
 def test_a_redis_server_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it can be reached from here is told also where nothing is installed that could ask it."""
-    monkeypatch.setattr(on_redis, "_NEEDED", ("not_installed",))
+    monkeypatch.setattr(redis_journal, "_NEEDED_PACKAGES", ("not_installed",))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        (found,) = on_redis.judged(Settings(journal=f"redis://127.0.0.1:{port}/0"))
+        (found,) = redis_journal.diagnose(Settings(journal=f"redis://127.0.0.1:{port}/0"))
         assert (found.level, "can be reached from here" in found.text) == (Level.OK, True)
-    (found,) = on_redis.judged(Settings(journal=f"redis://127.0.0.1:{free_port()}/0"))
+    (found,) = redis_journal.diagnose(Settings(journal=f"redis://127.0.0.1:{free_port()}/0"))
     assert (found.level, "cannot be reached from here" in found.text) == (Level.WRONG, True)
 
 
 def test_of_several_that_know_the_redis_server_one_has_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sentinels stand for one another: one that is gone is no trouble yet; where all are, it is told once why."""
-    monkeypatch.setattr(on_redis, "_NEEDED", ("not_installed",))
+    monkeypatch.setattr(redis_journal, "_NEEDED_PACKAGES", ("not_installed",))
     with socket.create_server(("127.0.0.1", 0)) as server:
         asked = f"127.0.0.1:{free_port()},127.0.0.1:{server.getsockname()[1]}"
-        (found,) = on_redis.judged(Settings(journal=f"redis+sentinel://{asked}/bus"))
+        (found,) = redis_journal.diagnose(Settings(journal=f"redis+sentinel://{asked}/bus"))
         assert found.level is Level.OK
-    (found,) = on_redis.judged(Settings(journal=f"redis+sentinel://{asked}/bus"))
+    (found,) = redis_journal.diagnose(Settings(journal=f"redis+sentinel://{asked}/bus"))
     assert found.level is Level.WRONG
     assert found.text.count("refused") == 1
 
@@ -197,35 +199,35 @@ def test_of_several_that_know_the_redis_server_one_has_to_be_reached(monkeypatch
         (replace(RUNNING, open=True), ["ok", "warning", "ok"]),
     ],
 )
-def test_a_running_bus_is_judged(facts: running.Facts, expected: list[str]) -> None:
+def test_a_running_bus_is_judged(facts: running_bus.BusFacts, expected: list[str]) -> None:
     """By whether it is ready, by its version, by who may use it and by its clock."""
-    assert levels(running.judged(facts)) == expected
+    assert levels(running_bus.diagnose(facts)) == expected
 
 
 def test_a_bus_that_does_not_answer_is_wrong() -> None:
     """And it is said where it was looked for."""
-    found = running.unreachable(Unreachable("No answer from the bus: refused.", sent=False), "http://h")
+    found = running_bus.unreachable(Unreachable("No answer from the bus: refused.", sent=False), "http://h")
     assert (found.level, found.text) == (Level.WRONG, "No answer from the bus at http://h: refused.")
 
 
 def test_subscribers_are_judged_by_what_the_bus_says() -> None:
     """Who is stuck and who has dead letters is named, up to a number."""
-    assert levels(subscribers.judged([subscriber()])) == ["ok"]
+    assert levels(subscribers.diagnose([subscriber()])) == ["ok"]
     stuck = subscriber(state="down", pending=3, oldest_pending_seconds=300.0, last_error="refused")
-    (found,) = subscribers.judged([stuck])
+    (found,) = subscribers.diagnose([stuck])
     assert found.text == "h:1 is down; 3 events pending, the oldest for 5 min. Last error: refused."
-    assert levels(subscribers.judged([subscriber(state="paused", dead=1)])) == ["warning", "warning"]
-    many = subscribers.judged([subscriber(dead=1)] * 25)
+    assert levels(subscribers.diagnose([subscriber(state="paused", dead=1)])) == ["warning", "warning"]
+    many = subscribers.diagnose([subscriber(dead=1)] * 25)
     assert (len(many), many[-1].text) == (21, "5 subscribers more have dead letters too.")
-    assert subscribers.refused(Unauthorized(401, "no")).level is Level.WARNING
+    assert subscribers.not_listed(Unauthorized(401, "no")).level is Level.WARNING
 
 
 def test_an_expired_subscriber_is_named_with_what_it_left() -> None:
     """And with what ends the state."""
     at = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
-    gone, dead = subscribers.judged([subscriber(state="expired", expired_at=at, dead=6_766)])
+    gone, dead = subscribers.diagnose([subscriber(state="expired", expired_at=at, dead=6_766)])
     assert gone.text == "h:1 is expired since 2026-11-24T06:03:29Z; 0 events pending, 6,766 dead letters."
-    assert (gone.level, gone.mend) == (
+    assert (gone.level, gone.fix) == (
         Level.WARNING,
         "Start it again, or say that it is gone: 'eventbus deregister h:1'.",
     )
@@ -234,10 +236,10 @@ def test_an_expired_subscriber_is_named_with_what_it_left() -> None:
 
 def test_subscribers_are_connected_to_from_here() -> None:
     """Which says nothing of where the bus is, and so is a warning at most."""
-    assert subscribers.unreached([]) == []
+    assert subscribers.check_connections([]) == []
     with socket.create_server(("127.0.0.1", 0)) as server:
         here, gone = f"127.0.0.1:{server.getsockname()[1]}/path", f"https://127.0.0.1:{free_port()}"
-        found = subscribers.unreached([subscriber(address=here), subscriber(address=gone)])
+        found = subscribers.check_connections([subscriber(address=here), subscriber(address=gone)])
     assert [(finding.level.value, finding.text) for finding in found] == [
         ("warning", f"{gone} cannot be reached from here: Connection refused."),
         ("ok", "1 subscriber can be reached from here."),
@@ -246,14 +248,14 @@ def test_subscribers_are_connected_to_from_here() -> None:
 
 def test_too_few_files_are_a_warning() -> None:
     """What counts is how far the bus may raise its own limit."""
-    assert levels([machine.judged(1_024), machine.judged(65_536), machine.judged(resource.RLIM_INFINITY)]) == [
+    assert levels([settings.diagnose(1_024), settings.diagnose(65_536), settings.diagnose(resource.RLIM_INFINITY)]) == [
         *("warning", "ok", "ok"),
     ]
-    assert machine.files().about == "files"
+    assert settings.open_files_limit().about == "files"
 
 
 def test_findings_are_json() -> None:
     """What is well has nothing to mend."""
-    found = machine.judged(1_024).as_json()
+    found = settings.diagnose(1_024).as_json()
     assert json.loads(json.dumps(found))["level"] == "warning"
-    assert machine.judged(65_536).as_json()["mend"] is None
+    assert settings.diagnose(65_536).as_json()["mend"] is None

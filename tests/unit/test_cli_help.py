@@ -43,9 +43,9 @@ def row(option: click.Option) -> str:
     with click.Context(click.Command("x")) as ctx:
         record = option.get_help_record(ctx)
     assert record is not None
-    said, _, extra = record[1].partition("  [")
+    payload, _, extra = record[1].partition("  [")
     told = [word for word in extra.rstrip("]").split("; ") if word.startswith(("default", "required"))]
-    return f"| `{record[0]}` | {said}{f' ({told[0]})' if told else ''} |"
+    return f"| `{record[0]}` | {payload}{f' ({told[0]})' if told else ''} |"
 
 
 def section(name: str) -> str:

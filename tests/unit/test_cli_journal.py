@@ -9,7 +9,7 @@ from eventbus.cli.program import program
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "status", "said"),
+    ("source", "target", "status", "payload"),
     [
         ("redis://:hush@localhost:1/0", "sqlite:///b.db", 2, "SOURCE has a password in it"),
         ("sqlite:///a.db", "redis://:hush@localhost:1/0", 2, "TARGET has a password in it"),
@@ -24,13 +24,13 @@ from eventbus.cli.program import program
     ],
 )
 def test_what_cannot_be_copied_is_refused(
-    source: str, target: str, status: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: str, target: str, status: int, payload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a sentence in which there is no password; no file is made."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HIDDEN", "redis://:hush@127.0.0.1:9/0")
     ended = CliRunner().invoke(program, ["journal", "copy", source, target])
     assert ended.exit_code == status
-    assert said in ended.stderr
+    assert payload in ended.stderr
     assert "hush" not in ended.output
     assert list(tmp_path.iterdir()) == []

@@ -2,9 +2,8 @@
 
 import math
 
-from eventbus.cli.load import Load, Record
-from eventbus.cli.measured import Measured, percentile
-from eventbus.cli.replay import Settled, spelled
+from eventbus.cli.load import BenchResult, Load, LoadRecord, percentile
+from eventbus.cli.replay import SettledCount, canonical_address
 from eventbus.testing.fake import FakeBus
 
 
@@ -17,17 +16,17 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 def test_what_is_lost_and_doubled_is_counted() -> None:
     """Against what should have arrived; rates are of what did."""
-    measured = Measured.of(10, 2, 0.5, 2.0, [0.001] * 19, 21)
+    measured = BenchResult.of(10, 2, 0.5, 2.0, [0.001] * 19, 21)
     assert (measured.lost, measured.duplicated) == (1, 2)
     assert (measured.publishes_a_second, measured.deliveries_a_second) == (20.0, 9.5)
     assert measured.lines()[2] == "arrival     1.0 ms p50, 1.0 ms p99"
-    nothing = Measured.of(1, 1, 0.0, 0.0, [], 0)
+    nothing = BenchResult.of(1, 1, 0.0, 0.0, [], 0)
     assert (nothing.lost, nothing.lines()[2]) == (1, "arrival     no arrival")
 
 
 def test_a_record_tells_events_and_subscribers_apart() -> None:
     """The first arrival counts, and every other is a duplicate."""
-    record, bus, load = Record(), FakeBus(), Load(events=2, subscribers=2, size=10, connections=1, rate=None)
+    record, bus, load = LoadRecord(), FakeBus(), Load(events=2, subscribers=2, size=10, connections=1, rate=None)
     record.published = {0: -math.inf, 1: 0.0}
     for number in range(2):
         bus.publish("a", load.body(number))
@@ -39,15 +38,15 @@ def test_a_record_tells_events_and_subscribers_apart() -> None:
 
 def test_a_replay_is_followed_by_the_account() -> None:
     """Done is what has been settled since, whatever is published meanwhile; and all, once nothing is pending."""
-    before = Settled(settled=100, pending=0)
-    assert before.done(Settled(100, 10), 10) == 0
-    assert before.done(Settled(104, 9), 10) == 4
-    assert before.done(Settled(115, 3), 10) == 10
-    assert before.done(Settled(90, 0), 10) == 10
+    before = SettledCount(settled=100, pending=0)
+    assert before.done(SettledCount(100, 10), 10) == 0
+    assert before.done(SettledCount(104, 9), 10) == 4
+    assert before.done(SettledCount(115, 3), 10) == 10
+    assert before.done(SettledCount(90, 0), 10) == 10
 
 
 def test_one_address_has_many_spellings() -> None:
     """Case, the default port, the scheme that is usual and a last slash make no difference."""
-    assert {spelled(address) for address in ("H:80", "http://h", "h/", "HTTP://H:80/")} == {"h"}
-    assert spelled("https://H:443/A/") == "https://h/A"
-    assert spelled("h:8001/a") != spelled("h:8001/A")
+    assert {canonical_address(address) for address in ("H:80", "http://h", "h/", "HTTP://H:80/")} == {"h"}
+    assert canonical_address("https://H:443/A/") == "https://h/A"
+    assert canonical_address("h:8001/a") != canonical_address("h:8001/A")

@@ -6,10 +6,10 @@ import pytest
 
 from eventbus.client import NO_RETRY, Backoff, Bus, BusError, Terms, UsageError
 from eventbus.client import errors as tree
-from eventbus.client.calls import LONGEST_RETRY_AFTER, refusal
+from eventbus.client.calls import MAX_RETRY_AFTER_SECONDS, api_error
 from eventbus.client.http import Request, Response
 
-QUICK = Backoff(first=0.001, longest=0.002, patience=30)
+QUICK = Backoff(first=0.001, longest=0.002, max_elapsed=30)
 PUBLISHED = {"id": "e1", "subscribers": 2, "duplicate": False}
 
 
@@ -81,7 +81,7 @@ def test_what_cannot_go_well_later_is_not_repeated(status: int) -> None:
 
 def test_patience_ends() -> None:
     """After so many seconds the last error is raised; without patience after one try."""
-    bus, transport = bus_on(*[503] * 1_000, backoff=Backoff(first=0.02, longest=0.02, patience=0.1))
+    bus, transport = bus_on(*[503] * 1_000, backoff=Backoff(first=0.02, longest=0.02, max_elapsed=0.1))
     with pytest.raises(tree.Unavailable):
         bus.publish("a", b"x")
     assert len(transport.requests) > 1
@@ -101,15 +101,22 @@ def test_a_replay_is_repeated_only_where_it_was_not_begun() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("payload", "seconds"),
     [
-        *(("7", 7.0), ("0", 0.0), ("99999999999999", LONGEST_RETRY_AFTER), ("", None), ("soon", None), ("-1", None)),
-        *(("Fri, 01 Jan 2100 00:00:00 GMT", LONGEST_RETRY_AFTER), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)),
+        *(
+            ("7", 7.0),
+            ("0", 0.0),
+            ("99999999999999", MAX_RETRY_AFTER_SECONDS),
+            ("", None),
+            ("soon", None),
+            ("-1", None),
+        ),
+        *(("Fri, 01 Jan 2100 00:00:00 GMT", MAX_RETRY_AFTER_SECONDS), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)),
     ],
 )
-def test_retry_after_is_read_where_it_is_sensible(said: str, seconds: float | None) -> None:
+def test_retry_after_is_read_where_it_is_sensible(payload: str, seconds: float | None) -> None:
     """Seconds or a date, and never longer than an hour."""
-    assert refusal(Response(503, {"retry-after": said}, b"")).retry_after == seconds
+    assert api_error(Response(503, {"retry-after": payload}, b"")).retry_after == seconds
 
 
 def test_waits_grow_and_are_never_shorter_than_asked() -> None:

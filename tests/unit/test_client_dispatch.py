@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 
 from eventbus.client import Bus, Event, Inbox, InboxResponse, Reject, Retry, Seen, Subscriber, UsageError, Verifier
-from eventbus.client.inbox import MAX_BODY
-from eventbus.client.wsgi import answer_to_environ
+from eventbus.client.inbox import MAX_BODY_BYTES
+from eventbus.client.wsgi import dispatch_environ
 from eventbus.delivery.lane.outcome import DeliveryResponse as BusAnswer
 from eventbus.delivery.lane.outcome import Verdict, classify_response
 from eventbus.testing import FakeBus, deliver, signed_headers
@@ -56,7 +56,7 @@ def test_a_handler_gets_the_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status", "said"),
+    ("outcome", "status", "payload"),
     [
         (Retry(), 503, Verdict.RETRY),
         (Retry("no stock"), 503, Verdict.RETRY),
@@ -68,10 +68,10 @@ def test_a_handler_gets_the_event() -> None:
         (ValueError("secret"), 500, Verdict.RETRY),
     ],
 )
-def test_what_a_handler_raises_becomes_what_the_bus_does(outcome: Exception, status: int, said: Verdict) -> None:
+def test_what_a_handler_raises_becomes_what_the_bus_does(outcome: Exception, status: int, payload: Verdict) -> None:
     """Retry, Reject and any other exception are answered so that the bus draws the right consequence."""
     answer = deliver(inbox_of("a", does=raising(outcome)), "a")
-    assert (answer.status, verdict(answer)) == (status, said)
+    assert (answer.status, verdict(answer)) == (status, payload)
     assert b"secret" not in answer.body
     if isinstance(outcome, Retry | Reject):
         assert deliver(inbox_of("a", does=lambda _: outcome), "a") == answer  # returned is as good as raised
@@ -369,8 +369,8 @@ CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
         (environ_of(b"chunks", HTTP_TRANSFER_ENCODING="chunked"), 411, None),  # a server that cannot read them
         (environ_of(b"half", CONTENT_LENGTH="9"), 503, None),
         (environ_of(b"", CONTENT_LENGTH="many"), 411, None),
-        (environ_of(b"", CONTENT_LENGTH=str(MAX_BODY + 1)), 413, None),
-        (environ_of(bytes(MAX_BODY + 1), **CHUNKED), 413, None),
+        (environ_of(b"", CONTENT_LENGTH=str(MAX_BODY_BYTES + 1)), 413, None),
+        (environ_of(bytes(MAX_BODY_BYTES + 1), **CHUNKED), 413, None),
     ],
 )
 def test_under_wsgi_a_body_is_taken_whole_or_not_at_all(
@@ -378,5 +378,5 @@ def test_under_wsgi_a_body_is_taken_whole_or_not_at_all(
 ) -> None:
     """With its length, or in chunks; what is not whole is not handled."""
     got: list[Event] = []
-    assert answer_to_environ(inbox_of(does=got.append), environ).status == status
+    assert dispatch_environ(inbox_of(does=got.append), environ).status == status
     assert [event.body for event in got] == ([] if body is None else [body])

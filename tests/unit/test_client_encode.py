@@ -6,7 +6,7 @@ from cloudevents.core.bindings.http import HTTPMessage, from_binary_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.client.encode import BATCH_BYTES, batches, checked_headers, cloud_headers, encoded, line_of
+from eventbus.client.encoding import BATCH_BYTES, batches, check_headers, cloud_event_headers, encode_body, json_line
 from eventbus.client.errors import UsageError
 
 
@@ -23,21 +23,21 @@ from eventbus.client.errors import UsageError
 )
 def test_data_is_sent_by_what_it_is(data: Any, body: bytes, kind: str | None) -> None:
     """Bytes as they are, a str as text, and anything else as JSON."""
-    assert encoded(data) == (body, kind)
+    assert encode_body(data) == (body, kind)
 
 
 @pytest.mark.parametrize("data", [object(), {1: {2}}, float("nan")])
 def test_what_is_no_json_is_refused(data: object) -> None:
     """Before anything is sent, and in a sentence."""
     with pytest.raises(UsageError, match="cannot be written as JSON"):
-        encoded(data)
+        encode_body(data)
 
 
 @given(value=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_an_attribute_survives_its_way_through_a_header(value: str) -> None:
     """CloudEvents' own library reads what was meant, and every header can be sent."""
-    headers = cloud_headers({"source": "/s", "subject": value}, "a.b", "e1")
-    assert checked_headers(headers) == headers
+    headers = cloud_event_headers({"source": "/s", "subject": value}, "a.b", "e1")
+    assert check_headers(headers) == headers
     event = from_binary_event(HTTPMessage(headers=headers, body=b""))
     assert (event.get_id(), event.get_type(), event.get_source()) == ("e1", "a.b", "/s")
     assert event.get_subject() == value
@@ -47,7 +47,7 @@ def test_attributes_are_written_as_cloudevents_write_them() -> None:
     """Times, numbers and truths; None is left out, and what is given comes before what is usual."""
     at = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
     given = {"source": "/s", "time": at, "number": 7, "yes": True, "none": None, "id": "mine"}
-    headers = cloud_headers(given, "t", "e1")
+    headers = cloud_event_headers(given, "t", "e1")
     assert headers["ce-time"] == "2026-11-24T06:03:29+00:00"
     assert (headers["ce-number"], headers["ce-yes"], headers["ce-id"]) == ("7", "true", "mine")
     assert "ce-none" not in headers
@@ -65,23 +65,23 @@ def test_attributes_are_written_as_cloudevents_write_them() -> None:
 def test_an_incomplete_cloudevent_is_refused(attributes: dict[str, Any], topic: str | None, why: str) -> None:
     """The error names what is missing or wrong."""
     with pytest.raises(UsageError, match=why):
-        cloud_headers(attributes, topic, "e1")
+        cloud_event_headers(attributes, topic, "e1")
 
 
 @pytest.mark.parametrize("headers", [{"a b": "x"}, {"a": "x\r\nb: y"}, {"a": "\u2603"}, {"": "x"}, {"a": "\0"}])
 def test_a_header_that_could_break_out_is_refused(headers: dict[str, str]) -> None:
     """Names and values are checked before anything is sent."""
     with pytest.raises(UsageError, match="cannot hold"):
-        checked_headers(headers)
+        check_headers(headers)
 
 
 def test_a_batch_line_is_json() -> None:
     """Bytes are JSON already; a str is data like any other, even one with line ends."""
-    assert line_of(b' {"a":1}\r\n') == b'{"a":1}'
-    assert line_of("a\nb") == rb'"a\nb"'
+    assert json_line(b' {"a":1}\r\n') == b'{"a":1}'
+    assert json_line("a\nb") == rb'"a\nb"'
     for broken in (b"", b" \n", b"1\n2"):
         with pytest.raises(UsageError, match="one line"):
-            line_of(broken)
+            json_line(broken)
 
 
 @given(st.lists(st.integers()), st.integers(1, 7))

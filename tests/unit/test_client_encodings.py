@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.client import BadBody, Reject
-from eventbus.client.encode import cloud_headers
-from eventbus.client.encodings import attribute_of, decoded
+from eventbus.client.encoding import cloud_event_headers, decode_attribute, decompress
 
 BODY = b'{"order": 42}'
 ZIPPED = gzip.compress(BODY)
@@ -32,7 +31,7 @@ ZIPPED = gzip.compress(BODY)
 )
 def test_gzip_is_undone(body: bytes, coding: str, found: bytes) -> None:
     """However often, and in however many parts; what is not known stays."""
-    assert decoded(body, coding) == found
+    assert decompress(body, coding) == found
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_gzip_is_undone(body: bytes, coding: str, found: bytes) -> None:
 def test_what_is_no_gzip_is_told(body: bytes) -> None:
     """As a Reject, and as a ValueError."""
     with pytest.raises(BadBody) as caught:
-        decoded(body, "gzip")
+        decompress(body, "gzip")
     assert isinstance(caught.value, Reject)
     assert isinstance(caught.value, ValueError)
 
@@ -53,9 +52,9 @@ def test_a_bomb_is_not_unpacked(times: int) -> None:
     for _ in range(times):
         body = gzip.compress(body)
     coding = ", ".join(["gzip"] * times)
-    assert decoded(body, coding, 1_000) == bytes(1_000)
+    assert decompress(body, coding, 1_000) == bytes(1_000)
     with pytest.raises(BadBody, match="larger than 999 bytes"):
-        decoded(body, coding, 999)
+        decompress(body, coding, 999)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +77,11 @@ def test_a_bomb_is_not_unpacked(times: int) -> None:
 )
 def test_an_attribute_is_read_from_its_header(header: str, value: str) -> None:
     """Quotes go first, then escapes, once."""
-    assert attribute_of(header) == value
+    assert decode_attribute(header) == value
 
 
 @given(st.text(min_size=1).filter(lambda text: text.isprintable()))
 def test_what_the_client_writes_it_reads(value: str) -> None:
     """Whatever an attribute's value is."""
-    headers = cloud_headers({"source": "/s", "subject": value}, "t", "1")
-    assert attribute_of(headers["ce-subject"]) == value
+    headers = cloud_event_headers({"source": "/s", "subject": value}, "t", "1")
+    assert decode_attribute(headers["ce-subject"]) == value

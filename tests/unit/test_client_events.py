@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.client import DeadLetter, Event, UsageError
-from eventbus.client.events import OLDEST, id_at, server_sent
-from eventbus.client.model import shaped
+from eventbus.client.events import OLDEST_EVENT_ID, event_id_at, parse_server_sent
+from eventbus.client.model import parse_as
 from eventbus.core.event_ids import unix_ms_of
 
 AT = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
@@ -22,21 +22,21 @@ def event(body: bytes, kind: str = "", **headers: str) -> Event:
 def test_a_stream_is_read_field_by_field() -> None:
     """Heartbeats are passed over, and an event counts only once it is whole."""
     lines = [b": eventbus", b"", b":", b"", b"id: e1", b'data: {"a":1}', b"", b"id:e2", b"data:x\r", b"", b"id: e3"]
-    assert list(server_sent(lines)) == [{"id": "e1", "data": '{"a":1}'}, {"id": "e2", "data": "x"}]
+    assert list(parse_server_sent(lines)) == [{"id": "e1", "data": '{"a":1}'}, {"id": "e2", "data": "x"}]
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds
 def test_a_time_is_written_as_an_id_that_the_bus_understands(at: datetime) -> None:
     """A place may be a time: the bus takes an id that it has not for the time that is in it."""
-    assert unix_ms_of(id_at(at)) == int(at.timestamp() * 1_000)
+    assert unix_ms_of(event_id_at(at)) == int(at.timestamp() * 1_000)
 
 
 def test_a_time_needs_an_offset() -> None:
     """What could mean two moments is refused."""
-    assert unix_ms_of(OLDEST) == 0
-    assert unix_ms_of(id_at(datetime.fromtimestamp(0, UTC) - timedelta(days=1))) == 0
+    assert unix_ms_of(OLDEST_EVENT_ID) == 0
+    assert unix_ms_of(event_id_at(datetime.fromtimestamp(0, UTC) - timedelta(days=1))) == 0
     with pytest.raises(UsageError, match="offset"):
-        id_at(datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused
+        event_id_at(datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused
 
 
 def test_data_is_what_was_published() -> None:
@@ -92,8 +92,8 @@ def test_what_is_no_json_but_claims_to_be_is_told() -> None:
 
 def test_what_a_newer_bus_says_beyond_is_passed_over() -> None:
     """A client goes on working when the bus learns to say more."""
-    said = {"id": 1, "event": "e", "topic": None, "subscriber": "h:1", "reason": "rejected", "attempts": 1}
-    said |= {"first_attempt_at": None, "last_attempt_at": "2026-11-24T06:03:29Z", "last_status": 422}
-    said |= {"last_error": None, "last_answer": {"base64": "/w=="}, "mood": "new"}
-    letter = shaped(DeadLetter, said)
+    payload = {"id": 1, "event": "e", "topic": None, "subscriber": "h:1", "reason": "rejected", "attempts": 1}
+    payload |= {"first_attempt_at": None, "last_attempt_at": "2026-11-24T06:03:29Z", "last_status": 422}
+    payload |= {"last_error": None, "last_answer": {"base64": "/w=="}, "mood": "new"}
+    letter = parse_as(DeadLetter, payload)
     assert (letter.last_attempt_at, letter.first_attempt_at, letter.last_answer) == (AT, None, b"\xff")

@@ -59,7 +59,7 @@ def test_a_connection_that_is_idle_for_long_is_not_used(monkeypatch: pytest.Monk
     """It may be closed at any moment; the client closes it first."""
     with RecordingSubscriber() as other, transport_to(other.address) as transport:
         transport.request(get())
-        monkeypatch.setattr(module, "KEPT_SECONDS", 0.0)
+        monkeypatch.setattr(module, "MAX_IDLE_SECONDS", 0.0)
         transport.request(get())
         assert other.connections == 2
 

@@ -77,11 +77,11 @@ def test_a_fake_bus_fails_when_it_is_asked_to() -> None:
 def test_a_fake_bus_says_what_it_has_not() -> None:
     """Nobody takes silence for an answer."""
     bus = FakeBus()
-    with pytest.raises(UsageError, match="TrueServer has"):
+    with pytest.raises(UsageError, match="LiveServer has"):
         next(bus.events(follow=True))
-    with pytest.raises(UsageError, match="TrueServer has"):
+    with pytest.raises(UsageError, match="LiveServer has"):
         list(bus.dead_letters())
-    with pytest.raises(UsageError, match="TrueServer has"):
+    with pytest.raises(UsageError, match="LiveServer has"):
         bus.event("nope")
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.client import Inbox
-from eventbus.client.dispatch import received
+from eventbus.client.dispatch import parse_delivery
 from eventbus.client.errors import BadSignature, HeadersNotSigned
 from eventbus.client.signatures import Verifier
 from eventbus.core.model import Event
@@ -165,12 +165,12 @@ def test_the_bus_makes_a_delivery_again_whose_headers_are_not_signed() -> None:
     """An older bus may be replaced: 503 keeps the event. What is signed wrong is a dead letter, by 401."""
     headers, verifier = headers_of(SENT, NEW), Verifier(NEW, headers_signed=True)
     statuses = [
-        getattr(received("POST", headers | change, b"{}", verifier, NOW), "status", 200)
+        getattr(parse_delivery("POST", headers | change, b"{}", verifier, NOW), "status", 200)
         for change in ({}, {"eventbus-topic": "x"}, {"webhook-signature": "v1,"})
     ]
     assert statuses == [200, 401, 401]
     del headers["eventbus-signature"]
-    assert getattr(received("POST", headers, b"{}", verifier, NOW), "status", 200) == 503
+    assert getattr(parse_delivery("POST", headers, b"{}", verifier, NOW), "status", 200) == 503
 
 
 def test_deliveries_of_tests_are_signed_whole() -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from eventbus.cli.command import command
-from eventbus.cli.doctor import journal, machine, on_redis, running, settings, subscribers
+from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.doctor import journal, redis_journal, running_bus, settings, subscribers
 from eventbus.cli.doctor.findings import Finding, Level
-from eventbus.cli.reach import Reach, reaching
-from eventbus.cli.safe import safe
+from eventbus.cli.escape import escape
+from eventbus.cli.exit_status import FAILURE, SUCCESS
 from eventbus.cli.screen import Screen
-from eventbus.cli.status import DONE, REFUSED
 from eventbus.client.errors import BusError
 
 if TYPE_CHECKING:
@@ -30,71 +30,71 @@ _IN_MEMORY = ":memory:"
     "eventbus doctor --settings", "eventbus doctor --json | jq '.findings[] | select(.level != \"ok\")'",
 )  # fmt: skip
 @click.option("--settings", "with_settings", is_flag=True, help="Show this environment's settings, too.")
-@reaching
-def doctor(reach: Reach, with_settings: bool) -> None:  # noqa: FBT001 - click names it
+@with_context
+def doctor(context: CommandContext, with_settings: bool) -> None:  # noqa: FBT001 - click names it
     """Look for what is wrong, and say what to mend.
 
-    Looks at the settings and the journal of this environment, the limits of this machine, the bus that runs and
+    Looks at the settings and the journal of this environment, the limits of this the bus that runs and
     its clock, and its subscribers: whether they are stuck, have dead letters, and can be reached from here.
     Exit status 1 where something is wrong; warnings leave it 0.
     """
     found: list[Finding] = []
-    for finding in chain(_here(), _there(reach)):
+    for finding in chain(_local_findings(), _bus_findings(context)):
         found.append(finding)
-        if not reach.screen.as_json:
-            _show(reach.screen, finding)
-    told = _told() if with_settings else {}
+        if not context.screen.as_json:
+            _show(context.screen, finding)
+    told = _settings() if with_settings else {}
     sound = all(finding.level is not Level.WRONG for finding in found)
-    if reach.screen.as_json:
-        said = {"sound": sound, "findings": [finding.as_json() for finding in found]}
-        reach.screen.value({**said, "settings": told} if with_settings else said)
+    if context.screen.as_json:
+        payload = {"sound": sound, "findings": [finding.as_json() for finding in found]}
+        context.screen.value({**payload, "settings": told} if with_settings else payload)
     else:
         for name, value in told.items():
-            reach.screen.line(f"{name}={safe(value)}")
-    click.get_current_context().exit(DONE if sound else REFUSED)
+            context.screen.line(f"{name}={escape(value)}")
+    click.get_current_context().exit(SUCCESS if sound else FAILURE)
 
 
-def _here() -> Iterator[Finding]:
+def _local_findings() -> Iterator[Finding]:
     """Of this environment and this machine."""
     known, findings = settings.check(os.environ)
     yield from findings
     if known is not None:
-        yield from of_journal(known)
-    yield machine.files()
+        yield from journal_findings(known)
+    yield settings.open_files_limit()
 
 
-def of_journal(known: "Settings") -> Iterator[Finding]:
+def journal_findings(known: "Settings") -> Iterator[Finding]:
     """Of the journal that these settings name."""
     if known.on_redis:
-        yield from on_redis.judged(known)
+        yield from redis_journal.diagnose(known)
     elif known.journal_path != _IN_MEMORY:
-        yield from journal.judged(journal.gathered(Path(known.journal_path)), known.journal_max_bytes)
+        yield from journal.diagnose(journal.inspect(Path(known.journal_path)), known.journal_max_bytes)
 
 
-def _there(reach: Reach) -> Iterator[Finding]:
+def _bus_findings(context: CommandContext) -> Iterator[Finding]:
     """Of the bus that runs, and its subscribers."""
     try:
-        yield from running.judged(running.gathered(reach))
+        yield from running_bus.diagnose(running_bus.inspect(context))
     except BusError as error:
-        yield running.unreachable(error, reach.url)
+        yield running_bus.unreachable(error, context.url)
         return
     try:
-        with reach.bus() as bus:
+        with context.bus() as bus:
             live, expired = bus.subscribers(), bus.subscribers(expired=True)
     except BusError as error:
-        yield subscribers.refused(error)
+        yield subscribers.not_listed(error)
         return
-    yield from subscribers.judged([*live, *expired])
-    yield from subscribers.unreached(live)
+    yield from subscribers.diagnose([*live, *expired])
+    yield from subscribers.check_connections(live)
 
 
-def _told() -> dict[str, str]:
+def _settings() -> dict[str, str]:
     known, _ = settings.check(os.environ)
-    return {} if known is None else settings.shown(known, os.environ)
+    return {} if known is None else settings.list_settings(known, os.environ)
 
 
 def _show(screen: Screen, finding: Finding) -> None:
     level = screen.styled(f"{finding.level.value:<8}", fg=_COLOURS[finding.level])
-    screen.line(f"{level} {finding.about:<12} {safe(finding.text)}")
-    if finding.mend:
-        screen.line(f"{'':<8} {'':<12} {safe(finding.mend)}")
+    screen.line(f"{level} {finding.about:<12} {escape(finding.text)}")
+    if finding.fix:
+        screen.line(f"{'':<8} {'':<12} {escape(finding.fix)}")

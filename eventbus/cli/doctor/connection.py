@@ -3,13 +3,13 @@
 import socket
 
 #: Seconds that a connection may take.
-PATIENCE = 2.0
+CONNECT_TIMEOUT_SECONDS = 2.0
 
 
-def trouble(host: str, port: int) -> str:
+def connection_error(host: str, port: int) -> str:
     """Why no connection comes about; empty where one does."""
     try:
-        socket.create_connection((host, port), timeout=PATIENCE).close()
+        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_SECONDS).close()
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be looked up
         return getattr(error, "strerror", None) or str(error) or type(error).__name__
     return ""

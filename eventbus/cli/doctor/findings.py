@@ -20,23 +20,23 @@ class Finding:
     about: str
     level: Level
     text: str
-    mend: str = ""
+    fix: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As JSON."""
-        return {"about": self.about, "level": self.level.value, "text": self.text, "mend": self.mend or None}
+        return {"about": self.about, "level": self.level.value, "text": self.text, "mend": self.fix or None}
 
 
-def well(about: str, text: str) -> Finding:
+def ok(about: str, text: str) -> Finding:
     """All is well."""
     return Finding(about, Level.OK, text)
 
 
-def warning(about: str, text: str, mend: str) -> Finding:
+def warning(about: str, text: str, fix: str) -> Finding:
     """It works, but somebody should look."""
-    return Finding(about, Level.WARNING, text, mend)
+    return Finding(about, Level.WARNING, text, fix)
 
 
-def wrong(about: str, text: str, mend: str) -> Finding:
+def wrong(about: str, text: str, fix: str) -> Finding:
     """It does not work."""
-    return Finding(about, Level.WRONG, text, mend)
+    return Finding(about, Level.WRONG, text, fix)

@@ -1,17 +1,18 @@
 """The settings of this environment, as a bus that starts here would read them."""
 
+import resource
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from eventbus.cli.doctor.findings import Finding, warning, well, wrong
+from eventbus.cli.doctor.findings import Finding, ok, warning, wrong
 
 if TYPE_CHECKING:
     from eventbus.core.settings import Settings
 
 _ABOUT = "settings"
 #: What several settings are made of, or what nobody should read: only whether it is set is told.
-_HIDDEN = (
+_SECRET_NAMES = (
     "EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS", "EVENTBUS_PUBLISH_TOKENS", "EVENTBUS_SUBSCRIBE_TOKENS",
     "EVENTBUS_ADMIN_TOKENS", "EVENTBUS_SIGNING_SECRETS",
 )  # fmt: skip
@@ -22,14 +23,14 @@ def check(environment: Mapping[str, str]) -> tuple["Settings | None", list[Findi
     from eventbus.core.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
     from eventbus.core.settings import from_environment, unknown_names  # noqa: PLC0415
 
-    unknown = [warning(_ABOUT, f"{said}.", "Unset it, or mend its name.") for said in unknown_names(environment)]
+    unknown = [warning(_ABOUT, f"{payload}.", "Unset it, or mend its name.") for payload in unknown_names(environment)]
     try:
         settings = from_environment(environment)
         if settings.ca_file:
             _check_ca_file(settings.ca_file)
     except SettingsError as error:
         return None, [wrong(_ABOUT, f"{error}.", "A bus that starts here stops at once: set it right."), *unknown]
-    return settings, [well(_ABOUT, "The settings of this environment are good."), *unknown]
+    return settings, [ok(_ABOUT, "The settings of this environment are good."), *unknown]
 
 
 def _check_ca_file(ca_file: str) -> None:
@@ -39,13 +40,37 @@ def _check_ca_file(ca_file: str) -> None:
     client_context(ca_file)
 
 
-def shown(settings: "Settings", environment: Mapping[str, str]) -> dict[str, str]:
+def list_settings(settings: "Settings", environment: Mapping[str, str]) -> dict[str, str]:
     """Each setting by its environment name, defaults too; secrets only as set or not."""
     plain = {part.name: getattr(settings, part.name) for part in fields(settings) if part.repr}
-    told = {_named(name): str(value) for name, value in plain.items() if isinstance(value, str | int | float)}
+    told = {
+        _environment_name(name): str(value) for name, value in plain.items() if isinstance(value, str | int | float)
+    }
     told["EVENTBUS_JOURNAL"] = settings.journal_redacted
-    return told | {name: "set" if environment.get(name, "").strip() else "not set" for name in _HIDDEN}
+    return told | {name: "set" if environment.get(name, "").strip() else "not set" for name in _SECRET_NAMES}
 
 
-def _named(part: str) -> str:
+def _environment_name(part: str) -> str:
     return "PORT" if part == "port" else f"EVENTBUS_{part.upper()}"
+
+
+#: Files that a busy bus has open: its clients' connections, its deliveries, and some.
+RECOMMENDED_OPEN_FILES = 8_192
+
+
+def open_files_limit() -> Finding:
+    """How many files a process may open."""
+    return diagnose(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def diagnose(hard: int) -> Finding:
+    """The hard limit counts: the bus raises its own soft one to it."""
+    if hard == resource.RLIM_INFINITY or hard >= RECOMMENDED_OPEN_FILES:
+        most = "as many files as it likes" if hard == resource.RLIM_INFINITY else f"{hard:,} files"
+        return ok("files", f"A bus that starts here may open {most}.")
+    text = f"A bus that starts here may open only {hard:,} files; each connection takes one."
+    return warning(
+        "files",
+        text,
+        f"Raise the hard limit to {RECOMMENDED_OPEN_FILES:,} or more: LimitNOFILE= of systemd, or ulimits.",
+    )

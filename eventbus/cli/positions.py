@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import click
 
 from eventbus.client import Bus, Event
-from eventbus.client.events import Place
+from eventbus.client.events import Position
 from eventbus.client.topics import matches_any
 
 _LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ].*)?")
 
 
-def place(_: click.Context, __: click.Parameter, value: str | None) -> Place:
+def parse_position(_: click.Context, __: click.Parameter, value: str | None) -> Position:
     """``earliest``, ``now``, an event's id, or a time as RFC 3339 has it: what is none of the others is an id."""
     if value is None or not _LIKE_A_TIME.fullmatch(value):
         return value
@@ -26,12 +26,12 @@ def place(_: click.Context, __: click.Parameter, value: str | None) -> Place:
     return at.astimezone(UTC)
 
 
-def after(named: Place) -> Place:
+def feed_position(named: Position) -> Position:
     """The place as a feed begins after it."""
     return None if named == "earliest" else named
 
 
-def count_between(bus: Bus, topics: Sequence[str], start: Place, end: Place) -> int:
+def count_events_between(bus: Bus, topics: Sequence[str], start: Position, end: Position) -> int:
     """How many events with these topics a replay has from one place to another, both included.
 
     Times are compared in whole seconds, as the bus shows them. Raises BusError.
@@ -40,7 +40,7 @@ def count_between(bus: Bus, topics: Sequence[str], start: Place, end: Place) -> 
     if last is not None:
         bus.event(last)  # raises where there is none
     count = 0
-    for event in _from(bus, start):
+    for event in _events_from(bus, start):
         if isinstance(end, datetime) and event.at >= end:
             break
         count += matches_any(topics, event.topic)
@@ -49,7 +49,7 @@ def count_between(bus: Bus, topics: Sequence[str], start: Place, end: Place) -> 
     return count if last is None else 0  # it lies before the start
 
 
-def _from(bus: Bus, start: Place) -> Iterator[Event]:
+def _events_from(bus: Bus, start: Position) -> Iterator[Event]:
     if isinstance(start, str) and start not in ("earliest", "now"):
         yield bus.event(start)
-    yield from bus.events(after=after(start))
+    yield from bus.events(after=feed_position(start))

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from eventbus.client import BusError, Registration, State, Subscriber, Unauthorized, Unavailable, Unreachable
-from eventbus.client import keeper as module
+from eventbus.client import keep_alive as module
 from eventbus.client.backoff import Backoff
-from eventbus.client.keeper import Keeper, Register
+from eventbus.client.keep_alive import REGISTRATION_BACKOFF, KeepAlive, Register
 from eventbus.testing import FakeBus
 from tests.support.deadline import eventually
 
@@ -19,7 +19,7 @@ NOW = datetime.now(UTC)
 RENEW = 0.02
 
 
-def standing(*, created: bool) -> Subscriber:
+def status(*, created: bool) -> Subscriber:
     """What the bus answers to a registration."""
     shown = FakeBus().register("a:1")
     return Subscriber(
@@ -28,10 +28,12 @@ def standing(*, created: bool) -> Subscriber:
 
 
 @contextmanager
-def keeping(register: Register) -> Iterator[tuple[Keeper, list[Registration]]]:
+def keeping(
+    register: Register, backoff: Backoff = REGISTRATION_BACKOFF
+) -> Iterator[tuple[KeepAlive, list[Registration]]]:
     """A keeper that runs, and what it tells."""
     told: list[Registration] = []
-    keeper = Keeper(register, told.append)
+    keeper = KeepAlive(register, told.append, backoff)
     keeper.start()
     try:
         yield keeper, told
@@ -54,7 +56,7 @@ def scripted(*script: Subscriber | BusError) -> Callable[[bool], Subscriber]:
 
 def test_a_registration_is_renewed_and_each_state_is_told() -> None:
     """Registered, renewed, and registered again where the bus had forgotten it."""
-    new, known = standing(created=True), standing(created=False)
+    new, known = status(created=True), status(created=False)
     with keeping(scripted(new, known, new, known)) as (_, told):
         eventually(lambda: len(told) >= 4, 10)
     states = [found.state for found in told]
@@ -71,12 +73,10 @@ def test_a_registration_is_renewed_and_each_state_is_told() -> None:
         (Unauthorized(401, "no token"), State.REFUSED),
     ],
 )
-def test_a_failure_is_told_and_tried_again(
-    error: BusError, state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failure_is_told_and_tried_again(error: BusError, state: State, caplog: pytest.LogCaptureFixture) -> None:
     """The keeper never gives up: the bus may come back, or be set right. The log says so once."""
-    monkeypatch.setattr(module, "BACKOFF", Backoff(first=0.001, longest=0.002))
-    with keeping(scripted(error, error, error, standing(created=True))) as (keeper, told):
+    quick = Backoff(first=0.001, longest=0.002)
+    with keeping(scripted(error, error, error, status(created=True)), quick) as (keeper, told):
         assert keeper.wait_registered(10)
     assert [found.state for found in told[:4]] == [state] * 3 + [State.REGISTERED]
     assert told[0].error is error
@@ -89,7 +89,7 @@ def test_only_the_first_registration_is_the_first() -> None:
 
     def register(first: bool) -> Subscriber:
         firsts.append(first)
-        return standing(created=True)
+        return status(created=True)
 
     with keeping(register):
         eventually(lambda: len(firsts) >= 3, 10)
@@ -100,7 +100,7 @@ def test_renewals_come_at_a_third_of_the_lease_or_a_little_earlier(monkeypatch: 
     """Many services that started at once do not renew at once for ever."""
     drawn: list[tuple[float, float]] = []
     monkeypatch.setattr(module.random, "uniform", lambda low, high: drawn.append((low, high)) or 1.0)
-    with keeping(scripted(standing(created=True))):
+    with keeping(scripted(status(created=True))):
         eventually(lambda: drawn, 10)
     assert drawn[0] == (0.8, 1.0)
 
@@ -108,7 +108,7 @@ def test_renewals_come_at_a_third_of_the_lease_or_a_little_earlier(monkeypatch: 
 def test_starting_twice_is_starting_once() -> None:
     """One process has one keeper, however many threads ask for it."""
     running = [threading.Thread(target=lambda: [keeper.start() for _ in range(10)]) for _ in range(8)]
-    with keeping(scripted(standing(created=True))) as (keeper, _):
+    with keeping(scripted(status(created=True))) as (keeper, _):
         for thread in running:
             thread.start()
         for thread in running:
@@ -129,7 +129,7 @@ def test_a_callback_that_raises_ends_nothing(caplog: pytest.LogCaptureFixture) -
         told.append(found)
         raise RuntimeError("broken")
 
-    keeper = Keeper(scripted(standing(created=True)), broken)
+    keeper = KeepAlive(scripted(status(created=True)), broken)
     keeper.start()
     eventually(lambda: len(told) >= 3, 10)
     keeper.stop()
@@ -144,7 +144,7 @@ def test_a_callback_may_stop_the_keeper() -> None:
         keeper.stop()
         stopped.set()
 
-    keeper = Keeper(scripted(standing(created=True)), stop)
+    keeper = KeepAlive(scripted(status(created=True)), stop)
     keeper.start()
     assert stopped.wait(10)
     eventually(lambda: _keepers() == 0, 10)
@@ -152,7 +152,7 @@ def test_a_callback_may_stop_the_keeper() -> None:
 
 def test_after_a_fork_the_child_has_no_keeper_until_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A forked process that only computes renews nothing; one that serves has a keeper of its own."""
-    with keeping(scripted(standing(created=True))) as (keeper, told):
+    with keeping(scripted(status(created=True))) as (keeper, told):
         eventually(lambda: told, 10)
         parent = os.getpid()
         monkeypatch.setattr(module.os, "getpid", lambda: parent + 1)  # as after a fork
@@ -167,13 +167,13 @@ def test_after_a_fork_the_child_has_no_keeper_until_it_serves(monkeypatch: pytes
 
 def test_a_change_by_somebody_else_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever runs the service sees in its log who has changed the subscription, and when."""
-    known = standing(created=False)
+    known = status(created=False)
     changed = replace(known, changed_at=NOW, changed_by="10.0.0.7")
     again = replace(changed, changed_at=NOW + timedelta(seconds=1), changed_by="10.0.0.8\x1b")
     with keeping(scripted(known, changed, changed, known, changed, again)) as (_, told):
         eventually(lambda: len(told) >= 6, 10)
-    said = [record.getMessage() for record in caplog.records if "another client" in record.getMessage()]
-    assert said == [
+    payload = [record.getMessage() for record in caplog.records if "another client" in record.getMessage()]
+    assert payload == [
         f"another client has changed this subscription: '10.0.0.7', at {NOW}",
         f"another client has changed this subscription: '10.0.0.8\\x1b', at {again.changed_at}",
     ]

@@ -16,9 +16,9 @@ from eventbus.client.model import Subscriber
 log = logging.getLogger(__name__)
 
 #: A renewal comes at this part of the time that the bus names, a third of the lease, at the earliest.
-EARLIEST = 0.8
+EARLIEST_RENEWAL = 0.8
 #: Between tries when the bus is away or says no. It may be back at any moment, so not for long.
-BACKOFF = Backoff(first=0.5, longest=10.0)
+REGISTRATION_BACKOFF = Backoff(first=0.5, longest=10.0)
 
 
 class State(Enum):
@@ -43,17 +43,20 @@ class Registration:
 
 #: Registers once; told whether it is the first time in this process.
 Register = Callable[[bool], Subscriber]
-Tell = Callable[[Registration], object]
+OnState = Callable[[Registration], object]
 
 
-class Keeper:
+class KeepAlive:
     """Runs a thread in this process, once started. After a fork the child has none, until it is asked to ensure one."""
 
-    def __init__(self, register: Register, tell: Tell | None = None) -> None:
+    def __init__(
+        self, register: Register, on_state: OnState | None = None, backoff: Backoff = REGISTRATION_BACKOFF
+    ) -> None:
         self._register = register
-        self._tell = tell
+        self._on_state = on_state
+        self._backoff = backoff
         self._wanted = False
-        self._runs: dict[int, _Run] = {}  # by process id; no lock, so that a fork can find none held
+        self._runs: dict[int, _KeepAliveThread] = {}  # by process id; no lock, so that a fork can find none held
 
     def start(self) -> None:
         """Register and renew from now on; does nothing where it does so already."""
@@ -64,7 +67,7 @@ class Keeper:
         """Start in this process what was started before a fork."""
         pid = os.getpid()
         if self._wanted and pid not in self._runs:
-            run = _Run(self._register, self._tell)
+            run = _KeepAliveThread(self._register, self._on_state, self._backoff)
             if self._runs.setdefault(pid, run) is run:  # of two threads that come here one is the first
                 run.start()
 
@@ -81,15 +84,16 @@ class Keeper:
             run.stop()
 
 
-class _Run(threading.Thread):
+class _KeepAliveThread(threading.Thread):
     """A keeper's thread in one process."""
 
-    def __init__(self, register: Register, tell: Tell | None) -> None:
+    def __init__(self, register: Register, on_state: OnState | None, backoff: Backoff) -> None:
         super().__init__(name="eventbus-keeper", daemon=True)
         self.registered = threading.Event()
         self._stopping = threading.Event()
         self._register = register
-        self._tell = tell
+        self._on_state = on_state
+        self._backoff = backoff
         self._state: State | None = None
         self._first = True
         self._failures = 0
@@ -99,9 +103,9 @@ class _Run(threading.Thread):
         """Register, and renew, until stopped."""
         while not self._stopping.is_set():
             found = self._try(first=self._first)
-            self._say(found)
+            self._report(found)
             self._stopping.wait(self._pause(found))
-        self._say(Registration(State.STOPPED))
+        self._report(Registration(State.STOPPED))
 
     def stop(self) -> None:
         """End, and wait for the end unless this is the thread itself."""
@@ -113,9 +117,9 @@ class _Run(threading.Thread):
         """Seconds until the next try."""
         if found.subscriber is not None:
             self._first, self._failures = False, 0
-            return found.subscriber.renew_after * random.uniform(EARLIEST, 1.0)  # noqa: S311 - no secret
+            return found.subscriber.renew_after * random.uniform(EARLIEST_RENEWAL, 1.0)  # noqa: S311 - no secret
         self._failures += 1
-        return BACKOFF.wait(self._failures, random.random(), getattr(found.error, "retry_after", None))  # noqa: S311
+        return self._backoff.wait(self._failures, random.random(), getattr(found.error, "retry_after", None))  # noqa: S311
 
     def _try(self, *, first: bool) -> Registration:
         try:
@@ -128,15 +132,15 @@ class _Run(threading.Thread):
             return Registration(State.REGISTERED, subscriber)
         return Registration(State.REGISTERED_AGAIN if subscriber.created else State.RENEWED, subscriber)
 
-    def _say(self, found: Registration) -> None:
+    def _report(self, found: Registration) -> None:
         (self.registered.clear if found.subscriber is None else self.registered.set)()
         if found.error is not None and found.state is not self._state:
             log.warning("not registered with the bus: %s", found.error)
         self._state = found.state
         self._warn_of_changes(found.subscriber)
         try:
-            if self._tell is not None:
-                self._tell(found)
+            if self._on_state is not None:
+                self._on_state(found)
         except Exception:
             log.exception("what is told of a registration's state raised")
 

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventbus.cli.progress import PlainProgress, picture
-from eventbus.cli.shown import ago, beginning, body_lines, event_json
+from eventbus.cli.formatting import body_lines, event_to_json, format_duration, preview
+from eventbus.cli.progress import PlainProgress, progress_line
 from eventbus.client import Event
 
 AT = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
@@ -56,11 +56,11 @@ def test_large_bodies_are_spread_or_cut() -> None:
 )
 def test_a_list_shows_the_beginning_of_a_body(body: bytes, shown: str) -> None:
     """On one line."""
-    assert beginning(event(body), 20) == shown
+    assert preview(event(body), 20) == shown
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "said"),
+    ("body", "kind", "payload"),
     [
         (b'{"n": 1}', "application/json; charset=utf-8", {"data": {"n": 1}}),
         (b'{"n": 1}', "application/cloudevents+json", {"data": {"n": 1}}),
@@ -72,25 +72,25 @@ def test_a_list_shows_the_beginning_of_a_body(body: bytes, shown: str) -> None:
         (b"", "", {"data": ""}),
     ],
 )
-def test_the_data_of_an_event_depends_on_its_type(body: bytes, kind: str, said: dict[str, object]) -> None:
+def test_the_data_of_an_event_depends_on_its_type(body: bytes, kind: str, payload: dict[str, object]) -> None:
     """So that a script knows what it gets: JSON is decoded where it is called so."""
-    shown = event_json(event(body, kind))
-    assert {name: value for name, value in shown.items() if name.startswith("data")} == said
+    shown = event_to_json(event(body, kind))
+    assert {name: value for name, value in shown.items() if name.startswith("data")} == payload
     assert (shown["id"], shown["topic"], shown["at"]) == ("id-1", "a.b", "2026-11-24T06:03:29Z")
 
 
 def test_spans_of_time_are_said_as_people_do() -> None:
     """In the unit that has two of it."""
-    assert [ago(seconds) for seconds in (None, -1, 5.4, 119, 120, 7_199, 7_200, 200_000)] == [
+    assert [format_duration(seconds) for seconds in (None, -1, 5.4, 119, 120, 7_199, 7_200, 200_000)] == [
         *("", "0 s", "5 s", "119 s", "2 min", "119 min", "2 h", "2 d"),
     ]
 
 
 def test_progress_is_said_in_numbers() -> None:
     """The total and the rate where they are known."""
-    assert picture("published", 50, 200, 2.0, "") == "published 50 of 200 (25 %), 25 a second"
-    assert picture("published", 1_234, None, 0.0, "waiting") == "published 1,234, waiting"
-    assert picture("replayed", 0, 0, 1.0, "") == "replayed 0 of 0 (100 %)"
+    assert progress_line("published", 50, 200, 2.0, "") == "published 50 of 200 (25 %), 25 a second"
+    assert progress_line("published", 1_234, None, 0.0, "waiting") == "published 1,234, waiting"
+    assert progress_line("replayed", 0, 0, 1.0, "") == "replayed 0 of 0 (100 %)"
 
 
 def test_progress_writes_one_line_over_itself() -> None:

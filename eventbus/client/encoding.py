@@ -2,22 +2,23 @@
 
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
-from eventbus.client.errors import UsageError
+from eventbus.client.errors import BadBody, UsageError
 
 #: Characters that a CloudEvents attribute keeps in a header: visible ASCII but for " and % (HTTP binding, 3.1.3.2).
-_KEPT = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_UNESCAPED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _ATTRIBUTE = re.compile("[a-z0-9]{1,64}")
 _HEADER = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 #: Bytes of a batch's body, at most: half of what the bus takes.
 BATCH_BYTES = 8 * 1024 * 1024
 
 
-def encoded(data: Any) -> tuple[bytes, str | None]:
+def encode_body(data: Any) -> tuple[bytes, str | None]:
     """The body, and its type: bytes have none, a str is text, anything else JSON. Raises UsageError."""
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data), None
@@ -34,25 +35,27 @@ def json_bytes(data: Any) -> bytes:
         raise UsageError(f"This data cannot be written as JSON: {error}") from error
 
 
-def cloud_headers(attributes: Mapping[str, Any], topic: str | None, event_id: str) -> dict[str, str]:
+def cloud_event_headers(attributes: Mapping[str, Any], topic: str | None, event_id: str) -> dict[str, str]:
     """The headers of a CloudEvent in binary mode, with what it needs beside the given. Raises UsageError."""
     whole = {"specversion": "1.0", "id": event_id, "type": topic, **attributes}
     for name in ("type", "source"):
         if not whole.get(name):
             raise UsageError(f"A CloudEvent needs a {name}: give a topic, and attributes with a source.")
-    return {f"ce-{_named(name)}": _written(value) for name, value in whole.items() if value is not None}
+    return {
+        f"ce-{_attribute_name(name)}": _attribute_value(value) for name, value in whole.items() if value is not None
+    }
 
 
-def _named(name: str) -> str:
+def _attribute_name(name: str) -> str:
     if not _ATTRIBUTE.fullmatch(name):
         raise UsageError(f"A CloudEvents attribute is named by lower-case letters and digits: {name!r}")
     return name
 
 
-def _written(value: Any) -> str:
+def _attribute_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return quote(rfc3339(value) if isinstance(value, datetime) else str(value), safe=_KEPT)
+    return quote(rfc3339(value) if isinstance(value, datetime) else str(value), safe=_UNESCAPED)
 
 
 def rfc3339(at: datetime) -> str:
@@ -62,7 +65,7 @@ def rfc3339(at: datetime) -> str:
     return at.isoformat()
 
 
-def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers, if they can be sent as they are. Raises UsageError."""
     for name, value in headers.items():
         if not _HEADER.fullmatch(value) or not re.fullmatch(r"[!#-'*+.0-9A-Z^-z|~-]+", name):
@@ -70,7 +73,7 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
-def line_of(item: Any) -> bytes:
+def json_line(item: Any) -> bytes:
     """One line of a batch: bytes are JSON already, anything else becomes it. Raises UsageError."""
     line = item.strip() if isinstance(item, bytes) else json_bytes(item)
     if not line or b"\n" in line:
@@ -82,7 +85,7 @@ def batches(items: Iterable[Any], size: int) -> Iterator[list[bytes]]:
     """The items as lines, in batches of at most so many and of bounded bytes; always cut at the same places."""
     batch: list[bytes] = []
     room = BATCH_BYTES
-    for line in map(line_of, items):
+    for line in map(json_line, items):
         if batch and (len(batch) == size or len(line) >= room):
             yield batch
             batch, room = [], BATCH_BYTES
@@ -90,3 +93,56 @@ def batches(items: Iterable[Any], size: int) -> Iterator[list[bytes]]:
         room -= len(line) + 1
     if batch:
         yield batch
+
+
+#: Bytes of a body when it is decompressed, at most: as many as any bus would send as it is.
+MAX_DECOMPRESSED_BYTES = 16 * 1024 * 1024
+_GZIP = ("gzip", "x-gzip")
+_GZIP_BITS = 31  # zlib's sign for gzip and its largest window
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def decompress(body: bytes, coding: str, limit: int = MAX_DECOMPRESSED_BYTES) -> bytes:
+    """The body before it was encoded (RFC 9110, 8.4), for gzip; as it is for a coding that is not known.
+
+    Raises BadBody.
+    """
+    codings = [each.strip().lower() for each in coding.split(",")]
+    while codings and codings[-1] in (*_GZIP, "identity", ""):
+        if codings.pop() in _GZIP:
+            body = _gunzip(body, limit)
+    return body
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    """What gzip has compressed (RFC 1952), one part or several, in bounded memory."""
+    whole, rest = bytearray(), body
+    while rest or not whole:
+        part = zlib.decompressobj(_GZIP_BITS)
+        try:
+            whole += part.decompress(rest, limit + 1 - len(whole))
+        except zlib.error as error:
+            raise BadBody("the body is not what its Content-Encoding says, gzip") from error
+        if len(whole) > limit:
+            raise BadBody(f"the body is larger than {limit} bytes when it is decompressed")
+        if not part.eof:
+            raise BadBody("the compressed body breaks off")
+        rest = part.unused_data.lstrip(b"\0")
+        if not rest:
+            break
+    return bytes(whole)
+
+
+def decode_attribute(value: str) -> str:
+    """An attribute's value from its header (CloudEvents HTTP binding, 3.1.3.2): without quotes, then without escapes.
+
+    What is no UTF-8 after that stays as it was.
+    """
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = _ESCAPED.sub(r"\1", value[1:-1])
+    try:
+        return unquote_to_bytes(value.encode("latin-1")).decode()  # a header's characters are bytes
+    except UnicodeEncodeError:
+        return unquote_to_bytes(value).decode(errors="replace")
+    except UnicodeDecodeError:
+        return value

@@ -10,25 +10,25 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from eventbus.cli.safe import safe
+from eventbus.cli.escape import escape
+from eventbus.cli.exit_status import CommandFailed
 from eventbus.cli.screen import Screen
-from eventbus.cli.status import Failed
 from eventbus.client import NO_RETRY, Bus, BusError, Event, Inbox, Registration, Retry, Server, State
 
 #: Hosts that mean this machine, to itself.
 _LOOPBACK = ("localhost", "127.0.0.1")
 #: A registration that stands: another renewal of it is no news.
-_STANDING = (State.REGISTERED, State.REGISTERED_AGAIN, State.RENEWED)
-Handed = tuple[Event, "Future[None]"]
+_REGISTERED = (State.REGISTERED, State.REGISTERED_AGAIN, State.RENEWED)
+QueuedDelivery = tuple[Event, "Future[None]"]
 
 
-class Deliveries:
+class DeliveryQueue:
     """Hands what the inbox's threads receive to the one that prints; ``seen`` is an event that is passed over."""
 
     def __init__(self, screen: Screen, seen: str | None) -> None:
         self._screen = screen
         self._seen = seen
-        self._queue: SimpleQueue[Handed | Registration] = SimpleQueue()
+        self._queue: SimpleQueue[QueuedDelivery | Registration] = SimpleQueue()
         self._lock = threading.Lock()
         self._over = False
         self._state: State | None = None
@@ -67,10 +67,10 @@ class Deliveries:
     def _note(self, told: Registration) -> None:
         if told.error is not None and self._state is None:
             raise told.error
-        renewed = told.state is State.RENEWED and self._state in _STANDING
+        renewed = told.state is State.RENEWED and self._state in _REGISTERED
         if told.state is not self._state and not renewed:
-            where = "" if told.subscriber is None else f" as {safe(told.subscriber.address)}; Ctrl-C ends"
-            why = "" if told.error is None else f", trying again: {safe(str(told.error))}"
+            where = "" if told.subscriber is None else f" as {escape(told.subscriber.address)}; Ctrl-C ends"
+            why = "" if told.error is None else f", trying again: {escape(str(told.error))}"
             self._screen.note(f"{told.state.value.capitalize()}{where}{why}".rstrip(".") + ".")
         self._state = told.state
 
@@ -90,14 +90,14 @@ class Deliveries:
 
 
 @contextmanager
-def listening(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
+def serve_inbox(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
     """A server for the inbox at an address, by which the bus reaches this machine; deregistered at the end."""
     host, port = _host_and_port(address)
     own = host if inbox.address is None else "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104 - it is asked for
     try:
         server = Server(inbox, host=own, port=port)
     except OSError as error:
-        raise Failed(f"Cannot listen on {own}:{port}: {error.strerror}; name another port.") from error
+        raise CommandFailed(f"Cannot listen on {own}:{port}: {error.strerror}; name another port.") from error
     with server:
         try:
             yield server
@@ -107,14 +107,16 @@ def listening(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
                 bus.with_backoff(NO_RETRY).deregister(inbox.address or "")
 
 
-def address_towards(url: str) -> str:
+def address_seen_from(url: str) -> str:
     """This machine as the bus at ``url`` sees it, on any free port."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((parts.hostname or "", parts.port or 80))  # sends nothing: it only finds the way
         except OSError as error:
-            raise Failed(f"No way from here to {safe(url)} by IPv4 ({error.strerror}): say HOST:PORT.") from error
+            raise CommandFailed(
+                f"No way from here to {escape(url)} by IPv4 ({error.strerror}): say HOST:PORT."
+            ) from error
         return f"{probe.getsockname()[0]}:0"
 
 

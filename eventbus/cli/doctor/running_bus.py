@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from eventbus import __version__
-from eventbus.cli.doctor.findings import Finding, warning, well, wrong
-from eventbus.cli.reach import Reach
+from eventbus.cli.context import CommandContext
+from eventbus.cli.doctor.findings import Finding, ok, warning, wrong
 from eventbus.client.errors import BusError
 from eventbus.client.http import Response
 
 _BUS, _CLOCK = "bus", "clock"
 #: Seconds that two clocks may differ before it matters to people, and before signatures are refused.
-NOTED, REFUSED = 5.0, 300.0
+CLOCK_WARNING_SECONDS, CLOCK_ERROR_SECONDS = 5.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class BusFacts:
     """What the bus answered; ``ahead`` is by how many seconds its clock is ahead of this machine's."""
 
     url: str
@@ -28,53 +28,53 @@ class Facts:
     open: bool = False  # it has no tokens, and listens beyond loopback
 
 
-def gathered(reach: Reach) -> Facts:
+def inspect(context: CommandContext) -> BusFacts:
     """Ask it. Raises BusError where no bus answers."""
     before = time.time()
-    answer = reach.find()
+    answer = context.check_ready()
     now = (before + time.time()) / 2
-    return Facts(reach.url, answer.status, _reason(answer), _version(reach), _ahead(answer, now), _open(reach))
+    return BusFacts(context.url, answer.status, _reason(answer), _version(context), _ahead(answer, now), _open(context))
 
 
-def judged(facts: Facts) -> list[Finding]:
+def diagnose(facts: BusFacts) -> list[Finding]:
     """What is to be said of a bus that answered."""
     return [_ready(facts), *_access(facts), *_clock(facts.ahead)]
 
 
 def unreachable(error: BusError, url: str) -> Finding:
     """What is to be said of one that did not."""
-    said = str(error).replace("from the bus", f"from the bus at {url}", 1).rstrip(".")
-    return wrong(_BUS, f"{said}.", "Start one with 'eventbus serve', or name another by --url or EVENTBUS_URL.")
+    payload = str(error).replace("from the bus", f"from the bus at {url}", 1).rstrip(".")
+    return wrong(_BUS, f"{payload}.", "Start one with 'eventbus serve', or name another by --url or EVENTBUS_URL.")
 
 
-def _ready(facts: Facts) -> Finding:
+def _ready(facts: BusFacts) -> Finding:
     version = f", version {facts.version}" if facts.version else ""
     if facts.status != 200:
-        mend = "Wait until it has started again, or look into its log."
-        return wrong(_BUS, f"The bus at {facts.url} accepts nothing: {facts.reason}.", mend)
-    said = f"The bus at {facts.url} is ready{version}"
+        fix = "Wait until it has started again, or look into its log."
+        return wrong(_BUS, f"The bus at {facts.url} accepts nothing: {facts.reason}.", fix)
+    payload = f"The bus at {facts.url} is ready{version}"
     if facts.version not in (None, __version__):
-        return warning(_BUS, f"{said}; this command is {__version__}.", "Use the same version on both sides.")
-    return well(_BUS, f"{said}.")
+        return warning(_BUS, f"{payload}; this command is {__version__}.", "Use the same version on both sides.")
+    return ok(_BUS, f"{payload}.")
 
 
-def _access(facts: Facts) -> list[Finding]:
+def _access(facts: BusFacts) -> list[Finding]:
     if not facts.open:
         return []
-    said = f"Whoever can reach the bus at {facts.url} may publish, subscribe and administer: it has no tokens."
-    return [warning("access", said, "Set tokens (docs/security.md), or bind it to 127.0.0.1 alone.")]
+    payload = f"Whoever can reach the bus at {facts.url} may publish, subscribe and administer: it has no tokens."
+    return [warning("access", payload, "Set tokens (docs/security.md), or bind it to 127.0.0.1 alone.")]
 
 
 def _clock(ahead: float | None) -> list[Finding]:
     if ahead is None:
         return []
     off = f"The bus's clock is {abs(ahead):,.0f} seconds {'ahead of' if ahead > 0 else 'behind'} this machine's."
-    mend = "Let both machines keep their time by NTP."
-    if abs(ahead) >= REFUSED:
-        return [wrong(_CLOCK, f"{off} Signatures are refused that far off.", mend)]
-    if abs(ahead) >= NOTED:
-        return [warning(_CLOCK, off, mend)]
-    return [well(_CLOCK, "The bus's clock and this machine's agree.")]
+    fix = "Let both machines keep their time by NTP."
+    if abs(ahead) >= CLOCK_ERROR_SECONDS:
+        return [wrong(_CLOCK, f"{off} Signatures are refused that far off.", fix)]
+    if abs(ahead) >= CLOCK_WARNING_SECONDS:
+        return [warning(_CLOCK, off, fix)]
+    return [ok(_CLOCK, "The bus's clock and this machine's agree.")]
 
 
 def _ahead(answer: Response, now: float) -> float | None:
@@ -92,18 +92,18 @@ def _reason(answer: Response) -> str:
         return f"status {answer.status}"
 
 
-def _version(reach: Reach) -> str | None:
+def _version(context: CommandContext) -> str | None:
     """The version that its OpenAPI document is of; None where it does not say."""
     try:
-        return str(json.loads(reach.get("/openapi.json").body)["info"]["version"])
+        return str(json.loads(context.get("/openapi.json").body)["info"]["version"])
     except (BusError, ValueError, KeyError, TypeError):
         return None
 
 
-def _open(reach: Reach) -> bool:
+def _open(context: CommandContext) -> bool:
     """Whether the bus says that everything is open to the network; one with tokens does not let this in."""
     try:
-        answer = reach.get("/?since=9007199254740991")  # no samples
+        answer = context.get("/?since=9007199254740991")  # no samples
         return answer.status == 200 and json.loads(answer.body)["open"] is True
     except (BusError, ValueError, KeyError, TypeError):
         return False

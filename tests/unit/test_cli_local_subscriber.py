@@ -4,21 +4,21 @@ import threading
 
 import pytest
 
-from eventbus.cli.delivered import Deliveries, address_towards, listening
+from eventbus.cli.exit_status import CommandFailed
+from eventbus.cli.local_subscriber import DeliveryQueue, address_seen_from, serve_inbox
 from eventbus.cli.screen import Screen
-from eventbus.cli.status import Failed
 from eventbus.client import Event, Inbox, Registration, State, Unreachable
 from eventbus.testing import FakeBus, deliver
 from tests.support.deadline import eventually
 
 
 @pytest.fixture
-def deliveries() -> Deliveries:
+def deliveries() -> DeliveryQueue:
     """Hands over to a screen that is none."""
-    return Deliveries(Screen(), seen="seen-before")
+    return DeliveryQueue(Screen(), seen="seen-before")
 
 
-def taking(deliveries: Deliveries) -> Inbox:
+def taking(deliveries: DeliveryQueue) -> Inbox:
     """An inbox whose deliveries are handed over."""
     inbox = Inbox()
     inbox.on("a")(deliveries.take)
@@ -37,7 +37,7 @@ def broken(_: Event) -> None:
     raise BrokenPipeError
 
 
-def test_a_delivery_is_answered_when_it_has_been_printed(deliveries: Deliveries) -> None:
+def test_a_delivery_is_answered_when_it_has_been_printed(deliveries: DeliveryQueue) -> None:
     """Not before: what could not be printed may come again."""
     answers: list[int] = []
     printed: list[str] = []
@@ -53,7 +53,7 @@ def test_a_delivery_is_answered_when_it_has_been_printed(deliveries: Deliveries)
 
 
 @pytest.mark.parametrize("when", ["it breaks", "it has ended", "it waits"])
-def test_what_is_not_printed_comes_again(deliveries: Deliveries, when: str) -> None:
+def test_what_is_not_printed_comes_again(deliveries: DeliveryQueue, when: str) -> None:
     """To the next subscriber at this address: the bus is told to try again."""
     answers: list[int] = []
     inbox = taking(deliveries)
@@ -73,12 +73,12 @@ def test_what_is_not_printed_comes_again(deliveries: Deliveries, when: str) -> N
     assert answers == [503]
 
 
-def test_the_place_to_begin_after_is_not_printed(deliveries: Deliveries) -> None:
+def test_the_place_to_begin_after_is_not_printed(deliveries: DeliveryQueue) -> None:
     """The bus begins with that event; it is answered at once."""
     assert deliver(taking(deliveries), "a", "x", event_id="seen-before").status == 200
 
 
-def test_a_registration_is_told_where_it_changes(deliveries: Deliveries, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_registration_is_told_where_it_changes(deliveries: DeliveryQueue, capsys: pytest.CaptureFixture[str]) -> None:
     """Renewals are no news; a bus that is away is, once, and so is its return."""
     subscriber = FakeBus().register("h:1")
     away = Registration(State.UNREACHABLE, error=Unreachable("No answer\x1b.", sent=False))
@@ -98,7 +98,7 @@ def test_a_registration_is_told_where_it_changes(deliveries: Deliveries, capsys:
     ]
 
 
-def test_a_bus_that_never_took_it_ends_it(deliveries: Deliveries) -> None:
+def test_a_bus_that_never_took_it_ends_it(deliveries: DeliveryQueue) -> None:
     """With its error."""
     deliveries.tell(Registration(State.UNREACHABLE, error=Unreachable("nobody", sent=False)))
     with pytest.raises(Unreachable, match="nobody"):
@@ -107,12 +107,12 @@ def test_a_bus_that_never_took_it_ends_it(deliveries: Deliveries) -> None:
 
 def test_a_port_is_found_or_taken() -> None:
     """The way to a bus here is loopback, on a free port; a port that is taken is said."""
-    assert address_towards("localhost:3000") == "127.0.0.1:0"
-    with pytest.raises(Failed, match="No way from here"):
-        address_towards("http://[::1]:3000")
+    assert address_seen_from("localhost:3000") == "127.0.0.1:0"
+    with pytest.raises(CommandFailed, match="No way from here"):
+        address_seen_from("http://[::1]:3000")
     bus = FakeBus()
-    with listening(bus, Inbox(bus), "127.0.0.1:0") as server:
+    with serve_inbox(bus, Inbox(bus), "127.0.0.1:0") as server:
         address = server.inbox.address or ""
-        with pytest.raises(Failed, match="name another port"), listening(bus, Inbox(bus, address), address):
+        with pytest.raises(CommandFailed, match="name another port"), serve_inbox(bus, Inbox(bus, address), address):
             pass
     assert bus.subscribers() == []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.cli.safe import safe, safe_json, safe_lines
+from eventbus.cli.escape import escape, escape_json, escape_lines
 from eventbus.cli.table import Column, plain, table
 
 #: Text of everything, with what steers a terminal in much of it.
@@ -21,15 +21,15 @@ def steers(text: str, allowed: str = "") -> bool:
 @given(TEXT)
 def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
     """Whatever comes from the bus, only what is seen is printed."""
-    assert not steers(safe(text))
-    assert not steers(safe_lines(text), "\n\t")
-    assert not steers(safe_json(json.dumps(text, ensure_ascii=False)))
+    assert not steers(escape(text))
+    assert not steers(escape_lines(text), "\n\t")
+    assert not steers(escape_json(json.dumps(text, ensure_ascii=False)))
 
 
 @given(TEXT)
 def test_json_that_was_made_safe_says_the_same(text: str) -> None:
     """Escapes stand for the characters that they replace."""
-    assert json.loads(safe_json(json.dumps([text], ensure_ascii=False, indent=1))) == [text]
+    assert json.loads(escape_json(json.dumps([text], ensure_ascii=False, indent=1))) == [text]
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_json_that_was_made_safe_says_the_same(text: str) -> None:
 )
 def test_what_steers_is_shown_as_an_escape(text: str, shown: str) -> None:
     """Words, accents and emoji stay as they are."""
-    assert safe(text) == shown
+    assert escape(text) == shown
 
 
 def test_lines_of_a_text_stay_lines() -> None:
     """A carriage return alone would hide what is before it."""
-    assert safe_lines("a\r\nb\rc\td\n") == "a\nb\\rc\td\n"
+    assert escape_lines("a\r\nb\rc\td\n") == "a\nb\\rc\td\n"
 
 
 def test_columns_stand_below_each_other() -> None:

@@ -8,40 +8,40 @@ import unicodedata
 #: Not for the eye, yet needed within words and emoji of many scripts: the joiners.
 _JOINERS = "\u200c\u200d"
 #: Unicode's categories of what steers instead of being shown: controls, formats, surrogates, separators of lines.
-_STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_CONTROL_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def safe(text: str) -> str:
+def escape(text: str) -> str:
     """The text on one line."""
-    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+    return text if text.isascii() and text.isprintable() else "".join(map(_escape_char, text))
 
 
-def safe_lines(text: str) -> str:
+def escape_lines(text: str) -> str:
     """The text with its own lines and tabs."""
-    return "".join(char if char in "\n\t" else _shown(char) for char in text.replace("\r\n", "\n"))
+    return "".join(char if char in "\n\t" else _escape_char(char) for char in text.replace("\r\n", "\n"))
 
 
-def safe_json(text: str) -> str:
+def escape_json(text: str) -> str:
     """JSON that says the same: what steers is written as an escape."""
-    return text if text.isascii() and "\x7f" not in text else "".join(map(_json_shown, text))
+    return text if text.isascii() and "\x7f" not in text else "".join(map(_escape_json_char, text))
 
 
-def _steers(char: str) -> bool:
-    return unicodedata.category(char) in _STEERING and char not in _JOINERS
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in _CONTROL_CATEGORIES and char not in _JOINERS
 
 
-def _shown(char: str) -> str:
-    if not _steers(char):
+def _escape_char(char: str) -> str:
+    if not _is_control(char):
         return char
     code = ord(char)
-    return _SHORT.get(char) or (
+    return _SHORT_ESCAPES.get(char) or (
         f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65_536 else f"\\U{code:08x}"
     )
 
 
-def _json_shown(char: str) -> str:
-    if char == "\n" or not _steers(char):  # between values; within a string it is an escape already
+def _escape_json_char(char: str) -> str:
+    if char == "\n" or not _is_control(char):  # between values; within a string it is an escape already
         return char
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
