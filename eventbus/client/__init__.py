@@ -1,6 +1,7 @@
 """The bus from Python: ``Bus`` for who publishes and who operates it, ``Inbox`` for who receives.
 
-Imports nothing of the server, and nothing that is not in the standard library.
+Imports nothing of the server but what both share (``eventbus.core.options``), and nothing that is not in the standard
+library.
 """
 
 from eventbus.client.aio import AsyncBus

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +25,7 @@ from eventbus.client.model import (
     Terms,
     parse_as,
 )
+from eventbus.core.options import to_query
 
 #: Seconds without a byte after which a call counts as unanswered.
 TIMEOUT_SECONDS = 10.0
@@ -136,10 +136,7 @@ class Bus:
         asked = [("address", address)]
         if topics is not None:
             asked += [("topic", topic) for topic in topics] or [("topic", "")]
-        options = {} if terms is None else asdict(terms)
-        start = options.pop("start", None)
-        asked += [(name, _parameter(value)) for name, value in options.items() if value is not None]
-        asked += [("from", _parameter(start))] if start is not None else []
+        asked += [] if terms is None else to_query(terms, _parameter)
         return parse_as(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=asked)))
 
     def deregister(self, address: str) -> int:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Never, Self, TypeVar, cast
 
 from eventbus.client.encoding import decode_attribute, decompress
 from eventbus.client.errors import ProtocolError
+from eventbus.core.options import DeliveryOptions, RegistrationOptions, SubscriptionOptions, changes
 
 STRUCTURED = "application/cloudevents+json"
 T = TypeVar("T")
@@ -117,33 +118,32 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a subscriber may ask for; what is None stays as it was, or as the bus has it."""
+@changes
+class Terms(RegistrationOptions[None], DeliveryOptions[None]):
+    """The options of a registration: ``eventbus.core.options`` describes each.
 
-    lease: float | None = None  # seconds without renewal
-    max_in_flight: int | None = None
-    timeout: float | None = None  # seconds for one attempt
-    ordered: bool | None = None
-    resume: bool | None = None
-    #: ``earliest``, an event's id, or a time: where a first registration begins.
-    start: str | datetime | None = None
+    None leaves an option as it was, or as the bus has it. ``start`` is where a first registration begins:
+    ``"earliest"``, an event's id, or a time.
+    """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscriber:
-    """A subscriber and how it is doing, as the protocol describes it; ``created`` says that it is new to the bus."""
+@dataclass(frozen=True, kw_only=True)
+class _Registered:
+    """An address and its lease."""
+
+    __slots__ = ()
 
     address: str
     registered_at: datetime
     renewed_at: datetime
     expires_at: datetime
     renew_after: float  # seconds
-    topics: tuple[str, ...]
-    lease: float  # seconds
-    max_in_flight: int
-    timeout: float  # seconds
-    ordered: bool
-    resume: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber(SubscriptionOptions[Never], _Registered):
+    """A subscriber, its options and its state, as the protocol describes them; ``created``: it is new to the bus."""
+
     state: str
     pending: int
     backlog: int

@@ -40,7 +40,7 @@ class Leases:
         key = subscriber.key
         known = self._leases.get(key)
         began = known.registered_at if known is not None and known.ends > now else wall
-        lease = Lease(subscriber, began, wall, now + subscriber.options.lease_seconds)
+        lease = Lease(subscriber, began, wall, now + subscriber.options.lease)
         self._put(lease)
         return lease
 

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Never
 
 from eventbus.core.addresses import Address
 from eventbus.core.headers import is_head
+from eventbus.core.options import SubscriptionOptions, changes, options_of
 from eventbus.core.topics import matches
 
 
@@ -38,37 +39,25 @@ class Event(NamedTuple):
         return dict(line.split(": ", 1) for line in lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a subscriber asked for."""
-
-    topics: tuple[str, ...] = ()  # patterns; none is everything
-    lease_seconds: float = 120
-    max_in_flight: int = 32
-    timeout: float = 10  # seconds for one attempt in all
-    ordered: bool = False
-    resume: bool = False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(SubscriptionOptions[Never]):
+    """The options of a subscription."""
 
     def differing(self, others: "Options") -> tuple[str, ...]:
-        """Names of the options in which others differ."""
-        return tuple(name for name in self.__slots__ if getattr(self, name) != getattr(others, name))
+        """Return the names of the options in which others differ."""
+        names = (one.name for one in options_of(type(self)))
+        return tuple(name for name in names if getattr(self, name) != getattr(others, name))
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What one registration or renewal says; None where it says nothing, and things stay as they were."""
-
-    topics: tuple[str, ...] | None = None
-    lease_seconds: float | None = None
-    max_in_flight: int | None = None
-    timeout: float | None = None
-    ordered: bool | None = None
-    resume: bool | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+@changes
+class Terms(SubscriptionOptions[None]):
+    """The options that one registration or renewal gives; None leaves an option as it was."""
 
     def applied(self, options: Options) -> Options:
-        """The options that hold from now on."""
-        said = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
-        return replace(options, **said)
+        """Return the options, with those that are given in place of what was."""
+        values = {one.name: getattr(self, one.name) for one in options_of(type(self))}
+        return replace(options, **{name: value for name, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)

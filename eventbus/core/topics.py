@@ -16,6 +16,19 @@ MAX_TOPIC_LENGTH = 256
 MAX_WORDS = 16
 #: Patterns that one subscriber may have.
 MAX_PATTERNS = 64
+#: A character of a topic but for its dots, the same but for wildcards, and a word: never a wildcard alone.
+_VISIBLE = r"[!-\-/-~]"
+_PLAIN = r"[!-)+,\-/-=?-~]"
+_WORD = rf"(?:{_PLAIN}{_VISIBLE}*|[*>]{_VISIBLE}+)"
+#: A word of a pattern: one of a topic, or ``*``.
+_PATTERN_WORD = rf"(?:{_WORD}|\*)"
+#: The same rules as regular expressions. How many wildcards a long pattern may have is left out, since not every
+#: program understands such an expression.
+TOPIC_REGEX = rf"{_WORD}(?:\.{_WORD}){{0,{MAX_WORDS - 1}}}"
+PATTERN_REGEX = (
+    rf">|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 1}}}"
+    rf"|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 2}}}\.>"
+)
 
 
 def check_topic(text: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from eventbus.core.addresses import kept_under, key_of_before, parse_address
 from eventbus.core.model import Account, Interest, LaneRecord, Options, Span, State, Subscriber
+from eventbus.core.options import from_record, to_record
 
 #: States that were called otherwise in older journals.
 _RENAMED = {"backing_off": "down"}
@@ -12,20 +13,12 @@ _RENAMED = {"backing_off": "down"}
 
 def to_json(record: LaneRecord) -> str:
     """Write a record. Only what is written here survives a restart."""
-    options = record.subscriber.options
     account = record.account
     return json.dumps(
         {
             "address": record.subscriber.address.shown,
             **({"key": record.subscriber.key} if "%" in record.subscriber.address.shown else {}),
-            "options": {
-                "topics": options.topics,
-                "lease_seconds": options.lease_seconds,
-                "max_in_flight": options.max_in_flight,
-                "timeout": options.timeout,
-                "ordered": options.ordered,
-                "resume": options.resume,
-            },
+            "options": to_record(record.subscriber.options),
             "registered_at": record.registered_at,
             "renewed_at": record.renewed_at,
             "ended_at": record.ended_at,
@@ -54,12 +47,11 @@ def to_json(record: LaneRecord) -> str:
 def from_json(text: str) -> LaneRecord:
     """Read a record."""
     said: dict[str, Any] = json.loads(text)
-    options = dict(said.pop("options"))
+    options = from_record(Options, said.pop("options"))
     shown = said.pop("address")
     address = kept_under(shown, said.pop("key", None) or key_of_before(shown)) if "%" in shown else parse_address(shown)
-    subscriber = Subscriber(address, Options(**{**options, "topics": tuple(options["topics"])}))
     return LaneRecord(
-        subscriber=subscriber,
+        subscriber=Subscriber(address, options),
         spans=tuple(
             Span(replay_id, cursor, end, remaining, tuple(topics))
             for replay_id, cursor, end, remaining, topics in said.pop("spans")

@@ -22,7 +22,7 @@ class Admission:
 
     def subscriber(self, address: Address, terms: Terms) -> Subscriber:
         """A new subscriber: what it does not say is as the settings have it."""
-        return Subscriber(address, terms.applied(Options(lease_seconds=self._settings.lease_seconds)))
+        return Subscriber(address, terms.applied(Options(lease=self._settings.lease_seconds)))
 
     def admit(self, address: Address) -> frozenset[str]:
         """Examine a new address, which may take a moment; the IPs it leads to. Raises BadAddress and TooMany."""

@@ -89,7 +89,7 @@ def _is_over(lane: Lane) -> bool:
 
 def _lane(record: LaneRecord, retries: int, scanned: int, rules: Rules, clock: Clock) -> Lane:
     now, wall = clock.monotonic(), clock.wall()
-    ends = now + record.subscriber.options.lease_seconds if record.ended_at is None else now
+    ends = now + record.subscriber.options.lease if record.ended_at is None else now
     lane = lane_of(record, rules, retries=retries, ends=ends, now=now, wall=wall)
     if not lane.live.left:
         lane.live.cursor = max(lane.live.cursor, scanned)

@@ -7,12 +7,13 @@ from urllib.parse import quote, urlencode
 from flask import Request
 
 from eventbus.core.errors import BadQuery, BadRequest
+from eventbus.core.options import registration_options
 from eventbus.services.bus import Bus
 from eventbus.web.accept import wants_json
 from eventbus.web.cluster.rpc_codec import FORWARDED
 from eventbus.web.query import Query, query_of
 
-_REGISTERING = ("address", "topic", "lease", "max_in_flight", "timeout", "ordered", "resume", "from")
+_REGISTERING = ("address", *(one.parameter for one in registration_options()))
 _CHOSEN = ("address", "id", "all")
 #: The names that each route's query may hold, by method and rule. One that is not here takes none.
 TAKES: dict[tuple[str, str], tuple[str, ...]] = {

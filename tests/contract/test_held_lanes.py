@@ -48,14 +48,14 @@ def test_a_lane_is_not_held_back_for_those_that_only_wait(bus: Bus, transport: S
     def attempts() -> list[Attempt]:
         return [attempt for attempt in transport.held if attempt.key == HEALTHY]
 
-    lane = bus.register(parse_address(HEALTHY), Terms(topics=("calm",), lease_seconds=600)).lane
+    lane = bus.register(parse_address(HEALTHY), Terms(topics=("calm",), lease=600)).lane
     for number in range(1, 4):
         publish(bus, "calm")
         eventually(attempts, 10)
         transport.answer(attempts(), TAKEN)
         eventually(lambda: lane.delivered == number, 10)  # noqa: B023 - called at once
     for number in range(ENOUGH):
-        bus.register(parse_address(f"127.0.0.2:{9_000 + number}"), Terms(topics=("bait",), lease_seconds=600))
+        bus.register(parse_address(f"127.0.0.2:{9_000 + number}"), Terms(topics=("bait",), lease=600))
     publish(bus, "bait")
     eventually(lambda: len(transport.held) == ENOUGH, 10)
     publish(bus, "calm", 3)

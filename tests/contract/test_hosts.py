@@ -69,7 +69,7 @@ def bus(transport: Resolving, later: list[float]) -> Iterator[Bus]:
 def register(bus: Bus, *addresses: str, start: str | None = None, lease: float = 600) -> None:
     """Register them."""
     for address in addresses:
-        bus.register(parse_address(address), Terms(lease_seconds=lease), start)
+        bus.register(parse_address(address), Terms(lease=lease), start)
 
 
 def test_names_that_lead_to_one_address_are_counted_together(bus: Bus, transport: Resolving) -> None:

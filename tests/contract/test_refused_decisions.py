@@ -54,7 +54,7 @@ class Scene:
 
     def register(self, address: str, start: str | None = None, **terms: Any) -> Lane:
         """Register or renew."""
-        return self.bus.register(parse_address(address), Terms(lease_seconds=600, **terms), start).lane
+        return self.bus.register(parse_address(address), Terms(lease=600, **terms), start).lane
 
     def publish(self, count: int, topic: str | None = None) -> None:
         """Publish events with empty bodies."""

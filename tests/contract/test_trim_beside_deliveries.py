@@ -33,7 +33,7 @@ class Scene:
         clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
         self.bus = Bus(Settings(retention_seconds=RETENTION), SqliteJournal(path, clock), self.transport, clock)
         self.bus.start()
-        self.lane = self.bus.register(parse_address("127.0.0.1:8000"), Terms(lease_seconds=600)).lane
+        self.lane = self.bus.register(parse_address("127.0.0.1:8000"), Terms(lease=600)).lane
         messages = [Message(new_event_id(), None, b"", b"", EPOCH) for _ in range(EVENTS)]
         self.ids = self.bus.publish(messages).ids
         eventually(lambda: len(self.transport.held) == EVENTS, 10)
@@ -104,7 +104,7 @@ def test_who_registers_while_old_accounts_are_forgotten_is_kept(scene: Scene, mo
     def registered_meanwhile(before: float, limit: int) -> list[LaneRecord]:
         found = closed_lanes(before, limit)
         assert [record.subscriber.key for record in found] == [scene.lane.subscriber.key]
-        scene.bus.register(scene.lane.subscriber.address, Terms(lease_seconds=600))
+        scene.bus.register(scene.lane.subscriber.address, Terms(lease=600))
         return found
 
     monkeypatch.setattr(scene.bus.journal, "closed_lanes", registered_meanwhile)

@@ -43,7 +43,7 @@ class SharedBus:
 
     def register(self, address: str, **terms: Any) -> Lane:
         """Register or renew here."""
-        return self.bus.register(parse_address(address), Terms(lease_seconds=600, **terms)).lane
+        return self.bus.register(parse_address(address), Terms(lease=600, **terms)).lane
 
     def publish(self, count: int = 1, at: float | None = None) -> tuple[str, ...]:
         """Publish events with empty bodies, accepted at a moment on the wall clock; their ids."""

@@ -73,7 +73,7 @@ def test_any_query_holds_terms_within_their_bounds_or_is_refused(raw: str) -> No
     terms = unless_refused(lambda: terms_of(query))
     if not isinstance(terms, Terms):
         return
-    assert terms.lease_seconds is None or 5 <= terms.lease_seconds <= 86_400
+    assert terms.lease is None or 5 <= terms.lease <= 86_400
     assert terms.timeout is None or 0.1 <= terms.timeout <= 120
     assert terms.max_in_flight is None or terms.max_in_flight in range(1, 1_001)
     assert {terms.ordered, terms.resume} <= {None, True, False}

@@ -21,7 +21,7 @@ STEPS = st.lists(
 
 def subscriber(host: str = "a", lease_seconds: float = 120) -> Subscriber:
     """A subscriber with a lease of so many seconds."""
-    return Subscriber(parse_address(host), Options(lease_seconds=lease_seconds))
+    return Subscriber(parse_address(host), Options(lease=lease_seconds))
 
 
 def hosts(leases: list[Lease]) -> list[str]:

@@ -29,7 +29,13 @@ SUBSCRIBERS = st.builds(
     Subscriber,
     st.sampled_from(["host", "HOST:8080/a", "[::1]:80", "https://host", "http://10.0.0.1:81/x"]).map(parse_address),
     st.builds(
-        Options, TOPICS, st.floats(5, 86_400), st.integers(1, 1_000), st.floats(0.1, 120), st.booleans(), st.booleans()
+        Options,
+        topics=TOPICS,
+        lease=st.floats(5, 86_400),
+        max_in_flight=st.integers(1, 1_000),
+        timeout=st.floats(0.1, 120),
+        ordered=st.booleans(),
+        resume=st.booleans(),
     ),
 )
 RECORDS = st.builds(

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request, send_from_directory
 
 from eventbus.core.clock import rfc3339
 from eventbus.core.errors import NotFound
+from eventbus.core.options import display
 from eventbus.core.settings import Settings
 from eventbus.services.snapshot import snapshot_of
 from eventbus.web.access import needs
@@ -105,6 +106,7 @@ def subscriber() -> dict[str, Any]:
     return {
         "key": address.key,
         "standing": subscriber_payload(bus, lane),
+        "options": display(lane.subscriber.options),
         "remaining": max(0.0, round(lane.lease.ends - bus.clock.monotonic(), 1)),
         "limit": lane.limit,
         "rate": round(bus.time_series.rate(address.key), 1),

@@ -1,7 +1,6 @@
 """Registering, deregistering and listing."""
 
-from eventbus.core.topics import MAX_PATTERNS, MAX_WORDS
-from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS
+from eventbus.core.options import registration_options
 from eventbus.web.openapi.components import (
     A_TIME,
     AN_ADDRESS,
@@ -21,7 +20,7 @@ from eventbus.web.openapi.components import (
     schema,
 )
 from eventbus.web.openapi.responses import WAIT
-from eventbus.web.openapi.schemas import A_REGISTRATION, A_SUBSCRIBER, ADDRESS, TOPIC_PATTERNS
+from eventbus.web.openapi.schemas import A_REGISTRATION, A_SUBSCRIBER, ADDRESS
 
 _ACCESS = ("Unauthorized", "Forbidden")
 _WRITES = (*_ACCESS, "NotOwner", "DiskFull")
@@ -39,48 +38,9 @@ def address(description: str = ADDRESS_OF, *, required: bool = True) -> Json:
     return query("address", description, ADDRESS, required=required, example=AN_ADDRESS)
 
 
-_TERMS = [
-    query(
-        "topic",
-        f"Only events whose topic matches: up to {MAX_WORDS} words between dots, `*` for one word, a last `>` for the "
-        f"rest. One of more than {SHORT_WORDS} words has at most {MAX_STARS} `*`. May repeat, with up to "
-        f"{MAX_PATTERNS} different ones. An empty one alone, or `>`, is everything, and "
-        "so it is at first. A change holds for events from then on.",
-        TOPIC_PATTERNS,
-        example=["orders.*"],
-    ),
-    query(
-        "lease",
-        "Seconds without renewal after which the lease ends. At first 120, or `EVENTBUS_LEASE_SECONDS`.",
-        {"type": "number", "minimum": 5, "maximum": 86_400},
-        example=120,
-    ),
-    query(
-        "max_in_flight",
-        "Deliveries under way at once. At first 32.",
-        {"type": "integer", "minimum": 1, "maximum": 1_000},
-        example=32,
-    ),
-    query(
-        "timeout",
-        "Seconds for one attempt in all. At first 10.",
-        {"type": "number", "minimum": 0.1, "maximum": 120},
-        example=10,
-    ),
-    query("ordered", "`true`: one at a time, in order. At first `false`.", _SWITCH, example="true"),
-    query(
-        "resume",
-        "`true`: the place outlives the lease, for the retention. At first `false`.",
-        _SWITCH,
-        example="true",
-    ),
-    query(
-        "from",
-        "On a first registration: begin with a replay from there. `now`, `earliest`, an event's id or an RFC 3339 "
-        "time. A renewal takes no notice of it.",
-        {"type": "string"},
-        example="earliest",
-    ),
+_OPTIONS = [
+    query(one.parameter, f"{one.help} Default: {one.default_text}.", one.kind.query_schema, example=one.example)
+    for one in registration_options()
 ]
 
 REGISTER: Json = {
@@ -90,7 +50,7 @@ REGISTER: Json = {
     "description": "Registers an address, or renews its lease. Every event that is accepted after the answer, and "
     "whose topic the subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was.",
     "security": needs("subscribe"),
-    "parameters": [address(), *_TERMS],
+    "parameters": [address(), *_OPTIONS],
     "responses": answers(
         {
             "200": {

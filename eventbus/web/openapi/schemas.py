@@ -4,32 +4,16 @@ from typing import Any
 
 from eventbus.core.addresses import MAX_ADDRESS_LENGTH
 from eventbus.core.event_ids import MAX_ID_LENGTH
-from eventbus.core.topics import MAX_TOPIC_LENGTH, MAX_WORDS
+from eventbus.core.model import Options
+from eventbus.core.option_kinds import TopicPatterns
+from eventbus.core.options import SubscriptionOptions, options_of, to_json
+from eventbus.core.topics import MAX_TOPIC_LENGTH, TOPIC_REGEX
 from eventbus.web.openapi.components import A_TIME, AN_ADDRESS, AN_ID, Json, schema
 
-#: A character of a topic but for its dots, the same but for wildcards, and a word: never a wildcard alone.
-_VISIBLE = r"[!-\-/-~]"
-_PLAIN = r"[!-)+,\-/-=?-~]"
-_WORD = rf"(?:{_PLAIN}{_VISIBLE}*|[*>]{_VISIBLE}+)"
-#: A word of a pattern: one of a topic, or ``*``.
-_PATTERN_WORD = rf"(?:{_WORD}|\*)"
-_TOPIC = rf"{_WORD}(?:\.{_WORD}){{0,{MAX_WORDS - 1}}}"
-TOPIC = {"type": "string", "maxLength": MAX_TOPIC_LENGTH, "pattern": f"^{_TOPIC}$"}
+TOPIC = {"type": "string", "maxLength": MAX_TOPIC_LENGTH, "pattern": f"^{TOPIC_REGEX}$"}
 #: The same, or nothing.
-TOPIC_OR_NONE = {**TOPIC, "pattern": f"^(?:{_TOPIC})?$"}
-_TOPIC_PATTERN = {
-    "type": "string",
-    "maxLength": MAX_TOPIC_LENGTH,
-    "pattern": rf"^(?:|>|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 1}}}"
-    rf"|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 2}}}\.>)$",
-}
-#: Patterns; an empty one stands alone. How many different ones there may be is nothing that a schema can say, and how
-#: many wildcards a long one may have nothing that every generator of clients would understand.
-TOPIC_PATTERNS = {
-    "type": "array",
-    "items": _TOPIC_PATTERN,
-    "not": {"allOf": [{"contains": {"const": ""}}, {"contains": {"minLength": 1}}]},
-}
+TOPIC_OR_NONE = {**TOPIC, "pattern": f"^(?:{TOPIC_REGEX})?$"}
+TOPIC_PATTERNS = TopicPatterns().query_schema
 ADDRESS = {"type": "string", "minLength": 1, "maxLength": MAX_ADDRESS_LENGTH, "pattern": "^[!-~]+$"}
 VISIBLE_ASCII = {"type": "string", "pattern": f"^[!-~]{{1,{MAX_ID_LENGTH}}}$"}
 #: An event's id.
@@ -61,12 +45,7 @@ _LIVE: Json = {
     "expires_at": described(_TIME, "When it ends, if it is not renewed."),
     "expired_at": described(_MAYBE_TIME, "When it ended, for one that is expired; else null."),
     "renew_after": {"type": "number", "description": "Seconds after which to renew: a third of the lease."},
-    "topics": {"type": "array", "items": _TEXT, "description": "The patterns in force; none is everything."},
-    "lease": {"type": "number", "minimum": 5, "maximum": 86_400, "description": "Seconds without renewal."},
-    "max_in_flight": {"type": "integer", "minimum": 1, "maximum": 1_000, "description": "Deliveries at once."},
-    "timeout": {"type": "number", "minimum": 0.1, "maximum": 120, "description": "Seconds for one attempt."},
-    "ordered": {"type": "boolean", "description": "One at a time, in order."},
-    "resume": {"type": "boolean", "description": "The place outlives the lease."},
+    **{one.name: described(one.kind.json_schema, one.summary) for one in options_of(SubscriptionOptions)},
     "state": {
         "type": "string",
         "enum": ["new", "ok", "failing", "down", "paused", "expired"],
@@ -94,10 +73,9 @@ _LIVE: Json = {
 }
 A_SUBSCRIBER: Json = {
     "address": AN_ADDRESS, "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
-    "expired_at": None, "renew_after": 40.0, "topics": ["orders.*"], "lease": 120, "max_in_flight": 32, "timeout": 10,
-    "ordered": False, "resume": False, "state": "ok", "pending": 0, "backlog": 0, "in_flight": 0,
-    "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1, "failed_attempts": 0, "dead": 0,
-    "discarded": 0, "last_error": None, "last_error_at": None, "error_rate": 0.0,
+    "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
+    "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1,
+    "failed_attempts": 0, "dead": 0, "discarded": 0, "last_error": None, "last_error_at": None, "error_rate": 0.0,
     "recent_successes": 1, "recent_failures": 0,
 }  # fmt: skip
 A_REGISTRATION: Json = {

@@ -12,6 +12,7 @@ from eventbus.core.addresses import Address, parse_address
 from eventbus.core.clock import rfc3339
 from eventbus.core.errors import BadAddress, BadRequest
 from eventbus.core.model import State
+from eventbus.core.options import to_json
 from eventbus.core.tokens import Scope
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.status import status
@@ -113,13 +114,8 @@ def subscriber_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
         "renewed_at": rfc3339(lease.renewed_at),
         "expires_at": rfc3339(ends),
         "expired_at": rfc3339(ends) if state is State.EXPIRED else None,
-        "renew_after": round(options.lease_seconds / 3, 3),
-        "topics": list(options.topics),
-        "lease": options.lease_seconds,
-        "max_in_flight": options.max_in_flight,
-        "timeout": options.timeout,
-        "ordered": options.ordered,
-        "resume": options.resume,
+        "renew_after": round(options.lease / 3, 3),
+        **to_json(options),
         "state": state,
         "pending": lane.backlog,
         "backlog": lane.backlog - len(lane.in_flight),

@@ -1,0 +1,269 @@
+"""What the value of a subscription option may be: how it is read from a query, written, described and displayed."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eventbus.core.errors import BadRequest
+from eventbus.core.override import override
+from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, PATTERN_REGEX, check_patterns
+
+JsonSchema = dict[str, Any]
+#: Characters of a wrong value that an error quotes.
+QUOTED_CHARACTERS = 40
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")
+
+
+class Kind(ABC):
+    """The type and the range of an option.
+
+    ``repeats`` tells whether the query parameter may be given several times; ``unit`` follows a displayed value.
+    """
+
+    repeats = False
+    unit = ""
+
+    def parse(self, parameter: str, texts: Sequence[str]) -> Any:
+        """Return the value that a query gives; of several texts the first counts. Raises BadRequest."""
+        value = self.value_of(texts[0])
+        if value is None:
+            raise BadRequest(f"{parameter} is {self.allowed}, not {texts[0][:QUOTED_CHARACTERS]!r}.")
+        return value
+
+    @abstractmethod
+    def value_of(self, text: str) -> Any:
+        """Return the value that a text stands for, or None if it stands for none."""
+
+    @property
+    @abstractmethod
+    def allowed(self) -> str:
+        """Describe the allowed values: ``a number from 5 to 86400``."""
+
+    @property
+    @abstractmethod
+    def json_schema(self) -> JsonSchema:
+        """Return the JSON Schema of a value in JSON."""
+
+    @property
+    def query_schema(self) -> JsonSchema:
+        """Return the JSON Schema of a value in a query."""
+        return self.json_schema
+
+    def query_values(self, value: Any) -> list[Any]:
+        """Split a value into those that a query parameter repeats."""
+        return [value]
+
+    def to_json(self, value: Any) -> Any:
+        """Write a value as JSON has it."""
+        return value
+
+    def from_json(self, value: Any) -> Any:
+        """Read a value from JSON."""
+        return value
+
+    def display(self, value: Any) -> str:
+        """Write a value for people."""
+        return f"{value}"
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A decimal number from ``low`` to ``high``; ``unit`` is what a display adds."""
+
+    low: float
+    high: float
+    unit: str = ""
+
+    @override
+    def value_of(self, text: str) -> Any:
+        return float(text) if _DECIMAL.match(text) and self.low <= float(text) <= self.high else None
+
+    @property
+    @override
+    def allowed(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+    @property
+    @override
+    def json_schema(self) -> JsonSchema:
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+    @override
+    def display(self, value: Any) -> str:
+        return f"{value:,.12g} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Duration(Number):
+    """A time span in seconds from ``low`` to ``high``."""
+
+    unit: str = "s"
+
+
+@dataclass(frozen=True)
+class Integer(Number):
+    """A whole number from ``low`` to ``high``; ``2.0`` in a query is one."""
+
+    @override
+    def value_of(self, text: str) -> Any:
+        value = super().value_of(text)
+        return None if value is None or value != int(value) else int(value)
+
+    @property
+    @override
+    def allowed(self) -> str:
+        return f"a whole number from {self.low:g} to {self.high:g}"
+
+    @property
+    @override
+    def json_schema(self) -> JsonSchema:
+        return {**super().json_schema, "type": "integer"}
+
+
+@dataclass(frozen=True)
+class Enumeration(Kind):
+    """One of several words."""
+
+    words: tuple[str, ...]
+
+    @override
+    def value_of(self, text: str) -> Any:
+        return text if text in self.words else None
+
+    @property
+    @override
+    def allowed(self) -> str:
+        return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
+
+    @property
+    @override
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "enum": list(self.words)}
+
+
+class Boolean(Enumeration):
+    """``true`` or ``false``."""
+
+    def __init__(self) -> None:
+        super().__init__(("true", "false"))
+
+    @override
+    def value_of(self, text: str) -> Any:
+        return text == "true" if text in self.words else None
+
+    @property
+    @override
+    def json_schema(self) -> JsonSchema:
+        return {"type": "boolean"}
+
+    @property
+    @override
+    def query_schema(self) -> JsonSchema:
+        return super().json_schema
+
+    @override
+    def display(self, value: Any) -> str:
+        return "yes" if value else "no"
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """A text that matches a regular expression as a whole; ``form`` describes the expression for people."""
+
+    pattern: str
+    form: str
+    max_length: int = 256
+
+    @override
+    def value_of(self, text: str) -> Any:
+        return text if len(text) <= self.max_length and re.fullmatch(self.pattern, text) else None
+
+    @property
+    @override
+    def allowed(self) -> str:
+        return self.form
+
+    @property
+    @override
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "maxLength": self.max_length, "pattern": f"^(?:{self.pattern})$"}
+
+
+@dataclass(frozen=True)
+class Texts(Text):
+    """At most ``max_items`` different texts, each of the pattern. One empty text alone is the empty list."""
+
+    max_items: int = 64
+    repeats = True
+
+    @override
+    def parse(self, parameter: str, texts: Sequence[str]) -> Any:
+        values = tuple(dict.fromkeys(texts))
+        if values == ("",):
+            return ()
+        if len(values) > self.max_items:
+            raise BadRequest(f"{parameter} may be given {self.max_items} times, not {len(values)}.")
+        return tuple(super(Texts, self).parse(parameter, [text]) for text in values)
+
+    @property
+    @override
+    def json_schema(self) -> JsonSchema:
+        return {"type": "array", "items": super().json_schema, "maxItems": self.max_items}
+
+    @property
+    @override
+    def query_schema(self) -> JsonSchema:
+        text = {"type": "string", "maxLength": self.max_length, "pattern": f"^(?:|{self.pattern})$"}
+        several = {"allOf": [{"contains": {"const": ""}}, {"contains": {"minLength": 1}}]}
+        return {"type": "array", "items": text, "not": several}  # a repeated text counts once: there is no maxItems
+
+    @override
+    def query_values(self, value: Any) -> list[Any]:
+        return list(value) or [""]
+
+    @override
+    def to_json(self, value: Any) -> Any:
+        return list(value)
+
+    @override
+    def from_json(self, value: Any) -> Any:
+        return tuple(value)
+
+    @override
+    def display(self, value: Any) -> str:
+        return ", ".join(value) or "none"
+
+
+class TopicPatterns(Texts):
+    """Patterns of topics; no pattern, and the pattern ``>``, are everything."""
+
+    def __init__(self) -> None:
+        super().__init__(PATTERN_REGEX, "topic patterns", MAX_TOPIC_LENGTH, MAX_PATTERNS)
+
+    @override
+    def parse(self, parameter: str, texts: Sequence[str]) -> Any:
+        return check_patterns(texts)
+
+    @override
+    def display(self, value: Any) -> str:
+        return super().display(value) if value else "everything"
+
+
+class Position(Kind):
+    """A position in the journal. Which event it stands for, the journal tells."""
+
+    @override
+    def value_of(self, text: str) -> Any:
+        return text
+
+    @property
+    @override
+    def allowed(self) -> str:
+        return "a position"
+
+    @property
+    @override
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string"}

@@ -1,0 +1,114 @@
+"""A program that adds options to the table, and tells where they turn up. It changes no file of the product."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+#: One option of each kind, as somebody would write it into the table.
+ENTRIES = """
+    group: str | Missing = option(
+        Text("[a-z]{1,9}", "a word of letters"), "Share a subscription.", "It is `x`.", default="", example="payments"
+    )
+    retry_seconds: float | Missing = option(Duration(1, 86_400), "Seconds of retries.", default=600)
+    rate: float | Missing = option(Number(0.5, 1_000), "Deliveries a second, at most.", default=100)
+    batch_size: int | Missing = option(Integer(1, 500), "Events in one delivery.", default=1, record="batch")
+    mode: str | Missing = option(Enumeration(("push", "pull")), "Who begins a delivery.", default="push")
+    metadata_only: bool | Missing = option(Boolean(), "Send no bodies.", default=False)
+    filters: tuple[str, ...] | Missing = option(
+        Texts("[a-z=]+", "filters"), "Only events that match.", default=(), parameter="filter", example=["a=b"]
+    )
+"""
+TABLE = "eventbus.core.options"
+#: Behind this option the others are added.
+BEFORE = "    ordered: bool | Missing"
+
+
+def add_to_table() -> None:
+    """Load the table with the options above in it, for all modules that import it from now on."""
+    spec = importlib.util.find_spec(TABLE)
+    assert spec is not None
+    assert spec.origin is not None
+    source = Path(spec.origin).read_text("utf-8")
+    source = source.replace(BEFORE, f"{ENTRIES}{BEFORE}", 1)
+    source = source.replace("import Boolean,", "import Boolean, Enumeration, Number, Text, Texts,", 1)
+    module = sys.modules[TABLE] = importlib.util.module_from_spec(spec)
+    exec(compile(source, spec.origin, "exec"), module.__dict__)  # noqa: S102 - the product's own source
+
+
+#: What a subscriber asks for, as a query, and what that is in JSON.
+ASKED = "group=sales&retry_seconds=2.5&rate=0.5&batch_size=10&mode=pull&metadata_only=true&filter=a=b&filter=c=d"
+VALUES = {
+    "group": "sales",
+    "retry_seconds": 2.5,
+    "rate": 0.5,
+    "batch_size": 10,
+    "mode": "pull",
+    "metadata_only": True,
+    "filters": ["a=b", "c=d"],
+}
+#: Values that are outside an option's range.
+WRONG = (
+    "group=X", "retry_seconds=0.5", "rate=1001", "batch_size=1.5", "mode=both", "metadata_only=yes", "filter=A",
+)  # fmt: skip
+ADDRESS = "127.0.0.1:9"
+
+
+def answers() -> dict[str, Any]:
+    """Return what the routes and the dashboard say of a subscriber with these options."""
+    from tests.support.linked import linked  # noqa: PLC0415 - the table is complete only now
+
+    accept = {"Accept": "application/json"}
+    target = f"/registerAndKeepAlive?address={ADDRESS}&"
+    with linked("here") as (here,):
+        refused = [here.ask("POST", target + one, accept).json["detail"] for one in WRONG]
+        registered = here.ask("POST", target + ASKED, accept).json
+        renewed = here.ask("POST", f"{target}mode=push", accept).json
+        page = here.ask("GET", f"/dashboard/subscriber?address={ADDRESS}").text
+    return {"refused": refused, "registered": registered, "renewed": renewed, "dashboard": page}
+
+
+def journal() -> dict[str, Any]:
+    """Return the options in a journal's record, as they are read back, and as they are read from an older record."""
+    from eventbus.core.addresses import parse_address  # noqa: PLC0415
+    from eventbus.core.model import Options, Subscriber  # noqa: PLC0415
+    from eventbus.core.options import to_json  # noqa: PLC0415
+    from eventbus.delivery.lane.lane_record import new_record  # noqa: PLC0415
+    from eventbus.journal import lane_json  # noqa: PLC0415
+
+    options = Options(**{**VALUES, "filters": tuple(VALUES["filters"])})
+    record = json.loads(lane_json.to_json(new_record(Subscriber(parse_address(ADDRESS), options), 0.0, 0)))
+    read = lane_json.from_json(json.dumps(record)).subscriber.options
+    older = {name: record["options"][name] for name in ("topics", "lease_seconds")}
+    defaults = lane_json.from_json(json.dumps({**record, "options": older})).subscriber.options
+    return {"record": record["options"], "read": to_json(read), "older": to_json(defaults)}
+
+
+def client(registered: dict[str, Any]) -> dict[str, Any]:
+    """Return the query that the client sends, and the subscriber that it makes of an answer."""
+    from eventbus.client.model import Subscriber, Terms, parse_as  # noqa: PLC0415
+    from eventbus.core.options import to_json, to_query  # noqa: PLC0415
+
+    query = [f"{name}={value}" for name, value in to_query(Terms(**VALUES), str)]
+    return {"query": query, "subscriber": to_json(parse_as(Subscriber, registered))}
+
+
+def descriptions() -> dict[str, Any]:
+    """Return the parameters and the properties in OpenAPI, and the table of the protocol."""
+    from eventbus.core.options import registration_options  # noqa: PLC0415
+    from eventbus.web.openapi.document import document  # noqa: PLC0415
+    from tests.support.option_docs import options_table  # noqa: PLC0415
+
+    found = document()
+    return {
+        "parameters": found["paths"]["/registerAndKeepAlive"]["post"]["parameters"],
+        "properties": found["components"]["schemas"]["Subscriber"]["properties"],
+        "docs": options_table(registration_options()),
+    }
+
+
+if __name__ == "__main__":
+    add_to_table()
+    found = answers()
+    print(json.dumps({**found, **journal(), **client(found["registered"]), **descriptions()}))  # noqa: T201
