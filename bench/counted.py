@@ -47,7 +47,7 @@ def publish(count: int, batch: int) -> None:
     query = "batch=lines" if batch > 1 else ""
     shares = [count // PUBLISHERS + (number < count % PUBLISHERS) for number in range(PUBLISHERS)]
     gevent.joinall([gevent.spawn(_publish, share, query, body) for share in shares], raise_error=True)
-    lanes = app.extensions["eventbus"].dispatcher.lanes
+    lanes = app.bus.dispatcher.lanes
     while any(lane.backlog for lane in lanes.values()):
         gevent.sleep(1)
 
@@ -71,7 +71,7 @@ def main(publishes: int, batch: int, ports: Sequence[int]) -> None:
     count_instructions(on=True)
     publish(publishes, batch)
     count_instructions(on=False)
-    app.extensions["eventbus"].stop()
+    app.bus.stop()
 
 
 if __name__ == "__main__":

@@ -23,8 +23,13 @@ class Nothing:
         """There is nothing to drain."""
 
 
-app = Flask(__name__)
-app.extensions["eventbus"] = Nothing()
+class EmptyFlask(Flask):
+    """Flask with what the worker reads from its application."""
+
+    bus = Nothing()
+
+
+app = EmptyFlask(__name__)
 
 
 @app.post("/sendMessage")

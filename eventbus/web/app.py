@@ -10,28 +10,27 @@ from eventbus.web.cluster.forwarding import Forwarding
 from eventbus.web.flask_app import BusFlask
 from eventbus.web.parameters import query_guard
 from eventbus.web.routes import dead_letters, events, messages, operations, reference, replays, subscribers
-from eventbus.web.subscription_changes import Changes
+
+BLUEPRINTS = (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard)
 
 
 def application(bus: Bus) -> BusFlask | Forwarding:
-    """What gunicorn serves: the app, and where other buses share the journal, what asks them and answers them."""
+    """Return what gunicorn serves: the app, in a cluster within what forwards requests to other nodes."""
     app = create_app(bus)
     nodes = bus.cluster.nodes
     if nodes is None:
         return app
-    whole = Forwarding(app, nodes)
-    nodes.answer_by(whole.answer)
-    return whole
+    forwarding = Forwarding(app, nodes)
+    nodes.answer_by(forwarding.answer)
+    return forwarding
 
 
 def create_app(bus: Bus) -> BusFlask:
-    """The WSGI application over a bus; it starts and opens nothing."""
-    app = BusFlask("eventbus")
-    app.extensions["eventbus"] = bus
-    app.extensions["eventbus.changes"] = Changes()
-    for part in (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard):
+    """Return the WSGI application over a bus; start and open nothing."""
+    hosts = hosts_of(bus.settings.hosts, socket.gethostname())
+    guards = (guard(bus.settings.tokens, hosts), query_guard(bus), drain_guard(bus))
+    app = BusFlask("eventbus", bus, guards)
+    for part in BLUEPRINTS:
         app.register_blueprint(part.blueprint)
     error_responses.install(app)
-    hosts = hosts_of(bus.settings.hosts, socket.gethostname())
-    app.guards = (guard(bus.settings.tokens, hosts), query_guard(bus), drain_guard(bus))
     return app

@@ -1,41 +1,49 @@
-"""Flask with what this bus has no use for left out: sessions, signals, hosts, and the search for a fixed path."""
+"""A smaller Flask: no sessions, signals, host matching or request hooks, and a table for paths without variables."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
 
 from flask import Flask, Request, Response
+from flask.sansio.blueprints import Blueprint
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import MapAdapter, Rule
 
+from eventbus.core.override import override
+from eventbus.services.bus import Bus
 from eventbus.web.accept import VARIES
 from eventbus.web.current import the_request
 from eventbus.web.parameters import IGNORED, IGNORED_KEY
 from eventbus.web.replies import Reply
+from eventbus.web.subscription_changes import Changes
+
+#: Called before each view. What it raises becomes the response.
+Guard = Callable[[Request], None]
 
 
 class BusFlask(Flask):
-    """A Flask application without sessions, signals or a server name.
+    """The Flask application over one bus; ``guards`` are called before each view, in their order.
 
-    ``before_request``, ``after_request`` and the like are not called: routes do their own work here.
+    Flask's request hooks (``before_request`` and the like) would never be called: setting one raises HooksUnsupported.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, bus: Bus, guards: Iterable[Guard] = ()) -> None:
         super().__init__(name, static_folder=None, template_folder=None)
+        self.bus = bus
+        self.changes = Changes()
         self.session_interface = _NoSessions()
         self.url_map.merge_slashes = False
+        self._guards = tuple(guards)
         self._fixed: dict[tuple[str, str], Rule] | None = None
-        self.guards: tuple[
-            Callable[[Request], None], ...
-        ] = ()  #: called before each view; what one raises is the answer
 
+    @override
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Match on path and method alone."""
         return None if request is None else _Adapter(self, request.environ)
 
     def fixed(self) -> dict[tuple[str, str], Rule]:
-        """The rules without variables, by path and method; worked out at the first request."""
+        """Return the rules without variables by path and method; the first request computes them."""
         if self._fixed is None:
+            self._check_hooks()
             self._fixed = {
                 (rule.rule, method): rule
                 for rule in self.url_map.iter_rules()
@@ -44,18 +52,57 @@ class BusFlask(Flask):
             }
         return self._fixed
 
+    @override
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The view itself: none is a coroutine, which Flask looks for with each request."""
-        return func
+        return func  # no view is a coroutine, which Flask would check with each request
 
+    @override
+    def before_request(self, f: Callable[..., Any]) -> NoReturn:
+        raise HooksUnsupported("before_request")
+
+    @override
+    def after_request(self, f: Callable[..., Any]) -> NoReturn:
+        raise HooksUnsupported("after_request")
+
+    @override
+    def teardown_request(self, f: Callable[..., Any]) -> NoReturn:
+        raise HooksUnsupported("teardown_request")
+
+    @override
+    def teardown_appcontext(self, f: Callable[..., Any]) -> NoReturn:
+        raise HooksUnsupported("teardown_appcontext")
+
+    @override
+    def url_value_preprocessor(self, f: Callable[..., Any]) -> NoReturn:
+        raise HooksUnsupported("url_value_preprocessor")
+
+    @override
+    def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
+        super().register_blueprint(blueprint, **options)
+        self._check_hooks()
+
+    def _check_hooks(self) -> None:
+        """Raise HooksUnsupported if there is a hook, as a blueprint can bring."""
+        for name, hooks in (
+            ("before_request", self.before_request_funcs),
+            ("after_request", self.after_request_funcs),
+            ("teardown_request", self.teardown_request_funcs),
+            ("teardown_appcontext", self.teardown_appcontext_funcs),
+            ("url_value_preprocessor", self.url_value_preprocessors),
+        ):
+            if hooks:
+                raise HooksUnsupported(name)
+
+    @override
     def do_teardown_request(self, exc: BaseException | None = None) -> None:
-        """Nothing: there is no hook and no signal."""
+        pass  # there is no hook and no signal
 
+    @override
     def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
-        """Nothing either."""
+        pass  # there is no hook and no signal
 
+    @override
     def full_dispatch_request(self) -> Any:
-        """Call the view, and make its answer a response; a Reply is one already."""
         current = the_request()
         try:
             self.check_request(current)
@@ -72,37 +119,45 @@ class BusFlask(Flask):
         return answer
 
     def check_request(self, current: Request) -> None:
-        """Let a request through, or raise what is answered."""
-        for guard in self.guards:
+        """Return if every guard admits a request; raise what a guard raises."""
+        for guard in self._guards:
             guard(current)
 
 
+class HooksUnsupported(NotImplementedError):
+    """A request hook of Flask was set on an application that never calls one."""
+
+    def __init__(self, hook: str) -> None:
+        super().__init__(f"{hook} is never called in this application; pass a guard to BusFlask(guards=...) instead")
+
+
 class _Adapter(MapAdapter):
-    """Finds fixed paths in a table, the others as Werkzeug does."""
+    """Looks paths without variables up in a table, and leaves the rest to Werkzeug."""
 
     def __init__(self, app: BusFlask, environ: dict[str, Any]) -> None:
         self._app = app
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         super().__init__(app.url_map, "", "/", None, "http", path, method, environ["QUERY_STRING"])
 
+    @override
     def match(self, *args: Any, **kwargs: Any) -> Any:
-        """The rule for this path. Raises NotFound for more than one slash before it, which Werkzeug passes over."""
         rule = self._app.fixed().get((self.path_info, self.default_method))
         if rule is not None:
             return rule, {}
-        if self.path_info.startswith("//"):
+        if self.path_info.startswith("//"):  # Werkzeug would ignore the second slash
             raise NotFound
         return super().match(*args, **kwargs)
 
 
 class _NoSessions(SessionInterface):
-    """Nobody has a session."""
+    """Gives every request the same session, which holds nothing and takes nothing."""
 
     _none = NullSession()
 
+    @override
     def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
-        """The same for all."""
         return self._none
 
+    @override
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Nothing to save."""
+        pass

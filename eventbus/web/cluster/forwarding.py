@@ -65,8 +65,8 @@ class Forwarding:
     def __init__(self, app: BusFlask, nodes: Nodes) -> None:
         self._app = app
         self._nodes = nodes
-        self._peers = Peers(nodes, app.extensions["eventbus"].settings.tokens)
-        self.extensions = app.extensions  #: the application's, which the worker looks into
+        self.bus = app.bus  #: for the worker, as on the application itself
+        self._peers = Peers(nodes, app.bus.settings.tokens)
 
     def __call__(self, environ: Environ, start_response: Start) -> Any:
         """Answer a request here, or have it answered where that can be done."""
@@ -106,7 +106,7 @@ class Forwarding:
             return parse_address(address).key
         if number is None or not _NUMBER.match(number):
             return None
-        found = self.extensions["eventbus"].journal.dead_letter(int(number))
+        found = self.bus.journal.dead_letter(int(number))
         return None if found is None else found.letter.key
 
     def _of_one(self, environ: Environ, query: Query, key: str) -> Any:
@@ -114,7 +114,7 @@ class Forwarding:
 
         Its node may have died; the request follows the subscriber then, as far as it is known not to have been taken.
         """
-        clock = self.extensions["eventbus"].clock
+        clock = self.bus.clock
         ends = clock.monotonic() + OWNER_SECONDS
         while (owner := self._owner(key)) is not None:
             if FORWARDED in environ:
@@ -133,7 +133,7 @@ class Forwarding:
         owner = self._nodes.owner(key)
         if owner is None:
             try:
-                self.extensions["eventbus"].cluster.find(key)
+                self.bus.cluster.find(key)
             except NotOwner:  # another node took it in this moment, or nobody has it for one
                 owner = self._nodes.owner(key)
                 if owner is None:

@@ -69,7 +69,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
             self._secure = securing(self.cfg)
         limit = min(self.cfg.worker_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-        bus = self.wsgi.extensions["eventbus"]
+        bus = self.wsgi.bus
         self._seconds = bus.settings.request_seconds
         budget = budget_of(bus.settings.max_bodies_bytes, bus.settings.max_body_bytes)
         per_address = bus.settings.max_connections_per_address
@@ -105,14 +105,14 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
     def _drain(self) -> None:
         while self.alive:
             gevent.sleep(LOOK)
-        self.wsgi.extensions["eventbus"].drain()
+        self.wsgi.bus.drain()
         self._connections.end_idle()
         self._connections.end_rest(REST_SECONDS)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection: what gunicorn's own does, but that a head has to come in time, and less HTTP/2."""
         client.setblocking(1)
-        bus = self.wsgi.extensions["eventbus"]
+        bus = self.wsgi.bus
         seconds = self._seconds
         connection = self._connections.open(client, end_of(addr)[0])
         try:
@@ -135,7 +135,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         connection.client = client = secure(connection.client)
         connection.is_idle()
         try:
-            client.shake_hands(min(HANDSHAKE_SECONDS, self._seconds), self.wsgi.extensions["eventbus"].give_way)
+            client.shake_hands(min(HANDSHAKE_SECONDS, self._seconds), self.wsgi.bus.give_way)
         finally:
             connection.is_busy()
         return client
@@ -144,7 +144,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         """Serve requests, one after another. Raises StopIteration or OSError where the connection ends."""
         client = connection.client
         parser = RequestParser(self.cfg, client, addr)
-        parser.unreader = reader = RequestReader(client, self.wsgi.extensions["eventbus"].dispatcher.load)
+        parser.unreader = reader = RequestReader(client, self.wsgi.bus.dispatcher.load)
         name, peer = end_of(listener.getsockname(), UNNAMED), end_of(addr)
         request, wait = None, FIRST_SECONDS
         while True:
@@ -154,7 +154,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             if request is None:
                 return
             if connection.beyond and request.path not in HEALTH:
-                self.wsgi.extensions["eventbus"].counters.refused["connections"] += 1
+                self.wsgi.bus.counters.refused["connections"] += 1
                 self._refuse(client, 503, "There are as many connections as there may be; try again later.")
                 return
             self.handle_request(name, request, connection, peer)
