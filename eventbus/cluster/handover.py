@@ -115,7 +115,7 @@ class Handover:
         dispatcher = self._bus.dispatcher
         with (
             self._bus.registrations.locked(*(lane.subscriber.key for lane in lanes)),
-            dispatcher.checkpointer.alone,
+            dispatcher.checkpointer.transaction(),
         ):
             try:
                 dispatcher.checkpointer.save()

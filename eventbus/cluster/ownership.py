@@ -15,6 +15,7 @@ from eventbus.cluster.interfaces import ClusterJournal, Nodes
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.model import LaneRecord
 from eventbus.delivery.topic_index import TopicIndex
+from eventbus.delivery.transaction import Transaction
 from eventbus.services.bus import Bus
 
 #: Seconds that the start waits for what was handed out at once to be adopted.
@@ -52,10 +53,9 @@ class Ownership:
         self._beside.join(PATIENCE)
         self._beside.spawn(self._look_after)
 
-    @property
-    def _epoch(self) -> int:
-        """Changes when this bus loses all that it had."""
-        return self._bus.dispatcher.checkpointer.epoch
+    def _transaction(self) -> Transaction:
+        """Begin to adopt subscriptions: it is stale once this node has lost all that it had."""
+        return self._bus.dispatcher.checkpointer.optimistic_transaction()
 
     @property
     def nodes(self) -> Nodes:
@@ -83,17 +83,17 @@ class Ownership:
 
     def _take(self, lanes: Sequence[str]) -> None:
         """Adopt lanes, which may take longer than may pass between two signs of life."""
-        self._beside.spawn(self._adopt, lanes, self._epoch)
+        self._beside.spawn(self._adopt, lanes, self._transaction())
 
     def claim(self, key: str) -> None:
         """See Company.claim; the lane is carried on with."""
-        epoch = self._epoch
+        transaction = self._transaction()
         other = self._members.claim(key)
         if other is not None:
             raise NotOwner("Another bus has this subscriber; it is asked the next time.")
         if key not in self._bus.dispatcher.lanes:
-            self._adopt_some([key], epoch)
-        if self._epoch != epoch:
+            self._adopt_some([key], transaction)
+        if transaction.stale:
             raise NotOwner("This bus has just begun anew, and may have this subscriber or not; ask again.")
 
     def find(self, key: str) -> None:
@@ -128,30 +128,30 @@ class Ownership:
             self._elsewhere.among(topics, self._bus.dispatcher.load.give_way) - self._bus.dispatcher.lanes.keys()
         )
 
-    def _adopt(self, keys: Sequence[str], epoch: int) -> None:
+    def _adopt(self, keys: Sequence[str], transaction: Transaction) -> None:
         """Carry on with lanes that are this bus's now, part by part; what fails is mended later.
 
-        ``epoch`` is the one in which they became this bus's.
+        The ``transaction`` began before they became this node's.
         """
         count = 0
         try:
             for start in range(0, len(keys), SLICE):
-                count += self._adopt_some(keys[start : start + SLICE], epoch)
+                count += self._adopt_some(keys[start : start + SLICE], transaction)
         except JournalError as error:
             log.warning("subscribers of another bus cannot be taken over yet: %s", error)
         if count:
             log.info("%d subscribers are this bus's now", count)
 
-    def _adopt_some(self, keys: Sequence[str], epoch: int) -> int:
+    def _adopt_some(self, keys: Sequence[str], transaction: Transaction) -> int:
         """How many lanes are carried on with. Nobody registers or deregisters meanwhile. Raises JournalError."""
         with self._bus.registrations.locked(*keys):
-            if self._epoch != epoch:
+            if transaction.stale:
                 return 0
             missing = [key for key in keys if key not in self._bus.dispatcher.lanes]
             kept = [(record, count) for record, count in self._journal.kept(missing) if record.open]
             self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
             lanes = self._bus.adopt(kept)
-            if self._epoch != epoch:  # they are others', or the journal is not what it was
+            if transaction.stale:  # they are others', or the journal is not what it was
                 self._lose([lane.subscriber.key for lane in lanes])
                 return 0
             for lane in lanes:
@@ -193,12 +193,12 @@ class Ownership:
 
     def _mend(self, before: set[str]) -> set[str]:
         """Adopt what has been this bus's for a while, and is not in memory; answers what is not now."""
-        epoch, lanes = self._epoch, self._bus.dispatcher.lanes
+        transaction, lanes = self._transaction(), self._bus.dispatcher.lanes
         mine = self._members.mine()
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
-            self._adopt(late, epoch)
-            if self._epoch != epoch:
+            self._adopt(late, transaction)
+            if transaction.stale:
                 return set()
             with self._bus.registrations.locked(*late):  # nobody registers them meanwhile
                 self._members.release([key for key in late if key not in lanes])  # nothing is kept of these

@@ -8,6 +8,7 @@ EventbusError
 │   ├── BacklogFull             the journal's own limit is reached (503)
 │   └── JournalUnavailable      it cannot be written just now (503)
 │       ├── JournalTimeout      it does not answer, and nobody knows what it did (503)
+│       ├── StaleEpoch          what was read does not count any more: this node lost its subscriptions since (503)
 │       └── JournalOutOfMemory  its server has no memory left (503)
 ├── Draining                    the bus is stopping and accepts nothing new (503)
 ├── TooManyStreams              as many long-lived connections are open as are allowed (503)
@@ -60,6 +61,13 @@ class JournalUnavailable(JournalError):
 
 class JournalTimeout(JournalUnavailable):
     """The journal does not answer; what became of the last commit is not known."""
+
+
+class StaleEpoch(JournalUnavailable):
+    """This node has lost all its subscriptions since what a decision is based on was read."""
+
+    def __init__(self, text: str = "This node lost its subscriptions to other nodes meanwhile; ask again.") -> None:
+        super().__init__(text)
 
 
 class JournalOutOfMemory(JournalUnavailable):

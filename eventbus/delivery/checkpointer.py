@@ -1,17 +1,19 @@
 """Saves the lanes' places: what has changed, together, a few times a second and not once a delivery."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import gevent
 from gevent.lock import RLock
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable, NotOwner
+from eventbus.core.errors import JournalError, JournalTimeout, NotOwner
 from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint, Retry
 from eventbus.delivery.decision import Collected, Decision, joined, rows_of
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import Journal
 
 #: Seconds between two checkpoints, at least: what a crash may repeat.
@@ -42,9 +44,9 @@ class Checkpointer:
         self._saved_scanned = 0
         self._unsaved: list[Checkpoint] = []
         self._lane_count = 0
-        self.alone = RLock()  #: held by whoever changes lanes and saves that together with a decision
+        self._lock = RLock()  # held by whoever changes lanes and saves that together with a decision
         self._log_once = LogOnce()
-        self.epoch = 0  #: how often all was forgotten
+        self._epoch = 0  # how often everything was reset
         self._watching: dict[object, set[str]] = {}  # by commit that is under way: lanes of which nothing was kept
 
     def start(self) -> None:
@@ -74,22 +76,38 @@ class Checkpointer:
             if self._log_once.cleared():
                 log.info("places are saved again")
 
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Run the block while nobody else saves or decides; what it reads and decides belongs to one epoch.
+
+        The transaction raises StaleEpoch where this node loses all its subscriptions before a decision is saved.
+        """
+        with self._lock:
+            yield self.optimistic_transaction()
+
+    def optimistic_transaction(self) -> Transaction:
+        """Begin a transaction that holds up nobody: for reads that take long."""
+        return Transaction(self._epoch, lambda: self._epoch, self._decide, self._introduce)
+
     def save(self) -> None:
         """Save all that has changed. Raises JournalError; then it is saved with the next commit."""
-        with self.alone:
-            changes = self._changes(self.epoch)
+        with self.transaction() as transaction:
+            changes = self._changes(transaction)
             if not changes.empty or changes.scanned != self._saved_scanned:
                 self._commit(changes, changes, None)
 
-    def decide(self, decision: Decision, epoch: int | None = None) -> None:
-        """Save a decision, and all that has changed before it, in one commit; only then does it happen.
+    def decide(self, decision: Decision) -> None:
+        """Save a decision, and all that has changed before it, in one commit; only then apply it.
 
-        Raises JournalError, NotOwner, or whatever refuses the decision, and then it has not happened. Where nobody
-        knows whether it was saved (JournalTimeout), it has happened, and is saved with the next commit again. It counts
-        for the ``epoch`` in which what it is about was read.
+        Raises JournalError, NotOwner, or whatever refuses the decision, and then it is not applied. Where the journal
+        does not tell whether it was saved (JournalTimeout), it is applied, and saved with the next commit again.
         """
-        with self.alone:
-            changes = self._changes(self.epoch if epoch is None else epoch, decision.lanes)
+        with self.transaction() as transaction:
+            transaction.decide(decision)
+
+    def _decide(self, decision: Decision, transaction: Transaction) -> None:
+        with self._lock:
+            changes = self._changes(transaction, decision.lanes)
             try:
                 decided = decision.change()
             except BaseException:
@@ -97,36 +115,34 @@ class Checkpointer:
                 raise
             self._commit(joined(changes, decided), changes, decision)
 
-    def introduce(self, decision: Decision, epoch: int) -> None:
-        """The same for a lane that is new, of which nothing else can be saved: many at once share a commit."""
+    def _introduce(self, decision: Decision, transaction: Transaction) -> None:
         self.flush()
-        self.check_epoch(epoch)
+        transaction.check()
         changes = Checkpoint(self._clock.wall(), self._saved_scanned)
         self._commit(joined(changes, decision.change()), changes, decision)
 
     def flush(self) -> None:
         """Save what could not be saved before. Raises JournalError."""
         if self._unsaved:
-            with self.alone:
+            with self._lock:
                 self._save_rest()
 
-    def _changes(self, epoch: int, last: Sequence[Lane] = ()) -> Checkpoint:
-        """All that has changed, once nothing is left that could not be saved before. Raises JournalError."""
-        now = self.epoch
-        self.check_epoch(epoch)
+    def _changes(self, transaction: Transaction, last: Sequence[Lane] = ()) -> Checkpoint:
+        """Collect all that has changed, once nothing is left that could not be saved before. Raises JournalError."""
+        transaction.check()
         self._save_rest()
         changes = self._collect(last)
-        self.check_epoch(now)
+        transaction.check()
         return changes
 
     def _commit(self, both: Checkpoint, changes: Checkpoint, decision: Decision | None) -> None:
-        """Save changes, and the decision that is among ``both``; let it happen."""
-        epoch, commit = self.epoch, object()
+        """Save changes, and the decision that is among ``both``; then apply the decision."""
+        transaction, commit = self.optimistic_transaction(), object()
         refused = self._watching[commit] = set()
         try:
             self._journal.checkpoint(both)
         except BaseException as error:
-            if epoch == self.epoch:
+            if not transaction.stale:
                 known = isinstance(error, JournalError) and not isinstance(error, JournalTimeout)
                 self._keep(changes if known else both)  # saving it twice is saving it once
                 if decision is not None and not known:
@@ -134,10 +150,10 @@ class Checkpointer:
             raise
         finally:
             del self._watching[commit]
-        if epoch == self.epoch:
+        if not transaction.stale:
             self._saved_scanned = both.scanned
         if decision is not None:
-            self.check_epoch(epoch)
+            transaction.check()
             if not refused.isdisjoint(decision.keys):
                 raise NotOwner("This subscriber is another bus's by now; ask again.")
             decision.happen()
@@ -152,11 +168,6 @@ class Checkpointer:
         lost = set(keys)
         for refused in self._watching.values():
             refused.update(lost)
-
-    def check_epoch(self, epoch: int) -> None:
-        """Raise JournalUnavailable where all has been forgotten since."""
-        if epoch != self.epoch:
-            raise JournalUnavailable("This bus has lost its subscribers to others, and begins anew.")
 
     def _save_rest(self) -> None:
         """Save what could not be saved before. Raises JournalError."""
@@ -179,7 +190,7 @@ class Checkpointer:
 
     def forget(self) -> None:
         """Save nothing of what has changed so far: it is others' now."""
-        self.epoch += 1
+        self._epoch += 1
         self._saved_scanned = 0
         self.changed.clear()
         self._unsaved.clear()

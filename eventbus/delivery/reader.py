@@ -78,12 +78,12 @@ class LaneReader:
         So deliveries go on while nothing can be saved, as on a full disk. Raises JournalError past a number of them.
         """
         lane.touch()
-        epoch = self._checkpointer.epoch
+        transaction = self._checkpointer.optimistic_transaction()
         try:
             self._checkpointer.save()
         except JournalError:
             unsaved = self._checkpointer.unsaved_rows(lane)
-            if len(unsaved) > MOST_UNSAVED or epoch != self._checkpointer.epoch:
+            if len(unsaved) > MOST_UNSAVED or transaction.stale:
                 raise
             return unsaved
         return {}

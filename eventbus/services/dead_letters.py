@@ -12,6 +12,7 @@ from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of
+from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import MAX_REDELIVERIES, Journal, KeptDeadLetter, Redelivery
 
 #: Why a dead letter cannot be replayed.
@@ -28,8 +29,8 @@ class Chosen:
     id: int | None = None
 
 
-#: Changes a page of dead letters, which was read in an era of the checkpointer's, and answers how many it changed.
-Change = Callable[[Sequence[KeptDeadLetter], int], int]
+#: Changes a page of dead letters that was read in a transaction, and returns how many it changed.
+Change = Callable[[Sequence[KeptDeadLetter], Transaction], int]
 
 
 class DeadLetters:
@@ -55,20 +56,20 @@ class DeadLetters:
         Of all, only those of registered subscribers are. Those of an expired one wait for its return. Raises
         NotFound, and Conflict where the one that is meant is neither.
         """
-        epoch = self._dispatcher.checkpointer.epoch
+        transaction = self._dispatcher.checkpointer.optimistic_transaction()
         found = None if chosen.id is None else self._journal.dead_letter(chosen.id)
         key = chosen.key if found is None else found.letter.key
         if key is not None and not self._takes(key) and not self._keep(key) and chosen.id is None:
             raise Conflict("This address is not registered; register it, and replay then.")
-        self._dispatcher.checkpointer.check_epoch(epoch)
+        transaction.check()
         if found is not None and found.letter.event_id:
             raise Conflict(NO_BODY)
         bodiless = 0
 
-        def change(letters: Sequence[KeptDeadLetter], epoch: int) -> int:
+        def change(letters: Sequence[KeptDeadLetter], transaction: Transaction) -> int:
             nonlocal bodiless
             bodiless += sum(bool(letter.letter.event_id) for letter in letters)
-            return self._replay(replay, letters, epoch)
+            return self._replay(replay, letters, transaction)
 
         replayed = self._through(chosen, change)
         if bodiless and not replayed:
@@ -89,16 +90,14 @@ class DeadLetters:
 
     def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
         """Discard these, as far as they are there, and no other bus's; answers how many."""
-        with self._dispatcher.checkpointer.alone:
-            epoch = self._dispatcher.checkpointer.epoch
+        with self._dispatcher.checkpointer.transaction() as transaction:
             there = [one for one in letters if self._journal.dead_letter(one.id) is not None]
-            return self._discard(self._mine(there), epoch)
+            return self._discard(self._mine(there), transaction)
 
     def expire(self, before: float) -> int:
         """Discard one page of those that were last attempted before a moment; answers how many."""
-        with self._dispatcher.checkpointer.alone:
-            epoch = self._dispatcher.checkpointer.epoch
-            return self._discard(self._mine(self._journal.dead_before(before, PAGE)), epoch)
+        with self._dispatcher.checkpointer.transaction() as transaction:
+            return self._discard(self._mine(self._journal.dead_before(before, PAGE)), transaction)
 
     def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
         """Those that no other bus has to care for."""
@@ -114,25 +113,23 @@ class DeadLetters:
         changed, after = 0, 0
         last = self._journal.last_dead_letter()
         while after < last:
-            with self._dispatcher.checkpointer.alone:
-                epoch = self._dispatcher.checkpointer.epoch
+            with self._dispatcher.checkpointer.transaction() as transaction:
                 page = self._journal.dead_letters(chosen.key, after, PAGE)
-                changed += change(self._mine([letter for letter in page if letter.id <= last]), epoch)
+                changed += change(self._mine([letter for letter in page if letter.id <= last]), transaction)
             after = page[-1].id if len(page) == PAGE else last
         return changed
 
     def _one(self, letter_id: int, change: Change) -> int:
-        with self._dispatcher.checkpointer.alone:
-            epoch = self._dispatcher.checkpointer.epoch
+        with self._dispatcher.checkpointer.transaction() as transaction:
             found = self._journal.dead_letter(letter_id)
             if found is None:
                 raise NotFound(f"There is no dead letter {letter_id}.")
-            changed = change([found], epoch)
+            changed = change([found], transaction)
         if not changed:
             raise Conflict("Its subscriber is not registered; register it, and replay then.")
         return changed
 
-    def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], epoch: int) -> int:
+    def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], transaction: Transaction) -> int:
         mine = [letter for letter in letters if self._takes(letter.letter.key) and not letter.letter.event_id]
         counts = Counter(letter.letter.key for letter in mine)
         lanes = {key: self._dispatcher.lanes[key] for key in counts}
@@ -147,10 +144,10 @@ class DeadLetters:
                 lane.retries.expect_rows()
                 self._dispatcher.schedule(lane)
 
-        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), epoch)
+        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), transaction)
         return len(mine)
 
-    def _discard(self, letters: Sequence[KeptDeadLetter], epoch: int) -> int:
+    def _discard(self, letters: Sequence[KeptDeadLetter], transaction: Transaction) -> int:
         counts = Counter(letter.letter.key for letter in letters)
         lanes = {key: lane for key in counts if (lane := self._dispatcher.lanes.get(key)) is not None}
         ended = [record for key in counts if key not in lanes and (record := self._journal.lane(key)) is not None]
@@ -165,7 +162,7 @@ class DeadLetters:
             for key, lane in lanes.items():
                 lane.count_discarded(counts[key])
 
-        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), epoch)
+        self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), transaction)
         return len(letters)
 
     def _record(self, lane: Lane) -> LaneRecord:
@@ -174,11 +171,12 @@ class DeadLetters:
     def _checkpoint(self, records: Sequence[LaneRecord]) -> Checkpoint:
         return Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, lanes=tuple(records))
 
-    def _decide(self, decision: Decision, epoch: int) -> None:
+    @staticmethod
+    def _decide(decision: Decision, transaction: Transaction) -> None:
         if decision.keys:
-            self._dispatcher.checkpointer.decide(decision, epoch)
+            transaction.decide(decision)
         else:
-            self._dispatcher.checkpointer.check_epoch(epoch)  # as saving does: by now there may be something
+            transaction.check()  # as saving does: by now there may be something
 
     def _takes(self, key: str) -> bool:
         """Whether deliveries can be put back for this address."""

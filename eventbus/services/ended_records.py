@@ -9,6 +9,7 @@ from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
+from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import Journal
 
 #: Records that are forgotten in one step, and those that are read to find some that may be.
@@ -30,7 +31,8 @@ class EndedRecords:
 
     def forget(self, before: float) -> None:
         """Forget those that ended before a moment; the oldest of all where they take too much."""
-        self._forget(self._journal.closed_lanes(before, PAGE))
+        transaction = self._dispatcher.checkpointer.optimistic_transaction()
+        self._forget(self._journal.closed_lanes(before, PAGE), transaction)
         for _ in range(STEPS):
             count, size = self._journal.closed_size()
             crowded = size > self._max_bytes
@@ -38,7 +40,10 @@ class EndedRecords:
                 log.warning("%d ended registrations take about %d bytes: the oldest are forgotten", count, size)
             if 2 * size < self._max_bytes and self._crowded.cleared():
                 log.info("ended registrations take no more than their part of the journal again")
-            if not crowded or not self._forget(self._oldest()[: count - int(count * KEPT * self._max_bytes / size)]):
+            if not crowded:
+                return
+            oldest = self._oldest()[: count - int(count * KEPT * self._max_bytes / size)]
+            if not self._forget(oldest, transaction):
                 return
             gevent.sleep(0)
 
@@ -52,14 +57,14 @@ class EndedRecords:
                 return found[:PAGE]
             limit *= 4
 
-    def _forget(self, old: list[LaneRecord]) -> int:
-        """Forget records, once nothing of theirs is left; answers how many went."""
+    def _forget(self, old: list[LaneRecord], transaction: Transaction) -> int:
+        """Forget records of which nothing is left; return how many."""
         checkpointer, lanes = self._dispatcher.checkpointer, self._dispatcher.lanes
-        epoch = checkpointer.epoch
-        with checkpointer.alone:  # an address that has registered since has another record by now
+        with checkpointer.transaction():  # an address that has registered since has another record by now
             keys = [record.subscriber.key for record in old if not record.account.dead]
             gone = tuple(key for key in keys if key not in lanes)
-            if gone:
-                forget = Checkpoint(self._dispatcher.clock.wall(), self._dispatcher.recent.newest, forgotten=gone)
-                checkpointer.decide(Decision(lambda: forget, lambda: None), epoch)
+            if not gone:
+                return 0
+            forget = Checkpoint(self._dispatcher.clock.wall(), self._dispatcher.recent.newest, forgotten=gone)
+            transaction.decide(Decision(lambda: forget, lambda: None))
         return len(gone)

@@ -91,12 +91,12 @@ class ExpiredSubscribers:
     def remove(self, key: str) -> None:
         """Someone deregistered it: it is expired no more. Raises JournalError."""
         checkpointer = self._dispatcher.checkpointer
-        with self._registrations.locked(key), checkpointer.alone:
+        with self._registrations.locked(key), checkpointer.transaction() as transaction:
             record = None if key in self._dispatcher.lanes else self._journal.lane(key)
             if record is not None and record.expired:
                 removed = replace(record, expired=False)
                 decided = Checkpoint(self._clock.wall(), self._dispatcher.recent.newest, lanes=(removed,))
-                checkpointer.decide(Decision(lambda: decided, lambda: self._closed.pop(key, None), keys=[key]))
+                transaction.decide(Decision(lambda: decided, lambda: self._closed.pop(key, None), keys=[key]))
             self._closed.pop(key, None)
 
     def note(self, lane: Lane) -> None:

@@ -9,6 +9,7 @@ from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import continued_record, lane_of, new_record, record_of
+from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import Journal
 from eventbus.services.admission import Admission
 from eventbus.services.replays import Counted, Replays
@@ -38,23 +39,23 @@ class NewLanes:
         Raises JournalError and TooMany; then there is none.
         """
         key, checkpointer = subscriber.key, self._dispatcher.checkpointer
-        epoch = checkpointer.epoch
+        transaction = checkpointer.optimistic_transaction()
         if self._journal.lane(key) is None:
             self._admission.check_rate(subscriber.address)
-            lane = self._make(subscriber, ips, None, epoch)
-            self._introduce(lane, replay, epoch, lease)
+            lane = self._make(subscriber, ips, None, transaction)
+            self._introduce(lane, replay, transaction, lease)
         else:
-            with checkpointer.alone:  # else its account may change meanwhile, or be forgotten
-                lane = self._make(subscriber, ips, self._journal.lane(key), epoch)
-                self._introduce(lane, replay, epoch, lease)
+            with checkpointer.transaction():  # else its account may change meanwhile, or be forgotten
+                lane = self._make(subscriber, ips, self._journal.lane(key), transaction)
+                self._introduce(lane, replay, transaction, lease)
         log.info("lease of %s began", key, extra={"address": key})
         return lane
 
-    def _make(self, subscriber: Subscriber, ips: Collection[str], past: LaneRecord | None, epoch: int) -> Lane:
+    def _make(
+        self, subscriber: Subscriber, ips: Collection[str], past: LaneRecord | None, transaction: Transaction
+    ) -> Lane:
         """A lane that is offered what is new."""
-        self._dispatcher.checkpointer.check_epoch(
-            epoch
-        )  # else there may be a lane with what is pending, which nobody has
+        transaction.check()  # else there may be a lane with what is pending, which nobody has
         self._admission.check_room(subscriber.address, ips)  # others may have come while this one was looked at
         now, wall = self._clock.monotonic(), self._clock.wall()
         record = new_record(subscriber, wall, self._dispatcher.recent.newest)
@@ -65,7 +66,9 @@ class NewLanes:
         self._dispatcher.announce(lane, ips)
         return lane
 
-    def _introduce(self, lane: Lane, replay: Counted | None, epoch: int, lease: Callable[[Lane], None]) -> None:
+    def _introduce(
+        self, lane: Lane, replay: Counted | None, transaction: Transaction, lease: Callable[[Lane], None]
+    ) -> None:
         """Save a lane, and add it then."""
 
         def change() -> Checkpoint:
@@ -80,7 +83,7 @@ class NewLanes:
         try:
             if replay is not None:
                 self._replays.add(lane, replay)
-            self._dispatcher.checkpointer.introduce(Decision(change, happen, keys=[lane.subscriber.key]), epoch)
+            transaction.introduce(Decision(change, happen, keys=[lane.subscriber.key]))
         finally:
             if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
                 self._dispatcher.remove(lane)

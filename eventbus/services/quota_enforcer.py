@@ -99,7 +99,7 @@ class QuotaEnforcer:
         began = lane.dead
         while self._dispatcher.lanes.get(lane.subscriber.key) is lane and not (lane.ending or lane.reading):
             before = lane.dead
-            with self._dispatcher.checkpointer.alone:
+            with self._dispatcher.checkpointer.transaction():
                 lane.reading = True
                 try:
                     self._give_up_part(lane, end)

@@ -195,7 +195,7 @@ class Retention:
 
     def _trim(self, events: Sequence[tuple[int, str | None]], before: float, moves: int) -> None:
         """Remove those that are settled, unless lanes have moved since they were read; no replay begins meanwhile."""
-        with self._dispatcher.checkpointer.alone:
+        with self._dispatcher.checkpointer.transaction():
             settled = self._settled(events)
             if moves != self._moves:  # some lanes were perhaps not looked at: the next look does it
                 self._foreign = None

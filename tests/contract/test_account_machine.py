@@ -288,7 +288,7 @@ class BusAccount(RuleBasedStateMachine):
     def every_account_adds_up(self) -> None:
         """Accepted = pending + delivered + dead + discarded for live and ended subscribers, and the dead are there."""
         self._settle_down()
-        with self.bus.dispatcher.checkpointer.alone:
+        with self.bus.dispatcher.checkpointer.transaction():
             for key in KEYS:
                 letters = {
                     (kept.letter.seq, kept.letter.replay_id) for kept in self.bus.journal.dead_letters(key, 0, ALL)

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable, NotOwner, TooMany
+from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable, NotOwner, StaleEpoch, TooMany
 from eventbus.core.model import Checkpoint
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.decision import Decision
@@ -150,7 +150,7 @@ def test_a_decision_about_another_bus_s_lane_does_not_happen(introduce: bool) ->
     scene.journal.meanwhile = lambda: scene.checkpointer.refuse([scene.lane.subscriber.key])
     with pytest.raises(NotOwner):
         if introduce:
-            scene.checkpointer.introduce(scene.decision(), 0)
+            scene.checkpointer.optimistic_transaction().introduce(scene.decision())
         else:
             scene.decide()
     assert scene.happened == []
@@ -160,8 +160,8 @@ def test_a_decision_about_another_bus_s_lane_does_not_happen(introduce: bool) ->
 
 
 @pytest.mark.parametrize("error", [None, SILENT])
-def test_a_decision_of_another_era_does_not_happen(error: BaseException | None) -> None:
-    """Where all was forgotten while it was saved, nothing of it is kept here or made true."""
+def test_a_decision_of_another_epoch_is_not_applied(error: BaseException | None) -> None:
+    """Where all was reset while it was saved, nothing of it is kept here or applied."""
     scene = Scene()
     scene.journal.fails = [error] if error else []
     scene.journal.meanwhile = scene.checkpointer.forget
@@ -180,7 +180,32 @@ def test_a_new_lane_is_not_saved_before_what_could_not_be() -> None:
     with pytest.raises(JournalUnavailable):
         scene.checkpointer.save()
     with pytest.raises(JournalUnavailable):
-        scene.checkpointer.introduce(scene.decision(), 0)
-    scene.checkpointer.introduce(scene.decision(), 0)
+        scene.checkpointer.optimistic_transaction().introduce(scene.decision())
+    scene.checkpointer.optimistic_transaction().introduce(scene.decision())
     assert [kept.dropped for kept in scene.journal.kept] == [(), (1,)]
     assert scene.happened == ["it"]
+
+
+@pytest.mark.parametrize("act", ["check", "decide", "introduce"])
+def test_a_transaction_is_stale_once_all_was_reset(act: str) -> None:
+    """What was read before is not decided about: StaleEpoch, and nothing is saved."""
+    scene = Scene()
+    transaction = scene.checkpointer.optimistic_transaction()
+    transaction.check()
+    scene.checkpointer.forget()
+    assert transaction.stale
+    with pytest.raises(StaleEpoch):
+        transaction.check() if act == "check" else getattr(transaction, act)(scene.decision())
+    assert (scene.happened, scene.journal.kept) == ([], [])
+
+
+def test_two_transactions_do_not_overlap() -> None:
+    """A block that reads and decides runs while nobody else saves or decides."""
+    scene = Scene()
+    with scene.checkpointer.transaction() as transaction:
+        other = gevent.spawn(scene.decide)
+        gevent.idle()
+        assert scene.journal.kept == []
+        transaction.decide(scene.decision())
+    other.get(timeout=10)
+    assert len(scene.journal.kept) == 2
