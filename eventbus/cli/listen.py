@@ -18,8 +18,8 @@ from eventbus.cli.formatting import event_printer
 from eventbus.cli.local_subscriber import DeliveryQueue, address_seen_from, serve_inbox
 from eventbus.cli.positions import feed_position, parse_position
 from eventbus.client import Event, Inbox, Terms, Verifier
+from eventbus.client.encoding import check_patterns
 from eventbus.client.events import Position
-from eventbus.client.topics import check_pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +89,7 @@ def listen(context: CommandContext, **typed: Any) -> None:
     deregistered at the end.
     """
     asked = ListenOptions(**typed)
-    for topic in asked.topics:
-        check_pattern(topic)
+    check_patterns(asked.topics)
     if asked.raw and context.screen.as_json:
         raise click.UsageError("--raw and --json say two things: leave one out")
     if asked.secrets is not None and asked.address is None:

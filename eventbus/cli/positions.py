@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from eventbus.client import Bus, Event
 from eventbus.client.events import Position
-from eventbus.client.topics import matches_any
+from eventbus.client.model import parse_time
+from eventbus.core.clock import seconds_of
+from eventbus.core.topics import matches
 
 _LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ].*)?")
 
@@ -18,12 +20,17 @@ def parse_position(_: click.Context, __: click.Parameter, value: str | None) -> 
     if value is None or not _LIKE_A_TIME.fullmatch(value):
         return value
     try:
-        at = datetime.fromisoformat(value.upper())
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no time as RFC 3339 has it, such as 2026-11-24T06:03:29Z") from None
-    if at.tzinfo is None:
-        raise click.BadParameter(f"the time {value!r} says no offset; add Z for UTC: {at.isoformat()}Z")
-    return at.astimezone(UTC)
+        return parse_time(value)
+    except ValueError as error:
+        raise click.BadParameter(_problem(value)) from error
+
+
+def _problem(value: str) -> str:
+    """Say what is wrong with a time."""
+    for missing in ("Z", "T00:00:00Z"):
+        if seconds_of(value + missing) is not None:
+            return f"the time {value!r} has no offset; add it, for UTC: {value}{missing}"
+    return f"{value!r} is not a time in RFC 3339, such as 2026-11-24T06:03:29Z"
 
 
 def feed_position(named: Position) -> Position:
@@ -43,7 +50,7 @@ def count_events_between(bus: Bus, topics: Sequence[str], start: Position, end: 
     for event in _events_from(bus, start):
         if isinstance(end, datetime) and event.at >= end:
             break
-        count += matches_any(topics, event.topic)
+        count += matches(tuple(topics), event.topic)
         if event.id == last:
             return count
     return count if last is None else 0  # it lies before the start

@@ -1,12 +1,11 @@
-"""The bus from Python: ``Bus`` for who publishes and who operates it, ``Inbox`` for who receives.
+"""The bus from Python: ``Bus`` for publishers and operators, ``Inbox`` for subscribers.
 
-Imports nothing of the server but what both share (``eventbus.core.options``), and nothing that is not in the standard
-library.
+Needs only the standard library, and the pure modules of ``eventbus.core`` that it shares with the server.
 """
 
 from eventbus.client.aio import AsyncBus
-from eventbus.client.backoff import NO_RETRY, Backoff
 from eventbus.client.bus import Bus
+from eventbus.client.calls import NO_RETRY, Backoff
 from eventbus.client.dispatch import InboxResponse
 from eventbus.client.errors import (
     ApiError,

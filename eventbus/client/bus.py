@@ -9,8 +9,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from eventbus.client import encoding
-from eventbus.client.backoff import Backoff
-from eventbus.client.calls import Call, Caller
+from eventbus.client.calls import Backoff, Call, Caller
 from eventbus.client.errors import ProtocolError, UsageError
 from eventbus.client.events import Feed, Position
 from eventbus.client.http import HttpTransport, Transport

@@ -11,12 +11,32 @@ from typing import Any
 from urllib.parse import urlencode
 
 from eventbus import __version__
-from eventbus.client.backoff import Backoff
 from eventbus.client.errors import BY_STATUS, ApiError, ProtocolError, Unavailable, Unreachable
 from eventbus.client.http import Request, Response, Stream, Transport
+from eventbus.core.backoff import full_jitter
 
 #: Seconds that a bus is believed when it asks to wait, at most.
 MAX_RETRY_AFTER_SECONDS = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Repeat a call after up to ``first`` seconds, doubling up to ``longest``, for ``max_elapsed`` seconds in all."""
+
+    first: float = 0.1
+    longest: float = 5.0
+    max_elapsed: float = 60.0
+
+    def wait(self, tries: int, rng: float, retry_after: float | None = None) -> float:
+        """Return the seconds to wait after so many tries.
+
+        ``rng`` is from 0 to 1; ``retry_after`` is what the bus asked for, in seconds.
+        """
+        return (retry_after or 0.0) + full_jitter(tries, rng, self.first, self.longest)
+
+
+#: Tries once.
+NO_RETRY = Backoff(max_elapsed=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

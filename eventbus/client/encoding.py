@@ -4,11 +4,13 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from eventbus.client.errors import BadBody, UsageError
+from eventbus.core import topics
+from eventbus.core.errors import BadRequest
 
 #: Characters that a CloudEvents attribute keeps in a header: visible ASCII but for " and % (HTTP binding, 3.1.3.2).
 _UNESCAPED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
@@ -62,7 +64,7 @@ def rfc3339(at: datetime) -> str:
     """A time as the bus reads it. Raises UsageError for one without an offset."""
     if at.tzinfo is None:
         raise UsageError(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
-    return at.isoformat()
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -71,6 +73,14 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if not _HEADER.fullmatch(value) or not re.fullmatch(r"[!#-'*+.0-9A-Z^-z|~-]+", name):
             raise UsageError(f"The header {name!r} cannot hold {value!r}.")
     return dict(headers)
+
+
+def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return topic patterns, each once, as they are registered; () is every topic. Raises UsageError."""
+    try:
+        return topics.check_patterns(tuple(patterns))
+    except BadRequest as error:
+        raise UsageError(f"{error}.") from error
 
 
 def json_line(item: Any) -> bytes:

@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from eventbus.client.calls import Call, Caller
+from eventbus.client.encoding import check_patterns
 from eventbus.client.errors import NotFound, ProtocolError, Unavailable, Unreachable, UsageError
 from eventbus.client.http import Stream
 from eventbus.client.model import Event
-from eventbus.client.topics import check_pattern, matches_any
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.topics import matches
 
 #: Where to begin: after an event's id or a time, ``"now"``, or, None, with the oldest.
 Position = str | datetime | None
@@ -29,7 +31,7 @@ class Feed:
 
     def __init__(self, caller: Caller, after: Position, topics: Sequence[str], *, follow: bool) -> None:
         self._caller = caller
-        self._topics = tuple(map(check_pattern, topics))
+        self._topics = check_patterns(topics)
         self._last = event_id_at(after) if isinstance(after, datetime) else after
         self._stream: Stream | None = None
         self._closed = threading.Event()
@@ -115,7 +117,7 @@ class Feed:
         return None if self._last == "now" else self._last or OLDEST_EVENT_ID
 
     def _chosen(self, events: Iterable[Event]) -> Iterator[Event]:
-        return (event for event in events if matches_any(self._topics, event.topic))
+        return (event for event in events if matches(self._topics, event.topic))
 
     def __enter__(self) -> Self:
         return self
@@ -143,8 +145,7 @@ def event_id_at(at: datetime) -> str:
     """An id that stands for a time: a UUIDv7 (RFC 9562, 5.7), by whose time the bus goes on where no event has it."""
     if at.tzinfo is None:
         raise UsageError(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
-    ms = f"{max(0, int(at.timestamp() * 1_000)):012x}"
-    return f"{ms[:8]}-{ms[8:]}-7000-8000-000000000000"
+    return new_event_id(max(0, int(at.timestamp() * 1_000)), entropy=bytes(10))
 
 
 #: Stands for the time before every event.

@@ -8,16 +8,17 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
-from eventbus.client.backoff import NO_RETRY
 from eventbus.client.bus import Bus
+from eventbus.client.calls import NO_RETRY
 from eventbus.client.dispatch import BUSY, DUPLICATE, IGNORED, STOPPING, Headers, InboxResponse, parse_delivery
+from eventbus.client.encoding import check_patterns
 from eventbus.client.errors import UsageError
 from eventbus.client.handling import Handler, Handling, InFlight, Job, run_handler
 from eventbus.client.keep_alive import KeepAlive, OnState
 from eventbus.client.model import Subscriber, Terms
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.signatures import Verifier
-from eventbus.client.topics import EVERYTHING, check_pattern, matches
+from eventbus.core.topics import matches
 
 H = TypeVar("H", bound=Handler)
 #: Bytes of a body that an adapter takes, at most: as many as any bus would send.
@@ -57,7 +58,7 @@ class Inbox:
 
     def on(self, *patterns: str) -> Callable[[H], H]:
         """Make a function the handler of events whose topics match; the first handler that matches gets an event."""
-        chosen = tuple(map(check_pattern, patterns)) or (EVERYTHING,)
+        chosen = check_patterns(patterns)
 
         def add(handler: H) -> H:
             self._handlers.append((chosen, handler))
@@ -68,8 +69,9 @@ class Inbox:
     @property
     def topics(self) -> tuple[str, ...]:
         """What to register for: all that handlers want; () is everything."""
-        patterns = tuple(dict.fromkeys(pattern for chosen, _ in self._handlers for pattern in chosen))
-        return () if EVERYTHING in patterns else patterns
+        if not all(patterns for patterns, _ in self._handlers):  # one of them wants every topic
+            return ()
+        return tuple(dict.fromkeys(pattern for patterns, _ in self._handlers for pattern in patterns))
 
     # Deliveries
 
@@ -117,7 +119,7 @@ class Inbox:
 
     def _handler_of(self, topic: str | None) -> Handler | None:
         for patterns, handler in self._handlers:
-            if any(matches(pattern, topic) for pattern in patterns):
+            if matches(patterns, topic):
                 return handler
         return None
 

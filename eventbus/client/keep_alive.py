@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from eventbus.client.backoff import Backoff
+from eventbus.client.calls import Backoff
 from eventbus.client.errors import ApiError, BusError, Unreachable
 from eventbus.client.model import Subscriber
 

@@ -5,11 +5,12 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Never, Self, TypeVar, cast
 
 from eventbus.client.encoding import decode_attribute, decompress
 from eventbus.client.errors import ProtocolError
+from eventbus.core.clock import seconds_of
 from eventbus.core.options import DeliveryOptions, RegistrationOptions, SubscriptionOptions, changes
 
 STRUCTURED = "application/cloudevents+json"
@@ -236,5 +237,8 @@ def decode_body(shown: Mapping[str, str]) -> bytes:
 
 
 def parse_time(text: str) -> datetime:
-    """A time from RFC 3339."""
-    return datetime.fromisoformat(text)
+    """Return the time that an RFC 3339 text says, in UTC. Raises ValueError."""
+    seconds = seconds_of(text)
+    if seconds is None:
+        raise ValueError(f"not a time as RFC 3339 has it: {text!r}")
+    return datetime.fromtimestamp(seconds, UTC)

@@ -9,10 +9,18 @@ from collections.abc import Callable
 FIRST_DELAY = 0.5
 #: Seconds before any retry, at most.
 LONGEST_DELAY = 60.0
-#: Beyond this many doublings the longest delay is reached.
-_DOUBLINGS = 7
+#: Doublings beyond which every longest delay is reached; it keeps the power within what a float holds.
+_MAX_DOUBLINGS = 64
+
+
+def full_jitter(tries: int, rng: float, first: float, longest: float) -> float:
+    """Return the seconds to wait after so many tries (from 1): up to ``first``, doubled each time, up to ``longest``.
+
+    ``rng`` is from 0 to 1.
+    """
+    return rng * min(longest, first * 2.0 ** min(tries - 1, _MAX_DOUBLINGS))
 
 
 def delay(failures: int, rng: Callable[[], float]) -> float:
-    """Seconds to wait after so many failures in a row (from 1); ``rng`` gives 0 to 1."""
-    return rng() * min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, _DOUBLINGS))
+    """Return the seconds to wait after so many failures in a row (from 1); ``rng`` gives 0 to 1."""
+    return full_jitter(failures, rng(), FIRST_DELAY, LONGEST_DELAY)

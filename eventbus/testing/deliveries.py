@@ -11,7 +11,8 @@ from eventbus.client.dispatch import InboxResponse
 from eventbus.client.encoding import encode_body
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
-from eventbus.client.signatures import header_signature, signature
+from eventbus.client.signatures import encode_headers
+from eventbus.core.signing import body_signatures, header_signatures
 
 
 def deliver(
@@ -46,9 +47,8 @@ def signed_headers(inbox: Inbox, event: Event, attempt: int = 1, at: float | Non
     }
     if event.topic is not None:
         headers["eventbus-topic"] = event.topic
-    if inbox.verifier.secrets:
-        made = [signature(secret, event.id, stamp, event.body) for secret in inbox.verifier.secrets]
-        pairs = zip(inbox.verifier.secrets, made, strict=True)
-        both = [header_signature(secret, one, headers) for secret, one in pairs]
-        headers["webhook-signature"], headers["eventbus-signature"] = " ".join(made), " ".join(both)
+    if secrets := inbox.verifier.secrets:
+        made = body_signatures(secrets, event.id, stamp, event.body)
+        both = header_signatures(secrets, made, encode_headers(headers))
+        headers["webhook-signature"], headers["eventbus-signature"] = b" ".join(made).decode(), b" ".join(both).decode()
     return headers

@@ -9,14 +9,14 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
-from eventbus.client.backoff import NO_RETRY
 from eventbus.client.bus import Bus
+from eventbus.client.calls import NO_RETRY
 from eventbus.client.dispatch import InboxResponse
 from eventbus.client.errors import BusError, KeyReused, UsageError
 from eventbus.client.http import Request, Response
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
-from eventbus.client.topics import matches_any
+from eventbus.core.topics import matches
 from eventbus.testing.deliveries import signed_headers
 
 #: How a subscriber begins that asks for nothing.
@@ -122,7 +122,7 @@ class FakeTransport:
         event = Event(str(uuid4()), topic, body, headers, datetime.now(UTC))
         self.events.append(event)
         for inbox in self.inboxes:
-            if matches_any(inbox.topics, topic):
+            if matches(inbox.topics, topic):
                 self.answers.append((event, inbox.dispatch("POST", signed_headers(inbox, event), body)))
         return event.id
 

@@ -9,7 +9,7 @@ import pytest
 
 from eventbus.client import BusError, Registration, State, Subscriber, Unauthorized, Unavailable, Unreachable
 from eventbus.client import keep_alive as module
-from eventbus.client.backoff import Backoff
+from eventbus.client.calls import Backoff
 from eventbus.client.keep_alive import REGISTRATION_BACKOFF, KeepAlive, Register
 from eventbus.testing import FakeBus
 from tests.support.deadline import eventually

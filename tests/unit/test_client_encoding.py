@@ -1,3 +1,5 @@
+import gzip
+import zlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -6,7 +8,18 @@ from cloudevents.core.bindings.http import HTTPMessage, from_binary_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.client.encoding import BATCH_BYTES, batches, check_headers, cloud_event_headers, encode_body, json_line
+from eventbus.client import BadBody, Reject
+from eventbus.client.encoding import (
+    BATCH_BYTES,
+    batches,
+    check_headers,
+    check_patterns,
+    cloud_event_headers,
+    decode_attribute,
+    decompress,
+    encode_body,
+    json_line,
+)
 from eventbus.client.errors import UsageError
 
 
@@ -48,7 +61,7 @@ def test_attributes_are_written_as_cloudevents_write_them() -> None:
     at = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
     given = {"source": "/s", "time": at, "number": 7, "yes": True, "none": None, "id": "mine"}
     headers = cloud_event_headers(given, "t", "e1")
-    assert headers["ce-time"] == "2026-11-24T06:03:29+00:00"
+    assert headers["ce-time"] == "2026-11-24T06:03:29Z"
     assert (headers["ce-number"], headers["ce-yes"], headers["ce-id"]) == ("7", "true", "mine")
     assert "ce-none" not in headers
 
@@ -98,3 +111,87 @@ def test_a_batch_is_bounded_in_bytes() -> None:
     third = b'"%s"' % (b"x" * (BATCH_BYTES // 3))
     huge = b'"%s"' % (b"x" * (BATCH_BYTES + 1))
     assert [len(batch) for batch in batches([third, third, third, huge, third], 1_000)] == [2, 1, 1, 1]
+
+
+BODY = b'{"order": 42}'
+ZIPPED = gzip.compress(BODY)
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "found"),
+    [
+        (ZIPPED, "gzip", BODY),
+        (ZIPPED, " X-GZIP , identity", BODY),
+        (gzip.compress(ZIPPED), "gzip, gzip", BODY),
+        (ZIPPED + ZIPPED, "gzip", BODY * 2),
+        (ZIPPED + bytes(9), "gzip", BODY),
+        (gzip.compress(b""), "gzip", b""),
+        (BODY, "", BODY),
+        (BODY, "identity", BODY),
+        (b"brotli", "br", b"brotli"),
+        (ZIPPED, "gzip, br", ZIPPED),  # it begins with what is not known here
+    ],
+)
+def test_gzip_is_undone(body: bytes, coding: str, found: bytes) -> None:
+    """However often, and in however many parts; what is not known stays."""
+    assert decompress(body, coding) == found
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", ZIPPED[:-1], ZIPPED + b"x", zlib.compress(BODY), ZIPPED[:9] + b"\xff" * 9]
+)
+def test_what_is_no_gzip_is_told(body: bytes) -> None:
+    """As a Reject, and as a ValueError."""
+    with pytest.raises(BadBody) as caught:
+        decompress(body, "gzip")
+    assert isinstance(caught.value, Reject)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_bomb_is_not_unpacked(times: int) -> None:
+    """What is larger than it may be stops there; just as large is fine."""
+    body = bytes(1_000)
+    for _ in range(times):
+        body = gzip.compress(body)
+    coding = ", ".join(["gzip"] * times)
+    assert decompress(body, coding, 1_000) == bytes(1_000)
+    with pytest.raises(BadBody, match="larger than 999 bytes"):
+        decompress(body, coding, 999)
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("a%20b", "a b"),
+        ("%C3%BC", "\u00fc"),
+        ('"a b"', "a b"),
+        (r'"say \"hi\" \\"', 'say "hi" \\'),
+        ('"50%25"', "50%"),
+        ("50%", "50%"),
+        ("%2541", "%41"),  # one round
+        ("\u00c3\u00bc", "\u00fc"),  # UTF-8 as it came
+        ("\u00fc", "\u00fc"),  # no UTF-8
+        ("%FF", "%FF"),
+        ("\u20ac", "\u20ac"),
+        ('"', '"'),
+        ('""', ""),
+    ],
+)
+def test_an_attribute_is_read_from_its_header(header: str, value: str) -> None:
+    """Quotes go first, then escapes, once."""
+    assert decode_attribute(header) == value
+
+
+@given(st.text(min_size=1).filter(lambda text: text.isprintable()))
+def test_what_the_client_writes_it_reads(value: str) -> None:
+    """Whatever an attribute's value is."""
+    headers = cloud_event_headers({"source": "/s", "subject": value}, "t", "1")
+    assert decode_attribute(headers["ce-subject"]) == value
+
+
+@pytest.mark.parametrize("pattern", ["a b", "a\n", "\u00fcber", "a\tb", " ", "a..b", ">.a"])
+def test_a_pattern_that_the_bus_would_refuse_is_a_usage_error(pattern: str) -> None:
+    """A pattern that could not be registered is refused where the handler is made."""
+    with pytest.raises(UsageError, match="topic pattern"):
+        check_patterns(["a", pattern])
