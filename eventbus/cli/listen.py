@@ -16,10 +16,15 @@ from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import stop_on_signals
 from eventbus.cli.formatting import event_printer
 from eventbus.cli.local_subscriber import DeliveryQueue, address_seen_from, serve_inbox
+from eventbus.cli.options import subscription_options, take_options
 from eventbus.cli.positions import feed_position, parse_position
 from eventbus.client import Event, Inbox, Terms, Verifier
 from eventbus.client.encoding import check_patterns
 from eventbus.client.events import Position
+from eventbus.core.options import DeliveryOptions, options_of
+
+#: The options of the subscriber that it can be. Its position is not kept, since it deregisters at the end.
+_REGISTERING = tuple(one for one in options_of(DeliveryOptions) if one.name != "resume")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,7 @@ class ListenOptions:
     raw: bool
     address: str | None  # "" is one to be found
     secrets: Path | None
+    subscription: dict[str, Any]  # options that were given
 
 
 def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -80,6 +86,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     metavar="FILE",
     help="Signing secrets, by which deliveries are verified; else EVENTBUS_SIGNING_SECRETS.",
 )
+@subscription_options(_REGISTERING)
 @with_context
 def listen(context: CommandContext, **typed: Any) -> None:
     """Print events as they come.
@@ -88,12 +95,16 @@ def listen(context: CommandContext, **typed: Any) -> None:
     restarted. With --register each delivery is answered when it has been printed, and the subscriber is
     deregistered at the end.
     """
-    asked = ListenOptions(**typed)
+    given = {name: value for name, value in take_options(typed, _REGISTERING).items() if value is not None}
+    asked = ListenOptions(subscription=given, **typed)
     check_patterns(asked.topics)
     if asked.raw and context.screen.as_json:
         raise click.UsageError("--raw and --json say two things: leave one out")
     if asked.secrets is not None and asked.address is None:
         raise click.UsageError("--secret-file verifies deliveries, which come with --register")
+    if asked.subscription and asked.address is None:
+        flag = next(one.flag for one in _REGISTERING if one.name in asked.subscription)
+        raise click.UsageError(f"--{flag} is an option of a subscriber, which listens with --register")
     show = event_printer(context.screen, raw=asked.raw)
     (_follow if asked.address is None else _subscribe)(context, asked, show)
 
@@ -118,7 +129,8 @@ def _subscribe(context: CommandContext, asked: ListenOptions, show: Callable[[Ev
     start = None if asked.start == "now" else asked.start
     verifier = Verifier(_secrets(asked.secrets))
     with context.bus() as bus:
-        inbox = Inbox(bus, address, terms=Terms(start=start, resume=False), verifier=verifier, on_state=deliveries.tell)
+        terms = Terms(start=start, resume=False, **asked.subscription)
+        inbox = Inbox(bus, address, terms=terms, verifier=verifier, on_state=deliveries.tell)
         inbox.on(*asked.topics)(deliveries.take)
         with stop_on_signals(), serve_inbox(bus, inbox, address or address_seen_from(context.url)), deliveries:
             deliveries.show(show, asked.count)

@@ -8,8 +8,9 @@ from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
 from eventbus.cli.formatting import rfc3339, to_json
-from eventbus.cli.positions import parse_position
+from eventbus.cli.options import subscription_options, take_options
 from eventbus.client import Terms
+from eventbus.core.options import registration_options
 
 
 @command(
@@ -19,25 +20,16 @@ from eventbus.client import Terms
     "eventbus register localhost:8001 --ordered --resume --from earliest",
 )
 @click.argument("address")
-@click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="Only events that match; may repeat.")
-@click.option("--lease", type=click.FloatRange(5, 86_400), metavar="SECONDS", help="How long without a renewal.")
-@click.option("--ordered/--unordered", default=None, help="Deliver one at a time, in order.")
-@click.option("--resume/--no-resume", default=None, help="Keep its place when the lease ends.")
-@click.option(
-    "--from",
-    "start",
-    callback=parse_position,
-    metavar="PLACE",
-    help="Begin with the 'earliest', an event's id or a time.",
-)
+@subscription_options(registration_options())
 @with_context
-def register(context: CommandContext, address: str, topics: tuple[str, ...], **terms: Any) -> None:
+def register(context: CommandContext, address: str, **typed: Any) -> None:
     """Register an address, or renew its lease.
 
     What is left out of a renewal stays as it was.
     """
+    options = take_options(typed, registration_options())
     with context.bus() as bus:
-        found = bus.register(address, topics=topics or None, terms=Terms(**terms))
+        found = bus.register(address, topics=options.pop("topics"), terms=Terms(**options))
     if context.screen.as_json:
         context.screen.value(to_json(found))
     else:

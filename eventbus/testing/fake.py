@@ -12,21 +12,18 @@ from uuid import uuid4
 from eventbus.client.bus import Bus
 from eventbus.client.calls import NO_RETRY
 from eventbus.client.dispatch import InboxResponse
-from eventbus.client.errors import BusError, KeyReused, UsageError
+from eventbus.client.errors import ApiError, BusError, KeyReused, UsageError
 from eventbus.client.http import Request, Response
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
+from eventbus.core.errors import BadRequest
+from eventbus.core.options import SubscriptionOptions, options_of
 from eventbus.core.topics import matches
 from eventbus.testing.deliveries import signed_headers
 
 #: How a subscriber begins that asks for nothing.
 _NEW_SUBSCRIBER: dict[str, Any] = {
-    "topics": [],
-    "lease": 120,
-    "max_in_flight": 32,
-    "timeout": 10,
-    "ordered": False,
-    "resume": False,
+    **{one.name: one.kind.to_json(one.default) for one in options_of(SubscriptionOptions)},
     "state": "ok",
     "last_error": None,
     "oldest_pending_seconds": None,
@@ -168,23 +165,25 @@ def _event_json(event: Event) -> dict[str, Any]:
 def _subscriber_json(query: Mapping[str, list[str]], known: Mapping[str, Any] | None) -> dict[str, Any]:
     """A subscriber as the bus shows it: what it asks for over what it had, and nothing delivered yet."""
     now = datetime.now(UTC)
-    asked = {name: _parameter_value(values[0]) for name, values in query.items() if name not in ("topic", "from")}
     payload = {
+        "address": query["address"][0],
         **_NEW_SUBSCRIBER,
         "registered_at": now.isoformat(),
         **(known or {}),
-        **asked,
+        **_given_options(query),
         "renewed_at": now.isoformat(),
     }
-    if "topic" in query:
-        payload["topics"] = [topic for topic in query["topic"] if topic]
     ends = now + timedelta(seconds=payload["lease"])
     return {**payload, "expires_at": ends.isoformat(), "renew_after": payload["lease"] / 3}
 
 
-def _parameter_value(value: str) -> Any:
-    """A parameter's value: numbers and truths as such."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+def _given_options(query: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the options in a query as JSON has them. Raises ApiError, as the bus answers 400."""
+    given = {}
+    for one in options_of(SubscriptionOptions):
+        if one.parameter in query:
+            try:
+                given[one.name] = one.kind.to_json(one.kind.parse(one.parameter, query[one.parameter]))
+            except BadRequest as error:
+                raise ApiError(400, str(error)) from error
+    return given

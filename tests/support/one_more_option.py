@@ -94,6 +94,33 @@ def client(registered: dict[str, Any]) -> dict[str, Any]:
     return {"query": query, "subscriber": to_json(parse_as(Subscriber, registered))}
 
 
+def command_line() -> dict[str, Any]:
+    """Return what is typed for ``eventbus register``, and a fake bus's subscriber with these options."""
+    from eventbus.cli.options import take_options  # noqa: PLC0415
+    from eventbus.cli.register import register  # noqa: PLC0415
+    from eventbus.client import Terms  # noqa: PLC0415
+    from eventbus.core.options import options_of, to_json  # noqa: PLC0415
+    from eventbus.testing import FakeBus  # noqa: PLC0415
+
+    typed = [
+        "--group",
+        "sales",
+        "--retry-seconds",
+        "2.5",
+        "--rate",
+        "0.5",
+        "--batch-size",
+        "10",
+        "--mode",
+        "pull",
+        "--metadata-only",
+    ]
+    filters = ["--filter", "a=b", "--filter", "c=d"]
+    context = register.make_context("register", [*typed, *filters, ADDRESS])
+    fake = FakeBus().register(ADDRESS, terms=Terms(**VALUES))
+    return {"typed": take_options(context.params, options_of(Terms)), "fake": to_json(fake)}
+
+
 def descriptions() -> dict[str, Any]:
     """Return the parameters and the properties in OpenAPI, and the table of the protocol."""
     from eventbus.core.options import registration_options  # noqa: PLC0415
@@ -111,4 +138,4 @@ def descriptions() -> dict[str, Any]:
 if __name__ == "__main__":
     add_to_table()
     found = answers()
-    print(json.dumps({**found, **journal(), **client(found["registered"]), **descriptions()}))  # noqa: T201
+    print(json.dumps({**found, **journal(), **client(found["registered"]), **command_line(), **descriptions()}))  # noqa: T201

@@ -182,6 +182,7 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
         (["listen", "--register", "[::1]:80"], "no HOST:PORT with an IPv4 host"),
         (["listen", "--raw", "--json"], "--raw and --json"),
         (["listen", "--secret-file", "pyproject.toml"], "come with --register"),
+        (["listen", "--max-in-flight", "8"], "--max-in-flight is an option of a subscriber"),
         (["dead-letters", "replay"], "Say which dead letters"),
         (["dead-letters", "replay", "--all", "--id", "3"], "Say which dead letters"),
         (["dead-letters", "discard", "--all"], "Discard 3 dead letters? Say --yes to go on: there is no terminal"),

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,41 +10,10 @@ from click.testing import CliRunner
 
 from eventbus.cli.command import Command, Group
 from eventbus.cli.program import program
+from tests.support.option_docs import COMMANDS_PAGE, COMMON, commands, option_row, own_options
 
-PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text("utf-8")
-#: What every command has that speaks to a bus; the page tells of it once.
-COMMON = ("url", "token_file", "timeout", "as_json")
-
-
-def commands(group: click.Group = program, before: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command by what is typed, groups too."""
-    for name, command in group.commands.items():
-        yield f"{before}{name}", command
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{before}{name} ")
-
-
+PAGE = COMMANDS_PAGE.read_text("utf-8")
 COMMANDS = dict(commands())
-
-
-def options(command: click.Command) -> list[click.Option]:
-    """The options of a command's own."""
-    with click.Context(command) as ctx:
-        every = command.get_params(ctx)
-    common = () if command.name in ("serve", "completion") else COMMON
-    return [
-        one for one in every if isinstance(one, click.Option) and one.name not in common and "--help" not in one.opts
-    ]
-
-
-def row(option: click.Option) -> str:
-    """An option as a row of the page's table: without its range, which is said where it is left."""
-    with click.Context(click.Command("x")) as ctx:
-        record = option.get_help_record(ctx)
-    assert record is not None
-    payload, _, extra = record[1].partition("  [")
-    told = [word for word in extra.rstrip("]").split("; ") if word.startswith(("default", "required"))]
-    return f"| `{record[0]}` | {payload}{f' ({told[0]})' if told else ''} |"
 
 
 def section(name: str) -> str:
@@ -94,16 +62,16 @@ def parse(group: click.Group, words: list[str], parent: click.Context | None = N
 
 @pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if not isinstance(command, click.Group)])
 def test_the_page_tells_of_every_option(name: str) -> None:
-    """In the words of the help, in a table for each command that has options of its own."""
+    """In the words of the help, in a table of each command's own; ``python -m tests.support.option_docs`` writes it."""
     rows = [line for line in section(name).splitlines() if line.startswith("| `-")]
-    assert rows == [row(option) for option in options(COMMANDS[name])]
+    assert rows == [option_row(option) for option in own_options(COMMANDS[name])]
 
 
 def test_the_page_tells_what_all_commands_have() -> None:
     """Once, in the words of the help."""
     common = [one for one in COMMANDS["events"].params if one.name in COMMON]
     rows = [line for line in section("What all commands have").splitlines() if line.startswith("| `-")]
-    assert rows == [row(one) for one in common if isinstance(one, click.Option)]
+    assert rows == [option_row(one) for one in common if isinstance(one, click.Option)]
 
 
 def test_the_page_tells_of_nothing_else() -> None:

@@ -75,6 +75,12 @@ def test_the_client_sends_and_reads_a_new_option(more: dict[str, Any]) -> None:
     assert subset(more["subscriber"]) == VALUES
 
 
+def test_the_command_line_takes_a_new_option(more: dict[str, Any]) -> None:
+    """``eventbus register`` has a flag for it, and so has whatever else registers; a fake bus knows it, too."""
+    assert subset(more["typed"]) == VALUES
+    assert subset(more["fake"]) == VALUES
+
+
 def test_openapi_describes_a_new_option(more: dict[str, Any]) -> None:
     """It is a parameter of registering, and a property of a subscriber, with its range and its help text."""
     parameters = {one["name"]: one for one in more["parameters"]}

@@ -1,0 +1,64 @@
+"""Subscription options on the command line: an option of a command for each in the table."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from eventbus.cli.positions import parse_position
+from eventbus.core.option_kinds import Boolean, Duration, Enumeration, Integer, Number, Position, Texts
+from eventbus.core.options import Option
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+#: Names that older versions had for "no".
+_FORMER_NAMES = {"ordered": (" /--unordered",)}
+
+
+def subscription_options(options: Iterable[Option]) -> Callable[[Function], Function]:
+    """Give a command an option for each of these; what is not typed is None."""
+
+    def add(function: Function) -> Function:
+        for one in reversed(tuple(options)):
+            function = click.option(*_names(one), **_type_of(one), help=one.summary.replace("`", "'"))(function)
+        return function
+
+    return add
+
+
+def take_options(typed: dict[str, Any], options: Iterable[Option]) -> dict[str, Any]:
+    """Remove what was typed for these options, and return it by the options' names."""
+    return {one.name: typed.pop(_parameter(one)) for one in options}
+
+
+def _parameter(one: Option) -> str:
+    """Name the function's parameter: by the flag, since commands have a ``timeout`` of their own."""
+    return f"{one.flag.replace('-', '_')}_option"
+
+
+def _names(one: Option) -> tuple[str, ...]:
+    if isinstance(one.kind, Boolean):
+        return (_parameter(one), f"--{one.flag}/--no-{one.flag}", *_FORMER_NAMES.get(one.flag, ()))
+    return (_parameter(one), f"--{one.flag}")
+
+
+def _type_of(one: Option) -> dict[str, Any]:
+    """Return the arguments of ``click.option`` for an option's kind."""
+    found: dict[str, Any]
+    match one.kind:
+        case Boolean():
+            found = {"default": None}
+        case Integer(low, high):
+            found = {"type": click.IntRange(int(low), int(high)), "metavar": "N"}
+        case Duration(low, high):
+            found = {"type": click.FloatRange(low, high), "metavar": "SECONDS"}
+        case Number(low, high):
+            found = {"type": click.FloatRange(low, high), "metavar": "NUMBER"}
+        case Enumeration(words):
+            found = {"type": click.Choice(words)}
+        case Position():
+            found = {"callback": parse_position, "metavar": "POSITION"}
+        case Texts():
+            found = {"multiple": True, "callback": lambda _, __, texts: texts or None, "metavar": one.flag.upper()}
+        case _:
+            found = {"metavar": one.flag.upper()}
+    return found
