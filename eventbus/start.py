@@ -51,7 +51,9 @@ def _shared(settings: Settings, transport: Transport) -> Bus:
         from eventbus.journal.redis import RedisJournal, ReplicationPolicy  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SettingsError("a journal on Redis needs the extra: pip install 'eventbus[redis]'") from error
-    journal = RedisJournal(settings.journal, wanted=ReplicationPolicy(settings.redis_replicas, settings.redis_fsync))
+    journal = RedisJournal(
+        settings.journal, replication=ReplicationPolicy(settings.redis_replicas, settings.redis_fsync)
+    )
     bus = Bus(settings, journal, transport)
     sharing = Ownership(bus, journal)
     bus.start()

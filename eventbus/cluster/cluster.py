@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from eventbus.cluster.interfaces import Nodes
 from eventbus.core.model import LaneRecord
+from eventbus.journal.cluster_journal import Nodes
 
 
 class Cluster(Protocol):

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import gevent
 
-from eventbus.cluster.interfaces import Members
 from eventbus.core.errors import JournalError
 from eventbus.delivery.lane.lane import Lane
+from eventbus.journal.cluster_journal import Members
 from eventbus.services.bus import Bus
 
 #: Seconds that deliveries under way may take before a lane that is to be handed over stays where it is.
@@ -90,7 +90,7 @@ class Handover:
     def _withdrawn(self) -> bool:
         """Tell the others, if there are any; whether they can have what this bus has."""
         try:
-            others = self._members.others()
+            others = self._members.peers()
             if others:
                 self._members.withdraw()
         except JournalError as error:

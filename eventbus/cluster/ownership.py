@@ -8,48 +8,48 @@ import logging
 from collections.abc import Iterable, Sequence
 
 import gevent
+from gevent.event import Event as Signal
 from gevent.pool import Group
 
 from eventbus.cluster.handover import Handover
-from eventbus.cluster.interfaces import ClusterJournal, Nodes
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.model import LaneRecord
+from eventbus.core.override import override
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transaction import Transaction
+from eventbus.journal.cluster_journal import ClusterJournal, Nodes, OwnershipListener
 from eventbus.services.bus import Bus
 
 #: Seconds that the start waits for what was handed out at once to be adopted.
 PATIENCE = 5.0
 #: Seconds between two looks for what was left half-done.
 MEND_EVERY = 5.0
+#: Seconds that adopting and mending get to end when the bus stops.
+STOP_SECONDS = 2.0
 #: Lanes that are read at once, without letting other greenlets run.
 SLICE = 200
 
 log = logging.getLogger(__name__)
 
 
-class Ownership:
+class Ownership(OwnershipListener):
     """The company of a bus that shares its journal (``eventbus.cluster.cluster.Company``); adopts lanes for it."""
 
     def __init__(self, bus: Bus, journal: ClusterJournal) -> None:
         self._bus = bus
         self._journal = journal
         self._members = journal.members
-        self._members.took = self._take
         self._beside = Group()  # adopts what is handed out, finds out about others, and mends what was left half-done
         self._handover = Handover(bus, self._members, self._lose)
-        self._members.surplus = self._handover.give
-        self._members.lost = self._lose_all
-        self._members.beat = self._beat
-        journal.on_taken(self._taken)
         bus.join(self)
         self._changes = -1
         self._elsewhere: TopicIndex[str] = TopicIndex()  # other buses' subscribers
         self._ends = False  # this bus is about to end
+        self._stopping = Signal()
 
     def start(self) -> None:
         """Take part from now on; returns when what was handed out at once is adopted, or that takes long."""
-        self._members.start()
+        self._members.start(self)
         self._beside.join(PATIENCE)
         self._beside.spawn(self._look_after)
 
@@ -70,7 +70,9 @@ class Ownership:
     def stop(self) -> None:
         """See Company.stop."""
         self._ends = True
+        self._stopping.set()
         self._handover.stop()
+        self._beside.join(STOP_SECONDS)  # one that is killed while it connects leaves half of a connection behind
         self._beside.kill()
 
     def has(self, key: str) -> bool:
@@ -81,8 +83,9 @@ class Ownership:
         """See Company.trims."""
         return self._journal.try_acquire_trimmer()
 
-    def _take(self, lanes: Sequence[str]) -> None:
-        """Adopt lanes, which may take longer than may pass between two signs of life."""
+    @override
+    def acquired(self, lanes: Sequence[str]) -> None:
+        # Adopting may take longer than may pass between two heartbeats.
         self._beside.spawn(self._adopt, lanes, self._transaction())
 
     def claim(self, key: str) -> None:
@@ -98,12 +101,18 @@ class Ownership:
 
     def find(self, key: str) -> None:
         """See Company.find."""
-        if key not in self._bus.dispatcher.lanes and any(record.open for record, _ in self._journal.kept([key])):
+        if key not in self._bus.dispatcher.lanes and any(
+            record.open for record, _ in self._journal.lane_records([key])
+        ):
             with self._bus.registrations.locked(key):  # it may be handed over at this moment
                 self.claim(key)
 
-    def _beat(self, until: float, changes: int) -> None:
-        """Deliveries may start until then."""
+    @override
+    def surplus(self, count: int) -> None:
+        self._handover.give(count)
+
+    @override
+    def heartbeat(self, until: float, changes: int) -> None:
         self._bus.dispatcher.until = until
         if changes != self._changes:
             self._changes = changes
@@ -113,7 +122,7 @@ class Ownership:
         """Find out who gets what from other buses."""
         index = TopicIndex[str]()
         try:
-            for key, topics in self._journal.wanted().items():
+            for key, topics in self._journal.topics_by_lane().items():
                 index.put(key, topics, key)
                 self._bus.dispatcher.load.give_way()
         except JournalError as error:
@@ -148,8 +157,8 @@ class Ownership:
             if transaction.stale:
                 return 0
             missing = [key for key in keys if key not in self._bus.dispatcher.lanes]
-            kept = [(record, count) for record, count in self._journal.kept(missing) if record.open]
-            self._journal.wait_for(max((record.scanned for record, _ in kept), default=0))
+            kept = [(record, count) for record, count in self._journal.lane_records(missing) if record.open]
+            self._journal.wait_until_read(max((record.scanned for record, _ in kept), default=0))
             lanes = self._bus.adopt(kept)
             if transaction.stale:  # they are others', or the journal is not what it was
                 self._lose([lane.subscriber.key for lane in lanes])
@@ -158,10 +167,10 @@ class Ownership:
                 self._bus.resume(lane)
         return len(lanes)
 
-    def _taken(self, keys: Sequence[str]) -> None:
-        """Of what was to be saved of these lanes nothing was kept: others have them."""
-        self._bus.dispatcher.checkpointer.refuse(keys)
-        self._lose(keys)
+    @override
+    def refused(self, lanes: Sequence[str]) -> None:
+        self._bus.dispatcher.checkpointer.refuse(lanes)
+        self._lose(lanes)
 
     def _lose(self, keys: Sequence[str]) -> None:
         """Others have these lanes: nothing more is done for them here."""
@@ -172,18 +181,19 @@ class Ownership:
             if lane is not None:
                 self._bus.dispatcher.remove(lane)
 
-    def _lose_all(self) -> None:
-        """Have no lanes any more, and know nothing of the journal but its end. Raises JournalError."""
+    @override
+    def lost(self) -> None:
         self._bus.dispatcher.recent.expire()
         self._lose(list(self._bus.dispatcher.lanes))
         self._bus.dispatcher.checkpointer.forget()
-        self._bus.reset(self._journal.read_again())
+        self._bus.reset(self._journal.skip_to_end())
 
     def _look_after(self) -> None:
         """Mend, again and again, what was left half-done where Redis did not answer."""
         before: set[str] = set()
         while not self._ends:
-            gevent.sleep(MEND_EVERY)
+            if self._stopping.wait(MEND_EVERY):
+                return
             try:
                 before = self._mend(before)
             except JournalError as error:
@@ -194,7 +204,7 @@ class Ownership:
     def _mend(self, before: set[str]) -> set[str]:
         """Adopt what has been this bus's for a while, and is not in memory; answers what is not now."""
         transaction, lanes = self._transaction(), self._bus.dispatcher.lanes
-        mine = self._members.mine()
+        mine = self._members.owned()
         missing = mine - lanes.keys()
         if late := sorted(missing & before):
             self._adopt(late, transaction)
@@ -211,6 +221,6 @@ class Ownership:
         keys = [key for key in self._journal.open_lanes() if key not in mine]
         found: list[LaneRecord] = []
         for start in range(0, len(keys), SLICE):
-            found += [record for record, _ in self._journal.kept(keys[start : start + SLICE])]
+            found += [record for record, _ in self._journal.lane_records(keys[start : start + SLICE])]
             gevent.sleep(0)
         return found

@@ -21,7 +21,7 @@ def application(bus: Bus) -> BusFlask | Forwarding:
     if nodes is None:
         return app
     forwarding = Forwarding(app, nodes)
-    nodes.answer_by(forwarding.answer)
+    nodes.serve(forwarding.answer)
     return forwarding
 
 

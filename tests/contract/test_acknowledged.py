@@ -13,7 +13,6 @@ from eventbus.core.errors import JournalError, JournalTimeout
 from eventbus.core.model import Checkpoint, Options, Subscriber
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.redis import RedisJournal, ReplicationPolicy
-from eventbus.journal.redis.store import replication
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH
@@ -24,6 +23,9 @@ from tests.support.shared import shared
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 EVENTS, TOPICS = "{eventbus}:events", "{eventbus}:topics"
 A, B, C, NEW = (f"127.0.0.1:800{number}" for number in range(1, 5))
+
+#: One replica, for which nobody waits long.
+BRIEF = ReplicationPolicy(replicas=1, seconds=0.5)
 
 
 @pytest.fixture
@@ -49,14 +51,9 @@ def started(folder: Path, *options: str) -> RedisServer:
 
 
 @pytest.fixture
-def silent(replica: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Stops the replica, for which nobody waits long from then on; it goes on at the end."""
-
-    def stop() -> None:
-        replica.stop()
-        monkeypatch.setattr(replication, "ACKNOWLEDGE_SECONDS", 0.3)
-
-    yield stop
+def silent(replica: RedisServer) -> Iterator[Callable[[], None]]:
+    """Stops the replica; it goes on at the end."""
+    yield replica.stop
     replica.go_on()
 
 
@@ -67,7 +64,7 @@ def can_tell_what_is_on_disk(server: RedisServer) -> bool:
 
 def test_what_is_accepted_is_on_the_replica(server: RedisServer, replica: RedisServer) -> None:
     """An append returns when so many replicas have the event; and nothing is to be told at the start."""
-    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
+    journal = RedisJournal(server.url, replication=ReplicationPolicy(replicas=1))
     try:
         assert journal.open().remarks == ()
         journal.append([message(f"event-{number}") for number in range(3)])
@@ -77,20 +74,19 @@ def test_what_is_accepted_is_on_the_replica(server: RedisServer, replica: RedisS
 
 
 def test_nothing_is_accepted_while_a_replica_is_missing(
-    server: RedisServer, replica: RedisServer, silent: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    server: RedisServer, replica: RedisServer, silent: Callable[[], None]
 ) -> None:
     """Without enough replicas an append is refused, who says so names what is missing; with them it goes on."""
-    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
+    journal = RedisJournal(server.url, replication=BRIEF)
     try:
         journal.open()
         silent()
-        with pytest.raises(JournalTimeout, match=r"0 of 1 replicas have it after 0\.3 s.*Idempotency-Key"):
+        with pytest.raises(JournalTimeout, match=r"0 of 1 replicas have it after 0\.5 s.*Idempotency-Key"):
             journal.append([message("event-0")], "key-1")
         with pytest.raises(JournalTimeout):  # so that /readyz tells that publishing is refused
             journal.wait_durable()
         replica.go_on()
         eventually(lambda: replica.ask("XLEN", EVENTS) == b":1\r\n", 10)
-        monkeypatch.undo()
         assert journal.append([message("event-0")], "key-1").duplicate
     finally:
         journal.close()
@@ -98,7 +94,7 @@ def test_nothing_is_accepted_while_a_replica_is_missing(
 
 def test_a_registration_that_is_answered_is_on_the_replica(server: RedisServer, replica: RedisServer) -> None:
     """A replica has who gets which events before whoever registers is told so."""
-    with shared(server.url, wanted=ReplicationPolicy(replicas=1)) as bus:
+    with shared(server.url, replication=ReplicationPolicy(replicas=1)) as bus:
         bus.register(A, topics=("a",))
         assert replica.ask("HGET", TOPICS, A) == b"$1\r\na\r\n"
         bus.register(A, topics=("b",))
@@ -108,10 +104,10 @@ def test_a_registration_that_is_answered_is_on_the_replica(server: RedisServer, 
 
 
 def test_no_registration_is_confirmed_while_a_replica_is_missing(
-    server: RedisServer, replica: RedisServer, silent: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    server: RedisServer, replica: RedisServer, silent: Callable[[], None]
 ) -> None:
     """Whoever registers, changes something or leaves is refused, again and again; a keep-alive changes nothing."""
-    with shared(server.url, wanted=ReplicationPolicy(replicas=1)) as bus:
+    with shared(server.url, replication=BRIEF) as bus:
         for address in (A, B, C):
             bus.register(address)
         silent()
@@ -124,7 +120,6 @@ def test_no_registration_is_confirmed_while_a_replica_is_missing(
                 bus.bus.deregister(parse_address(B))
             bus.register(C)
         replica.go_on()
-        monkeypatch.undo()
         for address in (NEW, A, C):
             bus.register(address)
         bus.bus.deregister(parse_address(B))
@@ -135,9 +130,9 @@ def test_a_registration_that_nobody_confirmed_is_not_confirmed_by_the_next_bus(
     server: RedisServer, replica: RedisServer, silent: Callable[[], None]
 ) -> None:
     """Where another bus has the subscriber by the time that it asks again, that one waits for the replica too."""
-    with shared(server.url, wanted=ReplicationPolicy(replicas=1)) as other:
+    with shared(server.url, replication=BRIEF) as other:
         silent()
-        with shared(server.url, wanted=ReplicationPolicy(replicas=1)) as first, pytest.raises(JournalTimeout):
+        with shared(server.url, replication=BRIEF) as first, pytest.raises(JournalTimeout):
             first.register(A)
         other.journal.members.heartbeat()
         eventually(lambda: A in other.bus.dispatcher.lanes, 10)
@@ -148,7 +143,7 @@ def test_a_registration_that_nobody_confirmed_is_not_confirmed_by_the_next_bus(
 def test_a_place_is_kept_that_comes_with_an_event_or_behind_it(server: RedisServer, silent: Callable[[], None]) -> None:
     """While a replica is missing events are refused, and the places that are saved beside them are not."""
     new, further = (new_record(Subscriber(parse_address("host"), Options()), EPOCH, scanned) for scanned in (0, 1))
-    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
+    journal = RedisJournal(server.url, replication=BRIEF)
     try:
         journal.open()
         journal.append([message("event-0")])
@@ -182,7 +177,7 @@ def test_a_commit_that_a_failover_lost_is_not_accepted(
     with started(tmp_path / "second") as second:
         second.ask("REPLICAOF", LOOPBACK, str(replica.port))
         eventually(replica.has_replica, 20)
-        journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
+        journal = RedisJournal(server.url, replication=ReplicationPolicy(replicas=1))
         try:
             journal.open()
             journal.append([message("event-0")])
@@ -206,7 +201,7 @@ def test_a_commit_that_the_server_has_not_got_any_more_is_not_accepted(
         server.ask("FLUSHALL")
         return wait(wanted, client, *commit)
 
-    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1))
+    journal = RedisJournal(server.url, replication=ReplicationPolicy(replicas=1))
     try:
         journal.open()
         monkeypatch.setattr(ReplicationPolicy, "wait", after_a_loss)
@@ -218,7 +213,7 @@ def test_a_commit_that_the_server_has_not_got_any_more_is_not_accepted(
 
 def test_a_master_without_its_replicas_is_told_of_at_the_start(server: RedisServer) -> None:
     """A bus that wants more replicas than there are starts, and says that publishing is refused."""
-    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=2))
+    journal = RedisJournal(server.url, replication=ReplicationPolicy(replicas=2))
     try:
         (remark,) = journal.open().remarks
         assert "0 replicas, of which EVENTBUS_REDIS_REPLICAS wants 2" in remark
@@ -231,19 +226,16 @@ def test_a_server_that_cannot_tell_what_is_on_disk_is_refused(server: RedisServe
     if can_tell_what_is_on_disk(server):
         pytest.skip("this server can tell what is on disk")
     with pytest.raises(JournalError, match="older than 7"):
-        RedisJournal(server.url, wanted=ReplicationPolicy(on_disk=True)).open()
+        RedisJournal(server.url, replication=ReplicationPolicy(on_disk=True)).open()
 
 
-def test_what_is_accepted_is_on_disk(
-    server: RedisServer, replica: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_accepted_is_on_disk(server: RedisServer, replica: RedisServer, tmp_path: Path) -> None:
     """With ``everysec`` an append returns when the event is in the append-only file, on the replica too."""
     if not can_tell_what_is_on_disk(server):
         pytest.skip("this server is older than Redis 7.2, and cannot tell what is on disk")
     for each in (server, replica):
         each.ask("CONFIG", "SET", "appendfsync", "everysec")
-    monkeypatch.setattr(replication, "ACKNOWLEDGE_SECONDS", 4.0)
-    journal = RedisJournal(server.url, wanted=ReplicationPolicy(replicas=1, on_disk=True))
+    journal = RedisJournal(server.url, replication=ReplicationPolicy(replicas=1, on_disk=True, seconds=4.0))
     try:
         journal.open()
         journal.append([message("event-0", body=b"kept for good")])
@@ -260,4 +252,4 @@ def test_a_server_that_keeps_no_file_is_refused(server: RedisServer) -> None:
         pytest.skip("this server is older than Redis 7.2, and cannot tell what is on disk")
     server.ask("CONFIG", "SET", "appendonly", "no")
     with pytest.raises(JournalError, match="keeps no append-only file"):
-        RedisJournal(server.url, wanted=ReplicationPolicy(on_disk=True)).open()
+        RedisJournal(server.url, replication=ReplicationPolicy(on_disk=True)).open()

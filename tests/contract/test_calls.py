@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import gevent
@@ -10,9 +11,9 @@ import pytest
 from gevent.event import Event as Signal
 
 from eventbus.core.errors import JournalUnavailable, NodeTimeout, NotAccepted
-from eventbus.journal.redis.cluster import calls
 from eventbus.journal.redis.cluster.calls import AT_ONCE, MAX_BYTES, MAX_WAITING, Calls
-from eventbus.journal.redis.store import keys, server
+from eventbus.journal.redis.store import keys
+from eventbus.journal.redis.timing import RedisTiming
 from tests.support.deadline import eventually
 from tests.support.linked import linked
 from tests.support.redis_server import COMMAND, RedisServer
@@ -23,7 +24,17 @@ LONG = 20.0
 #: Seconds for calls that are not.
 SHORT = 0.2
 
-Start = Callable[[str, Callable[[bytes], bytes]], Calls]
+#: Nodes check often whether the one that they call is still the one to call.
+OFTEN = RedisTiming(call_check_seconds=0.02)
+
+Start = Callable[["str | Node", Callable[[bytes], bytes]], Calls]
+
+
+@dataclass(slots=True)
+class Node:
+    """A node by its name, which may change."""
+
+    id: str
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +49,14 @@ def start(redis: RedisServer) -> Iterator[Start]:
     """Starts nodes by their names and what they answer; they stop with the test."""
     with ExitStack() as nodes:
 
-        def begin(name: str, handler: Callable[[bytes], bytes]) -> Calls:
-            calls = Calls(redis.url, name)
+        def begin(name: str | Node, handler: Callable[[bytes], bytes]) -> Calls:
+            calls = Calls(redis.url, name if isinstance(name, Node) else Node(name), OFTEN)
             calls.start(handler)
             nodes.callback(calls.stop)
             return calls
 
         yield begin
     redis.ask("FLUSHALL")
-
-
-@pytest.fixture
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nodes look often whether the one that they call is still the one to ask."""
-    monkeypatch.setattr(calls, "LOOK_EVERY", 0.02)
 
 
 def echo(request: bytes) -> bytes:
@@ -82,7 +87,7 @@ def test_calls_that_cannot_be_read_are_told_of(
     first = start("first", echo)
     start("second", echo)
     eventually(lambda: "calls of other nodes cannot be read: WRONGTYPE" in caplog.text, LONG)
-    gevent.sleep(2.5 * calls.PATIENCE)  # what is tested is that it is told once
+    gevent.sleep(2.5 * RedisTiming().retry_delay_seconds)  # what is tested is that it is told once
     redis.ask("DEL", other)
     assert first.call("second", b"now", LONG) == b"now"
     assert caplog.text.count("cannot be read") == 1
@@ -152,7 +157,6 @@ def test_a_call_whose_caller_gave_up_is_not_handled(start: Start) -> None:
     assert handled == [b"patient"]
 
 
-@pytest.mark.usefixtures("_soon")
 def test_a_call_is_taken_back_where_its_node_is_not_the_one_to_ask(start: Start) -> None:
     """A call that no node has taken when another is the one to ask is known to be not done, and never is."""
     handled: list[bytes] = []
@@ -169,7 +173,6 @@ def test_a_call_is_taken_back_where_its_node_is_not_the_one_to_ask(start: Start)
     assert handled == [b"next"]
 
 
-@pytest.mark.usefixtures("_soon")
 @pytest.mark.parametrize("trouble", [None, JournalUnavailable("The journal does not tell.")])
 def test_a_call_that_was_taken_is_waited_for(start: Start, trouble: Exception | None) -> None:
     """Who has a call may still answer it though another is the one to ask by now, or nobody can tell who is."""
@@ -235,7 +238,7 @@ def test_a_handler_that_fails_is_told_to_the_caller(start: Start, caplog: pytest
 
 def test_a_node_that_stops_ends_what_is_under_way(start: Start, redis: RedisServer) -> None:
     """A node that stops answers what it is working on, and gives up what it waits for."""
-    asking, answering = Calls(redis.url, "asking"), Calls(redis.url, "answering")
+    asking, answering = Calls(redis.url, Node("asking")), Calls(redis.url, Node("answering"))
     entered, go = Signal(), Signal()
 
     def slow(request: bytes) -> bytes:
@@ -258,8 +261,9 @@ def test_a_node_that_stops_ends_what_is_under_way(start: Start, redis: RedisServ
 
 def test_a_node_may_change_its_name(start: Start) -> None:
     """A node that goes on under another name is asked by that one, and its own calls are answered."""
-    other, node = start("other", echo), start("old", lambda request: b"renamed " + request)
-    node.node = "new"
+    renamed = Node("old")
+    other, node = start("other", echo), start(renamed, lambda request: b"renamed " + request)
+    renamed.id = "new"
     assert other.call("new", b"you", LONG) == b"renamed you"
     assert node.call("other", b"and you", LONG) == b"and you"
 
@@ -268,7 +272,7 @@ def test_without_redis_a_call_fails_and_later_ones_come_through(tmp_path: Path) 
     """While Redis is away a call fails as the journal does; when it is back nodes answer each other again."""
     redis = RedisServer(tmp_path, durable=False)
     with redis:
-        node = Calls(redis.url, "node")
+        node = Calls(redis.url, Node("node"))
         node.start(echo)
         assert node.call("node", b"before", LONG) == b"before"
         redis.kill()
@@ -279,17 +283,16 @@ def test_without_redis_a_call_fails_and_later_ones_come_through(tmp_path: Path) 
         node.stop()
 
 
-def test_a_call_that_redis_takes_too_late_is_not_handled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_redis_takes_too_late_is_not_handled(tmp_path: Path) -> None:
     """What hung on its way while Redis was stopped is not done afterwards, when its caller was told that it failed."""
     handled: list[bytes] = []
-    monkeypatch.setattr(server, "ANSWER_SECONDS", 1.0)
 
     def note(request: bytes) -> bytes:
         handled.append(request)
         return request
 
     with RedisServer(tmp_path, durable=False) as redis:
-        node = Calls(redis.url, "node")
+        node = Calls(redis.url, Node("node"), RedisTiming(answer_seconds=1.0))
         node.start(note)
         assert node.call("node", b"before", LONG) == b"before"
         redis.stop()

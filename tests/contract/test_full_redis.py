@@ -1,7 +1,7 @@
 """A Redis at its maxmemory refuses new events, and nothing else that the buses need."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import gevent
 import pytest
@@ -30,6 +30,13 @@ def journal(redis: RedisServer) -> Iterator[RedisJournal]:
     found.open()
     yield found
     found.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node by its name."""
+
+    id: str
 
 
 @pytest.fixture
@@ -70,14 +77,14 @@ def test_a_node_shows_life_takes_gives_and_leaves(redis: RedisServer, bus: Share
     fill(redis)
     with shared(redis.url, always=TAKEN) as joined:
         bus.journal.members.heartbeat()
-        assert bus.journal.members.others() == [joined.journal.members.id]
+        assert bus.journal.members.peers() == [joined.journal.members.id]
         bus.journal.members.release([A])
         joined.journal.members.heartbeat()
         joined.register(B)
-        assert {A, B} <= joined.journal.members.mine()
+        assert {A, B} <= joined.journal.members.owned()
         joined.bus.cluster.withdraw()
     bus.journal.members.heartbeat()
-    assert {A, B} <= bus.journal.members.mine()
+    assert {A, B} <= bus.journal.members.owned()
 
 
 def test_a_node_that_died_is_followed_by_another(redis: RedisServer, bus: SharedBus) -> None:
@@ -86,9 +93,9 @@ def test_a_node_that_died_is_followed_by_another(redis: RedisServer, bus: Shared
     redis.ask("ZADD", NODES, "1", bus.journal.members.id)  # as if it had not been heard for long
     fill(redis)
     with shared(redis.url, always=TAKEN) as other:
-        eventually(lambda: (other.journal.members.heartbeat(), A in other.journal.members.mine())[1], 10)
+        eventually(lambda: (other.journal.members.heartbeat(), A in other.journal.members.owned())[1], 10)
         bus.journal.members.heartbeat()
-        assert A not in bus.journal.members.mine()
+        assert A not in bus.journal.members.owned()
 
 
 def test_every_change_of_a_lane_is_kept(redis: RedisServer, journal: RedisJournal) -> None:
@@ -147,7 +154,7 @@ def test_the_probe_says_that_nothing_new_is_taken(redis: RedisServer, journal: R
 def test_a_node_asks_another(redis: RedisServer) -> None:
     """Calls between nodes are carried where memory is short."""
     fill(redis)
-    asking, asked = Calls(redis.url, "asking"), Calls(redis.url, "asked")
+    asking, asked = Calls(redis.url, Member("asking")), Calls(redis.url, Member("asked"))
     for calls in (asking, asked):
         calls.start(lambda request: request)
     assert asking.call("asked", b"there?", 10) == b"there?"

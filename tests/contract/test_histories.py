@@ -3,20 +3,22 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import redis
 
 from eventbus.core.errors import JournalError
 from eventbus.core.model import Checkpoint
-from eventbus.journal.redis import RedisJournal
+from eventbus.journal.cluster_journal import OwnershipListener
+from eventbus.journal.redis import RedisJournal, RedisTiming
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH, TAKEN
 from tests.support.ports import LOOPBACK
 from tests.support.redis_groups import renamed
 from tests.support.redis_server import COMMAND, RedisServer
-from tests.support.shared import SharedBus, shared
+from tests.support.shared import NEVER_SECONDS, SharedBus, shared
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 A = "127.0.0.1:8001"
@@ -75,7 +77,7 @@ def test_what_was_reached_in_another_history_is_not_kept(server: RedisServer, wa
     try:
         journal.append([message("before")])
         server.ask("SAVE")
-        former = journal.members.history
+        former = journal.members.replication_id
         if way == "restart":
             lose(server)
         else:
@@ -90,7 +92,7 @@ def test_what_was_reached_in_another_history_is_not_kept(server: RedisServer, wa
             assert journal.trim([1], 0.0) == 0
         journal.members.heartbeat()
         assert journal.event("before") is not None
-        assert journal.members.history != former
+        assert journal.members.replication_id != former
         journal.append([message("after")])
         assert journal.event("after") is not None
     finally:
@@ -99,14 +101,16 @@ def test_what_was_reached_in_another_history_is_not_kept(server: RedisServer, wa
 
 def test_a_history_that_ends_while_it_is_read_is_read_again(server: RedisServer) -> None:
     """What a node has read counts for the history that it began to read, though another one began meanwhile."""
-    journal = RedisJournal(server.url)
+    journal = RedisJournal(server.url, timing=RedisTiming(heartbeat_interval_seconds=NEVER_SECONDS))
     journal.open()
+    listener = Mock(OwnershipListener)
     try:
+        journal.members.start(listener)
         lose(server)
-        journal.members.lost = lambda: lose(server)  # in the midst of its beginning anew
+        listener.lost.side_effect = lambda: lose(server)  # in the midst of its reset
         eventually(lambda: _error(journal.members.heartbeat) == "", 10)
         assert ANEW in _error(lambda: journal.append([message("early")]))
-        journal.members.lost = lambda: None
+        listener.lost.side_effect = None
         journal.members.heartbeat()
         journal.append([message("late")])
     finally:
@@ -121,19 +125,19 @@ def test_a_sentinel_that_is_late_leads_to_nothing_of_the_former_history(tmp_path
         eventually(lambda: delivered(bus, first), 10)
         names.copy()
         eventually(lambda: delivered(bus, bus.publish(3)), 10)  # the former master alone has these
-        members, lose_all, history = bus.journal.members, bus.journal.members.lost, bus.journal.members.history
+        members, lose_all, history = bus.journal.members, bus.sharing.lost, bus.journal.members.replication_id
 
         def lose_all_late() -> None:
-            members.lost = lose_all
+            bus.sharing.lost = lose_all  # type: ignore[method-assign]
             names.name(names.former)
             try:
                 lose_all()
             finally:
                 names.name(names.present)
 
-        members.lost = lose_all_late
+        bus.sharing.lost = lose_all_late  # type: ignore[method-assign]
         names.name(names.present)
-        eventually(lambda: _error(members.heartbeat) == "" and members.history != history, 10)
+        eventually(lambda: _error(members.heartbeat) == "" and members.replication_id != history, 10)
         members.heartbeat()
         eventually(lambda: A in bus.bus.dispatcher.lanes, 10)
         second = bus.publish(3)

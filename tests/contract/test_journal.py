@@ -770,7 +770,7 @@ def assert_filled(bench: Bench) -> None:
     assert recovered.last_seq == 3
     carried_on = record(scanned=2, account=Account(accepted=2))
     if isinstance(journal, RedisJournal):  # which hands lanes out one by one
-        assert journal.kept(journal.open_lanes()) == [(carried_on, 2)]
+        assert journal.lane_records(journal.open_lanes()) == [(carried_on, 2)]
     else:
         assert (recovered.scanned, recovered.lanes, dict(recovered.retries)) == (2, (carried_on,), {A: 2})
     assert journal.event("a") == Event(1, "a", "t", b"ce-a: b\r\n", b"body", EPOCH)

@@ -66,7 +66,7 @@ class Lose:
         Not ``wholly``: it has lost all, and is no new node yet.
         """
         read: Callable[..., Any] = getattr(bus.journal, name)
-        begin = partial(self.now, bus) if wholly else bus.journal.members.lost
+        begin = partial(self.now, bus) if wholly else bus.sharing.lost
 
         def read_and_lose(*values: Any, **named: Any) -> Any:
             found = read(*values, **named)
@@ -99,7 +99,7 @@ def test_a_record_that_was_read_before_is_not_adopted(lose: Lose, wholly: bool) 
     with shared(lose.url, always=TAKEN) as bus:
         bus.register(A)
         bus.sharing._lose([A])  # noqa: SLF001 - as when it could not be adopted
-        lose.after(bus, "kept", wholly=wholly)
+        lose.after(bus, "lane_records", wholly=wholly)
         with pytest.raises(NotOwner):
             bus.sharing.claim(A)
         assert A not in bus.bus.dispatcher.lanes

@@ -1,8 +1,10 @@
 """Redis says which node has which lane: a fair share of those that nobody has, and all of a node that is gone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import redis
@@ -10,8 +12,10 @@ import redis
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.model import Checkpoint, LaneRecord, Options, Subscriber
+from eventbus.core.override import override
 from eventbus.delivery.lane.lane_record import new_record
-from eventbus.journal.redis import RedisJournal
+from eventbus.journal.cluster_journal import OwnershipListener
+from eventbus.journal.redis import RedisJournal, RedisTiming
 from eventbus.journal.redis.cluster import membership
 from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.store.server import connect
@@ -22,7 +26,44 @@ from tests.support.redis_server import COMMAND, RedisServer
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 LANES = [f"host{number}" for number in range(6)]
 
-Join = Callable[[], Membership]
+#: No node sends a heartbeat by itself.
+BY_HAND = RedisTiming(heartbeat_interval_seconds=1_000_000.0)
+
+
+class Join(Protocol):
+    """Joins as one more node."""
+
+    def __call__(self, timing: RedisTiming = ...) -> Membership:
+        """Join."""
+
+
+@dataclass(slots=True)
+class Heard(OwnershipListener):
+    """What a node's listener was told."""
+
+    lanes: list[str] = field(default_factory=list)
+    too_many: list[int] = field(default_factory=list)
+    losses: int = 0
+
+    @override
+    def acquired(self, lanes: Sequence[str]) -> None:
+        self.lanes += lanes
+
+    @override
+    def surplus(self, count: int) -> None:
+        self.too_many.append(count)
+
+    @override
+    def lost(self) -> None:
+        self.losses += 1
+
+    @override
+    def refused(self, lanes: Sequence[str]) -> None:
+        self.lanes += [f"not {lane}" for lane in lanes]
+
+    @override
+    def heartbeat(self, until: float, changes: int) -> None:
+        return
 
 
 @pytest.fixture
@@ -39,11 +80,11 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def join(server: RedisServer) -> Iterator[Join]:
-    """Makes nodes, which have joined and write down in ``got`` and ``surplus`` what they are told."""
+    """Makes nodes that have joined, and send heartbeats only when they are told to."""
     with ExitStack() as stack:
 
-        def make() -> Membership:
-            node = Membership(connect(server.url, "test"), Clock())
+        def make(timing: RedisTiming = BY_HAND) -> Membership:
+            node = Membership(connect(server.url, "test"), Clock(), timing)
             stack.callback(left, node)
             node.join()
             return node
@@ -59,26 +100,24 @@ def left(node: Membership) -> None:
 
 def test_the_first_node_gets_all_that_nobody_has(join: Join) -> None:
     """A node that is alone gets every open lane, at its first sign of life."""
-    node, got = join(), []
-    node.took = got.extend
-    node.heartbeat()
-    assert sorted(got) == LANES
-    assert node.mine() == set(LANES)
+    node, heard = join(), Heard()
+    node.start(heard)
+    assert sorted(heard.lanes) == LANES
+    assert node.owned() == set(LANES)
 
 
 def test_a_node_that_joins_gets_what_another_lets_go(join: Join) -> None:
     """The one that has too much is told by how much, and what it lets go is the other's."""
-    first, second, surplus, got = join(), None, [], []
-    first.heartbeat()
+    first, full, empty = join(), Heard(), Heard()
+    first.start(full)
     second = join()
-    second.took, first.surplus = got.extend, surplus.append
-    second.heartbeat()
-    assert got == []
+    second.start(empty)
+    assert empty.lanes == []
     first.heartbeat()
-    assert surplus == [3]
+    assert full.too_many == [3]
     first.release(LANES[:3])
     second.heartbeat()
-    assert sorted(got) == LANES[:3]
+    assert sorted(empty.lanes) == LANES[:3]
     assert (first.owner("host0"), first.owner("host5"), second.owner("host5")) == (second.id, None, first.id)
 
 
@@ -89,35 +128,34 @@ def test_a_lane_is_claimed_by_one_node(join: Join) -> None:
     assert second.claim("new") == first.id
     first.release(["new"])
     assert second.claim("new") is None
-    assert first.others() == [second.id]
+    assert first.peers() == [second.id]
 
 
 def test_who_leaves_has_nothing(join: Join) -> None:
     """What a node had that leaves is handed out at once."""
-    first, got = join(), []
+    first, heard = join(), Heard()
     first.heartbeat()
     second = join()
-    second.took = got.extend
     first.leave()
-    second.heartbeat()
-    assert sorted(got) == LANES
+    second.start(heard)
+    assert sorted(heard.lanes) == LANES
 
 
 def test_who_is_about_to_leave_gets_no_lanes_and_the_others_share_them_all(join: Join) -> None:
     """A node that withdraws lives on with what it has, is handed nothing, and leaves the others a larger share."""
-    first, second, third, surplus, got = join(), join(), join(), [], []
-    first.heartbeat()
-    second.surplus, first.took = surplus.append, got.extend
-    first.release(LANES)
+    first, second, third, leaving, staying = join(), join(), join(), Heard(), Heard()
+    first.start(leaving)
+    first.release(leaving.lanes)
+    leaving.lanes.clear()
     first.withdraw()
-    assert got == []
+    assert leaving.lanes == []
+    second.start(staying)
+    assert len(second.owned()) == len(LANES) // 2
     second.heartbeat()
-    assert len(second.mine()) == len(LANES) // 2
-    second.heartbeat()
-    assert surplus == []
+    assert staying.too_many == []
     third.heartbeat()
-    assert len(third.mine()) == len(LANES) // 2
-    assert sorted(second.others()) == sorted([first.id, third.id])
+    assert len(third.owned()) == len(LANES) // 2
+    assert sorted(second.peers()) == sorted([first.id, third.id])
 
 
 def test_who_withdrew_and_left_counts_no_more(join: Join, server: RedisServer) -> None:
@@ -128,22 +166,22 @@ def test_who_withdrew_and_left_counts_no_more(join: Join, server: RedisServer) -
     first.leave()
     assert server.ask("SCARD", "{eventbus}:leaving") == b":0\r\n"
     second.heartbeat()
-    assert second.mine() == set(LANES)
+    assert second.owned() == set(LANES)
 
 
 def test_lanes_that_no_live_node_has_are_known_until_another_has_them(join: Join, server: RedisServer) -> None:
     """What a dead node had is nobody's from the end of its sign until it is handed out, and so is what is let go."""
     first, second = join(), join()
-    assert second.orphans()
+    assert second.has_orphans()
     first.heartbeat()
     second.heartbeat()
-    assert not second.orphans()
+    assert not second.has_orphans()
     server.ask("ZADD", "{eventbus}:nodes", "XX", "1", first.id)
-    assert second.orphans()
+    assert second.has_orphans()
     second.heartbeat()
-    assert not second.orphans()
+    assert not second.has_orphans()
     second.release(LANES[:1])
-    assert second.orphans()
+    assert second.has_orphans()
 
 
 def test_an_address_that_nobody_registered_is_no_orphan(join: Join, server: RedisServer) -> None:
@@ -153,42 +191,41 @@ def test_an_address_that_nobody_registered_is_no_orphan(join: Join, server: Redi
     second = join()
     assert second.claim("new") is None
     server.ask("ZADD", "{eventbus}:nodes", "XX", "1", second.id)
-    assert not first.orphans()
+    assert not first.has_orphans()
 
 
-def test_who_was_not_heard_has_lost_all_and_begins_anew(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_was_not_heard_has_lost_all_and_begins_anew(join: Join) -> None:
     """A node that showed no life for too long is told at its next sign, may act no more, and has a new name."""
-    monkeypatch.setattr(membership, "ALIVE_SECONDS", 0.2)
-    monkeypatch.setattr(membership, "MARGIN", 0.1)
-    first, lost, got = join(), [], []
-    first.heartbeat()
+    brief = replace(BY_HAND, alive_seconds=0.2, margin_seconds=0.1)
+    first, former, heard = join(brief), Heard(), Heard()
+    first.start(former)
     name = first.id
-    first.lost = lambda: lost.append(first.until)
-    second = join()
-    second.took = got.extend
-    eventually(lambda: (second.heartbeat(), len(got) == len(LANES))[1], 10)
+    second = join(brief)
+    second.start(heard)
+    eventually(lambda: (second.heartbeat(), len(heard.lanes) == len(LANES))[1], 10)
     assert Clock().monotonic() > first.until
     first.heartbeat()
-    assert lost == [float("-inf")]
+    assert former.losses == 1
     assert first.id != name
-    assert first.mine() == set()
+    assert first.owned() == set()
 
 
 def test_what_a_node_writes_for_a_lane_that_is_anothers_is_passed_over(server: RedisServer) -> None:
     """A checkpoint keeps what is the node's own, and tells of what is not."""
-    first, second = RedisJournal(server.url), RedisJournal(server.url)
-    taken: list[str] = []
-    first.on_taken(taken.extend)
+    first, second, heard = RedisJournal(server.url, timing=BY_HAND), RedisJournal(server.url), Heard()
     for journal in (first, second):
         journal.open()
     try:
+        first.members.start(heard)
+        first.members.release(heard.lanes)
+        heard.lanes.clear()
         server.ask("SET", "{eventbus}:seq", "5")
         assert first.members.claim("host0") is None
         assert second.members.claim("host1") is None
         records = [journal_record(lane, 5) for lane in ("host0", "host1")]
         first.checkpoint(Checkpoint(EPOCH, 0, lanes=tuple(records)))
-        assert taken == ["host1"]
-        kept = {record.subscriber.key: record.scanned for record, _ in second.kept(["host0", "host1"])}
+        assert heard.lanes == ["not host1"]
+        kept = {record.subscriber.key: record.scanned for record, _ in second.lane_records(["host0", "host1"])}
         assert kept == {"host0": 5, "host1": 0}
     finally:
         first.close()
@@ -204,16 +241,15 @@ def test_a_redis_that_does_not_answer_is_told_of_once(
     join: Join, server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However often a sign of life fails, there is a line when that begins, and one when it is over."""
-    monkeypatch.setattr(membership, "SIGN_EVERY", 0.01)
     caplog.set_level("INFO", membership.__name__)
-    node, tries = join(), list[None]()
+    node, tries = join(RedisTiming(heartbeat_interval_seconds=0.01)), list[None]()
     look = node.heartbeat
 
     def counted() -> None:
         tries.append(None)
         look()
 
-    node.start()
+    node.start(Heard())
     monkeypatch.setattr(node, "heartbeat", counted)
     for times in (1, 2):
         server.kill()

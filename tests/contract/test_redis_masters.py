@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
 
 from eventbus.core.errors import JournalError, JournalUnavailable
+from eventbus.journal.cluster_journal import OwnershipListener
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.redis.store.discovery import DiscoveredConnection, ReplicationIdChanged
 from eventbus.journal.redis.store.server import connect
@@ -41,7 +43,7 @@ def test_the_master_is_found_and_found_again(group: Group) -> None:
     """What is accepted is on the master; after a failover it is on the former replica, and more is accepted there."""
     journal = RedisJournal(group.url)
     journal.open()
-    journal.members.start()
+    journal.members.start(Mock(OwnershipListener))
     try:
         journal.append([message("before")])
         assert keys_of(group.master) > 0
@@ -87,7 +89,7 @@ def test_a_connection_to_a_server_that_takes_no_writes_is_one_that_is_lost(tmp_p
 
     with RedisServer(tmp_path) as server:
         client = redis.Redis.from_pool(
-            redis.ConnectionPool(connection_class=DiscoveredConnection, master=master, history=str)
+            redis.ConnectionPool(connection_class=DiscoveredConnection, master=master, replication_id=str)
         )
         client.set("x", "1")
         server.ask("REPLICAOF", LOOPBACK, "9")
@@ -104,7 +106,7 @@ def test_a_connection_goes_only_to_a_master_with_the_history_that_is_wanted(tmp_
     """One that has gone elsewhere by then, or finds a server that is a replica or has another history, is lost."""
     wanted = [""]
     with RedisServer(tmp_path, durable=False) as server:
-        client = connect(server.url, "test", history=lambda: wanted[0])
+        client = connect(server.url, "test", replication_id=lambda: wanted[0])
         assert client.set("x", "1")
         info: Any = client.info("replication")
         wanted[0] = info["master_replid"][::-1]

@@ -10,8 +10,7 @@ import pytest
 from eventbus.core.errors import JournalError, JournalUnavailable, NotOwner
 from eventbus.core.model import Checkpoint, Event, Recovered
 from eventbus.delivery.lane.lane import Lane
-from eventbus.journal.redis.store import journal as redis_journal
-from eventbus.journal.redis.store.journal import RedisJournal
+from eventbus.journal.redis import RedisJournal, RedisTiming
 from eventbus.services import recovery
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN
@@ -50,25 +49,22 @@ def kept(bus: SharedBus) -> list[str]:
 def move(giver: SharedBus, taker: SharedBus) -> None:
     """Hand all lanes from one bus to another."""
     keys = list(giver.bus.dispatcher.lanes)
-    giver.journal.members.surplus(len(keys))
-    eventually(lambda: not giver.bus.dispatcher.lanes and not giver.journal.members.mine(), 10)
+    giver.sharing.surplus(len(keys))
+    eventually(lambda: not giver.bus.dispatcher.lanes and not giver.journal.members.owned(), 10)
     for key in keys:
         taker.sharing.claim(key)
 
 
-def test_a_bus_that_lags_takes_no_subscriber_whose_events_it_has_not_heard_of(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bus_that_lags_takes_no_subscriber_whose_events_it_has_not_heard_of(url: str) -> None:
     """A lane that has come further than the bus which takes it waits, so that no event is counted twice for it."""
-    monkeypatch.setattr(redis_journal, "HEARD_SECONDS", 0.1)
-    with shared(url) as giver, shared(url, always=TAKEN) as taker:
+    with shared(url) as giver, shared(url, always=TAKEN, timing=RedisTiming(read_back_seconds=0.1)) as taker:
         giver.register(A)
         giver.bus.dispatcher.until = 0.0  # it delivers nothing
         giver.publish(1)
         eventually(lambda: taker.bus.dispatcher.recent.newest == 1, 10)
         taker.deaf = True
         giver.publish(5)
-        with pytest.raises(JournalError, match="has not heard"):
+        with pytest.raises(JournalError, match="has not read"):
             move(giver, taker)
         taker.deaf = False
         eventually(lambda: taker.bus.dispatcher.recent.newest == 6, 10)
@@ -85,7 +81,7 @@ def test_a_journal_tells_of_what_came_before_anybody_listened(url: str) -> None:
         try:
             journal.open()
             other.publish(2)
-            journal.wait_for(2)  # nobody listens: nobody has to be waited for
+            journal.wait_until_read(2)  # nobody listens: nobody has to be waited for
             journal.listen(heard.extend)
             eventually(lambda: [event.seq for event in heard] == [1, 2], 10)
         finally:
@@ -103,7 +99,7 @@ def test_a_bus_that_starts_misses_nothing_that_others_accept_meanwhile(
 
         def restore_late(recovered: Recovered, journal: RedisJournal, *more: Any) -> list[Lane]:
             other.publish(2)
-            journal.wait_for(2)
+            journal.wait_until_read(2)
             return restore(recovered, journal, *more)
 
         monkeypatch.setattr("eventbus.services.bus.restore", restore_late)
@@ -227,9 +223,9 @@ def test_a_bus_that_has_stopped_mends_nothing(url: str, monkeypatch: pytest.Monk
     with shared(url) as other, shared(url) as stopped:
         looks = Counter[str]()
         for name, bus in (("other", other), ("stopped", stopped)):
-            mine = bus.journal.members.mine
+            mine = bus.journal.members.owned
             monkeypatch.setattr(
-                bus.journal.members, "mine", lambda name=name, mine=mine: (looks.update([name]), mine())[1]
+                bus.journal.members, "owned", lambda name=name, mine=mine: (looks.update([name]), mine())[1]
             )
             bus.sharing.start()
         eventually(lambda: looks["stopped"], 10)

@@ -9,8 +9,7 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.errors import JournalOutOfMemory, JournalTimeout, JournalUnavailable
 from eventbus.core.model import Checkpoint, LaneRecord, Options, Subscriber
 from eventbus.delivery.lane.lane_record import new_record
-from eventbus.journal.redis import RedisJournal
-from eventbus.journal.redis.store import server, writer
+from eventbus.journal.redis import RedisJournal, RedisTiming
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH, TAKEN
@@ -22,11 +21,9 @@ A = "127.0.0.1:8001"
 
 
 @pytest.fixture
-def journal(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisJournal]:
+def journal(redis: RedisServer) -> Iterator[RedisJournal]:
     """A journal that waits for half a second each time."""
-    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(writer, "PATIENCE", 0.5)
-    found = RedisJournal(redis.url)
+    found = RedisJournal(redis.url, timing=RedisTiming(answer_seconds=0.5, outcome_seconds=0.5))
     found.open()
     yield found
     redis.go_on()
@@ -80,8 +77,8 @@ def test_what_waits_to_be_written_when_a_node_begins_anew_is_refused(redis: Redi
     gevent.idle()
     stale = gevent.spawn(journal.checkpoint, Checkpoint(EPOCH, 0, lanes=(record(),)))
     gevent.idle()
-    again = gevent.spawn(journal.read_again)
-    with pytest.raises(JournalUnavailable, match="begins anew"):
+    again = gevent.spawn(journal.skip_to_end)
+    with pytest.raises(JournalUnavailable, match="starts again"):
         stale.get(timeout=20)
     redis.go_on()
     under_way.get(timeout=20)

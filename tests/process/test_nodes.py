@@ -117,7 +117,7 @@ def test_a_node_that_is_stopped_and_goes_on_delivers_nothing_that_is_others_now(
     others = (cluster.nodes[0], cluster.nodes[2])
     eventually(lambda: "are this bus's now" in "".join(node.log_text() for node in others), 20)
     cluster.nodes[1].send(signal.SIGCONT, whole_group=True)
-    eventually(lambda: "begins anew" in cluster.nodes[1].log_text(), 20)
+    eventually(lambda: "ownership lost" in cluster.nodes[1].log_text(), 20)
     cluster.assert_all_well(subscribers, publishers, faults=1)
 
 

@@ -148,7 +148,7 @@ def test_a_redis_that_has_lost_its_data_is_begun_anew(bus: BusServer, redis: Red
     """Where the journal is gone the bus begins an empty one: nothing hangs, and what is published then arrives."""
     assert accepted_again(bus)
     assert redis.ask("FLUSHALL") == b"+OK\r\n"
-    eventually(lambda: "begins anew" in bus.log_text(), 20)
+    eventually(lambda: "ownership lost" in bus.log_text(), 20)
     with RecordingSubscriber() as subscriber:
         eventually(lambda: registers(bus, subscriber), 20)
         subscriber.wait_for_ids([eventually(lambda: accepted_again(bus), 20)])

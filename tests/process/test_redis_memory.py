@@ -20,7 +20,7 @@ EACH = 0.02
 #: Seconds after which a node counts as gone that could not show life.
 LIFE = 6
 #: What stands in the log of a bus that has lost its subscribers.
-LOST = "begins anew"
+LOST = "ownership lost"
 
 
 @pytest.fixture

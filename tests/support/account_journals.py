@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-import pytest
-
 from eventbus.cluster.ownership import Ownership
 from eventbus.core.clock import Clock
 from eventbus.core.settings import Settings
 from eventbus.delivery.transport import Transport
-from eventbus.journal.redis import RedisJournal
-from eventbus.journal.redis.cluster import membership
-from eventbus.journal.redis.cluster.process_location import here
-from eventbus.journal.redis.store import journal as redis_journal
-from eventbus.journal.redis.store import keys, writer
+from eventbus.journal.redis import RedisJournal, RedisTiming
+from eventbus.journal.redis.cluster.process_location import this_process
+from eventbus.journal.redis.store import keys
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
@@ -38,6 +34,8 @@ class AccountJournal(Protocol):
         """Leave nothing, when the last bus has ended."""
 
 
+#: No node counts as dead by itself, and a killed bus does not ask what became of its last commit.
+TIMING = RedisTiming(alive_seconds=10_000_000.0, read_back_seconds=20.0, outcome_seconds=0.0)
 #: Makes empty journals.
 Journals = Callable[[], AccountJournal]
 
@@ -85,17 +83,17 @@ class Database:
         """See AccountJournal.start; where a killed bus still counts as alive, that ends once the next one has begun."""
         self._user = f"bus-{uuid4().hex}"
         self._tell("ACL SETUSER", self._user, "on nopass ~* +@all")
-        journal = RedisJournal(self._server.url.replace("//", f"//{self._user}:any@"), clock)
+        journal = RedisJournal(self._server.url.replace("//", f"//{self._user}:any@"), clock, timing=TIMING)
         bus = Bus(settings, journal, transport, clock)
         sharing = Ownership(bus, journal)
         bus.start()
         sharing.start()
         if self._dead:
-            assert not journal.members.mine()
+            assert not journal.members.owned()
             self._tell("ZADD", keys.NODES, "XX 1", self._dead)
             self._dead = ""
             journal.members.heartbeat()
-            eventually(lambda: journal.members.mine() <= bus.dispatcher.lanes.keys(), 10)
+            eventually(lambda: journal.members.owned() <= bus.dispatcher.lanes.keys(), 10)
         return bus
 
     def kill(self, bus: Bus) -> None:
@@ -106,8 +104,8 @@ class Database:
         bus.stop()
         self._kills += 1
         if self._kills % 2:
-            boot, space, pid, _ = here().split(" ")
-            self._tell("HSET", keys.PLACES, node, f'"{boot} {space} {pid} 1"')
+            boot, space, pid, _ = this_process().split(" ")
+            self._tell("HSET", keys.LOCATIONS, node, f'"{boot} {space} {pid} 1"')
         else:
             self._dead = node
 
@@ -129,8 +127,5 @@ def in_files(_: Path) -> Iterator[Journals]:
 @contextmanager
 def on_redis(folder: Path) -> Iterator[Journals]:
     """One journal after another on a server, whose time is not the test's: no sign of life ends by itself."""
-    with RedisServer(folder, durable=False) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(membership, "ALIVE_SECONDS", 10_000_000.0)
-        patch.setattr(redis_journal, "HEARD_SECONDS", 20.0)
-        patch.setattr(writer, "PATIENCE", 0.0)  # a killed bus does not ask what became of its last commit
+    with RedisServer(folder, durable=False) as server:
         yield lambda: Database(server)

@@ -18,7 +18,7 @@ from tests.support.scripted import ScriptedTransport
 
 
 class LinkedNode:
-    """A node as the others see it (``eventbus.cluster.interfaces.Nodes``), and its bus: subscribers refuse all."""
+    """A node as the others see it (``eventbus.journal.cluster_journal.Nodes``), and its bus: subscribers refuse all."""
 
     def __init__(self, name: str, everybody: "dict[str, LinkedNode]", tokens: Tokens | None = None) -> None:
         settings = Settings(journal=f"sqlite:///{MEMORY}", tokens=tokens or Tokens())
@@ -41,25 +41,25 @@ class LinkedNode:
             raise self.trouble
         return self.owners.get(key)
 
-    def others(self) -> list[str]:
-        """See Nodes.others."""
+    def peers(self) -> list[str]:
+        """See Nodes.peers."""
         return [name for name in self._everybody if name != self.id]
 
     def now(self) -> float:
         """See Nodes.now."""
         return time.monotonic() * 1_000
 
-    def orphans(self) -> bool:
-        """See Nodes.orphans."""
+    def has_orphans(self) -> bool:
+        """See Nodes.has_orphans."""
         return self.orphaned
 
-    def call(self, node: str, request: bytes, seconds: float, stands: Callable[[], bool] | None = None) -> bytes:
+    def call(self, node: str, request: bytes, seconds: float, is_current: Callable[[], bool] | None = None) -> bytes:
         """See Nodes.call."""
         self.asked.append(node)
-        if stands is not None and node in self.dead:
-            assert stands()
+        if is_current is not None and node in self.dead:
+            assert is_current()
             self._bury(node)
-            assert not stands()
+            assert not is_current()
             raise NotAccepted(f"Node {node} did not take what it was asked.")
         if node in self.silent:
             raise NodeTimeout(f"Node {node} did not answer within {seconds:.3g} s.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from eventbus.cluster.ownership import Ownership
@@ -12,26 +13,35 @@ from eventbus.core.settings import Settings
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.journal.base import CommitListener
-from eventbus.journal.redis import RedisJournal, ReplicationPolicy
+from eventbus.journal.redis import RedisJournal, RedisTiming, ReplicationPolicy
 from eventbus.services.bus import Bus
 from tests.support.scripted import ScriptedTransport
 
+#: Longer than any test.
+NEVER_SECONDS = 1_000_000.0
+
 
 class SharedBus:
-    """One bus of several. It shows life only while it is told to, so that a test decides who has what."""
+    """One bus of several. It sends heartbeats only while it is told to, so that a test decides who owns what."""
 
     def __init__(
-        self, url: str, always: DeliveryResponse | None = None, wanted: ReplicationPolicy | None = None, **settings: Any
+        self,
+        url: str,
+        always: DeliveryResponse | None = None,
+        replication: ReplicationPolicy | None = None,
+        timing: RedisTiming | None = None,
+        **settings: Any,
     ) -> None:
         self.transport = ScriptedTransport(always)
-        self.journal = RedisJournal(url, wanted=wanted)
+        timing = replace(timing or RedisTiming(), heartbeat_interval_seconds=NEVER_SECONDS)
+        self.journal = RedisJournal(url, replication=replication, timing=timing)
         self.deaf = False  #: it hears of no events
         listen = self.journal.listen
         self.journal.listen = lambda listener: listen(self._hears(listener))  # type: ignore[method-assign]
         self.bus = Bus(Settings(journal=url, **settings), self.journal, self.transport)
         self.sharing = Ownership(self.bus, self.journal)
         self.bus.start()
-        self.journal.members.heartbeat()
+        self.journal.members.start(self.sharing)
 
     def _hears(self, listener: CommitListener) -> CommitListener:
         def hear(events: Sequence[Event]) -> None:

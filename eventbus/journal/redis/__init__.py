@@ -2,5 +2,6 @@
 
 from eventbus.journal.redis.store.journal import RedisJournal
 from eventbus.journal.redis.store.replication import ReplicationPolicy
+from eventbus.journal.redis.timing import RedisTiming
 
-__all__ = ["RedisJournal", "ReplicationPolicy"]
+__all__ = ["RedisJournal", "RedisTiming", "ReplicationPolicy"]

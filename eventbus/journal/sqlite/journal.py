@@ -11,8 +11,18 @@ from gevent.threadpool import ThreadPool
 from eventbus.core.clock import Clock
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.log_once import LogOnce
-from eventbus.core.model import Checkpoint, Event, LaneRecord, Recovered, Retry
-from eventbus.journal.base import KeptDeadLetter, Page, Redelivery, Usage
+from eventbus.core.model import Checkpoint, Event, LaneRecord, Message, Recovered, Retry
+from eventbus.core.override import override
+from eventbus.journal.base import (
+    Appended,
+    CommitListener,
+    CommitWatcher,
+    Journal,
+    KeptDeadLetter,
+    Page,
+    Redelivery,
+    Usage,
+)
 from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
 from eventbus.journal.sqlite import queries
 from eventbus.journal.sqlite.disk import DiskState
@@ -28,7 +38,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class SqliteJournal:
+class SqliteJournal(Journal):
     """``eventbus.journal.base.Journal`` on SQLite; ``:memory:`` for one that ends with the process."""
 
     def __init__(
@@ -40,18 +50,30 @@ class SqliteJournal:
         self._files, self._full, self._unkept = LogOnce(), LogOnce(), LogOnce()
         self._pages = BoundedSemaphore(MAX_PAGES)
         self._group = GroupCommit(self._commit, self._clock)
-        self.listen = self._group.listen
-        self.watch = self._group.watch
-        self.append = self._group.append
-        self.checkpoint = self._group.checkpoint
 
+    @override
     def open(self) -> Recovered:
-        """See Journal.open."""
         self._thread = ThreadPool(1)
         recovered: Recovered = self._call(self._store.open)
         self._group.start()
         self._looker = gevent.spawn(self._look_after_disk)
         return recovered
+
+    @override
+    def listen(self, listener: CommitListener) -> None:
+        self._group.listen(listener)
+
+    @override
+    def watch(self, watcher: CommitWatcher) -> None:
+        self._group.watch(watcher)
+
+    @override
+    def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
+        return self._group.append(messages, idempotency_key)
+
+    @override
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._group.checkpoint(checkpoint)
 
     def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         kept: CommitResult = self._call(self._store.commit, publishes, checkpoints)
@@ -77,103 +99,104 @@ class SqliteJournal:
             if state.reserve and self._unkept.raised():
                 log.warning("no room can be kept back for a full disk: %s", state.reserve)
 
+    @override
     def wait_durable(self) -> None:
-        """See Journal.confirm: what was saved is on the one disk that there is."""
+        """Return at once: what was saved is on the one disk that there is."""
 
+    @override
     def probe(self) -> None:
-        """See Journal.probe."""
         self.checkpoint(Checkpoint(self._clock.wall(), 0))
 
+    @override
     def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
-        """See Journal.page."""
         with self._pages:
             return self._read(queries.page, after, end, limit, max_bytes)
 
+    @override
     def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
-        """See Journal.topics."""
         return self._read(queries.topics, after, end, limit)
 
+    @override
     def find(self, seqs: Sequence[int]) -> list[Event]:
-        """See Journal.find."""
         return self._read(queries.find, seqs)
 
+    @override
     def event(self, event_id: str) -> Event | None:
-        """See Journal.event."""
         return self._read(queries.event, event_id)
 
+    @override
     def position_at(self, moment: float) -> int:
-        """See Journal.position_at."""
         return self._read(queries.position_at, moment)
 
+    @override
     def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        """See Journal.deferred."""
         return self._read(queries.retries, key, by_seq, limit)
 
+    @override
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
-        """See Journal.sample."""
         return self._read(queries.sample, seqs)
 
+    @override
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
-        """See Journal.give_up_bodies."""
         self._call(self._store.give_up_bodies, letters)
 
+    @override
     def retries_of_event(self, seq: int) -> list[Retry]:
-        """See Journal.retries_of_event."""
         return self._read(queries.retries_of_event, seq)
 
+    @override
     def lane(self, key: str) -> LaneRecord | None:
-        """See Journal.lane."""
         return self._read(queries.lane, key)
 
+    @override
     def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
-        """See Journal.closed_lanes."""
         return self._read(queries.closed_lanes, before, limit)
 
+    @override
     def closed_size(self) -> tuple[int, int]:
-        """See Journal.closed_size."""
         return self._read(queries.closed_size)
 
+    @override
     def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
-        """See Journal.newest_closed."""
         return self._read(queries.newest_closed, skip, limit)
 
+    @override
     def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
-        """See Journal.dead_letters."""
         return self._read(queries.dead_letters, key, after, limit)
 
+    @override
     def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
-        """See Journal.dead_letter."""
         return self._read(queries.dead_letter, letter_id)
 
+    @override
     def last_dead_letter(self) -> int:
-        """See Journal.last_dead_letter."""
         return self._read(queries.last_dead_letter)
 
+    @override
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
-        """See Journal.dead_before."""
         return self._read(queries.dead_before, moment, limit)
 
+    @override
     def replay(self, replay_id: str) -> Redelivery | None:
-        """See Journal.replay."""
         return self._read(queries.replay, replay_id)
 
+    @override
     def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
-        """See Journal.failed_deliveries."""
         return self._read(queries.failed_deliveries, seq)
 
+    @override
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
-        """See Journal.trim."""
         parts: list[list[int]] = self._call(self._store.trim_parts, seqs) if seqs else []
         wall = self._clock.wall()
         return sum(self._call(self._store.trim, part, forget_before, max_key_bytes, wall) for part in parts or [[]])
 
+    @override
     def usage(self) -> Usage:
-        """See Journal.usage."""
         usage: Usage = self._call(self._store.usage)
         return usage
 
+    @override
     def close(self) -> None:
-        """See Journal.close."""
         if self._group.closed:
             return
         self._looker.kill()

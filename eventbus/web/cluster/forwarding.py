@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from eventbus.cluster.interfaces import Nodes
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import (
     BadRequest,
@@ -21,6 +20,7 @@ from eventbus.core.errors import (
     NotOwner,
 )
 from eventbus.core.event_ids import new_event_id
+from eventbus.journal.cluster_journal import Nodes
 from eventbus.web.cluster.merge import EVENT, EVENT_PATH, KINDS, Merge
 from eventbus.web.cluster.rpc import Peers
 from eventbus.web.cluster.rpc_codec import (
@@ -194,7 +194,7 @@ class Forwarding:
         None where nobody knows them just now, and this one tells what it has.
         """
         try:
-            return self._nodes.others(), self._nodes.orphans()
+            return self._nodes.peers(), self._nodes.has_orphans()
         except JournalError:
             return [], False
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import gevent
 
-from eventbus.cluster.interfaces import Nodes
 from eventbus.core.clock import Clock
 from eventbus.core.errors import CallRefused, JournalError, NodeTimeout
 from eventbus.core.tokens import Tokens
+from eventbus.journal.cluster_journal import Nodes
 from eventbus.web.access import scopes_of
 from eventbus.web.cluster.rpc_codec import Environ, RpcResponse, carried, environ_of, unpacked
 from eventbus.web.cluster.signed_calls import CallReader, Key, SignedCall, key_of, sign

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import gevent
@@ -23,6 +23,7 @@ from eventbus.core.log_once import LogOnce
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.server import connect, translate_errors
+from eventbus.journal.redis.timing import DEFAULT_TIMING, RedisTiming
 
 #: Bytes of a request, and of an answer, at most: the largest batch and what is said around it.
 MAX_BYTES = 17 * 1024 * 1024
@@ -32,10 +33,6 @@ MAX_WAITING, AT_ONCE = 1_000, 64
 READERS = 2
 #: Seconds that a read waits for something to come; less than an answer of Redis may take.
 WAIT = 2
-#: Seconds between two looks whether a node that has not answered yet is still the one to ask.
-LOOK_EVERY = 2.0
-#: Seconds until a read is tried again where Redis does not answer.
-PATIENCE = 0.5
 #: Milliseconds that an answer stays where nobody fetches it.
 ANSWER_STAYS = 10_000
 #: Seconds that calls under way get to end when the node stops.
@@ -55,14 +52,23 @@ Stands = Callable[[], bool]
 log = logging.getLogger(__name__)
 
 
-class Calls:
-    """Asks other nodes, and answers them, in the name of the node ``node``; that name may change."""
+class Named(Protocol):
+    """A node; its name changes when it joins again."""
 
-    def __init__(self, url: str, node: str) -> None:
-        self.node = node
+    @property
+    def id(self) -> str:
+        """The node's name just now."""
+
+
+class Calls:
+    """Calls peers, and serves their calls, in the name of ``node``."""
+
+    def __init__(self, url: str, node: Named, timing: RedisTiming = DEFAULT_TIMING) -> None:
+        self._timing = timing
+        self._node = node
         self._clock = Clock()
-        self._client = connect(url, "eventbus-calls")
-        self._lines = connect(url, "eventbus-lines")  # for reads that wait: each keeps a connection busy
+        self._client = connect(url, "eventbus-calls", timing)
+        self._lines = connect(url, "eventbus-lines", timing)  # for reads that wait: each keeps a connection busy
         self._ask = self._client.register_script(script("ask"))
         self._answer = self._client.register_script(script("answer"))
         self._ahead: float | None = None  # ms that Redis's clock is ahead of the monotonic one
@@ -114,7 +120,7 @@ class Calls:
                 self._send(node, name, request, ends)
             said: bytes | None = None
             while said is None and (left := ends - self._clock.monotonic()) > 0:
-                said = waiting.wait(min(left, LOOK_EVERY))
+                said = waiting.wait(min(left, self._timing.call_check_seconds))
                 if said is None and stands is not None and not _is_true(stands) and self._withdraw(name):
                     raise NotAccepted(f"Node {node} did not take what it was asked.")
         finally:
@@ -133,7 +139,7 @@ class Calls:
             self._compare(seconds * 1_000 + more // 1_000)
         for _ in range(2):  # once more where Redis's clock has been set
             arguments: list[str | bytes | int] = [
-                f"{name} {self.node}",
+                f"{name} {self._node.id}",
                 request,
                 int(self._on_redis(ends)),
                 MAX_WAITING,
@@ -165,15 +171,15 @@ class Calls:
         trouble = LogOnce()
         while True:
             try:
-                found: Any = self._lines.blpop([line(self.node)], timeout=WAIT)
+                found: Any = self._lines.blpop([line(self._node.id)], timeout=WAIT)
             except redis.ResponseError as error:
                 if trouble.raised():  # Redis answers, so that nothing else says what is wrong
                     log.warning("calls of other nodes cannot be read: %s", error)
-                gevent.sleep(PATIENCE)
+                gevent.sleep(self._timing.retry_delay_seconds)
                 continue
             except (redis.RedisError, OSError) as error:
                 log.debug("calls cannot be read: %s", error)
-                gevent.sleep(PATIENCE)
+                gevent.sleep(self._timing.retry_delay_seconds)
                 continue
             trouble.cleared()
             if found is not None:

@@ -1,54 +1,53 @@
-"""The other nodes, as the rest of the bus knows them (``eventbus.cluster.interfaces.Nodes``)."""
+"""The peers, for the rest of the bus (``eventbus.journal.cluster_journal.Nodes``)."""
 
 from collections.abc import Callable
 
+from eventbus.core.override import override
+from eventbus.journal.cluster_journal import Nodes
 from eventbus.journal.redis.cluster.calls import Calls
 from eventbus.journal.redis.cluster.membership import Membership
+from eventbus.journal.redis.timing import RedisTiming
 
 
-class RedisNodes:
-    """Asks and answers in the name of this node, whatever that is just now."""
+class RedisNodes(Nodes):
+    """Calls and serves the peers under this node's name, which may change."""
 
-    def __init__(self, url: str, members: Membership) -> None:
+    def __init__(self, url: str, members: Membership, timing: RedisTiming) -> None:
         self._members = members
-        self._calls = Calls(url, members.id)
-        self._answers = False
-        members.named = self._named
+        self._calls = Calls(url, members, timing)
+        self._serves = False
 
     @property
+    @override
     def id(self) -> str:
-        """See Nodes.id."""
         return self._members.id
 
+    @override
     def owner(self, key: str) -> str | None:
-        """See Nodes.owner."""
         return self._members.owner(key)
 
-    def others(self) -> list[str]:
-        """See Nodes.others."""
-        return self._members.others()
+    @override
+    def peers(self) -> list[str]:
+        return self._members.peers()
 
+    @override
     def now(self) -> float:
-        """See Nodes.now: as Redis has it."""
         return self._members.deadline(0)
 
-    def orphans(self) -> bool:
-        """See Nodes.orphans."""
-        return self._members.orphans()
+    @override
+    def has_orphans(self) -> bool:
+        return self._members.has_orphans()
 
-    def call(self, node: str, request: bytes, seconds: float, stands: Callable[[], bool] | None = None) -> bytes:
-        """See Nodes.call."""
-        return self._calls.call(node, request, seconds, stands)
+    @override
+    def call(self, node: str, request: bytes, seconds: float, is_current: Callable[[], bool] | None = None) -> bytes:
+        return self._calls.call(node, request, seconds, is_current)
 
-    def answer_by(self, handler: Callable[[bytes], bytes]) -> None:
-        """See Nodes.answer_by."""
-        self._answers = True
+    @override
+    def serve(self, handler: Callable[[bytes], bytes]) -> None:
+        self._serves = True
         self._calls.start(handler)
 
     def stop(self) -> None:
-        """Ask and answer no more."""
-        if self._answers:
+        """Stop calling and serving."""
+        if self._serves:
             self._calls.stop()
-
-    def _named(self, name: str) -> None:
-        self._calls.node = name

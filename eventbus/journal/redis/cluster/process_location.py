@@ -1,7 +1,7 @@
-"""Where a process runs, so that another one on the same machine can tell that it runs no more. For Linux.
+"""Where a process runs, so that another one on the same machine can see that it has ended. For Linux.
 
-A node that died is waited for, since from afar nobody can tell that from a network that was cut. On its own machine the
-system knows.
+Peers wait until a dead node's time is over, since from afar a crash looks like a cut network. On its own machine the
+system knows at once.
 """
 
 import os
@@ -9,17 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def here() -> str:
-    """This process: the boot of its machine, the space its number counts in, its number, and when it began."""
-    with suppress(OSError):  # no Linux: then a death here is noticed as late as one elsewhere
+def this_process() -> str:
+    """Return where this process runs: boot id, PID namespace, PID and start time; empty where the system tells none."""
+    with suppress(OSError):  # no Linux: a death here is noticed as late as one elsewhere
         pid = os.getpid()
         return f"{_space()} {pid} {_began(pid)}"
     return ""
 
 
-def runs_no_more(place: str) -> bool:
-    """Whether a process is known to have ended: it was on this machine, and has no number there now."""
-    boot, space, pid, began = (place.split(" ") + [""] * 4)[:4]
+def has_ended(location: str) -> bool:
+    """Return whether a process is known to have ended: it ran on this machine, and has no PID there now."""
+    boot, space, pid, began = (location.split(" ") + [""] * 4)[:4]
     try:
         if not began or f"{boot} {space}" != _space():
             return False
@@ -36,6 +36,6 @@ def _space() -> str:
 
 
 def _began(pid: int) -> str:
-    """When a process began, in ticks since the boot (proc_pid_stat(5), field 22); a zombie has ended."""
+    """Return when a process began, in ticks since the boot (proc_pid_stat(5), field 22); a zombie has ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return "" if fields[0] == "Z" else fields[19]

@@ -65,7 +65,7 @@ class RedisCopying:
     def _scanned(self, last: int) -> int:
         """Nodes are not equally far: all lanes have been offered what the last of them has."""
         names = self._queries.open_lanes()
-        parts = (self._queries.kept(names[start : start + LANES]) for start in range(0, len(names), LANES))
+        parts = (self._queries.lane_records(names[start : start + LANES]) for start in range(0, len(names), LANES))
         return min((record.scanned for part in parts for record, _ in part), default=last)
 
     def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:

@@ -1,9 +1,8 @@
-"""Where the server is that has the journal, though a journal may name only who knows.
+"""Finds the Redis server that has the journal, through Sentinels or a cluster's servers.
 
-Nothing is repeated and nothing is kept here: every new connection asks anew, and one that has come to the wrong server
-is a connection that is lost. What the journal does then, it does for a server that was restarted as well. Who knows may
-be late: for a while after a failover a Sentinel names the former master, which has started again with all that it had.
-So the server is asked too.
+Nothing is repeated or cached here: every new connection asks again, and a connection to the wrong server counts as
+lost. The journal handles that as it handles a restarted server. A Sentinel may be late: for a while after a failover it
+names the former master, which has started again with all its data. So the server itself is asked, too.
 https://redis.io/docs/latest/develop/reference/sentinel-clients/,
 https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
 """
@@ -21,11 +20,11 @@ from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 
 Address = tuple[str, int]
-#: Answers where the master is just now. Raises RedisError.
+#: Returns the current address of the master. Raises RedisError.
 Master = Callable[[], Address]
 
-#: What a server answers that is not, or is no longer, the one that has the journal.
-ELSEWHERE = (
+#: Errors of a server that is not, or no longer, the one that has the journal.
+NOT_MASTER_ERRORS = (
     redis.exceptions.AskError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.MasterDownError,
@@ -34,49 +33,49 @@ ELSEWHERE = (
     redis.exceptions.TryAgainError,
 )
 #: Servers of a cluster that are remembered, to be asked the next time.
-MOST = 100
+MAX_KNOWN_SERVERS = 100
 
 
 class ReplicationIdChanged(redis.ConnectionError):
-    """A server has another history of the journal than the one asked for: nothing was sent to it."""
+    """A server has another replication id than the one that is wanted: nothing was sent to it."""
 
 
 class DiscoveredConnection(Connection):
-    """Goes to whatever server is the master when it connects, and stays while that has the ``history`` asked for."""
+    """Connects to the server that is the master, and stays while that has the ``replication_id`` that is wanted."""
 
-    def __init__(self, *, master: Master, history: Callable[[], str], **options: Any) -> None:
+    def __init__(self, *, master: Master, replication_id: Callable[[], str], **options: Any) -> None:
         self._master = master
-        self._wanted = history
-        self._history = ""  # of the server that it is connected to
+        self._wanted = replication_id
+        self._replication_id = ""  # of the server that it is connected to
         super().__init__(**options)  # type: ignore[no-untyped-call]
 
     def connect(self) -> None:
-        """As without: but one that has gone to a server whose history is not wanted any more goes to another one."""
-        if self._sock is not None and self._wanted() not in ("", self._history):
+        """Connect, anew if the server's replication id is not the one that is wanted any more."""
+        if self._sock is not None and self._wanted() not in ("", self._replication_id):
             self.disconnect()
         super().connect()  # type: ignore[no-untyped-call]
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is called
-        """Check as usual, and that this is the right server. Raises ConnectionError and ReplicationIdChanged."""
+        """Check the connection, and that this is the right server. Raises ConnectionError and ReplicationIdChanged."""
         super().on_connect_check_health(check_health)
         if wanted := self._wanted():
-            self.send_command("EVAL", script("standing"), 0, check_health=False)  # type: ignore[no-untyped-call]
-            role, history = (said.decode() for said in self.read_response())
+            self.send_command("EVAL", script("role"), 0, check_health=False)  # type: ignore[no-untyped-call]
+            role, replication_id = (part.decode() for part in self.read_response())
             if role != "master":
                 raise redis.ConnectionError(f"the server has not got the journal: it is a {role}")
-            if history != wanted:
+            if replication_id != wanted:
                 raise ReplicationIdChanged("it has started again, or another server stands for it")
-            self._history = history
+            self._replication_id = replication_id
 
     def _connect(self) -> Any:
         self.host, self.port = self._master()
         return super()._connect()  # type: ignore[no-untyped-call]
 
     def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """As without: but a server that has not got the journal is one that went away."""
+        """Read a response; the answer of a server that does not have the journal counts as a lost connection."""
         try:
             return super().read_response(*arguments, **options)
-        except ELSEWHERE as error:
+        except NOT_MASTER_ERRORS as error:
             self.disconnect()  # type: ignore[no-untyped-call]
             raise redis.ConnectionError(f"the server has not got the journal any more: {error}") from error
 
@@ -135,7 +134,7 @@ class ByCluster:
         with closing(redis.Redis(host=host, port=port, **self._options)) as client:
             slots: Any = client.execute_command("CLUSTER SLOTS")  # first, last, the master, its replicas
         servers = [_address(said, host) for _, _, *those in slots for said in those]
-        self._heard = tuple(dict.fromkeys(servers))[:MOST]
+        self._heard = tuple(dict.fromkeys(servers))[:MAX_KNOWN_SERVERS]
         wanted = key_slot(keys.PREFIX.encode())
         for first, last, master, *_ in slots:
             if first <= wanted <= last:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 import redis
@@ -10,16 +11,28 @@ import redis
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Checkpoint, Event, LaneRecord, Recovered, Retry
-from eventbus.journal.base import CommitListener, KeptDeadLetter, Page, Redelivery, Usage
-from eventbus.journal.group_commit import GroupCommit, Publish, PublishResult
-from eventbus.journal.redis.cluster.membership import SIGN_SECONDS, Membership
+from eventbus.core.model import Checkpoint, Event, LaneRecord, Message, Recovered, Retry
+from eventbus.core.override import override
+from eventbus.journal.base import (
+    Appended,
+    CommitListener,
+    CommitWatcher,
+    Journal,
+    KeptDeadLetter,
+    Page,
+    Redelivery,
+    Usage,
+)
+from eventbus.journal.cluster_journal import ClusterJournal
+from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
+from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.cluster.nodes import RedisNodes
 from eventbus.journal.redis.store import keys, server
 from eventbus.journal.redis.store.queries import Queries
 from eventbus.journal.redis.store.replication import ReplicationPolicy
 from eventbus.journal.redis.store.tail import Tail
 from eventbus.journal.redis.store.writer import Writer
+from eventbus.journal.redis.timing import DEFAULT_TIMING, RedisTiming
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,207 +40,226 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-#: Seconds that a publish waits, once it is safe, until this node has heard of it too.
-HEARD_SECONDS = 1.0
-
-
-class RedisJournal:
+class RedisJournal(Journal, ClusterJournal):
     """``eventbus.journal.base.Journal`` on Redis at ``url``, shared by all nodes that name it."""
 
-    def __init__(self, url: str, clock: Clock | None = None, wanted: ReplicationPolicy | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock | None = None,
+        replication: ReplicationPolicy | None = None,
+        timing: RedisTiming = DEFAULT_TIMING,
+    ) -> None:
         self._url = url
-        self._wanted = wanted or ReplicationPolicy()
+        self._replication = replication or ReplicationPolicy()
+        self._timing = timing
         self._clock = clock or Clock()
-        self.members = Membership(server.connect(url, "eventbus-node", SIGN_SECONDS), Clock())
-        self._client = server.connect(url, "eventbus", history=self._history)
-        self._writer = Writer(self._client, self.members, self._wanted)
-        self.nodes = RedisNodes(url, self.members)
+        heartbeats = replace(timing, answer_seconds=timing.heartbeat_answer_seconds)
+        self._members = Membership(server.connect(url, "eventbus-node", heartbeats), Clock(), timing)
+        self._client = server.connect(url, "eventbus", timing, self._replication_id)
+        self._writer = Writer(self._client, self._members, self._replication, timing)
+        self._nodes = RedisNodes(url, self._members, timing)
         self._queries = Queries(self._client)
-        self._tail = Tail(server.connect(url, "eventbus-tail", history=self._history))
+        self._tail = Tail(server.connect(url, "eventbus-tail", timing, self._replication_id), timing)
         self._group = GroupCommit(self._commit, self._clock)
-        self.watch = self._group.watch
-        self.append = self._group.append
-        self.checkpoint = self._group.checkpoint
 
-    def _history(self) -> str:
-        """The history of the journal that this node goes by."""
-        return self.members.history
+    @property
+    @override
+    def members(self) -> Membership:
+        return self._members
 
+    @property
+    @override
+    def nodes(self) -> RedisNodes:
+        return self._nodes
+
+    def _replication_id(self) -> str:
+        """Return the replication id that this node has read the journal under."""
+        return self._members.replication_id
+
+    @override
     def open(self) -> Recovered:
-        """See Journal.open."""
         with server.translate_errors("cannot be opened"):
             info, remarks = server.examine(self._client, self._url)
-            remarks = (*remarks, *self._wanted.check(info))
+            remarks = (*remarks, *self._replication.check(info))
             try:
-                self.members.join()
+                self._members.join()
             except JournalError:  # an unfinished copy
                 self._client.close()
-                self.members.disconnect()
+                self._members.disconnect()
                 raise
             recovered = self._queries.recovered(remarks)
         self._tail.start(recovered.last_seq)
         self._group.start()
         return recovered
 
+    @override
     def wait_durable(self) -> None:
-        """See Journal.confirm: an append of nothing waits for all that was written before it."""
-        if self._wanted.anything:
+        # An append of nothing waits for all that was written before it.
+        if self._replication.waits:
             self._group.append(())
 
+    @override
     def probe(self) -> None:
-        """See Journal.probe. Memory is asked about: what is written here needs none that a full server refuses."""
+        # The checkpoint needs no memory that a full server refuses, so memory is asked about, too.
         self.checkpoint(Checkpoint(self._clock.wall(), 0))
         self.wait_durable()
         if self.usage().memory > 1:
             raise server.is_out_of_memory("could not keep an event just now")
 
-    def on_taken(self, listener: Callable[[Sequence[str]], object]) -> None:
-        """Tell the listener of lanes that others have taken."""
-        self._writer.lost = listener
-
+    @override
     def listen(self, listener: CommitListener) -> None:
-        """See Journal.listen: other nodes' events are told too."""
+        # The tail hears of the peers' events, too.
         self._tail.listen(listener)
 
-    def _commit(
-        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], Sequence[PublishResult]]:
+    @override
+    def watch(self, watcher: CommitWatcher) -> None:
+        self._group.watch(watcher)
+
+    @override
+    def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
+        return self._group.append(messages, idempotency_key)
+
+    @override
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._group.checkpoint(checkpoint)
+
+    def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         try:
             events, answers = self._writer.commit(publishes, checkpoints)
         except JournalTimeout:  # who waits for the next commit has waited as long, and would wait that long again
             self._group.give_up("The journal is in trouble; nothing of this was kept.")
             raise
         if events:
-            self._tail.wait_for(events[-1].seq, HEARD_SECONDS)
+            self._tail.wait_for(events[-1].seq, self._timing.read_back_seconds)
         return events, answers
 
-    def read_again(self) -> int:
-        """Go on from the journal's end as it is now, which is answered. Raises JournalError.
-
-        What waits to be written is refused: it is of lanes that this node had under its former name.
-        """
-        self._group.give_up("This bus was not heard for too long, and begins anew; nothing of this was kept.")
+    @override
+    def skip_to_end(self) -> int:
+        # What waits to be written is of lanes that this node owned under its former name.
+        self._group.give_up("This node lost its subscriptions and starts again; nothing of this was kept.")
         newest = self._read(self._queries.newest)
         self._tail.move(newest)
         return newest
 
-    def wait_for(self, seq: int) -> None:
-        """Return when this node has heard of an event. Raises JournalUnavailable where it does not soon."""
-        if not self._tail.wait_for(seq, HEARD_SECONDS):
-            raise JournalUnavailable(f"This bus has not heard of event {seq} yet, which others have delivered.")
+    @override
+    def wait_until_read(self, seq: int) -> None:
+        if not self._tail.wait_for(seq, self._timing.read_back_seconds):
+            raise JournalUnavailable(f"This node has not read event {seq} yet, which a peer has delivered.")
 
-    def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
-        """The records of these lanes, and how many deliveries are deferred in each."""
-        return self._read(self._queries.kept, lanes)
+    @override
+    def lane_records(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
+        return self._read(self._queries.lane_records, lanes)
 
-    def wanted(self) -> dict[str, tuple[str, ...]]:
-        """The topics that each subscriber gets, whichever node has it."""
-        return self._read(self._queries.wanted)
+    @override
+    def topics_by_lane(self) -> dict[str, tuple[str, ...]]:
+        return self._read(self._queries.topics_by_lane)
 
+    @override
     def open_lanes(self) -> list[str]:
-        """The lanes that some node has to carry on with."""
         return self._read(self._queries.open_lanes)
 
+    @override
     def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
-        """See Journal.page."""
         return self._read(self._queries.page, after, end, limit, max_bytes)
 
+    @override
     def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
-        """See Journal.topics."""
         return self._read(self._queries.topics, after, end, limit)
 
+    @override
     def find(self, seqs: Sequence[int]) -> list[Event]:
-        """See Journal.find."""
         return self._read(self._queries.find, seqs)
 
+    @override
     def event(self, event_id: str) -> Event | None:
-        """See Journal.event."""
         return self._read(self._queries.event, event_id)
 
+    @override
     def position_at(self, moment: float) -> int:
-        """See Journal.position_at."""
         return self._read(self._queries.position_at, moment)
 
+    @override
     def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        """See Journal.deferred."""
         return self._read(self._queries.retries, key, by_seq=by_seq, limit=limit)
 
+    @override
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
-        """See Journal.sample."""
         return self._read(self._queries.sample, seqs)
 
+    @override
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
-        """See Journal.give_up_bodies."""
         self._writer.give_up_bodies(letters)
 
+    @override
     def retries_of_event(self, seq: int) -> list[Retry]:
-        """See Journal.retries_of_event."""
         return self._read(self._queries.retries_of_event, seq)
 
+    @override
     def lane(self, key: str) -> LaneRecord | None:
-        """See Journal.lane."""
         return self._read(self._queries.lane, key)
 
+    @override
     def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
-        """See Journal.closed_lanes."""
         return self._read(self._queries.closed_lanes, before, limit)
 
+    @override
     def closed_size(self) -> tuple[int, int]:
-        """See Journal.closed_size."""
         return self._read(self._queries.closed_size)
 
+    @override
     def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
-        """See Journal.newest_closed."""
         return self._read(self._queries.newest_closed, skip, limit)
 
+    @override
     def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
-        """See Journal.dead_letters."""
         return self._read(self._queries.dead_letters, key, after, limit)
 
+    @override
     def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
-        """See Journal.dead_letter."""
         return self._read(self._queries.dead_letter, letter_id)
 
+    @override
     def last_dead_letter(self) -> int:
-        """See Journal.last_dead_letter."""
         return self._read(self._queries.last_dead_letter)
 
+    @override
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
-        """See Journal.dead_before."""
         return self._read(self._queries.dead_before, moment, limit)
 
+    @override
     def replay(self, replay_id: str) -> Redelivery | None:
-        """See Journal.replay."""
         return self._read(self._queries.replay, replay_id)
 
+    @override
     def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
-        """See Journal.failed_deliveries."""
         return self._read(self._queries.failed_deliveries, seq)
 
+    @override
     def try_acquire_trimmer(self) -> bool:
-        """Whether it is this node that removes settled events for all. Raises JournalUnavailable."""
-        return self.members.claim(keys.RETENTION) is None
+        return self._members.claim(keys.RETENTION) is None
 
+    @override
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
-        """See Journal.trim; nothing goes where another node does so for all."""
-        history = self.members.history  # in which these are settled; asking may take longer than it lasts
+        # These are settled by the server with this id, which may have another one before the trimmer is asked for.
+        replication_id = self._members.replication_id
         if not self.try_acquire_trimmer():
             return 0
-        return self._writer.trim(history, seqs, forget_before, max_key_bytes, self._clock.wall())
+        return self._writer.trim(replication_id, seqs, forget_before, max_key_bytes, self._clock.wall())
 
+    @override
     def usage(self) -> Usage:
-        """See Journal.usage."""
         return self._read(self._queries.usage)
 
+    @override
     def close(self) -> None:
-        """See Journal.close."""
         if self._group.closed:
             return
         self._group.close()
         self._tail.stop()
         with suppress(redis.RedisError, OSError):  # then it counts as gone by itself
-            self.members.leave()
-        self.nodes.stop()
+            self._members.leave()
+        self._nodes.stop()
         self._client.close()
 
     def _read(self, query: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:

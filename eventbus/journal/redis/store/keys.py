@@ -4,7 +4,7 @@ PREFIX = "{eventbus}:"
 
 NODES = f"{PREFIX}nodes"  # sorted set: the nodes, by when they count as gone, in ms as Redis has the time
 LEAVING = f"{PREFIX}leaving"  # set: those of them that are about to end, and get no more lanes
-PLACES = f"{PREFIX}places"  # hash: a node to where it runs
+LOCATIONS = f"{PREFIX}places"  # hash: a node to where its process runs
 OWNERS = f"{PREFIX}owner"  # hash: a lane's key to the node that has it
 SEQ = f"{PREFIX}seq"  # the newest event's number
 SCANNED = f"{PREFIX}scanned"  # every event up to here has been offered to the lanes

@@ -35,8 +35,8 @@ class Queries:
         newest = self.newest()
         return Recovered(newest, newest, (), {}, remarks)
 
-    def wanted(self) -> dict[str, tuple[str, ...]]:
-        """The topics that each subscriber gets."""
+    def topics_by_lane(self) -> dict[str, tuple[str, ...]]:
+        """Return the topics of each subscription that gets new events."""
         said: dict[bytes, bytes] = self._ask("HGETALL", keys.TOPICS)
         return {lane.decode(): _patterns(topics.decode()) for lane, topics in said.items()}
 
@@ -44,8 +44,8 @@ class Queries:
         """The newest event's number, or that of one that is gone."""
         return int(self._ask("GET", keys.SEQ) or 0)
 
-    def kept(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
-        """The records of these lanes, and how many deliveries are deferred in each."""
+    def lane_records(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
+        """Return the records of these lanes, each with how many retries wait."""
         if not lanes:
             return []
         texts = self._ask("HMGET", keys.LANES, *lanes)

@@ -19,11 +19,8 @@ from eventbus.journal.redis.store.discovery import (
     DiscoveredTLSConnection,
     Master,
 )
+from eventbus.journal.redis.timing import DEFAULT_TIMING, RedisTiming
 
-#: Seconds within which a command is answered, or counts as failed.
-ANSWER_SECONDS = 5.0
-#: Seconds within which a connection stands.
-CONNECT_SECONDS = 2.0
 #: Connections at once, at most; who needs one more waits for it.
 CONNECTIONS = 16
 #: The oldest version that knows what is asked of it (scripts that may run where memory is short).
@@ -31,26 +28,25 @@ OLDEST = (7, 0)
 
 
 def connect(
-    url: str, name: str, answer_seconds: float | None = None, history: Callable[[], str] = lambda: ""
+    url: str, name: str, timing: RedisTiming = DEFAULT_TIMING, replication_id: Callable[[], str] = lambda: ""
 ) -> redis.Redis:
-    """A client that repeats nothing by itself: whether that is safe, its callers know.
+    """Return a client that repeats nothing by itself: only its callers know whether that is safe.
 
-    It speaks only with a server of the ``history`` that is asked for at the moment; empty for any.
+    It talks only to a server that has this ``replication_id`` at the moment; empty for any.
     """
-    seconds = ANSWER_SECONDS if answer_seconds is None else answer_seconds
     named = parse(url)
     once: dict[str, Any] = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "retry_on_error": []}
-    once |= {"socket_timeout": seconds, "socket_connect_timeout": CONNECT_SECONDS}
+    once |= {"socket_timeout": timing.answer_seconds, "socket_connect_timeout": timing.connect_seconds}
     options = _options(named)
     pool = redis.BlockingConnectionPool(
         connection_class=DiscoveredTLSConnection if named.tls else DiscoveredConnection,
         master=_master(named, {**once, **options, "ssl": named.tls}),
-        history=history,
+        replication_id=replication_id,
         **once,
         **options,
         db=named.database,
         max_connections=CONNECTIONS,
-        timeout=seconds,
+        timeout=timing.answer_seconds,
         socket_keepalive=True,
         client_name=name,
     )

@@ -15,13 +15,12 @@ from eventbus.journal.base import CommitListener
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.rows import new_entries
+from eventbus.journal.redis.timing import RedisTiming
 
 #: Events that are read at once.
 PAGE = 512
 #: Milliseconds that a read waits for an event; less than an answer may take.
 WAIT = 2_000
-#: Seconds until it is tried again where Redis does not answer.
-PATIENCE = 0.5
 #: Seconds between two log lines of what other programs put among the events: they may put there any number.
 LOG_SECONDS = 60.0
 
@@ -31,7 +30,8 @@ log = logging.getLogger(__name__)
 class Tail:
     """Reads on, on a connection of its own, and tells the listener."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, timing: RedisTiming) -> None:
+        self._timing = timing
         self._client = client
         self._remove_foreign = client.register_script(script("remove_foreign"))
         self._log_once = LogOnce()
@@ -85,13 +85,13 @@ class Tail:
             except redis.ResponseError as error:
                 if self._log_once.raised():  # it answers, so that nothing else says what is wrong
                     log.warning("events are not delivered, the journal cannot be read: %s", error)
-                gevent.sleep(PATIENCE)
+                gevent.sleep(self._timing.retry_delay_seconds)
             except (redis.RedisError, OSError) as error:
                 log.debug("the journal's end cannot be read: %s", error)
-                gevent.sleep(PATIENCE)
+                gevent.sleep(self._timing.retry_delay_seconds)
             except Exception:  # without this reader nothing is delivered, and nobody would know
                 log.exception("the journal's end was read in a way that was not foreseen")
-                gevent.sleep(PATIENCE)
+                gevent.sleep(self._timing.retry_delay_seconds)
 
     def _take(self) -> None:
         """Tell the listener of what comes next, and remove what is no event. Raises RedisError and OSError."""

@@ -1,7 +1,7 @@
 """What changes the journal: one script a commit, which Redis runs whole or not at all."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from eventbus.journal.redis.store.discovery import ReplicationIdChanged
 from eventbus.journal.redis.store.replication import ReplicationPolicy
 from eventbus.journal.redis.store.rows import letter_text
 from eventbus.journal.redis.store.server import translate_errors
+from eventbus.journal.redis.timing import RedisTiming
 
 #: What lets a script run where there is no memory left. All but the one that keeps events begin with it: what they
 #: write is small, mostly replaces what is there, and is needed to deliver, settle and remove what was accepted.
@@ -29,22 +30,21 @@ UNWRITTEN = "could not be written, and nothing of this was kept"
 UNKNOWN = "whether this was kept is not known: publish it again with the same Idempotency-Key"
 #: How an answer begins to a node that has read another history of the journal than there is now.
 ANEW = "ANEW"
-#: Seconds that a commit may take until Redis begins with it; less than its answer is waited for.
-COMMIT_SECONDS = 4.0
-#: Seconds for which it is asked what became of a commit, and between two tries.
-PATIENCE, ASK_EVERY = 5.0, 0.2
 
 
 class Writer:
-    """Writes in the name of a node. Not for two greenlets at once. ``lost`` is called with lanes that are another's.
+    """Writes in the name of a node, which hears of lanes that peers own by now. Not for two greenlets at once.
 
     A commit whose answer does not come may have been made. Redis is asked, for a while; and it refuses one that comes
     to it late, so that what was told to be not kept is not kept afterwards.
     """
 
-    def __init__(self, client: redis.Redis, node: Membership, wanted: ReplicationPolicy) -> None:
+    def __init__(
+        self, client: redis.Redis, node: Membership, replication: ReplicationPolicy, timing: RedisTiming
+    ) -> None:
         self._client = client
-        self._wanted = wanted
+        self._replication = replication
+        self._timing = timing
         self._publish = client.register_script(script("commit"))
         self._save = client.register_script(WHERE_MEMORY_IS_SHORT + script("commit"))
         self._trim = client.register_script(script("trim"))
@@ -52,7 +52,6 @@ class Writer:
         self._outcome = client.register_script(script("outcome"))
         self._node = node
         self._number = 0  # of the last commit
-        self.lost: Callable[[Sequence[str]], object] = lambda _: None
 
     def commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
@@ -76,23 +75,23 @@ class Writer:
         node = self._node.id
         run = self._publish if publishes and crowded is None else self._save
         parts = parts_of(publishes) if crowded is None else []
-        deadline = f"{self._node.deadline(COMMIT_SECONDS):.0f}"
-        said: list[Any] = [node, self._number, deadline, self._node.history]
+        deadline = f"{self._node.deadline(self._timing.commit_seconds):.0f}"
+        said: list[Any] = [node, self._number, deadline, self._node.replication_id]
         said.append(plan_of(publishes, checkpoints, crowded=crowded is not None))
         with translate_errors(UNWRITTEN):
             try:
-                answers, lost = run(keys=[keys.NODES], args=[*said, *parts])
+                answers, refused = run(keys=[keys.NODES], args=[*said, *parts])
             except ReplicationIdChanged:
                 self._node.hurry()
                 raise
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-                answers, lost = self._became(node, error)
+                answers, refused = self._became(node, error)
             except redis.ResponseError as error:
                 if str(error).startswith(ANEW):
                     self._node.hurry()
                 raise
-        if lost and node == self._node.id:  # else it has lost all of them since, and perhaps has some again
-            self.lost(sorted({lane.decode() for lane in lost}))
+        if refused and node == self._node.id:  # else it has lost all of them since, and perhaps owns some again
+            self._node.refused(sorted({lane.decode() for lane in refused}))
         missing = self._missing(node) if any(answer is not None for answer in answers) else None
         if missing is not None:
             silent = JournalTimeout(f"The journal has this, but {missing}; {UNKNOWN}.")
@@ -107,16 +106,16 @@ class Writer:
 
         A place that is lost in a failover means deliveries that are repeated, and is not waited for.
         """
-        if not self._wanted.anything:
+        if not self._replication.waits:
             return None
         try:
-            return self._wanted.wait(self._client, keys.last(node), self._number)
+            return self._replication.wait(self._client, keys.last(node), self._number)
         except (redis.RedisError, OSError) as error:
             raise JournalTimeout(f"The journal does not answer ({error}); {UNKNOWN}.") from error
 
     def _became(self, node: str, error: Exception) -> Any:
         """What the last commit answered, though that was lost. Raises the error where it was not made."""
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + self._timing.outcome_seconds
         while True:
             try:
                 said = self._outcome(keys=[keys.NODES], args=[node, self._number])
@@ -125,7 +124,7 @@ class Writer:
                     self._node.hurry()
                 if time.monotonic() > ends:
                     raise JournalTimeout(f"The journal does not answer ({error}); {UNKNOWN}.") from error
-                gevent.sleep(ASK_EVERY)
+                gevent.sleep(self._timing.outcome_interval_seconds)
                 continue
             if said is None:
                 raise error
@@ -139,7 +138,7 @@ class Writer:
             self._give_up(keys=[keys.NODES], args=parts)
 
     def trim(
-        self, history: str, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float
+        self, replication_id: str, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float
     ) -> int:
         """See Journal.trim; nothing goes where another node does so for all, nor of another history."""
         numbers = "[" + ",".join(f'"{seq}"' for seq in seqs) + "]"
@@ -148,7 +147,7 @@ class Writer:
         with translate_errors("could not be trimmed"):
             gone: int = self._trim(
                 keys=[keys.NODES],
-                args=[self._node.id, history, numbers, forget_before, *forgotten, OVERHEAD, most, KEY_OVERHEAD],
+                args=[self._node.id, replication_id, numbers, forget_before, *forgotten, OVERHEAD, most, KEY_OVERHEAD],
             )
         return gone
 

@@ -32,7 +32,7 @@ end
 local copy = kind == 'first' and call('GET', key('copy'))
 if copy then return {'copy', copy} end
 local present = history()
-if kind ~= 'first' and ARGV[5] ~= present then return {'anew', present} end
+if kind ~= 'first' and ARGV[5] ~= present then return {'restarted', present} end
 local good = call('ZSCORE', KEYS[1], node)
 if kind ~= 'first' and (not good or tonumber(good) < now) then
   free(node)
