@@ -1,4 +1,4 @@
-"""``eventbus bench``: how a bus that runs does under a load."""
+"""``eventbus bench``: measures a running bus under a load."""
 
 from typing import Any
 
@@ -50,11 +50,11 @@ from eventbus.cli.local_subscriber import address_seen_from
     help="Connections that publish at once.",
 )
 @click.option(
-    "--rate", type=click.FloatRange(0.1), metavar="N", help="Publishes a second in all; else as fast as it goes."
+    "--rate", type=click.FloatRange(0.1), metavar="N", help="Publishes per second in all; else as many as possible."
 )
 @with_context
 def bench(context: CommandContext, **typed: Any) -> None:
-    """Measure a bus that runs, under a load.
+    """Measure a running bus under a load.
 
     Publishes, and receives what is delivered, on a topic and by subscribers of its own, which are deregistered at
     the end; the events stay in the journal for its retention. Publishers and subscribers are this one Python
@@ -65,14 +65,14 @@ def bench(context: CommandContext, **typed: Any) -> None:
     with (
         stop_on_signals(),
         context.bus(retry=context.timeout) as bus,
-        context.screen.progress("delivered", load.deliveries) as bar,
+        context.screen.progress("delivered", load.deliveries) as show_progress,
     ):
         host = address_seen_from(context.url).rpartition(":")[0]
-        measured = LoadRun(bus, host, load).measured(bar.to)
+        result = LoadRun(bus, host, load).run(show_progress)
     if context.screen.as_json:
-        context.screen.value(measured.as_json())
+        context.screen.value(result.as_json())
     else:
-        context.screen.line("\n".join(measured.lines()))
+        context.screen.line("\n".join(result.lines()))
         context.screen.note("The Python client is part of what was measured: it publishes and receives in one process.")
-    if measured.lost:
+    if result.lost:
         click.get_current_context().exit(1)

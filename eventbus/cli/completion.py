@@ -1,4 +1,4 @@
-"""``eventbus completion``: what a shell needs to complete this command."""
+"""``eventbus completion``: the script by which a shell completes this command."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -19,10 +19,10 @@ from eventbus.cli.screen import Screen
 @click.pass_context
 def completion(ctx: click.Context, shell: str, as_json: bool) -> None:  # noqa: FBT001 - click names it
     """Print the completion script of a shell."""
-    made = get_completion_class(shell)
-    if made is None:
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise CommandFailed(f"There is no completion for {shell}.")
-    script = made(ctx.find_root().command, {}, "eventbus", "_EVENTBUS_COMPLETE").source()
+    script = completion_class(ctx.find_root().command, {}, "eventbus", "_EVENTBUS_COMPLETE").source()
     screen = Screen.of_this_process(as_json=as_json)
     if as_json:
         screen.value({"shell": shell, "script": script})

@@ -1,4 +1,4 @@
-"""Which bus a command speaks to, in whose name, with how much patience: the options that all of them have."""
+"""The options of every command that calls a bus: its URL, the token, the timeout, and whether to print JSON."""
 
 import os
 import re
@@ -18,15 +18,15 @@ from eventbus.client.calls import api_error
 from eventbus.client.errors import BusError, ProtocolError
 from eventbus.client.http import HttpTransport, Request, Response
 
-#: Seconds that an answer may take.
+#: Seconds without a byte of an answer after which a call has failed.
 TIMEOUT_SECONDS = 10.0
-#: Where a bus is that was started by ``eventbus serve``.
+#: The URL of a bus that ``eventbus serve`` has started.
 DEFAULT_URL = "http://localhost:3000"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """A bus, and the screen that the command writes to."""
+    """The bus that a command calls, and the screen that it writes to."""
 
     url: str
     token: str | None
@@ -34,12 +34,12 @@ class CommandContext:
     screen: Screen
 
     def bus(self, *, retry: float = 0.0, source: str | None = None) -> Bus:
-        """A client that repeats a call for ``retry`` seconds where that may help."""
+        """Return a client that retries a call for ``retry`` seconds where that may help."""
         backoff = Backoff(max_elapsed=retry) if retry else NO_RETRY
         return Bus(self.url, token=self.token, timeout=self.timeout, backoff=backoff, source=source)
 
     def get(self, path: str) -> Response:
-        """One plain answer, whatever its status. Raises Unreachable."""
+        """Return the response to a GET, whatever its status. Raises Unreachable."""
         transport = HttpTransport(self.url)
         try:
             return transport.request(Request("GET", path, {"Accept": "application/json"}, None, self.timeout))
@@ -47,23 +47,23 @@ class CommandContext:
             transport.close()
 
     def check_ready(self) -> Response:
-        """The answer to whether the bus is ready, which it may not be. Raises BusError where there is no bus."""
-        answer = self.get("/readyz")
-        if answer.status in (502, 504):
-            raise api_error(answer)
-        if answer.status not in (200, 503):
-            raise ProtocolError(f"GET /readyz was answered with status {answer.status}")
-        return answer
+        """Return the response of ``/readyz``, ready or not. Raises BusError where there is no bus."""
+        response = self.get("/readyz")
+        if response.status in (502, 504):
+            raise api_error(response)
+        if response.status not in (200, 503):
+            raise ProtocolError(f"GET /readyz was answered with status {response.status}")
+        return response
 
 
 def with_context(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that all commands have which speak to a bus; the function is given a ``context``."""
+    """Add these options to a command. Its function gets a ``context``, and its errors become exit statuses."""
 
     @wraps(function)
-    def with_options(url: str, token_file: Path | None, timeout: float, as_json: bool, **asked: Any) -> None:  # noqa: FBT001 - click names it
+    def with_options(url: str, token_file: Path | None, timeout: float, as_json: bool, **options: Any) -> None:  # noqa: FBT001 - click names it
         context = CommandContext(url, _read_token(token_file), timeout, Screen.of_this_process(as_json=as_json))
         try:
-            function(context=context, **asked)
+            function(context=context, **options)
         except BusError as error:
             raise translate_error(error, url) from error
 
@@ -83,7 +83,7 @@ def _check_url(_: click.Context, __: click.Parameter, value: str) -> str:
 
 
 def _read_token(file: Path | None) -> str | None:
-    """The token of a file, else of the environment; never of the command line, which others can see."""
+    """Return the token in a file, else in the environment; never on the command line, which others can see."""
     token = (os.environ.get("EVENTBUS_TOKEN", "") if file is None else read_text(file)).strip()
     if token and not re.fullmatch("[!-~]+", token):
         where = "EVENTBUS_TOKEN" if file is None else f"the file {str(file)!r}"
@@ -92,17 +92,15 @@ def _read_token(file: Path | None) -> str | None:
 
 
 def read_text(file: Path) -> str:
-    """The text in a file."""
+    """Return the text in a file. Raises UsageError."""
     try:
         return file.read_text("utf-8")
     except UnicodeDecodeError:
-        raise click.UsageError(f"The file {str(file)!r} is no text") from None
+        raise click.UsageError(f"The file {str(file)!r} is not UTF-8 text") from None
 
 
-#: A file that is there, and can be read.
+#: The type of an option for a file that can be read.
 READABLE_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
-
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: one value, or one a line for a stream.")
 _OPTIONS = (
     click.option(

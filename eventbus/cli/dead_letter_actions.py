@@ -1,4 +1,4 @@
-"""What is done to dead letters by a command: which are meant, the question, and how many it were."""
+"""What ``eventbus dead-letters`` does to dead letters: selects them, asks, acts, and follows what becomes of them."""
 
 import time
 from collections.abc import Callable
@@ -12,93 +12,91 @@ from eventbus.cli.formatting import to_json
 from eventbus.cli.screen import Screen, pluralize
 from eventbus.client import Bus, ReplayOutcome
 
+#: Seconds that a command waits for deliveries, and between two questions about them.
+OUTCOME_TIMEOUT_SECONDS, POLL_INTERVAL_SECONDS = 30.0, 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSelection:
-    """Which dead letters are meant: one subscriber's, some by their ids, or all; exactly one of these."""
+    """One subscriber's dead letters, some by their ids, or all: exactly one of these."""
 
     address: str | None
     ids: tuple[int, ...]
     everything: bool
 
     def check(self) -> None:
-        """Raises UsageError unless it says one thing."""
+        """Raise UsageError unless exactly one of them is given."""
         if (self.address is not None) + bool(self.ids) + self.everything != 1:
             raise click.UsageError("Say which dead letters: --address ADDRESS, --id ID, or --all")
 
     def count(self, bus: Bus, screen: Screen) -> int:
-        """How many that are."""
+        """Return how many there are. Raises BusError."""
         if self.ids:
             return len(self.ids)
         count = 0
-        with screen.progress("counting dead letters") as bar:
+        with screen.progress("counting dead letters") as show:
             for count, _ in enumerate(bus.dead_letters(address=self.address), 1):
-                bar.to(count)
+                show(count)
         return count
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterAction:
-    """What is done to dead letters, as the question has it, as the answer has it, and by which call."""
+    """What to do to dead letters: the verb of the question, its past participle, and the call."""
 
     verb: str
     past: str
     call: Callable[..., int]
 
-    def made(self, chosen: DeadLetterSelection, screen: Screen, count: int) -> int:
-        """Do it; how many were changed."""
+    def apply(self, selection: DeadLetterSelection, bus: Bus, screen: Screen, *, yes: bool) -> int:
+        """Ask, if there is more than one and ``yes`` was not given, and act. Return how many there were.
+
+        Raises CommandFailed where the answer is no.
+        """
+        selection.check()
+        count = selection.count(bus, screen)
+        if not screen.confirms(f"{self.verb} {pluralize(count, 'dead letter')}?", yes=yes, needed=count > 1):
+            raise CommandFailed("Nothing was done.", FAILURE)
+        return self._call(selection, screen, count) if count else 0
+
+    def _call(self, selection: DeadLetterSelection, screen: Screen, count: int) -> int:
         done = 0
-        with screen.progress(self.past, count) as bar:
-            if not chosen.ids:
-                done = self.call(address=chosen.address, everything=chosen.everything)
-            for letter in chosen.ids:
-                bar.to(done)
+        with screen.progress(self.past, count) as show:
+            if not selection.ids:
+                done = self.call(address=selection.address, everything=selection.everything)
+            for letter in selection.ids:
+                show(done)
                 done += self.call(letter=letter)
-            bar.to(done)
+            show(done)
         return done
 
-
-def apply_action(screen: Screen, bus: Bus, change: DeadLetterAction, chosen: DeadLetterSelection, *, yes: bool) -> int:
-    """Ask where more than one is meant, and do it; how many were changed."""
-    chosen.check()
-    count = chosen.count(bus, screen)
-    if not screen.agrees(f"{change.verb} {pluralize(count, 'dead letter')}?", yes=yes, needed=count > 1):
-        raise CommandFailed("Nothing was done.", FAILURE)
-    return change.made(chosen, screen, count) if count else 0
-
-
-def print_count(screen: Screen, past: str, done: int) -> None:
-    """Print how many were changed."""
-    screen.line(str(done))
-    screen.note(f"{past.capitalize()} {pluralize(done, 'dead letter')}.")
+    def print_count(self, screen: Screen, done: int) -> None:
+        """Print how many there were."""
+        screen.line(str(done))
+        screen.note(f"{self.past.capitalize()} {pluralize(done, 'dead letter')}.")
 
 
 class DeadLetterReplay:
-    """Calls that count for one replay."""
+    """Several calls to the bus that count as one replay. ``id`` is the replay's, None before the first."""
 
-    bus: Bus
-
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus) -> None:
         self.id: str | None = None
+        self._bus = bus
 
-    def redelivered(self, **chosen: Any) -> int:
-        """Put some back; how many."""
-        done = self.bus.replay_dead_letters(**chosen, replay=self.id)
+    def redeliver(self, **selection: Any) -> int:
+        """Put dead letters back into the backlog. Return how many. Raises BusError."""
+        done = self._bus.replay_dead_letters(**selection, replay=self.id)
         self.id = done.replay
         return done
 
 
-#: Seconds that are waited for deliveries, and between two times that they are asked about.
-OUTCOME_TIMEOUT_SECONDS, POLL_INTERVAL_SECONDS = 30.0, 0.25
-
-
-def wait_for_outcome(bus: Bus, screen: Screen, replay: str, seconds: float) -> ReplayOutcome:
-    """The outcome of a replay, once nothing of it is pending, or when so many seconds are over."""
+def wait_for_outcome(bus: Bus, screen: Screen, replay_id: str, seconds: float) -> ReplayOutcome:
+    """Return the outcome of a replay when nothing of it is pending, or after so many seconds. Raises BusError."""
     ends = time.monotonic() + seconds
-    with screen.progress("delivering") as bar:
+    with screen.progress("delivering") as show:
         while True:
-            outcome = bus.replay_outcome(replay)
-            bar.to(outcome.replayed - outcome.pending)
+            outcome = bus.replay_outcome(replay_id)
+            show(outcome.replayed - outcome.pending)
             left = ends - time.monotonic()
             if not outcome.pending or left <= 0:
                 return outcome
@@ -106,7 +104,7 @@ def wait_for_outcome(bus: Bus, screen: Screen, replay: str, seconds: float) -> R
 
 
 def print_outcome(screen: Screen, outcome: ReplayOutcome, payload: dict[str, Any]) -> None:
-    """Print an outcome, as JSON after what else there is to say. Raises CommandFailed where some are dead again."""
+    """Print an outcome, as JSON together with ``payload``. Raises CommandFailed where some are dead again."""
     if screen.as_json:
         screen.value({**payload, **to_json(outcome)})
     else:

@@ -1,4 +1,4 @@
-"""``eventbus dead-letters``: what could not be delivered, to look at, to deliver again or to discard."""
+"""``eventbus dead-letters``: lists what could not be delivered, shows it, delivers it again or discards it."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -6,29 +6,28 @@ from typing import Any
 
 import click
 
-from eventbus.cli.command import Group, command
+from eventbus.cli.command import Group
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.dead_letter_actions import (
     OUTCOME_TIMEOUT_SECONDS,
     DeadLetterAction,
     DeadLetterReplay,
     DeadLetterSelection,
-    apply_action,
-    print_count,
     print_outcome,
     wait_for_outcome,
 )
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import CommandFailed
-from eventbus.cli.formatting import bytes_lines, indent, rfc3339, to_json
-from eventbus.cli.table import Column, table
+from eventbus.cli.formatting import bytes_lines, indent, to_json
+from eventbus.cli.renderer import Column, Table
 from eventbus.client import Bus, DeadLetter
+from eventbus.client.encoding import rfc3339
 
 _COLUMNS = (
     Column("id", number=True), Column("last attempt"), Column("subscriber"), Column("topic"), Column("event"),
     Column("attempts", number=True), Column("reason"),
 )  # fmt: skip
-_ONE = ("id", "subscriber", "event", "topic", "reason", "attempts", "first_attempt_at", "last_attempt_at",
+_FIELDS = ("id", "subscriber", "event", "topic", "reason", "attempts", "first_attempt_at", "last_attempt_at",
         "last_status", "last_error")  # fmt: skip
 
 
@@ -46,17 +45,12 @@ def dead_letters() -> None:
     """Look at, replay or discard what was not delivered."""
 
 
-def _command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    def add(function: Callable[..., Any]) -> click.Command:
-        made = command(name, *examples)(function)
-        dead_letters.add_command(made)
-        return made
-
-    return add
-
-
-@_command(
-    "list", "eventbus dead-letters list", "eventbus dead-letters list --address localhost:8001 --json | jq .last_error"
+@dead_letters.command(
+    "list",
+    examples=(
+        "eventbus dead-letters list",
+        "eventbus dead-letters list --address localhost:8001 --json | jq .last_error",
+    ),
 )
 @click.option("--address", metavar="ADDRESS", help="One subscriber's.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many at most.")
@@ -70,7 +64,7 @@ def list_them(context: CommandContext, address: str | None, limit: int) -> None:
         for letter in listed:
             context.screen.value(to_json(letter))
     elif listed:
-        context.screen.table(table(_COLUMNS, [_row(letter) for letter in listed]))
+        context.screen.table(Table.of(_COLUMNS, [_row(letter) for letter in listed]))
     if len(found) > limit:
         context.screen.note("There are more: --limit shows more.")
     elif not found:
@@ -79,27 +73,29 @@ def list_them(context: CommandContext, address: str | None, limit: int) -> None:
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:
     at = rfc3339(letter.last_attempt_at)
-    return letter.id, at, letter.subscriber, letter.topic, letter.event, letter.attempts, _why(letter)
+    return letter.id, at, letter.subscriber, letter.topic, letter.event, letter.attempts, _reason(letter)
 
 
-def _why(letter: DeadLetter) -> str:
+def _reason(letter: DeadLetter) -> str:
     return letter.reason if not letter.last_error else f"{letter.reason}: {letter.last_error}"
 
 
-@_command("show", "eventbus dead-letters show 17", "eventbus dead-letters show 17 --json | jq -r .event")
+@dead_letters.command(
+    "show", examples=("eventbus dead-letters show 17", "eventbus dead-letters show 17 --json | jq -r .event")
+)
 @click.argument("letter_id", type=click.IntRange(1), metavar="ID")
 @with_context
 def show(context: CommandContext, letter_id: int) -> None:
     """Show one dead letter, with the last answer of its subscriber."""
     with context.bus() as bus:
-        letter = next((one for one in _up_to(bus, letter_id) if one.id == letter_id), None)
+        letter = next((one for one in _letters_up_to(bus, letter_id) if one.id == letter_id), None)
     if letter is None:
         raise CommandFailed(f"There is no dead letter {letter_id}; 'eventbus dead-letters list' shows those that are.")
     payload = to_json(letter)
     if context.screen.as_json:
         context.screen.value(payload)
         return
-    for name in _ONE:
+    for name in _FIELDS:
         if payload[name] is not None:
             context.screen.line(f"{name.replace('_', ' ') + ':':<18}{escape(str(payload[name]))}")
     if letter.last_answer:
@@ -108,16 +104,16 @@ def show(context: CommandContext, letter_id: int) -> None:
         context.screen.line(line)
 
 
-def _up_to(bus: Bus, letter_id: int) -> Iterator[DeadLetter]:
-    """Their ids rise: what comes after the one that is looked for need not be read."""
+def _letters_up_to(bus: Bus, letter_id: int) -> Iterator[DeadLetter]:
+    """Yield dead letters, oldest first, up to an id: ids rise, so later ones need not be read."""
     for letter in bus.dead_letters():
         if letter.id > letter_id:
             return
         yield letter
 
 
-def _choosing(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say which are meant."""
+def _with_selection(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that select dead letters."""
     options = (
         click.option("--address", metavar="ADDRESS", help="One subscriber's."),
         click.option("--id", "ids", type=click.IntRange(1), multiple=True, metavar="ID", help="One; may repeat."),
@@ -129,13 +125,15 @@ def _choosing(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-@_command(
+@dead_letters.command(
     "replay",
-    "eventbus dead-letters replay --address localhost:8001",
-    "eventbus dead-letters replay --id 17 --id 18",
-    "eventbus dead-letters replay --all --yes",
+    examples=(
+        "eventbus dead-letters replay --address localhost:8001",
+        "eventbus dead-letters replay --id 17 --id 18",
+        "eventbus dead-letters replay --all --yes",
+    ),
 )
-@_choosing
+@_with_selection
 @click.option("--no-wait", is_flag=True, help="Do not wait for what becomes of them.")
 @with_context
 def replay(context: CommandContext, yes: bool, no_wait: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
@@ -144,44 +142,38 @@ def replay(context: CommandContext, yes: bool, no_wait: bool, **which: Any) -> N
     Of all, those of registered subscribers are. Prints how many, waits up to 30 seconds until they are delivered or
     dead again, and fails where some are.
     """
-    replay, screen = DeadLetterReplay(), context.screen
+    screen, selection = context.screen, DeadLetterSelection(**which)
     with context.bus() as bus:
-        replay.bus = bus
-        done = apply_action(
-            screen,
-            bus,
-            DeadLetterAction("Replay", "replayed", replay.redelivered),
-            DeadLetterSelection(**which),
-            yes=yes,
-        )
+        replay = DeadLetterReplay(bus)
+        action = DeadLetterAction("Replay", "replayed", replay.redeliver)
+        done = action.apply(selection, bus, screen, yes=yes)
         if not screen.as_json:
-            print_count(screen, "replayed", done)
+            action.print_count(screen, done)
         if replay.id is not None:
-            print_outcome(
-                screen,
-                wait_for_outcome(bus, screen, replay.id, 0 if no_wait else OUTCOME_TIMEOUT_SECONDS),
-                {"replayed": done},
-            )
+            outcome = wait_for_outcome(bus, screen, replay.id, 0 if no_wait else OUTCOME_TIMEOUT_SECONDS)
+            print_outcome(screen, outcome, {"replayed": done})
         elif screen.as_json:
             screen.value({"replayed": done})
 
 
-@_command("outcome", "eventbus dead-letters outcome 01a20d75-c91e-7397-b3b5-12e239f6bc48")
+@dead_letters.command("outcome", examples=("eventbus dead-letters outcome 01a20d75-c91e-7397-b3b5-12e239f6bc48",))
 @click.argument("replay_id", metavar="REPLAY")
 @with_context
 def outcome(context: CommandContext, replay_id: str) -> None:
-    """Tell what became of dead letters that were put back."""
+    """Show what became of dead letters that were replayed."""
     with context.bus() as bus:
         print_outcome(context.screen, bus.replay_outcome(replay_id), {})
 
 
-@_command(
+@dead_letters.command(
     "discard",
-    "eventbus dead-letters discard --id 17",
-    "eventbus dead-letters discard --address localhost:8001",
-    "eventbus dead-letters discard --all --yes",
+    examples=(
+        "eventbus dead-letters discard --id 17",
+        "eventbus dead-letters discard --address localhost:8001",
+        "eventbus dead-letters discard --all --yes",
+    ),
 )
-@_choosing
+@_with_selection
 @with_context
 def discard(context: CommandContext, yes: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
     """Discard dead letters for good.
@@ -189,14 +181,9 @@ def discard(context: CommandContext, yes: bool, **which: Any) -> None:  # noqa: 
     Prints how many.
     """
     with context.bus() as bus:
-        done = apply_action(
-            context.screen,
-            bus,
-            DeadLetterAction("Discard", "discarded", bus.discard),
-            DeadLetterSelection(**which),
-            yes=yes,
-        )
+        action = DeadLetterAction("Discard", "discarded", bus.discard)
+        done = action.apply(DeadLetterSelection(**which), bus, context.screen, yes=yes)
     if context.screen.as_json:
         context.screen.value({"discarded": done})
     else:
-        print_count(context.screen, "discarded", done)
+        action.print_count(context.screen, done)

@@ -1,29 +1,29 @@
-r"""Text that came from elsewhere, made safe for a terminal: nothing in it moves the cursor, colours or hides.
+r"""Escape text from elsewhere for a terminal, so that nothing in it moves the cursor, colours or hides.
 
-What could do so is shown as Python and JSON would write it: ``\x1b``, ``\u202e``.
+Control characters become what Python and JSON would write: ``\x1b``, ``\u202e``.
 """
 
 import unicodedata
 
-#: Not for the eye, yet needed within words and emoji of many scripts: the joiners.
+#: Invisible, yet needed within words and emoji of many scripts.
 _JOINERS = "\u200c\u200d"
-#: Unicode's categories of what steers instead of being shown: controls, formats, surrogates, separators of lines.
+#: Unicode's categories of control characters: controls, formats, surrogates, separators of lines.
 _CONTROL_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escape(text: str) -> str:
-    """The text on one line."""
+    """Return the text on one line."""
     return text if text.isascii() and text.isprintable() else "".join(map(_escape_char, text))
 
 
 def escape_lines(text: str) -> str:
-    """The text with its own lines and tabs."""
+    """Return the text with its own lines and tabs."""
     return "".join(char if char in "\n\t" else _escape_char(char) for char in text.replace("\r\n", "\n"))
 
 
 def escape_json(text: str) -> str:
-    """JSON that says the same: what steers is written as an escape."""
+    """Return equal JSON, in which control characters are escaped."""
     return text if text.isascii() and "\x7f" not in text else "".join(map(_escape_json_char, text))
 
 

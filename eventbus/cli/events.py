@@ -1,4 +1,4 @@
-"""``eventbus events`` and ``eventbus event``: what is in the journal, and what became of it."""
+"""``eventbus events`` and ``eventbus event``: the events in the journal, and their deliveries."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -8,14 +8,15 @@ import click
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
-from eventbus.cli.formatting import event_to_json, preview, print_body, print_event, rfc3339, to_json
+from eventbus.cli.formatting import event_to_json, preview, print_body, print_event, to_json
 from eventbus.cli.positions import feed_position, parse_position
+from eventbus.cli.renderer import Column, Table
 from eventbus.cli.screen import Screen
-from eventbus.cli.table import Column, table
 from eventbus.client import Delivery, Event
+from eventbus.client.encoding import rfc3339
 from eventbus.client.events import Position
 
-#: Characters of a body that a list shows.
+#: Characters of a body in a list.
 MAX_BODY_CHARS = 60
 _COLUMNS = (Column("accepted"), Column("id"), Column("topic"), Column("body"))
 _DELIVERY_COLUMNS = (
@@ -36,7 +37,7 @@ _DELIVERY_COLUMNS = (
     default="earliest",
     show_default=True,
     callback=parse_position,
-    metavar="PLACE",
+    metavar="POSITION",
     help="Begin after an event's id or a time, or with the 'earliest'.",
 )
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="Only events that match; may repeat.")
@@ -55,7 +56,7 @@ def events(context: CommandContext, start: Position, topics: tuple[str, ...], li
             context.screen.value(event_to_json(event))
     elif listed:
         rows = [(rfc3339(event.at), event.id, event.topic, preview(event, MAX_BODY_CHARS)) for event in listed]
-        context.screen.table(table(_COLUMNS, rows))
+        context.screen.table(Table.of(_COLUMNS, rows))
     if len(found) > limit:
         context.screen.note(f"There are more: --after {escape(listed[-1].id)} goes on, --limit shows more at once.")
     elif not found:
@@ -80,20 +81,20 @@ def event(context: CommandContext, event_id: str, raw: bool) -> None:  # noqa: F
     elif raw:
         print_body(context.screen, found, end=b"")
     else:
-        _show(context.screen, found, deliveries)
+        _print_details(context.screen, found, deliveries)
 
 
-def _show(screen: Screen, found: Event, deliveries: Sequence[Delivery]) -> None:
+def _print_details(screen: Screen, found: Event, deliveries: Sequence[Delivery]) -> None:
     print_event(screen, found)
     for name, value in found.headers.items():
         screen.line(f"  {screen.styled(escape(name) + ':', dim=True)} {escape(value)}")
     screen.line()
     if deliveries:
         screen.table(
-            table(_DELIVERY_COLUMNS, [_row(one) for one in deliveries], [_colour_of(one) for one in deliveries])
+            Table.of(_DELIVERY_COLUMNS, [_row(one) for one in deliveries], [_colour_of(one) for one in deliveries])
         )
     else:
-        screen.note("It was for no subscriber.")
+        screen.note("It has no deliveries.")
 
 
 def _row(one: Delivery) -> tuple[object, ...]:

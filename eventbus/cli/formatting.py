@@ -1,39 +1,40 @@
-"""What comes from the bus, as people read it and as JSON."""
+"""Format what comes from the bus, for people and as JSON."""
 
 import base64
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import accumulate
 from typing import Any, NoReturn
 
 from eventbus.cli.escape import escape, escape_json, escape_lines
 from eventbus.cli.screen import Screen
 from eventbus.client import Event
+from eventbus.client.encoding import rfc3339
 
-#: Characters of JSON that stand on one line; longer JSON is spread over lines.
+#: Characters of JSON on one line; longer JSON is spread over lines.
 MAX_LINE_CHARS = 100
-#: Bytes of a body that are shown in hexadecimal, and of each line.
+#: Bytes of a body that are printed in hexadecimal, and in each line.
 MAX_HEX_BYTES, HEX_BYTES_PER_LINE = 1_024, 16
-#: Levels of JSON that are decoded; what is deeper is shown as text.
+#: Levels of JSON that are decoded; deeper JSON is printed as text.
 MAX_JSON_DEPTH = 100
 _BRACKETS = re.compile(r"[\[\]{}]")
 Json = dict[str, Any]
 
 
 def body_lines(event: Event) -> list[str]:
-    """The body for people: JSON spread out, text as it is, anything else in hexadecimal; safe for a terminal."""
+    """Return the body for people: JSON indented, text as it is, anything else in hexadecimal. Escape it."""
     return bytes_lines(event.body, is_json_type=_has_json_type(event))
 
 
 def bytes_lines(body: bytes, *, is_json_type: bool = False) -> list[str]:
-    """The same of any bytes; without a word of JSON they are taken for it where they look like it."""
+    """Return bytes for people, as ``body_lines`` does. They count as JSON where they look like it, too."""
     text = decode_text(body)
     if text is None:
         return hex_lines(body)
-    # many who publish by curl say no type, or that of a form
+    # Many clients, such as curl, send JSON with no type or a form's.
     if is_json_type or text.lstrip()[:1] in ("{", "["):
         lines = _json_lines(text)
         if lines is not None:
@@ -42,7 +43,7 @@ def bytes_lines(body: bytes, *, is_json_type: bool = False) -> list[str]:
 
 
 def _json_lines(text: str) -> list[str] | None:
-    """The text's JSON spread out; None for text that is no JSON, whatever its type says."""
+    """Return JSON, indented; None for text that is not JSON, whatever its type says."""
     try:
         return escape_json(_format_json(_parse_json(text))).splitlines()
     except ValueError:
@@ -50,7 +51,7 @@ def _json_lines(text: str) -> list[str] | None:
 
 
 def preview(event: Event, width: int) -> str:
-    """The body's beginning on one line; safe for a terminal."""
+    """Return the start of the body on one line, escaped."""
     text = decode_text(event.body)
     if text is None:
         payload, is_complete = event.body[: width // 3].hex(" "), len(event.body) <= width // 3
@@ -61,7 +62,7 @@ def preview(event: Event, width: int) -> str:
 
 
 def hex_lines(body: bytes) -> list[str]:
-    """Bytes in hexadecimal, with what of them is visible ASCII."""
+    """Return bytes in hexadecimal, and beside them those that are visible ASCII."""
     shown = body[:MAX_HEX_BYTES]
     lines = [_hex_line(at, shown[at : at + HEX_BYTES_PER_LINE]) for at in range(0, len(shown), HEX_BYTES_PER_LINE)]
     return lines if len(body) <= MAX_HEX_BYTES else [*lines, f"and {len(body) - MAX_HEX_BYTES:,} bytes more"]
@@ -73,7 +74,7 @@ def _hex_line(at: int, part: bytes) -> str:
 
 
 def event_to_json(event: Event) -> Json:
-    """An event as JSON: its body as ``data``, decoded where it is JSON, or as ``data_base64``."""
+    """Return an event as JSON: its body as ``data``, decoded where it is JSON, or as ``data_base64``."""
     payload: Json = {"id": event.id, "topic": event.topic, "at": rfc3339(event.at), "headers": dict(event.headers)}
     if event.attempt:
         payload["attempt"] = event.attempt
@@ -84,7 +85,7 @@ def event_to_json(event: Event) -> Json:
 
 
 def to_json(thing: Any) -> Json:
-    """A subscriber, a delivery or a dead letter as JSON."""
+    """Return a dataclass of the client, such as a subscriber or a dead letter, as JSON."""
     return {part.name: _json_value(getattr(thing, part.name)) for part in fields(thing)}
 
 
@@ -97,13 +98,8 @@ def _json_value(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def rfc3339(at: datetime) -> str:
-    """A time in UTC, with whole seconds unless the bus said more."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 def format_duration(seconds: float | None) -> str:
-    """A time span as people say it: 5 s, 12 min, 3 h, 2 d."""
+    """Return a time span for people: 5 s, 12 min, 3 h, 2 d."""
     if seconds is None:
         return ""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
@@ -113,7 +109,7 @@ def format_duration(seconds: float | None) -> str:
 
 
 def is_json(text: str | bytes) -> bool:
-    """Whether a text is JSON as everybody reads it."""
+    """Tell whether a text is JSON. NaN and Infinity, which only Python reads, are not."""
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -122,7 +118,7 @@ def is_json(text: str | bytes) -> bool:
 
 
 def decode_text(body: bytes) -> str | None:
-    """The body as UTF-8 without controls that no text has; None where it is none."""
+    """Return the body as text; None where it is not UTF-8, or holds a NUL."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -136,14 +132,14 @@ def _has_json_type(event: Event) -> bool:
 
 
 def _parse_json(text: str) -> Any:
-    """Raises ValueError also for what only Python reads as JSON, and for what is too deep to be written again."""
+    """Parse JSON. Raises ValueError also for what only Python reads, and for what is too deep to be written again."""
     if _depth(text) > MAX_JSON_DEPTH:
         raise ValueError("too deep")
     return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _decode_json(text: str) -> Any:
-    """The text's JSON; the text itself where it is no JSON, so that nothing of the body is lost."""
+    """Return the value of JSON; the text itself where it is not JSON, so that nothing of the body is lost."""
     try:
         return _parse_json(text)
     except ValueError:
@@ -151,7 +147,7 @@ def _decode_json(text: str) -> Any:
 
 
 def _depth(text: str) -> int:
-    """How many levels the text has, at most: brackets within strings count too."""
+    """Return how many levels the text has at most: brackets within strings count too."""
     if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
         return 0
     return max(accumulate(1 if found[0] in "[{" else -1 for found in _BRACKETS.finditer(text)))
@@ -167,32 +163,32 @@ def _format_json(value: Any) -> str:
 
 
 def indent(lines: list[str]) -> Iterator[str]:
-    """Lines that belong to the one above."""
+    """Yield lines, indented below the one above."""
     return (f"  {line}".rstrip() for line in lines)
 
 
 def event_printer(screen: Screen, *, raw: bool) -> Callable[[Event], None]:
-    """What prints one event after another."""
+    """Return what prints one event: as JSON, as its body alone if ``raw``, else for people."""
     if screen.as_json:
         return lambda event: screen.value(event_to_json(event))
     return (lambda event: print_body(screen, event, end=b"\n")) if raw else (lambda event: print_event(screen, event))
 
 
 def print_event(screen: Screen, event: Event) -> None:
-    """Print when it was, its topic and id, and below them the body."""
+    """Print an event's time, topic and id, and below them the body."""
     screen.line(headline(screen, event))
     for line in indent(body_lines(event)):
         screen.line(line)
 
 
 def headline(screen: Screen, event: Event) -> str:
-    """When it was, its topic and its id."""
+    """Return an event's time, topic and id."""
     at, event_id = (screen.styled(text, dim=True) for text in (rfc3339(event.at), escape(event.id)))
     return f"{at}  {screen.styled(escape(event.topic or '-'), fg='cyan', bold=True)}  {event_id}"
 
 
 def print_body(screen: Screen, event: Event, *, end: bytes) -> None:
-    """Print the body as it came; a terminal gets it made safe."""
+    """Print the body as it is; escaped for a terminal."""
     if screen.terminal:
         screen.line("\n".join(body_lines(event)))
     else:

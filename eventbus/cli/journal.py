@@ -1,4 +1,4 @@
-"""``eventbus journal``: what is done to a journal while no bus runs on it. Only then the server is imported."""
+"""``eventbus journal``: copies a journal on which no bus runs. Imports the server, and only when it runs."""
 
 import importlib.util
 import os
@@ -12,13 +12,13 @@ from eventbus.cli.command import Group
 from eventbus.cli.context import json_option
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import CommandFailed
+from eventbus.cli.renderer import Column, Table
 from eventbus.cli.screen import Screen, pluralize
-from eventbus.cli.table import Column, table
 
 if TYPE_CHECKING:
     from eventbus.journal.copy.copying import Copyable
 
-#: Before the name of an environment variable, instead of a URL.
+#: The start of an argument that names an environment variable instead of a URL.
 ENVIRONMENT_PREFIX = "env:"
 
 
@@ -68,22 +68,22 @@ def _copy(source: "Copyable", target: "Copyable", screen: Screen) -> None:
     mark = copying.begin()
     total = mark.extent.total
     if mark.done:
-        screen.note(f"Goes on after {pluralize(mark.done, 'row')} of {total:,}.")
-    with screen.progress("copied", total) as bar:
-        copying.run(bar.to)
-    with screen.progress("checked", total) as bar:
-        copying.finish(bar.to)
+        screen.note(f"Continues after {pluralize(mark.done, 'row')} of {total:,}.")
+    with screen.progress("copied", total) as show:
+        copying.run(show)
+    with screen.progress("checked", total) as show:
+        copying.finish(show)
     counts = {str(kind): count for kind, count in mark.extent.counts.items()}
     if screen.as_json:
         screen.value({"source": source.name, "target": target.name, **counts})
         return
     rows = [(kind.replace("_", " "), f"{count:,}") for kind, count in counts.items()]
-    screen.table(table((Column("kept"), Column("copied", number=True)), rows))
+    screen.table(Table.of((Column("kept"), Column("copied", number=True)), rows))
     screen.note(f"{escape(target.name)} is a journal now; {escape(source.name)} is as it was.")
 
 
 def _journal_of(argument: str, typed: str) -> "Copyable":
-    """The journal that an argument names, not opened yet."""
+    """Return the journal that an argument names, not opened yet. Raises UsageError."""
     from eventbus.core.settings import MEMORY, Settings  # noqa: PLC0415
     from eventbus.journal.sqlite.copy_adapter import SqliteCopying  # noqa: PLC0415 - the server's, and only here
 
@@ -100,12 +100,12 @@ def _journal_of(argument: str, typed: str) -> "Copyable":
 
 
 def _url(argument: str, typed: str) -> str:
-    """The URL that is meant. One with a password is not taken from the command line, which others can see."""
+    """Return the URL. Refuse one with a password on the command line, which others can see."""
     if typed.startswith(ENVIRONMENT_PREFIX):
         name = typed.removeprefix(ENVIRONMENT_PREFIX)
         found = os.environ.get(name, "").strip()
         if not found:
-            raise click.UsageError(f"{argument} is to be in {name}, which is not set")
+            raise click.UsageError(f"{argument} is in {name}, which is not set")
         return found
     if "@" in typed.partition(":")[2] and not typed.startswith("sqlite:"):
         raise click.UsageError(
@@ -115,7 +115,7 @@ def _url(argument: str, typed: str) -> str:
 
 
 def _check_url(argument: str, url: str) -> str:
-    """The URL, which is one of a journal."""
+    """Return the URL if it is a journal's. Raises UsageError."""
     from eventbus.core.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
     from eventbus.core.settings import from_environment  # noqa: PLC0415
 
@@ -126,18 +126,18 @@ def _check_url(argument: str, url: str) -> str:
 
 
 @contextmanager
-def _open(known: "Copyable", *, create: bool) -> Iterator[tuple[str, ...]]:
-    """Keep a journal open; what an operator should know of it."""
-    remarks = known.open(create=create)
+def _open(journal: "Copyable", *, create: bool) -> Iterator[tuple[str, ...]]:
+    """Open a journal, provide what an operator should know of it, and close it."""
+    remarks = journal.open(create=create)
     try:
         yield remarks
     finally:
-        known.close()
+        journal.close()
 
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Tell the server's errors as this command's."""
+    """Raise the server's errors as CommandFailed."""
     from eventbus.core.errors import EventbusError  # noqa: PLC0415 - the server's, and only here
 
     try:

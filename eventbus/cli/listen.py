@@ -1,4 +1,4 @@
-"""``eventbus listen``: events as they come, read from the feed or delivered as to any subscriber."""
+"""``eventbus listen``: prints events as they come, from the feed or as a subscriber."""
 
 import os
 from collections.abc import Callable
@@ -29,23 +29,23 @@ _REGISTERING = tuple(one for one in options_of(DeliveryOptions) if one.name != "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenOptions:
-    """What was typed."""
+    """The options of the command."""
 
     topics: tuple[str, ...]
     start: Position
     count: int | None
     raw: bool
-    address: str | None  # "" is one to be found
+    address: str | None  # "" for one that is found
     secrets: Path | None
     subscription: dict[str, Any]  # options that were given
 
 
 def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """HOST:PORT, perhaps with a path: anything else is a topic that stands at the wrong place."""
+    """Check HOST:PORT, with or without a path. Anything else is probably a topic after the option."""
     host, _colon, rest = (value or "").rpartition("://")[2].partition(":")
     port = rest.partition("/")[0]
     if value and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise click.BadParameter(f"{value!r} is no HOST:PORT with an IPv4 host; topics stand before this option")
+        raise click.BadParameter(f"{value!r} is not HOST:PORT with an IPv4 host; topics stand before this option")
     return value
 
 
@@ -65,7 +65,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     default="now",
     show_default=True,
     callback=parse_position,
-    metavar="PLACE",
+    metavar="POSITION",
     help="Begin after an event's id or a time, with the 'earliest', or 'now'.",
 )
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
@@ -91,51 +91,51 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 def listen(context: CommandContext, **typed: Any) -> None:
     """Print events as they come.
 
-    All, or those that match a TOPIC, until Ctrl-C. Reads the feed, and goes on where it stood when the bus has
+    All, or those that match a TOPIC, until Ctrl-C. Reads the feed, and resumes when the bus has
     restarted. With --register each delivery is answered when it has been printed, and the subscriber is
     deregistered at the end.
     """
     given = {name: value for name, value in take_options(typed, _REGISTERING).items() if value is not None}
-    asked = ListenOptions(subscription=given, **typed)
-    check_patterns(asked.topics)
-    if asked.raw and context.screen.as_json:
-        raise click.UsageError("--raw and --json say two things: leave one out")
-    if asked.secrets is not None and asked.address is None:
+    options = ListenOptions(subscription=given, **typed)
+    check_patterns(options.topics)
+    if options.raw and context.screen.as_json:
+        raise click.UsageError("--raw and --json contradict each other: leave one out")
+    if options.secrets is not None and options.address is None:
         raise click.UsageError("--secret-file verifies deliveries, which come with --register")
-    if asked.subscription and asked.address is None:
-        flag = next(one.flag for one in _REGISTERING if one.name in asked.subscription)
+    if options.subscription and options.address is None:
+        flag = next(one.flag for one in _REGISTERING if one.name in options.subscription)
         raise click.UsageError(f"--{flag} is an option of a subscriber, which listens with --register")
-    show = event_printer(context.screen, raw=asked.raw)
-    (_follow if asked.address is None else _subscribe)(context, asked, show)
+    show = event_printer(context.screen, raw=options.raw)
+    (_follow if options.address is None else _subscribe)(context, options, show)
 
 
-def _follow(context: CommandContext, asked: ListenOptions, show: Callable[[Event], None]) -> None:
-    """Read the feed, for as long as it takes the bus to come back."""
+def _follow(context: CommandContext, options: ListenOptions, show: Callable[[Event], None]) -> None:
+    """Print events from the feed. Wait for as long as the bus is unreachable."""
     context.check_ready()
     if context.screen.error_terminal:
         context.screen.note(f"Listening at {escape(context.url)}; Ctrl-C ends.")
     with (
         context.bus(retry=inf) as bus,
-        bus.events(after=feed_position(asked.start), topics=asked.topics, follow=True) as feed,
+        bus.events(after=feed_position(options.start), topics=options.topics, follow=True) as feed,
     ):
-        for event in islice(feed, asked.count):
+        for event in islice(feed, options.count):
             show(event)
 
 
-def _subscribe(context: CommandContext, asked: ListenOptions, show: Callable[[Event], None]) -> None:
-    """Register, and print what is delivered."""
-    address = asked.address or None
-    deliveries = DeliveryQueue(context.screen, seen=asked.start if isinstance(asked.start, str) else None)
-    start = None if asked.start == "now" else asked.start
-    verifier = Verifier(_secrets(asked.secrets))
+def _subscribe(context: CommandContext, options: ListenOptions, show: Callable[[Event], None]) -> None:
+    """Register, and print deliveries."""
+    address = options.address or None
+    deliveries = DeliveryQueue(context.screen, seen=options.start if isinstance(options.start, str) else None)
+    start = None if options.start == "now" else options.start
+    verifier = Verifier(_secrets(options.secrets))
     with context.bus() as bus:
-        terms = Terms(start=start, resume=False, **asked.subscription)
-        inbox = Inbox(bus, address, terms=terms, verifier=verifier, on_state=deliveries.tell)
-        inbox.on(*asked.topics)(deliveries.take)
+        terms = Terms(start=start, resume=False, **options.subscription)
+        inbox = Inbox(bus, address, terms=terms, verifier=verifier, on_state=deliveries.put_state)
+        inbox.on(*options.topics)(deliveries.put)
         with stop_on_signals(), serve_inbox(bus, inbox, address or address_seen_from(context.url)), deliveries:
-            deliveries.show(show, asked.count)
+            deliveries.print_events(show, options.count)
 
 
 def _secrets(file: Path | None) -> str:
-    """Signing secrets, separated by commas."""
+    """Return the signing secrets, separated by commas."""
     return os.environ.get("EVENTBUS_SIGNING_SECRETS", "") if file is None else ",".join(read_text(file).split())

@@ -1,4 +1,4 @@
-"""Being a subscriber from a terminal: deliveries that are answered once they have been printed."""
+"""A subscriber in this process: a server for its inbox, and a queue of deliveries for the thread that prints."""
 
 import socket
 import threading
@@ -17,45 +17,45 @@ from eventbus.client import NO_RETRY, Bus, BusError, Event, Inbox, Registration,
 
 #: Hosts that mean this machine, to itself.
 _LOOPBACK = ("localhost", "127.0.0.1")
-#: A registration that stands: another renewal of it is no news.
+#: States in which the subscriber is registered: a renewal after them is not printed.
 _REGISTERED = (State.REGISTERED, State.REGISTERED_AGAIN, State.RENEWED)
 QueuedDelivery = tuple[Event, "Future[None]"]
 
 
 class DeliveryQueue:
-    """Hands what the inbox's threads receive to the one that prints; ``seen`` is an event that is passed over."""
+    """Hands deliveries from the inbox's threads to the thread that prints. Ignores the event with the id ``seen``."""
 
     def __init__(self, screen: Screen, seen: str | None) -> None:
         self._screen = screen
         self._seen = seen
         self._queue: SimpleQueue[QueuedDelivery | Registration] = SimpleQueue()
         self._lock = threading.Lock()
-        self._over = False
+        self._closed = False
         self._state: State | None = None
 
-    def take(self, event: Event) -> None:
-        """Return when the event has been printed; raises Retry where it will not be. The inbox's handler."""
+    def put(self, event: Event) -> None:
+        """Return when the event has been printed. Raises Retry where it will not be. It is the inbox's handler."""
         if event.id == self._seen:
             return
         printed: Future[None] = Future()
         with self._lock:
-            if self._over:
+            if self._closed:
                 raise Retry("this listener has ended")
             self._queue.put((event, printed))
         printed.result()
 
-    def tell(self, registration: Registration) -> None:
-        """How the registration stands; what the inbox calls."""
+    def put_state(self, registration: Registration) -> None:
+        """Hand over a change of the registration. It is the inbox's ``on_state``."""
         self._queue.put(registration)
 
-    def show(self, show: Callable[[Event], None], count: int | None) -> None:
-        """Show so many events, or all. Raises BusError where the bus never took the registration."""
+    def print_events(self, show: Callable[[Event], None], count: int | None) -> None:
+        """Print so many events, or all. Raises BusError where the bus never accepted the registration."""
         while count is None or count > 0:
-            handed = self._queue.get()
-            if isinstance(handed, Registration):
-                self._note(handed)
+            item = self._queue.get()
+            if isinstance(item, Registration):
+                self._print_state(item)
                 continue
-            event, printed = handed
+            event, printed = item
             try:
                 show(event)
             except BaseException:
@@ -64,15 +64,16 @@ class DeliveryQueue:
             printed.set_result(None)
             count = None if count is None else count - 1
 
-    def _note(self, told: Registration) -> None:
-        if told.error is not None and self._state is None:
-            raise told.error
-        renewed = told.state is State.RENEWED and self._state in _REGISTERED
-        if told.state is not self._state and not renewed:
-            where = "" if told.subscriber is None else f" as {escape(told.subscriber.address)}; Ctrl-C ends"
-            why = "" if told.error is None else f", trying again: {escape(str(told.error))}"
-            self._screen.note(f"{told.state.value.capitalize()}{where}{why}".rstrip(".") + ".")
-        self._state = told.state
+    def _print_state(self, registration: Registration) -> None:
+        if registration.error is not None and self._state is None:
+            raise registration.error
+        renewed = registration.state is State.RENEWED and self._state in _REGISTERED
+        if registration.state is not self._state and not renewed:
+            subscriber = registration.subscriber
+            where = "" if subscriber is None else f" as {escape(subscriber.address)}; Ctrl-C ends"
+            why = "" if registration.error is None else f", trying again: {escape(str(registration.error))}"
+            self._screen.note(f"{registration.state.value.capitalize()}{where}{why}".rstrip(".") + ".")
+        self._state = registration.state
 
     def __enter__(self) -> Self:
         return self
@@ -80,18 +81,21 @@ class DeliveryQueue:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let nobody wait for what will not be printed."""
+        """Fail the deliveries that will not be printed."""
         with self._lock:
-            self._over = True
+            self._closed = True
         while not self._queue.empty():
-            handed = self._queue.get()
-            if not isinstance(handed, Registration):
-                handed[1].set_exception(Retry("this listener has ended"))
+            item = self._queue.get()
+            if not isinstance(item, Registration):
+                item[1].set_exception(Retry("this listener has ended"))
 
 
 @contextmanager
 def serve_inbox(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
-    """A server for the inbox at an address, by which the bus reaches this machine; deregistered at the end."""
+    """Serve an inbox at an address by which the bus reaches this machine. Deregister at the end.
+
+    Raises CommandFailed where the port is taken.
+    """
     host, port = _host_and_port(address)
     own = host if inbox.address is None else "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104 - it is asked for
     try:
@@ -108,7 +112,7 @@ def serve_inbox(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
 
 
 def address_seen_from(url: str) -> str:
-    """This machine as the bus at ``url`` sees it, on any free port."""
+    """Return the address of this machine as the bus at ``url`` sees it, with port 0. Raises CommandFailed."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

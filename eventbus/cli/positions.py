@@ -1,4 +1,4 @@
-"""Places in the journal as people type them, and how many events lie between two."""
+"""Positions in the journal on the command line, and the number of events between two."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ].*)?")
 
 
 def parse_position(_: click.Context, __: click.Parameter, value: str | None) -> Position:
-    """``earliest``, ``now``, an event's id, or a time as RFC 3339 has it: what is none of the others is an id."""
+    """Parse ``earliest``, ``now``, an RFC 3339 time, or an event's id, which anything else is. Raises BadParameter."""
     if value is None or not _LIKE_A_TIME.fullmatch(value):
         return value
     try:
@@ -33,19 +33,19 @@ def _problem(value: str) -> str:
     return f"{value!r} is not a time in RFC 3339, such as 2026-11-24T06:03:29Z"
 
 
-def feed_position(named: Position) -> Position:
-    """The place as a feed begins after it."""
-    return None if named == "earliest" else named
+def feed_position(position: Position) -> Position:
+    """Return the position as ``Bus.events`` takes it."""
+    return None if position == "earliest" else position
 
 
 def count_events_between(bus: Bus, topics: Sequence[str], start: Position, end: Position) -> int:
-    """How many events with these topics a replay has from one place to another, both included.
+    """Count the events with these topics from one position to another, both included.
 
-    Times are compared in whole seconds, as the bus shows them. Raises BusError.
+    Times are compared in whole seconds, as the bus writes them. Raises BusError.
     """
     last = end if isinstance(end, str) and end != "now" else None
     if last is not None:
-        bus.event(last)  # raises where there is none
+        bus.event(last)  # raises NotFound
     count = 0
     for event in _events_from(bus, start):
         if isinstance(end, datetime) and event.at >= end:

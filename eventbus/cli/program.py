@@ -1,4 +1,4 @@
-"""The whole command: its parts, and how each of its ends becomes an exit status."""
+"""The command ``eventbus``: its subcommands, and how it exits."""
 
 import logging
 import os
@@ -33,16 +33,16 @@ NAME = "eventbus"
 
 
 class Program(Group):
-    """Ends with a status and, where something went wrong, one sentence on standard error."""
+    """The root command. Exits with a status, and prints one sentence on standard error where something failed."""
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
-        """Run, and exit; what click would say, and how it would end, is put in this program's own way."""
-        logging.getLogger(NAME).addHandler(logging.NullHandler())  # each command tells by itself what matters
+        """Run, and exit. Replace click's messages and statuses by this program's."""
+        logging.getLogger(NAME).addHandler(logging.NullHandler())  # each command prints by itself what matters
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # of what the terminal has no characters for
+                stream.reconfigure(errors="backslashreplace")  # characters that the terminal does not have
         try:
-            status = self._ended(args)
+            status = self._run(args)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             status = USAGE_ERROR
@@ -55,21 +55,21 @@ class Program(Group):
         except (BrokenPipeError, _OutputClosed):
             status = _discard_output()
         except UnicodeError:
-            status = _print_error("What was typed is no UTF-8; topics, addresses and names are.", USAGE_ERROR)
+            status = _print_error("The command line is not UTF-8; topics, addresses and names are.", USAGE_ERROR)
         except OSError as error:
             status = _print_error(
                 f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}.", FAILURE
             )
         sys.exit(status)
 
-    def _ended(self, args: Sequence[str] | None) -> int:
-        """The status of what ended as it should, all of its output written."""
+    def _run(self, args: Sequence[str] | None) -> int:
+        """Run the command, write all of its output, and return its status."""
         returned = super().main(args, NAME, standalone_mode=False)
         sys.stdout.flush()
         return returned if isinstance(returned, int) else SUCCESS
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Keep from click what it would give a blank line or a status of its own."""
+        """Run a subcommand. Replace the errors for which click would print a blank line or exit by itself."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -79,16 +79,16 @@ class Program(Group):
 
 
 class _OutputClosed(BaseException):
-    """Whoever read the output has gone."""
+    """Nobody reads the output any more."""
 
 
 def _sentence(error: click.ClickException) -> str:
-    """What is wrong, and for what was typed wrongly where to look."""
-    payload = " ".join(error.format_message().split())
+    """Return what is wrong, and for a wrong command line where to look."""
+    sentence = " ".join(error.format_message().split())
     if not isinstance(error, click.UsageError):
-        return payload
+        return sentence
     path = error.ctx.command_path if error.ctx else NAME
-    return f"{payload.rstrip('.')}; see '{path} --help'."
+    return f"{sentence.rstrip('.')}; see '{path} --help'."
 
 
 def _print_error(sentence: str, status: int) -> int:
@@ -98,7 +98,7 @@ def _print_error(sentence: str, status: int) -> int:
 
 
 def _discard_output() -> int:
-    """Let nothing complain at the end that standard output cannot be written."""
+    """Redirect standard output, so that Python does not fail when it flushes it at the end."""
     with suppress(OSError, ValueError):  # it is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return SUCCESS
@@ -113,11 +113,11 @@ def _discard_output() -> int:
         "eventbus COMMAND --help",
     ),
     epilog="The bus is EVENTBUS_URL, or --url; a token is EVENTBUS_TOKEN, or --token-file. "
-    "Exit status: 0 done, 1 refused, 2 asked for wrongly, 3 no bus reached, 130 by Ctrl-C.",
+    "Exit status: 0 done, 1 refused, 2 wrong command line, 3 no bus reached, 130 by Ctrl-C.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def program() -> None:
-    """An HTTP event bus: start one, publish to it, listen to it, look at it and mend it."""
+    """An HTTP event bus: start one, publish to it, listen to it, inspect it and repair it."""
 
 
 for _command in (

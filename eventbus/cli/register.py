@@ -1,4 +1,4 @@
-"""``eventbus register`` and ``eventbus deregister``: for services that do not do so themselves."""
+"""``eventbus register`` and ``eventbus deregister``, for services that do not register by themselves."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ import click
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
-from eventbus.cli.formatting import rfc3339, to_json
+from eventbus.cli.formatting import to_json
 from eventbus.cli.options import subscription_options, take_options
 from eventbus.client import Terms
+from eventbus.client.encoding import rfc3339
 from eventbus.core.options import registration_options
 
 

@@ -1,4 +1,4 @@
-"""``eventbus replay``: a part of the journal again, for one subscriber."""
+"""``eventbus replay``: delivers a range of the journal to a subscriber again."""
 
 import threading
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from eventbus.cli.screen import Screen, pluralize
 from eventbus.client import Bus, Subscriber
 from eventbus.client.events import Position
 
-#: Seconds between two looks at how far it is.
+#: Seconds between two questions how far it is.
 POLL_INTERVAL_SECONDS = 0.5
 
 
@@ -30,7 +30,7 @@ POLL_INTERVAL_SECONDS = 0.5
     "start",
     required=True,
     callback=parse_position,
-    metavar="PLACE",
+    metavar="POSITION",
     help="The first: 'earliest', an event's id, or a time.",
 )
 @click.option(
@@ -39,7 +39,7 @@ POLL_INTERVAL_SECONDS = 0.5
     default="now",
     show_default=True,
     callback=parse_position,
-    metavar="PLACE",
+    metavar="POSITION",
     help="The last: 'now', an event's id, or a time.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count the events, by reading the journal.")
@@ -65,23 +65,23 @@ def replay(context: CommandContext, address: str, start: Position, end: Position
 
 @dataclass(frozen=True, slots=True)
 class SettledCount:
-    """How much of a subscriber's account has come to an end, and how much has not."""
+    """How many of a subscriber's deliveries are settled, and how many are pending."""
 
     settled: int
     pending: int
 
     @classmethod
     def of(cls, one: Subscriber) -> "SettledCount":
-        """As it stands now."""
+        """Read the counts of a subscriber."""
         return cls(one.delivered + one.dead + one.discarded, one.pending)
 
     def done(self, now: "SettledCount", total: int) -> int:
-        """How many of ``total`` have come to an end since this."""
+        """Return how many of ``total`` have been settled since these counts."""
         return total if not now.pending else min(total, max(0, now.settled - self.settled))
 
 
 def find_subscriber(bus: Bus, address: str) -> Subscriber:
-    """The subscriber with this address, however it is spelled."""
+    """Return the subscriber with this address, in any spelling. Raises CommandFailed where it is not registered."""
     for one in bus.subscribers():
         if canonical_address(one.address) == canonical_address(address):
             return one
@@ -89,7 +89,7 @@ def find_subscriber(bus: Bus, address: str) -> Subscriber:
 
 
 def canonical_address(address: str) -> str:
-    """One spelling of an address: case, default port and a last slash make no difference."""
+    """Return the one spelling of an address: without case, default port and last slash."""
     scheme, separator, rest = address.rpartition("://")
     authority, slash, path = rest.partition("/")
     default = ":443" if scheme.lower() == "https" else ":80"
@@ -98,17 +98,17 @@ def canonical_address(address: str) -> str:
 
 
 def _wait(screen: Screen, bus: Bus, address: str, before: SettledCount) -> None:
-    """Follow the subscriber until all that was pending at the beginning has come to an end."""
+    """Follow the subscriber until everything that was pending at the start is settled."""
     one = find_subscriber(bus, address)
     now = SettledCount.of(one)
     total = now.pending + now.settled - before.settled
-    with screen.progress("delivered", total) as bar:
+    with screen.progress("delivered", total) as show:
         while (done := before.done(now, total)) < total:
-            bar.to(done, "" if one.state == "ok" else escape(f"{one.state}: {one.last_error or ''}".rstrip(": ")))
+            show(done, "" if one.state == "ok" else escape(f"{one.state}: {one.last_error or ''}".rstrip(": ")))
             threading.Event().wait(POLL_INTERVAL_SECONDS)
             one = find_subscriber(bus, address)
             now = SettledCount.of(one)
-        bar.to(total)
+        show(total)
 
 
 def _print_count(screen: Screen, count: int, what: str) -> None:

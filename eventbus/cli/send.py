@@ -1,4 +1,4 @@
-"""``eventbus send``: publish one event, or one for each line."""
+"""``eventbus send``: publishes one event, or one for each line."""
 
 import os
 import sys
@@ -18,13 +18,13 @@ from eventbus.cli.formatting import decode_text, is_json
 from eventbus.cli.screen import pluralize
 from eventbus.client.errors import BusError
 
-#: Seconds for which a publish is repeated, without a duplicate: as long as a bus takes to restart.
+#: Seconds for which a publish is retried, without a duplicate: as long as a bus takes to restart.
 RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendOptions:
-    """What was typed."""
+    """The options of the command."""
 
     topic: str | None
     data: str | None
@@ -37,7 +37,7 @@ class SendOptions:
     retry: float  # seconds
 
     def check(self) -> None:
-        """Raises UsageError where it contradicts itself."""
+        """Raise UsageError where options contradict each other."""
         if (self.data is None) == (self.file is None):
             raise click.UsageError("Say what to send: DATA, - for standard input, or --file FILE; '' is an empty event")
         if self.lines and self.data not in (None, "-"):
@@ -47,21 +47,21 @@ class SendOptions:
                 "With --lines each event is JSON: leave out --content-type, --attribute and --source"
             )
 
-    def opened(self) -> BinaryIO:
-        """The file, or standard input."""
+    def open(self) -> BinaryIO:
+        """Open the file, or standard input."""
         if self.file is None or str(self.file) == "-":
             return sys.stdin.buffer
         return self.file.open("rb")
 
     def body(self) -> bytes:
-        """What to send as one event."""
+        """Return the body of one event."""
         if self.data is not None and self.data != "-":
             return os.fsencode(self.data)
-        with self.opened() as source:
+        with self.open() as source:
             return source.read()
 
     def events(self) -> int | None:
-        """How many lines there are to send; None where they only come."""
+        """Count the lines to send; None for a pipe."""
         if self.file is None or not self.file.is_file():
             return None
         with self.file.open("rb") as source:
@@ -110,33 +110,33 @@ def send(context: CommandContext, **typed: Any) -> None:
     Prints the id when the event is safe. DATA may be - for standard input. Without a TOPIC, or with '', the event
     goes only to subscribers to everything.
     """
-    asked = SendOptions(**typed)
-    asked.check()
-    if asked.retry and context.screen.error_terminal:
-        _note_if_unreachable(context, asked.retry)
-    if asked.lines:
-        _send_lines(context, asked)
+    options = SendOptions(**typed)
+    options.check()
+    if options.retry and context.screen.error_terminal:
+        _note_if_unreachable(context, options.retry)
+    if options.lines:
+        _send_lines(context, options)
     else:
-        _send_one(context, asked)
+        _send_one(context, options)
 
 
 def _note_if_unreachable(context: CommandContext, retry: float) -> None:
-    """Say why nothing happens for a while, to who looks on."""
+    """Say why nothing happens for a while."""
     try:
         context.check_ready()
     except BusError:
         context.screen.note(f"The bus at {escape(context.url)} does not answer; trying for {retry:g} seconds.")
 
 
-def _send_one(context: CommandContext, asked: SendOptions) -> None:
-    body = asked.body()
-    with context.bus(retry=asked.retry, source=asked.source) as bus:
+def _send_one(context: CommandContext, options: SendOptions) -> None:
+    body = options.body()
+    with context.bus(retry=options.retry, source=options.source) as bus:
         published = bus.publish(
-            asked.topic or None,
+            options.topic or None,
             body,
-            content_type=asked.content_type or content_type_of(body),
-            attributes=asked.attributes or None,
-            key=asked.key,
+            content_type=options.content_type or content_type_of(body),
+            attributes=options.attributes or None,
+            key=options.key,
         )
     if published.duplicate:
         context.screen.note("This key was used before: nothing was added.")
@@ -148,7 +148,7 @@ def _send_one(context: CommandContext, asked: SendOptions) -> None:
 
 
 def content_type_of(body: bytes) -> str | None:
-    """What the data looks like."""
+    """Guess the type of data: JSON, text, bytes, or None for nothing."""
     text = decode_text(body)
     if text is None:
         return "application/octet-stream"
@@ -157,22 +157,22 @@ def content_type_of(body: bytes) -> str | None:
     return "application/json" if is_json(text) else "text/plain; charset=utf-8"
 
 
-def _send_lines(context: CommandContext, asked: SendOptions) -> None:
-    key = asked.key or uuid4().hex
+def _send_lines(context: CommandContext, options: SendOptions) -> None:
+    key = options.key or uuid4().hex
     done = 0
 
     def progress(count: int) -> None:
         nonlocal done
         done = count
-        bar.to(count)
+        show(count)
 
     with (
-        context.bus(retry=asked.retry) as bus,
-        asked.opened() as source,
-        context.screen.progress("published", asked.events()) as bar,
+        context.bus(retry=options.retry) as bus,
+        options.open() as source,
+        context.screen.progress("published", options.events()) as show,
     ):
         try:
-            ids = bus.publish_many(asked.topic or None, json_lines(source), key=key, progress=progress)
+            ids = bus.publish_many(options.topic or None, json_lines(source), key=key, progress=progress)
         except (BusError, InvalidLine) as error:
             raise _partial_failure(error, context.url, done, key) from error
     if context.screen.as_json:
@@ -184,24 +184,24 @@ def _send_lines(context: CommandContext, asked: SendOptions) -> None:
 
 
 class InvalidLine(Exception):
-    """A line cannot be sent."""
+    """A line that is not JSON."""
 
 
 def json_lines(lines: BinaryIO) -> Iterator[bytes]:
-    """The lines that are not blank, each of which is JSON."""
+    """Yield the lines that are not blank. Raises InvalidLine for one that is not JSON."""
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text and not is_json(text):
-            raise InvalidLine(f"Line {number:,} is no JSON: {text[:40].decode(errors='replace')!r}.")
+            raise InvalidLine(f"Line {number:,} is not JSON: {text[:40].decode(errors='replace')!r}.")
         if text:
             yield text
 
 
 def _partial_failure(error: Exception, url: str, done: int, key: str) -> CommandFailed:
-    """Say how to go on without publishing anything twice."""
+    """Return the failure of a command that has sent ``done`` lines, with how to continue without duplicates."""
     ended = translate_error(error, url) if isinstance(error, BusError) else CommandFailed(str(error), FAILURE)
     if not done:
         return ended
     safe_so_far = f"{pluralize(done, 'event')} before it {'is' if done == 1 else 'are'} published"
-    again = f"mend it and run the same again with --key {key}, which adds only the rest"
+    again = f"fix it and run the same again with --key {key}, which adds only the rest"
     return CommandFailed(f"{ended.message.rstrip('.')}; {safe_so_far}: {again}.", ended.status)

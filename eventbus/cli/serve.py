@@ -1,4 +1,4 @@
-"""``eventbus serve``: the bus itself, by gunicorn."""
+"""``eventbus serve``: runs the bus under gunicorn."""
 
 import importlib.util
 import os
@@ -10,7 +10,7 @@ import click
 from eventbus.cli.command import command
 from eventbus.cli.exit_status import CommandFailed
 
-#: What the bus is made of, beyond the standard library.
+#: The packages that the server needs beside the standard library.
 SERVER_PACKAGES = ("flask", "gevent", "gunicorn", "httptools", "prometheus_client", "requests", "urllib3", "werkzeug")
 _GUNICORN = ("-m", "gunicorn", "-c", "python:eventbus.gunicorn_config", "eventbus.wsgi:app")
 
@@ -30,25 +30,25 @@ def serve(port: int | None, journal: str | None, as_json: bool) -> None:  # noqa
     All its other settings are environment variables. It is gunicorn that runs from here on: signals and the exit
     status are gunicorn's.
     """
-    missing = [part for part in SERVER_PACKAGES if importlib.util.find_spec(part) is None]
+    missing = [package for package in SERVER_PACKAGES if importlib.util.find_spec(package) is None]
     if missing:
         raise CommandFailed(f"The server is not installed (no {', '.join(missing)}): pip install 'eventbus[server]'.")
     os.environ.update(settings_of(port, journal, as_json=as_json))
     os.execv(sys.executable, (sys.executable, *_GUNICORN))  # noqa: S606 - a fixed command, which needs no shell
 
 
-#: How a URL of a Redis server begins.
+#: The start of a URL of a Redis server.
 _REDIS = re.compile(r"rediss?(\+[a-z]+)?:", re.IGNORECASE)
 
 
 def settings_of(port: int | None, journal: str | None, *, as_json: bool) -> dict[str, str]:
-    """The settings that the options stand for."""
+    """Return the settings that the options stand for, by their environment names. Raises UsageError."""
     scheme, separator, _ = (journal or "").partition("://")
     if (separator and scheme != "sqlite") or _REDIS.match(journal or ""):  # with a slash too few, too
         raise click.UsageError("--journal is a file; a URL, in which there may be a password, is for EVENTBUS_JOURNAL")
-    asked = {
+    settings = {
         "PORT": None if port is None else str(port),
         "EVENTBUS_JOURNAL": f"sqlite:///{journal}" if journal and not separator else journal,
         "EVENTBUS_LOG_FORMAT": "json" if as_json else None,
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in settings.items() if value is not None}

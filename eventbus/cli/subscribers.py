@@ -1,4 +1,4 @@
-"""``eventbus subscribers``: who gets what, and how each is doing."""
+"""``eventbus subscribers``: lists the subscribers, their state and their backlog."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,8 +11,8 @@ from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
 from eventbus.cli.formatting import format_duration, to_json
+from eventbus.cli.renderer import Column, Table
 from eventbus.cli.screen import Screen, pluralize
-from eventbus.cli.table import Column, Table, plain, table
 from eventbus.client import Bus, Subscriber
 from eventbus.client.errors import Unavailable, Unreachable
 
@@ -27,8 +27,6 @@ _COLUMNS = (
     Column("topics"),
     Column("last error"),
 )
-#: Puts the cursor at the top, and clears what is below.
-_CLEAR_SCREEN = "\x1b[H\x1b[J"
 
 
 @command(
@@ -52,23 +50,23 @@ def subscribers(context: CommandContext, live: bool, watch: bool, interval: floa
     """Show the subscribers, live and expired, and how each is."""
     with context.bus() as bus:
 
-        def check_ready() -> list[Subscriber]:
+        def find() -> list[Subscriber]:
             return bus.subscribers() if live else all_subscribers(bus)
 
-        found = check_ready()
+        found = find()
         if watch:
-            _watch(context.screen, check_ready, found, interval)
+            _watch(context.screen, find, found, interval)
         else:
             print_subscribers(context.screen, found)
 
 
 def all_subscribers(bus: Bus) -> list[Subscriber]:
-    """Live subscribers, and then expired ones."""
+    """Return the live subscribers, and then the expired ones. Raises BusError."""
     return [*bus.subscribers(), *bus.subscribers(expired=True)]
 
 
 def print_subscribers(screen: Screen, found: list[Subscriber]) -> None:
-    """Print them once."""
+    """Print subscribers once."""
     if screen.as_json:
         screen.value([to_json(one) for one in found])
     elif found:
@@ -78,8 +76,8 @@ def print_subscribers(screen: Screen, found: list[Subscriber]) -> None:
 
 
 def subscriber_table(found: list[Subscriber], now: datetime) -> Table:
-    """Subscribers as a table; red is who is failing, expired or has dead letters, yellow who waits."""
-    return table(_COLUMNS, [_row(one, now) for one in found], [_colour(one) for one in found])
+    """Return subscribers as a table: red if failing, expired or with dead letters, yellow in other states but ok."""
+    return Table.of(_COLUMNS, [_row(one, now) for one in found], [_colour(one) for one in found])
 
 
 def _colour(one: Subscriber) -> str:
@@ -97,39 +95,29 @@ def _row(one: Subscriber, now: datetime) -> tuple[object, ...]:
     return (one.address, one.state, f"{one.pending:,}", oldest, *counts, lease, topics, one.last_error)
 
 
-def _watch(
-    screen: Screen, check_ready: Callable[[], list[Subscriber]], found: list[Subscriber], interval: float
-) -> None:
-    """Print them again and again; a bus that is away for a while is waited for."""
-    trouble = ""
-    with _live_view(screen) as show_again:
+def _watch(screen: Screen, find: Callable[[], list[Subscriber]], found: list[Subscriber], interval: float) -> None:
+    """Print subscribers every ``interval`` seconds. Continue while the bus does not answer."""
+    problem = ""
+    with _live_view(screen) as show:
         while True:
-            show_again(found, trouble)
+            show(found, problem)
             threading.Event().wait(interval)
             try:
-                found, trouble = check_ready(), ""
+                found, problem = find(), ""
             except (Unreachable, Unavailable) as error:
-                trouble = f" ({escape(str(error))})"
+                problem = f" ({escape(str(error))})"
 
 
 @contextmanager
 def _live_view(screen: Screen) -> Iterator[Callable[[list[Subscriber], str], None]]:
-    """What prints them over what was printed before, on a terminal, else below it."""
+    """Provide what prints subscribers: over the ones before on a terminal, else below them."""
     if screen.as_json or not screen.terminal:
-        yield lambda found, trouble: screen.note(trouble.strip()) if trouble else print_subscribers(screen, found)
-    elif screen.rich:
-        from eventbus.cli.with_rich import LiveTable  # noqa: PLC0415 - rich may not be there
-
-        with LiveTable(colour=screen.colour) as live:
-            yield lambda found, trouble: live.show(subscriber_table(found, datetime.now(UTC)), title(found, trouble))
-    else:
-        yield lambda found, trouble: screen.line(_CLEAR_SCREEN + "\n".join([title(found, trouble), *_lines(found)]))
+        yield lambda found, problem: screen.note(problem.strip()) if problem else print_subscribers(screen, found)
+        return
+    with screen.live_table() as show:
+        yield lambda found, problem: show(subscriber_table(found, datetime.now(UTC)), title(found, problem))
 
 
-def _lines(found: list[Subscriber]) -> list[str]:
-    return plain(subscriber_table(found, datetime.now(UTC)))
-
-
-def title(found: list[Subscriber], trouble: str) -> str:
-    """What stands above a table that is kept up to date."""
-    return f"{pluralize(len(found), 'subscriber')}, {datetime.now().astimezone():%H:%M:%S}{trouble}"
+def title(found: list[Subscriber], problem: str) -> str:
+    """Return the line above a table that is kept up to date."""
+    return f"{pluralize(len(found), 'subscriber')}, {datetime.now().astimezone():%H:%M:%S}{problem}"

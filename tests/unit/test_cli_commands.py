@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from click.testing import CliRunner, Result
 from eventbus.cli.context import CommandContext
 from eventbus.cli.formatting import event_to_json
 from eventbus.cli.program import program
-from eventbus.cli.progress import NoProgress
 from eventbus.cli.screen import Screen
 from eventbus.cli.serve import settings_of
 from eventbus.client import (
@@ -159,7 +159,7 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
     lines = [f"{number}" for number in range(1_500)]
     wrong = typed("send", "a", "-", "--lines", "--key", "k", input="\n".join([*lines, "nope"]))
     assert (wrong.exit_code, wrong.stdout, len(bus.published)) == (1, "", 1_000)
-    assert "Line 1,501 is no JSON: 'nope'; 1,000 events before it are published" in wrong.stderr
+    assert "Line 1,501 is not JSON: 'nope'; 1,000 events before it are published" in wrong.stderr
     assert "--key k" in wrong.stderr
     assert typed("send", "a", "-", "--lines", "--key", "k", input="\n".join(lines)).exit_code == 0
     assert [event.data for event in bus.published] == list(range(1_500))
@@ -178,8 +178,8 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
         (["events", "--after", "2026-11-24T06:00:00"], "has no offset; add it, for UTC: 2026-11-24T06:00:00Z"),
         (["events", "--after", "2026-11-24T99:00:00Z"], "is not a time in RFC 3339"),
         (["listen", "a..b"], "A topic pattern is words between dots"),
-        (["listen", "--register", "a.*"], "no HOST:PORT with an IPv4 host; topics stand before this option"),
-        (["listen", "--register", "[::1]:80"], "no HOST:PORT with an IPv4 host"),
+        (["listen", "--register", "a.*"], "not HOST:PORT with an IPv4 host; topics stand before this option"),
+        (["listen", "--register", "[::1]:80"], "not HOST:PORT with an IPv4 host"),
         (["listen", "--raw", "--json"], "--raw and --json"),
         (["listen", "--secret-file", "pyproject.toml"], "come with --register"),
         (["listen", "--max-in-flight", "8"], "--max-in-flight is an option of a subscriber"),
@@ -220,7 +220,7 @@ def test_nothing_typed_shows_the_help(typed: Type) -> None:
             3,
             "from the bus at http://localhost:3000: refused",
         ),
-        (ProtocolError("Not a bus's answer: <html>."), 3, "<html>; what answers at http://localhost:3000 is no bus"),
+        (ProtocolError("Not a bus's answer: <html>."), 3, "<html>; what answers at http://localhost:3000 is not a bus"),
         (UsageError("The header 'a' cannot hold that."), 2, "The header 'a' cannot hold that.\n"),
         (Unauthorized(401, "A token is needed."), 1, "A token is needed (status 401); give a token in EVENTBUS_TOKEN"),
         (Conflict(409, "No\x1b[2J"), 1, "No\\x1b[2J (status 409).\n"),
@@ -336,7 +336,7 @@ def test_more_than_one_dead_letter_is_asked_for(
 ) -> None:
     """On a terminal; the question is no data."""
     monkeypatch.setattr("eventbus.cli.screen._is_terminal", lambda stream: stream is not sys.stdout)
-    monkeypatch.setattr(Screen, "progress", lambda *_: NoProgress())
+    monkeypatch.setattr(Screen, "progress", lambda *_: nullcontext(lambda *_: None))
     result = typed("dead-letters", "discard", "--all", input=answer)
     assert (result.exit_code, len(bus.letters)) == (status, left)
     assert "Discard 3 dead letters? [y/N]" in result.stderr
@@ -366,7 +366,7 @@ def test_a_replay_can_be_counted_first(typed: Type, bus: Lettered) -> None:
 def test_what_is_no_utf_8_is_no_name(typed: Type) -> None:
     """A topic that was typed in another encoding is refused; data is taken as it is."""
     result = typed("send", "\udcff", "x")
-    assert (result.exit_code, "no UTF-8" in result.stderr) == (2, True)
+    assert (result.exit_code, "not UTF-8" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

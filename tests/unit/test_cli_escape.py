@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.cli.escape import escape, escape_json, escape_lines
-from eventbus.cli.table import Column, plain, table
+from eventbus.cli.plain_renderer import table_lines
+from eventbus.cli.renderer import Column, Table
 
 #: Text of everything, with what steers a terminal in much of it.
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\x1b\x07\x7f\x9b\r\n\t\u202e\u2066\u2028\u200d\ud800")))
@@ -54,5 +55,5 @@ def test_lines_of_a_text_stay_lines() -> None:
 
 def test_columns_stand_below_each_other() -> None:
     """As wide as their widest cell on a terminal; numbers stand right."""
-    made = table([Column("name"), Column("n", number=True)], [("日本", 5), ("e\u0301\x1b", 1_000), (None, None)])
-    assert plain(made) == ["name      n", "日本      5", "e\u0301\\x1b  1000", ""]
+    made = Table.of([Column("name"), Column("n", number=True)], [("日本", 5), ("e\u0301\x1b", 1_000), (None, None)])
+    assert table_lines(made) == ["name      n", "日本      5", "e\u0301\\x1b  1000", ""]

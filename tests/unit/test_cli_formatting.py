@@ -1,10 +1,11 @@
 import json
 from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
 
 from eventbus.cli.formatting import body_lines, event_to_json, format_duration, preview
-from eventbus.cli.progress import PlainProgress, progress_line
+from eventbus.cli.plain_renderer import PlainRenderer, progress_line
 from eventbus.client import Event
 
 AT = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
@@ -88,27 +89,24 @@ def test_spans_of_time_are_said_as_people_do() -> None:
 
 def test_progress_is_said_in_numbers() -> None:
     """The total and the rate where they are known."""
-    assert progress_line("published", 50, 200, 2.0, "") == "published 50 of 200 (25 %), 25 a second"
+    assert progress_line("published", 50, 200, 2.0, "") == "published 50 of 200 (25 %), 25 per second"
     assert progress_line("published", 1_234, None, 0.0, "waiting") == "published 1,234, waiting"
     assert progress_line("replayed", 0, 0, 1.0, "") == "replayed 0 of 0 (100 %)"
 
 
 def test_progress_writes_one_line_over_itself() -> None:
     """Not more often than one can see, and the last picture stays."""
+    out, times = StringIO(), iter([0.0, 0.01, 0.02, 1.0])
+    with PlainRenderer(out, terminal=True, clock=lambda: next(times)).progress("done", None) as show:
+        show(1, "slowly")
+        show(2)
+        show(3)
+    assert out.getvalue() == "\rdone 1, slowly\rdone 3, 3 per second\rdone 3, 3 per second\n"
 
-    class Written:
-        def __init__(self) -> None:
-            self.text = ""
 
-        def write(self, text: str) -> None:
-            self.text += text
-
-        def flush(self) -> None:
-            pass
-
-    out, times = Written(), iter([0.0, 0.01, 0.02, 1.0])
-    with PlainProgress(out, "done", None, lambda: next(times)) as bar:  # type: ignore[arg-type]
-        bar.to(1, "slowly")
-        bar.to(2)
-        bar.to(3)
-    assert out.text == "\rdone 1, slowly\rdone 3, 3 a second\rdone 3, 3 a second\n"
+def test_progress_is_for_terminals() -> None:
+    """Nobody looks at a file or a pipe while it is written."""
+    out = StringIO()
+    with PlainRenderer(out, terminal=False).progress("done", 1) as show:
+        show(1)
+    assert out.getvalue() == ""

@@ -15,7 +15,7 @@ from eventbus.cli.program import program
         ("sqlite:///a.db", "redis://:hush@localhost:1/0", 2, "TARGET has a password in it"),
         ("redis:/:hush@localhost:1/0", "sqlite:///b.db", 2, "SOURCE has a password in it"),
         ("redis:hush@localhost", "sqlite:///b.db", 2, "SOURCE has a password in it"),
-        ("env:NOT_SET", "sqlite:///b.db", 2, "SOURCE is to be in NOT_SET, which is not set"),
+        ("env:NOT_SET", "sqlite:///b.db", 2, "SOURCE is in NOT_SET, which is not set"),
         ("a.db", "sqlite:///b.db", 2, "SOURCE must be sqlite:///PATH"),
         ("sqlite:///:memory:", "sqlite:///b.db", 2, "SOURCE is a journal that ends with its process"),
         ("sqlite:///a.db", "sqlite:///./a.db", 2, "SOURCE and TARGET are the same journal"),

@@ -2,7 +2,7 @@
 
 import math
 
-from eventbus.cli.load import BenchResult, Load, LoadRecord, percentile
+from eventbus.cli.load import Load, LoadRecord, LoadResult, percentile
 from eventbus.cli.replay import SettledCount, canonical_address
 from eventbus.testing.fake import FakeBus
 
@@ -16,12 +16,13 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 def test_what_is_lost_and_doubled_is_counted() -> None:
     """Against what should have arrived; rates are of what did."""
-    measured = BenchResult.of(10, 2, 0.5, 2.0, [0.001] * 19, 21)
+    load, one = (Load(events, subscribers, 8, 1, None) for events, subscribers in ((10, 2), (1, 1)))
+    measured = LoadResult.of(load, 0.5, 2.0, [0.001] * 19, 21)
     assert (measured.lost, measured.duplicated) == (1, 2)
     assert (measured.publishes_a_second, measured.deliveries_a_second) == (20.0, 9.5)
-    assert measured.lines()[2] == "arrival     1.0 ms p50, 1.0 ms p99"
-    nothing = BenchResult.of(1, 1, 0.0, 0.0, [], 0)
-    assert (nothing.lost, nothing.lines()[2]) == (1, "arrival     no arrival")
+    assert measured.lines()[2] == "end-to-end latency  p50 1.0 ms, p99 1.0 ms"
+    nothing = LoadResult.of(one, 0.0, 0.0, [], 0)
+    assert (nothing.lost, nothing.lines()[2]) == (1, "end-to-end latency  unknown: nothing arrived")
 
 
 def test_a_record_tells_events_and_subscribers_apart() -> None:
@@ -32,7 +33,7 @@ def test_a_record_tells_events_and_subscribers_apart() -> None:
         bus.publish("a", load.body(number))
     assert [len(event.body) for event in bus.published] == [10, 10]
     for subscriber, number in ((0, 1), (1, 1), (1, 1), (0, 0)):
-        record.take(subscriber, bus.published[number])
+        record.add(subscriber, bus.published[number])
     assert (len(record.arrivals), sum(record.arrived.values()), load.deliveries) == (3, 4, 4)
 
 

@@ -21,7 +21,7 @@ def deliveries() -> DeliveryQueue:
 def taking(deliveries: DeliveryQueue) -> Inbox:
     """An inbox whose deliveries are handed over."""
     inbox = Inbox()
-    inbox.on("a")(deliveries.take)
+    inbox.on("a")(deliveries.put)
     return inbox
 
 
@@ -47,7 +47,7 @@ def test_a_delivery_is_answered_when_it_has_been_printed(deliveries: DeliveryQue
         printed.append(event.id)
 
     thread = delivered(taking(deliveries), "one", answers)
-    deliveries.show(show, 1)
+    deliveries.print_events(show, 1)
     thread.join(10)
     assert (printed, answers) == (["one"], [200])
 
@@ -60,7 +60,7 @@ def test_what_is_not_printed_comes_again(deliveries: DeliveryQueue, when: str) -
     if when == "it breaks":
         thread = delivered(inbox, "one", answers)
         with pytest.raises(BrokenPipeError):
-            deliveries.show(broken, None)
+            deliveries.print_events(broken, None)
     elif when == "it has ended":
         with deliveries:
             pass
@@ -84,10 +84,10 @@ def test_a_registration_is_told_where_it_changes(deliveries: DeliveryQueue, caps
     away = Registration(State.UNREACHABLE, error=Unreachable("No answer\x1b.", sent=False))
     renewed = Registration(State.RENEWED, subscriber)
     for told in (Registration(State.REGISTERED, subscriber), renewed, away, away, renewed, renewed):
-        deliveries.tell(told)
+        deliveries.put_state(told)
     shown: list[Event] = []
     thread = delivered(taking(deliveries), "one", [])
-    deliveries.show(shown.append, 1)
+    deliveries.print_events(shown.append, 1)
     thread.join(10)
     out, err = capsys.readouterr()
     assert out == ""
@@ -100,9 +100,9 @@ def test_a_registration_is_told_where_it_changes(deliveries: DeliveryQueue, caps
 
 def test_a_bus_that_never_took_it_ends_it(deliveries: DeliveryQueue) -> None:
     """With its error."""
-    deliveries.tell(Registration(State.UNREACHABLE, error=Unreachable("nobody", sent=False)))
+    deliveries.put_state(Registration(State.UNREACHABLE, error=Unreachable("nobody", sent=False)))
     with pytest.raises(Unreachable, match="nobody"):
-        deliveries.show(broken, None)
+        deliveries.print_events(broken, None)
 
 
 def test_a_port_is_found_or_taken() -> None:

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from eventbus.cli.doctor.connection import connection_error
 from eventbus.cli.doctor.findings import Finding, ok, warning
-from eventbus.cli.formatting import format_duration, rfc3339
+from eventbus.cli.formatting import format_duration
 from eventbus.cli.screen import pluralize
 from eventbus.client import Subscriber
+from eventbus.client.encoding import rfc3339
 from eventbus.client.errors import BusError
 
 _ABOUT = "subscribers"
