@@ -61,7 +61,7 @@ def count_instructions(*, on: bool) -> None:
 
 def main(publishes: int, batch: int, ports: Sequence[int]) -> None:
     """Register, warm up, and have the rest counted."""
-    checkpointer.INTERVAL = watchdog.LOOK = time_series.INTERVAL = retention.INTERVAL = NEVER
+    checkpointer.INTERVAL = watchdog.POLL_INTERVAL_SECONDS = time_series.INTERVAL = retention.INTERVAL = NEVER
     slots.LOOK_SECONDS = journal.LOOK_SECONDS = NEVER
     loop_load.SPARE = 1.0  # the loop is taken to be busy, as it is under load
     loop_load.TURN_SECONDS = loop_load.URGENT_TURN_SECONDS = NEVER  # under the counter each turn takes too long

@@ -27,10 +27,12 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
         log.warning("%s", warning)
     log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal_redacted, SQLITE_VERSION)
     _tell_limits(settings, environment)
-    dialler = Dialer(settings.networks, listeners(settings.port), settings.allow_ports)
+    dialer = Dialer(settings.networks, listeners(settings.port), settings.allow_ports)
     tls = client_context(settings.ca_file)
-    asks = settings.verify == "handshake"
-    transport: Transport = SessionTransport(dialler, settings.signing_secrets, settings.origin, tls, asks=asks)
+    asks_consent = settings.verify == "handshake"
+    transport: Transport = SessionTransport(
+        dialer, settings.signing_secrets, settings.origin, tls, asks_consent=asks_consent
+    )
     if settings.tracing == "otel":
         transport = traced(transport)
     bus = _shared(settings, transport) if settings.on_redis else _alone(settings, transport)

@@ -27,7 +27,7 @@ class Admission:
     def admit(self, address: Address) -> frozenset[str]:
         """Examine a new address, which may take a moment; the IPs it leads to. Raises BadAddress and TooMany."""
         self.check_room(address)
-        reason, ips = self._transport.examine(address)
+        reason, ips = self._transport.check_address(address)
         if reason is not None:
             raise BadAddress(reason)
         self.check_room(address, ips)

@@ -60,7 +60,7 @@ def held() -> HeldOutbox:
 
 def asking(connection: Connection) -> "gevent.Greenlet[..., bytes]":
     """A greenlet that has asked, and waits."""
-    greenlet = gevent.spawn(connection.ask, REQUEST, time.monotonic() + TIMEOUT)
+    greenlet = gevent.spawn(connection.request, REQUEST, time.monotonic() + TIMEOUT)
     gevent.sleep(0)
     return greenlet
 
@@ -133,7 +133,7 @@ def test_a_request_that_does_not_fit_the_socket_is_sent_whole(pair: Pair) -> Non
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)
     message, received = REQUEST + bytes(4_000_000), bytearray()
     connection = Connection(ours, SendQueue())
-    answer = gevent.spawn(connection.ask, message, time.monotonic() + TIMEOUT)
+    answer = gevent.spawn(connection.request, message, time.monotonic() + TIMEOUT)
     while len(received) < len(message):
         received += theirs.recv(65_536)
     theirs.sendall(OK)
@@ -147,7 +147,7 @@ def test_a_request_whose_time_is_over_before_it_is_sent_times_out(pair: Pair, he
     ours, theirs = pair
     connection = Connection(ours, held)
     answer = asking(connection)
-    connection.cut()
+    connection.abort()
     with pytest.raises(TimeoutError):
         answer.get(timeout=TIMEOUT)
     held.let_go()
@@ -162,7 +162,7 @@ def test_a_request_whose_time_is_over_in_the_turn_in_which_it_would_be_sent_time
     ours, theirs = pair
     connection = Connection(ours, held)
     answer = asking(connection)
-    connection.cut()
+    connection.abort()
     held.let_go()
     with pytest.raises(TimeoutError):
         answer.get(timeout=TIMEOUT)
@@ -176,7 +176,7 @@ def test_whoever_cuts_a_connection_that_was_just_reset_goes_on(pair: Pair) -> No
     answer = asking(connection)
     assert theirs.recv(1_024) == REQUEST
     reset(theirs)
-    cutting = gevent.spawn(connection.cut)
+    cutting = gevent.spawn(connection.abort)
     with pytest.raises(ConnectionResetError):
         answer.get(timeout=TIMEOUT)
     assert not connection.open

@@ -11,10 +11,10 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, SessionTransport
-from tests.support.authority import LOCAL, Authority
+from tests.support.authority import Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
-from tests.support.raw_server import Peer, RawServer, Talk
+from tests.support.raw_server import Peer, RawServer, Serve, Talk
 
 #: Seconds for one attempt: far more than an answer that counts at once needs.
 TIMEOUT = 8.0
@@ -25,11 +25,9 @@ CLOSE = b"Connection: close\r\n"
 Post = Callable[[RawServer, bytes], DeliveryResponse]
 
 
-@pytest.fixture(params=["http", "https"])
-def post(request: pytest.FixtureRequest, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
+@pytest.fixture
+def post(authority: Authority) -> Iterator[Post]:
     """Makes attempts, each at most ``TIMEOUT`` long."""
-    if request.param == "https":
-        monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
     transport = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
 
     def attempt(server: RawServer, body: bytes) -> DeliveryResponse:
@@ -60,16 +58,18 @@ def answer(status: int, headers: bytes = b"Content-Length: 0\r\n", body: bytes =
 
 @pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 410, 413, 429, 500, 503])
 @pytest.mark.parametrize("size", [100, 1_000_000, len(LARGE)])
-def test_an_answer_counts_though_the_connection_is_reset_after_it(post: Post, status: int, size: int) -> None:
+def test_an_answer_counts_though_the_connection_is_reset_after_it(
+    serve: Serve, post: Post, status: int, size: int
+) -> None:
     """A subscriber that answers once it has read the head, and closes with the body unread, has answered."""
     headers = CLOSE if status == 204 else CLOSE + b"Content-Length: 0\r\n"
-    with RawServer(early(answer(status, headers))) as server:
+    with serve(early(answer(status, headers))) as server:
         assert post(server, LARGE[:size]).status == status
         assert server.connections == 1
 
 
 @pytest.mark.parametrize("size", [0, 1_000_000])
-def test_an_answer_counts_though_a_reset_follows_at_once(post: Post, size: int) -> None:
+def test_an_answer_counts_though_a_reset_follows_at_once(serve: Serve, post: Post, size: int) -> None:
     """A subscriber that has read everything, answers, and resets the connection instead of closing it, has answered."""
 
     def talk(peer: Peer) -> None:
@@ -77,7 +77,7 @@ def test_an_answer_counts_though_a_reset_follows_at_once(post: Post, size: int) 
         peer.send(answer(422, b"Content-Length: 2\r\n", b"no"))
         peer.reset()
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         assert [post(server, LARGE[:size]) for _ in range(3)] == [DeliveryResponse(422, excerpt=b"no")] * 3
 
 
@@ -93,29 +93,29 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_an_early_answer_counts_in_whatever_form_it_comes(post: Post, form: str) -> None:
+def test_an_early_answer_counts_in_whatever_form_it_comes(serve: Serve, post: Post, form: str) -> None:
     """Status and body of an early answer are read from every form, in whatever pieces it arrives."""
-    with RawServer(early(*FORMS[form])) as server:
+    with serve(early(*FORMS[form])) as server:
         assert post(server, LARGE) == DeliveryResponse(413, excerpt=b"large")
 
 
-def test_the_status_counts_where_the_end_of_an_early_answer_is_lost(post: Post) -> None:
+def test_the_status_counts_where_the_end_of_an_early_answer_is_lost(serve: Serve, post: Post) -> None:
     """A refusal whose body is cut by the end of the connection, while the event was being sent, is still a refusal."""
-    with RawServer(early(answer(413, b"Content-Length: 5000\r\n", b"too large"))) as server:
+    with serve(early(answer(413, b"Content-Length: 5000\r\n", b"too large"))) as server:
         assert post(server, LARGE) == DeliveryResponse(413, excerpt=b"too large")
 
 
 @pytest.mark.parametrize("status", [401, 413, 503])
-def test_an_early_refusal_ends_the_sending(post: Post, status: int) -> None:
+def test_an_early_refusal_ends_the_sending(serve: Serve, post: Post, status: int) -> None:
     """A subscriber that refuses early and keeps the connection open is sent no more, and the connection closed."""
-    with RawServer(early(answer(status), end=Peer.hang)) as server:
+    with serve(early(answer(status), end=Peer.hang)) as server:
         began = time.monotonic()
         assert post(server, LARGE).status == status
         assert time.monotonic() - began < TIMEOUT / 2
         eventually(lambda: server.open == 0, 5, "the connection was still open")
 
 
-def test_an_early_success_that_goes_on_reading_gets_the_whole_body(post: Post) -> None:
+def test_an_early_success_that_goes_on_reading_gets_the_whole_body(serve: Serve, post: Post) -> None:
     """A subscriber that acknowledges first and reads then receives all of the event, and its connection is kept."""
     bodies: list[int] = []
 
@@ -125,31 +125,31 @@ def test_an_early_success_that_goes_on_reading_gets_the_whole_body(post: Post) -
             gevent.sleep(0.05)
             bodies.append(len(peer.read(length)))
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         assert [post(server, LARGE).status for _ in range(2)] == [202, 202]
         eventually(lambda: bodies == [len(LARGE)] * 2, 5)
         assert server.connections == 1
 
 
-def test_an_early_success_that_reads_no_more_counts(post: Post) -> None:
+def test_an_early_success_that_reads_no_more_counts(serve: Serve, post: Post) -> None:
     """A subscriber that acknowledges and then takes nothing more is waited for a moment, and has acknowledged."""
-    with RawServer(early(answer(200), end=lambda _: gevent.sleep(TIMEOUT))) as server:
+    with serve(early(answer(200), end=lambda _: gevent.sleep(TIMEOUT))) as server:
         began = time.monotonic()
         assert post(server, LARGE).status == 200
         assert time.monotonic() - began < TIMEOUT / 2
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
-def test_a_connection_that_ends_without_an_answer_is_an_error(post: Post, said: bytes) -> None:
+def test_a_connection_that_ends_without_an_answer_is_an_error(serve: Serve, post: Post, said: bytes) -> None:
     """A subscriber that closes before it has read everything, and has answered nothing, has not answered."""
-    with RawServer(early(said)) as server:
+    with serve(early(said)) as server:
         reply = post(server, LARGE)
     assert reply.status is None
     assert "closed" in reply.error or "connection failed" in reply.error
 
 
-def test_what_is_no_answer_ends_the_sending(post: Post) -> None:
+def test_what_is_no_answer_ends_the_sending(serve: Serve, post: Post) -> None:
     """A subscriber that sends something else than HTTP while it is sent to gets no more, and has not answered."""
-    with RawServer(early(b"SSH-2.0-OpenSSH_9.6\r\n", end=Peer.hang)) as server:
-        assert post(server, LARGE).error.startswith("no HTTP answer")
+    with serve(early(b"SSH-2.0-OpenSSH_9.6\r\n", end=Peer.hang)) as server:
+        assert post(server, LARGE).error.startswith("not an HTTP response")
         eventually(lambda: server.open == 0, 5, "the connection was still open")

@@ -2,6 +2,7 @@
 
 import os
 import random
+import ssl
 import time
 from collections.abc import Iterator
 from random import Random
@@ -17,9 +18,9 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, SessionTransport
-from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
+from eventbus.delivery.transport.limits import EXCERPT_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_RESPONSES, MAX_RESPONSE_BYTES
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
-from tests.support.authority import LOCAL, Authority
+from tests.support.authority import Authority
 from tests.support.events import event
 from tests.support.mutated_answers import PIECES, SOUND, mutated
 from tests.support.raw_server import Peer, RawServer
@@ -30,7 +31,7 @@ WALL = 1_795_000_000.75
 #: Bent answers by each scheme, and attempts that are made at once.
 ANSWERS, AT_ONCE = 400, 40
 #: Bytes that a reader may have in hand when it gives up: what it may keep, and what comes at once.
-MOST = MAX_ANSWER_BYTES + MAX_HEAD_BYTES
+MOST = MAX_RESPONSE_BYTES + MAX_HEAD_BYTES
 #: Seconds of a processor that an answer of that size may cost in pieces of one byte, many times what it does.
 MOST_CPU = 3.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -52,7 +53,7 @@ def read(pieces: Iterator[bytes]) -> Verdict:
             reader.end()
     except InvalidResponse:
         return None
-    answer = reader.answer()
+    answer = reader.response()
     assert 200 <= (answer.status or 0) <= 999
     assert len(answer.excerpt) <= EXCERPT_BYTES
     return answer
@@ -65,7 +66,8 @@ def split(data: bytes, places: list[int]) -> Iterator[bytes]:
 
 
 @given(ANYTHING, st.lists(st.integers(0, 2_000), max_size=8))
-@example(CONTINUE * (MAX_INTERIM_ANSWERS + 1) + SOUND[0], [30])
+@example(CONTINUE * (MAX_INTERIM_RESPONSES + 1) + SOUND[0], [30])
+@example(b"HTTP/1.0 000\r\n*:\r\n\r\n", [])
 @example(HEAD + b"A: %s\r\n\r\n" % (b"b" * MAX_HEAD_BYTES), [MAX_HEAD_BYTES + 10])
 def test_an_answer_means_the_same_in_whatever_pieces_it_comes(data: bytes, places: list[int]) -> None:
     """Whole, in any pieces, and byte by byte, the same bytes are the same answer, or none."""
@@ -84,12 +86,12 @@ def test_a_reader_that_may_be_used_again_reads_the_next_answer_as_a_new_one_woul
         return
     if not fit:
         return
-    reader.expect()
+    reader.start_response()
     again: Verdict = None
     try:
         if not reader.feed(data):
             reader.end()
-        again = reader.answer()
+        again = reader.response()
     except InvalidResponse:
         pass
     assert again == read(iter([data]))
@@ -147,8 +149,8 @@ def rng() -> Random:
 class Bender(RawServer):
     """A subscriber that gives each event the answer that is meant for it, in random pieces, and closes or does not."""
 
-    def __init__(self, answers: list[bytes], rng: Random) -> None:
-        super().__init__(self._bend)
+    def __init__(self, answers: list[bytes], rng: Random, tls: ssl.SSLContext | None) -> None:
+        super().__init__(self._bend, tls=tls)
         self._answers, self._dice = answers, rng
 
     def _bend(self, peer: Peer) -> None:
@@ -161,19 +163,16 @@ class Bender(RawServer):
                 return
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
 def test_no_bent_answer_gets_the_transport_out_of_its_bounds(
-    scheme: str, authority: Authority, monkeypatch: pytest.MonkeyPatch, rng: Random
+    tls: ssl.SSLContext | None, authority: Authority, rng: Random
 ) -> None:
     """Attempts that are answered with nearly sound answers end in time, each with a status or a reason, none raising.
 
     After all of them the same route takes a sound answer.
     """
-    if scheme == "https":
-        monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
     answers = [COOKIE, *(mutated(rng) for _ in range(ANSWERS - 1)), SOUND[0]]
     transport = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
-    with Bender(answers, rng) as server:
+    with Bender(answers, rng, tls) as server:
         route = transport.route(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))
 
         def attempt(number: int) -> tuple[DeliveryResponse, float]:

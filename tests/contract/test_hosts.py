@@ -12,9 +12,10 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import BadAddress, TooMany
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Message, Terms
+from eventbus.core.override import override
 from eventbus.core.settings import MEMORY, Settings
 from eventbus.delivery.subscriber_hosts import SubscriberHosts
-from eventbus.delivery.transport.base import Examined
+from eventbus.delivery.transport.base import AddressCheck
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
@@ -34,14 +35,14 @@ class Resolving(ScriptedTransport):
         self.ips: dict[str, set[str]] = {}
         self.examined = 0
 
-    def examine(self, address: Address) -> Examined:
-        """See Transport.examine."""
+    @override
+    def check_address(self, address: Address) -> AddressCheck:
         self.examined += 1
         if address.host == TAKES_A_WHILE:
             gevent.sleep(0)
         if address.host == "denied.example":
-            return Examined("No.")
-        return Examined(ips=frozenset(self.ips.get(address.host, {VICTIM})))
+            return AddressCheck("No.")
+        return AddressCheck(ips=frozenset(self.ips.get(address.host, {VICTIM})))
 
 
 @pytest.fixture
@@ -151,9 +152,9 @@ def test_names_that_lead_to_one_address_have_a_quarter_of_the_deliveries(transpo
     bus.start()
     for number in range(20):
         address = f"{('http', 'https')[number % 2]}://name-{number}.example:{8000 + number}"
-        bus.register(parse_address(address), Terms(lease_seconds=600))
+        bus.register(parse_address(address), Terms(lease=600))
     transport.ips["other.example"] = {"192.168.0.10"}
-    other = bus.register(parse_address("other.example:8000"), Terms(lease_seconds=600)).lane
+    other = bus.register(parse_address("other.example:8000"), Terms(lease=600)).lane
     bus.publish([Message(new_event_id(), None, b"", b"", EPOCH)])
     eventually(lambda: other.subscriber.key in {attempt.key for attempt in transport.held}, 10)
     assert len(transport.held) == 5

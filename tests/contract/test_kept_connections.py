@@ -1,5 +1,6 @@
 """Connections are kept as long as they are known to be good: not over a time-out, and not for ever."""
 
+import ssl
 import time
 from collections.abc import Iterator
 
@@ -10,11 +11,11 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
-from eventbus.delivery.transport import Dialer, Route, SessionTransport, dialer, http, watchdog
-from tests.support.authority import LOCAL, Authority
+from eventbus.delivery.transport import Dialer, Route, SessionTransport, TransportTiming
+from tests.support.authority import Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
-from tests.support.raw_server import Peer, RawServer, always
+from tests.support.raw_server import Peer, RawServer, Serve, always
 from tests.support.resolver import GOOD, Resolver
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -24,24 +25,31 @@ SHORT, LONG = 0.3, 10.0
 MOVED = "127.0.0.5"
 
 
-@pytest.fixture(params=["http", "https"])
-def transport(
-    request: pytest.FixtureRequest, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SessionTransport]:
+@pytest.fixture
+def names() -> Resolver:
+    """The names that there are."""
+    return Resolver()
+
+
+@pytest.fixture
+def timing() -> TransportTiming:
+    """That of production; tests with a mark of their own have another."""
+    return TransportTiming()
+
+
+@pytest.fixture
+def transport(authority: Authority, names: Resolver, timing: TransportTiming) -> Iterator[SessionTransport]:
     """Keeps connections."""
-    if request.param == "https":
-        monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL, "DNS:moves.example"))
-    found = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
+    dialer = Dialer(NetworkRules(), getaddrinfo=names)
+    found = SessionTransport(dialer, tls=authority.client(), timing=timing)
     yield found
     found.close()
 
 
-@pytest.fixture
-def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have connections retire after a fraction of a second."""
-    monkeypatch.setattr(http, "MIN_AGE_SECONDS", 0.2)
-    monkeypatch.setattr(http, "MAX_AGE_SECONDS", 0.3)
-    monkeypatch.setattr(watchdog, "LOOKS_TO_TIDY", 1)
+#: Connections retire after a fraction of a second.
+short_lives = pytest.mark.parametrize(
+    "timing", [TransportTiming(min_connection_age=0.2, max_connection_age=0.3, cleanup_interval=0.0)]
+)
 
 
 def route_to(transport: SessionTransport, address: str, timeout: float = LONG) -> Route:
@@ -57,8 +65,8 @@ def post(route: Route, seq: int = 1) -> DeliveryResponse:
 class Failing(RawServer):
     """Answers on all connections until it is ``silent``, from when on those of before are never answered again."""
 
-    def __init__(self) -> None:
-        super().__init__(self._talk_until_silent)
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        super().__init__(self._talk_until_silent, tls=tls)
         self.silent = False
         self.unanswered = 0
 
@@ -73,9 +81,11 @@ class Failing(RawServer):
             peer.send(OK)
 
 
-def test_a_time_out_gives_up_the_connections_that_are_as_old(transport: SessionTransport) -> None:
+def test_a_time_out_gives_up_the_connections_that_are_as_old(
+    transport: SessionTransport, tls: ssl.SSLContext | None
+) -> None:
     """Where a host went away without a word, one attempt times out, and not one for each kept connection."""
-    with Failing() as server:
+    with Failing(tls) as server:
         route = route_to(transport, server.address, SHORT)
         gevent.joinall([gevent.spawn(post, route) for _ in range(8)], raise_error=True)
         assert server.connections == 8
@@ -85,7 +95,7 @@ def test_a_time_out_gives_up_the_connections_that_are_as_old(transport: SessionT
         eventually(lambda: server.open == 1, 5, "the connections of before were still open")
 
 
-def test_a_time_out_leaves_the_connections_that_worked_meanwhile(transport: SessionTransport) -> None:
+def test_a_time_out_leaves_the_connections_that_worked_meanwhile(serve: Serve, transport: SessionTransport) -> None:
     """One event that times out costs no connection on which others are answered at the same time."""
 
     def talk(peer: Peer) -> None:
@@ -95,7 +105,7 @@ def test_a_time_out_leaves_the_connections_that_worked_meanwhile(transport: Sess
                 return
             peer.send(OK)
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         route = route_to(transport, server.address, SHORT)
         slow = gevent.spawn(post, route, 0)
         gevent.sleep(0)
@@ -105,13 +115,11 @@ def test_a_time_out_leaves_the_connections_that_worked_meanwhile(transport: Sess
         assert server.connections == 2
 
 
-@pytest.mark.usefixtures("short_lives")
-def test_steady_traffic_follows_a_name_that_moves(transport: SessionTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+@short_lives
+def test_steady_traffic_follows_a_name_that_moves(serve: Serve, transport: SessionTransport, names: Resolver) -> None:
     """A name that leads elsewhere is followed though the connection to where it led works and is never idle."""
-    names = Resolver()
-    monkeypatch.setattr(dialer, "_getaddrinfo", names)
     names.knows("moves.example", [GOOD], [MOVED])
-    with RawServer(always(OK)) as before, RawServer(always(OK), host=MOVED, port=before.port) as after:
+    with serve(always(OK)) as before, serve(always(OK), host=MOVED, port=before.port) as after:
         route = route_to(transport, before.address.replace(GOOD, "moves.example"))
         assert post(route).status == 200
         assert (len(before.received), len(after.received)) == (1, 0)
@@ -120,8 +128,8 @@ def test_steady_traffic_follows_a_name_that_moves(transport: SessionTransport, m
         assert len(before.received) > 1
 
 
-@pytest.mark.usefixtures("short_lives")
-def test_an_attempt_is_not_cut_by_its_connections_age(transport: SessionTransport) -> None:
+@short_lives
+def test_an_attempt_is_not_cut_by_its_connections_age(serve: Serve, transport: SessionTransport) -> None:
     """A connection that gets too old during an attempt is closed after it, and the answer counts."""
 
     def talk(peer: Peer) -> None:
@@ -129,22 +137,24 @@ def test_an_attempt_is_not_cut_by_its_connections_age(transport: SessionTranspor
             gevent.sleep(0.6)
             peer.send(OK)
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         route = route_to(transport, server.address)
         assert [post(route).status for _ in range(2)] == [200, 200]
         assert server.connections == 2
         eventually(lambda: server.open == 0, 5, "an old connection was still open")
 
 
-@pytest.mark.usefixtures("short_lives")
-def test_an_idle_connection_is_closed_when_it_is_old(transport: SessionTransport) -> None:
+@short_lives
+def test_an_idle_connection_is_closed_when_it_is_old(serve: Serve, transport: SessionTransport) -> None:
     """A connection that nobody needs any more is not held for ever."""
-    with RawServer(always(OK)) as server:
+    with serve(always(OK)) as server:
         assert post(route_to(transport, server.address)).status == 200
         eventually(lambda: server.open == 0, 5, "an old connection was still open")
 
 
-def test_a_kept_connection_that_is_closed_when_the_event_comes_costs_no_attempt(transport: SessionTransport) -> None:
+def test_a_kept_connection_that_is_closed_when_the_event_comes_costs_no_attempt(
+    serve: Serve, transport: SessionTransport
+) -> None:
     """A subscriber whose idle time is just over gets the event once more, on a new connection, within the attempt."""
 
     def talk(peer: Peer) -> None:
@@ -152,7 +162,7 @@ def test_a_kept_connection_that_is_closed_when_the_event_comes_costs_no_attempt(
             peer.send(OK)
             peer.request()  # and closes though it has read it
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         route = route_to(transport, server.address)
         assert [post(route, number).status for number in range(5)] == [200] * 5
         assert server.connections == 5

@@ -13,8 +13,8 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
-from eventbus.delivery.transport import Dialer, SessionTransport, dialer
-from eventbus.delivery.transport.happy_eyeballs import MAX_AT_ONCE, connect_first, interleaved
+from eventbus.delivery.transport import Dialer, SessionTransport
+from eventbus.delivery.transport.happy_eyeballs import MAX_PARALLEL_CONNECTS, connect_first, interleaved
 from tests.support.black_hole import SilentPort
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -28,11 +28,9 @@ CLOSED = [f"127.0.0.{number}" for number in range(21, 24)]
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Resolver:
+def names() -> Resolver:
     """The names that there are."""
-    resolver = Resolver()
-    monkeypatch.setattr(dialer, "_getaddrinfo", resolver)
-    return resolver
+    return Resolver()
 
 
 @pytest.fixture
@@ -44,9 +42,9 @@ def server() -> Iterator[RawServer]:
         yield listening
 
 
-def post(address: str, timeout: float) -> DeliveryResponse:
+def post(names: Resolver, address: str, timeout: float) -> DeliveryResponse:
     """Make one attempt on a new connection."""
-    transport = SessionTransport(Dialer(NetworkRules()))
+    transport = SessionTransport(Dialer(NetworkRules(), getaddrinfo=names))
     try:
         route = transport.route(Subscriber(parse_address(address), Options(timeout=timeout)))
         return route.post(event(), 1, time.monotonic(), 1_795_000_000.0)
@@ -69,7 +67,7 @@ def test_an_address_that_answers_is_reached_past_those_that_do_not(
     """However many addresses before it swallow connections or refuse them, the good one gets the event in time."""
     names.knows("several.example", found)
     before = open_files()
-    assert post(f"several.example:{server.port}", timeout) == DeliveryResponse(200)
+    assert post(names, f"several.example:{server.port}", timeout) == DeliveryResponse(200)
     eventually(lambda: open_files() <= before, 5, f"more than {before} files were open")
 
 
@@ -77,14 +75,14 @@ def test_addresses_that_never_answer_cost_the_timeout_and_no_socket(names: Resol
     """Where no address answers, the attempt ends in time, and everything that was dialled is closed."""
     names.knows("silent.example", SILENT)
     before = open_files()
-    assert post(f"silent.example:{server.port}", 0.5).error == "timed out"
+    assert post(names, f"silent.example:{server.port}", 0.5).error == "timed out"
     eventually(lambda: open_files() <= before, 5, f"more than {before} files were open")
 
 
 def test_the_last_reason_is_told_where_all_refuse(names: Resolver, server: RawServer) -> None:
     """A name whose addresses all refuse is down at once, and the reason is told."""
     names.knows("closed.example", CLOSED)
-    assert "refused" in post(f"closed.example:{server.port}", 5).error
+    assert "refused" in post(names, f"closed.example:{server.port}", 5).error
 
 
 def test_addresses_are_tried_by_turns_of_their_kinds() -> None:
@@ -111,4 +109,4 @@ def test_few_addresses_are_dialled_at_once() -> None:
     with gevent.Timeout(0.5, exception=False):
         connect_first(found, connect, 0.5)  # type: ignore[arg-type] # it never returns
     eventually(lambda: now == 0, 5)
-    assert most == MAX_AT_ONCE
+    assert most == MAX_PARALLEL_CONNECTS

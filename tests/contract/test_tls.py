@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import gevent
 import pytest
@@ -18,8 +18,8 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
-from eventbus.delivery.transport import Dialer, SessionTransport, dialer
-from eventbus.delivery.transport.tls import MAX_HANDSHAKE_BYTES, MAX_RECORDS, SLICE, TlsSocket, handshake
+from eventbus.delivery.transport import Dialer, SessionTransport
+from eventbus.delivery.transport.tls import CHUNK_BYTES, MAX_HANDSHAKE_BYTES, MAX_RECORDS, TlsSocket, handshake
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -50,29 +50,20 @@ class Client:
 
 
 @pytest.fixture
-def client(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def client(authority: Authority) -> Iterator[Client]:
     """Trusts the tests' authority; all names lead to loopback."""
     names = Resolver()
-    monkeypatch.setattr(dialer, "_getaddrinfo", names)
     for name in ("localhost", "wild.example", "a.wild.example", "a.b.wild.example"):
         names.knows(name, [LOOPBACK])
-    transport = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
+    transport = SessionTransport(Dialer(NetworkRules(), getaddrinfo=names), tls=authority.client())
     yield Client(transport)
     transport.close()
 
 
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[ssl.SSLContext], RawServer]:
-    """Makes a server that answers every request, with these certificates."""
+def serve(context: ssl.SSLContext, **options: Any) -> RawServer:
+    """Make a server that answers every request, with this certificate."""
+    return RawServer(always(OK), tls=context, **options)
 
-    def made(context: ssl.SSLContext) -> RawServer:
-        monkeypatch.setattr(RawServer, "tls", context)
-        return RawServer(always(OK))
-
-    return made
-
-
-Serve = Callable[[ssl.SSLContext], RawServer]
 
 # Who is believed
 
@@ -88,7 +79,7 @@ Serve = Callable[[ssl.SSLContext], RawServer]
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_certificate_for_the_host_is_believed(
-    authority: Authority, client: Client, serve: Serve, names: list[str], host: str, version: ssl.TLSVersion
+    authority: Authority, client: Client, names: list[str], host: str, version: ssl.TLSVersion
 ) -> None:
     """A name, a wildcard's name and an address that a trusted certificate holds are delivered to, on one connection."""
     context = authority.server(*names)
@@ -99,10 +90,10 @@ def test_a_certificate_for_the_host_is_believed(
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-def test_an_ipv6_address_is_believed_by_its_own_name(authority: Authority, client: Client, serve: Serve) -> None:
+def test_an_ipv6_address_is_believed_by_its_own_name(authority: Authority, client: Client) -> None:
     """A certificate for an IPv6 address is for that one."""
     with serve(authority.server("IP:::1")) as server:
-        other = RawServer(always(OK), host="::1", port=server.port)
+        other = serve(authority.server("IP:::1"), host="::1", port=server.port)
         with other:
             assert client.post("[::1]", server.port) == DeliveryResponse(200)
         assert client.post(LOOPBACK, server.port).status is None
@@ -121,7 +112,7 @@ def test_an_ipv6_address_is_believed_by_its_own_name(authority: Authority, clien
     ],
 )
 def test_a_certificate_for_another_host_is_refused(
-    authority: Authority, client: Client, serve: Serve, names: list[str], host: str, why: str
+    authority: Authority, client: Client, names: list[str], host: str, why: str
 ) -> None:
     """A trusted certificate for anybody else gets no event, and the reason is told."""
     with serve(authority.server(*names)) as server:
@@ -133,7 +124,7 @@ def test_a_certificate_for_another_host_is_refused(
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(
-    authority: Authority, client: Client, serve: Serve, tmp_path_factory: pytest.TempPathFactory
+    authority: Authority, client: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Expired, self-signed, or signed by an authority that is not trusted: no event is sent there."""
     stranger = Authority(tmp_path_factory.mktemp("stranger"))
@@ -149,7 +140,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
             assert server.received == []
 
 
-def test_the_server_is_told_which_name_is_meant(authority: Authority, client: Client, serve: Serve) -> None:
+def test_the_server_is_told_which_name_is_meant(authority: Authority, client: Client) -> None:
     """A host name is sent along (SNI, RFC 6066), an address is not, since that is no name."""
     told: list[str | None] = []
     context = authority.server(*LOCAL)
@@ -159,7 +150,7 @@ def test_the_server_is_told_which_name_is_meant(authority: Authority, client: Cl
     assert told == ["localhost", None]
 
 
-def test_nobody_can_ask_for_less(authority: Authority, client: Client, serve: Serve) -> None:
+def test_nobody_can_ask_for_less(authority: Authority, client: Client) -> None:
     """A request through the Session itself is verified as well, whatever it asks for."""
     with serve(authority.server("DNS:other.example")) as server:
         with pytest.raises(requests.ConnectionError, match="mismatch"):
@@ -167,7 +158,7 @@ def test_nobody_can_ask_for_less(authority: Authority, client: Client, serve: Se
         assert server.received == []
 
 
-def test_a_request_through_the_session_is_answered(authority: Authority, client: Client, serve: Serve) -> None:
+def test_a_request_through_the_session_is_answered(authority: Authority, client: Client) -> None:
     """The Session on which the transport is built POSTs by https."""
     with serve(authority.server(*LOCAL)) as server:
         assert client.transport.session.post(f"https://{LOOPBACK}:{server.port}/event", b"{}").status_code == 200
@@ -398,7 +389,7 @@ def test_a_head_comes_in_so_many_records(client: Client, context: ssl.SSLContext
         peer.hang()
 
     with tls_server(context, talk) as server:
-        assert client.post(LOOPBACK, server.port).error == f"no HTTP answer: more than {MAX_RECORDS} TLS records"
+        assert client.post(LOOPBACK, server.port).error == f"not an HTTP response: more than {MAX_RECORDS} TLS records"
         eventually(lambda: server.open == 0, 5, "the connection was still open")
 
 
@@ -418,8 +409,8 @@ def test_tls_without_data_is_not_read_for_ever() -> None:
     """What TLS says by itself between two pieces of data, such as tickets and new keys, is bounded."""
     endless = _Endless()
     tls = TlsSocket(endless, endless, ssl.MemoryBIO(), ssl.MemoryBIO())  # type: ignore[arg-type] # stand-ins
-    for _ in range(MAX_HANDSHAKE_BYTES // SLICE):
+    for _ in range(MAX_HANDSHAKE_BYTES // CHUNK_BYTES):
         with pytest.raises(BlockingIOError):
-            tls.recv(SLICE)
+            tls.recv(CHUNK_BYTES)
     with pytest.raises(ConnectionAbortedError):
-        tls.recv(SLICE)
+        tls.recv(CHUNK_BYTES)

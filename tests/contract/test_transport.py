@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,12 +17,12 @@ from eventbus.core.model import Event, Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, Route, SessionTransport, Transport
-from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES
-from tests.support.authority import LOCAL, Authority
+from eventbus.delivery.transport.limits import EXCERPT_BYTES, MAX_RESPONSE_BYTES
+from tests.support.authority import Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.raw_server import Peer, RawServer, Talk, always, once
+from tests.support.raw_server import Peer, Serve, Talk, always, once
 
 #: Seconds that an attempt has in these tests, and how much later it may end on a busy machine.
 TIMEOUT, LATE = 0.6, 0.5
@@ -30,13 +31,9 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BAD = b"HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\nno"
 
 
-@pytest.fixture(params=["http", "https"])
-def transport(
-    request: pytest.FixtureRequest, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Transport]:
+@pytest.fixture
+def transport(tls: ssl.SSLContext | None, authority: Authority) -> Iterator[Transport]:
     """The transport, first to servers that speak plain HTTP, then to those that speak TLS."""
-    if request.param == "https":
-        monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
     found = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
     yield found
     found.close()
@@ -71,19 +68,19 @@ def post_to(transport: Transport, address: str, timeout: float = TIMEOUT) -> Pos
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\r\n\r\n\x00\xff", bytes(range(256)) * 4_096])
-def test_the_body_is_sent_byte_for_byte(transport: Transport, body: bytes) -> None:
+def test_the_body_is_sent_byte_for_byte(serve: Serve, transport: Transport, body: bytes) -> None:
     """A subscriber receives the body as it was published, whatever is in it and however large."""
-    with RawServer(always(OK)) as server:
+    with serve(always(OK)) as server:
         assert post_to(transport, server.address, 5)(event(body=body)) == DeliveryResponse(200)
     (received,) = server.received
     assert received.body == body
     assert received.header("Content-Length") == str(len(body))
 
 
-def test_an_event_is_posted_with_its_headers(transport: Transport) -> None:
+def test_an_event_is_posted_with_its_headers(serve: Serve, transport: Transport) -> None:
     """An event is a POST to the address's path with /event, the headers kept from its publisher, and the bus's own."""
     head = "Content-Type: text/plain\r\nce-subject: ünïcode \t x\r\n".encode("latin-1")
-    with RawServer(always(OK)) as server:
+    with serve(always(OK)) as server:
         post_to(transport, f"{server.address}/orders")(event(7, topic="a.b", head=head), attempt=3)
     (received,) = server.received
     assert (received.method, received.path) == ("POST", "/orders/event")
@@ -101,26 +98,26 @@ def test_an_event_is_posted_with_its_headers(transport: Transport) -> None:
     }
 
 
-def test_an_event_without_a_topic_has_no_topic_header(transport: Transport) -> None:
+def test_an_event_without_a_topic_has_no_topic_header(serve: Serve, transport: Transport) -> None:
     """An event without a topic and without kept headers is sent without them."""
-    with RawServer(always(OK)) as server:
+    with serve(always(OK)) as server:
         post_to(transport, server.address)()
     (received,) = server.received
     assert received.path == "/event"
     assert received.header("Eventbus-Topic") is received.header("Content-Type") is None
 
 
-def test_no_header_is_sent_twice(transport: Transport) -> None:
+def test_no_header_is_sent_twice(serve: Serve, transport: Transport) -> None:
     """Each header stands once in a request."""
-    with RawServer(always(OK)) as server:
+    with serve(always(OK)) as server:
         post_to(transport, server.address)(event(topic="a", head=b"Content-Type: a/b\r\n"))
     names = [name.lower() for name, _ in server.received[0].headers]
     assert sorted(names) == sorted(set(names))
 
 
-def test_what_a_subscriber_sets_is_not_sent_back(transport: Transport) -> None:
+def test_what_a_subscriber_sets_is_not_sent_back(serve: Serve, transport: Transport) -> None:
     """A cookie that a subscriber sets, or a login that it asks for, changes nothing in the next request."""
-    with RawServer(
+    with serve(
         always(b"HTTP/1.1 401 No\r\nSet-Cookie: a=b; Path=/\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n")
     ) as server:
         post = post_to(transport, server.address)
@@ -131,11 +128,13 @@ def test_what_a_subscriber_sets_is_not_sent_back(transport: Transport) -> None:
     assert second.header("Cookie") is second.header("Authorization") is None
 
 
-def test_the_environment_changes_no_request(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_changes_no_request(
+    serve: Serve, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A proxy or a netrc file that the process is told of is not used for deliveries."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://{LOOPBACK}:{free_port()}")
-    with RawServer(always(OK)) as server:
+    with serve(always(OK)) as server:
         assert post_to(transport, server.address)().status == 200
 
 
@@ -163,7 +162,9 @@ HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nRetry-After: 7\r\n\r\n"
 
 @pytest.mark.parametrize("form", SOUND)
 @pytest.mark.parametrize("pieces", ["whole", "byte by byte", "head apart"])
-def test_an_answer_is_read_in_whatever_form_it_comes(transport: Transport, form: str, pieces: str) -> None:
+def test_an_answer_is_read_in_whatever_form_it_comes(
+    serve: Serve, transport: Transport, form: str, pieces: str
+) -> None:
     """Status and body are read from every form of an answer, in whatever pieces it arrives."""
     data, body = SOUND[form]
 
@@ -179,82 +180,84 @@ def test_an_answer_is_read_in_whatever_form_it_comes(transport: Transport, form:
         else:
             peer.send(data)
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         assert post_to(transport, server.address, 5)() == DeliveryResponse(500, excerpt=body)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299, 301, 304, 400, 404, 410, 418, 429, 499, 500, 503, 599])
-def test_the_status_is_told(transport: Transport, status: int) -> None:
+def test_the_status_is_told(serve: Serve, transport: Transport, status: int) -> None:
     """Whatever status a subscriber answers with is told as it is."""
     length = b"" if status in (204, 304) else b"Content-Length: 0\r\n"
-    with RawServer(always(b"HTTP/1.1 %d Said\r\n%s\r\n" % (status, length))) as server:
+    with serve(always(b"HTTP/1.1 %d Said\r\n%s\r\n" % (status, length))) as server:
         post = post_to(transport, server.address)
         assert [post().status for _ in range(3)] == [status] * 3
     assert server.connections == 1
 
 
-def test_retry_after_is_told(transport: Transport) -> None:
+def test_retry_after_is_told(serve: Serve, transport: Transport) -> None:
     """What Retry-After says is told as it came."""
     date = "Tue, 24 Nov 2026 06:00:30 GMT"
     data = b"HTTP/1.1 503 No\r\nretry-after:  %s \r\nContent-Length: 0\r\n\r\n" % date.encode()
-    with RawServer(always(data)) as server:
+    with serve(always(data)) as server:
         said = post_to(transport, server.address)()
     assert (said.status, (said.retry_after or "").strip()) == (503, date)
 
 
-def test_hints_before_an_answer_are_passed_over(transport: Transport) -> None:
+def test_hints_before_an_answer_are_passed_over(serve: Serve, transport: Transport) -> None:
     """Answers of status 1xx, several and with headers, are passed over for the final one."""
-    with RawServer(always(HINTS + HINTS + b"HTTP/1.1 102 Wait\r\n\r\n" + BAD)) as server:
+    with serve(always(HINTS + HINTS + b"HTTP/1.1 102 Wait\r\n\r\n" + BAD)) as server:
         post = post_to(transport, server.address)
         assert post() == post() == DeliveryResponse(400, excerpt=b"no")
     assert server.connections == 1
 
 
-def test_a_long_body_is_told_in_part(transport: Transport) -> None:
+def test_a_long_body_is_told_in_part(serve: Serve, transport: Transport) -> None:
     """Of an answer's body the first KiB is kept."""
-    with RawServer(always(b"HTTP/1.1 500 Oh\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5_000)) as server:
+    with serve(always(b"HTTP/1.1 500 Oh\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5_000)) as server:
         assert post_to(transport, server.address)() == DeliveryResponse(500, excerpt=b"x" * 1_024)
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_body_of_any_length_does_not_change_what_the_status_means(transport: Transport, status: int) -> None:
+def test_a_body_of_any_length_does_not_change_what_the_status_means(
+    serve: Serve, transport: Transport, status: int
+) -> None:
     """An answer with a megabyte of body is still the answer that its status says."""
-    size = 16 * MAX_ANSWER_BYTES
+    size = 16 * MAX_RESPONSE_BYTES
     data = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n" % (status, size) + b"x" * size
-    with RawServer(always(data)) as server:
+    with serve(always(data)) as server:
         post = post_to(transport, server.address, 5)
         assert [post().status for _ in range(2)] == [status] * 2
 
 
-def test_a_redirect_is_not_followed(transport: Transport) -> None:
+def test_a_redirect_is_not_followed(serve: Serve, transport: Transport) -> None:
     """A redirect is an answer like any other, and leads nowhere."""
-    with RawServer(always(OK)) as target:
+    with serve(always(OK)) as target:
         data = b"HTTP/1.1 302 Found\r\nLocation: http://%s/\r\nContent-Length: 0\r\n\r\n" % target.authority.encode()
-        with RawServer(always(data)) as server:
+        with serve(always(data)) as server:
             assert post_to(transport, server.address)().status == 302
         assert len(server.received) == 1
     assert target.connections == 0
 
 
 @pytest.mark.parametrize("location", [b"http://[::1", b"//", b"http://a b/", b"\xff\xfe", b"http://h:99999/", b""])
-def test_a_malformed_location_changes_nothing(transport: Transport, location: bytes) -> None:
+def test_a_malformed_location_changes_nothing(serve: Serve, transport: Transport, location: bytes) -> None:
     """Whatever Location holds, a redirect is told by its status."""
-    with RawServer(always(b"HTTP/1.1 307 Go\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % location)) as server:
+    with serve(always(b"HTTP/1.1 307 Go\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % location)) as server:
         assert post_to(transport, server.address)().status == 307
 
 
 # Connections
 
 
-def test_a_connection_is_used_again(transport: Transport) -> None:
+def test_a_connection_is_used_again(serve: Serve, transport: Transport) -> None:
     """Attempts one after the other share a connection."""
-    with RawServer(always(OK)) as server:
+    with serve(always(OK)) as server:
         post = post_to(transport, server.address)
         assert [post().status for _ in range(10)] == [200] * 10
     assert (server.connections, len(server.received)) == (1, 10)
 
 
-def test_attempts_at_once_get_each_its_own_answer(transport: Transport) -> None:
+def test_attempts_at_once_get_each_its_own_answer(serve: Serve, transport: Transport) -> None:
     """Attempts that are made at the same time do not get each other's answers."""
 
     def talk(peer: Peer) -> None:
@@ -262,7 +265,7 @@ def test_attempts_at_once_get_each_its_own_answer(transport: Transport) -> None:
             gevent.sleep(0.001 * (hash(received.id) % 10))
             peer.send(b"HTTP/1.1 500 Oh\r\nContent-Length: %d\r\n\r\n%s" % (len(received.id), received.id.encode()))
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         post = post_to(transport, server.address, 10)
         attempts = [gevent.spawn(post, event(seq)) for seq in range(100)]
         answers = [attempt.get() for attempt in attempts]
@@ -277,9 +280,9 @@ LAST = {
 
 
 @pytest.mark.parametrize("form", LAST)
-def test_a_connection_that_was_to_end_is_not_used_again(transport: Transport, form: str) -> None:
+def test_a_connection_that_was_to_end_is_not_used_again(serve: Serve, transport: Transport, form: str) -> None:
     """When an answer says that its connection ends, the next attempt is made on a new one."""
-    with RawServer(always(LAST[form])) as server:
+    with serve(always(LAST[form])) as server:
         post = post_to(transport, server.address)
         assert [post().status for _ in range(3)] == [200] * 3
     assert server.connections == 3
@@ -287,7 +290,7 @@ def test_a_connection_that_was_to_end_is_not_used_again(transport: Transport, fo
 
 @pytest.mark.parametrize("extra", [b"x", b"\x00", BAD, b"\r\n\r\n0\r\n"])
 @pytest.mark.parametrize("when", ["together", "later"])
-def test_what_comes_after_an_answer_is_no_answer(transport: Transport, extra: bytes, when: str) -> None:
+def test_what_comes_after_an_answer_is_no_answer(serve: Serve, transport: Transport, extra: bytes, when: str) -> None:
     """Bytes after an answer are nobody's: the connection is not used again, and the next answer is the right one."""
 
     def talk(peer: Peer) -> None:
@@ -299,7 +302,7 @@ def test_what_comes_after_an_answer_is_no_answer(transport: Transport, extra: by
         while peer.request() is not None:
             peer.send(OK)
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         post = post_to(transport, server.address)
         assert post().status == 200
         gevent.sleep(0.05)
@@ -307,9 +310,9 @@ def test_what_comes_after_an_answer_is_no_answer(transport: Transport, extra: by
     assert server.connections == 2
 
 
-def test_a_kept_connection_that_was_closed_is_not_used(transport: Transport) -> None:
+def test_a_kept_connection_that_was_closed_is_not_used(serve: Serve, transport: Transport) -> None:
     """When a subscriber has closed a connection that was kept, the next attempt is made on a new one."""
-    with RawServer(once(OK)) as server:
+    with serve(once(OK)) as server:
         post = post_to(transport, server.address)
         for _ in range(3):
             assert post().status == 200
@@ -318,15 +321,17 @@ def test_a_kept_connection_that_was_closed_is_not_used(transport: Transport) -> 
     assert server.connections == 3
 
 
-def test_a_subscriber_that_closes_after_each_answer_without_saying_so_is_not_down(transport: Transport) -> None:
+def test_a_subscriber_that_closes_after_each_answer_without_saying_so_is_not_down(
+    serve: Serve, transport: Transport
+) -> None:
     """Attempts right after one another succeed though the subscriber closes each connection without a word."""
-    with RawServer(once(OK)) as server:
+    with serve(once(OK)) as server:
         post = post_to(transport, server.address)
         answers = [post() for _ in range(20)]
     assert [said for said in answers if said.status != 200] == []
 
 
-def test_a_late_answer_is_not_the_next_ones(transport: Transport) -> None:
+def test_a_late_answer_is_not_the_next_ones(serve: Serve, transport: Transport) -> None:
     """An answer that came too late for its own attempt is not taken for the next one's."""
 
     def talk(peer: Peer) -> None:
@@ -337,7 +342,7 @@ def test_a_late_answer_is_not_the_next_ones(transport: Transport) -> None:
             peer.request()
         peer.send(OK)
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         post = post_to(transport, server.address)
         assert post().status is None
         gevent.sleep(0.3)
@@ -349,14 +354,14 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - as many names as there are, and no paths
 
 
-def test_attempts_that_fail_leave_no_socket_open(transport: Transport) -> None:
+def test_attempts_that_fail_leave_no_socket_open(serve: Serve, transport: Transport) -> None:
     """However many attempts fail, no socket stays open."""
     ends = [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", b"nonsense\r\n\r\n", LAST["close"]]
 
     def talk(peer: Peer) -> None:
         once(ends[server.connections % len(ends)])(peer)
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         post = post_to(transport, server.address)
         post()
         before = open_files()
@@ -400,7 +405,7 @@ BROKEN_TO_STRICT = {
 
 @pytest.mark.parametrize("form", BROKEN)
 @pytest.mark.parametrize("how", ["closed", "reset"])
-def test_what_is_cut_short_is_no_answer(transport: Transport, form: str, how: str) -> None:
+def test_what_is_cut_short_is_no_answer(serve: Serve, transport: Transport, form: str, how: str) -> None:
     """An answer that ends before its end, or something else than HTTP, is told as an error and never raised."""
 
     def talk(peer: Peer) -> None:
@@ -410,24 +415,24 @@ def test_what_is_cut_short_is_no_answer(transport: Transport, form: str, how: st
             gevent.sleep(0.02)
             peer.reset()
 
-    with RawServer(talk) as server:
+    with serve(talk) as server:
         post = post_to(transport, server.address)
         assert post().status is None
         assert post().status is None
 
 
 @pytest.mark.parametrize("form", BROKEN_TO_STRICT)
-def test_what_could_be_read_in_two_ways_is_no_answer(transport: Transport, form: str) -> None:
+def test_what_could_be_read_in_two_ways_is_no_answer(serve: Serve, transport: Transport, form: str) -> None:
     """An answer whose end is not beyond doubt is none."""
-    with RawServer(once(BROKEN_TO_STRICT[form])) as server:
+    with serve(once(BROKEN_TO_STRICT[form])) as server:
         post = post_to(transport, server.address)
         assert post().status is None
         assert post().status is None
 
 
-def test_a_reset_before_the_request_was_read_is_told(transport: Transport) -> None:
+def test_a_reset_before_the_request_was_read_is_told(serve: Serve, transport: Transport) -> None:
     """A subscriber that resets each connection at once is told as an error."""
-    with RawServer(lambda peer: peer.reset()) as server:
+    with serve(lambda peer: peer.reset()) as server:
         post = post_to(transport, server.address)
         assert post().status is None
         assert post(event(body=b"x" * 4_000_000)).status is None
@@ -518,34 +523,34 @@ def _pour(peer: Peer, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("how", ENDLESS)
-def test_an_attempt_ends_when_its_time_is_over(transport: Transport, how: str) -> None:
+def test_an_attempt_ends_when_its_time_is_over(serve: Serve, transport: Transport, how: str) -> None:
     """Whatever a subscriber does so as not to end, the attempt ends within its timeout with an error."""
-    with RawServer(ENDLESS[how]) as server:
+    with serve(ENDLESS[how]) as server:
         assert post_to(transport, server.address)().status is None
         eventually(lambda: server.open == 0, 5, "the connection was still open")
 
 
 @pytest.mark.parametrize("how", ENDLESS_BODIES)
-def test_a_body_that_does_not_end_is_not_waited_for(transport: Transport, how: str) -> None:
+def test_a_body_that_does_not_end_is_not_waited_for(serve: Serve, transport: Transport, how: str) -> None:
     """The status counts though the body has no end: the attempt ends in time, and its connection is closed."""
-    with RawServer(ENDLESS_BODIES[how]) as server:
+    with serve(ENDLESS_BODIES[how]) as server:
         assert post_to(transport, server.address)().status in (200, 302, 400)
         eventually(lambda: server.open == 0, 5, "the connection was still open")
 
 
-def test_the_rest_of_an_answer_is_awaited_for_a_moment_only(transport: Transport) -> None:
+def test_the_rest_of_an_answer_is_awaited_for_a_moment_only(serve: Serve, transport: Transport) -> None:
     """A body that does not end costs a second, however long an attempt may take, and the head's status counts."""
-    with RawServer(after(b"HTTP/1.1 204 OK\r\n\r\n" + LONG + b"hello", Peer.hang)) as server:
+    with serve(after(b"HTTP/1.1 204 OK\r\n\r\n" + LONG + b"hello", Peer.hang)) as server:
         assert post_to(transport, server.address, 30)().status == 204
-    with RawServer(after(LONG + b"hello", Peer.hang)) as server:
+    with serve(after(LONG + b"hello", Peer.hang)) as server:
         began = time.monotonic()
         assert post_to(transport, server.address, 30)().status == 200
         assert time.monotonic() - began < 15
 
 
-def test_a_body_that_is_not_taken_ends_in_time(transport: Transport) -> None:
+def test_a_body_that_is_not_taken_ends_in_time(serve: Serve, transport: Transport) -> None:
     """A subscriber that does not read a large event costs no more than the timeout."""
-    with RawServer(lambda _: gevent.sleep(TIMEOUT + LATE)) as server:
+    with serve(lambda _: gevent.sleep(TIMEOUT + LATE)) as server:
         assert post_to(transport, server.address)(event(body=b"x" * 8_000_000)).status is None
 
 
@@ -569,19 +574,19 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_flood_takes_next_to_no_memory(transport: Transport) -> None:
+def test_a_flood_takes_next_to_no_memory(serve: Serve, transport: Transport) -> None:
     """Twenty subscribers that send headers or bodies as fast as they can do not make the bus large."""
     before = resident_bytes()
     for how in ("headers forever", "one header forever", "continues forever"):
-        with RawServer(ENDLESS[how]) as server:
+        with serve(ENDLESS[how]) as server:
             post = post_to(transport, server.address)
             gevent.joinall([gevent.spawn(post) for _ in range(20)], raise_error=True)
     assert resident_bytes() - before < 30_000_000
 
 
-def test_the_hub_goes_on_while_attempts_wait(transport: Transport) -> None:
+def test_the_hub_goes_on_while_attempts_wait(serve: Serve, transport: Transport) -> None:
     """While attempts wait for subscribers that hang, other greenlets run."""
-    with RawServer(ENDLESS["hangs before the head"]) as server:
+    with serve(ENDLESS["hangs before the head"]) as server:
         post = post_to(transport, server.address)
         attempts = [gevent.spawn(post) for _ in range(20)]
         longest, last = 0.0, time.monotonic()

@@ -111,7 +111,7 @@ def test_a_file_of_openssl_that_is_not_there_is_warned_of(
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with caplog.at_level(logging.WARNING):
         client_context()
-    assert "SSL_CERT_FILE names '/nowhere/ca.pem', which is no file" in caplog.text
+    assert "SSL_CERT_FILE names '/nowhere/ca.pem', which is not a file" in caplog.text
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b"\x00\xff" * 100])

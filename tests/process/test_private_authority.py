@@ -22,10 +22,9 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def service(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
+def service(authority: Authority) -> Iterator[RawServer]:
     """A service with a certificate of that authority."""
-    monkeypatch.setattr(RawServer, "tls", authority.server(*LOCAL))
-    with RawServer(always(OK)) as server:
+    with RawServer(always(OK), tls=authority.server(*LOCAL)) as server:
         yield server
 
 

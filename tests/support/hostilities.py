@@ -60,7 +60,7 @@ def _too_long(behave: Behaviour) -> Hostility:
 
 
 def _no_http(data: bytes) -> Hostility:
-    return Hostility(say(data), error="no HTTP answer")
+    return Hostility(say(data), error="not an HTTP response")
 
 
 def _taken(behave: Behaviour, *, sound: bool = False) -> Hostility:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from eventbus.core.addresses import Address
 from eventbus.core.model import Checkpoint, DeadLetter, Event, Recovered, Retry, Subscriber
+from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
-from eventbus.delivery.transport.base import Examined
+from eventbus.delivery.transport.base import AddressCheck, Route, Transport
 from eventbus.journal import lane_json
 from eventbus.journal.base import Page
 
@@ -62,24 +63,25 @@ class LaneJournal:
         return Recovered(len(self.events), self.scanned, (record,) if record.open else (), waiting)
 
 
-class NoTransport:
+class NoTransport(Transport, Route):
     """For dispatchers that deliver nothing: leads nowhere."""
 
+    @override
     def route(self, subscriber: Subscriber) -> "NoTransport":
-        """See Transport.route."""
         return self
 
+    @override
     def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
-        """See Route.post."""
         raise AssertionError(f"Attempt {attempt} of event {event.seq} was made at {now:g}, {wall:g}")
 
+    @override
     def ask_consent(self) -> Consent:
-        """See Route.ask_consent."""
         raise AssertionError("Consent was asked for.")
 
-    def examine(self, address: Address) -> Examined:
-        """See Transport.examine."""
-        return Examined()
+    @override
+    def check_address(self, address: Address) -> AddressCheck:
+        return AddressCheck()
 
+    @override
     def close(self) -> None:
-        """See Transport.close."""
+        """Do nothing."""

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import BinaryIO, ClassVar, Self, cast
+from typing import BinaryIO, Self, cast
 
 import gevent
 from gevent.server import StreamServer
@@ -79,13 +79,12 @@ Talk = Callable[[Peer], None]
 class RawServer:
     """Listens on loopback and does ``talk`` on each connection; the connection ends when that returns.
 
-    Where a test sets ``tls``, all servers speak it; the end of a connection is then one without a word, as of many.
+    With ``tls`` it speaks TLS, and closes without a close_notify, as many servers do.
     """
 
-    tls: ClassVar[ssl.SSLContext | None] = None
-
-    def __init__(self, talk: Talk, host: str = LOOPBACK, port: int = 0) -> None:
+    def __init__(self, talk: Talk, host: str = LOOPBACK, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         self.talk = talk
+        self._tls = tls
         self.host, self.port = host, port or free_port()
         self.received: list[Received] = []
         self.connections = 0  # accepted so far
@@ -95,7 +94,7 @@ class RawServer:
     @property
     def address(self) -> str:
         """Host and port, with the scheme where that is https, as it is registered."""
-        return self.authority if self.tls is None else f"https://{self.authority}"
+        return self.authority if self._tls is None else f"https://{self.authority}"
 
     @property
     def authority(self) -> str:
@@ -108,8 +107,8 @@ class RawServer:
         try:
             with gevent.Timeout(PATIENCE, exception=False), ExitStack() as stack:
                 stack.enter_context(connection)
-                if self.tls is not None:
-                    connection = stack.enter_context(self.tls.wrap_socket(connection, server_side=True))
+                if self._tls is not None:
+                    connection = stack.enter_context(self._tls.wrap_socket(connection, server_side=True))
                 peer = Peer(connection, self)
                 self.talk(peer)
                 peer._reader.close()  # noqa: SLF001 - it holds the socket open
@@ -147,3 +146,7 @@ def once(answer: bytes) -> Talk:
         peer.send(answer)
 
     return talk
+
+
+#: Makes a RawServer, with or without TLS.
+Serve = Callable[..., RawServer]

@@ -8,8 +8,9 @@ from gevent.event import AsyncResult
 
 from eventbus.core.addresses import Address
 from eventbus.core.model import Event, Subscriber
+from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
-from eventbus.delivery.transport.base import Examined
+from eventbus.delivery.transport.base import AddressCheck, Route, Transport
 
 
 @dataclass(slots=True, eq=False)
@@ -21,7 +22,7 @@ class Attempt:
     answer: AsyncResult = field(default_factory=AsyncResult)
 
 
-class ScriptedTransport:
+class ScriptedTransport(Transport):
     """Holds attempts back in their order; with ``always`` set, each is answered by that at once."""
 
     def __init__(self, always: DeliveryResponse | None = None) -> None:
@@ -29,16 +30,17 @@ class ScriptedTransport:
         self.always = always
         self.taken: Counter[tuple[str, str]] = Counter()  # (key, event's id) -> times it was answered 2xx
 
+    @override
     def route(self, subscriber: Subscriber) -> "ScriptedRoute":
-        """See Transport.route."""
         return ScriptedRoute(self, subscriber.key)
 
-    def examine(self, address: Address) -> Examined:
-        """See Transport.examine."""
-        return Examined()
+    @override
+    def check_address(self, address: Address) -> AddressCheck:
+        return AddressCheck()
 
+    @override
     def close(self) -> None:
-        """See Transport.close."""
+        """Do nothing."""
 
     def answer(self, attempts: Sequence[Attempt], said: DeliveryResponse) -> None:
         """Answer these attempts."""
@@ -62,19 +64,20 @@ class ScriptedTransport:
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptedRoute:
+class ScriptedRoute(Route):
     """The way to one subscriber."""
 
     transport: ScriptedTransport
     key: str
 
+    @override
     def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
-        """See Route.post."""
         return self.transport.post(self.key, event)
 
+    @override
     def ask_consent(self) -> Consent:
-        """See Route.ask_consent."""
         return Consent(given=True)
 
+    @override
     def close(self) -> None:
-        """See Route.close."""
+        """Do nothing."""

@@ -5,7 +5,7 @@ from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.lane.outcome import Consent
-from eventbus.delivery.transport.consent import read
+from eventbus.delivery.transport.consent import parse_consent
 from tests.support.lanes import EPOCH, TAKEN, answer, high, subscriber_with, take_all
 
 ORIGIN = "bus.example.com"
@@ -13,7 +13,7 @@ ORIGIN = "bus.example.com"
 
 def said(status: int = 200, **headers: str) -> Consent:
     """What an answer with these headers means; an underscore stands for a hyphen."""
-    return read(status, CaseInsensitiveDict({k.replace("_", "-"): v for k, v in headers.items()}), ORIGIN)
+    return parse_consent(status, CaseInsensitiveDict({k.replace("_", "-"): v for k, v in headers.items()}), ORIGIN)
 
 
 def lane_that_asks(*seqs: int) -> Lane:

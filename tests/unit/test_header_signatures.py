@@ -18,7 +18,7 @@ from eventbus.client.errors import BadSignature, HeadersNotSigned
 from eventbus.client.signatures import Verifier
 from eventbus.core.model import Event
 from eventbus.core.signing import secrets_of
-from eventbus.delivery.transport.request import Heads
+from eventbus.delivery.transport.request import RequestBuilder
 from eventbus.testing import deliver
 from tests.support.events import event
 
@@ -34,7 +34,7 @@ VECTORS: list[dict[str, Any]] = json.loads(
 
 def headers_of(sent: Event, *secrets: str, attempt: int = 1) -> dict[str, str]:
     """What the bus sends, by names in lower case."""
-    head = Heads(secrets_of(",".join(secrets))).message(b"", sent, attempt, NOW).decode("latin-1")
+    head = RequestBuilder(secrets_of(",".join(secrets))).build(b"", sent, attempt, NOW).decode("latin-1")
     pairs = [line.split(": ", 1) for line in head.partition("\r\n\r\n")[0].split("\r\n")]
     return {name.lower(): value for name, value in pairs}
 

@@ -6,7 +6,14 @@ import pytest
 
 from eventbus.core.model import Event
 from eventbus.core.signing import signature_lines
-from eventbus.delivery.transport.request import ENDS_BYTES, LONGEST, REMEMBERED, Heads, attempt_head, event_head
+from eventbus.delivery.transport.request import (
+    MAX_CACHED_BODY_BYTES,
+    MAX_CACHED_BYTES,
+    MAX_CACHED_ENDS,
+    RequestBuilder,
+    attempt_head,
+    event_head,
+)
 from tests.support.events import event
 
 SECRET = b"x" * 32
@@ -22,9 +29,9 @@ def secrets(request: pytest.FixtureRequest) -> tuple[bytes, ...]:
 
 
 @pytest.fixture
-def heads(secrets: tuple[bytes, ...]) -> Heads:
+def builder(secrets: tuple[bytes, ...]) -> RequestBuilder:
     """Makes messages."""
-    return Heads(secrets)
+    return RequestBuilder(secrets)
 
 
 def expected(secrets: tuple[bytes, ...], sent: Event, attempt: int = 1, wall: float = WALL) -> bytes:
@@ -45,16 +52,16 @@ def expected(secrets: tuple[bytes, ...], sent: Event, attempt: int = 1, wall: fl
     ],
 )
 def test_an_event_with_the_number_or_the_id_of_another_is_sent_as_it_is(
-    heads: Heads, secrets: tuple[bytes, ...], own: dict[str, Any]
+    builder: RequestBuilder, secrets: tuple[bytes, ...], own: dict[str, Any]
 ) -> None:
     """After a failover that has lost events the next ones get their numbers; CloudEvents bring ids of their own."""
     one = event(7, b"lost")
     other = one._replace(**own)
     for sent in (one, other, one, other):
-        assert heads.message(HEAD, sent, 1, WALL) == expected(secrets, sent)
+        assert builder.build(HEAD, sent, 1, WALL) == expected(secrets, sent)
 
 
-def test_a_message_tells_its_second_and_its_attempt(heads: Heads, secrets: tuple[bytes, ...]) -> None:
+def test_a_message_tells_its_second_and_its_attempt(builder: RequestBuilder, secrets: tuple[bytes, ...]) -> None:
     """Whether the clock goes on or is set back, and whichever attempt it is."""
     sent = event(7, b"body")
     for attempt, wall in (
@@ -65,30 +72,30 @@ def test_a_message_tells_its_second_and_its_attempt(heads: Heads, secrets: tuple
         (3, WALL + 1.5),
         (1, WALL - 90.5),
     ):
-        assert heads.message(HEAD, sent, attempt, wall) == expected(secrets, sent, attempt, wall)
+        assert builder.build(HEAD, sent, attempt, wall) == expected(secrets, sent, attempt, wall)
 
 
-def test_the_end_of_a_message_is_made_once_for_all_subscribers(heads: Heads) -> None:
+def test_the_end_of_a_message_is_made_once_for_all_subscribers(builder: RequestBuilder) -> None:
     """Heads that differ are followed by the same bytes, which are not put together again."""
     sent = event(7, b"body")
-    end = heads.message(b"", sent, 1, WALL)
-    assert heads.message(b"", sent, 1, WALL) is end
-    assert heads.message(b"one", sent, 1, WALL) == b"one" + end
+    end = builder.build(b"", sent, 1, WALL)
+    assert builder.build(b"", sent, 1, WALL) is end
+    assert builder.build(b"one", sent, 1, WALL) == b"one" + end
 
 
-def test_what_is_remembered_is_bounded(heads: Heads, secrets: tuple[bytes, ...]) -> None:
+def test_what_is_remembered_is_bounded(builder: RequestBuilder, secrets: tuple[bytes, ...]) -> None:
     """In number and in bytes; what is forgotten, or too long to be remembered, is made anew, and the same."""
-    many = [event(number, b"%d" % number) for number in range(REMEMBERED + 10)]
-    long = [event(number, b"x" * (LONGEST - number)) for number in range(80)]
+    many = [event(number, b"%d" % number) for number in range(MAX_CACHED_ENDS + 10)]
+    long = [event(number, b"x" * (MAX_CACHED_BODY_BYTES - number)) for number in range(80)]
     for sent in many + long + many[-5:] + long[-5:]:
-        assert heads.message(HEAD, sent, 1, WALL) == expected(secrets, sent)
-        assert heads.remembered <= REMEMBERED
-        assert heads.remembered_bytes <= ENDS_BYTES
-    assert heads.remembered > 1
+        assert builder.build(HEAD, sent, 1, WALL) == expected(secrets, sent)
+        assert builder.cached_count <= MAX_CACHED_ENDS
+        assert builder.cached_bytes <= MAX_CACHED_BYTES
+    assert builder.cached_count > 1
 
 
-def test_a_long_body_is_not_remembered(heads: Heads, secrets: tuple[bytes, ...]) -> None:
+def test_a_long_body_is_not_remembered(builder: RequestBuilder, secrets: tuple[bytes, ...]) -> None:
     """It is put into each message once, and kept nowhere."""
-    sent = event(7, b"x" * (LONGEST + 1))
-    assert heads.message(HEAD, sent, 1, WALL) == expected(secrets, sent)
-    assert (heads.remembered, heads.remembered_bytes) == (0, 0)
+    sent = event(7, b"x" * (MAX_CACHED_BODY_BYTES + 1))
+    assert builder.build(HEAD, sent, 1, WALL) == expected(secrets, sent)
+    assert (builder.cached_count, builder.cached_bytes) == (0, 0)

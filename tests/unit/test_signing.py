@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eventbus.core.errors import SettingsError
 from eventbus.core.model import Event
 from eventbus.core.signing import LONGEST, SHORTEST, body_signatures, secrets_of
-from eventbus.delivery.transport.request import REMEMBERED, Heads
+from eventbus.delivery.transport.request import MAX_CACHED_ENDS, RequestBuilder
 from tests.support.events import event
 
 OLD, NEW = b"o" * SHORTEST, b"n" * LONGEST
@@ -27,9 +27,9 @@ def expected(secret: bytes, event_id: str, timestamp: int, body: bytes) -> bytes
     return b"v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest())
 
 
-def headers_of(heads: Heads, sent: Event, attempt: int = 1, wall: float = WALL) -> dict[str, str]:
+def headers_of(builder: RequestBuilder, sent: Event, attempt: int = 1, wall: float = WALL) -> dict[str, str]:
     """The headers of one attempt."""
-    head = heads.message(b"", sent, attempt, wall).decode("latin-1").partition("\r\n\r\n")[0]
+    head = builder.build(b"", sent, attempt, wall).decode("latin-1").partition("\r\n\r\n")[0]
     return dict(line.split(": ", 1) for line in head.split("\r\n"))
 
 
@@ -79,9 +79,9 @@ def test_every_secret_signs_the_newest_first() -> None:
 
 def test_an_attempt_is_signed_with_its_own_timestamp() -> None:
     """The time in the signature is the one in ``Webhook-Timestamp``, to the second, on every attempt."""
-    heads, sent = Heads([NEW, OLD]), event(1, b"body")
+    builder, sent = RequestBuilder([NEW, OLD]), event(1, b"body")
     for attempt, wall in enumerate((WALL, WALL + 0.2, WALL + 0.3, WALL + 9, WALL), 1):
-        headers = headers_of(heads, sent, attempt, wall)
+        headers = headers_of(builder, sent, attempt, wall)
         assert headers["Webhook-Timestamp"] == str(int(wall))
         signatures = body_signatures([NEW, OLD], "id-1", int(wall), b"body")
         assert headers["Webhook-Signature"].encode() == b" ".join(signatures)
@@ -90,10 +90,10 @@ def test_an_attempt_is_signed_with_its_own_timestamp() -> None:
 
 def test_no_event_has_the_signature_of_another() -> None:
     """However many events are sent in a second, and in whatever order, each has its own signature."""
-    heads = Heads([NEW])
-    numbers = [*range(REMEMBERED + 10), *range(20), 5, 5, REMEMBERED + 3]
+    builder = RequestBuilder([NEW])
+    numbers = [*range(MAX_CACHED_ENDS + 10), *range(20), 5, 5, MAX_CACHED_ENDS + 3]
     for number in numbers:
-        said = headers_of(heads, event(number, b"%d" % number))["Webhook-Signature"]
+        said = headers_of(builder, event(number, b"%d" % number))["Webhook-Signature"]
         assert said.encode() == expected(NEW, f"id-{number}", int(WALL), b"%d" % number)
 
 
@@ -101,15 +101,15 @@ def test_without_secrets_nothing_is_signed() -> None:
     """A bus without secrets sends no signature, not even an empty one."""
     for attempt in (1, 2):
         own = {"Webhook-Id", "Content-Length", "Webhook-Timestamp", "Eventbus-Attempt"}
-        assert headers_of(Heads(), event(), attempt).keys() == own
+        assert headers_of(RequestBuilder(), event(), attempt).keys() == own
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_no_id_with_a_dot_is_signed(attempt: int) -> None:
     """An id of an older version's journal is signed, and sent, without its dots; unsigned it is sent as it is."""
     sent = event(body=b"x")._replace(id="com.example.1")
-    headers = headers_of(Heads((NEW,)), sent, attempt)
+    headers = headers_of(RequestBuilder((NEW,)), sent, attempt)
     assert headers["Webhook-Id"] == "com%2Eexample%2E1"
     wanted = expected(NEW, "com%2Eexample%2E1", int(headers["Webhook-Timestamp"]), b"x")
     assert headers["Webhook-Signature"] == wanted.decode()
-    assert headers_of(Heads(), sent, attempt)["Webhook-Id"] == "com.example.1"
+    assert headers_of(RequestBuilder(), sent, attempt)["Webhook-Id"] == "com.example.1"

@@ -1,7 +1,7 @@
-"""One connection to a subscriber, over the socket below gevent's.
+"""One connection to a subscriber, on the raw socket below gevent's.
 
-The watcher on the socket is started once and stays: while a greenlet waits, it is switched to when something
-has come; while nobody does, what has come means that the connection is of no more use.
+The watcher on the socket is started once and never stopped. It switches to the greenlet that waits for a response. If
+none waits, received data means that the connection is unusable.
 """
 
 import math
@@ -13,82 +13,82 @@ from typing import Any
 from gevent import getcurrent
 from gevent.hub import get_hub
 
-from eventbus.delivery.transport.early_response import RECEIVE, EarlyResponse
+from eventbus.delivery.transport.early_response import RECEIVE_BYTES, EarlyResponse
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from eventbus.delivery.transport.send_queue import SendQueue
 from eventbus.delivery.transport.tls import TlsSocket, TooManyRecords
 
-#: Seconds for which a request is sent on to a subscriber that has answered with success and takes no more of it.
-SEND_ON_SECONDS = 1.0
-#: Seconds for which the rest of an answer is awaited after its head, whose status decides by then.
+#: Seconds for which the rest of a request is sent after a 2xx response, while the subscriber takes nothing more.
+SEND_AFTER_RESPONSE_SECONDS = 1.0
+#: Seconds that a response's body may take after its head; then the status alone decides.
 BODY_SECONDS = 1.0
 _READ, _WRITE = 1, 2
 
 
 class Connection:
-    """A connected socket, its watcher, and the reader of its answers."""
+    """A connected socket, its watcher, and the reader of its responses."""
 
     __slots__ = (
         "_greenlet",
         "_hub",
-        "_outbox",
         "_peer",
+        "_pending_request",
         "_raw",
         "_reader",
+        "_send_queue",
         "_tls",
-        "_unsent",
         "_watcher",
         "closed",
         "deadline",
-        "expired",
-        "last_deadline",
         "open",
+        "previous_deadline",
         "retire_at",
+        "timed_out",
     )
 
     def __init__(
-        self, peer: socket.socket, outbox: SendQueue, retire_at: float = math.inf, tls: TlsSocket | None = None
+        self, peer: socket.socket, send_queue: SendQueue, retire_at: float = math.inf, tls: TlsSocket | None = None
     ) -> None:
         self._peer, self._tls = peer, tls
-        self._outbox = outbox
-        self._unsent = b""
+        self._send_queue = send_queue
+        self._pending_request = b""
         self._raw: socket.socket | TlsSocket = tls or peer._sock  # type: ignore[attr-defined] # noqa: SLF001 - see above
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._hub: Any = get_hub()
         self._reader = ResponseReader()
         self._greenlet: Any = None
-        self.open = True  # whether another request may be sent
-        self.closed = self.expired = False
-        self.deadline = math.inf  # monotonic; when the watchdog cuts it off; infinity while it is idle
-        self.last_deadline = 0.0  # the deadline of the request before
-        self.retire_at = retire_at  # monotonic; when it takes no further request
+        self.open = True  # whether it may send another request
+        self.closed = self.timed_out = False
+        self.deadline = math.inf  # monotonic; when the watchdog aborts it; infinity while it is idle
+        self.previous_deadline = 0.0  # the deadline of the previous request
+        self.retire_at = retire_at  # monotonic; when the watchdog retires it
         self._watcher = self._hub.loop.io(peer.fileno(), _READ)
-        self._watcher.start(self._readable)
+        self._watcher.start(self._on_readable)
 
-    def ask(self, message: bytes, deadline: float) -> bytes:
-        """Send a request, with the others of this turn, and return the first that comes back.
+    def request(self, message: bytes, deadline: float) -> bytes:
+        """Send a request together with the others of this iteration; return the first bytes of its response.
 
-        ``deadline`` is on the monotonic clock. Raises OSError: TimeoutError where that is over, ConnectionError
-        where the other side has closed, or has spoken before it was asked. The connection is closed then.
+        ``deadline`` is on the monotonic clock. Raise TimeoutError after it, and ConnectionError if the subscriber has
+        closed the connection or sent data before the request. After an error the connection is closed.
         """
         self.deadline = deadline
-        self._unsent = message
+        self._pending_request = message
         self._greenlet = getcurrent()
         try:
-            self._outbox.put(self._send)
+            self._send_queue.put(self._send)
             rest = self._hub.switch()
-            while self._unsent:
-                if self.expired or self._spoke():
-                    raise TimeoutError if self.expired else ConnectionResetError("spoke before it was asked")
+            while self._pending_request:
+                if self.timed_out or self._received_unasked():
+                    raise TimeoutError if self.timed_out else ConnectionResetError("data came before the request")
                 rest = self._hub.switch()
             if rest and (early := self._send_rest(rest)):
                 return early
-            data = self._raw.recv(RECEIVE)
+            data = self._raw.recv(RECEIVE_BYTES)
         except BlockingIOError:
             data = self.receive()
         except ConnectionError as error:
             self.close()
-            raise (TimeoutError() if self.expired else error) from None  # it was cut: data came after that
+            raise (TimeoutError() if self.timed_out else error) from None  # it was aborted: data came after that
         except BaseException:
             self.close()
             raise
@@ -96,46 +96,46 @@ class Connection:
             self._greenlet = None
         if not data:
             self.close()
-            raise TimeoutError if self.expired else ConnectionResetError("closed without an answer")
+            raise TimeoutError if self.timed_out else ConnectionResetError("closed without a response")
         return data
 
     def receive(self) -> bytes:
-        """What comes next; nothing where the connection ends, or has been closed. Raises as ``ask`` does."""
+        """Return the next bytes, or none if the connection is closed. Raise the same errors as ``request``."""
         while not self.closed:
             self._greenlet = getcurrent()
             try:
                 self._hub.switch()
-                return self._raw.recv(RECEIVE)
+                return self._raw.recv(RECEIVE_BYTES)
             except BlockingIOError:
                 continue
             except BaseException as error:
                 self.close()
-                if not self.expired or not isinstance(error, ConnectionError):
-                    raise  # else it was cut: data came after that
+                if not self.timed_out or not isinstance(error, ConnectionError):
+                    raise  # else it was aborted: data came after that
             finally:
                 self._greenlet = None
         return b""
 
     def read(self, data: bytes) -> ResponseReader:
-        """Read the rest of the answer that begins with ``data``. Raises InvalidResponse and OSError.
+        """Read the rest of the response that begins with ``data``. Raise InvalidResponse and OSError.
 
-        Of a body that does not end in a moment the rest is not awaited: the connection is closed then.
+        Close the connection if the body takes longer than ``BODY_SECONDS``.
         """
         reader, deadline = self._reader, self.deadline
-        reader.expect()
+        reader.start_response()
         try:
             while not (data and reader.feed(data)):
                 if not data:
-                    self._end(reader)
+                    self._end_response(reader)
                     break
-                if reader.headed:
+                if reader.head_complete:
                     self.deadline = min(self.deadline, time.monotonic() + BODY_SECONDS)
                 data = self.receive()
         except TooManyRecords:
             self.close()
-            if not reader.headed:
+            if not reader.head_complete:
                 raise
-            reader.cut_short()
+            reader.skip_body()
         except BaseException:
             self.close()
             raise
@@ -144,44 +144,44 @@ class Connection:
             self.close()
         return reader
 
-    def _end(self, reader: ResponseReader) -> None:
-        """Nothing more comes: the time is over, either side has closed. Raises InvalidResponse and TimeoutError."""
-        if reader.headed and (self.expired or self.closed):
-            reader.cut_short()
-        elif self.expired:
-            raise TimeoutError("the answer did not come in time")
+    def _end_response(self, reader: ResponseReader) -> None:
+        """End a response of which no more bytes come. Raise InvalidResponse or TimeoutError if it is incomplete."""
+        if reader.head_complete and (self.timed_out or self.closed):
+            reader.skip_body()
+        elif self.timed_out:
+            raise TimeoutError("the response did not come in time")
         else:
             reader.end()
 
-    def cut(self) -> None:
-        """End what waits on this connection, which the event loop tells: its time is over."""
-        self.expired = True
+    def abort(self) -> None:
+        """Time out: shut the socket down, so that the event loop wakes the waiting greenlet."""
+        self.timed_out = True
         try:
             self._raw.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the other side was first, which the event loop is about to tell
-            self.expired = False
+        except OSError:  # the subscriber has closed it; the event loop is about to report that
+            self.timed_out = False
 
     def retire(self) -> None:
-        """Take no further request: close now, or when this is called again after the one under way."""
+        """Take no further request: close now, or at the next call after the current request."""
         self.open = False
         if self._greenlet is None:
             self.close()
 
     def close(self) -> None:
-        """Let go of the socket; safe to call again."""
+        """Close the socket; safe to call again."""
         self.open = False
         if not self.closed:
             self.closed = True
             self._watcher.stop()
             self._watcher.close()
             if self._tls is not None:
-                self._tls.say_goodbye()
+                self._tls.send_close_notify()
             self._peer.close()
 
     def _send(self) -> None:
-        """Called by the outbox. The greenlet that asked is told what is left, or why nothing could be sent."""
-        message, self._unsent = self._unsent, b""
-        if self.closed or self.expired:
+        """Send the request, called by the send queue. Pass unsent bytes, or the error, to the waiting greenlet."""
+        message, self._pending_request = self._pending_request, b""
+        if self.closed or self.timed_out:
             return
         try:
             sent = self._raw.send(message)
@@ -194,10 +194,10 @@ class Connection:
             self._greenlet.switch(memoryview(message)[sent:])
 
     def _send_rest(self, rest: memoryview) -> bytes:
-        """Send the rest as it is taken, and return what was answered meanwhile, which may be nothing.
+        """Send the rest as fast as the subscriber takes it; return the bytes received meanwhile.
 
-        An answer that ends the exchange early, or has come when no more can be sent, is what it comes to: the
-        connection is closed then. Raises as ``ask`` does where nothing was answered.
+        Close the connection if a response ends the request early, or comes when no more can be sent. Raise the same
+        errors as ``request`` if nothing was received.
         """
         early, deadline = EarlyResponse(), self.deadline
         writable = self._hub.loop.io(self._peer.fileno(), _WRITE)
@@ -206,16 +206,16 @@ class Connection:
             while rest and not early.final:
                 self._hub.switch()
                 early.receive(self._raw)
-                with suppress(BlockingIOError):  # it is sent later
+                with suppress(BlockingIOError):  # sent later
                     rest = rest[self._raw.send(rest) :]
                 if early.complete:
-                    self.deadline = min(deadline, time.monotonic() + SEND_ON_SECONDS)
+                    self.deadline = min(deadline, time.monotonic() + SEND_AFTER_RESPONSE_SECONDS)
         except OSError as error:
             with suppress(OSError):  # what came before the connection broke can still be read
                 while not early.complete and early.receive(self._raw):
                     continue
             if not early.data:
-                raise (TimeoutError("the request could not be sent in time") if self.expired else error) from None
+                raise (TimeoutError("the request could not be sent in time") if self.timed_out else error) from None
         finally:
             writable.close()
         self.deadline = deadline
@@ -223,19 +223,19 @@ class Connection:
             self.close()
         return early.data
 
-    def _readable(self) -> None:
-        """Called by the event loop."""
+    def _on_readable(self) -> None:
+        """Wake the waiting greenlet, or close a connection that has none; called by the event loop."""
         if self._greenlet is not None:
             self._greenlet.switch()
-        elif self._spoke():
+        elif self._received_unasked():
             self.close()
 
-    def _spoke(self) -> bool:
-        """Whether what has come though nothing was asked is more than TLS tells by itself, such as new tickets."""
+    def _received_unasked(self) -> bool:
+        """Whether data came without a request. TLS's own records, such as session tickets, do not count."""
         if self._tls is None:
             return True
         try:
-            self._tls.recv(RECEIVE)
+            self._tls.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return False
         except (OSError, InvalidResponse):

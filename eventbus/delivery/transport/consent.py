@@ -14,12 +14,12 @@ from eventbus import __version__
 from eventbus.core.model import Subscriber
 from eventbus.delivery.lane.outcome import Consent
 
-ANYBODY = "*"
+ANY_ORIGIN = "*"
 _RATE = re.compile(r"[1-9][0-9]{0,8}\Z")
 
 
-def ask(adapter: BaseAdapter, subscriber: Subscriber, origin: str) -> Consent:
-    """Ask once, within the subscriber's timeout; never raises for what a subscriber does."""
+def request_consent(adapter: BaseAdapter, subscriber: Subscriber, origin: str) -> Consent:
+    """Ask once, within the subscriber's timeout; never raise for what a subscriber does."""
     address, timeout = subscriber.address, subscriber.options.timeout
     headers = {"Host": address.authority, "User-Agent": f"eventbus/{__version__}", "WebHook-Request-Origin": origin}
     request = requests.Request("OPTIONS", address.url, headers).prepare()
@@ -33,19 +33,19 @@ def ask(adapter: BaseAdapter, subscriber: Subscriber, origin: str) -> Consent:
             return Consent(given=False, error="timed out when it was asked for its consent")
         except (OSError, ValueError) as error:
             return Consent(given=False, error=f"could not be asked for its consent: {error}")
-    return read(response.status_code, response.headers, origin)
+    return parse_consent(response.status_code, response.headers, origin)
 
 
-def read(status: int, headers: Mapping[str, str], origin: str) -> Consent:
-    """Read an answer: only a success that names the origin (as hosts are named: in any case) or anybody is consent."""
+def parse_consent(status: int, headers: Mapping[str, str], origin: str) -> Consent:
+    """Return the consent in a response: a 2xx status and the origin (in upper or lower case) or ``*`` as allowed."""
     if not 200 <= status < 300:
         return Consent(given=False, error=f"answered {status} when it was asked for its consent")
     allowed = headers.get("WebHook-Allowed-Origin", "").strip()
-    if allowed.lower() not in (ANYBODY, origin.lower()):
-        said = f"allows {allowed[:100]!r}" if allowed else "allows nobody"
-        return Consent(given=False, error=f"{said} and not the origin {origin}")
-    rate = headers.get("WebHook-Allowed-Rate", ANYBODY).strip()
-    if rate == ANYBODY:
+    if allowed.lower() not in (ANY_ORIGIN, origin.lower()):
+        allows = f"allows {allowed[:100]!r}" if allowed else "allows nobody"
+        return Consent(given=False, error=f"{allows} and not the origin {origin}")
+    rate = headers.get("WebHook-Allowed-Rate", ANY_ORIGIN).strip()
+    if rate == ANY_ORIGIN:
         return Consent(given=True)
     if not _RATE.match(rate):
         return Consent(given=False, error=f"allows a rate that is no number: {rate[:100]!r}")

@@ -1,16 +1,16 @@
-"""What a subscriber says while a request is still being sent to it (RFC 9112, section 9.5)."""
+"""Collects a response that arrives while its request is still being sent (RFC 9112, section 9.5)."""
 
 import socket
 
 from eventbus.delivery.transport.response_reader import ResponseReader
 from eventbus.delivery.transport.tls import TlsSocket
 
-#: Bytes that are received at once, at most.
-RECEIVE = 65_536
+#: Bytes that one call receives at most.
+RECEIVE_BYTES = 65_536
 
 
 class EarlyResponse:
-    """Collects what comes before a request has been sent whole, and tells whether it has to be sent on."""
+    """The bytes received before the whole request was sent, and whether to send the rest of the request."""
 
     __slots__ = ("_parts", "_reader", "complete")
 
@@ -20,26 +20,29 @@ class EarlyResponse:
         self.complete = False
 
     def receive(self, subscriber: socket.socket | TlsSocket) -> bool:
-        """Add what has come; return whether anything has. Raises InvalidResponse, ConnectionError at the end."""
+        """Add received bytes; return whether there were any.
+
+        Raise InvalidResponse, or ConnectionError if the subscriber has closed the connection.
+        """
         try:
-            data = subscriber.recv(RECEIVE)
+            data = subscriber.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return False
         if not data:
-            raise ConnectionResetError("closed without an answer")
+            raise ConnectionResetError("closed without a response")
         self._parts.append(data)
         self.complete = self._reader.feed(data) or self.complete
         return True
 
     @property
     def data(self) -> bytes:
-        """All that has come; nothing where nothing has."""
+        """All bytes received so far."""
         return b"".join(self._parts)
 
     @property
     def final(self) -> bool:
-        """Whether the rest of the request is of no use to the subscriber.
+        """Whether to stop sending the request.
 
-        A success that leaves the connection open may be an acknowledgement by a subscriber that still reads the body.
+        A 2xx response that leaves the connection open may come from a subscriber that still reads the body.
         """
         return self.complete and not (self._reader.reusable and 200 <= self._reader.status < 300)

@@ -1,74 +1,72 @@
-"""The connections that are kept to one host and port."""
+"""Keeps the idle connections to one host and port."""
 
 import math
 import ssl
 from collections import deque
 
 from eventbus.delivery.lane.outcome import DeliveryResponse
-from eventbus.delivery.transport.base import KEPT_CONNECTIONS
 from eventbus.delivery.transport.connection import Connection
+from eventbus.delivery.transport.limits import MAX_IDLE_CONNECTIONS
 
-#: Equals nothing that can be received, the end of a connection least of all.
-_NOTHING = b"\0"
-#: An answer that says: delivered, with nothing more to know.
-_PLAIN = DeliveryResponse(200)
+#: Differs from everything that can be received, and from the empty bytes of a closed connection.
+_NEVER_RECEIVED = b"\0"
 
 
 class HostPool:
-    """A host and a port, with its idle connections, and the answer that it gave last.
+    """The idle connections to a host and port, and its last response.
 
-    A subscriber's answers are mostly the same to the byte. One that equals an answer that was read with the
-    parser, in the same situation, means the same, and is not read again.
+    A subscriber's responses are mostly equal byte for byte. Bytes equal to ``cached_bytes`` mean ``cached_response``,
+    and are not parsed again.
     """
 
-    __slots__ = ("answer", "host", "idle", "known", "port", "tls", "users")
+    __slots__ = ("cached_bytes", "cached_response", "host", "idle", "port", "route_count", "tls")
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.host, self.port = host, port
-        self.tls = tls  # verifies who is there; None for http
-        self.users = 0  # routes that lead here
-        self.idle: deque[Connection] = deque()  # the last one used stands last
-        self.known = _NOTHING
-        self.answer = _PLAIN
+        self.tls = tls  # verifies the subscriber; None for http
+        self.route_count = 0  # open routes to this host and port
+        self.idle: deque[Connection] = deque()  # the most recently used is last
+        self.cached_bytes = _NEVER_RECEIVED
+        self.cached_response = DeliveryResponse(200)
 
-    def take(self) -> Connection | None:
-        """Return the connection that was used last, if one is open."""
+    def acquire(self) -> Connection | None:
+        """Return the most recently used open connection, or None."""
         while self.idle:
             connection = self.idle.pop()
             if connection.open:
                 return connection
         return None
 
-    def keep(self, connection: Connection) -> None:
-        """Keep a connection for the next request, if it may have one; close it otherwise."""
+    def release(self, connection: Connection) -> None:
+        """Keep a connection for the next request if it is open; close it otherwise."""
         if not connection.open:
             connection.close()
             return
-        connection.last_deadline, connection.deadline = connection.deadline, math.inf
+        connection.previous_deadline, connection.deadline = connection.deadline, math.inf
         self.idle.append(connection)
-        if len(self.idle) > KEPT_CONNECTIONS:
+        if len(self.idle) > MAX_IDLE_CONNECTIONS:
             self.idle.popleft().close()
 
-    def drop_unused(self, deadline: float) -> None:
-        """Close what has not been used since the attempt that had to end by ``deadline``, and timed out, began.
+    def close_unused_since(self, deadline: float) -> None:
+        """Close the connections not used since the start of an attempt that timed out at ``deadline``.
 
-        The host behind these connections may be gone without a word; each would cost a time-out of its own.
+        The host may have disappeared; each of these connections would cost another time-out.
         """
         for connection in list(self.idle):
-            if connection.last_deadline < deadline:
+            if connection.previous_deadline < deadline:
                 self.idle.remove(connection)
                 connection.close()
 
-    def drop_half(self) -> None:
-        """Close half of the idle connections, those used longest ago."""
+    def close_half(self) -> None:
+        """Close the least recently used half of the idle connections."""
         for _ in range((len(self.idle) + 1) // 2):
             self.idle.popleft().close()
 
     def drop_closed(self) -> None:
-        """Forget the idle connections that have been closed."""
+        """Remove closed connections from the idle ones."""
         open_ones = [connection for connection in self.idle if connection.open]
         if len(open_ones) < len(self.idle):
-            self.idle.clear()  # the same deque: an attempt under way gives its connection back to it
+            self.idle.clear()  # the same deque: a running attempt holds a reference to it
             self.idle.extend(open_ones)
 
     def close(self) -> None:

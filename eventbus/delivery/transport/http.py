@@ -1,7 +1,7 @@
-"""The adapter for ``http://`` and ``https://``: mounted on the requests Session, and asked directly for each delivery.
+"""The adapter for ``http://`` and ``https://``: mounted on the requests Session, and called directly for each delivery.
 
-It keeps connections and nothing else: it knows no cookies, proxies, netrc or redirects. What one delivery
-costs is a send, a wait and a receive.
+It keeps connections and nothing else: no cookies, proxies, netrc or redirects. A delivery costs one send, one wait and
+one receive.
 """
 
 import math
@@ -21,45 +21,46 @@ from requests.adapters import BaseAdapter
 
 from eventbus.core.addresses import DEFAULT_PORTS
 from eventbus.delivery.lane.outcome import DeliveryResponse
-from eventbus.delivery.transport.base import KEPT_CONNECTIONS
 from eventbus.delivery.transport.certificates import client_context
 from eventbus.delivery.transport.connection import Connection
 from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.host_pool import HostPool
-from eventbus.delivery.transport.request import checked
-from eventbus.delivery.transport.resource_errors import SHORTAGES, most_connections, unmade_attempt
+from eventbus.delivery.transport.limits import DEFAULT_TIMING, MAX_IDLE_CONNECTIONS, TransportTiming
+from eventbus.delivery.transport.request import encode_value
+from eventbus.delivery.transport.resource_errors import RESOURCE_ERRNOS, failed_response, max_connections
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from eventbus.delivery.transport.send_queue import SendQueue
 from eventbus.delivery.transport.tls import HANDSHAKE_THREADS, handshake
 from eventbus.delivery.transport.watchdog import Watchdog
 
-#: Seconds for a request through the Session that says no timeout.
-USUAL_TIMEOUT = 10.0
-
-
-#: Bytes of an answer that is remembered.
-MAX_KNOWN = 1_024
-#: Seconds for which a connection takes requests: then the name is looked up again, and who moved is followed.
-MIN_AGE_SECONDS, MAX_AGE_SECONDS = 30.0, 60.0
+#: Seconds for a request through the Session without a timeout.
+DEFAULT_TIMEOUT_SECONDS = 10.0
+#: Bytes of the longest response that is cached.
+MAX_CACHED_RESPONSE_BYTES = 1_024
 
 
 class HttpAdapter(BaseAdapter):
-    """Keeps connections by scheme, host and port; ``tls`` verifies whoever is reached by https."""
+    """Keeps connections by scheme, host and port; ``tls`` verifies subscribers by https."""
 
     def __init__(
-        self, dialler: Dialer, tls: ssl.SSLContext | None = None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        dialer: Dialer,
+        tls: ssl.SSLContext | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        timing: TransportTiming = DEFAULT_TIMING,
     ) -> None:
         super().__init__()
-        self._dialler = dialler
+        self._dialer = dialer
         self._tls = tls
         self._threads: ThreadPool | None = None
         self._pools: dict[tuple[str, str, int], HostPool] = {}
         self._monotonic = monotonic
-        self._watchdog = Watchdog(monotonic, self._tidy)
-        self._outbox = SendQueue()
+        self._timing = timing
+        self._watchdog = Watchdog(monotonic, self._drop_closed, timing.cleanup_interval)
+        self._send_queue = SendQueue()
 
     def pool(self, scheme: str, host: str, port: int) -> HostPool:
-        """The pool of this host and port."""
+        """Return the pool of this host and port; make it if there is none."""
         found = self._pools.get((scheme, host, port))
         if found is None:
             found = self._pools[scheme, host, port] = HostPool(
@@ -73,149 +74,149 @@ class HttpAdapter(BaseAdapter):
         return self._tls
 
     def attempt(self, pool: HostPool, message: bytes, deadline: float) -> DeliveryResponse:
-        """Send a request and tell what came back, or why nothing did; ``deadline`` is on the monotonic clock."""
+        """Send a request and return its response, or the error; ``deadline`` is on the monotonic clock."""
         idle = pool.idle
         try:
-            if idle and (connection := idle.pop()).open:  # as _ask does, for nearly every delivery
+            if idle and (connection := idle.pop()).open:  # _request inlined: nearly every delivery takes this path
                 try:
-                    data = connection.ask(message, deadline)
+                    data = connection.request(message, deadline)
                 except ConnectionError:
-                    connection, data = self._ask_anew(pool, message, deadline)
+                    connection, data = self._request_on_new(pool, message, deadline)
             else:
-                connection, data = self._ask(pool, message, deadline)
-            answer = pool.answer if data == pool.known else self._read(pool, connection, data)
+                connection, data = self._request(pool, message, deadline)
+            response = pool.cached_response if data == pool.cached_bytes else self._read(pool, connection, data)
         except TimeoutError:
-            pool.drop_unused(deadline)
+            pool.close_unused_since(deadline)
             return DeliveryResponse(None, error="timed out")
         except InvalidResponse as error:
             return DeliveryResponse(None, error=str(error))
         except OSError as error:
-            return unmade_attempt(error)
-        if connection.open:  # as pool.keep does
-            connection.last_deadline, connection.deadline = connection.deadline, math.inf
+            return failed_response(error)
+        if connection.open:  # pool.release inlined
+            connection.previous_deadline, connection.deadline = connection.deadline, math.inf
             idle.append(connection)
-            if len(idle) > KEPT_CONNECTIONS:
+            if len(idle) > MAX_IDLE_CONNECTIONS:
                 idle.popleft().close()
         else:
             connection.close()
-        return answer
+        return response
 
-    def _ask(self, pool: HostPool, message: bytes, deadline: float) -> tuple[Connection, bytes]:
-        """Send on a kept connection, or on a new one where there is none or the other side had closed it."""
-        kept = pool.take()
-        if kept is not None:
+    def _request(self, pool: HostPool, message: bytes, deadline: float) -> tuple[Connection, bytes]:
+        """Send on an idle connection, or on a new one if there is none or the subscriber has closed it."""
+        idle = pool.acquire()
+        if idle is not None:
             try:
-                return kept, kept.ask(message, deadline)
+                return idle, idle.request(message, deadline)
             except ConnectionError:
-                pass  # nothing of an answer came: the same again, at least once
-        return self._ask_anew(pool, message, deadline)
+                pass  # no byte of a response came: send again, which at-least-once delivery allows
+        return self._request_on_new(pool, message, deadline)
 
-    def _ask_anew(self, pool: HostPool, message: bytes, deadline: float) -> tuple[Connection, bytes]:
+    def _request_on_new(self, pool: HostPool, message: bytes, deadline: float) -> tuple[Connection, bytes]:
         connection = self._connect(pool, deadline)
-        return connection, connection.ask(message, deadline)
+        return connection, connection.request(message, deadline)
 
     def _read(self, pool: HostPool, connection: Connection, data: bytes) -> DeliveryResponse:
         reader = connection.read(data)
-        answer = reader.answer()
-        if reader.simple and 0 < len(data) <= MAX_KNOWN:
-            pool.known, pool.answer = data, answer
-        reader.forget()
-        return answer
+        response = reader.response()
+        if reader.cacheable and 0 < len(data) <= MAX_CACHED_RESPONSE_BYTES:
+            pool.cached_bytes, pool.cached_response = data, response
+        reader.clear()
+        return response
 
     def _connect(self, pool: HostPool, deadline: float) -> Connection:
         self._watchdog.start()
         now = self._monotonic()
-        retire_at = now + random.uniform(MIN_AGE_SECONDS, MAX_AGE_SECONDS)  # noqa: S311 - no secret
+        retire_at = now + random.uniform(self._timing.min_connection_age, self._timing.max_connection_age)  # noqa: S311 - no secret
         with gevent.Timeout(max(0.0, deadline - now)) as timer:
             try:
-                connection = self._connected(pool, deadline - now, retire_at)
+                connection = self._open_connection(pool, deadline - now, retire_at)
             except gevent.Timeout as over:
                 if over is not timer:
                     raise
                 raise TimeoutError("no connection in time") from None
-        self._watchdog.watched.add(connection)
+        self._watchdog.connections.add(connection)
         return connection
 
-    def _connected(self, pool: HostPool, seconds: float, retire_at: float) -> Connection:
-        """A connection to whoever the pool's name stands for, which by https is verified."""
-        peer = self._dial(pool, seconds)
+    def _open_connection(self, pool: HostPool, seconds: float, retire_at: float) -> Connection:
+        """Return a connection to the pool's host, verified if it is https."""
+        peer = self._connect_socket(pool, seconds)
         try:
             tls = None if pool.tls is None else handshake(peer, pool.tls, pool.host, self._handshake_threads())
         except BaseException:
             peer.close()
             raise
-        return Connection(peer, self._outbox, retire_at, tls)
+        return Connection(peer, self._send_queue, retire_at, tls)
 
     def _handshake_threads(self) -> ThreadPool:
         if self._threads is None:
             self._threads = ThreadPool(HANDSHAKE_THREADS)
         return self._threads
 
-    def _dial(self, pool: HostPool, seconds: float) -> socket.socket:
-        """A connected socket; where the bus is short of files, idle connections are given up for it."""
-        if len(self._watchdog.watched) >= most_connections():
-            self._give_up_idle()
+    def _connect_socket(self, pool: HostPool, seconds: float) -> socket.socket:
+        """Return a connected socket; close idle connections if the bus has no free file, port or memory."""
+        if len(self._watchdog.connections) >= max_connections():
+            self._close_half_of_idle()
         try:
-            return self._dialler.connect(pool.host, pool.port, seconds)
+            return self._dialer.connect(pool.host, pool.port, seconds)
         except OSError as error:
-            if error.errno not in SHORTAGES:
+            if error.errno not in RESOURCE_ERRNOS:
                 raise
-        self._give_up_idle()
-        return self._dialler.connect(pool.host, pool.port, seconds)
+        self._close_half_of_idle()
+        return self._dialer.connect(pool.host, pool.port, seconds)
 
-    def _give_up_idle(self) -> None:
-        """Close half of the idle connections of each host, and forget the closed ones."""
+    def _close_half_of_idle(self) -> None:
+        """Close half of each host's idle connections, and stop watching closed ones."""
         for pool in self._pools.values():
-            pool.drop_half()
-        self._watchdog.forget_closed()
+            pool.close_half()
+        self._watchdog.drop_closed()
 
-    def _tidy(self) -> None:
-        """Forget the idle connections that were closed."""
+    def _drop_closed(self) -> None:
+        """Remove closed connections from the pools."""
         for pool in self._pools.values():
             pool.drop_closed()
 
-    def leave(self, pool: HostPool) -> None:
-        """A route does not lead there any more; the last one closes the idle connections."""
-        pool.users -= 1
-        if pool.users <= 0:
+    def release_pool(self, pool: HostPool) -> None:
+        """Count a closed route; after the last one close the pool's idle connections."""
+        pool.route_count -= 1
+        if pool.route_count <= 0:
             self._pools.pop(("https" if pool.tls else "http", pool.host, pool.port), None)
             pool.close()
 
     def close(self) -> None:
-        """Close all idle connections."""
+        """Close all idle connections, and stop the watchdog."""
         self._watchdog.stop()
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()
 
-    # What requests asks of an adapter
+    # Called by requests
 
     def send(
         self,
         request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: FBT001, FBT002 - the signature is requests' own
+        stream: bool = False,  # noqa: FBT001, FBT002 - requests defines the signature
         timeout: float | tuple[float, float] | tuple[float, None] | None = None,
         verify: bool | str = True,  # noqa: FBT001, FBT002
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send a prepared request, as ``Session.send`` asks for it. Raises requests.ConnectionError."""
+        """Send a prepared request for ``Session.send``. Raise requests.ConnectionError."""
         url = urlsplit(request.url or "")
         head = _head_of(request, url)
-        seconds = timeout if isinstance(timeout, float | int) else USUAL_TIMEOUT
+        seconds = timeout if isinstance(timeout, float | int) else DEFAULT_TIMEOUT_SECONDS
         deadline = self._monotonic() + seconds
         pool = self.pool(url.scheme, url.hostname or "", url.port or DEFAULT_PORTS[url.scheme])
         try:
-            connection, data = self._ask(pool, head + _bytes(request.body or b""), deadline)
+            connection, data = self._request(pool, head + _bytes(request.body or b""), deadline)
             reader = connection.read(data)
         except TimeoutError as error:
-            pool.drop_unused(deadline)
+            pool.close_unused_since(deadline)
             raise requests.ReadTimeout(error, request=request) from error
         except (InvalidResponse, OSError) as error:
             raise requests.ConnectionError(error, request=request) from error
         response = _response_of(reader, request)
-        reader.forget()
-        pool.keep(connection)
+        reader.clear()
+        pool.release(connection)
         return response
 
 
@@ -227,17 +228,17 @@ def _head_of(request: requests.PreparedRequest, url: SplitResult) -> bytes:
 
 
 def _bytes(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else checked(text)
+    return text if isinstance(text, bytes) else encode_value(text)
 
 
 def _response_of(reader: ResponseReader, request: requests.PreparedRequest) -> requests.Response:
-    read = reader.closely()
+    parsed = reader.parse()
     response = requests.Response()
     response.status_code = reader.status
     response.url = request.url or ""
     response.request = request
-    response.raw = BytesIO(read.body)
-    for name, value in read.headers:
+    response.raw = BytesIO(parsed.body)
+    for name, value in parsed.headers:
         title, text = name.decode("latin-1"), value.decode("latin-1")
         response.headers[title] = f"{response.headers[title]}, {text}" if title in response.headers else text
     return response

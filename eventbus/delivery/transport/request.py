@@ -1,4 +1,4 @@
-"""The bytes of a delivery: what is constant for a subscriber, for an event, and for neither."""
+"""Builds the bytes of a request from the headers of the subscriber, the event and the attempt."""
 
 from collections.abc import Sequence
 
@@ -8,41 +8,41 @@ from eventbus.core.headers import is_head
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.signing import signable, signature_lines
 
-#: Messages whose ends are remembered, and their bytes: one event goes to many subscribers, at about the same time.
-REMEMBERED, ENDS_BYTES = 1_024, 4 * 1_024 * 1_024
-#: Bytes of a body that is remembered with its message's end, at most.
-LONGEST = ENDS_BYTES // 64
+#: Cached ends of requests, and their bytes: one event goes to many subscribers at about the same time.
+MAX_CACHED_ENDS, MAX_CACHED_BYTES = 1_024, 4 * 1_024 * 1_024
+#: Bytes of the longest body that is cached.
+MAX_CACHED_BODY_BYTES = MAX_CACHED_BYTES // 64
 
 
 def subscriber_head(subscriber: Subscriber, origin: str | None = None) -> bytes:
-    """The request line and the headers that are the same for every event; ``origin`` is told where it was asked for."""
+    """Return the request line and the headers that are the same for all events; ``origin`` only if consent is asked."""
     address = subscriber.address
-    told = "" if origin is None else f"WebHook-Request-Origin: {origin}\r\n"
+    origin_header = "" if origin is None else f"WebHook-Request-Origin: {origin}\r\n"
     return (
         f"POST {address.path}/event HTTP/1.1\r\n"
         f"Host: {address.authority}\r\n"
         f"User-Agent: eventbus/{__version__}\r\n"
         "Accept-Encoding: identity\r\n"
-        f"{told}"
+        f"{origin_header}"
     ).encode("ascii")
 
 
 def event_head(event: Event) -> bytes:
-    """The headers that are the same for every subscriber. Raises BadRequest for a value that could break out."""
-    _, event_id, topic, head, body, _ = event  # cheaper than five looks by name
+    """Return the headers that are the same for all subscribers. Raise BadRequest for one that could end the line."""
+    _, event_id, topic, head, body, _ = event  # cheaper than five attribute accesses
     if not is_head(head):
         raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
-    line = b"" if topic is None else b"Eventbus-Topic: %s\r\n" % checked(topic)
-    return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (head, checked(event_id), line, len(body))
+    line = b"" if topic is None else b"Eventbus-Topic: %s\r\n" % encode_value(topic)
+    return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (head, encode_value(event_id), line, len(body))
 
 
 def attempt_head(attempt: int, wall: float, signatures: bytes = b"") -> bytes:
-    """The headers of one attempt, ``signatures`` among them as lines, and the end of the head."""
+    """Return the headers of one attempt, with ``signatures`` as header lines, and the blank line after them."""
     return b"Webhook-Timestamp: %d\r\n%sEventbus-Attempt: %d\r\n\r\n" % (wall, signatures, attempt)
 
 
-def checked(value: str) -> bytes:
-    """A header's value that stays one: no CR, LF or NUL (RFC 9110, 5.5), and Latin-1. Raises BadRequest."""
+def encode_value(value: str) -> bytes:
+    """Encode a header value as Latin-1. Raise BadRequest for other characters, CR, LF and NUL (RFC 9110, 5.5)."""
     if "\r" in value or "\n" in value or "\0" in value:
         raise BadRequest(f"A header cannot hold {value[:40]!r}.")
     try:
@@ -51,87 +51,81 @@ def checked(value: str) -> bytes:
         raise BadRequest(f"A header cannot hold {value[:40]!r}.") from None
 
 
-class Heads:
-    """Makes messages, and remembers the ends of those that many subscribers get in the same second.
+class RequestBuilder:
+    """Builds requests, signed if there are ``secrets``, and caches what they have in common in the same second.
 
-    An end is all that follows what is the subscriber's own: the event's headers, a first attempt's, and the body. It
-    is remembered by the event itself and not by its number or its id: a journal that has lost its end gives the same
-    number to another event, and a publisher may give the same id to two. Signs where there are ``secrets``.
+    The cached end of a request is all that follows the subscriber's headers: those of the event and of a first attempt,
+    and the body. The cache's key is the event object, not its sequence number or id: a journal that has lost its last
+    events reuses their numbers, and a publisher may use an id twice.
     """
 
-    __slots__ = ("_ends", "_first", "_room", "_second", "_secrets", "_signatures")
+    __slots__ = ("_cached", "_first_attempt_head", "_free_bytes", "_second", "_secrets", "_signatures")
 
     def __init__(self, secrets: Sequence[bytes] = ()) -> None:
         self._secrets = secrets
-        self._turn_to(-1.0)
+        self._start_second(-1.0)
 
-    def message(self, head: bytes, event: Event, attempt: int, wall: float) -> bytes:
-        """A whole message that begins with a subscriber's ``head``; ``wall`` is now."""
+    def build(self, head: bytes, event: Event, attempt: int, wall: float) -> bytes:
+        """Return a request that begins with a subscriber's ``head``; ``wall`` is now, in seconds since 1970."""
         if not self._second <= wall < self._second + 1.0:
-            self._turn_to(wall)
+            self._start_second(wall)
         if attempt == 1:
-            known = self._ends.get(id(event))
-            if known is not None:
-                return head + known[1]
+            cached = self._cached.get(id(event))
+            if cached is not None:
+                return head + cached[1]
         body = event.body
-        if attempt == 1 and len(body) <= LONGEST:
-            return head + self._end(event, body)
-        return b"".join((head, self._middle(event, attempt), body))
-
-    def of_event(self, event: Event, attempt: int, wall: float) -> bytes:
-        """The headers that are no subscriber's own, and the end of the head. Raises BadRequest."""
-        if not self._second <= wall < self._second + 1.0:
-            self._turn_to(wall)
-        return self._middle(event, attempt)
+        if attempt == 1 and len(body) <= MAX_CACHED_BODY_BYTES:
+            return head + self._cache_end(event, body)
+        return b"".join((head, self._headers(event, attempt), body))
 
     @property
-    def remembered(self) -> int:
-        """How many ends are remembered."""
-        return len(self._ends)
+    def cached_count(self) -> int:
+        """The number of cached ends."""
+        return len(self._cached)
 
     @property
-    def remembered_bytes(self) -> int:
-        """Bytes of those ends, and of the bodies that they are made of."""
-        return ENDS_BYTES - self._room
+    def cached_bytes(self) -> int:
+        """Bytes of the cached ends and of their events' bodies."""
+        return MAX_CACHED_BYTES - self._free_bytes
 
-    def _middle(self, event: Event, attempt: int) -> bytes:
-        """See of_event; in this second."""
+    def _headers(self, event: Event, attempt: int) -> bytes:
+        """Return all headers after those of the subscriber, and the blank line. Raise BadRequest."""
         if self._secrets:
             if "." in event.id:
                 event = event._replace(id=signable(event.id))
             return event_head(event) + attempt_head(attempt, self._second, self._signed(event))
-        return event_head(event) + (self._first if attempt == 1 else attempt_head(attempt, self._second))
+        return event_head(event) + (self._first_attempt_head if attempt == 1 else attempt_head(attempt, self._second))
 
-    def _end(self, event: Event, body: bytes) -> bytes:
-        """Make the end of a first attempt's message, and remember it."""
-        end = self._middle(event, 1) + body
+    def _cache_end(self, event: Event, body: bytes) -> bytes:
+        """Build and cache the end of a first attempt's request."""
+        end = self._headers(event, 1) + body
         size = len(end) + len(body)
-        if self._room < size or len(self._ends) >= REMEMBERED:
-            self._forget_ends()
-        self._room -= size
-        self._ends[id(event)] = event, end  # nothing else has this id while the event is here
+        if self._free_bytes < size or len(self._cached) >= MAX_CACHED_ENDS:
+            self._clear_ends()
+        self._free_bytes -= size
+        self._cached[id(event)] = event, end  # id() stays unique while the cache holds the event
         return end
 
     def _signed(self, event: Event) -> bytes:
-        """The signatures, made once for all subscribers that get the event in this second, whichever attempt it is."""
-        made_of = event.id, hash(event.body), hash((event.topic, event.head))
-        made = self._signatures.get(made_of)
-        if made is None:
-            if len(self._signatures) >= REMEMBERED:
+        """Return the signature lines, made once a second for all subscribers and attempts."""
+        cache_key = event.id, hash(event.body), hash((event.topic, event.head))
+        signatures = self._signatures.get(cache_key)
+        if signatures is None:
+            if len(self._signatures) >= MAX_CACHED_ENDS:
                 self._signatures.clear()
             seconds = int(self._second)
-            made = self._signatures[made_of] = signature_lines(
+            signatures = self._signatures[cache_key] = signature_lines(
                 self._secrets, event.id, seconds, event.body, event.topic, event.head
             )
-        return made
+        return signatures
 
-    def _turn_to(self, wall: float) -> None:
-        """What was made for another second is of no use."""
+    def _start_second(self, wall: float) -> None:
+        """Begin another second, and drop what was cached for the previous one."""
         self._second = wall // 1
-        self._first = attempt_head(1, self._second)  # of a first attempt, but for signatures
-        self._signatures: dict[tuple[str, int, int], bytes] = {}  # by id and the hashes of what else is signed
-        self._forget_ends()
+        self._first_attempt_head = attempt_head(1, self._second)  # of a first attempt, without signatures
+        self._signatures: dict[tuple[str, int, int], bytes] = {}  # by id and hashes of the rest
+        self._clear_ends()
 
-    def _forget_ends(self) -> None:
-        self._ends: dict[int, tuple[Event, bytes]] = {}
-        self._room = ENDS_BYTES
+    def _clear_ends(self) -> None:
+        self._cached: dict[int, tuple[Event, bytes]] = {}
+        self._free_bytes = MAX_CACHED_BYTES

@@ -1,57 +1,57 @@
-"""Reads answers: one parser in C for each connection, bounded in everything that a subscriber could overdo."""
+"""Reads HTTP responses with one C parser for each connection, and bounds their size."""
 
 from collections.abc import Callable
 
 import httptools
 
 from eventbus.delivery.lane.outcome import DeliveryResponse
-from eventbus.delivery.transport.base import EXCERPT_BYTES, MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_ANSWERS
+from eventbus.delivery.transport.limits import EXCERPT_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_RESPONSES, MAX_RESPONSE_BYTES
 
-FIRST_STATUS, LAST_STATUS = 200, 599
+MIN_STATUS, MAX_STATUS = 200, 599
 _HTTP = b"HTTP/1."
-_LONG_HEAD = f"an answer's head of more than {MAX_HEAD_BYTES} bytes"
-#: Headers that say where an answer ends, so that the end of the connection is not it.
+_LONG_HEAD = f"a response head of more than {MAX_HEAD_BYTES} bytes"
+#: Headers that say where a response ends, so that closing the connection does not end it.
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class InvalidResponse(Exception):
-    """What came back is no HTTP answer that can be used; the text says why."""
+    """The received bytes are not a valid HTTP response; the text says why."""
 
 
 class ResponseReader:
-    """One answer after another on one connection. After an exception the connection is of no use."""
+    """The responses on one connection, one after another. After an exception the connection is unusable."""
 
     __slots__ = (
         "_begun",
         "_complete",
         "_data",
-        "_interim",
-        "_known",
+        "_head_checked",
+        "_interim_count",
         "_parser",
-        "_short_head",
+        "_protocol_checked",
         "_size",
-        "headed",
+        "head_complete",
         "reusable",
         "status",
     )
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self.reusable = True  # whether another request may be sent
-        self.expect()
+        self.reusable = True  # whether the connection may send another request
+        self.start_response()
 
-    def expect(self) -> None:
-        """Another answer is to come."""
+    def start_response(self) -> None:
+        """Reset for the next response."""
         self._begun = self._complete = False
-        self.headed = False  # the head of the answer has come, which tells the status
-        self._known = self._short_head = False  # what has been looked at and found sound
+        self.head_complete = False  # the head, and so the status, has been received
+        self._protocol_checked = self._head_checked = False
         self._data: list[bytes] = []
         self._size = 0
-        self._interim = 0
+        self._interim_count = 0
         self.status = 0
 
     def feed(self, data: bytes) -> bool:
-        """Take what was received; whether the answer is complete. Raises InvalidResponse."""
+        """Parse received bytes; return whether the response is complete. Raise InvalidResponse."""
         self._data.append(data)
         self._size += len(data)
         try:
@@ -60,103 +60,109 @@ class ResponseReader:
             self.reusable = False
             if not self._complete:
                 upgrade = isinstance(error, httptools.HttpParserUpgrade)
-                raise InvalidResponse(f"no HTTP answer: {'an upgrade' if upgrade else str(error)[:100]}") from None
+                raise InvalidResponse(
+                    f"not an HTTP response: {'an upgrade' if upgrade else str(error)[:100]}"
+                ) from None
         if not self._complete:
             self._check_size()
-        if self.headed and not self._known:
+        if self.head_complete and not self._protocol_checked:
             self._check_protocol()
-        if self._complete and not FIRST_STATUS <= self.status <= LAST_STATUS:
-            raise InvalidResponse(f"no HTTP answer: status {self.status}")
-        if self._interim > MAX_INTERIM_ANSWERS:
-            raise InvalidResponse(f"more than {MAX_INTERIM_ANSWERS} answers before the answer")
-        if self._size > MAX_HEAD_BYTES and not self._interim and not self._short_head:
+        if self._complete:
+            self._check_status()
+        if self._interim_count > MAX_INTERIM_RESPONSES:
+            raise InvalidResponse(f"more than {MAX_INTERIM_RESPONSES} interim responses")
+        if self._size > MAX_HEAD_BYTES and not self._interim_count and not self._head_checked:
             self._check_head()
         return self._complete
 
     @property
-    def simple(self) -> bool:
-        """Whether the answer was a success that came in one piece, and left the connection fit for another."""
-        return len(self._data) == 1 and not self._interim and self.reusable and 200 <= self.status < 300
+    def cacheable(self) -> bool:
+        """Whether the response was a 2xx that came in one read and left the connection reusable."""
+        return len(self._data) == 1 and not self._interim_count and self.reusable and 200 <= self.status < 300
 
     def end(self) -> None:
-        """The subscriber closed the connection, which may be how this answer ends. Raises InvalidResponse."""
+        """End a response whose connection was closed. Raise InvalidResponse if the response is incomplete."""
         self.reusable = False
-        if not self.headed or any(name in _FRAMING for name, _ in self.closely().headers):
-            raise InvalidResponse("closed in the middle of an answer")
+        if not self.head_complete or any(name in _FRAMING for name, _ in self.parse().headers):
+            raise InvalidResponse("closed in the middle of a response")
         self.status = self._parser.get_status_code()
+        self._check_status()
 
-    def cut_short(self) -> None:
-        """Do not wait for the rest of a body: the head has said what there is to know. Raises InvalidResponse."""
+    def skip_body(self) -> None:
+        """Complete the response without the rest of its body. Raise InvalidResponse for a status that is not HTTP's."""
         self.status, self.reusable, self._complete = self._parser.get_status_code(), False, True
-        if not FIRST_STATUS <= self.status <= LAST_STATUS:
-            raise InvalidResponse(f"no HTTP answer: status {self.status}")
+        self._check_status()
 
-    def forget(self) -> None:
-        """Keep nothing of an answer that has been looked at, for as long as the connection is idle."""
+    def clear(self) -> None:
+        """Release the response's bytes, so that an idle connection holds none."""
         self._data = []
 
-    def answer(self) -> DeliveryResponse:
-        """What has been read. Only an answer that is not a success is looked at closely."""
+    def response(self) -> DeliveryResponse:
+        """Return the response. Only one that is not a 2xx is parsed in full."""
         if 200 <= self.status < 300:
             return DeliveryResponse(self.status)
-        read = self.closely()
-        retry_after = dict(reversed(read.headers)).get(b"retry-after")
+        parsed = self.parse()
+        retry_after = dict(reversed(parsed.headers)).get(b"retry-after")
         return DeliveryResponse(
             self.status,
             None if retry_after is None else retry_after[:100].decode("latin-1"),
-            excerpt=read.body[:EXCERPT_BYTES],
+            excerpt=parsed.body[:EXCERPT_BYTES],
         )
 
-    def closely(self) -> "CloseReading":
-        """The answer with its headers and its body."""
-        read = CloseReading()
-        parser = httptools.HttpResponseParser(read)
-        read.status_code = parser.get_status_code
+    def parse(self) -> "ParsedResponse":
+        """Parse the response again, with its headers and its body."""
+        parsed = ParsedResponse()
+        parser = httptools.HttpResponseParser(parsed)
+        parsed.status_code = parser.get_status_code
         try:
             parser.feed_data(b"".join(self._data))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            read.complete = True  # the first answer was sound: feed() saw it
-        return read
+            parsed.complete = True  # feed() has found the first response valid
+        return parsed
+
+    def _check_status(self) -> None:
+        if not MIN_STATUS <= self.status <= MAX_STATUS:
+            raise InvalidResponse(f"not an HTTP response: status {self.status}")
 
     def _check_size(self) -> None:
-        if self.headed and self._size > MAX_ANSWER_BYTES:
-            self.cut_short()
-        elif not self.headed and self._size > MAX_HEAD_BYTES:
+        if self.head_complete and self._size > MAX_RESPONSE_BYTES:
+            self.skip_body()
+        elif not self.head_complete and self._size > MAX_HEAD_BYTES:
             raise InvalidResponse(_LONG_HEAD)
 
     def _check_protocol(self) -> None:
-        """The parser takes the answers of RTSP and ICE too, which look alike."""
+        """Refuse responses of RTSP and ICE, which the parser accepts too."""
         if not b"".join(self._data).startswith(_HTTP):
-            raise InvalidResponse("no HTTP answer: another protocol")
-        self._known = True
+            raise InvalidResponse("not an HTTP response: another protocol")
+        self._protocol_checked = True
 
     def _check_head(self) -> None:
-        """A long head is one though it came together with its body."""
+        """Refuse a head that is too long although head and body came together."""
         start = b"".join(self._data)[: MAX_HEAD_BYTES + 4]
         if b"\r\n\r\n" not in start and b"\n\n" not in start:
             raise InvalidResponse(_LONG_HEAD)
-        self._short_head = True
+        self._head_checked = True
 
-    # What the parser calls
+    # Called by the parser
 
     def on_message_begin(self) -> None:
-        """Something that should be an answer begins."""
+        """Begin a response; bytes after a complete one make the connection unusable."""
         if self._complete:
             self.reusable = False
         self._begun = True
 
     def on_headers_complete(self) -> None:
-        """A head has come to its end."""
-        self.headed = True
+        """Note that the head is complete."""
+        self.head_complete = True
 
     def on_message_complete(self) -> None:
-        """An answer is complete; one of status 1xx is followed by another."""
+        """Complete a response; one of status 1xx is followed by another."""
         if self._complete:
             return
         status = self._parser.get_status_code()
         if 100 <= status < 200:
-            self._interim += 1
-            self.headed = False
+            self._interim_count += 1
+            self.head_complete = False
             return
         self.status = status
         self._complete = True
@@ -164,34 +170,34 @@ class ResponseReader:
             self.reusable = False
 
 
-class CloseReading:
-    """Told by a parser what an answer holds; the interim answers before it are passed over."""
+class ParsedResponse:
+    """The headers and the body of a response, filled by a parser; interim responses are skipped."""
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
         self.body = b""
-        self.complete = self.headed = False
+        self.complete = self.head_complete = False
         self.status_code: Callable[[], int] = int
 
     def on_message_begin(self) -> None:
-        """An answer begins."""
+        """Begin a response."""
         if not self.complete:
-            self.headers, self.body, self.headed = [], b"", False
+            self.headers, self.body, self.head_complete = [], b"", False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which is passed over."""
-        if not self.headed:
+        """Add a header; ignore trailers."""
+        if not self.head_complete:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """What follows is the body, and trailers."""
-        self.headed = True
+        """End the headers; a body and trailers follow."""
+        self.head_complete = True
 
     def on_body(self, part: bytes) -> None:
-        """A part of the body, without its framing."""
+        """Add a part of the body, without its framing."""
         if not self.complete:
             self.body += part
 
     def on_message_complete(self) -> None:
-        """An answer is complete; what follows the final one is of no interest."""
+        """Complete a response; ignore what follows the final one."""
         self.complete = self.complete or not 100 <= self.status_code() < 200

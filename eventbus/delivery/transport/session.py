@@ -1,4 +1,4 @@
-"""Routes through a requests Session, on which the adapter of the bus's own is mounted for both schemes."""
+"""Implements Transport with a requests Session and the bus's own adapter for http and https."""
 
 import ssl
 from collections.abc import Sequence
@@ -9,80 +9,85 @@ import requests
 from eventbus.core.addresses import DEFAULT_PORTS, Address
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import Event, Subscriber
+from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
-from eventbus.delivery.transport.base import Examined, Route
-from eventbus.delivery.transport.consent import ask
+from eventbus.delivery.transport.base import AddressCheck, Route, Transport
+from eventbus.delivery.transport.consent import request_consent
 from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.http import HttpAdapter
-from eventbus.delivery.transport.request import Heads, subscriber_head
+from eventbus.delivery.transport.limits import DEFAULT_TIMING, TransportTiming
+from eventbus.delivery.transport.request import RequestBuilder, subscriber_head
 
 
-class SessionTransport:
-    """One Session for all subscribers, that keeps nothing but connections; ``tls`` verifies those by https.
+class SessionTransport(Transport):
+    """One Session for all subscribers, which keeps only connections; ``tls`` verifies subscribers by https.
 
-    Where subscribers are asked for their consent (``asks``), deliveries name the ``origin`` that it was given to.
+    ``asks_consent`` says whether subscribers are asked for their consent; deliveries then name the ``origin``.
     """
 
     def __init__(
         self,
-        dialler: Dialer,
+        dialer: Dialer,
         secrets: Sequence[bytes] = (),
         origin: str = "eventbus",
         tls: ssl.SSLContext | None = None,
         *,
-        asks: bool = False,
+        asks_consent: bool = False,
+        timing: TransportTiming = DEFAULT_TIMING,
     ) -> None:
-        self._dialler = dialler
-        self._origin, self._asks = origin, asks
+        self._dialer = dialer
+        self._origin, self._asks_consent = origin, asks_consent
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._adapter = HttpAdapter(dialler, tls)
+        self._adapter = HttpAdapter(dialer, tls, timing=timing)
         for scheme in DEFAULT_PORTS:
             self.session.mount(f"{scheme}://", self._adapter)
-        self.heads = Heads(secrets)
+        self.request_builder = RequestBuilder(secrets)
 
+    @override
     def route(self, subscriber: Subscriber) -> Route:
-        """See Transport.route."""
-        head = subscriber_head(subscriber, self._origin if self._asks else None)
-        return HttpRoute(self._adapter, subscriber, self.heads, head, self._origin)
+        head = subscriber_head(subscriber, self._origin if self._asks_consent else None)
+        return HttpRoute(self._adapter, subscriber, self.request_builder, head, self._origin)
 
-    def examine(self, address: Address) -> Examined:
-        """See Transport.examine."""
-        return self._dialler.examine(address.host, address.port)
+    @override
+    def check_address(self, address: Address) -> AddressCheck:
+        return self._dialer.check_address(address.host, address.port)
 
+    @override
     def close(self) -> None:
-        """See Transport.close."""
         self.session.close()
 
 
-class HttpRoute:
-    """The way to one subscriber."""
+class HttpRoute(Route):
+    """Sends events to one subscriber."""
 
-    __slots__ = ("_adapter", "_head", "_heads", "_origin", "_pool", "_subscriber", "_timeout")
+    __slots__ = ("_adapter", "_builder", "_head", "_origin", "_pool", "_subscriber", "_timeout")
 
-    def __init__(self, adapter: HttpAdapter, subscriber: Subscriber, heads: Heads, head: bytes, origin: str) -> None:
+    def __init__(
+        self, adapter: HttpAdapter, subscriber: Subscriber, builder: RequestBuilder, head: bytes, origin: str
+    ) -> None:
         self._adapter = adapter
         self._subscriber, self._origin = subscriber, origin
-        self._heads = heads
+        self._builder = builder
         self._head = head
         address = subscriber.address
         self._pool = adapter.pool(address.scheme, address.host, address.port)
-        self._pool.users += 1
+        self._pool.route_count += 1
         self._timeout = subscriber.options.timeout
 
+    @override
     def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
-        """See Route.post."""
         try:
-            message = self._heads.message(self._head, event, attempt, wall)
-        except BadRequest as refused:  # the journal holds what no publisher can have sent
-            return DeliveryResponse(None, error=str(refused), sendable=False)
+            message = self._builder.build(self._head, event, attempt, wall)
+        except BadRequest as error:  # the journal holds something that no publisher can have sent
+            return DeliveryResponse(None, error=str(error), sendable=False)
         return self._adapter.attempt(self._pool, message, now + self._timeout)
 
+    @override
     def ask_consent(self) -> Consent:
-        """See Route.ask_consent."""
-        return ask(self._adapter, self._subscriber, self._origin)
+        return request_consent(self._adapter, self._subscriber, self._origin)
 
+    @override
     def close(self) -> None:
-        """See Route.close."""
-        self._adapter.leave(self._pool)
+        self._adapter.release_pool(self._pool)

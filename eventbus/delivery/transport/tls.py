@@ -1,7 +1,7 @@
-"""TLS over a connected socket, with the methods of a socket that does not wait.
+"""TLS over a connected socket, with the methods of a non-blocking socket.
 
-The event loop, the pools, the reader and the limits are those of plain connections: here bytes are only sealed and
-unsealed, between two buffers in memory and the socket.
+Event loop, pools, reader and limits are those of plain connections. This module only encrypts and decrypts, between
+two buffers in memory and the socket.
 """
 
 import errno
@@ -13,41 +13,40 @@ from gevent.threadpool import ThreadPool
 
 from eventbus.delivery.transport.response_reader import InvalidResponse
 
-#: Bytes that are sealed, and received, at once.
-SLICE = 65_536
-#: Bytes of a handshake, and of what comes between two pieces of data, that are read at most.
+#: Bytes that are encrypted, and received, at once.
+CHUNK_BYTES = 65_536
+#: Bytes of a handshake, and of records without data between two data records.
 MAX_HANDSHAKE_BYTES = 262_144
-#: Records in which the answer to a request may come: each costs the event loop a call, be it of one byte.
+#: Records of one response. Each costs the event loop a call, even if it holds one byte.
 MAX_RECORDS = 256
-#: Handshakes that are worked out at once.
+#: Handshakes that are computed at the same time.
 HANDSHAKE_THREADS = 4
 
 
 class TooManyRecords(InvalidResponse):
-    """An answer in more than MAX_RECORDS pieces."""
+    """The response came in more than MAX_RECORDS records."""
 
     def __init__(self) -> None:
-        super().__init__(f"no HTTP answer: more than {MAX_RECORDS} TLS records")
+        super().__init__(f"not an HTTP response: more than {MAX_RECORDS} TLS records")
 
 
 def handshake(peer: socket.socket, context: ssl.SSLContext, host: str, threads: ThreadPool) -> "TlsSocket":
-    """Agree on keys with whoever is connected, and verify that it is ``host``, a name or an address.
+    """Make the TLS handshake, and verify that the subscriber is ``host``, a name or an address.
 
-    How long a step takes is the other side's choice: the largest group of TLS 1.3 costs a tenth of a second. So steps
-    are worked out on ``threads``, beside the event loop. The caller bounds the time. Raises OSError, ssl.SSLError among
-    them.
+    The subscriber chooses how long a step takes: the largest group of TLS 1.3 costs 0.1 seconds. So steps run on
+    ``threads`` and not on the event loop. The caller enforces a time-out. Raise OSError, or its subclass ssl.SSLError.
     """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
     received = 0
-    error = _step(tls)  # which only makes the first message
+    error = _step(tls)  # only makes the first message
     while error is not None:
         if not isinstance(error, ssl.SSLWantReadError):
-            with suppress(OSError):  # the other side is told why, if it is still there
+            with suppress(OSError):  # send the alert that says why, if the subscriber is still connected
                 peer.sendall(outgoing.read())
             raise error
         peer.sendall(outgoing.read())
-        data = peer.recv(SLICE)
+        data = peer.recv(CHUNK_BYTES)
         received += len(data)
         if not data:
             raise ConnectionResetError("closed during the TLS handshake")
@@ -60,7 +59,7 @@ def handshake(peer: socket.socket, context: ssl.SSLContext, host: str, threads: 
 
 
 def _step(tls: ssl.SSLObject) -> ssl.SSLError | None:
-    """Go on with a handshake; why it is not complete. Runs on a thread, where what is raised would be logged."""
+    """Run one step of a handshake; return why it is not complete. On a thread, a raised error would be logged."""
     try:
         tls.do_handshake()
     except ssl.SSLError as error:
@@ -69,114 +68,114 @@ def _step(tls: ssl.SSLObject) -> ssl.SSLError | None:
 
 
 class TlsSocket:
-    """Seals what is sent and unseals what comes. Raises as a socket does, ConnectionError where TLS fails.
+    """Encrypts sent bytes and decrypts received ones. Raises a socket's errors, and ConnectionError if TLS fails.
 
-    ``max_records`` bounds the records of data that come between two sends.
+    ``max_records`` is the most data records that are read between two sends.
     """
 
     __slots__ = (
+        "_bytes_without_data",
         "_incoming",
         "_max_records",
         "_outgoing",
+        "_plaintext_bytes",
         "_records",
-        "_sealed",
-        "_sealing",
-        "_silent",
         "_socket",
         "_tls",
+        "_unsent",
     )
 
     def __init__(
         self,
-        below: socket.socket,
+        raw_socket: socket.socket,
         tls: ssl.SSLObject,
         incoming: ssl.MemoryBIO,
         outgoing: ssl.MemoryBIO,
         max_records: float = MAX_RECORDS,
     ) -> None:
-        self._socket, self._tls, self._incoming, self._outgoing = below, tls, incoming, outgoing
+        self._socket, self._tls, self._incoming, self._outgoing = raw_socket, tls, incoming, outgoing
         self._max_records = max_records
-        self._sealed = b""  # to be sent before anything else
-        self._sealing = 0  # bytes of data that it stands for
-        self._silent = 0  # bytes that came since the last data
-        self._records = 0  # of data that have come since something was sent
+        self._unsent = b""  # encrypted bytes to send before anything else
+        self._plaintext_bytes = 0  # how much data they encrypt
+        self._bytes_without_data = 0  # received since the last data
+        self._records = 0  # data records received since the last send
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send what the socket takes; the caller sends the rest again, which has to begin with the same bytes."""
-        if not self._sealed:
+        """Send what the socket takes; return how much. The caller must send the rest, beginning with the same bytes."""
+        if not self._unsent:
             if self._records > self._max_records:
-                raise ConnectionAbortedError("more TLS records than were read")
+                raise ConnectionAbortedError("unread TLS records")
             self._records = 0
             try:
-                self._sealing = self._tls.write(memoryview(data)[:SLICE])
+                self._plaintext_bytes = self._tls.write(memoryview(data)[:CHUNK_BYTES])
             except ssl.SSLError as error:
-                raise _broken(error) from error
-            self._sealed = self._outgoing.read()
-        self._sealed = self._sealed[self._socket.send(self._sealed) :]
-        return 0 if self._sealed else self._sealing
+                raise _connection_error(error) from error
+            self._unsent = self._outgoing.read()
+        self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        return 0 if self._unsent else self._plaintext_bytes
 
     def recv(self, size: int) -> bytes:
-        """Return all data that is in the next ``size`` bytes from the socket; nothing at its end.
+        """Return all data in the next ``size`` bytes from the socket, and nothing at its end.
 
-        Raises TooManyRecords where it has returned so many already.
+        Raise TooManyRecords after ``max_records`` records, and BlockingIOError if there is no data.
         """
         if self._records > self._max_records:
             raise TooManyRecords
-        came = self._socket.recv(size)
-        if came:
-            self._incoming.write(came)
+        received = self._socket.recv(size)
+        if received:
+            self._incoming.write(received)
         else:
             self._incoming.write_eof()
-        data, ended = self._unsealed()
+        data, ended = self._decrypt()
         if data:
-            self._silent = 0
+            self._bytes_without_data = 0
             if ended:
-                with suppress(OSError):  # closed by the other side already
-                    self._socket.shutdown(socket.SHUT_RD)  # so that the event loop tells of the end
+                with suppress(OSError):  # the subscriber has closed it
+                    self._socket.shutdown(socket.SHUT_RD)  # makes the event loop report the end
         elif not ended:
-            self._silent += len(came)
-            if self._silent > MAX_HANDSHAKE_BYTES:
+            self._bytes_without_data += len(received)
+            if self._bytes_without_data > MAX_HANDSHAKE_BYTES:
                 raise ConnectionAbortedError("TLS that holds no data")
             raise BlockingIOError(errno.EAGAIN, "no data yet")
         return data
 
-    def _unsealed(self) -> tuple[bytes, bool]:
-        """All data that can be read now, and whether none can follow, or none is read any more."""
+    def _decrypt(self) -> tuple[bytes, bool]:
+        """Return all data that can be read now, and whether no more will be read."""
         parts: list[bytes] = []
         try:
-            while part := self._tls.read(SLICE):
+            while part := self._tls.read(CHUNK_BYTES):
                 parts.append(part)
                 self._records += 1
                 if self._records > self._max_records:
-                    break  # no more is read; the next call raises
+                    break  # the next call raises
         except ssl.SSLWantReadError:
             return b"".join(parts), False
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            pass  # an answer says by itself where it ends
+            pass  # the response itself says where it ends
         except ssl.SSLError as error:
             if not parts:
-                raise _broken(error) from error
+                raise _connection_error(error) from error
         return b"".join(parts), True
 
     def shutdown(self, how: int) -> None:
-        """End the connection below."""
+        """Shut the connection down, as socket.shutdown does."""
         self._socket.shutdown(how)
 
-    def say_goodbye(self) -> None:
-        """Tell the other side, if that needs no waiting, that the end of the connection is meant (RFC 8446, 6.1)."""
-        if not self._sealed:
-            with suppress(OSError):  # it wants the other side's goodbye, for which nobody waits
+    def send_close_notify(self) -> None:
+        """Send TLS's close_notify (RFC 8446, 6.1) if that needs no waiting."""
+        if not self._unsent:
+            with suppress(OSError):  # it also expects the subscriber's close_notify, for which nobody waits
                 self._tls.unwrap()
-            with suppress(OSError):  # the other side is gone, or takes nothing more
+            with suppress(OSError):  # the subscriber has closed, or takes nothing more
                 self._socket.send(self._outgoing.read())
 
 
-def _broken(error: ssl.SSLError) -> ConnectionError:
+def _connection_error(error: ssl.SSLError) -> ConnectionError:
     return ConnectionAbortedError(tls_error_text(error))
 
 
 def tls_error_text(error: ssl.SSLError) -> str:
-    """Tell in words what is wrong with TLS to a subscriber."""
+    """Return the reason of a TLS error in words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS failed: certificate verify failed: {error.verify_message}"
     return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"

@@ -1,6 +1,6 @@
-"""Spans for OpenTelemetry, where that is installed and asked for: one for each attempt, below the publisher's trace.
+"""Records each attempt as an OpenTelemetry span in the publisher's trace, if EVENTBUS_TRACING asks for it.
 
-What the publisher sent as ``traceparent`` is passed through either way; without this nothing else is done.
+The bus forwards the publisher's ``traceparent`` header either way.
 """
 
 from typing import Any
@@ -8,14 +8,15 @@ from typing import Any
 from eventbus.core.addresses import Address
 from eventbus.core.errors import SettingsError
 from eventbus.core.model import Event, Subscriber
+from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
-from eventbus.delivery.transport.base import Examined, Route, Transport
+from eventbus.delivery.transport.base import AddressCheck, Route, Transport
 
 
 def traced(transport: Transport) -> Transport:
-    """The transport, with a span around each attempt. Raises SettingsError where OpenTelemetry is missing.
+    """Wrap a transport so that each attempt is a span. Raise SettingsError if OpenTelemetry is not installed.
 
-    Where spans go is told by OpenTelemetry's own settings, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+    OpenTelemetry's own settings, such as OTEL_EXPORTER_OTLP_ENDPOINT, say where spans are sent.
     """
     try:
         from opentelemetry import trace  # noqa: PLC0415 - an extra
@@ -31,59 +32,59 @@ def traced(transport: Transport) -> Transport:
     return TracedTransport(transport, provider.get_tracer("eventbus"))
 
 
-class TracedTransport:
-    """A transport whose routes make spans."""
+class TracedTransport(Transport):
+    """A transport whose routes record spans."""
 
     def __init__(self, inner: Transport, tracer: Any) -> None:
         self._inner = inner
         self._tracer = tracer
 
+    @override
     def route(self, subscriber: Subscriber) -> Route:
-        """See Transport.route."""
         return TracedRoute(self._inner.route(subscriber), subscriber, self._tracer)
 
-    def examine(self, address: Address) -> Examined:
-        """See Transport.examine."""
-        return self._inner.examine(address)
+    @override
+    def check_address(self, address: Address) -> AddressCheck:
+        return self._inner.check_address(address)
 
+    @override
     def close(self) -> None:
-        """See Transport.close."""
         self._inner.close()
 
 
-class TracedRoute:
-    """A route whose attempts are spans, named by OpenTelemetry's conventions for messaging and HTTP."""
+class TracedRoute(Route):
+    """A route that records each attempt as a span, named by OpenTelemetry's conventions for messaging and HTTP."""
 
     def __init__(self, inner: Route, subscriber: Subscriber, tracer: Any) -> None:
         from opentelemetry.propagate import extract  # noqa: PLC0415 - an extra
         from opentelemetry.trace import SpanKind  # noqa: PLC0415
 
         self._inner, self._tracer, self._extract, self._kind = inner, tracer, extract, SpanKind.CLIENT
-        self._about = {
+        self._attributes = {
             "messaging.system": "eventbus",
             "messaging.operation.name": "deliver",
             "server.address": subscriber.address.host,
             "server.port": subscriber.address.port,
         }
 
+    @override
     def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
-        """See Route.post."""
-        about = {**self._about, "messaging.message.id": event.id, "eventbus.attempt": attempt}
+        attributes = {**self._attributes, "messaging.message.id": event.id, "eventbus.attempt": attempt}
         if event.topic is not None:
-            about["messaging.destination.name"] = event.topic
+            attributes["messaging.destination.name"] = event.topic
         context = self._extract(event.headers)
-        with self._tracer.start_as_current_span("deliver", context, self._kind, about) as span:
-            answer = self._inner.post(event, attempt, now, wall)
-            if answer.status is not None:
-                span.set_attribute("http.response.status_code", answer.status)
+        with self._tracer.start_as_current_span("deliver", context, self._kind, attributes) as span:
+            response = self._inner.post(event, attempt, now, wall)
+            if response.status is not None:
+                span.set_attribute("http.response.status_code", response.status)
             else:
-                span.set_attribute("error.type", answer.error)
-        return answer
+                span.set_attribute("error.type", response.error)
+        return response
 
+    @override
     def ask_consent(self) -> Consent:
-        """See Route.ask_consent."""
         return self._inner.ask_consent()
 
+    @override
     def close(self) -> None:
-        """See Route.close."""
         self._inner.close()

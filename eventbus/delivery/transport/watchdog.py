@@ -1,4 +1,4 @@
-"""One greenlet for all deadlines: it looks at every connection many times a second; one in use has a deadline."""
+"""Enforces the deadlines of all connections with one greenlet."""
 
 from collections.abc import Callable
 
@@ -6,48 +6,47 @@ import gevent
 
 from eventbus.delivery.transport.connection import Connection
 
-#: Seconds between two looks: how late an attempt may be ended.
-LOOK = 0.05
-#: Looks between two at what is old and what has been closed, of which ``tidy`` is told.
-LOOKS_TO_TIDY = 40
+#: Seconds between two checks of the deadlines, and so how late an attempt may end.
+POLL_INTERVAL_SECONDS = 0.05
 
 
 class Watchdog:
-    """Cuts connections whose deadline is over, and retires those that are old."""
+    """Aborts connections after their deadline, and retires old ones; calls ``on_closed`` after some have closed."""
 
-    def __init__(self, monotonic: Callable[[], float], tidy: Callable[[], None]) -> None:
+    def __init__(self, monotonic: Callable[[], float], on_closed: Callable[[], None], cleanup_interval: float) -> None:
         self._monotonic = monotonic
-        self._tidy = tidy
-        self.watched: set[Connection] = set()  #: all that are open
+        self._on_closed = on_closed
+        self._polls_per_cleanup = max(1, round(cleanup_interval / POLL_INTERVAL_SECONDS))
+        self.connections: set[Connection] = set()  #: all open ones
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
-        """Begin to look, if that has not begun."""
+        """Start the greenlet if it does not run."""
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the greenlet."""
         if self._greenlet is not None:
             self._greenlet.kill()
             self._greenlet = None
 
-    def forget_closed(self) -> None:
-        """Watch only those that have not been closed."""
-        self.watched = {each for each in self.watched if not each.closed}
+    def drop_closed(self) -> None:
+        """Stop watching closed connections."""
+        self.connections = {each for each in self.connections if not each.closed}
 
     def _run(self) -> None:
-        looks = 0
+        polls = 0
         while True:
-            gevent.sleep(LOOK)
+            gevent.sleep(POLL_INTERVAL_SECONDS)
             now = self._monotonic()
-            for connection in [each for each in self.watched if each.deadline <= now]:
-                connection.cut()
-            looks += 1
-            if looks % LOOKS_TO_TIDY == 0:
-                for connection in [each for each in self.watched if each.retire_at <= now]:
+            for connection in [each for each in self.connections if each.deadline <= now]:
+                connection.abort()
+            polls += 1
+            if polls % self._polls_per_cleanup == 0:
+                for connection in [each for each in self.connections if each.retire_at <= now]:
                     connection.retire()
-                before = len(self.watched)
-                self.forget_closed()
-                if len(self.watched) < before:
-                    self._tidy()
+                before = len(self.connections)
+                self.drop_closed()
+                if len(self.connections) < before:
+                    self._on_closed()

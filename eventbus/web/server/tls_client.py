@@ -99,5 +99,5 @@ class TlsClient:
     def close(self) -> None:
         """Say that the end is meant, if that needs no waiting, and close the connection."""
         if self._agreed:
-            self._sealed.say_goodbye()
+            self._sealed.send_close_notify()
         self._below.close()
