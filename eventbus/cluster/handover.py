@@ -8,6 +8,7 @@ import gevent
 
 from eventbus.core.errors import JournalError
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.phase import Phase
 from eventbus.journal.cluster_journal import Members
 from eventbus.services.bus import Bus
 
@@ -59,7 +60,8 @@ class Handover:
     def _give_some(self, count: int) -> None:
         lanes = sorted(self._lanes(), key=lambda lane: lane.backlog)[:count]
         for lane in lanes:
-            lane.leaving = True
+            if lane.phase is not Phase.LEAVING:
+                lane.leave()
         ends, gone = self._bus.clock.monotonic() + PATIENCE, 0
         try:
             for lane in lanes:
@@ -79,8 +81,9 @@ class Handover:
         if self._withdrawn():
             while not self._stopped and (lanes := self._lanes()):
                 for lane in lanes:
-                    lane.leaving = True
-                free = [lane for lane in lanes if not lane.in_flight and not lane.reading][:SLICE]
+                    if lane.phase is not Phase.LEAVING:
+                        lane.leave()
+                free = [lane for lane in lanes if self._is_idle(lane)][:SLICE]
                 handed = self._hand(free) if free else 0
                 gone += handed
                 if not handed:
@@ -99,12 +102,15 @@ class Handover:
         return bool(others)
 
     def _lanes(self) -> list[Lane]:
-        return [lane for lane in self._bus.dispatcher.lanes.values() if not lane.ending and not lane.closed]
+        return [lane for lane in self._bus.dispatcher.lanes.values() if lane.renewable]
+
+    def _is_idle(self, lane: Lane) -> bool:
+        return not lane.in_flight and not self._bus.dispatcher.reader.is_reading(lane)
 
     def _keep(self, lane: Lane) -> None:
         """Go on with a lane that stays, unless it has gone."""
-        if lane.leaving and not lane.closed:
-            lane.leaving = False
+        if lane.phase is Phase.LEAVING:
+            lane.stay()
             self._bus.dispatcher.schedule(lane)
 
     def _hand(self, lanes: Sequence[Lane]) -> int:
@@ -119,7 +125,7 @@ class Handover:
         ):
             try:
                 dispatcher.checkpointer.save()
-                free = [lane for lane in lanes if not (lane.in_flight or lane.reading or lane.closed)]
+                free = [lane for lane in lanes if self._is_idle(lane) and not lane.closed]
                 if not free:
                     return 0
                 keys = [lane.subscriber.key for lane in free]

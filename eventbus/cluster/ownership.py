@@ -15,6 +15,7 @@ from eventbus.cluster.handover import Handover
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.model import LaneRecord
 from eventbus.core.override import override
+from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transaction import Transaction
 from eventbus.journal.cluster_journal import ClusterJournal, Nodes, OwnershipListener
@@ -179,7 +180,7 @@ class Ownership(OwnershipListener):
             self._bus.registrations.leases.end(key)
             lane = self._bus.dispatcher.lanes.get(key)
             if lane is not None:
-                self._bus.dispatcher.remove(lane)
+                self._bus.dispatcher.remove(lane, CloseReason.LOST)
 
     @override
     def lost(self) -> None:

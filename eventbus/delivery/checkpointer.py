@@ -39,7 +39,7 @@ class Checkpointer:
         self._journal = journal
         self._clock = clock
         self._is_current = is_current
-        self.changed: list[Lane] = []  #: lanes put themselves here
+        self._changed: list[Lane] = []  # lanes put themselves here
         self._scanned = scanned
         self._saved_scanned = 0
         self._unsaved: list[Checkpoint] = []
@@ -48,6 +48,10 @@ class Checkpointer:
         self._log_once = LogOnce()
         self._epoch = 0  # how often everything was reset
         self._watching: dict[object, set[str]] = {}  # by commit that is under way: lanes of which nothing was kept
+
+    def watch(self, lane: Lane) -> None:
+        """Save a lane from now on whenever it changes, and what has changed in it so far."""
+        lane.report_changes_to(self._changed)
 
     def start(self) -> None:
         """Begin to save at intervals."""
@@ -192,7 +196,7 @@ class Checkpointer:
         """Save nothing of what has changed so far: it is others' now."""
         self._epoch += 1
         self._saved_scanned = 0
-        self.changed.clear()
+        self._changed.clear()
         self._unsaved.clear()
 
     def _collect(self, last: Sequence[Lane]) -> Checkpoint:
@@ -203,8 +207,8 @@ class Checkpointer:
         Whoever ends this greenlet while others run loses nothing: what was collected is kept for next time.
         """
         scanned = self._scanned()
-        waiting, collected = list(self.changed), Collected()
-        self.changed.clear()
+        waiting, collected = list(self._changed), Collected()
+        self._changed.clear()
         self._lane_count = len(waiting)
         try:
             while waiting:
@@ -214,7 +218,7 @@ class Checkpointer:
                 if waiting and len(waiting) % SLICE == 0:
                     gevent.sleep(0)
         except BaseException:
-            self.changed.extend(waiting)
+            self._changed.extend(waiting)
             self._unsaved.append(collected.checkpoint(self._clock.wall(), self._saved_scanned))
             raise
         for lane in last:

@@ -35,14 +35,11 @@ class Collected:
     def take(self, lane: Lane, scanned: int, clock: Clock) -> None:
         """Take what has changed in a lane, all at one moment."""
         now, wall = clock.monotonic(), clock.wall()
-        lane.dirty = False
         self._lanes.append(record_of(lane, scanned, now, wall))
         self._retries += retry_rows_of(lane, now, wall)
         self._settled_retries += ((lane.subscriber.key, seq, replay_id) for seq, replay_id in lane.retries.gone)
         self._dead += lane.dead_letters
-        lane.retries.saved.clear()
-        lane.retries.gone.clear()
-        lane.dead_letters.clear()
+        lane.clear_changes()
 
     def checkpoint(self, wall: float, scanned: int) -> Checkpoint:
         """All of it."""

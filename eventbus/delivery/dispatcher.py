@@ -6,7 +6,7 @@ A lane stands in the queue once, and goes back to its end after each event, so t
 import logging
 import math
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import gevent
 from gevent.pool import Group
@@ -20,6 +20,7 @@ from eventbus.delivery.fan_out import fan_out, in_parts
 from eventbus.delivery.lane.health import MAX_ERROR, Moment
 from eventbus.delivery.lane.lane import MAX_UNSAVED, Lane
 from eventbus.delivery.lane.outcome import DeliveryResponse, Verdict, classify_response
+from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.reader import LaneReader
@@ -81,7 +82,7 @@ class Dispatcher:
         self.busy = 0  # deliveries under way
         self._stopping = False
         self.until = math.inf  #: no attempt starts from then on, on the monotonic clock
-        self.on_gone = self.remove  #: called with a lane whose subscriber answered that it wants no more
+        self.on_gone: Callable[[Lane], object] = _nobody  #: called with a lane whose subscriber answered 410
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -109,9 +110,7 @@ class Dispatcher:
         self.coming.pop(key, None)
         self.hosts.add(key, {lane.subscriber.address.host})
         self.lanes[key] = lane
-        changed, lane.dirty, lane.changed = lane.dirty, False, self.checkpointer.changed
-        if changed:
-            lane.touch()
+        self.checkpointer.watch(lane)
         self.index(lane)
 
     def _is_current(self, lane: Lane) -> bool:
@@ -144,13 +143,14 @@ class Dispatcher:
         """The lanes that get some of these events, each once at most, and which."""
         return fan_out(seqs, topics, self._index)
 
-    def remove(self, lane: Lane) -> None:
-        """Deliver nothing to this lane any more."""
-        lane.closed = True
+    def remove(self, lane: Lane, reason: CloseReason) -> None:
+        """Close a lane, unless it is closed, and deliver nothing to it any more."""
+        key = lane.subscriber.key
+        if not lane.closed:
+            lane.close(reason)
         self.reader.forget(lane)
         if (route := self._routes.pop(lane, None)) is not None:
             route.close()
-        key = lane.subscriber.key
         there = self.lanes.get(key) or self.coming.get(key)
         if there in (lane, None):
             self._index.remove(key)
@@ -178,8 +178,12 @@ class Dispatcher:
         for lanes, numbers in fan_out(seqs, topics, self._index):
             for lane in lanes:
                 lane.offer(numbers)
-                if not lane.queued:
+                if not lane.queue_entry.queued:
                     self.schedule(lane)
+
+    def is_busy_with(self, lane: Lane) -> bool:
+        """Return whether a lane is queued, or read for; attempts in flight aside."""
+        return lane.queue_entry.queued or self.reader.is_reading(lane)
 
     def reset(self, newest: int) -> None:
         """Forget what is known of events by their numbers: the journal is not what it was, and ends with this one."""
@@ -193,7 +197,7 @@ class Dispatcher:
         self._schedule(lane, self.clock.monotonic())
 
     def _schedule(self, lane: Lane, now: float) -> None:
-        if lane.queued or self._stopping:
+        if lane.queue_entry.queued or self._stopping:
             return
         if now >= self.until:
             self._timer.set(lane, now + UNHEARD_PATIENCE)
@@ -201,14 +205,14 @@ class Dispatcher:
         if lane.sendable(now):
             busy = self.busy
             if lane.in_flight and (busy >= self._crowded or (busy >= ENOUGH and self._is_loop_full())):
-                lane.queued = True
+                lane.queue_entry.queued = True
                 self._held.append(lane)
                 return
-        elif not lane.wants_page(now):
+        elif not lane.wants_page(now) or self.reader.is_reading(lane):
             if lane.retries.count or lane.dead_letters or lane.spacing or not lane.works:
                 self._wake_later(lane, now)
             return
-        lane.queued = True
+        lane.queue_entry.queued = True
         self._enqueue(lane)
 
     def _enqueue(self, lane: Lane) -> None:
@@ -288,11 +292,12 @@ class Dispatcher:
 
     def _turn(self, lane: Lane, slot: Slot) -> None:
         """Read on for a lane if it is low, and make its next delivery."""
-        lane.queued = False
+        lane.queue_entry.queued = False
         try:
             now = self.clock.monotonic()
             if (lane.live.remaining or lane.retries.count or lane.replays) and lane.wants_page(now):
-                self.reader.read(lane)
+                if not self.reader.is_reading(lane):
+                    self.reader.read(lane)
                 now = self.clock.monotonic()
             delivery = None if self._stopping or now >= self.until else lane.take(now)
             self._schedule(lane, now)
@@ -303,7 +308,7 @@ class Dispatcher:
                 self._deliver(lane, delivery, now, slot)
             finally:
                 self.busy -= 1
-                if not lane.queued:
+                if not lane.queue_entry.queued:
                     self.schedule(lane)
         except JournalError as error:
             if not lane.closed:
@@ -412,6 +417,10 @@ class Dispatcher:
         self.checkpointer.stop()
         self._greenlets.kill()
         self._transport.close()
+
+
+def _nobody(_: Lane) -> None:
+    """Wait for no subscriber that wants no more."""
 
 
 def _broken_off(lane: Lane, error: Exception) -> DeliveryResponse:

@@ -1,7 +1,8 @@
 """Reads on for a lane: the next numbers of a stretch, or deferred deliveries that were not in memory."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
@@ -35,6 +36,7 @@ class LaneReader:
         self._recent = recent
         self._checkpointer = checkpointer
         self._clock = clock
+        self._reading: set[Lane] = set()
         self._waiting: set[Lane] = set()  # for which the journal could not be read
 
     def fails(self, lane: Lane, error: JournalError) -> None:
@@ -54,17 +56,27 @@ class LaneReader:
         """Nothing is read for a lane any more."""
         self._waiting.discard(lane)
 
+    def is_reading(self, lane: Lane) -> bool:
+        """Return whether the journal is being read for a lane."""
+        return lane in self._reading
+
+    @contextmanager
+    def reading(self, lane: Lane) -> Iterator[None]:
+        """Let nobody else read for a lane while the block runs."""
+        self._reading.add(lane)
+        try:
+            yield
+        finally:
+            self._reading.discard(lane)
+
     def read(self, lane: Lane) -> None:
         """Read one page for a lane; other greenlets may take from it meanwhile."""
-        lane.reading = True
-        try:
+        with self.reading(lane):
             if lane.retries.wants_rows(self._clock.monotonic()):
                 self._load(lane, self._unsaved(lane))
             if (part := lane.unread()) is not None:
                 self._read_range(lane, part)
             self.works(lane)
-        finally:
-            lane.reading = False
 
     def read_retries(self, lane: Lane) -> None:
         """Read back the first of the deliveries that were spilled. Raises JournalError, also where saving fails."""

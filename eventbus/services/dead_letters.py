@@ -141,7 +141,6 @@ class DeadLetters:
         def happen() -> None:
             for key, lane in lanes.items():
                 lane.requeue(counts[key])
-                lane.retries.expect_rows()
                 self._dispatcher.schedule(lane)
 
         self._decide(Decision(change, happen, list(lanes.values()), counts.keys()), transaction)
@@ -181,7 +180,7 @@ class DeadLetters:
     def _takes(self, key: str) -> bool:
         """Whether deliveries can be put back for this address."""
         lane = self._dispatcher.lanes.get(key)
-        return lane is not None and not lane.closed and not lane.ending
+        return lane is not None and lane.renewable
 
 
 def _with(record: LaneRecord, *, dead: int, discarded: int = 0) -> LaneRecord:

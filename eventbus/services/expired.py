@@ -83,7 +83,7 @@ class ExpiredSubscribers:
                 self.cluster.claim(key)
                 if key not in self._dispatcher.lanes:
                     lane = self._lane(record)
-                    lane.durable = False  # so that its return is saved, whatever it asks for
+                    lane.mark_not_durable()  # so that its return is saved, whatever it asks for
                     self._dispatcher.add(lane)
                     self._dispatcher.unindex(lane)
             return True

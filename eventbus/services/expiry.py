@@ -1,8 +1,7 @@
 """What happens to a lane when its subscriber's lease is over."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Container
 
 import gevent
 
@@ -12,8 +11,9 @@ from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane.closing import close_and_discard, dead_letter_memory, dead_letter_page, discard_checkpoint
+from eventbus.delivery.lane.closing import dead_letter_memory, dead_letter_page, discard_checkpoint, discard_pending
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.phase import CloseReason, Phase
 from eventbus.journal.base import Journal
 
 #: Events that become dead letters in one commit.
@@ -35,7 +35,6 @@ class LeaseExpiry:
         self._journal = journal
         self._clock = clock
         self._under_way: dict[str, gevent.Greenlet[..., None]] = {}
-        self._discarding: set[Lane] = set()
         self.on_expired: Callable[[Lane], object] = _nobody  #: called with a lane that is closed, since its lease ended
         self._failing: dict[str, JournalError] = {}  # whose end could not be saved, when that was last tried
 
@@ -54,8 +53,9 @@ class LeaseExpiry:
             return discard_checkpoint(lane, self._dispatcher.recent.newest, self._clock.monotonic(), self._clock.wall())
 
         def happen() -> None:
-            close_and_discard(lane, self._dispatcher.recent.newest, self._clock.wall())
-            self._dispatcher.remove(lane)
+            if not lane.closed:
+                discard_pending(lane, self._dispatcher.recent.newest, self._clock.wall())
+                self._dispatcher.remove(lane, CloseReason.DISCARDED)
 
         decision = Decision(change, happen, lanes=[lane], keys=[lane.subscriber.key])
         self._dispatcher.checkpointer.decide(decision)
@@ -63,19 +63,15 @@ class LeaseExpiry:
 
     def discard_in_time(self, lane: Lane) -> bool:
         """Begin to discard: no attempt starts, and it is tried again until it is saved. False where it is under way."""
-        if lane in self._discarding:
+        if lane.phase is Phase.DISCARDING:
             return False
-        self._discarding.add(lane)
-        lane.lease = replace(lane.lease, ends=self._clock.monotonic())
+        lane.begin_discarding(self._clock.monotonic())
         self._begin(lane, self._discard)
         return True
 
     def dead_letter(self, lane: Lane) -> None:
         """Begin to make dead letters of all that is pending; the lane takes nothing new."""
-        lane.ending = True
-        lane.touch()
-        lane.ended_at = self._clock.wall() if lane.ended_at is None else lane.ended_at
-        lane.unsubscribe(self._dispatcher.recent.newest)
+        lane.begin_ending(self._dispatcher.recent.newest, self._clock.wall())
         self._dispatcher.unindex(lane)
         self._begin(lane, self._bury)
 
@@ -105,18 +101,15 @@ class LeaseExpiry:
             self._failing.pop(key, None)
 
     def _discard(self, lane: Lane) -> None:
-        try:
-            self._repeat(lane, lambda: self.discard(lane))
-        finally:
-            self._discarding.discard(lane)
+        self._repeat(lane, lambda: self.discard(lane), {Phase.DISCARDING})
 
     def _bury(self, lane: Lane) -> None:
-        self._repeat(lane, lambda: self._bury_some(lane))
+        self._repeat(lane, lambda: self._bury_some(lane), {Phase.ENDING, Phase.EMPTIED})
 
-    def _repeat(self, lane: Lane, step: Callable[[], object]) -> None:
-        """Take one step after another, each until it is saved, as long as the lane is there."""
+    def _repeat(self, lane: Lane, step: Callable[[], object], phases: Container[Phase]) -> None:
+        """Take one step after another, each until it is saved, as long as the lane is in one of these phases."""
         trouble, key = LogOnce(), lane.subscriber.key
-        while not lane.closed:
+        while lane.phase in phases:
             try:
                 step()
             except NotOwner:
@@ -132,14 +125,13 @@ class LeaseExpiry:
 
     def _bury_some(self, lane: Lane) -> None:
         """Save what is dead already, make dead letters of the next part, and let the lane go when none is left."""
-        if not lane.backlog and not lane.expired:
-            lane.expired = True
-            lane.touch()
+        if not lane.backlog and lane.phase is Phase.ENDING:
+            lane.finish_ending()
         self._dispatcher.checkpointer.save()
-        if lane.expired and not lane.dirty:
-            self._dispatcher.remove(lane)
+        if lane.phase is Phase.EMPTIED and not lane.dirty:
+            self._dispatcher.remove(lane, CloseReason.EXPIRED)
             self.on_expired(lane)
-        elif lane.reading or not self._bury_part(lane):
+        elif lane.phase is not Phase.ENDING or self._dispatcher.reader.is_reading(lane) or not self._bury_part(lane):
             gevent.sleep(PATIENCE)
 
     def _bury_part(self, lane: Lane) -> bool:

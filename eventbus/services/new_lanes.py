@@ -9,6 +9,7 @@ from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import continued_record, lane_of, new_record, record_of
+from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import Journal
 from eventbus.services.admission import Admission
@@ -62,7 +63,7 @@ class NewLanes:
         if past is not None:
             record = continued_record(record, past)
         lane = lane_of(record, self._rules, retries=0, ends=now, now=now, wall=wall)
-        lane.durable = False
+        lane.mark_not_durable()
         self._dispatcher.announce(lane, ips)
         return lane
 
@@ -86,4 +87,4 @@ class NewLanes:
             transaction.introduce(Decision(change, happen, keys=[lane.subscriber.key]))
         finally:
             if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
-                self._dispatcher.remove(lane)
+                self._dispatcher.remove(lane, CloseReason.NOT_SAVED)

@@ -73,7 +73,7 @@ class QuotaEnforcer:
         first = self._journal.topics(0, self._dispatcher.recent.newest, 1)
         numbers = range(first[0][0] if first else 1, self._dispatcher.recent.newest + 1)
         tries = self._rng.sample(numbers, min(TRIES, len(numbers)))
-        lanes = [lane for lane in self._dispatcher.lanes.values() if lane.backlog and not lane.ending]
+        lanes = [lane for lane in self._dispatcher.lanes.values() if lane.backlog and lane.renewable]
         most = max(64, min(SAMPLE, QUESTIONS // max(1, len(lanes))))
         sampled: list[SampledEvent] = []
         for start in range(0, len(tries), PAGE):
@@ -97,14 +97,12 @@ class QuotaEnforcer:
     def _give_up_pending(self, lane: Lane, end: int) -> int:
         """Dead-letter what is pending up to a number, but for what is under way; how many deliveries that were."""
         began = lane.dead
-        while self._dispatcher.lanes.get(lane.subscriber.key) is lane and not (lane.ending or lane.reading):
+        reader = self._dispatcher.reader
+        while lane.renewable and not reader.is_reading(lane):
             before = lane.dead
             with self._dispatcher.checkpointer.transaction():
-                lane.reading = True
-                try:
+                with reader.reading(lane):
                     self._give_up_part(lane, end)
-                finally:
-                    lane.reading = False
                 self._dispatcher.checkpointer.save()
             if lane.dead == before:
                 break

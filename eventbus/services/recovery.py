@@ -57,7 +57,7 @@ def adopt(
     """
     lanes = [_lane(record, count, record.scanned, rules, clock) for record, count in kept]
     for lane in lanes:
-        lane.durable = False  # its subscriber was perhaps told that nobody knows
+        lane.mark_not_durable()  # its subscriber was perhaps told that nobody knows
     index: TopicIndex[Lane] = TopicIndex()
     for lane in lanes:
         if not _is_over(lane):
@@ -79,7 +79,7 @@ def _put_back(lanes: Sequence[Lane], dispatcher: Dispatcher) -> None:
         dispatcher.add(lane)
         if _is_over(lane):
             dispatcher.unindex(lane)
-            lane.durable = False  # so that its return is saved, whatever it asks for
+            lane.mark_not_durable()  # so that its return is saved, whatever it asks for
 
 
 def _is_over(lane: Lane) -> bool:
@@ -91,8 +91,7 @@ def _lane(record: LaneRecord, retries: int, scanned: int, rules: Rules, clock: C
     now, wall = clock.monotonic(), clock.wall()
     ends = now + record.subscriber.options.lease if record.ended_at is None else now
     lane = lane_of(record, rules, retries=retries, ends=ends, now=now, wall=wall)
-    if not lane.live.left:
-        lane.live.cursor = max(lane.live.cursor, scanned)
+    lane.skip_to(scanned)
     return lane
 
 
@@ -109,9 +108,7 @@ def _offer(rows: Sequence[tuple[int, str | None, float]], shared_out: SharedOut,
     for lanes, seqs in shared_out([row[0] for row in rows], [row[1] for row in rows]) if rows else ():
         for lane in lanes:
             if new := len(seqs) - bisect_right(seqs, scanned[lane.subscriber.key]):
-                lane.accepted += new
-                lane.live.remaining += new
-                lane.touch()
+                lane.offer_unread(new)
 
 
 def _sample_event_times(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:

@@ -120,7 +120,7 @@ class Registrations:
     def end_lease(self, lease: Lease) -> None:
         """A lease was not renewed: its place is kept, or what is pending becomes dead letters."""
         lane = self._dispatcher.lanes.get(lease.subscriber.key)
-        if lane is None or lane.closed:
+        if lane is None or not lane.renewable:
             return
         log.info(
             "lease of %s ended: not renewed, %d pending",
@@ -129,8 +129,7 @@ class Registrations:
             extra={"address": lease.subscriber.key},
         )
         if lane.subscriber.options.resume:
-            lane.ended_at = self._clock.wall()
-            lane.touch()
+            lane.park(self._clock.wall())
         else:
             self._expiry.dead_letter(lane)
 
@@ -148,11 +147,11 @@ class Registrations:
         if not lane.durable:
             durable = lane.subscriber
             self._journal.wait_durable()
-            lane.durable = lane.subscriber is durable
+            lane.mark_durable(durable)
 
     def _check_here(self, lane: Lane) -> None:
-        """Raise NotOwner where a lane is not this bus's any more."""
-        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
+        """Raise NotOwner where a lane is not this bus's any more, or about to be closed."""
+        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane or not lane.renewable:
             raise NotOwner
 
     def _live(self, key: str) -> Lane | None:
@@ -183,8 +182,8 @@ class Registrations:
             )
 
         def happen() -> None:
-            if not lane.closed:
-                lane.durable = False
+            if lane.renewable:
+                lane.mark_not_durable()
                 self._lease(lane, _asked(lane, address, terms))
                 self._dispatcher.index(lane)
                 self._dispatcher.schedule(lane)

@@ -234,7 +234,7 @@ class Retention:
     def _end_parked(self, before: float) -> None:
         """Kept places whose subscribers did not come back within the retention."""
         for lane in list(self._dispatcher.lanes.values()):
-            if lane.ended_at is not None and lane.ended_at < before and not lane.ending and not lane.closed:
+            if lane.renewable and lane.ended_at is not None and lane.ended_at < before:
                 log.info(
                     "the place kept for %s is given up, %d pending",
                     lane.subscriber.key,

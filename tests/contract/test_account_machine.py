@@ -28,6 +28,7 @@ from eventbus.core.model import Account, Checkpoint, Message, Terms
 from eventbus.core.settings import Settings
 from eventbus.core.topics import matches
 from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.lane.phase import Phase
 from eventbus.services import dead_letters, expiry, recovery, replays
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.quota_enforcer import QuotaEnforcer
@@ -122,7 +123,8 @@ class BusAccount(RuleBasedStateMachine):
         for subscriber in reached:
             self.accepted[subscriber] += count
             self.tickets |= {(subscriber, event) for event in appended.ids}
-        gone = self.bus.expiry._discarding  # noqa: SLF001 - who answered 410, which could not be saved yet
+        lanes = list(self.bus.dispatcher.lanes.values())
+        gone = [lane for lane in lanes if lane.phase is Phase.DISCARDING]  # answered 410, which could not be saved yet
         self._may_discard(*(lane.subscriber.key for lane in gone))
 
     @rule(said=ANSWERS, place=st.integers(0, 100), count=st.integers(1, 6))
@@ -194,7 +196,11 @@ class BusAccount(RuleBasedStateMachine):
         except JournalTimeout:
             silent = True
         except (JournalError, TooMany):
-            assert lane is None or before == (lane.subscriber, lane.lease, lane.ended_at, lane.interests) or lane.ending
+            assert (
+                lane is None
+                or before == (lane.subscriber, lane.lease, lane.ended_at, lane.interests)
+                or not lane.renewable
+            )
             return
         found = self.bus.dispatcher.lanes.get(key)
         if found is None or (silent and found is lane):
@@ -246,7 +252,9 @@ class BusAccount(RuleBasedStateMachine):
         if discard:
             self.may_be_discarded |= {(kept.letter.key, kept.event_id) for kept in letters}
             lanes = self.bus.dispatcher.lanes.values()
-            self._may_discard(*(lane.subscriber.key for lane in lanes if lane.ending))  # more may die meanwhile
+            self._may_discard(
+                *(lane.subscriber.key for lane in lanes if lane.phase is Phase.ENDING)
+            )  # more may die meanwhile
         try:
             if discard:
                 self.bus.dead_letters.discard(chosen)
@@ -352,7 +360,7 @@ class BusAccount(RuleBasedStateMachine):
         for _ in range(3):
             gevent.sleep(0)
         dispatcher = self.bus.dispatcher
-        moving = any(lane.queued or lane.reading for lane in dispatcher.lanes.values())
+        moving = any(map(dispatcher.is_busy_with, dispatcher.lanes.values()))
         return not moving and dispatcher.busy == len(self.transport.held)
 
     def _account(self, key: str) -> tuple[Account, int, int]:

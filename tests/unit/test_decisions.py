@@ -45,8 +45,7 @@ class Scene:
             cast(Any, self.journal), Clock(lambda: 0.0, lambda: EPOCH), lambda _: True, int
         )
         self.lane = lane_with(1, 2, 3)
-        self.lane.changed = self.checkpointer.changed
-        self.lane.dirty = False
+        self.checkpointer.watch(self.lane)
         self.dead_letter()
         self.happened: list[str] = []
 
@@ -138,7 +137,7 @@ def test_a_decision_that_is_refused_drops_nothing() -> None:
 def test_all_that_its_lanes_have_is_saved_with_a_decision() -> None:
     """A lane that is not among the changed ones is saved too, at the moment of the decision."""
     scene = Scene()
-    scene.lane.changed.clear()
+    scene.checkpointer.forget()
     scene.decide([scene.lane])
     assert [len(kept.dead) for kept in scene.journal.kept] == [1]
 

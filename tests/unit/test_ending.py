@@ -4,7 +4,7 @@ import pytest
 
 from eventbus.core.model import Account, Checkpoint
 from eventbus.delivery.lane import retries
-from eventbus.delivery.lane.closing import close_and_discard, discard_checkpoint
+from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import retry_rows_of
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, answer, lane_with, take_all
@@ -37,9 +37,9 @@ def test_whatever_is_pending_is_told_to_be_discarded(monkeypatch: pytest.MonkeyP
     assert len(numbers(checkpoint)) == pending == EVENTS - delivered
     account = Account(EVENTS, delivered, 0, pending)
     assert checkpoint.lanes[0].account == account
-    assert (lane.discarded, lane.backlog, lane.closed) == (0, pending, False)
-    close_and_discard(lane, EVENTS, EPOCH)
-    assert (lane.account, lane.backlog, lane.closed) == (account, 0, True)
+    assert (lane.discarded, lane.backlog) == (0, pending)
+    discard_pending(lane, EVENTS, EPOCH)
+    assert (lane.account, lane.backlog) == (account, 0)
 
 
 def test_what_is_saved_is_cleared_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:

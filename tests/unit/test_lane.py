@@ -7,12 +7,13 @@ import pytest
 
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
-from eventbus.core.model import State
+from eventbus.core.model import Interest, Span, State
 from eventbus.delivery.lane.health import FIRST_WINDOW, SUSPECTS, Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lane import MAX_UNSAVED, Lane
-from eventbus.delivery.lane.lane_record import lane_of, new_record
+from eventbus.delivery.lane.lane_record import lane_of, new_record, record_of
 from eventbus.delivery.lane.outcome import GONE, DeliveryResponse
+from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.lane.ranges import WINDOW
 from tests.support.lanes import (
     BUSY,
@@ -313,9 +314,9 @@ def test_what_fails_together_counts_once_however_the_dice_fall() -> None:
 def test_a_lane_that_ended_begins_again_with_what_comes_then() -> None:
     """Nothing of the time without a lease is for the subscriber; what waits again from before still is."""
     lane = lane_with(1, 2)
-    lane.unsubscribe(2)
-    lane.live.empty()
-    lane.ended_at, lane.expired = EPOCH, True
+    ended = replace(record_of(lane, 2, 0.0, EPOCH), ended_at=EPOCH, expired=True, spans=(Span(0, 2, None, 0),))
+    ended = replace(ended, interests=(Interest(0, 2, ()),))
+    lane = lane_of(ended, Rules(rng=high), retries=0, ends=0, now=0, wall=EPOCH)
     lane.renew(replace(lane.lease, ends=500.0), 7, 10.0)
     assert (lane.expired, lane.ended_at) == (False, None)
     assert [lane.covers(lane.live, seq, None) for seq in (2, 3, 7, 8)] == [True, False, False, True]
@@ -426,7 +427,7 @@ def test_what_fails_after_the_lease_has_ended_for_good_is_dead() -> None:
     lane = lane_with(1, ends=120)
     delivery = lane.take(119.0)
     assert delivery is not None
-    lane.ending = True
+    lane.begin_ending(1, EPOCH)
     answer(lane, delivery, REFUSED, 125.0)
     assert [letter.reason for letter in lane.dead_letters] == ["lease ended"]
     assert lane.backlog == 0
@@ -445,7 +446,7 @@ def test_a_closed_lane_counts_nothing_any_more() -> None:
     """What comes back after a lane was closed changes nothing."""
     lane = lane_with(1, 2, 3)
     first, second, third = take_all(lane, 0.0)
-    lane.closed = True
+    lane.close(CloseReason.LOST)
     before = lane.account
     answer(lane, first, TAKEN, 0.0)
     lane.release(second, 0.0)
@@ -505,7 +506,6 @@ def test_an_ordered_lane_sends_nothing_before_an_earlier_event_is_read_back() ->
     record = replace(new_record(subscriber_with(ordered=True), EPOCH, 9), in_flight=((9, 0),))
     lane = lane_of(record, Rules(rng=high), retries=1, ends=1e6, now=0, wall=EPOCH)
     assert lane.wants_page(0.0)
-    lane.reading = True
     assert lane.take(0.0) is None
 
 

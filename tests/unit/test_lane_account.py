@@ -16,11 +16,12 @@ from eventbus.core.topics import matches
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane import ranges
-from eventbus.delivery.lane.closing import close_and_discard, discard_checkpoint
+from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.lane.retries import Delivery
 from eventbus.services.recovery import restore
 from eventbus.telemetry.counters import Counters
@@ -177,7 +178,10 @@ class LaneAccount(RuleBasedStateMachine):
         self.dispatcher.checkpointer.decide(
             Decision(
                 lambda: discard_checkpoint(self.lane, count, self.now, EPOCH + self.now),
-                lambda: [close_and_discard(self.lane, count, EPOCH + self.now), self.dispatcher.remove(self.lane)],
+                lambda: [
+                    discard_pending(self.lane, count, EPOCH + self.now),
+                    self.dispatcher.remove(self.lane, CloseReason.DISCARDED),
+                ],
                 [self.lane],
             )
         )

@@ -46,8 +46,7 @@ def lane_of_many(seqs: Sequence[int], **options: Any) -> tuple[Lane, CountingJou
     for seq in seqs:
         lane.retries.push(Delivery(seq, attempts=1))
     checkpointer = Checkpointer(cast(Any, journal), clock, lambda _: True, lambda: 0)
-    lane.changed, lane.dirty = checkpointer.changed, False
-    lane.touch()
+    checkpointer.watch(lane)
     checkpointer.save()
     return lane, journal, LaneReader(cast(Any, journal), RecentEvents(), checkpointer, clock)
 
@@ -86,7 +85,7 @@ def test_a_read_that_failed_is_made_again(ordered: bool) -> None:
     journal.fails = True
     with pytest.raises(JournalUnavailable):
         reader.read(lane)
-    assert not lane.reading
+    assert not reader.is_reading(lane)
     journal.fails = False
     assert lane.wants_page(0.0)
     reader.read(lane)

@@ -29,7 +29,7 @@ def test_a_subscriber_is_new_until_something_was_attempted() -> None:
     attempt(lane, TAKEN, 1.0)
     assert status(lane, 1.0) is State.OK
     assert status(lane, 100.0) is State.EXPIRED
-    lane.ended_at = EPOCH + 100.0
+    lane.park(EPOCH + 100.0)
     lane.renew(replace(lane.lease, ends=500.0), 1, 200.0)
     assert status(lane, 200.0) is State.NEW
 

@@ -17,14 +17,25 @@ class LaneAccount:
         self.former_attempts = record.former_attempts  # those of earlier registrations, successes included
         self.recent = RecentAttempts(self.delivered, self.failed_attempts)
         self.dead_letters: list[DeadLetter] = []  # to be written with the next checkpoint
-        self.dirty = False  # it has changed since the last checkpoint, and stands among the changed ones
-        self.changed: list[Any] = []  # where those that have changed are collected
+        self.dirty = False  # whether it has changed since the last checkpoint, and is among the changed lanes
+        self._changed_lanes: list[Any] = []  # the checkpointer's, where lanes that have changed put themselves
 
     def touch(self) -> None:
-        """Something has changed: the next checkpoint saves it."""
+        """Have the next checkpoint save what has changed."""
         if not self.dirty:
             self.dirty = True
-            self.changed.append(self)
+            self._changed_lanes.append(self)
+
+    def report_changes_to(self, changed_lanes: list[Any]) -> None:
+        """Put this lane into a list at its first change after each checkpoint; at once where it has changed already."""
+        self._changed_lanes = changed_lanes
+        if self.dirty:
+            changed_lanes.append(self)
+
+    def clear_changes(self) -> None:
+        """Forget what has changed: it is in a checkpoint."""
+        self.dirty = False
+        self.dead_letters.clear()
 
     def count_discarded(self, count: int) -> None:
         """So many dead letters are discarded."""

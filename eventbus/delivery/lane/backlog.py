@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from eventbus.core.model import Interest, LaneRecord
+from eventbus.core.override import override
 from eventbus.delivery.lane.health import Health, Rules
 from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.lane.retries import Delivery, Retries
@@ -124,6 +125,12 @@ class Backlog(Health):
             return not part.topics
         first = self.interests[0]
         return len(self.interests) == 1 and not first.topics and first.until is None and first.after <= part.cursor
+
+    @override
+    def clear_changes(self) -> None:
+        super().clear_changes()
+        self.retries.saved.clear()
+        self.retries.gone.clear()
 
     def drop_remaining(self, part: Range) -> int:
         """The journal has no more events for what a stretch still counts: discarded. Answers how many."""

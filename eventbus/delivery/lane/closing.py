@@ -46,11 +46,11 @@ def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Che
     )
 
 
-def close_and_discard(lane: Lane, scanned: int, wall: float) -> None:
-    """Discard all that is pending in a lane, which has been saved."""
+def discard_pending(lane: Lane, scanned: int, wall: float) -> None:
+    """Count all that is pending in a lane as discarded, which has been saved; the caller closes the lane then."""
     lane.unsubscribe(scanned)
     lane.discarded += lane.backlog
-    lane.closed, lane.expired, lane.ended_at = True, False, wall
+    lane.ended_at = wall
     lane.in_flight.clear()
     lane.retries.clear()
     lane.dead_letters.clear()

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from eventbus.core import backoff
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
-from eventbus.core.model import DeadLetter, Interest, LaneRecord, Span, State
-from eventbus.delivery.lane import interests
-from eventbus.delivery.lane.backlog import Backlog
+from eventbus.core.model import DeadLetter, Interest, LaneRecord, Span
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
+from eventbus.delivery.lane.lifecycle import Lifecycle
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
+from eventbus.delivery.lane.phase import ACTIVE, CLOSED, ENDING
 from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.lane.retries import Delivery
 
@@ -23,28 +23,29 @@ from eventbus.delivery.lane.retries import Delivery
 MAX_UNSAVED = 2_000
 
 
-class Lane(Backlog):
+class QueueEntry:
+    """What the dispatcher notes about a lane; a table of its own would cost more for each delivery."""
+
+    __slots__ = ("queued",)
+
+    def __init__(self) -> None:
+        self.queued = False  # whether the lane is in the dispatcher's queue, or held back from it
+
+
+class Lane(Lifecycle):
     """One subscriber's deliveries."""
 
     def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0) -> None:
-        super().__init__(record, rules, retries)
-        self.lease = lease
-        self.ended_at = record.ended_at  # seconds since 1970
-        self.durable = True  # its registration is known to be in the journal
-        self.closed = False  # nothing is delivered, or counted, any more
-        self.expired = record.expired  # its lease ended, and what was pending then has become dead letters
-        self.ending = False  # its lease has ended for good: what is pending becomes dead letters
-        self.leaving = False  # it is handed over to another bus: nothing new starts here
-        self.queued = False  # it stands in the dispatcher's queue
-        self.reading = False  # a page is being read for it
+        super().__init__(record, lease, rules, retries=retries)
+        self.queue_entry = QueueEntry()  # the dispatcher's
 
     # What there is to do
 
     def sendable(self, now: float) -> bool:
         """Whether an attempt may start."""
-        if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends or self.closed:
+        if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends:
             return False
-        if self.leaving or (self.spacing and now < self._started + self.spacing):
+        if self.phase is not ACTIVE or (self.spacing and now < self._started + self.spacing):
             return False
         retries = self.retries
         if (self.dead_letters or retries.saved or retries.gone) and self.unsaved() >= MAX_UNSAVED:
@@ -63,7 +64,7 @@ class Lane(Backlog):
                 return False
         elif not self.retries.wants_rows(now) and self.unread() is None:
             return False
-        return not (self.closed or self.leaving or self.reading or now >= self.lease.ends)
+        return self.phase is ACTIVE and now < self.lease.ends
 
     def unsaved(self) -> int:
         """Deferrals and dead letters that the journal has not got yet."""
@@ -82,6 +83,17 @@ class Lane(Backlog):
         if not self.dirty:
             self.touch()
         self.live.offer(seqs)
+
+    def offer_unread(self, count: int) -> None:
+        """Count events that match and come after the cursor, to be read from the journal later."""
+        self.accepted += count
+        self.live.remaining += count
+        self.touch()
+
+    def skip_to(self, scanned: int) -> None:
+        """Move the cursor of a lane that nothing waits for up to ``scanned``: nothing before was for it."""
+        if not self.live.left:
+            self.live.cursor = max(self.live.cursor, scanned)
 
     def take(self, now: float) -> Delivery | None:
         """The next delivery to attempt, now under way; None when there is none to start."""
@@ -110,7 +122,7 @@ class Lane(Backlog):
     def release(self, delivery: Delivery, due: float) -> None:
         """The attempt did not take place after all: the delivery waits until then as if it had not been taken."""
         self._leave(delivery)
-        if self.closed:
+        if self.phase is CLOSED:
             return
         delivery.attempts -= 1
         delivery.due = due
@@ -120,7 +132,7 @@ class Lane(Backlog):
     def drop_missing(self, delivery: Delivery) -> None:
         """The event is not in the journal any more, so that nothing can be attempted: discarded."""
         self._leave(delivery)
-        if not self.closed:
+        if self.phase is not CLOSED:
             self.retries.forget(delivery)
             self.discarded += 1
             self.touch()
@@ -134,7 +146,7 @@ class Lane(Backlog):
             return
         now, wall = moment.now, moment.wall
         self._leave(delivery)
-        if self.closed:
+        if self.phase is CLOSED:
             return
         self.touch()
         self._failed(delivery, answer, wall)
@@ -143,7 +155,7 @@ class Lane(Backlog):
             self._answered(now)
             self.dead_letter(delivery, "rejected", answer.excerpt, now, wall)
             return
-        if self.ending:
+        if self.phase is ENDING:
             self.dead_letter(delivery, "lease ended", answer.excerpt, now, wall)
             return
         was_held = self.held
@@ -184,7 +196,7 @@ class Lane(Backlog):
     def deliver(self, delivery: Delivery, now: float) -> None:
         """The subscriber has taken a delivery."""
         self.in_flight.discard(delivery)
-        if self.closed:
+        if self.phase is CLOSED:
             self._leave(delivery)
             return
         if not self.dirty:
@@ -197,46 +209,13 @@ class Lane(Backlog):
         if not self.steady:
             self._succeeded(now)
 
-    # Registration
-
-    def renew(self, lease: Lease, scanned: int, now: float) -> None:
-        """The subscriber has shown that it lives; what it asks for now holds from now on."""
-        self.touch()
-        subscriber = lease.subscriber
-        begins = self.interests[-1].until is not None  # nothing was for the subscriber since its lease had ended
-        self.interests = self.interests_with(subscriber.options.topics, scanned)
-        if begins:
-            self.live = Range(Span(0, scanned, None, 0))
-        if self.ended_at is not None:
-            self.former_attempts = self.delivered + self.failed_attempts
-        self.subscriber, self.lease, self.ended_at, self.expired = subscriber, lease, None, False
-        self.retries.reorder(ordered=subscriber.options.ordered)
-        self._fit()
-        self._wake(now)
-
-    def interests_with(self, topics: tuple[str, ...], scanned: int) -> tuple[Interest, ...]:
-        """The interests, where these topics are asked for from now on. Raises TooMany."""
-        if self.interests[-1].until is not None:
-            return (*self.interests[1 - MAX_SPANS :], Interest(scanned, None, topics))
-        if topics == self.subscriber.options.topics:
-            return self.interests
-        return interests.changed(self.interests, topics, scanned, self.live.span().cursor)
-
-    def _wake(self, now: float) -> None:
-        """The subscriber has renewed: one that is down is probed at once."""
-        if self.state is State.DOWN:
-            self.not_before = min(self.not_before, now)
-            if not self._fresh_waits():
-                self.retries.hasten(now)
-
-    def unsubscribe(self, scanned: int) -> None:
-        """Nothing after ``scanned`` is for this subscriber, until it registers again."""
-        self.interests = interests.ended(self.interests, scanned)
+    # Redeliveries and replays
 
     def requeue(self, count: int) -> None:
-        """So many dead letters wait for an attempt again."""
+        """Count dead letters as retries again, whose rows the journal has by now."""
         self.dead -= count
         self.retries.count += count
+        self.retries.expect_rows()
         self.touch()
 
     def check_replays(self) -> None:
