@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from eventbus.web.openapi.components import AN_ADDRESS, AN_ID, BUS
+from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, BUS
 from eventbus.web.openapi.document import document
 from tests.support.accounts import settled
 from tests.support.batches import STRUCTURED, array, cloud_event, publish_cloud_events, written

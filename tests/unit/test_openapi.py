@@ -18,7 +18,7 @@ from eventbus.web.access import scope_of
 from eventbus.web.app import create_app
 from eventbus.web.cluster.forwarding import ABOUT_ONE, PAGES
 from eventbus.web.cluster.merge import KINDS
-from eventbus.web.openapi.components import response
+from eventbus.web.openapi.builder import response
 from eventbus.web.openapi.document import document
 from eventbus.web.openapi.schemas import TOPIC, TOPIC_PATTERNS
 from tests.support.scripted import ScriptedTransport

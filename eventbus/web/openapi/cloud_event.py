@@ -3,24 +3,18 @@
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
-from eventbus.web.openapi.components import Json
-from eventbus.web.openapi.schemas import described
+from eventbus.web.openapi.builder import Json, described, nullable, text
 
 _URI = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-]+$"
 _MEDIA_TYPE = r"^[!#$%&'*+.^_`|~0-9A-Za-z\-]+/[!#$%&'*+.^_`|~0-9A-Za-z\-]+$"
-#: Any text but control characters.
-_NAME: Json = {"type": "string", "minLength": 1, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
+#: Any text without control characters.
+_NAME = text(minLength=1, pattern=r"^[^\u0000-\u001f\u007f-\u009f]+$")
 _BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-_MAYBE_TEXT = {"type": ["string", "null"]}
 
 A_CLOUD_EVENT: Json = {
-    "specversion": "1.0",
-    "id": "order-42",
-    "source": "/shop",
-    "type": "orders.created",
-    "datacontenttype": "application/json",
-    "data": {"order": 42},
-}
+    "specversion": "1.0", "id": "order-42", "source": "/shop", "type": "orders.created",
+    "datacontenttype": "application/json", "data": {"order": 42},
+}  # fmt: skip
 
 CLOUD_EVENT: Json = {
     "type": "object",
@@ -28,20 +22,15 @@ CLOUD_EVENT: Json = {
     "required": ["id", "source", "specversion", "type"],
     "properties": {
         "id": described(_NAME, "Counts within its source, and stays in the event: the bus gives an id of its own."),
-        "source": {"type": "string", "pattern": _URI, "description": "A URI."},
-        "specversion": {"type": "string", "const": "1.0"},
+        "source": text("A URI.", pattern=_URI),
+        "specversion": text(const="1.0"),
         "type": described(_NAME, "The topic, where the query gives none. One that is no topic gives none."),
-        "subject": {**_MAYBE_TEXT, "minLength": 1},
-        "time": {**_MAYBE_TEXT, "format": "date-time"},
-        "datacontenttype": {**_MAYBE_TEXT, "pattern": _MEDIA_TYPE, "description": "A media type."},
-        "dataschema": {**_MAYBE_TEXT, "pattern": _URI, "description": "A URI."},
+        "subject": nullable(text(minLength=1)),
+        "time": nullable(text(format="date-time")),
+        "datacontenttype": nullable(text("A media type.", pattern=_MEDIA_TYPE)),
+        "dataschema": nullable(text("A URI.", pattern=_URI)),
         "data": {"description": "Anything."},
-        "data_base64": {
-            "type": "string",
-            "contentEncoding": "base64",
-            "pattern": _BASE64,
-            "description": "Bytes, instead of `data`.",
-        },
+        "data_base64": text("Bytes, instead of `data`.", contentEncoding="base64", pattern=_BASE64),
     },
     "propertyNames": {"pattern": "^(?:[a-z0-9]+|data_base64)$"},
     "additionalProperties": {

@@ -1,9 +1,8 @@
-"""The whole document (OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.1)."""
+"""The document as a whole (OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.1)."""
 
 from eventbus import __version__
-from eventbus.web.openapi import paths_dead_letters, paths_events, paths_operations, paths_publishing, paths_subscribers
-from eventbus.web.openapi.cloud_event import CLOUD_EVENT
-from eventbus.web.openapi.components import Json
+from eventbus.web.openapi import dead_letters, events, operations, publishing, subscribers
+from eventbus.web.openapi.builder import Json
 from eventbus.web.openapi.responses import RESPONSES
 from eventbus.web.openapi.schemas import SCHEMAS
 from eventbus.web.openapi.webhooks import WEBHOOKS
@@ -13,7 +12,7 @@ An HTTP event bus: services register, anyone publishes, every live subscriber re
 
 Errors are text, a sentence after `Error:`. With `Accept: application/json` answers are JSON and errors are problem \
 details (RFC 9457) with the same status. Only the query is read for parameters, never a form body; a parameter that \
-is given twice counts once, the first, unless it may repeat; one that is not known is passed over. A broken escape or \
+is given twice counts once, the first, unless it may repeat; one that is not known is ignored. A broken escape or \
 a `;` in the query is answered 400. Paths are exact.
 
 A method that a path does not know is answered 400 on the four routes (`/registerAndKeepAlive`, `/deregister`, \
@@ -42,7 +41,7 @@ SERVER: Json = {"url": "/", "description": "The bus that serves this document"}
 
 
 def document() -> Json:
-    """The document as JSON has it."""
+    """Return the document as JSON has it."""
     return {
         "openapi": "3.1.1",
         "info": {
@@ -56,16 +55,12 @@ def document() -> Json:
         "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
         "security": [{}, {"bearer": []}],
         "paths": {
-            **paths_subscribers.PATHS,
-            **paths_publishing.PATHS,
-            **paths_events.PATHS,
-            **paths_dead_letters.PATHS,
-            **paths_operations.PATHS,
+            **subscribers.PATHS,
+            **publishing.PATHS,
+            **events.PATHS,
+            **dead_letters.PATHS,
+            **operations.PATHS,
         },
         "webhooks": WEBHOOKS,
-        "components": {
-            "schemas": {**SCHEMAS, "CloudEvent": CLOUD_EVENT},
-            "responses": RESPONSES,
-            "securitySchemes": {"bearer": _BEARER},
-        },
+        "components": {"schemas": SCHEMAS, "responses": RESPONSES, "securitySchemes": {"bearer": _BEARER}},
     }

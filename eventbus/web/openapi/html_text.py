@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from eventbus.web.openapi.components import Json
+from eventbus.web.openapi.builder import Json
 
 _CODE = re.compile(r"`([^`]+)`")
 _NAMES = {"string": "text", "array": "list", "integer": "whole number", "null": "null"}

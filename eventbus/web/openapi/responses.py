@@ -1,62 +1,99 @@
-"""Answers that several routes give, or all."""
+"""Errors, and the responses that several routes share."""
 
-from eventbus.web.openapi.components import TEXT, Json, content, error, problem, said, schema
+from eventbus.core.errors import KeyReused
+from eventbus.delivery.lane.interests import MAX_SPANS
+from eventbus.web.openapi import builder as build
+from eventbus.web.openapi.builder import PROBLEM, RETRY_AFTER, TEXT, Json, answer, content, problem, schema
 
-WAIT = said("Seconds after which to try again.", {"type": "integer", "minimum": 1})
-_CHALLENGE = said("What is needed (RFC 6750, section 3).", {"type": "string"})
+_CHALLENGE = {"WWW-Authenticate": build.response_header("What is needed (RFC 6750, section 3).", build.text())}
+_MAY_CHALLENGE = {"WWW-Authenticate": {**_CHALLENGE["WWW-Authenticate"], "required": False}}
+
+_FORBIDDEN = (
+    "The token is known, and may do other things. Or a browser says, by `Origin` or `Sec-Fetch-Site`, that a page from "
+    "elsewhere wants to change something; then nothing is asked for, and the sentence says what a proxy that changes "
+    "`Host` has to pass on. Or, without tokens, a browser asks by a name that is not in `EVENTBUS_HOSTS`."
+)
+_UNAVAILABLE = (
+    "The bus is stopping, or the journal cannot be used just now. Nothing of this was kept, unless the sentence says "
+    "that this is not known, as it can be of a journal on Redis."
+)
+_NOT_OWNER = (
+    "The bus is stopping, or the journal cannot be used just now; nothing of this was kept. Or, in a cluster, the "
+    "subscriber goes from one node to another just now, and nothing was done; or the node that has it does not answer, "
+    "and may have done this or not."
+)
+#: Responses before the route is known, and what each means: text, and the end of the connection.
+_BEFORE_ANY_ROUTE = {
+    "NoHttp": "What came is no sound HTTP request.",
+    "TooSlow": "The request's head did not come within `EVENTBUS_REQUEST_SECONDS`.",
+    "LineTooLong": "The request's first line is too long.",
+    "Expectation": "`Expect` says something else than `100-continue`.",
+    "HeadTooLong": "The request's headers are too many, or too long.",
+}
+#: Errors of routes: status, meaning, an example of the sentence, and headers.
+_ERRORS: dict[str, tuple[int, str, str, Json]] = {
+    "InternalError": (
+        500, "An internal error; the server log says more.", "The bus made a mistake; its log says more.", {}),
+    "Unauthorized": (
+        401, "Tokens are set, and the request has none, or one that is not known.",
+        "A token is needed: send Authorization: Bearer and the token.", _CHALLENGE),
+    "Forbidden": (403, _FORBIDDEN, "This token may not publish.", _MAY_CHALLENGE),
+    "WrongAddress": (
+        400, "The address is missing, cannot be or may not be delivered to, or a parameter is malformed.",
+        "Wrong input address. The port is a number from 1 to 65535, not '80a'.", {}),
+    "WrongQuery": (400, "The query does not parse.", 'invalid URL escape "%zz"', {}),
+    "WrongLimit": (400, "A malformed parameter.", "limit is a whole number from 1 to 1000, not '0'.", {}),
+    "WrongChoice": (
+        400, "Not exactly one choice, or a malformed one.",
+        "Say which dead letters: address=A, id=ID, or all=true.", {}),
+    "WrongPosition": (
+        400, "A malformed address, position or query.",
+        "Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.", {}),
+    "WrongEvent": (
+        400, "A malformed parameter, header, CloudEvent or batch: which one, and why.",
+        "The event has no source: a text that is not empty is required.", {}),
+    "NoPosition": (
+        404, "The event that is given as a position is not in the journal.",
+        "'order-42' is no event in the journal, and no time as RFC 3339 has it.", {}),
+    "NoEvent": (404, "There is no event with this id.", "Event 'order-42' is not in the journal.", {}),
+    "NoDeadLetter": (404, "There is no dead letter with this id.", "There is no dead letter 1.", {}),
+    "NoReplay": (404, "There is no such replay.", "There is no replay 'x'; the newest 1000 are known.", {}),
+    "BodyTooSlow": (
+        408, "The request did not come within `EVENTBUS_REQUEST_SECONDS`.",
+        "The body did not come within 30 seconds.", {}),
+    "NotRegistered": (
+        409, "The subscriber is not registered, so that nothing can be delivered to it.",
+        "This address is not registered; register it, and replay then.", {}),
+    "TooLarge": (
+        413, "An event over `EVENTBUS_MAX_BODY_BYTES`, or a batch over its limits.",
+        "The body may have at most 1048576 bytes.", {}),
+    "KeyReused": (
+        422, "The `Idempotency-Key` was used for another topic or body. Nothing was kept. `400` in plain text.",
+        str(KeyReused()), {}),
+    "TooManySubscribers": (
+        429, "There are as many subscribers as are allowed, or as many replays or changes of topics under way.",
+        "There are 20000 subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).", RETRY_AFTER),
+    "TooManyReplays": (
+        429, "As many replays as are allowed are under way for this subscriber.",
+        f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.", RETRY_AFTER),
+    "Unavailable": (503, _UNAVAILABLE, "The bus is stopping; publish again in a few seconds.", RETRY_AFTER),
+    "NotOwner": (
+        503, _NOT_OWNER, "This subscriber goes from one node to another just now; ask again.", RETRY_AFTER),
+    "DiskFull": (
+        507, "The disk that holds the journal is full. Nothing of this was kept.",
+        "The disk that holds the journal is full; nothing of this was kept.", RETRY_AFTER),
+}  # fmt: skip
+#: The status of each error.
+STATUS = {name: f"{status}" for name, (status, *_) in _ERRORS.items()}
 
 
-def _before_any_route(description: str) -> Json:
-    """An answer that is given before the request is known, and always text. The connection ends with it."""
-    return {"description": description, "content": content(TEXT, schema("Error"))}
+def _error(status: int, meaning: str, sentence: str, headers: Json) -> Json:
+    """Build an error in both of its forms: a sentence as text, and problem details for a client that asks for JSON."""
+    bodies = content(PROBLEM, schema("Problem"), problem(status, sentence)) | content(TEXT, schema("Error"))
+    return answer(meaning, bodies, headers)
 
 
 RESPONSES: Json = {
-    "NoHttp": _before_any_route("What came is no sound HTTP request."),
-    "TooSlow": _before_any_route("The request's head did not come within `EVENTBUS_REQUEST_SECONDS`."),
-    "LineTooLong": _before_any_route("The request's first line is too long."),
-    "Expectation": _before_any_route("`Expect` says something else than `100-continue`."),
-    "HeadTooLong": _before_any_route("The request's headers are too many, or too long."),
-    "Mistake": error(
-        "The bus made a mistake; its log says more.",
-        problem(500, "The bus made a mistake; its log says more."),
-    ),
-    "Unauthorized": error(
-        "Tokens are set, and the request has none, or one that is not known.",
-        problem(401, "A token is needed: send Authorization: Bearer and the token."),
-        {"WWW-Authenticate": _CHALLENGE},
-    ),
-    "Forbidden": error(
-        "The token is known, and may do other things. Or a browser says, by `Origin` or `Sec-Fetch-Site`, that a page "
-        "from elsewhere wants to change something; then nothing is asked for, and the sentence says what a proxy that "
-        "changes `Host` has to pass on. Or, without tokens, a browser asks by a name that is not in `EVENTBUS_HOSTS`.",
-        problem(403, "This token may not publish."),
-        {"WWW-Authenticate": {**_CHALLENGE, "required": False}},
-    ),
-    "NoPlace": error(
-        "The event that is named as a place is not in the journal.",
-        problem(404, "'order-42' is no event in the journal, and no time as RFC 3339 has it."),
-    ),
-    "NotRegistered": error(
-        "The subscriber is not registered, so that nothing can be delivered to it.",
-        problem(409, "This address is not registered; register it, and replay then."),
-    ),
-    "Unavailable": error(
-        "The bus is stopping, or the journal cannot be used just now. Nothing of this was kept, unless the sentence "
-        "says that this is not known, as it can be of a journal on Redis.",
-        problem(503, "The bus is stopping; publish again in a few seconds."),
-        {"Retry-After": WAIT},
-    ),
-    "NotOwner": error(
-        "The bus is stopping, or the journal cannot be used just now; nothing of this was kept. Or several buses are "
-        "one: the subscriber goes from one to another just now, and nothing was done; or the one that has it does not "
-        "answer, and may have done this or not.",
-        problem(503, "This subscriber goes from one node to another just now; ask again."),
-        {"Retry-After": WAIT},
-    ),
-    "DiskFull": error(
-        "The disk that holds the journal is full. Nothing of this was kept.",
-        problem(507, "The disk that holds the journal is full; nothing of this was kept."),
-        {"Retry-After": WAIT},
-    ),
+    **{name: answer(meaning, content(TEXT, schema("Error"))) for name, meaning in _BEFORE_ANY_ROUTE.items()},
+    **{name: _error(*described) for name, described in _ERRORS.items()},
 }

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, render_template, request, send_from_direc
 from eventbus.web.access import needs
 from eventbus.web.openapi.document import SERVER, document
 from eventbus.web.openapi.html_text import kind, line, prose
-from eventbus.web.openapi.page import common, everywhere, sections_of
+from eventbus.web.openapi.page import view_of
 from eventbus.web.proxy_prefix import prefix_of
 from eventbus.web.replies import Reply, as_json
 
@@ -29,7 +29,7 @@ blueprint = Blueprint("reference", __name__, template_folder="templates")
 @blueprint.get("/openapi.json")
 @needs(None)
 def openapi() -> Reply:
-    """The document."""
+    """Return the document."""
     prefix = prefix_of(request.environ)
     return as_json({**document(), "servers": [{**SERVER, "url": prefix}]} if prefix else document())
 
@@ -37,14 +37,14 @@ def openapi() -> Reply:
 @blueprint.get("/docs")
 @needs(None)
 def docs() -> Reply:
-    """The document as a page."""
+    """Return the document as a page."""
     return Reply(_page(), 200, HTML, dict(HEADERS))
 
 
 @blueprint.get("/static/<path:name>")
 @needs(None)
 def static_file(name: str) -> Response:
-    """A file that the page needs."""
+    """Return a file that the page needs."""
     response = send_from_directory(STATIC, name)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -52,12 +52,5 @@ def static_file(name: str) -> Response:
 
 @cache
 def _page() -> bytes:
-    """The page, made once: the document does not change while the process runs."""
-    whole = document()
-    found = {
-        "document": whole,
-        "sections": sections_of(whole),
-        "everywhere": everywhere(whole),
-        "common": common(whole),
-    }
-    return render_template("reference.html", **found, kind=kind, line=line, prose=prose).encode()
+    """Render the page, once: the document does not change while the process runs."""
+    return render_template("reference.html", **view_of(document()), kind=kind, line=line, prose=prose).encode()

@@ -1,0 +1,81 @@
+"""Reading the journal, and replaying a part of it."""
+
+from eventbus.web.openapi import builder as build
+from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, Json, content, count, query, text
+from eventbus.web.openapi.operation import operation
+from eventbus.web.openapi.schemas import A_DELIVERY, AN_EVENT, TOPIC_PATTERNS, VISIBLE_ASCII
+from eventbus.web.openapi.subscribers import address
+from eventbus.web.routes.events import LONGEST_WAIT, MAX_PAGE, RESUMED, USUAL_PAGE
+
+_STREAM = text(
+    "Server-sent events: each has `id`, the event's id, and `data`, the event as JSON on one line. It goes on after "
+    "`Last-Event-ID`, else `after`, else begins now. Lines that begin with a colon only show that it lives. It begins "
+    "with `retry`: milliseconds after which to come back once it has ended. While the bus stops, or the journal cannot "
+    "be read, that is all it says."
+)
+_PAGE = build.shape("A page of the journal.", {
+    "events": build.items(build.schema("Event")),
+    "next": build.nullable(text(
+        "Where to go on: the last event's id, or where none matched, that of the last one that was read. Null where "
+        "there was nothing to read."
+    )),
+})  # fmt: skip
+_RESUMED = build.response_header(
+    "The event to go on after is not there. This begins by the `time` in its id, or, where the id holds none, with the "
+    "`earliest` that is there.", text(enum=["time", "earliest"]), required=False,
+)  # fmt: skip
+
+LIST = operation(
+    "listEvents", "Read the journal",
+    "Events, the oldest first; `next` is where to go on `after`. With `Accept: text/event-stream` a stream of what "
+    "comes; `limit` and `wait` say nothing there.",
+    tag="Looking", scope="subscribe", call="'/events?topic=orders.*&limit=10'",
+    parameters=[
+        query("after", "Begin after the event with this id, or at `earliest`, `now` or an RFC 3339 time. Without it, "
+              "or empty: with the oldest.", text()),
+        query("topic", "Only events whose topic matches, as in registering. May repeat.", TOPIC_PATTERNS,
+              example=["orders.*"]),
+        query("limit", "Events in one page, at most.", count(minimum=1, maximum=MAX_PAGE, default=USUAL_PAGE)),
+        query("wait", "Seconds to wait where there is none yet.", count(maximum=LONGEST_WAIT, default=0)),
+        build.header("Last-Event-ID", "Where a stream goes on: the id that came last.", text()),
+    ],
+    ok=build.answer(
+        "A page, or a stream.",
+        content(JSON, _PAGE, {"events": [AN_EVENT], "next": AN_ID}) | content("text/event-stream", _STREAM),
+        {RESUMED: _RESUMED},
+    ),
+    errors=("WrongLimit", "Unavailable"),
+)  # fmt: skip
+
+GET = operation(
+    "getEvent", "Read one event",
+    "The event, and `deliveries`: its state for each subscriber that it was accepted for.",
+    tag="Looking", scope="subscribe", call=f"'/events/{AN_ID}'",
+    parameters=[build.parameter(
+        "path", "event_id", "The event's id, as `Webhook-Id` says it.", VISIBLE_ASCII, required=True, example=AN_ID
+    )],
+    ok=build.answer(
+        "The event, and its deliveries.",
+        content(JSON, build.schema("EventWithDeliveries"), {**AN_EVENT, "deliveries": [A_DELIVERY]}), NODES_HEADER,
+    ),
+    errors=("NoEvent", "Unavailable", "DiskFull"),
+)  # fmt: skip
+
+REPLAY = operation(
+    "replay", "Deliver a part of the journal again",
+    "Delivers to one subscriber again what was accepted between two positions and matches its topics, at its own pace. "
+    "Answers how many events that is.",
+    tag="Mending", scope="admin", call=f"-X POST '/replay?address={AN_ADDRESS}&from=earliest'",
+    parameters=[
+        address(),
+        query("from", "The first: `earliest`, `now`, an event's id or an RFC 3339 time.", text(minLength=1),
+              required=True, example="earliest"),
+        query("to", "The last: `now`, an event's id or an RFC 3339 time.", text(default="now")),
+    ],
+    ok=build.answer(
+        "The replay has begun.", content(JSON, build.shape("How many there are.", {"events": count()}), {"events": 17})
+    ),
+    errors=("WrongPosition", "TooManyReplays", "NoPosition", "NotRegistered", "NotOwner", "DiskFull"),
+)  # fmt: skip
+
+PATHS: Json = {"/events": {"get": LIST}, "/events/{event_id}": {"get": GET}, "/replay": {"post": REPLAY}}

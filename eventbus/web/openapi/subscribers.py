@@ -1,0 +1,68 @@
+"""Registering, deregistering and listing."""
+
+from eventbus.core.options import registration_options
+from eventbus.web.openapi import builder as build
+from eventbus.web.openapi.builder import A_TIME, AN_ADDRESS, JSON, NODES_HEADER, SUCCESS, TEXT, Json
+from eventbus.web.openapi.operation import operation
+from eventbus.web.openapi.schemas import A_REGISTRATION, A_SUBSCRIBER, ADDRESS
+
+_FORM = "`host`, `host:port` or `[v6]:port`, with a path prefix and `http://` or `https://` where you like."
+_OPTIONS = [
+    build.query(one.parameter, f"{one.help} Default: {one.default_text}.", one.kind.query_schema, example=one.example)
+    for one in registration_options()
+]
+
+
+def address(description: str = _FORM, *, required: bool = True) -> Json:
+    """Build the parameter that names a subscriber."""
+    return build.query("address", description, ADDRESS, required=required, example=AN_ADDRESS)
+
+
+REGISTER = operation(
+    "registerAndKeepAlive", "Register, or renew",
+    "Registers an address, or renews its lease. Every event that is accepted after the answer, and whose topic the "
+    "subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was.",
+    tag="Subscribers", scope="subscribe", call=f"-X POST '/registerAndKeepAlive?address={AN_ADDRESS}'",
+    parameters=[address(), *_OPTIONS],
+    ok=build.answer(
+        "Registered, or renewed.", build.content(JSON, build.schema("Registration"), A_REGISTRATION) | SUCCESS
+    ),
+    errors=("WrongAddress", "TooManySubscribers", "NoPosition", "NotOwner", "DiskFull"),
+)  # fmt: skip
+
+DEREGISTER = operation(
+    "deregister", "Deregister",
+    "Ends a lease at once, and discards what is pending: a service that only restarts does not call it. Succeeds "
+    "whether or not the address was there.",
+    tag="Subscribers", scope="subscribe", call=f"-X DELETE '/deregister?address={AN_ADDRESS}'",
+    parameters=[address()],
+    ok=build.answer(
+        "The address is not registered any more.",
+        build.content(JSON, build.schema("Deregistered"), {"address": AN_ADDRESS, "discarded": 0}) | SUCCESS,
+    ),
+    errors=("WrongAddress", "NotOwner", "DiskFull"),
+)  # fmt: skip
+
+LIST = operation(
+    "listSubscribers", "List the subscribers",
+    "As text a line for each: the address as it was written, two spaces, a colon, two spaces, the time of its last "
+    "renewal.",
+    tag="Subscribers", scope="subscribe", call="'/listSubscribers'",
+    parameters=[build.query(
+        "expired", "`true`: not the live ones, but those whose lease has expired and who have not registered again.",
+        build.text(enum=["true", "false"]), example="true",
+    )],
+    ok=build.answer(
+        "The subscribers, by address.",
+        build.content(JSON, build.schema("SubscriberList"), {"subscribers": [A_SUBSCRIBER]})
+        | build.content(TEXT, build.text(), f"{AN_ADDRESS}  :  {A_TIME}\n"),
+        NODES_HEADER,
+    ),
+    errors=("WrongQuery",),
+)  # fmt: skip
+
+PATHS: Json = {
+    "/registerAndKeepAlive": {"post": REGISTER},
+    "/deregister": {"delete": DEREGISTER},
+    "/listSubscribers": {"get": LIST},
+}
