@@ -44,7 +44,7 @@ def test_a_page_has_no_fault_light_or_dark(visitor: Visitor, places: dict[str, s
     assert violations(visitor, "color-contrast") == []
 
 
-@pytest.mark.parametrize("name", ["Discard chosen", "Replay chosen"])
+@pytest.mark.parametrize("name", ["Discard selected", "Redeliver selected"])
 def test_a_question_has_no_fault_light_or_dark(visitor: Visitor, places: dict[str, str], name: str) -> None:
     """A question is as accessible as the pages are, before it is answered and after it."""
     visitor.open(PAGES["dead letters"].format(**places))
@@ -53,9 +53,9 @@ def test_a_question_has_no_fault_light_or_dark(visitor: Visitor, places: dict[st
     assert violations(visitor) == []
     visitor.dark()
     assert violations(visitor, "color-contrast") == []
-    if name == "Replay chosen":
-        visitor.click("Replay")
-        visitor.see("put back as pending", "dialog")
+    if name == "Redeliver selected":
+        visitor.click("Redeliver")
+        visitor.see("redelivered", "dialog")
         assert violations(visitor) == []
 
 

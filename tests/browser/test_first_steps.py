@@ -23,14 +23,14 @@ def test_who_comes_first_is_shown_how_to_begin(visitor: Visitor, service: Record
     """The calls that an empty bus shows work as they stand; once they are made they are shown no more."""
     visitor.hurry()
     visitor.open("/")
-    visitor.see("Nobody: every subscriber takes what it is sent.")
-    calls = visitor.text("#teach pre").replace("localhost:8001", service.address)
+    visitor.see("No subscriber: every one accepts its deliveries.")
+    calls = visitor.text("#first-steps pre").replace("localhost:8001", service.address)
     said = subprocess.run(["sh", "-ec", calls.replace("curl", "curl -sS")], capture_output=True, check=True, text=True)
     assert said.stdout.startswith(f"successsuccess{service.address}  :  ")
     service.wait_for(1)
     assert service.received[0].body == b'{"order": 42}'
-    visitor.miss("Nothing here yet")
-    visitor.see("1\nsubscribers", "#tiles")
+    visitor.miss("Getting started")
+    visitor.see("1\nSubscribers", "#tiles")
 
 
 def test_a_test_event_is_sent(visitor: Visitor, caller: Caller, service: RecordingSubscriber) -> None:
@@ -50,7 +50,7 @@ def test_a_test_event_is_sent(visitor: Visitor, caller: Caller, service: Recordi
     )  # fmt: skip
     visitor.click(event.id)
     visitor.see("Grüße 東京 <b>&amp;</b>", "pre")
-    visitor.see(f"delivered {service.address}", "#fates")
+    visitor.see(f"delivered {service.address}", "#deliveries")
 
 
 def test_what_cannot_be_sent_is_told(visitor: Visitor) -> None:
@@ -59,7 +59,7 @@ def test_what_cannot_be_sent_is_told(visitor: Visitor) -> None:
     visitor.open("/dashboard/send")
     visitor.fill("#topic", "a..b")
     visitor.click("Send")
-    visitor.see("It did not work: A topic is words between dots, none of them empty: 'a..b'", "#sent")
+    visitor.see("Failed: A topic is words between dots, none of them empty: 'a..b'", "#sent")
     assert visitor.run("return document.querySelector('#topic').value") == "a..b"
 
 
@@ -68,7 +68,7 @@ def test_an_empty_bus_says_so_on_every_page(visitor: Visitor, bus: BusServer) ->
     for path, text in {
         "/dashboard/subscribers?q=nobody": "No subscriber matches “nobody”.",
         "/dashboard/subscribers": "POST /registerAndKeepAlive?address=host:port",
-        "/dashboard/deadLetters": "None. What a subscriber rejects, or cannot take in time, is kept here.",
+        "/dashboard/deadLetters": "No dead letters. A delivery that a subscriber rejects",
     }.items():
         visitor.open(path)
         visitor.see(text)

@@ -114,7 +114,7 @@ def test_a_dead_letter_is_text(visitor: Visitor, caller: Caller, hostile: str) -
         eventually(holds(caller, address, dead=1), 30)
         visitor.open("/dashboard/deadLetters")
         assert_is_text(visitor, address, PAYLOAD)
-        visitor.click("Discard chosen")
+        visitor.click("Discard selected")
         caller.deregister(address)
 
 

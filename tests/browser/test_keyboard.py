@@ -33,7 +33,7 @@ def tabbed(visitor: Visitor, count: int) -> list[str]:
 def test_the_tab_key_reaches_the_navigation_in_its_order(visitor: Visitor) -> None:
     """First comes the way past the navigation, then the name, then each page, then what is on the page."""
     visitor.open("/dashboard/send")
-    expected = ["Skip to the content", "eventbus", *NAVIGATION, "topic", "type", "body", "Send", "Interface"]
+    expected = ["Skip to the content", "eventbus", *NAVIGATION, "topic", "type", "body", "Send", "API"]
     assert tabbed(visitor, len(expected)) == expected
 
 
@@ -85,11 +85,11 @@ def test_a_subscriber_is_deregistered_by_keys(visitor: Visitor, caller: Caller, 
     assert visitor.focused() == "ask-cancel"
     eventually(lambda: visitor.find("#ask-go").is_enabled(), PATIENCE)
     visitor.press(Keys.TAB, Keys.ENTER)
-    visitor.see("Its lease has ended.", "dialog")
+    visitor.see("Deregistered.", "dialog")
     assert visitor.focused() == "ask-cancel"
     assert not caller.listed(address)
     visitor.press(Keys.ENTER)
-    visitor.see("That cannot be shown")
+    visitor.see("This page cannot be displayed")
 
 
 def test_tables_are_moved_by_keys(visitor: Visitor, address: str) -> None:

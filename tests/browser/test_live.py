@@ -114,7 +114,7 @@ def test_a_bus_that_is_away_is_told_of_and_found_again(visitor: Visitor, bus: Bu
     bus.kill()
     try:
         visitor.see("The bus does not answer", "#connection")
-        assert "events a second" in visitor.text("#tiles")
+        assert "Publish rate" in visitor.text("#tiles")
     finally:
         bus.start()
     visitor.miss("The bus does not answer", "#connection")

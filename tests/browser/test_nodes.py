@@ -89,10 +89,10 @@ def test_either_bus_shows_what_both_have(tab: Tab, cluster: Cluster, addresses: 
     visitor = Visitor(tab, cluster.nodes[number].port)
     visitor.hurry()
     visitor.open("/")
-    assert visitor.text("#tiles .tile:nth-child(6) b") == str(DEAD * NODES)
-    assert visitor.text("#tiles .tile:nth-child(7) b") == str(NODES)
+    assert visitor.text("#tiles .tile:nth-child(7) b") == str(DEAD * NODES)
+    assert visitor.text("#tiles .tile:nth-child(8) b") == str(NODES)
     eventually(lambda: float(visitor.text("#tiles .tile:nth-child(1) b")) > 5, 15)
-    assert all(address in visitor.text("#trouble") for address in addresses)
+    assert all(address in visitor.text("#attention") for address in addresses)
     visitor.open("/dashboard/subscribers")
     assert visitor.text("#connection") == ""
     for address in addresses:
@@ -104,7 +104,7 @@ def test_a_subscriber_of_the_other_bus_is_looked_at(visitor: Visitor, addresses:
     visitor.hurry()
     visitor.open("/dashboard/subscribers")
     visitor.click(addresses[1])
-    visitor.see("delivered of", "#state")
+    visitor.see("Delivered, of", "#state")
     assert visitor.text("h1") == addresses[1]
     rises(visitor, "#state .tile:nth-child(4) b")
 
@@ -114,9 +114,9 @@ def test_dead_letters_of_the_other_bus_are_mended(visitor: Visitor, addresses: l
     visitor.open(f"/dashboard/deadLetters?address={quote(addresses[1])}")
     assert visitor.count("tbody tr") == DEAD
     visitor.find("tbody tr:nth-child(1) input").click()
-    visitor.click("Replay chosen")
-    visitor.click("Replay")
-    visitor.see("1 put back as pending: 1 delivered.", "dialog")
+    visitor.click("Redeliver selected")
+    visitor.click("Redeliver")
+    visitor.see("1 redelivered: 1 delivered.", "dialog")
     visitor.click("Close")
     eventually(lambda: visitor.count("tbody tr") == 1, 5)
     visitor.click(f"Discard all of {addresses[1]}")
@@ -125,10 +125,10 @@ def test_dead_letters_of_the_other_bus_are_mended(visitor: Visitor, addresses: l
     visitor.click("Yes, discard all")
     visitor.see("1 discarded.", "dialog")
     visitor.click("Close")
-    visitor.see("None. What a subscriber rejects", "#letters")
+    visitor.see("No dead letters.", "#letters")
     visitor.open(f"/dashboard/subscriber?address={quote(addresses[1])}")
-    visitor.see("0\ndead", "#state")
-    assert "1\ndiscarded" in visitor.text("#state")
+    visitor.see("0\nDead", "#state")
+    assert "1\nDiscarded" in visitor.text("#state")
 
 
 def test_a_bus_that_is_not_heard_is_told_of(visitor: Visitor, cluster: Cluster, addresses: list[str]) -> None:
@@ -136,8 +136,8 @@ def test_a_bus_that_is_not_heard_is_told_of(visitor: Visitor, cluster: Cluster, 
     cluster.nodes[1].send(signal.SIGSTOP, whole_group=True)
     try:
         visitor.open("/")
-        visitor.see("Only 1 of 2 buses answered", "#connection")
-        assert addresses[0] in visitor.text("#trouble")
+        visitor.see("Only 1 of 2 nodes answered", "#connection")
+        assert addresses[0] in visitor.text("#attention")
     finally:
         cluster.nodes[1].send(signal.SIGCONT, whole_group=True)
     visitor.miss("Only 1 of 2", "#connection")
@@ -152,10 +152,10 @@ def test_without_redis_pages_wait(visitor: Visitor, cluster: Cluster, addresses:
     cluster.redis.kill()
     try:
         visitor.see("The journal does not tell", "#connection")
-        assert "What it asked for" in visitor.text()
+        assert "Options" in visitor.text()
         visitor.open(page)
         visitor.see("The journal does not tell", "#reason")
     finally:
         cluster.redis.start()
-    visitor.see("What it asked for")
+    visitor.see("Options")
     assert visitor.text("#connection") == ""

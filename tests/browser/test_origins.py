@@ -53,7 +53,7 @@ def test_the_dashboard_works_under_each_of_its_names(tab: Tab, bus: BusServer, h
     visitor.click("Deregister")
     eventually(lambda: visitor.find("#ask-go").is_enabled(), PATIENCE)
     visitor.click("Yes, deregister")
-    visitor.see("Its lease has ended.", "dialog")
+    visitor.see("Deregistered.", "dialog")
 
 
 #: A proxy that most would write: a prefix that it takes off, and nothing said of the host that was asked for.

@@ -13,12 +13,12 @@ from tests.support.server import BusServer
 
 #: The pages as the navigation shows them, and a part of what is to be read on each.
 PAGES = {
-    "/": ("Overview", "Who needs somebody"),
+    "/": ("Overview", "Needs attention"),
     "/dashboard/subscribers": ("Subscribers", "6 subscribers, sorted by address"),
     "/dashboard/journal": ("Journal", "30 events so far"),
-    "/dashboard/deadLetters": ("Dead letters", "Replay chosen"),
+    "/dashboard/deadLetters": ("Dead letters", "Redeliver selected"),
     "/dashboard/send": ("Send", "Send a test event"),
-    "/dashboard/settings": ("Settings", "Secrets are not shown."),
+    "/dashboard/settings": ("Settings", "Secrets are not displayed."),
 }
 
 
@@ -52,15 +52,15 @@ def test_what_is_not_there_is_told_on_a_page(visitor: Visitor, busy: Shop) -> No
     visitor.expect(404)
     for path in ("/dashboard/event?id=nothing", "/dashboard/subscriber?address=127.0.0.1:1"):
         visitor.open(path)
-        visitor.see("That cannot be shown")
+        visitor.see("This page cannot be displayed")
         visitor.click("Back to the overview")
-        visitor.see("Who needs somebody")
+        visitor.see("Needs attention")
 
 
 def test_the_overview_names_who_needs_somebody(visitor: Visitor, busy: Shop) -> None:
     """Who is down or paused is listed, then who fails with dead letters; who takes everything is not."""
     visitor.open("/")
-    rows = visitor.text("#trouble").splitlines()
+    rows = visitor.text("#attention").splitlines()
     listed = [name for row in rows for name in busy.addresses if busy.addresses[name] in row]
     assert set(listed[:2]) == {"warehouse", "mailer"}
     assert listed[2:] == ["billing"]
@@ -85,9 +85,9 @@ def test_the_journal_leads_to_an_event_and_its_deliveries(visitor: Visitor, busy
     visitor.open("/dashboard/journal")
     visitor.click(event_id)
     visitor.see('"order": 4103')
-    visitor.see(f"dead {busy.addresses['billing']}", "#fates")
-    assert f"delivered {busy.addresses['audit']}" in visitor.text("#fates")
-    assert busy.addresses["orders"] not in visitor.text("#fates")
+    visitor.see(f"dead {busy.addresses['billing']}", "#deliveries")
+    assert f"delivered {busy.addresses['audit']}" in visitor.text("#deliveries")
+    assert busy.addresses["orders"] not in visitor.text("#deliveries")
     visitor.click("As bytes")
     assert "00000000  7b 22 6f 72 64 65 72" in visitor.text("details pre")
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.answers import assert_problem
 from tests.support.caller import JSON, Caller, register_target
+from tests.support.deadline import eventually
+from tests.support.responders import always
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
 
@@ -157,13 +159,29 @@ def test_what_pages_load_is_there(caller: Caller) -> None:
         ("/?since=%zz", 400),
     ],
 )
-def test_what_cannot_be_shown_is_told(caller: Caller, path: str, status: int) -> None:
+def test_what_cannot_be_displayed_is_an_error_page(caller: Caller, path: str, status: int) -> None:
     """What is not there is 404, what cannot be asked for 400: as a page, or as a problem."""
     response = caller.call("GET", path, [HTML])
     assert (response.status, response.header("Content-Type")) == (status, "text/html; charset=utf-8")
-    assert "That cannot be shown" in response.text
+    assert "This page cannot be displayed" in response.text
     assert response.header("Content-Security-Policy")
     assert_problem(caller.call("GET", path, [JSON]), status)
+
+
+def test_a_subscriber_that_is_removed_keeps_its_page_while_it_has_dead_letters(caller: Caller) -> None:
+    """A dead letter's link leads to a page, also after its subscriber deregistered; without dead letters it is 404."""
+    with RecordingSubscriber(always(422)) as subscriber:
+        address = subscriber.address
+        caller.register(address)
+        event = caller.publish(b"{}")
+        eventually(lambda: caller.subscriber(address)["dead"] == 1, 30)
+        caller.deregister(address)
+    page = f"/dashboard/subscriber?address={quote(address)}"
+    found = caller.call("GET", page, [JSON]).json()
+    assert (found["status"], [letter["event"] for letter in found["letters"]]) == (None, [event])
+    assert "Not registered any more." in caller.call("GET", page, [HTML]).text
+    caller.call("DELETE", f"/deadLetters?address={quote(address)}")
+    assert caller.call("GET", page, [HTML]).status == 404
 
 
 # Tokens
@@ -183,11 +201,11 @@ def bearer(token: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("path", [path for path in PAGES if "{" not in path] + ["/dashboard/event?id=x"])
 def test_where_tokens_are_set_a_page_is_for_administrators(closed: Caller, path: str) -> None:
-    """Without a token a page is a door, 401; with another's 403; as JSON each is a problem; both name the challenge."""
+    """Without a token a page is the login form, 401; with another's 403; as JSON a problem; both name the challenge."""
     for headers, status in (([], 401), ([bearer("unknown-0123456789")], 401), ([bearer(PUBLISHER)], 403)):
         response = closed.call("GET", path, [HTML, *headers])
         assert response.status == status
-        assert "A token is needed" in response.text
+        assert "A token is required" in response.text
         assert (response.header("WWW-Authenticate") or "").startswith('Bearer realm="eventbus"')
         assert response.header("Content-Security-Policy")
         assert "<table" not in response.text
@@ -197,7 +215,7 @@ def test_where_tokens_are_set_a_page_is_for_administrators(closed: Caller, path:
     assert closed.call("GET", path, [HTML, bearer(ADMIN)]).status == (404 if "event" in path else 200)
 
 
-def test_the_door_can_be_shown_without_a_token(closed: Caller) -> None:
+def test_the_login_form_loads_without_a_token(closed: Caller) -> None:
     """What a page needs to ask for the token is open: styles and scripts, which hold no secret."""
     for name in FILES:
         assert closed.call("GET", f"/dashboard/static/{name}").status == 200

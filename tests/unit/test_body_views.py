@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.web.dashboard.body_views import MAX_HEX, MAX_LAID_OUT, MAX_TEXT, views_of
+from eventbus.web.dashboard.body_views import MAX_HEX, MAX_INDENTED, MAX_TEXT, views_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -124,5 +124,5 @@ def test_json_that_is_nested_deeply_is_not_laid_out_beyond_a_bound(depth: int, i
     body = f"{'[' * depth}{inner * ((MAX_TEXT - 2 * depth) // len(inner) - 1)}1{']' * depth}".encode()
     found = views_of(body)
     assert found["text"] == body.decode()
-    assert len(str(found["json"])) <= MAX_LAID_OUT + 2 * depth
+    assert len(str(found["json"])) <= MAX_INDENTED + 2 * depth
     assert (found["json"] is None) is (depth > 10)

@@ -286,7 +286,7 @@ def test_the_only_node_left_says_that_its_list_is_short() -> None:
     with linked("only") as (only,):
         only.orphaned = True
         assert only.ask("GET", "/listSubscribers").headers["Eventbus-Nodes"] == "1 of 2"
-        assert "Only 1 of 2 buses answered" in only.ask("GET", "/", HTML).text
+        assert "Only 1 of 2 nodes answered" in only.ask("GET", "/", HTML).text
         only.orphaned = False
         assert "Eventbus-Nodes" not in only.ask("GET", "/listSubscribers").headers
 
@@ -304,7 +304,7 @@ def test_a_node_without_others_asks_nobody(method: str, target: str) -> None:
 def test_a_page_says_that_a_node_was_not_heard(two: Two, target: str) -> None:
     """A page that not all nodes have a part in says so; one that all have does not."""
     here, _ = two
-    said = "Only 1 of 2 buses answered"
+    said = "Only 1 of 2 nodes answered"
     assert said not in here.ask("GET", target, HTML).text
     here.silent.add("there")
     assert said in here.ask("GET", target, HTML).text
@@ -336,7 +336,7 @@ def test_an_event_is_told_with_the_deliveries_of_every_node(two: Two) -> None:
     here, _ = two
     said = [{"address": address, "state": "dead"} for address in (HERE, THERE)]
     assert here.ask("GET", "/events/e-1", JSON).json["deliveries"] == said
-    assert here.ask("GET", "/dashboard/event?id=e-1", JSON).json["fates"] == said
+    assert here.ask("GET", "/dashboard/event?id=e-1", JSON).json["deliveries"] == said
     page = here.ask("GET", "/dashboard/event?id=e-1", HTML).text
     assert HERE in page
     assert THERE in page
@@ -366,7 +366,7 @@ def test_the_dashboard_shows_every_node(two: Two) -> None:
     here, _ = two
     overview = here.ask("GET", "/", JSON).json
     assert (overview["subscribers"]["ok"], overview["dead"]) == (2, 2)
-    assert [row["address"] for row in overview["trouble"]] == [HERE, THERE]
+    assert [row["address"] for row in overview["attention"]] == [HERE, THERE]
     assert THERE in here.ask("GET", "/", HTML).text
     table = here.ask("GET", "/dashboard/subscribers?sort=dead", HTML)
     assert HERE in table.text

@@ -95,7 +95,7 @@ def test_of_two_states_of_a_delivery_the_one_further_on_counts(states: tuple[str
     """Where two nodes tell of the same delivery, pending counts before all, and what was settled later before that."""
     for parts in (states, states[::-1]):
         told = [[{"address": "a", "state": state}] for state in parts]
-        assert merge.fates(told) == [{"address": "a", "state": said}]
+        assert merge.merged_deliveries(told) == [{"address": "a", "state": said}]
 
 
 def test_an_event_is_told_with_the_deliveries_of_all_nodes() -> None:
@@ -116,12 +116,12 @@ def test_samples_add_up_and_the_slowest_counts() -> None:
     """A second of several nodes has what all did, the median by how much each delivered, and the slowest's rest."""
     busy = sample(100.0, events=3, deliveries=30, arrival_p50=0.1, arrival_p99=0.5, pending=7, oldest=2.0)
     calm = sample(99.5, events=1, deliveries=10, arrival_p50=0.5, arrival_p99=0.9, failures=1, pending=1, oldest=9.0)
-    both = cluster_views.together([busy, calm])
+    both = cluster_views.merged_sample([busy, calm])
     assert both["arrival_p50"] == pytest.approx(0.2)
     assert both | {"arrival_p50": 0} == sample(
         100.0, events=4, deliveries=40, failures=1, arrival_p99=0.9, pending=8, oldest=9.0
     )
-    assert cluster_views.together([sample(1.0), sample(1.0)]) == sample(1.0)
+    assert cluster_views.merged_sample([sample(1.0), sample(1.0)]) == sample(1.0)
 
 
 def test_samples_of_other_seconds_are_not_added() -> None:
@@ -141,12 +141,12 @@ def test_other_nodes_are_asked_for_samples_from_a_little_earlier() -> None:
 def test_the_overview_is_of_all_nodes() -> None:
     """Figures add up, the oldest and the fullest count, and those that need somebody most come first."""
     shared: dict[str, Any] = {"latest": None, "samples": [], "fresh": False, "journal_max_bytes": 100}
-    one = shared | {"host": "here", "oldest_pending_seconds": 1.5, "journal_bytes": 50, "trouble": [row("c", dead=3)]}
+    one = shared | {"host": "here", "oldest_pending_seconds": 1.5, "journal_bytes": 50, "attention": [row("c", dead=3)]}
     two = shared | {
         "host": "there",
         "oldest_pending_seconds": 9.5,
         "journal_bytes": 49,
-        "trouble": [row("b", state="down"), row("c")],
+        "attention": [row("b", state="down"), row("c")],
     }
     one |= {"subscribers": {"ok": 1, "down": 0}, "pending": 1, "in_flight": 2, "dead": 3}
     two |= {"subscribers": {"ok": 2, "down": 1}, "pending": 10, "in_flight": 20, "dead": 0}
@@ -154,8 +154,8 @@ def test_the_overview_is_of_all_nodes() -> None:
     assert made["subscribers"] == {"ok": 3, "down": 1}
     assert (made["pending"], made["in_flight"], made["dead"], made["host"]) == (11, 22, 3, "here")
     assert (made["oldest_pending_seconds"], made["journal_bytes"], made["journal_max_bytes"]) == (9.5, 50, 100)
-    assert [each["key"] for each in made["trouble"]] == ["b", "c"]
-    assert made["trouble"][1]["dead"] == 3
+    assert [each["key"] for each in made["attention"]] == ["b", "c"]
+    assert made["attention"][1]["dead"] == 3
     assert made["fresh"] is False
 
 

@@ -35,7 +35,7 @@ from eventbus.web.cluster.rpc_codec import (
     ask,
 )
 from eventbus.web.current import the_request
-from eventbus.web.dashboard.layout import check_visitor, trouble
+from eventbus.web.dashboard.layout import check_visitor, error_page
 from eventbus.web.flask_app import BusFlask
 from eventbus.web.parameters import IGNORED, IGNORED_KEY, only_known
 from eventbus.web.query import Query, parse_query
@@ -162,7 +162,7 @@ class Forwarding:
     def _refusal(self, environ: Environ, error: EventbusError) -> Any:
         """What answers where it cannot be asked of others: as the application phrases it."""
         with self._app.request_context(environ):
-            return trouble(error) if _is_page(environ) else self._app.handle_user_exception(error)
+            return error_page(error) if _is_page(environ) else self._app.handle_user_exception(error)
 
     def _of_all(self, environ: Environ, query: Query, gathering: Merge) -> Any:
         """What answers for all nodes: this one first, so that who may not ask reaches no other."""

@@ -71,18 +71,18 @@ def dead_letters(parts: Sequence[Any], query: Query) -> Any:
 
 def event(parts: Sequence[Any], _: Query) -> Any:
     """One event, and its state for each subscriber of any node."""
-    return {**parts[0], "deliveries": fates([part["deliveries"] for part in parts])}
+    return {**parts[0], "deliveries": merged_deliveries([part["deliveries"] for part in parts])}
 
 
 def event_page(parts: Sequence[Any], _: Query) -> Any:
     """The same for the dashboard."""
-    return {**parts[0], "fates": fates([part["fates"] for part in parts])}
+    return {**parts[0], "deliveries": merged_deliveries([part["deliveries"] for part in parts])}
 
 
-def fates(parts: Sequence[Sequence[Any]]) -> list[Any]:
-    """What became of an event, a state for each subscriber, by address."""
-    found = sorted((fate for part in parts for fate in part), key=lambda fate: _FURTHER.index(fate["state"]))
-    return [fate for _, fate in sorted({fate["address"]: fate for fate in found}.items())]
+def merged_deliveries(parts: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return an event's deliveries of all nodes by address, one for each subscriber."""
+    found = sorted((each for part in parts for each in part), key=lambda each: _FURTHER.index(each["state"]))
+    return [delivery for _, delivery in sorted({each["address"]: each for each in found}.items())]
 
 
 def _key(address: str) -> str:

@@ -1,4 +1,4 @@
-"""The dashboard: pages rendered on the server, each with the same as JSON."""
+"""The dashboard: pages rendered on the server, each also available as JSON."""
 
 from eventbus.web.dashboard.pages import blueprint
 

@@ -1,4 +1,4 @@
-"""What pages show of all nodes together, made of what each node shows. Pure."""
+"""Merge the pages' data of all nodes into the data of one page. Pure."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -10,17 +10,18 @@ from eventbus.web.dashboard import tables
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query
 
-#: Rows of one page, and of those that need somebody.
-ROWS, TROUBLED = 50, 10
-#: Seconds that a node's sample stands for how it was doing until its next one comes.
-FRESH_SECONDS = 15.0
+#: Rows on one page, and rows under "Needs attention".
+PAGE_ROWS, MAX_ATTENTION_ROWS = 50, 10
+#: Seconds for which a node's sample is used until its next one arrives.
+SAMPLE_VALID_SECONDS = 15.0
 
 Row = dict[str, Any]
 
 
 def overview(parts: Sequence[Any], _: Query) -> dict[str, Any]:
-    """How the bus is doing, over all nodes; what is not counted is this node's own."""
+    """Merge the overviews of all nodes. What cannot be added up is taken from this node, the first part."""
     own: dict[str, Any] = parts[0]
+    attention = _rows([part["attention"] for part in parts])
     latest = [part["latest"] for part in parts if part["latest"] is not None]
     return own | {
         "fresh": all(part["fresh"] for part in parts),
@@ -28,76 +29,77 @@ def overview(parts: Sequence[Any], _: Query) -> dict[str, Any]:
         **_added([{name: part[name] for name in ("pending", "in_flight", "dead")} for part in parts]),
         "oldest_pending_seconds": max(part["oldest_pending_seconds"] for part in parts),
         "journal_bytes": max(part["journal_bytes"] for part in parts),
-        "latest": together(latest) if own["latest"] is not None else None,
+        "latest": merged_sample(latest) if own["latest"] is not None else None,
         "samples": merged_samples([part["samples"] for part in parts]),
-        "trouble": tables.sorted_by(_rows([part["trouble"] for part in parts]), "trouble")[:TROUBLED],
+        "attention": tables.sorted_by(attention, tables.ATTENTION)[:MAX_ATTENTION_ROWS],
     }
 
 
 def earlier(query: Query, _: str) -> str:
-    """What other nodes are asked for the overview: samples from before the first one that is wanted, too."""
-    return urlencode({"since": max(0, count_in(query, "since", 0, 0, 2**53) - int(FRESH_SECONDS * 1_000))})
+    """Return the query for the peers' overviews: it asks for samples from before the first one that is needed, too."""
+    return urlencode({"since": max(0, count_in(query, "since", 0, 0, 2**53) - int(SAMPLE_VALID_SECONDS * 1_000))})
 
 
 def merged_samples(parts: Sequence[Sequence[Row]]) -> list[Row]:
-    """This node's samples, each together with the one that every other node had last taken then."""
-    own, *others = parts
-    times = [[sample["at"] for sample in other] for other in others]
-    return [together([sample, *_last(sample["at"], others, times)]) for sample in own]
+    """Return this node's samples (the first part), each merged with the latest one of every peer at that time."""
+    own, *peers = parts
+    times = [[sample["at"] for sample in peer] for peer in peers]
+    return [merged_sample([sample, *_latest(sample["at"], peers, times)]) for sample in own]
 
 
-def _last(at: float, others: Sequence[Sequence[Row]], times: Sequence[list[float]]) -> list[Row]:
-    found = [other[place - 1] for other, known in zip(others, times, strict=True) if (place := bisect_right(known, at))]
-    return [sample for sample in found if at - sample["at"] <= FRESH_SECONDS]
+def _latest(at: float, peers: Sequence[Sequence[Row]], times: Sequence[list[float]]) -> list[Row]:
+    counts = [bisect_right(known, at) for known in times]
+    found = [peer[count - 1] for peer, count in zip(peers, counts, strict=True) if count]
+    return [sample for sample in found if at - sample["at"] <= SAMPLE_VALID_SECONDS]
 
 
-def together(several: Sequence[Row]) -> Row:
-    """Several nodes' samples as one, at the time of the first.
+def merged_sample(several: Sequence[Row]) -> Row:
+    """Merge one sample of each node into one, at the time of the first.
 
-    Counts add up. The median is their mean by deliveries, and 99 of 100 the slowest node's: about what they are.
+    Counts are added up. Latencies are estimates: p50 is the nodes' mean, weighted by deliveries; p99 is the largest.
     """
     deliveries = sum(sample["deliveries"] for sample in several)
-    halves = sum(sample["arrival_p50"] * sample["deliveries"] for sample in several)
+    weighted = sum(sample["arrival_p50"] * sample["deliveries"] for sample in several)
     return {
         "at": several[0]["at"],
         **{name: sum(sample[name] for sample in several) for name in ("events", "deliveries", "failures", "pending")},
-        "arrival_p50": halves / deliveries if deliveries else 0.0,
+        "arrival_p50": weighted / deliveries if deliveries else 0.0,
         "arrival_p99": max(sample["arrival_p99"] for sample in several),
         "oldest": max(sample["oldest"] for sample in several),
     }
 
 
 def subscribers(parts: Sequence[Any], _: Query) -> dict[str, Any]:
-    """A page of all subscribers' rows, of which each node has given its own up to that page's end."""
+    """Merge the subscribers' rows, of which each node has sent its own up to the end of the page."""
     own: dict[str, Any] = parts[0]
     start, count = own["start"], sum(part["count"] for part in parts)
     rows = tables.sorted_by(_rows([part["rows"] for part in parts]), own["sort"])
     return own | {
         "count": count,
-        "rows": rows[start : start + ROWS],
-        "following": start + ROWS if start + ROWS < count else None,
+        "rows": rows[start : start + PAGE_ROWS],
+        "following": start + PAGE_ROWS if start + PAGE_ROWS < count else None,
     }
 
 
 def dead_letters(parts: Sequence[Any], _: Query) -> dict[str, Any]:
-    """A page of dead letters, as far as any node knows of them."""
-    found = letters([part["letters"] for part in parts], ROWS)
+    """Merge the pages of dead letters: a node sees its own ones earlier than its peers do."""
+    found = letters([part["letters"] for part in parts], PAGE_ROWS)
     return {
         **parts[0],
         "letters": found,
-        "following": found[-1]["id"] if len(found) == ROWS else None,
+        "following": found[-1]["id"] if len(found) == PAGE_ROWS else None,
         "dead": sum(part["dead"] for part in parts),
     }
 
 
 def letters(parts: Sequence[Sequence[Row]], limit: int) -> list[Row]:
-    """So many of the dead letters, by their ids."""
+    """Return the first ``limit`` dead letters of all parts by id, each once."""
     known = {letter["id"]: letter for part in parts for letter in part}
     return [known[number] for number in sorted(known)[:limit]]
 
 
 def _rows(parts: Sequence[Sequence[Row]]) -> list[Row]:
-    """Each subscriber's row once: one that moves from node to node may have two."""
+    """Return each subscriber's row once: one whose ownership moves may have a row on two nodes."""
     return list({row["key"]: row for part in reversed(parts) for row in part}.values())
 
 

@@ -1,4 +1,4 @@
-"""What every page has: its frame, its headers, its JSON twin, and a door where tokens are set."""
+"""What every page has: its frame, its headers, its data as JSON, and the login form where tokens are set."""
 
 import functools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from eventbus.web.proxy_prefix import prefix_of, root_of
 from eventbus.web.replies import Reply, as_json, problem
 
 HTML = "text/html; charset=utf-8"
-#: Nothing from elsewhere, nothing inline, in nobody's frame.
+#: Load nothing from other origins, run nothing inline, allow no framing.
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -27,7 +27,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-#: The pages by their paths below the root, as the navigation shows them.
+#: The pages of the navigation: the path below the root, and the title.
 NAVIGATION = (
     ("", "Overview"),
     ("dashboard/subscribers", "Subscribers"),
@@ -41,7 +41,10 @@ Data = Callable[[], dict[str, Any]]
 
 
 def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
-    """Makes a page of a function that collects what it shows. Whoever may not see it is asked for a token."""
+    """Return a decorator: a function that collects data becomes a view of a page.
+
+    A client that is not an administrator gets the login form instead.
+    """
 
     def wrap(collect: Data) -> Callable[[], Reply]:
         @needs(None)
@@ -51,10 +54,10 @@ def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
                 check_visitor()
                 data = request.environ.get(GATHERED) or collect()
             except NoAccess as error:
-                return _door(error)
+                return _login(error)
             except EventbusError as error:
-                return trouble(error)
-            return as_json(data) if wants_json(request) else _html(template, **data)
+                return error_page(error)
+            return as_json(data) if wants_json(request) else _html(template, data)
 
         return view
 
@@ -62,13 +65,13 @@ def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
 
 
 def check_visitor() -> None:
-    """Let an administrator in. Raises NoAccess."""
+    """Return if the client is an administrator, or no tokens are set. Raises NoAccess."""
     tokens = the_bus().settings.tokens
     if tokens:
         check(tokens, Scope.ADMIN, request.environ)
 
 
-def _html(template: str, status: int = 200, **data: Any) -> Reply:
+def _html(template: str, data: dict[str, Any], status: int = 200) -> Reply:
     heard = request.environ.get(HEARD)
     frame = {"navigation": NAVIGATION, "path": request.path, "version": __version__, "heard": heard}
     frame |= {"root": root_of(request.path), "prefix": prefix_of(request.environ)}
@@ -76,20 +79,20 @@ def _html(template: str, status: int = 200, **data: Any) -> Reply:
     return Reply(body.encode("utf-8", "replace"), status, HTML, dict(HEADERS))
 
 
-def _door(error: NoAccess) -> Reply:
+def _login(error: NoAccess) -> Reply:
     _, status, _ = status_of(error)
-    reply = problem(status, str(error)) if wants_json(request) else _html("door.html", status, reason=str(error))
+    reply = problem(status, str(error)) if wants_json(request) else _html("login.html", {"reason": str(error)}, status)
     reply.headers["WWW-Authenticate"] = error.challenge
     return reply
 
 
-def trouble(error: EventbusError) -> Reply:
-    """A page that says why the one that was asked for cannot be shown; where waiting helps, it waits by itself."""
+def error_page(error: EventbusError) -> Reply:
+    """Return a page that says why the requested one cannot be displayed. If waiting helps, it reloads by itself."""
     _, status, wait = status_of(error)
     if wants_json(request):
         reply = problem(status, str(error))
     else:
-        reply = _html("trouble.html", status, reason=str(error), wait=wait)
+        reply = _html("error.html", {"reason": str(error), "wait": wait}, status)
     if wait is not None:
         reply.headers["Retry-After"] = str(wait)
     return reply

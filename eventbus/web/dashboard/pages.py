@@ -1,4 +1,4 @@
-"""The pages. What they can change goes through the same routes as everybody's requests."""
+"""The dashboard's pages. They change things through the same routes as any other client."""
 
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -16,18 +16,19 @@ from eventbus.web.cluster.rpc_codec import FORWARDED
 from eventbus.web.current import the_bus
 from eventbus.web.dashboard import tables
 from eventbus.web.dashboard.body_views import views_of
-from eventbus.web.dashboard.cluster_views import ROWS, TROUBLED
+from eventbus.web.dashboard.cluster_views import MAX_ATTENTION_ROWS, PAGE_ROWS
 from eventbus.web.dashboard.layout import page
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
-from eventbus.web.routes.dead_letters import dead_letter_payload as shown_letter
-from eventbus.web.routes.events import event_payload as shown_event
-from eventbus.web.routes.events import fate_payload
+from eventbus.web.routes.dead_letters import dead_letter_payload
+from eventbus.web.routes.events import delivery_payload, event_payload
 from eventbus.web.routes.subscribers import address_in, subscriber_payload
 from eventbus.web.server.listeners import beyond_loopback, noted
 
+#: Dead letters on the page of their subscriber.
+MAX_SUBSCRIBER_LETTERS = 20
 STATIC = Path(__file__).parent / "static"
-#: Settings of which nothing is shown but whether they are set.
+#: Settings of which a page displays only whether they are set.
 SECRET = frozenset({"tokens", "signing_secrets"})
 
 blueprint = Blueprint("dashboard", __name__, template_folder="templates")
@@ -36,7 +37,7 @@ blueprint = Blueprint("dashboard", __name__, template_folder="templates")
 @blueprint.get("/dashboard/static/<path:name>")
 @needs(None)
 def static_file(name: str) -> Response:
-    """A style sheet, a script or a picture; they hold nothing of this bus."""
+    """Return a style sheet, a script or a picture; they hold nothing of this bus."""
     return send_from_directory(STATIC, name)
 
 
@@ -47,7 +48,7 @@ def _query() -> Query:
 @blueprint.get("/")
 @page("overview.html")
 def overview() -> dict[str, Any]:
-    """How the bus is doing: figures, charts, and the subscribers that need somebody."""
+    """Collect the overview: figures, charts, and the subscribers that need attention."""
     bus, query = the_bus(), _query()
     since = count_in(query, "since", 0, 0, 2**53)
     now = snapshot_of(bus)
@@ -68,90 +69,97 @@ def overview() -> dict[str, Any]:
         "draining": bus.draining,
         "latest": None if latest is None else asdict(latest),
         "samples": samples,
-        "trouble": tables.trouble(bus, TROUBLED),
+        "attention": tables.attention_rows(bus, MAX_ATTENTION_ROWS),
     }
 
 
 @blueprint.get("/dashboard/subscribers")
 @page("subscribers.html")
 def subscribers() -> dict[str, Any]:
-    """All subscribers, live and expired, as a table: sorted, filtered, a page at a time."""
+    """Collect one page of the table of all subscribers, live and expired, filtered and sorted."""
     bus, query = the_bus(), _query()
     sort, text = query.first("sort") or "address", (query.first("q") or "")[:200]
     start = count_in(query, "start", 0, 0, 10_000_000)
     rows = tables.sorted_by(tables.rows(bus, text), sort)
-    first = 0 if FORWARDED in request.environ else start  # among all nodes' rows these may come earlier
+    # The rows of all nodes are sorted together: this node's first ones may belong to a later page.
+    first = 0 if FORWARDED in request.environ else start
     return {
         "columns": tables.COLUMNS,
         "sort": sort,
         "q": text,
         "start": start,
         "count": len(rows),
-        "rows": rows[first : start + ROWS],
-        "previous": max(0, start - ROWS) if start else None,
-        "following": start + ROWS if start + ROWS < len(rows) else None,
+        "rows": rows[first : start + PAGE_ROWS],
+        "previous": max(0, start - PAGE_ROWS) if start else None,
+        "following": start + PAGE_ROWS if start + PAGE_ROWS < len(rows) else None,
     }
 
 
 @blueprint.get("/dashboard/subscriber")
 @page("subscriber.html")
 def subscriber() -> dict[str, Any]:
-    """One subscriber: what it asked for, its account, what happened lately, its dead letters."""
+    """Collect one subscriber: its options, account, recent state changes and dead letters.
+
+    Of one that is not registered any more, only the dead letters. Raises NotFound if there are none either.
+    """
     bus = the_bus()
     address = address_in(_query())
     lane = bus.dispatcher.lanes.get(address.key) or bus.expired.find(address.key)
+    letters = bus.dead_letters.page(address.key, 0, MAX_SUBSCRIBER_LETTERS)
+    found = {"key": address.key, "address": address.shown, "letters": list(map(dead_letter_payload, letters))}
+    if lane is None and not letters:
+        raise NotFound(f"No subscriber is registered at {address.shown}, and it has no dead letters.")
     if lane is None:
-        raise NotFound(f"There is no subscriber at {address.shown} now; its dead letters may still be there.")
-    letters = bus.dead_letters.page(address.key, 0, 20)
+        return {**found, "status": None}
     return {
-        "key": address.key,
-        "standing": subscriber_payload(bus, lane),
+        **found,
+        "status": subscriber_payload(bus, lane),
         "options": display(lane.subscriber.options),
         "remaining": max(0.0, round(lane.lease.ends - bus.clock.monotonic(), 1)),
         "limit": lane.limit,
         "rate": round(bus.time_series.rate(address.key), 1),
         "notes": [{"at": rfc3339(at), "text": text} for at, text in reversed(lane.notes)],
-        "letters": [shown_letter(letter) for letter in letters],
     }
 
 
 @blueprint.get("/dashboard/journal")
 @page("journal.html")
 def journal() -> dict[str, Any]:
-    """The newest events, the newest first."""
+    """Collect one page of events, newest first."""
     bus = the_bus()
-    upto = count_in(_query(), "upto", bus.feed.newest, 0, 2**62)
-    events = bus.feed.read(max(0, upto - ROWS), (), ROWS).events
-    shown = [{**_brief(event), "seq": event.seq} for event in reversed(events) if event.seq <= upto]
-    return {"events": shown, "newest": bus.feed.newest, "upto": upto, "earlier": upto - ROWS if upto > ROWS else None}
+    end = count_in(_query(), "upto", bus.feed.newest, 0, 2**62)
+    events = bus.feed.read(max(0, end - PAGE_ROWS), (), PAGE_ROWS).events
+    rows = [{**_brief(event), "seq": event.seq} for event in reversed(events) if event.seq <= end]
+    earlier = end - PAGE_ROWS if end > PAGE_ROWS else None
+    return {"events": rows, "newest": bus.feed.newest, "end": end, "earlier": earlier}
 
 
 @blueprint.get("/dashboard/event")
 @page("event.html")
 def event() -> dict[str, Any]:
-    """One event: its headers, its body in every readable way, and what became of it."""
-    found, fates = the_bus().history.of(_query().first("id") or "")
+    """Collect one event: its headers, its body in every readable form, and its deliveries."""
+    found, deliveries = the_bus().history.of(_query().first("id") or "")
     views = views_of(found.body)
     return {
         "event": {**_brief(found), "headers": found.headers},
         "body": views,
-        "fates": list(map(fate_payload, fates)),
+        "deliveries": list(map(delivery_payload, deliveries)),
     }
 
 
 @blueprint.get("/dashboard/deadLetters")
 @page("dead_letters.html")
 def dead_letters() -> dict[str, Any]:
-    """Dead letters, to be replayed or discarded, several at once."""
+    """Collect one page of dead letters, to be redelivered or discarded."""
     bus, query = the_bus(), _query()
     after = count_in(query, "after", 0, 0, 2**62)
     address = address_in(query) if query.first("address") else None
-    letters = bus.dead_letters.page(address.key if address else None, after, ROWS)
+    letters = bus.dead_letters.page(address.key if address else None, after, PAGE_ROWS)
     return {
         "address": address.shown if address else "",
-        "letters": [shown_letter(letter) for letter in letters],
+        "letters": list(map(dead_letter_payload, letters)),
         "after": after,
-        "following": letters[-1].id if len(letters) == ROWS else None,
+        "following": letters[-1].id if len(letters) == PAGE_ROWS else None,
         "dead": snapshot_of(bus).dead,
     }
 
@@ -159,25 +167,24 @@ def dead_letters() -> dict[str, Any]:
 @blueprint.get("/dashboard/send")
 @page("send.html")
 def send() -> dict[str, Any]:
-    """A form for a test event."""
+    """Collect what the form for a test event needs."""
     return {"max_body_bytes": the_bus().settings.max_body_bytes}
 
 
 @blueprint.get("/dashboard/settings")
 @page("settings.html")
 def settings() -> dict[str, Any]:
-    """What the bus was told; of secrets only whether there are any."""
-    told = the_bus().settings
-    shown = {each.name: _shown_setting(each.name, told) for each in fields(Settings)}
-    return {"settings": shown}
+    """Collect the settings; of secrets only whether they are set."""
+    current = the_bus().settings
+    return {"settings": {each.name: _setting_text(each.name, current) for each in fields(Settings)}}
 
 
-def _shown_setting(name: str, told: Settings) -> str:
-    value = getattr(told, name)
+def _setting_text(name: str, current: Settings) -> str:
+    value = getattr(current, name)
     if name in SECRET:
         return "set" if value else "not set"
     if name == "journal":
-        return told.journal_redacted
+        return current.journal_redacted
     if name == "networks":
         deny, allow = (", ".join(map(str, networks)) or "none" for networks in (value.deny, value.allow))
         return f"denied: {deny}; allowed: {allow}"
@@ -185,4 +192,4 @@ def _shown_setting(name: str, told: Settings) -> str:
 
 
 def _brief(event: Any) -> dict[str, Any]:
-    return {key: value for key, value in shown_event(event).items() if key != "body"} | {"bytes": len(event.body)}
+    return {key: value for key, value in event_payload(event).items() if key != "body"} | {"bytes": len(event.body)}

@@ -1,4 +1,4 @@
-"""The subscribers as rows: what is shown of each, found by text, sorted by a column."""
+"""The subscribers as table rows: filtered by a text, sorted by a column."""
 
 from typing import Any
 
@@ -6,49 +6,51 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.status import WELL, status
 from eventbus.services.bus import Bus
 
-#: Seconds after which what is pending counts as trouble.
-OLD = 60.0
-#: Columns by the name by which they are sorted; "trouble" is for who needs somebody first.
+#: Seconds from which an oldest pending delivery needs attention.
+OLD_PENDING_SECONDS = 60.0
+#: The sort order in which subscribers that need attention come first; it is no column.
+ATTENTION = "attention"
+#: The columns: the name that a sort takes, and the heading.
 COLUMNS = (
     ("address", "Address"),
     ("state", "State"),
     ("lease", "Lease left"),
     ("topics", "Topics"),
-    ("window", "Window"),
+    ("in_flight", "In flight"),
     ("pending", "Pending"),
-    ("oldest", "Oldest"),
-    ("rate", "A second"),
+    ("oldest", "Oldest pending"),
+    ("rate", "Delivery rate"),
     ("delivered", "Delivered"),
     ("dead", "Dead"),
     ("last_error", "Last error"),
 )
-#: What is looked at from the largest on.
-_LARGEST_FIRST = frozenset({"pending", "oldest", "rate", "delivered", "dead", "window", "last_error"})
+#: Columns that are sorted with the largest value first.
+_LARGEST_FIRST = frozenset({"pending", "oldest", "rate", "delivered", "dead", "in_flight", "last_error"})
 
 
 def rows(bus: Bus, text: str) -> list[dict[str, Any]]:
-    """A row for each subscriber, live or expired, whose address, state or topics hold the text."""
+    """Return a row for each subscriber, live or expired, whose address, state or topics contain the text."""
     wanted = text.lower()
     found = (_row(bus, lane) for lane in (*bus.subscribers(), *bus.expired.lanes()))
     return [row for row in found if wanted in f"{row['address']} {row['state']} {row['topics']}".lower()]
 
 
-def trouble(bus: Bus, most: int) -> list[dict[str, Any]]:
-    """A row for each of the subscribers that need somebody, up to so many, those first that need it most."""
+def attention_rows(bus: Bus, limit: int) -> list[dict[str, Any]]:
+    """Return a row for each subscriber that needs attention, at most ``limit``, the most urgent ones first."""
     now = bus.clock.monotonic()
-    lanes = [lane for lane in (*bus.subscribers(), *bus.expired.lanes()) if _in_trouble(bus, lane, now)]
-    return sorted_by([_row(bus, lane) for lane in lanes], "trouble")[:most]
+    lanes = [lane for lane in (*bus.subscribers(), *bus.expired.lanes()) if _needs_attention(bus, lane, now)]
+    return sorted_by([_row(bus, lane) for lane in lanes], ATTENTION)[:limit]
 
 
-def _in_trouble(bus: Bus, lane: Lane, now: float) -> bool:
+def _needs_attention(bus: Bus, lane: Lane, now: float) -> bool:
     if lane.dead or status(lane, now) not in WELL:
         return True
-    return bus.oldest_pending_seconds(lane) > OLD
+    return bus.oldest_pending_seconds(lane) > OLD_PENDING_SECONDS
 
 
 def sorted_by(found: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
-    """The rows in a column's order; by address where there is no such column."""
-    if column == "trouble":
+    """Return the rows sorted by a column; by address if there is no such column."""
+    if column == ATTENTION:
         return sorted(found, key=lambda row: (row["state"] in WELL, -row["oldest"], -row["dead"], row["address"]))
     if column not in dict(COLUMNS):
         column = "address"
@@ -63,7 +65,7 @@ def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
         "state": str(status(lane, now)),
         "lease": max(0, round(lane.lease.ends - now)),
         "topics": ", ".join(lane.subscriber.options.topics) or "everything",
-        "window": f"{len(lane.in_flight)} of {lane.limit}",
+        "in_flight": f"{len(lane.in_flight)} of {lane.limit}",
         "pending": lane.backlog,
         "oldest": bus.oldest_pending_seconds(lane),
         "rate": round(bus.time_series.rate(key), 1),

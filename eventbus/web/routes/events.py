@@ -71,8 +71,8 @@ def list_events() -> Reply | Response:
 @needs(Scope.SUBSCRIBE)
 def one_event(event_id: str) -> Reply:
     """One event, and its state for each subscriber."""
-    event, fates = the_bus().history.of(event_id)
-    return as_json({**event_payload(event), "deliveries": [fate_payload(fate) for fate in fates]})
+    event, deliveries = the_bus().history.of(event_id)
+    return as_json({**event_payload(event), "deliveries": list(map(delivery_payload, deliveries))})
 
 
 class EventPage:
@@ -120,7 +120,7 @@ def event_payload(event: Event) -> dict[str, Any]:
     }
 
 
-def fate_payload(fate: Fate) -> dict[str, Any]:
+def delivery_payload(fate: Fate) -> dict[str, Any]:
     """What became of an event for one subscriber, as JSON."""
     row = fate.deferral
     said: dict[str, Any] = {"address": fate.address, "state": fate.state}

@@ -1,36 +1,36 @@
-// Keeps pages up to date, asks before anything is lost, and carries the token where one is needed.
-// Pages are rendered on the server; what is fetched again replaces the sections marked data-live.
+// Keeps pages up to date, asks for confirmation before changes, and sends the token where one is required.
+// Pages are rendered on the server. The sections marked data-live are fetched and replaced at intervals.
 "use strict";
 
 const TOKEN = "eventbus-token";
-const DOOR = "form[data-act='token']";
-const PART = 100; // dead letters under way at once
-const PATIENCE = 10_000; // ms that are waited for what becomes of a replay
-const ROOT = new URL(document.documentElement.dataset.root, location.href).pathname; // below whatever prefix a proxy has
+const LOGIN_FORM = "form[data-act='token']";
+const BATCH_SIZE = 100; // requests about dead letters in flight at once
+const OUTCOME_WAIT_MS = 10_000; // how long to wait for the outcome of redelivered dead letters
+const ROOT = new URL(document.documentElement.dataset.root, location.href).pathname; // includes the prefix of a proxy
 const $ = (selector) => document.querySelector(selector);
-$("link[rel='icon']").href = $("link[rel='icon']").href; // whole, since it is looked up again wherever a page leads
-let round = 0; // counts the pages that were opened, so that an old page's timers end
+$("link[rel='icon']").href = $("link[rel='icon']").href; // absolute, because later pages resolve it again
+let pageNumber = 0; // counts the opened pages, so that the timers of an earlier page stop
 
 async function ask(method, url, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
-  // A page from elsewhere cannot send the second header unasked: the bus takes it for its own page's.
+  // A page of another origin cannot send Eventbus-Page without a preflight, so it marks our own pages' requests.
   const headers = { Accept: "application/json", "Eventbus-Page": "dashboard", ...(options.headers || {}) };
   if (token) headers.Authorization = `Bearer ${token}`;
   return fetch(url, { method, headers, body: options.body, cache: "no-store" });
 }
 
-async function told(response) {
-  const said = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(said.detail || `${response.status} ${response.statusText}`);
-  return said;
+async function payloadOf(response) {
+  const payload = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(payload.detail || `${response.status} ${response.statusText}`);
+  return payload;
 }
 
-// What a page that has come says of the buses it is from; where none has come, that.
+// Displays which nodes answered, as the fetched page says; without a page, that the bus does not answer.
 function connected(page) {
   $("#connection").textContent = page ? page.querySelector("#connection").textContent : "The bus does not answer";
 }
 
-async function document_at(url) {
+async function fetchPage(url) {
   const response = await ask("GET", url, { headers: { Accept: "text/html" } });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (!page.querySelector("#main")) throw new Error(`${response.status} ${response.statusText}`);
@@ -40,14 +40,14 @@ async function document_at(url) {
 function show(page) {
   document.title = page.title;
   for (const part of ["#main", "header nav", "footer"]) $(part).replaceChildren(...page.querySelector(part).childNodes);
-  $(".brand").setAttribute("href", page.querySelector(".brand").getAttribute("href")); // relative to where it stands
+  $(".brand").setAttribute("href", page.querySelector(".brand").getAttribute("href")); // relative to the page's path
   connected(page);
   begin();
 }
 
-// Where a token is needed, links are followed here, so that it can be sent along.
+// Follows links by fetch where a token is required, so that the token is sent with each request.
 async function open(url, push = true) {
-  const page = await document_at(url);
+  const page = await fetchPage(url);
   if (push) history.pushState(null, "", url);
   show(page);
   $("#main").focus();
@@ -57,10 +57,10 @@ async function open(url, push = true) {
 
 const busy = (section) => section.contains(document.activeElement) && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
 
-// The element of a section that stands for one that was replaced.
+// Finds the element that replaced another one, to move the focus to it.
 const NAMES = ["href", "data-act", "data-letter", "aria-label"];
-const same = (section, element) => [...section.querySelectorAll(element.tagName)].find(
-  (other) => NAMES.every((name) => other.getAttribute(name) === element.getAttribute(name)));
+const counterpart = (section, element) => [...section.querySelectorAll(element.tagName)].find(
+  (candidate) => NAMES.every((name) => candidate.getAttribute(name) === element.getAttribute(name)));
 
 function replace(section, fresh) {
   const at = section.contains(document.activeElement) ? document.activeElement : null;
@@ -68,14 +68,14 @@ function replace(section, fresh) {
   section.replaceChildren(...fresh.childNodes);
   const scroll = section.querySelector(".scroll");
   if (scroll) scroll.scrollLeft = left;
-  if (at) (same(section, at) || $("#main")).focus({ preventScroll: true });
+  if (at) (counterpart(section, at) || $("#main")).focus({ preventScroll: true });
 }
 
 async function refresh(sections) {
-  const mine = round;
-  const page = await document_at(location.href);
-  if (mine !== round) return null;
-  if (!sections.some((section) => page.getElementById(section.id))) { // another page by now
+  const number = pageNumber;
+  const page = await fetchPage(location.href);
+  if (number !== pageNumber) return null;
+  if (!sections.some((section) => page.getElementById(section.id))) { // it has become another page, such as the login form
     if (page.querySelector("#reason[data-live]")) $("#connection").textContent = page.querySelector("#reason p").textContent;
     else show(page);
     return null;
@@ -90,43 +90,43 @@ async function refresh(sections) {
 }
 
 async function chart() {
-  Charts.add((await told(await ask("GET", `${ROOT}?since=${Charts.since()}`))).samples);
+  Charts.add((await payloadOf(await ask("GET", `${ROOT}?since=${Charts.since()}`))).samples);
 }
 
-// The page has the latest samples; where some before them are missing, they are asked for.
-async function go_on(page) {
+// Adds the latest samples, which the page holds. If older ones are missing, fetches those too.
+async function updateCharts(page) {
   const latest = JSON.parse(page.getElementById("charts").dataset.latest);
   if (latest.length && latest[0].at * 1000 > Charts.since()) await chart();
   else Charts.add(latest);
 }
 
 function live() {
-  const mine = round;
+  const number = pageNumber;
   const sections = [...document.querySelectorAll("[data-live]")];
   const charts = Boolean($("#charts"));
   if (charts) { Charts.drawAll(); chart().catch(() => connected(null)); }
   if (!sections.length && !charts) return;
   const seconds = Math.min(...sections.map((section) => Number(section.dataset.live)), 5);
   const turn = async () => {
-    if (mine !== round) return;
+    if (number !== pageNumber) return;
     if (!document.hidden) {
       try {
         const page = await refresh(sections);
-        if (charts && page) await go_on(page);
+        if (charts && page) await updateCharts(page);
       } catch { connected(null); }
     }
-    if (mine === round) setTimeout(turn, seconds * 1000);
+    if (number === pageNumber) setTimeout(turn, seconds * 1000);
   };
   setTimeout(turn, seconds * 1000);
 }
 
-// Asking twice
+// Confirmation
 
-let questions = 0; // counts them, so that what an earlier one began does not speak in a later one
+let questions = 0; // counts the dialogs, so that the work of an earlier one does not write into a later one
 
 function confirmed({ title, text, go, again, work }) {
   const dialog = $("#ask"), button = $("#ask-go"), progress = $("#ask-progress"), result = $("#ask-result");
-  const mine = questions += 1;
+  const number = questions += 1;
   let asked = 0;
   $("#ask-title").textContent = title;
   $("#ask-text").textContent = text;
@@ -135,12 +135,12 @@ function confirmed({ title, text, go, again, work }) {
   button.textContent = go;
   button.disabled = button.hidden = false;
   progress.hidden = true;
-  const askAgain = () => { // not where a double click would answer it
+  const askAgain = () => { // disabled for a moment, so that a double click does not confirm
     button.textContent = again;
     button.disabled = true;
     $("#ask-text").textContent = "This cannot be undone. Are you sure?";
     $("#ask-cancel").focus();
-    setTimeout(() => { if (mine === questions) button.disabled = false; }, 600);
+    setTimeout(() => { if (number === questions) button.disabled = false; }, 600);
   };
   button.onclick = async () => {
     asked += 1;
@@ -148,11 +148,11 @@ function confirmed({ title, text, go, again, work }) {
     button.disabled = true;
     progress.hidden = false;
     progress.removeAttribute("value");
-    const said = await work((done, all) => { if (mine === questions) { progress.max = all; progress.value = done; } })
-      .catch((error) => `It did not work: ${error.message}`);
-    if (mine !== questions) return;
+    const payload = await work((done, all) => { if (number === questions) { progress.max = all; progress.value = done; } })
+      .catch((error) => `Failed: ${error.message}`);
+    if (number !== questions) return;
     progress.hidden = button.hidden = true;
-    result.textContent = said;
+    result.textContent = payload;
     $("#ask-cancel").textContent = "Close";
     $("#ask-cancel").focus();
   };
@@ -165,85 +165,85 @@ async function refreshAll() {
   if ($("#letters")) await refresh([$("#letters")]).catch(() => connected(null));
 }
 
-// Takes the ids in turn, so that progress shows and no request is long.
+// Discards the dead letters in batches of single requests, so that progress is visible and no request is long.
 async function discarded(ids, progress) {
   let count = 0;
-  for (let start = 0; start < ids.length; start += PART) {
-    const part = ids.slice(start, start + PART);
-    const said = await Promise.all(part.map(async (id) => told(await ask("DELETE", `${ROOT}deadLetters?id=${id}`))));
-    count += said.reduce((sum, one) => sum + one.discarded, 0);
-    progress(Math.min(start + PART, ids.length), ids.length);
+  for (let start = 0; start < ids.length; start += BATCH_SIZE) {
+    const part = ids.slice(start, start + BATCH_SIZE);
+    const payload = await Promise.all(part.map(async (id) => payloadOf(await ask("DELETE", `${ROOT}deadLetters?id=${id}`))));
+    count += payload.reduce((sum, one) => sum + one.discarded, 0);
+    progress(Math.min(start + BATCH_SIZE, ids.length), ids.length);
   }
   return `${count} discarded.`;
 }
 
-// The same for a replay. The first is asked for alone: the others count for its replay.
-async function replayed(choices, progress) {
+// Redelivers in the same way. The first request runs alone: the rest count for its replay id.
+async function redelivered(choices, progress) {
   let replay = null, count = 0;
   const one = async (choice) => {
-    const said = await told(await ask("POST", `${ROOT}deadLetters/replay?${choice}${replay ? `&replay=${replay}` : ""}`));
-    count += said.replayed;
-    replay ??= said.replay;
+    const payload = await payloadOf(await ask("POST", `${ROOT}deadLetters/replay?${choice}${replay ? `&replay=${replay}` : ""}`));
+    count += payload.replayed;
+    replay ??= payload.replay;
   };
   for (let start = 0; start < choices.length;) {
-    const part = choices.slice(start, start + (replay ? PART : 1));
+    const part = choices.slice(start, start + (replay ? BATCH_SIZE : 1));
     await Promise.all(part.map(one));
     start += part.length;
     progress(start, choices.length);
   }
-  return `${count} put back as pending${replay ? await outcome(replay, progress) : ""}.`;
+  return `${count} redelivered${replay ? await outcome(replay, progress) : ""}.`;
 }
 
-// What becomes of a replay, as far as that shows in a moment.
+// Returns the outcome of a redelivery, as far as it is known within OUTCOME_WAIT_MS.
 async function outcome(replay, progress) {
-  for (const ends = Date.now() + PATIENCE; ;) {
-    const said = await told(await ask("GET", `${ROOT}deadLetters/replays/${replay}`));
-    progress(said.replayed - said.pending, said.replayed);
-    if (!said.pending || Date.now() > ends) {
-      const counts = ["delivered", "dead_again", "discarded", "pending"].filter((name) => said[name]);
-      return `: ${counts.map((name) => `${said[name]} ${name.replace("_", " ")}`).join(", ")}`;
+  for (const ends = Date.now() + OUTCOME_WAIT_MS; ;) {
+    const payload = await payloadOf(await ask("GET", `${ROOT}deadLetters/replays/${replay}`));
+    progress(payload.replayed - payload.pending, payload.replayed);
+    if (!payload.pending || Date.now() > ends) {
+      const counts = ["delivered", "dead_again", "discarded", "pending"].filter((name) => payload[name]);
+      return `: ${counts.map((name) => `${payload[name]} ${name.replace("_", " ")}`).join(", ")}`;
     }
     await new Promise((next) => setTimeout(next, 300));
   }
 }
 
-const things = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
-const whose = (address) => (address ? `address=${encodeURIComponent(address)}` : "all=true");
+const plural = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
+const subject = (address) => (address ? `address=${encodeURIComponent(address)}` : "all=true");
 
 const ACTS = {
-  "replay-letters": () => picked((ids) => confirmed({
-    title: `Replay ${things(ids.length, "dead letter")}?`, text: "They become pending again and are delivered as soon as their subscribers take them.", go: "Replay",
-    work: (progress) => replayed(ids.map((id) => `id=${id}`), progress),
+  "redeliver-letters": () => withSelected((ids) => confirmed({
+    title: `Redeliver ${plural(ids.length, "dead letter")}?`, text: "They return to the backlog and are attempted again.", go: "Redeliver",
+    work: (progress) => redelivered(ids.map((id) => `id=${id}`), progress),
   })),
-  "discard-letters": () => picked((ids) => confirmed({
-    title: `Discard ${things(ids.length, "dead letter")}?`, text: "They will not be delivered any more.", go: "Discard", again: `Yes, discard ${ids.length}`,
+  "discard-letters": () => withSelected((ids) => confirmed({
+    title: `Discard ${plural(ids.length, "dead letter")}?`, text: "They will not be delivered.", go: "Discard", again: `Yes, discard ${ids.length}`,
     work: (progress) => discarded(ids, progress),
   })),
-  "replay-all": ({ address }) => confirmed({
-    title: "Replay all?", text: address ? `All dead letters of ${address} become pending again.` : "All dead letters of everybody become pending again.", go: "Replay all",
-    work: (progress) => replayed([whose(address)], progress),
+  "redeliver-all": ({ address }) => confirmed({
+    title: "Redeliver all?", text: address ? `All dead letters of ${address} return to the backlog.` : "All dead letters of all subscribers return to the backlog.", go: "Redeliver all",
+    work: (progress) => redelivered([subject(address)], progress),
   }),
   "discard-all": ({ address }) => confirmed({
-    title: "Discard all?", text: address ? `All dead letters of ${address} will be gone.` : "All dead letters of everybody will be gone.", go: "Discard all", again: "Yes, discard all",
-    work: async () => `${(await told(await ask("DELETE", `${ROOT}deadLetters?${whose(address)}`))).discarded} discarded.`,
+    title: "Discard all?", text: address ? `All dead letters of ${address} will be removed.` : "All dead letters of all subscribers will be removed.", go: "Discard all", again: "Yes, discard all",
+    work: async () => `${(await payloadOf(await ask("DELETE", `${ROOT}deadLetters?${subject(address)}`))).discarded} discarded.`,
   }),
   deregister: ({ address, pending }) => confirmed({
-    title: `Deregister ${address}?`, text: `What is pending for it, ${pending} now, is discarded.`, go: "Deregister", again: "Yes, deregister",
-    work: async () => { await told(await ask("DELETE", `${ROOT}deregister?address=${encodeURIComponent(address)}`)); return "Its lease has ended."; },
+    title: `Deregister ${address}?`, text: `Its pending deliveries, ${pending} now, are discarded.`, go: "Deregister", again: "Yes, deregister",
+    work: async () => { await payloadOf(await ask("DELETE", `${ROOT}deregister?address=${encodeURIComponent(address)}`)); return "Deregistered."; },
   }),
   "replay-journal": ({ address }, form) => confirmed({
-    title: `Deliver again to ${address}?`, text: `Everything it chose, from ${form.elements.from.value} on, is delivered once more.`, go: "Replay",
-    work: async () => `${(await told(await ask("POST", `${ROOT}replay?address=${encodeURIComponent(address)}&from=${encodeURIComponent(form.elements.from.value)}`))).events} events are on their way.`,
+    title: `Replay the journal to ${address}?`, text: `All events that match its topics, from ${form.elements.from.value} on, are delivered again.`, go: "Replay",
+    work: async () => `${(await payloadOf(await ask("POST", `${ROOT}replay?address=${encodeURIComponent(address)}&from=${encodeURIComponent(form.elements.from.value)}`))).events} events are being replayed.`,
   }),
   send: async (_, form) => {
     const topic = form.elements.topic.value.trim();
     const response = await ask("POST", `${ROOT}sendMessage${topic ? `?topic=${encodeURIComponent(topic)}` : ""}`, {
       headers: { "Content-Type": form.elements.type.value }, body: form.elements.body.value,
     });
-    const said = await told(response);
-    const id = said.id ?? said.ids[0];
+    const payload = await payloadOf(response);
+    const id = payload.id ?? payload.ids[0];
     const link = Object.assign(document.createElement("a"), { href: `${ROOT}dashboard/event?id=${encodeURIComponent(id)}`, textContent: id });
-    $("#sent").replaceChildren("Accepted as ", link, `, for ${things(said.subscribers, "subscriber")}.`);
+    $("#sent").replaceChildren("Accepted as ", link, `, for ${plural(payload.subscribers, "subscriber")}.`);
   },
   token: async (_, form) => {
     sessionStorage.setItem(TOKEN, form.elements.token.value.trim());
@@ -251,12 +251,12 @@ const ACTS = {
   },
 };
 
-function picked(act) {
+function withSelected(act) {
   const ids = [...document.querySelectorAll("[data-letter]:checked")].map((box) => box.dataset.letter);
   if (ids.length) act(ids);
 }
 
-// What the pages' elements do
+// Event handlers
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-act]");
@@ -271,7 +271,7 @@ document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (form.dataset.act) {
     event.preventDefault();
-    try { await ACTS[form.dataset.act](form.dataset, form); } catch (error) { $("#sent").textContent = `It did not work: ${error.message}`; }
+    try { await ACTS[form.dataset.act](form.dataset, form); } catch (error) { $("#sent").textContent = `Failed: ${error.message}`; }
   } else if (form.method === "get" && sessionStorage.getItem(TOKEN)) {
     event.preventDefault();
     open(`${form.action}?${new URLSearchParams(new FormData(form))}`).catch(() => connected(null));
@@ -287,17 +287,17 @@ document.addEventListener("change", ({ target }) => {
 window.addEventListener("popstate", () => { if (sessionStorage.getItem(TOKEN)) open(location.href, false); });
 
 function begin() {
-  round += 1;
-  if ($(DOOR) && sessionStorage.getItem(TOKEN)) knock().catch(() => connected(null));
+  pageNumber += 1;
+  if ($(LOGIN_FORM) && sessionStorage.getItem(TOKEN)) logIn().catch(() => connected(null));
   else live();
 }
 
-// A page that was opened without the token is fetched again with it, once.
-async function knock() {
-  const page = await document_at(location.href);
-  if (!page.querySelector(DOOR)) { show(page); return; }
+// Fetches a page that was opened without the token once more with it.
+async function logIn() {
+  const page = await fetchPage(location.href);
+  if (!page.querySelector(LOGIN_FORM)) { show(page); return; }
   sessionStorage.removeItem(TOKEN);
-  $("#sent").textContent = "That token does not open this page.";
+  $("#sent").textContent = "This token does not grant access to this page.";
 }
 
 begin();

@@ -58,21 +58,21 @@ def test_chosen_dead_letters_are_replayed(visitor: Visitor, case: Case) -> None:
     """All on the page are chosen by one click, replayed after a question, and delivered."""
     visitor.open(case.page)
     visitor.find("[data-all]").click()
-    visitor.click("Replay chosen")
-    visitor.see(f"Replay {DEAD} dead letters?", "dialog")
+    visitor.click("Redeliver selected")
+    visitor.see(f"Redeliver {DEAD} dead letters?", "dialog")
     assert case.left() == DEAD
-    visitor.click("Replay")
-    visitor.see(f"{DEAD} put back as pending: {DEAD} delivered.", "dialog")
+    visitor.click("Redeliver")
+    visitor.see(f"{DEAD} redelivered: {DEAD} delivered.", "dialog")
     case.subscriber.wait_for_ids(case.ids)
     visitor.click("Close")
-    visitor.see("None. What a subscriber rejects", "#letters")
+    visitor.see("No dead letters.", "#letters")
     eventually(settled(case.caller, case.address, delivered=DEAD, dead=0), 30)
 
 
 def test_chosen_dead_letters_are_discarded_when_that_is_said_twice(visitor: Visitor, case: Case) -> None:
     """A discard is asked for twice; only then are those gone that were chosen, and no others."""
     choose(visitor, case, 2)
-    visitor.click("Discard chosen")
+    visitor.click("Discard selected")
     visitor.see("Discard 2 dead letters?", "dialog")
     visitor.click("Discard")
     visitor.see("This cannot be undone. Are you sure?", "dialog")
@@ -86,7 +86,7 @@ def test_chosen_dead_letters_are_discarded_when_that_is_said_twice(visitor: Visi
     assert account(case.caller, case.address)["discarded"] == 2
 
 
-@pytest.mark.parametrize("clicks", [["Discard chosen"], ["Discard chosen", "Discard"], ["Replay chosen"]])
+@pytest.mark.parametrize("clicks", [["Discard selected"], ["Discard selected", "Discard"], ["Redeliver selected"]])
 @pytest.mark.parametrize("way", ["Cancel", Keys.ESCAPE])
 def test_who_cancels_loses_nothing(visitor: Visitor, case: Case, clicks: list[str], way: str) -> None:
     """Whenever it is cancelled nothing has happened, and what was chosen stays so, to be asked about again."""
@@ -97,14 +97,14 @@ def test_who_cancels_loses_nothing(visitor: Visitor, case: Case, clicks: list[st
     eventually(lambda: visitor.count("dialog[open]") == 0, 5)
     assert (case.left(), case.subscriber.counts.total()) == (DEAD, 0)
     assert visitor.count("[data-letter]:checked") == 2
-    visitor.click("Discard chosen")
+    visitor.click("Discard selected")
     visitor.see("Discard 2 dead letters?", "dialog")
 
 
 def test_a_double_click_is_no_second_answer(visitor: Visitor, case: Case) -> None:
     """Who clicks twice by habit has answered the first question only."""
     choose(visitor, case, 1)
-    visitor.click("Discard chosen")
+    visitor.click("Discard selected")
     ActionChains(visitor.driver, duration=0).double_click(visitor.find("#ask-go")).perform()
     visitor.see("Are you sure?", "dialog")
     assert case.left() == DEAD
@@ -113,18 +113,18 @@ def test_a_double_click_is_no_second_answer(visitor: Visitor, case: Case) -> Non
 def test_nothing_chosen_is_nothing_asked(visitor: Visitor, case: Case) -> None:
     """Without a choice there is no question, and nothing happens."""
     visitor.open(case.page)
-    visitor.click("Discard chosen")
-    visitor.click("Replay chosen")
+    visitor.click("Discard selected")
+    visitor.click("Redeliver selected")
     assert visitor.count("dialog[open]") == 0
 
 
 def test_all_of_a_subscriber_are_replayed(visitor: Visitor, case: Case) -> None:
     """Those that are not on the page are meant too where all of a subscriber are replayed."""
     visitor.open(case.page)
-    visitor.click(f"Replay all of {case.address}")
-    visitor.see(f"All dead letters of {case.address} become pending again.", "dialog")
-    visitor.click("Replay all")
-    visitor.see(f"{DEAD} put back as pending: {DEAD} delivered.", "dialog")
+    visitor.click(f"Redeliver all of {case.address}")
+    visitor.see(f"All dead letters of {case.address} return to the backlog.", "dialog")
+    visitor.click("Redeliver all")
+    visitor.see(f"{DEAD} redelivered: {DEAD} delivered.", "dialog")
     case.subscriber.wait_for_ids(case.ids)
 
 
@@ -144,9 +144,9 @@ def test_what_did_not_work_is_told(visitor: Visitor, case: Case) -> None:
     visitor.expect(409)
     choose(visitor, case, 1)
     case.caller.deregister(case.address)
-    visitor.click("Replay chosen")
-    visitor.click("Replay")
-    visitor.see("It did not work: ", "dialog")
+    visitor.click("Redeliver selected")
+    visitor.click("Redeliver")
+    visitor.see("Failed: ", "dialog")
     assert case.left() == DEAD
 
 
@@ -155,24 +155,24 @@ def test_a_part_of_the_journal_is_delivered_again(visitor: Visitor, case: Case) 
     visitor.open(f"/dashboard/subscriber?address={quote(case.address)}")
     visitor.fill("#from", case.ids[1])
     visitor.find("form[data-act=replay-journal] button").click()
-    visitor.see(f"Deliver again to {case.address}?", "dialog")
+    visitor.see(f"Replay the journal to {case.address}?", "dialog")
     visitor.click("Replay")
-    visitor.see("2 events are on their way.", "dialog")
+    visitor.see("2 events are being replayed.", "dialog")
     case.subscriber.wait_for_ids(case.ids[1:])
     assert case.ids[0] not in case.subscriber.counts
 
 
 def test_a_subscriber_is_deregistered(visitor: Visitor, case: Case) -> None:
-    """Its lease ends after two questions; its page says that it is gone."""
-    visitor.expect(404)
+    """Its lease ends after two questions; its page says so, and keeps its dead letters."""
     visitor.open(f"/dashboard/subscriber?address={quote(case.address)}")
     visitor.click("Deregister")
-    visitor.see("What is pending for it, 0 now, is discarded.", "dialog")
+    visitor.see("Its pending deliveries, 0 now, are discarded.", "dialog")
     visitor.click("Deregister")
     assert case.caller.listed(case.address)
     eventually(lambda: visitor.find("#ask-go").is_enabled(), 5)
     visitor.click("Yes, deregister")
-    visitor.see("Its lease has ended.", "dialog")
+    visitor.see("Deregistered.", "dialog")
     assert not case.caller.listed(case.address)
     visitor.click("Close")
-    visitor.see(f"There is no subscriber at {case.address} now")
+    visitor.see("Not registered any more.", "#state")
+    assert visitor.count("[data-letter]") == DEAD

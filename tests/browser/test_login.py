@@ -41,7 +41,7 @@ def visitor(visitor: Visitor) -> Visitor:
 def enter(visitor: Visitor, token: str, path: str = "/") -> None:
     """Open a page, and answer with this token when one is asked for."""
     visitor.open(path)
-    visitor.see("A token is needed")
+    visitor.see("A token is required")
     visitor.fill("#token", token)
     visitor.click("Open")
 
@@ -57,7 +57,7 @@ def test_a_page_asks_for_a_token_and_shows_nothing_before(visitor: Visitor, path
 def test_a_wrong_token_is_told_of_and_forgotten(visitor: Visitor) -> None:
     """A token that is not known opens nothing, is told of, and is not kept."""
     enter(visitor, "wrong-0123456789")
-    visitor.see("That token does not open this page.", "#sent")
+    visitor.see("This token does not grant access to this page.", "#sent")
     assert visitor.run("return sessionStorage.length") == 0
     assert violations(visitor) == []
     assert visitor.count("main .tile") == 0
@@ -68,29 +68,29 @@ def test_a_token_for_something_else_opens_nothing(visitor: Visitor) -> None:
     visitor.expect(403)
     enter(visitor, PUBLISHER)
     visitor.see("This token may not administer.")
-    visitor.see("That token does not open this page.", "#sent")
+    visitor.see("This token does not grant access to this page.", "#sent")
 
 
 def test_the_right_token_opens_every_page(visitor: Visitor) -> None:
     """With the token the page opens; it goes along with links, searches and the way back, and is in no address."""
     enter(visitor, ADMIN)
-    visitor.see("Who needs somebody")
+    visitor.see("Needs attention")
     visitor.click("Settings")
-    visitor.see("Secrets are not shown.")
+    visitor.see("Secrets are not displayed.")
     assert visitor.driver.title == "Settings · eventbus"
     assert visitor.text("nav [aria-current=page]") == "Settings"
     visitor.click("Subscribers")
-    visitor.see("Nobody has registered.")
+    visitor.see("No subscribers.")
     visitor.fill("#q", "nobody")
     visitor.click("Find")
     visitor.see("No subscriber matches “nobody”.")
     assert visitor.driver.current_url == f"{visitor.origin}/dashboard/subscribers?q=nobody&sort=address"
     visitor.driver.back()
-    visitor.see("Nobody has registered.")
+    visitor.see("No subscribers.")
     visitor.driver.back()
-    visitor.see("Secrets are not shown.")
+    visitor.see("Secrets are not displayed.")
     visitor.driver.refresh()
-    visitor.see("Secrets are not shown.")
+    visitor.see("Secrets are not displayed.")
     assert ADMIN not in visitor.run("return document.cookie + document.documentElement.outerHTML + location.href")
 
 
@@ -100,7 +100,7 @@ def test_pages_are_kept_up_to_date_with_the_token(visitor: Visitor, bus: BusServ
     enter(visitor, ADMIN)
     eventually(lambda: visitor.count("canvas") == 3, PATIENCE)
     visitor.click("Subscribers")
-    visitor.see("Nobody has registered.")
+    visitor.see("No subscribers.")
     address = f"{LOOPBACK}:{free_port()}"
     assert ask(bus, "POST", register_target(address)).status == 200
     visitor.see(address)
@@ -122,11 +122,11 @@ def test_what_is_done_is_done_with_the_token(visitor: Visitor, bus: BusServer) -
 def test_another_tab_has_to_ask_again(visitor: Visitor, browser: WebDriver) -> None:
     """The token is the tab's: another one does not have it, and a closed one leaves none."""
     enter(visitor, ADMIN)
-    visitor.see("Who needs somebody")
+    visitor.see("Needs attention")
     here = browser.current_window_handle
     browser.switch_to.new_window("tab")
     visitor.open("/")
-    visitor.see("A token is needed")
+    visitor.see("A token is required")
     browser.close()
     browser.switch_to.window(here)
 
@@ -139,9 +139,9 @@ def test_a_token_that_is_taken_back_closes_open_pages(tab: Tab, tmp_path: Path) 
         tab.expected.append("net::ERR")
         visitor.hurry()
         enter(visitor, ADMIN)
-        visitor.see("Who needs somebody")
+        visitor.see("Needs attention")
     other = {"EVENTBUS_ADMIN_TOKENS": "another-0123456789"}
     with BusServer(tmp_path, other, port=before.port):
-        visitor.see("A token is needed")
-        visitor.see("That token does not open this page.", "#sent")
+        visitor.see("A token is required")
+        visitor.see("This token does not grant access to this page.", "#sent")
         assert visitor.count("main .tile") == 0
