@@ -38,7 +38,6 @@ NO_WRITE_EXECUTE = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) and sys.exit(77); "
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
-COMMAND_OF_TESTS = "tests.support.server.COMMAND"
 Copy = Callable[[BusServer, Path], None]
 
 
@@ -205,13 +204,13 @@ def use(bus: BusServer) -> None:
         assert caller.call("GET", "/metrics").status == 200
 
 
-def test_the_bus_calls_nothing_that_systemd_denies_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bus_calls_nothing_that_systemd_denies_it(tmp_path: Path) -> None:
     """From its start to its end the bus makes no system call that the unit's filters refuse."""
     analyze = tool("systemd-analyze", "Debian: apt-get install systemd")
     strace = tool("strace", "Debian: apt-get install strace")
-    monkeypatch.setattr(COMMAND_OF_TESTS, (strace, "-f", "-c", "-o", str(tmp_path / "calls"), *COMMAND))
+    command = (strace, "-f", "-c", "-o", str(tmp_path / "calls"), *COMMAND)
     try:
-        with BusServer(tmp_path) as bus:
+        with BusServer(tmp_path, command=command) as bus:
             use(bus)
             os.kill(bus.worker_pid, signal.SIGTERM)  # strace's child, which is gunicorn's master
             assert bus.ended() == 0
@@ -223,13 +222,12 @@ def test_the_bus_calls_nothing_that_systemd_denies_it(tmp_path: Path, monkeypatc
     assert made - allowed_calls(analyze) - ROOT_ONLY == set()
 
 
-def test_the_bus_writes_no_memory_that_it_executes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bus_writes_no_memory_that_it_executes(tmp_path: Path) -> None:
     """The bus runs where the kernel refuses memory that is both written and executed, as the unit asks."""
     prefix = (sys.executable, "-c", NO_WRITE_EXECUTE)
     if subprocess.run([*prefix, "/bin/true"], check=False).returncode == 77:
         pytest.skip("this kernel cannot refuse it")
-    monkeypatch.setattr(COMMAND_OF_TESTS, (*prefix, *COMMAND))
-    with BusServer(tmp_path) as bus:
+    with BusServer(tmp_path, command=(*prefix, *COMMAND)) as bus:
         use(bus)
 
 

@@ -8,7 +8,6 @@ from tests.support.authority import LOCAL, OPENSSL, Authority
 from tests.support.deadline import eventually
 from tests.support.hostilities import ALL, DELIVERED, NO_ANSWER, Meaning
 from tests.support.mender import Mender
-from tests.support.raw_server import RawServer
 from tests.support.server import BusServer
 from tests.support.siege import LONG, TIMEOUT, Siege, open_files, siege_of
 
@@ -46,15 +45,14 @@ def bus(tmp_path_factory: pytest.TempPathFactory, authority: Authority | None) -
 @pytest.fixture(scope="module", params=[*ALL, *(f"https: {name}" for name in BY_HTTPS)])
 def siege(bus: BusServer, authority: Authority | None, request: pytest.FixtureRequest) -> Iterator[Siege]:
     """Each hostility in turn, after some attempts."""
-    name = request.param.removeprefix("https: ")
-    with pytest.MonkeyPatch.context() as patch:
-        if name != request.param:
-            if authority is None:
-                pytest.skip("there is no openssl here to make a certificate")
-            patch.setattr(RawServer, "tls", authority.server(*LOCAL))
-        with siege_of(bus, ALL[name]) as found:
-            found.besiege()
-            yield found
+    name, tls = request.param.removeprefix("https: "), None
+    if name != request.param:
+        if authority is None:
+            pytest.skip("there is no openssl here to make a certificate")
+        tls = authority.server(*LOCAL)
+    with siege_of(bus, ALL[name], tls) as found:
+        found.besiege()
+        yield found
 
 
 def test_an_attempt_ends_in_time(siege: Siege) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.support import server as starting
 from tests.support.accounts import account, settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
@@ -189,10 +188,10 @@ def test_a_handful_of_ports_is_enough_for_many_deliveries_at_once(few_ports: Non
 
 
 @pytest.fixture
-def deaf(network: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusServer]:
+def deaf(network: None, tmp_path: Path) -> Iterator[BusServer]:
     """A bus whose name server takes every question, and answers none."""
-    monkeypatch.setattr(starting, "COMMAND", (*asking_it(tmp_path), *COMMAND))
-    with deaf_name_server(), BusServer(tmp_path, {"EVENTBUS_DRAIN_SECONDS": "1"}) as bus:
+    command = (*asking_it(tmp_path), *COMMAND)
+    with deaf_name_server(), BusServer(tmp_path, {"EVENTBUS_DRAIN_SECONDS": "1"}, command=command) as bus:
         yield bus
 
 

@@ -1,5 +1,6 @@
 """A subscriber that means ill: it does the same to each request, and writes down how long the bus bears it."""
 
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,10 +34,17 @@ class HostileSubscriber:
     Where ``sound`` is set, a connection is left to the next request; ``at_accept`` is for what reads no request.
     """
 
-    def __init__(self, behave: Behaviour, *, sound: bool = False, at_accept: bool = False) -> None:
+    def __init__(
+        self,
+        behave: Behaviour,
+        *,
+        sound: bool = False,
+        at_accept: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.attempts: list[Attempt] = []
         self._behave, self._sound, self._at_accept = behave, sound, at_accept
-        self._server = RawServer(self._talk)
+        self._server = RawServer(self._talk, tls=tls)
         self.address = self._server.address
 
     @property

@@ -26,7 +26,7 @@ class BusServer:
     """The bus on a free port with its journal in ``folder``; may be started again after it ended.
 
     ``environment`` is added to what the process gets, ``arguments`` to gunicorn's command line; where that names a
-    certificate, ``context`` trusts it.
+    certificate, ``context`` trusts it. ``command`` starts gunicorn.
     """
 
     def __init__(
@@ -37,12 +37,13 @@ class BusServer:
         port: int | None = None,
         arguments: Sequence[str] = (),
         context: ssl.SSLContext | None = None,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self.port = free_port() if port is None else port
         self.journal = folder / "bus.db"
         self.context = context
         self._log = folder / f"bus-{self.port}.log"
-        self._arguments = tuple(arguments)
+        self._command = (*command, *arguments)
         own = {"PORT": str(self.port), "EVENTBUS_JOURNAL": redis_journal(folder) or f"sqlite:///{self.journal}"}
         self._environment = _clean_environment() | own | dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,7 +58,7 @@ class BusServer:
         """Start, and wait for nothing."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, *self._arguments],
+                self._command,
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -1,5 +1,6 @@
 """A siege: one hostile subscriber beside a healthy one, attempted again and again, and what that costs the bus."""
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,11 +118,11 @@ class Siege:
 
 
 @contextmanager
-def siege_of(bus: BusServer, hostility: Hostility) -> Iterator[Siege]:
-    """Two subscribers, both registered until the end."""
+def siege_of(bus: BusServer, hostility: Hostility, tls: ssl.SSLContext | None = None) -> Iterator[Siege]:
+    """Two subscribers, both registered until the end; the hostile one speaks TLS with ``tls``."""
     with (
         RecordingSubscriber() as healthy,
-        HostileSubscriber(hostility.behave, sound=hostility.sound, at_accept=hostility.at_accept) as hostile,
+        HostileSubscriber(hostility.behave, sound=hostility.sound, at_accept=hostility.at_accept, tls=tls) as hostile,
     ):
         pid = bus.worker_pid
         siege = Siege(bus, healthy, hostile, hostility, Memory(peak_bytes(pid)), open_files(pid))
