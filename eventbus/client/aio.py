@@ -1,4 +1,4 @@
-"""The bus for asyncio: the same calls, each in a thread, so that the loop goes on."""
+"""Call the bus from asyncio: each call runs in a thread, so that the loop continues."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -16,49 +16,49 @@ _END = object()
 
 
 class AsyncBus:
-    """A bus whose methods are awaited; see ``Bus``, whose options it takes."""
+    """A bus whose methods are awaited. It takes the options of ``Bus``."""
 
     def __init__(self, url: str, **options: Any) -> None:
         self.bus = Bus(url, **options)
 
     @classmethod
     def of(cls, bus: Bus) -> Self:
-        """The same bus, for asyncio."""
+        """Make an asyncio client of a bus."""
         made = cls.__new__(cls)
         made.bus = bus
         return made
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
-        """See Bus.from_env."""
+        """Make a client of the bus at ``EVENTBUS_URL``, as ``Bus.from_env`` does. Raises UsageError."""
         return cls.of(Bus.from_env(**options))
 
     async def publish(self, topic: str | None, data: Any = b"", **options: Any) -> Published:
-        """See Bus.publish."""
+        """Publish one event, as ``Bus.publish`` does."""
         return await _in_thread(self.bus.publish, topic, data, **options)
 
     async def publish_many(self, topic: str | None, items: Iterable[Any], **options: Any) -> list[str]:
-        """See Bus.publish_many."""
+        """Publish each item as an event, as ``Bus.publish_many`` does."""
         return await _in_thread(self.bus.publish_many, topic, items, **options)
 
     async def register(
         self, address: str, *, topics: Sequence[str] | None = None, terms: Terms | None = None
     ) -> Subscriber:
-        """See Bus.register."""
+        """Register an address, or renew its lease, as ``Bus.register`` does."""
         return await _in_thread(self.bus.register, address, topics=topics, terms=terms)
 
     async def deregister(self, address: str) -> int:
-        """See Bus.deregister."""
+        """Deregister an address, as ``Bus.deregister`` does."""
         return await _in_thread(self.bus.deregister, address)
 
     async def subscribers(self, *, expired: bool = False) -> list[Subscriber]:
-        """See Bus.subscribers."""
+        """List the subscribers, as ``Bus.subscribers`` does."""
         return await _in_thread(self.bus.subscribers, expired=expired)
 
     async def events(
         self, *, after: Position = None, topics: Sequence[str] = (), follow: bool = False
     ) -> AsyncIterator[Event]:
-        """See Bus.events. A task that is cancelled while it waits leaves no thread behind."""
+        """Yield events, as ``Bus.events`` does. A task that is cancelled while it waits leaves no thread running."""
         feed = self.bus.events(after=after, topics=topics, follow=follow)
         try:
             while (event := await asyncio.to_thread(next, feed, _END)) is not _END:
@@ -67,37 +67,37 @@ class AsyncBus:
             feed.close()
 
     async def event(self, event_id: str) -> Event:
-        """See Bus.event."""
+        """Return one event. Raises NotFound."""
         return await _in_thread(self.bus.event, event_id)
 
     async def deliveries(self, event_id: str) -> list[Delivery]:
-        """See Bus.deliveries."""
+        """Return the deliveries of an event. Raises NotFound."""
         return await _in_thread(self.bus.deliveries, event_id)
 
     async def dead_letters(self, *, address: str | None = None) -> AsyncIterator[DeadLetter]:
-        """See Bus.dead_letters."""
+        """Yield dead letters, as ``Bus.dead_letters`` does."""
         letters = self.bus.dead_letters(address=address)
         while (letter := await asyncio.to_thread(next, letters, _END)) is not _END:
             yield letter  # type: ignore[misc] # as above
 
     async def replay_dead_letters(self, **chosen: Any) -> Replayed:
-        """See Bus.replay_dead_letters."""
+        """Put dead letters back into the backlog, as ``Bus.replay_dead_letters`` does."""
         return await _in_thread(self.bus.replay_dead_letters, **chosen)
 
     async def replay_outcome(self, replay: str) -> ReplayOutcome:
-        """See Bus.replay_outcome."""
+        """Return what became of dead letters that were put back. Raises NotFound."""
         return await _in_thread(self.bus.replay_outcome, replay)
 
     async def discard(self, **chosen: Any) -> int:
-        """See Bus.discard."""
+        """Discard dead letters, as ``Bus.discard`` does."""
         return await _in_thread(self.bus.discard, **chosen)
 
     async def replay(self, address: str, *, start: str | datetime, end: str | datetime = "now") -> int:
-        """See Bus.replay."""
+        """Deliver a range of the journal again, as ``Bus.replay`` does."""
         return await _in_thread(self.bus.replay, address, start=start, end=end)
 
     async def close(self) -> None:
-        """See Bus.close."""
+        """Close the idle connections."""
         await _in_thread(self.bus.close)
 
     async def __aenter__(self) -> Self:

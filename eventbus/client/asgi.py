@@ -1,4 +1,4 @@
-"""An inbox under any ASGI server: alone, or in front of an application such as FastAPI's or Starlette's.
+"""Serve an inbox under any ASGI server: alone, or in front of an application such as FastAPI's or Starlette's.
 
 https://asgi.readthedocs.io/en/latest/specs/main.html
 """
@@ -18,7 +18,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class InboxApp:
-    """Takes events at ``path``, below where it is mounted; everything else goes to ``app``, if there is one.
+    """Takes events at ``path``, below where it is mounted. Everything else goes to ``app``, if there is one.
 
     It starts the inbox when the server has started, and closes it when the server stops, unless ``start`` is
     False. Async handlers run in the server's loop, others in threads.
@@ -42,7 +42,7 @@ class InboxApp:
             await _send(send, WRONG_PATH)
 
     def _is_here(self, scope: Scope) -> bool:
-        """Whether the path is the inbox's: servers leave ``root_path`` in it, or take it out."""
+        """Tell whether the path is the inbox's: servers leave ``root_path`` in it, or remove it."""
         path: str = scope["path"]
         return path == self._path or path == scope.get("root_path", "") + self._path
 
@@ -54,7 +54,7 @@ class InboxApp:
         return await self._inbox.dispatch_async(scope["method"], headers, body)
 
     def _with_inbox(self, send: Send) -> Send:
-        """Start and close the inbox with the application."""
+        """Return a ``send`` that starts and closes the inbox with the application."""
 
         async def sent(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
@@ -67,7 +67,7 @@ class InboxApp:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The request's body; None where it is too large, or the client has gone."""
+    """Return the request's body; None where it is too large, or the client has disconnected."""
     parts, size, more = list[bytes](), 0, True
     while more:
         message = await receive()
@@ -87,7 +87,7 @@ async def _send(send: Send, answer: InboxResponse) -> None:
 
 
 async def _lifespan(_: Scope, receive: Receive, send: Send) -> None:
-    """The lifespan of an application that has nothing to start."""
+    """Answer the lifespan of an application that has nothing to start."""
     while True:
         kind = (await receive())["type"]
         await send({"type": f"{kind}.complete"})

@@ -1,4 +1,4 @@
-"""The bus, as publishers and operators call it."""
+"""The client of a bus, for publishers and operators."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,16 +26,16 @@ from eventbus.client.model import (
 )
 from eventbus.core.options import to_query
 
-#: Seconds without a byte after which a call counts as unanswered.
+#: Seconds without a byte of a response after which a call has failed.
 TIMEOUT_SECONDS = 10.0
-#: Dead letters that are asked for at once.
+#: Dead letters that are requested at once.
 PAGE_LIMIT = 200
 
 
 class Bus:
-    """The bus at ``url``. Safe to share between threads and greenlets, and to use after a fork.
+    """A client of the bus at ``url``. Safe to share between threads and greenlets, and to use after a fork.
 
-    ``token`` is sent with each call; ``backoff`` says how a call is repeated; ``source`` makes each event that is
+    ``token`` is sent with each call; ``backoff`` says when a call is retried; ``source`` makes each event that is
     published a CloudEvent from there. ``transport`` is for tests.
     """
 
@@ -57,14 +57,14 @@ class Bus:
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
-        """The bus at ``EVENTBUS_URL``, with ``EVENTBUS_TOKEN`` where it is set. Raises UsageError."""
+        """Make a client of the bus at ``EVENTBUS_URL``, with ``EVENTBUS_TOKEN`` where it is set. Raises UsageError."""
         url = os.environ.get("EVENTBUS_URL")
         if not url:
             raise UsageError("EVENTBUS_URL is not set; set it to the bus's address, such as http://localhost:3000.")
         return cls(url, **{"token": os.environ.get("EVENTBUS_TOKEN") or None, **options})
 
     def with_backoff(self, backoff: Backoff) -> "Bus":
-        """The same bus and the same connections, with other patience."""
+        """Return a client of the same bus, on the same connections, with another backoff."""
         return Bus(self.url, backoff=backoff, transport=self._transport, **self._options)
 
     # Publishing
@@ -79,7 +79,7 @@ class Bus:
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
     ) -> Published:
-        """Publish one event, and return when it is safe.
+        """Publish one event, and return when it is durable.
 
         bytes are sent as they are, a str as text, anything else as JSON. ``attributes`` are those of CloudEvents;
         of ``headers`` the bus keeps ``traceparent``, ``tracestate`` and ``Content-Encoding``. ``key`` is the
@@ -103,7 +103,7 @@ class Bus:
         key: str | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> list[str]:
-        """Publish each item as an event of its own, ``size`` at a time; their ids, in order.
+        """Publish each item as an event of its own, ``size`` at a time. Return their ids, in order.
 
         Each is delivered as JSON: bytes are taken to be that already. A batch is kept whole or not at all. After
         an error the same call with the same ``key`` adds what is missing and repeats nothing. ``progress`` is told
@@ -126,52 +126,52 @@ class Bus:
             ids = tuple(payload["ids"]) if batch else (payload["id"],)
             return Published(ids, payload["subscribers"], payload["duplicate"])
         except (KeyError, TypeError) as error:
-            raise ProtocolError(f"Not a bus's answer to a publish: {str(payload)[:80]}") from error
+            raise ProtocolError(f"Not a bus's response to a publish: {str(payload)[:80]}") from error
 
     # Subscribers
 
     def register(self, address: str, *, topics: Sequence[str] | None = None, terms: Terms | None = None) -> Subscriber:
-        """Register an address, or renew its lease; no topics at all, (), are everything."""
-        asked = [("address", address)]
+        """Register an address, or renew its lease; ``topics=()`` is every topic."""
+        query = [("address", address)]
         if topics is not None:
-            asked += [("topic", topic) for topic in topics] or [("topic", "")]
-        asked += [] if terms is None else to_query(terms, _parameter)
-        return parse_as(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=asked)))
+            query += [("topic", topic) for topic in topics] or [("topic", "")]
+        query += [] if terms is None else to_query(terms, _parameter)
+        return parse_as(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=query)))
 
     def deregister(self, address: str) -> int:
-        """End an address's lease; what is pending for it is discarded, and how many deliveries that were."""
+        """End an address's lease, and discard its pending deliveries. Return how many there were."""
         payload = self._caller.json(Call(method="DELETE", path="/deregister", query=[("address", address)]))
         return int(payload.get("discarded", 0))
 
     def subscribers(self, *, expired: bool = False) -> list[Subscriber]:
-        """The live subscribers, or those that are expired, and how each is doing."""
+        """Return the live subscribers, or the expired ones, with their state."""
         query = [("expired", "true")] if expired else []
         payload = self._caller.json(Call(method="GET", path="/listSubscribers", query=query))
         found = [parse_as(Subscriber, one) for one in payload["subscribers"]]
         return [one for one in found if (one.state == "expired") == expired]  # an older bus has no such list
 
-    # Looking and mending
+    # Events, dead letters and replays
 
     def events(self, *, after: Position = None, topics: Sequence[str] = (), follow: bool = False) -> Feed:
-        """The journal's events, oldest first; with ``follow`` those that come, too, for as long as it is read.
+        """Iterate over the journal's events, oldest first; with ``follow`` over those to come, too, without end.
 
         ``after`` is the last event's id that was seen, a time, or ``"now"``.
         """
         return Feed(self._caller, after, topics, follow=follow)
 
     def event(self, event_id: str) -> Event:
-        """One event. Raises NotFound."""
+        """Return one event. Raises NotFound."""
         return Event.from_json(self._event(event_id))
 
     def deliveries(self, event_id: str) -> list[Delivery]:
-        """What became of an event for each subscriber. Raises NotFound."""
+        """Return the deliveries of an event, one for each subscriber. Raises NotFound."""
         return [parse_as(Delivery, one) for one in self._event(event_id)["deliveries"]]
 
     def _event(self, event_id: str) -> Any:
         return self._caller.json(Call(method="GET", path=f"/events/{quote(event_id, safe='')}"))
 
     def dead_letters(self, *, address: str | None = None) -> Iterator[DeadLetter]:
-        """Dead letters, one subscriber's or all, the oldest first; asked for as they are read."""
+        """Yield dead letters, one subscriber's or all, the oldest first. They are requested page by page."""
         chosen, after = [("address", address)] if address is not None else [], 0
         while after is not None:
             query = [*chosen, ("after", str(after)), ("limit", str(PAGE_LIMIT))]
@@ -187,7 +187,7 @@ class Bus:
         everything: bool = False,
         replay: str | None = None,
     ) -> Replayed:
-        """Put dead letters back as pending; how many. Say which: one subscriber's, one by its id, or everything.
+        """Put dead letters back into the backlog: one subscriber's, one by its id, or everything. Return how many.
 
         What is answered has a ``replay``, by which ``replay_outcome`` tells what became of them; they count for an
         earlier one where that is given.
@@ -197,17 +197,17 @@ class Bus:
         return Replayed.of(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen)))
 
     def replay_outcome(self, replay: str) -> ReplayOutcome:
-        """What has become of dead letters that were put back. Raises NotFound."""
+        """Return what became of dead letters that were put back. Raises NotFound."""
         path = f"/deadLetters/replays/{quote(replay, safe='')}"
         return parse_as(ReplayOutcome, self._caller.json(Call(method="GET", path=path)))
 
     def discard(self, *, address: str | None = None, letter: int | None = None, everything: bool = False) -> int:
-        """Discard dead letters for good; how many. Say which, as in ``replay_dead_letters``."""
+        """Discard dead letters for good, chosen as in ``replay_dead_letters``. Return how many."""
         chosen = _selection(address, letter, everything=everything)
         return int(self._caller.json(Call(method="DELETE", path="/deadLetters", query=chosen))["discarded"])
 
     def replay(self, address: str, *, start: str | datetime, end: str | datetime = "now") -> int:
-        """Deliver a part of the journal to one subscriber again; how many events.
+        """Deliver a range of the journal to one subscriber again. Return how many events.
 
         ``start`` and ``end`` are ``"earliest"``, ``"now"``, an event's id, or a time. Not repeated when its answer
         is lost: each call that arrives is a replay of its own.
@@ -216,7 +216,7 @@ class Bus:
         return int(self._caller.json(Call(method="POST", path="/replay", query=query, repeatable=False))["events"])
 
     def close(self) -> None:
-        """Close the idle connections; the bus can be used again."""
+        """Close the idle connections. The client can be used again."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -229,7 +229,7 @@ class Bus:
 
 
 def _parameter(value: Any) -> str:
-    """A parameter's value as the bus reads it."""
+    """Write a parameter's value as the bus reads it."""
     if isinstance(value, bool):
         return str(value).lower()
     return encoding.rfc3339(value) if isinstance(value, datetime) else str(value)

@@ -1,4 +1,4 @@
-"""One call to the bus: sent, repeated where that may help and can do no harm, and its answer understood."""
+"""Make one call to the bus, retry it where that may help and can do no harm, and parse its response."""
 
 import json
 import random
@@ -15,17 +15,17 @@ from eventbus.client.errors import BY_STATUS, ApiError, ProtocolError, Unavailab
 from eventbus.client.http import Request, Response, Stream, Transport
 from eventbus.core.backoff import full_jitter
 
-#: Seconds that a bus is believed when it asks to wait, at most.
+#: Seconds of a ``Retry-After`` that are heeded, at most.
 MAX_RETRY_AFTER_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Repeat a call after up to ``first`` seconds, doubling up to ``longest``, for ``max_elapsed`` seconds in all."""
+    """When a call is retried: after up to ``first`` seconds, doubled up to ``longest``, until ``max_elapsed``."""
 
     first: float = 0.1
     longest: float = 5.0
-    max_elapsed: float = 60.0
+    max_elapsed: float = 60.0  # seconds since the first try
 
     def wait(self, tries: int, rng: float, retry_after: float | None = None) -> float:
         """Return the seconds to wait after so many tries.
@@ -35,13 +35,13 @@ class Backoff:
         return (retry_after or 0.0) + full_jitter(tries, rng, self.first, self.longest)
 
 
-#: Tries once.
+#: One try only.
 NO_RETRY = Backoff(max_elapsed=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What to ask for. ``repeatable`` says that it may reach the bus twice and mean the same as once."""
+    """A call to make. ``repeatable`` says that it may reach the bus twice and mean the same as once."""
 
     method: str
     path: str
@@ -52,12 +52,12 @@ class Call:
 
     @property
     def target(self) -> str:
-        """The path and the query."""
+        """Return the path and the query."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
 
 class Caller:
-    """Makes calls through a transport, in the name of ``token``."""
+    """Makes calls through a transport, authorized by ``token``."""
 
     def __init__(self, transport: Transport, token: str | None, timeout: float, backoff: Backoff) -> None:
         self._transport = transport
@@ -66,19 +66,19 @@ class Caller:
         self.backoff = backoff
 
     def json(self, call: Call) -> Any:
-        """Make a call; its answer's JSON. Raises BusError."""
+        """Make a call, and return the JSON of its response. Raises BusError."""
         return self.head_and_json(call)[1]
 
     def head_and_json(self, call: Call) -> tuple[Mapping[str, str], Any]:
-        """Make a call; its answer's headers and JSON. Raises BusError."""
+        """Make a call, and return the headers and the JSON of its response. Raises BusError."""
         response = self._with_retries(call)
         try:
             return response.headers, json.loads(response.body)
         except ValueError as error:
-            raise ProtocolError(f"Not a bus's answer to {call.method} {call.path}: {response.body[:80]!r}") from error
+            raise ProtocolError(f"Not a bus's response to {call.method} {call.path}: {response.body[:80]!r}") from error
 
     def stream(self, call: Call, *, timeout: float) -> Stream:
-        """Open a stream, once; ``timeout`` is the seconds between two bytes. Raises BusError."""
+        """Open a stream, without retries; ``timeout`` is the seconds between two bytes. Raises BusError."""
         stream = self._transport.stream(self._request(call, "text/event-stream", timeout))
         if stream.response.status != 200:
             stream.close()
@@ -86,7 +86,7 @@ class Caller:
         return stream
 
     def pause(self, tries: int, error: Exception) -> float:
-        """Seconds to wait after so many tries, the last of which ended so."""
+        """Return the seconds to wait after so many tries, of which the last failed with ``error``."""
         return self.backoff.wait(tries, random.random(), getattr(error, "retry_after", None))  # noqa: S311 - no secret
 
     def _with_retries(self, call: Call) -> Response:
@@ -116,19 +116,19 @@ class Caller:
 
 
 def _may_repeat(call: Call, error: Exception) -> bool:
-    """Whether the same call may go well later, and cannot do harm: what is not answered with 2xx is not kept."""
+    """Tell whether a retry may help and can do no harm: a call that is not answered with 2xx has changed nothing."""
     return call.repeatable or isinstance(error, Unavailable) or not getattr(error, "sent", True)
 
 
 def api_error(response: Response) -> ApiError:
-    """The error that an answer other than 2xx is."""
+    """Return the error that a response other than 2xx means."""
     kind = BY_STATUS.get(response.status, ApiError)
     retry_after = _parse_retry_after(response.headers.get("retry-after", ""))
     return kind(response.status, _detail(response), retry_after=retry_after)
 
 
 def _detail(response: Response) -> str:
-    """The reason: of problem details (RFC 9457), or the text."""
+    """Return the reason in problem details (RFC 9457), or the start of the text."""
     try:
         return str(json.loads(response.body)["detail"])
     except (ValueError, KeyError, TypeError):
@@ -136,7 +136,7 @@ def _detail(response: Response) -> str:
 
 
 def _parse_retry_after(retry_after: str) -> float | None:
-    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3); None where it says nothing sensible."""
+    """Parse ``Retry-After`` (RFC 9110, 10.2.3) as seconds; None where it is missing or invalid."""
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
         return min(MAX_RETRY_AFTER_SECONDS, float(text[:9]))

@@ -1,4 +1,4 @@
-"""What a publish looks like on the wire: the data's bytes and type, CloudEvents attributes as headers, batches."""
+"""Encode and decode what HTTP carries: bodies, gzip, CloudEvents attributes, batches, times, patterns. Pure."""
 
 import json
 import re
@@ -21,7 +21,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 
 def encode_body(data: Any) -> tuple[bytes, str | None]:
-    """The body, and its type: bytes have none, a str is text, anything else JSON. Raises UsageError."""
+    """Return the body and its type: bytes have none, a str is text, anything else JSON. Raises UsageError."""
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data), None
     if isinstance(data, str):
@@ -30,7 +30,7 @@ def encode_body(data: Any) -> tuple[bytes, str | None]:
 
 
 def json_bytes(data: Any) -> bytes:
-    """The data as JSON, on one line. Raises UsageError."""
+    """Return data as JSON, on one line. Raises UsageError."""
     try:
         return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
@@ -38,13 +38,13 @@ def json_bytes(data: Any) -> bytes:
 
 
 def cloud_event_headers(attributes: Mapping[str, Any], topic: str | None, event_id: str) -> dict[str, str]:
-    """The headers of a CloudEvent in binary mode, with what it needs beside the given. Raises UsageError."""
-    whole = {"specversion": "1.0", "id": event_id, "type": topic, **attributes}
+    """Return the headers of a CloudEvent in binary mode, with the required attributes added. Raises UsageError."""
+    given = {"specversion": "1.0", "id": event_id, "type": topic, **attributes}
     for name in ("type", "source"):
-        if not whole.get(name):
+        if not given.get(name):
             raise UsageError(f"A CloudEvent needs a {name}: give a topic, and attributes with a source.")
     return {
-        f"ce-{_attribute_name(name)}": _attribute_value(value) for name, value in whole.items() if value is not None
+        f"ce-{_attribute_name(name)}": _attribute_value(value) for name, value in given.items() if value is not None
     }
 
 
@@ -61,14 +61,14 @@ def _attribute_value(value: Any) -> str:
 
 
 def rfc3339(at: datetime) -> str:
-    """A time as the bus reads it. Raises UsageError for one without an offset."""
+    """Write a time as RFC 3339, in UTC. Raises UsageError for one without an offset."""
     if at.tzinfo is None:
-        raise UsageError(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
+        raise UsageError(f"The time {at.isoformat()} has no offset; make it with one, such as datetime.now(UTC).")
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers, if they can be sent as they are. Raises UsageError."""
+    """Return the headers if they can be sent as they are. Raises UsageError."""
     for name, value in headers.items():
         if not _HEADER.fullmatch(value) or not re.fullmatch(r"[!#-'*+.0-9A-Z^-z|~-]+", name):
             raise UsageError(f"The header {name!r} cannot hold {value!r}.")
@@ -84,7 +84,7 @@ def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def json_line(item: Any) -> bytes:
-    """One line of a batch: bytes are JSON already, anything else becomes it. Raises UsageError."""
+    """Return one line of a batch: bytes are JSON already, anything else becomes it. Raises UsageError."""
     line = item.strip() if isinstance(item, bytes) else json_bytes(item)
     if not line or b"\n" in line:
         raise UsageError(f"An event of a batch is one line that is not blank: {line[:80]!r}")
@@ -92,7 +92,7 @@ def json_line(item: Any) -> bytes:
 
 
 def batches(items: Iterable[Any], size: int) -> Iterator[list[bytes]]:
-    """The items as lines, in batches of at most so many and of bounded bytes; always cut at the same places."""
+    """Yield items as lines, in batches of at most ``size`` lines and BATCH_BYTES. Equal items make equal batches."""
     batch: list[bytes] = []
     room = BATCH_BYTES
     for line in map(json_line, items):
@@ -113,7 +113,7 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 def decompress(body: bytes, coding: str, limit: int = MAX_DECOMPRESSED_BYTES) -> bytes:
-    """The body before it was encoded (RFC 9110, 8.4), for gzip; as it is for a coding that is not known.
+    """Return the body before gzip compressed it (RFC 9110, 8.4); as it is for an unknown coding.
 
     Raises BadBody.
     """
@@ -125,28 +125,28 @@ def decompress(body: bytes, coding: str, limit: int = MAX_DECOMPRESSED_BYTES) ->
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    """What gzip has compressed (RFC 1952), one part or several, in bounded memory."""
-    whole, rest = bytearray(), body
-    while rest or not whole:
+    """Decompress gzip (RFC 1952), one member or several, in bounded memory."""
+    data, rest = bytearray(), body
+    while rest or not data:
         part = zlib.decompressobj(_GZIP_BITS)
         try:
-            whole += part.decompress(rest, limit + 1 - len(whole))
+            data += part.decompress(rest, limit + 1 - len(data))
         except zlib.error as error:
             raise BadBody("the body is not what its Content-Encoding says, gzip") from error
-        if len(whole) > limit:
+        if len(data) > limit:
             raise BadBody(f"the body is larger than {limit} bytes when it is decompressed")
         if not part.eof:
-            raise BadBody("the compressed body breaks off")
+            raise BadBody("the compressed body is incomplete")
         rest = part.unused_data.lstrip(b"\0")
         if not rest:
             break
-    return bytes(whole)
+    return bytes(data)
 
 
 def decode_attribute(value: str) -> str:
-    """An attribute's value from its header (CloudEvents HTTP binding, 3.1.3.2): without quotes, then without escapes.
+    """Decode an attribute in a header (CloudEvents HTTP binding, 3.1.3.2): remove quotes, then escapes.
 
-    What is no UTF-8 after that stays as it was.
+    Return the value as it is where that is not UTF-8.
     """
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = _ESCAPED.sub(r"\1", value[1:-1])

@@ -1,16 +1,16 @@
-"""What can go wrong with the bus, as one tree; and what a handler may answer beside "done", as another.
+"""The errors of the client, as one tree; and what a handler may raise beside errors, as another.
 
 BusError
-├── UsageError             what was asked for cannot be sent; nothing was
-├── Unreachable            no answer came, for as long as was tried
-├── ProtocolError          an answer came that no bus gives: the URL leads elsewhere
+├── UsageError             the call cannot be sent; nothing was
+├── Unreachable            no response came, for as long as was tried
+├── ProtocolError          not the response of a bus: the URL leads elsewhere
 ├── BadSignature           a delivery that is not the bus's, or is too old
 │   └── HeadersNotSigned   its body is signed, its topic and headers are not
-└── ApiError               the bus answered, and said no: ``status`` and ``detail``
-    ├── Unauthorized       a token is needed, or this one is not known (401)
-    ├── Forbidden          the token may do other things (403)
-    ├── NotFound           what was asked for does not exist (404)
-    ├── Conflict           what was asked for contradicts what is there (409)
+└── ApiError               the bus refused: ``status`` and ``detail``
+    ├── Unauthorized       a token is needed, or this one is unknown (401)
+    ├── Forbidden          the token has other permissions (403)
+    ├── NotFound           the thing does not exist (404)
+    ├── Conflict           the call contradicts the present state (409)
     ├── KeyReused          an idempotency key was used for another topic or body (422)
     ├── TooLarge           an event or a batch over the limits (413)
     └── Unavailable        not now; ``retry_after`` says when (408, 425, 429, 502, 503, 504)
@@ -27,11 +27,11 @@ class BusError(Exception):
 
 
 class UsageError(BusError):
-    """What was asked for cannot be sent, and nothing was."""
+    """The call cannot be sent, and nothing was."""
 
 
 class Unreachable(BusError):
-    """No answer came. ``sent`` says whether the bus may have received the request."""
+    """No response came. ``sent`` says whether the bus may have received the request."""
 
     def __init__(self, text: str, *, sent: bool) -> None:
         super().__init__(text)
@@ -39,7 +39,7 @@ class Unreachable(BusError):
 
 
 class ProtocolError(BusError):
-    """The answer is none that a bus gives."""
+    """The response is not one that a bus gives: the URL leads elsewhere."""
 
 
 class BadSignature(BusError):
@@ -51,7 +51,7 @@ class HeadersNotSigned(BadSignature):
 
 
 class ApiError(BusError):
-    """The bus said no. ``status`` is HTTP's, ``detail`` its reason, ``retry_after`` in seconds where it said so."""
+    """The bus refused. ``status`` is HTTP's, ``detail`` the reason, ``retry_after`` the seconds to wait, if given."""
 
     def __init__(self, status: int, detail: str, *, retry_after: float | None = None) -> None:
         super().__init__(f"{detail or 'The bus gave no reason.'} (status {status})")
@@ -61,23 +61,23 @@ class ApiError(BusError):
 
 
 class Unauthorized(ApiError):
-    """A token is needed, or this one is not known."""
+    """A token is needed, or this one is unknown."""
 
 
 class Forbidden(ApiError):
-    """The token is known, and may do other things."""
+    """The token has other permissions."""
 
 
 class NotFound(ApiError):
-    """What was asked for is not there."""
+    """The thing does not exist."""
 
 
 class Conflict(ApiError):
-    """What was asked for contradicts what is there."""
+    """The call contradicts the present state."""
 
 
 class KeyReused(ApiError):
-    """The idempotency key was used for another topic or body. Nothing was kept; to repeat it helps nothing."""
+    """The idempotency key was used for another topic or body. Nothing was kept; a retry does not help."""
 
 
 class TooLarge(ApiError):
@@ -85,7 +85,7 @@ class TooLarge(ApiError):
 
 
 class Unavailable(ApiError):
-    """Not now: the bus is stopping, full, or asked too much."""
+    """Not now: the bus is draining or full, or was called too often."""
 
 
 #: Which error a status is; any other is ApiError itself.
@@ -101,11 +101,11 @@ BY_STATUS: dict[int, type[ApiError]] = {
 
 
 class HandlerResult(Exception):
-    """What a handler wants to become of a delivery that is not done."""
+    """What a handler raises, or returns, if the delivery is not done."""
 
 
 class Retry(HandlerResult):
-    """Deliver this event again, on the bus's schedule; with ``after`` the whole subscriber waits so many seconds."""
+    """Deliver this event again, on the bus's schedule; with ``after`` the whole subscription waits so many seconds."""
 
     def __init__(self, reason: str = "", *, after: float | None = None) -> None:
         super().__init__(reason)
@@ -114,7 +114,7 @@ class Retry(HandlerResult):
 
 
 class Reject(HandlerResult):
-    """Do not deliver this event again: it becomes a dead letter, with this reason."""
+    """Do not deliver this event again: dead-letter it, with this reason."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
@@ -122,4 +122,4 @@ class Reject(HandlerResult):
 
 
 class BadBody(Reject, ValueError):
-    """A body that cannot be decompressed, or is too large then. From a handler it is a Reject: no retry helps."""
+    """A body that cannot be decompressed, or is too large when it is. A handler that raises it rejects the event."""

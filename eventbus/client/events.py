@@ -1,4 +1,4 @@
-"""The journal as an iterator: pages for what is there, a stream for what comes; it goes on where it stood."""
+"""Iterate over the journal: pages for what is there, a stream for what comes. It resumes after a lost connection."""
 
 import json
 import threading
@@ -18,16 +18,16 @@ from eventbus.client.model import Event
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.topics import matches
 
-#: Where to begin: after an event's id or a time, ``"now"``, or, None, with the oldest.
+#: Where to begin: after an event's id or a time, ``"now"``, or None, with the oldest.
 Position = str | datetime | None
-#: Events that are asked for at once.
+#: Events that are requested at once.
 PAGE_LIMIT = 200
-#: Seconds without a byte of a stream, which shows every 15 that it lives, after which it is opened again.
+#: Seconds without a byte of a stream, which has a heartbeat every 15, after which it is opened again.
 STREAM_TIMEOUT_SECONDS = 40.0
 
 
 class Feed:
-    """Events, one after another. May be closed by another thread, which ends the iteration."""
+    """Iterates over events. Another thread may close it, which ends the iteration."""
 
     def __init__(self, caller: Caller, after: Position, topics: Sequence[str], *, follow: bool) -> None:
         self._caller = caller
@@ -35,8 +35,8 @@ class Feed:
         self._last = event_id_at(after) if isinstance(after, datetime) else after
         self._stream: Stream | None = None
         self._closed = threading.Event()
-        self._heard_at = 0.0  # on the monotonic clock
-        self._events = self._followed() if follow else self._paged()
+        self._received_at = 0.0  # on the monotonic clock
+        self._events = self._follow() if follow else self._read_pages()
 
     def __iter__(self) -> Self:
         return self
@@ -45,49 +45,49 @@ class Feed:
         return next(self._events)
 
     def close(self) -> None:
-        """End it, whoever may be waiting for the next event."""
+        """End the iteration, also for a thread that waits for the next event."""
         self._closed.set()
         if self._stream is not None:
             self._stream.interrupt()
         with suppress(ValueError):  # it runs in another thread, which will see that it is closed
             self._events.close()
 
-    def _paged(self) -> Generator[Event]:
-        """Everything up to the newest.
+    def _read_pages(self) -> Generator[Event]:
+        """Yield everything up to the newest event.
 
-        Topics are chosen here: the bus names no place to go on from where none of a long part matches.
+        Topics are filtered here: the bus names no position to resume at where no event of a long range matches.
         """
         more = self._last != "now"
         while more and not self._closed.is_set():
-            place = [("after", self._last)] if self._last else []
-            call = Call(method="GET", path="/events", query=[*place, ("limit", str(PAGE_LIMIT))])
-            head, payload = self._caller.head_and_json(call)
-            self._check_start(head)
-            yield from self._chosen(map(_parse_event, payload["events"]))
+            after = [("after", self._last)] if self._last else []
+            call = Call(method="GET", path="/events", query=[*after, ("limit", str(PAGE_LIMIT))])
+            headers, payload = self._caller.head_and_json(call)
+            self._check_start(headers)
+            yield from self._filter(map(_parse_event, payload["events"]))
             self._last, more = payload["next"], bool(payload["next"])
 
-    def _followed(self) -> Generator[Event]:
-        """Everything, for as long as the bus comes back within its patience."""
-        tries, self._heard_at = 0, time.monotonic()
+    def _follow(self) -> Generator[Event]:
+        """Yield everything. Raises BusError where the bus is away for longer than the backoff's ``max_elapsed``."""
+        tries, self._received_at = 0, time.monotonic()
         while not self._closed.is_set():
             error: Exception = Unreachable("The bus ended the stream.", sent=True)
             try:
-                for event in self._chosen(self._streamed()):
+                for event in self._filter(self._read_stream()):
                     tries = 0
                     yield event
-            except (Unreachable, Unavailable) as lost:
-                error = lost
+            except (Unreachable, Unavailable) as failure:
+                error = failure
             tries += 1
             wait = self._caller.pause(tries, error)
             if (
-                time.monotonic() + wait >= self._heard_at + self._caller.backoff.max_elapsed
+                time.monotonic() + wait >= self._received_at + self._caller.backoff.max_elapsed
                 and not self._closed.is_set()
             ):
                 raise error
             self._closed.wait(wait)
 
-    def _streamed(self) -> Iterator[Event]:
-        """The events of one stream, from where the last one ended."""
+    def _read_stream(self) -> Iterator[Event]:
+        """Yield the events of one stream, from where the last one ended."""
         query = [("topic", topic) for topic in self._topics]
         last = {"Last-Event-ID": self._start} if self._start else {}
         stream = self._stream = self._caller.stream(
@@ -103,20 +103,20 @@ class Feed:
                 self._last = fields.get("id", event.id)
                 yield event
         finally:
-            self._heard_at = time.monotonic()
+            self._received_at = time.monotonic()
             stream.close()
 
-    def _check_start(self, head: Mapping[str, str]) -> None:
-        """Raises NotFound where the bus begins with its oldest event, since it knows no such place as was asked for."""
-        if head.get("eventbus-resumed") == "earliest":
+    def _check_start(self, headers: Mapping[str, str]) -> None:
+        """Raise NotFound where the bus begins with its oldest event, because it does not know the position."""
+        if headers.get("eventbus-resumed") == "earliest":
             raise NotFound(404, f"Event {str(self._last)[:80]!r} is not in the journal, and its id tells no time.")
 
     @property
     def _start(self) -> str | None:
-        """The place as a stream is asked for it; nothing is now."""
+        """Return the position as a stream takes it; None is now."""
         return None if self._last == "now" else self._last or OLDEST_EVENT_ID
 
-    def _chosen(self, events: Iterable[Event]) -> Iterator[Event]:
+    def _filter(self, events: Iterable[Event]) -> Iterator[Event]:
         return (event for event in events if matches(self._topics, event.topic))
 
     def __enter__(self) -> Self:
@@ -129,7 +129,7 @@ class Feed:
 
 
 def parse_server_sent(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
-    """The fields of each server-sent event (WHATWG HTML, 9.2.6), as far as the bus uses them."""
+    """Yield the fields of each server-sent event (WHATWG HTML, 9.2.6), as far as the bus uses them."""
     fields: dict[str, str] = {}
     for line in lines:
         text = line.decode().removesuffix("\r")
@@ -142,9 +142,9 @@ def parse_server_sent(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
 
 
 def event_id_at(at: datetime) -> str:
-    """An id that stands for a time: a UUIDv7 (RFC 9562, 5.7), by whose time the bus goes on where no event has it."""
+    """Return an id that stands for a time: a UUIDv7, whose time the bus reads if no event has the id."""
     if at.tzinfo is None:
-        raise UsageError(f"The time {at.isoformat()} says no offset; make it with one, such as datetime.now(UTC).")
+        raise UsageError(f"The time {at.isoformat()} has no offset; make it with one, such as datetime.now(UTC).")
     return new_event_id(max(0, int(at.timestamp() * 1_000)), entropy=bytes(10))
 
 
@@ -153,7 +153,7 @@ OLDEST_EVENT_ID = event_id_at(datetime.fromtimestamp(0, UTC))
 
 
 def _opened_at_id(headers: Mapping[str, str]) -> str:
-    """Where a stream that began now goes on if it breaks before its first event: by the bus's own clock."""
+    """Return the id at which a stream resumes if it breaks before its first event: now by the bus's clock."""
     try:
         return event_id_at(parsedate_to_datetime(headers["date"]))
     except (KeyError, ValueError):
@@ -164,4 +164,4 @@ def _parse_event(payload: Any) -> Event:
     try:
         return Event.from_json(payload)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ProtocolError(f"Not a bus's event: {str(payload)[:80]}") from error
+        raise ProtocolError(f"Not an event of a bus: {str(payload)[:80]}") from error

@@ -1,4 +1,4 @@
-"""An inbox as a Flask blueprint. Flask is needed for this module alone."""
+"""Serve an inbox as a Flask blueprint. Only this module needs Flask."""
 
 from flask import Blueprint, Response, request
 
@@ -7,7 +7,7 @@ from eventbus.client.wsgi import dispatch_environ
 
 
 def blueprint(inbox: Inbox, *, name: str = "eventbus") -> Blueprint:
-    """Takes events at ``/event``, below the ``url_prefix`` under which it is registered.
+    """Make a blueprint that takes events at ``/event``, below the ``url_prefix`` under which it is registered.
 
     It does not start the inbox: an app that is made for a shell or a test shall not register.
     """

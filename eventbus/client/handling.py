@@ -1,4 +1,4 @@
-"""Deliveries while their handlers run: what comes of each, how many there are, and whether more are taken."""
+"""Deliveries whose handlers run: the response to each, how many there are, and whether more are accepted."""
 
 import logging
 import threading
@@ -25,7 +25,7 @@ class Job(NamedTuple):
 
 
 class InFlight:
-    """Counts the deliveries whose handlers run. It can be closed: no more begin then, and the rest can be awaited."""
+    """Counts the deliveries whose handlers run. It can be closed to new ones, and awaited."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -33,7 +33,7 @@ class InFlight:
         self._changed = threading.Condition()
 
     def begin(self) -> bool:
-        """Count one more; false where it is closed."""
+        """Count one more. Return False if closed."""
         with self._changed:
             self._count += not self._closed
             return not self._closed
@@ -45,30 +45,30 @@ class InFlight:
             self._changed.notify_all()
 
     def open(self) -> None:
-        """Let deliveries begin."""
+        """Accept deliveries."""
         with self._changed:
             self._closed = False
 
     def close(self) -> None:
-        """Let no more deliveries begin."""
+        """Accept no more deliveries."""
         with self._changed:
             self._closed = True
 
     def wait(self, seconds: float) -> bool:
-        """Wait until there are none, for so many seconds at most; whether there are none."""
+        """Wait until there are none, for so many seconds at most. Return whether there are none."""
         with self._changed:
             return self._changed.wait_for(lambda: self._count == 0, seconds)
 
 
 class Handling:
-    """One delivery while its handler runs: its outcome, the answer to it, and whether it is remembered as done."""
+    """One delivery while its handler runs. Sets the response to it, and remembers the event if it is done."""
 
     def __init__(self, seen: Memory, in_flight: InFlight, job: Job) -> None:
         self._seen = seen
         self._in_flight = in_flight
         self._event = job.event
-        self.outcome: Any = None
-        self.answer = HANDLED
+        self.result: Any = None
+        self.response = HANDLED
 
     def __enter__(self) -> Self:
         return self
@@ -76,19 +76,19 @@ class Handling:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        outcome = self.outcome if error is None else error
-        self.answer = response_to(outcome)
+        result = self.result if error is None else error
+        self.response = response_to(result)
         try:
-            (self._seen.done if self.answer is HANDLED else self._seen.forget)(self._event.id)
+            (self._seen.done if self.response is HANDLED else self._seen.forget)(self._event.id)
         finally:
             self._in_flight.end()
-        if isinstance(outcome, Exception) and not isinstance(outcome, HandlerResult):
-            log.error("the handler of event %s raised", self._event.id, exc_info=outcome)
-        return isinstance(error, Exception)  # a killed greenlet, or a cancelled task, is no answer
+        if isinstance(result, Exception) and not isinstance(result, HandlerResult):
+            log.error("the handler of event %s raised", self._event.id, exc_info=result)
+        return isinstance(error, Exception)  # a killed greenlet, or a cancelled task, gets no response
 
 
 def run_handler(job: Job) -> Any:
-    """What a handler returns, or raises: no future can hold a StopIteration."""
+    """Return what a handler returns or raises: a future cannot hold a StopIteration."""
     try:
         return job.handler(job.event)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""HTTP with connections that are kept alive, on the standard library alone.
+"""HTTP with keep-alive connections, on the standard library alone.
 
 Works under threads, in a process that gevent has patched, and after a fork: connections are never shared with
 the parent. It holds no lock, so that a fork can find none held.
@@ -16,21 +16,22 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from eventbus.client.errors import Unreachable, UsageError
+from eventbus.core.override import override
 
-#: Idle connections that are kept, and seconds for which they are: less than the bus keeps its side.
+#: Idle connections that are kept, and the seconds for which they are: fewer than the bus keeps its side.
 MAX_IDLE_CONNECTIONS = 8
 MAX_IDLE_SECONDS = 30.0
-#: Seconds that a connection may take to come about, at most.
+#: Seconds in which a connection has to be made.
 CONNECT_SECONDS = 10.0
 #: Bytes that are read of a stream at once, at most.
 READ_BYTES = 65_536
-#: What a kept connection says that the other side has closed meanwhile.
+#: Errors of an idle connection that the other side has closed meanwhile.
 _STALE_ERRORS = (ConnectionError, BadStatusLine)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send; ``target`` is a path with its query, ``timeout`` the seconds without a byte of the answer."""
+    """A request; ``target`` is a path with its query, ``timeout`` the seconds without a byte of the response."""
 
     method: str
     target: str
@@ -41,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back; names of headers are lower case."""
+    """A response; names of headers are lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,39 +50,38 @@ class Response:
 
 
 class Stream(Protocol):
-    """An answer that is read while it comes."""
+    """A response that is read while it comes."""
 
-    @property
-    def response(self) -> Response:
-        """Its head; and its body, where it is no success."""
+    response: Response  # its head; and its body, unless it is a success
 
     def lines(self) -> Iterator[bytes]:
-        """Whole lines without their ends, as they come, until the other side ends. Raises Unreachable."""
+        """Yield whole lines without their ends, as they come, until the other side ends. Raises Unreachable."""
 
     def interrupt(self) -> None:
-        """End it for whoever may be reading it meanwhile."""
+        """End it for a thread that may be reading."""
 
     def close(self) -> None:
-        """Close the connection; nobody may be reading."""
+        """Close the connection. No thread may be reading."""
 
 
 class Transport(Protocol):
-    """The one door to the network."""
+    """Sends requests over the network."""
 
     def request(self, request: Request, *, fresh: bool = False) -> Response:
-        """Send, and read the answer; ``fresh`` asks for a new connection. Raises Unreachable."""
+        """Send a request, and read the response; ``fresh`` asks for a new connection. Raises Unreachable."""
 
     def stream(self, request: Request) -> Stream:
-        """Send, and read the answer's head. Raises Unreachable."""
+        """Send a request, and read the head of the response. Raises Unreachable."""
 
     def close(self) -> None:
         """Close the idle connections."""
 
 
-class HttpTransport:
-    """Speaks HTTP/1.1 to one place, ``http://`` or ``https://``, with an optional path before every target."""
+class HttpTransport(Transport):
+    """Speaks HTTP/1.1 to one host, ``http://`` or ``https://``, with an optional path before every target."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, max_idle_seconds: float = MAX_IDLE_SECONDS) -> None:
+        self._max_idle_seconds = max_idle_seconds
         self._idle: deque[tuple[float, HTTPConnection]] = deque()
         self._pid = os.getpid()
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -96,26 +96,26 @@ class HttpTransport:
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._prefix = parts.path.rstrip("/")
 
+    @override
     def request(self, request: Request, *, fresh: bool = False) -> Response:
-        """See Transport.request."""
-        kept = None if fresh else self._take()
-        if kept is not None:
-            with translate_errors(sent=True), suppress(*_STALE_ERRORS):  # then the same again, on a new connection
-                return self._exchange(kept, request)
+        idle = None if fresh else self._take()
+        if idle is not None:
+            with translate_errors(sent=True), suppress(*_STALE_ERRORS):  # then it is sent again, on a new connection
+                return self._exchange(idle, request)
         with translate_errors(sent=False):
             connection = self._connect(request)
         with translate_errors(sent=True):
             return self._exchange(connection, request)
 
+    @override
     def stream(self, request: Request) -> "HttpStream":
-        """See Transport.stream."""
         with translate_errors(sent=False):
             connection = self._connect(request)
         with translate_errors(sent=True):
-            return HttpStream(connection, self._ask(connection, request))
+            return HttpStream(connection, self._send(connection, request))
 
+    @override
     def close(self) -> None:
-        """See Transport.close."""
         while self._idle:
             self._idle.pop()[1].close()
 
@@ -128,9 +128,9 @@ class HttpTransport:
         return connection
 
     def _exchange(self, connection: HTTPConnection, request: Request) -> Response:
-        response = self._ask(connection, request)
+        response = self._send(connection, request)
         try:
-            answer = _response(response, response.read())
+            result = _response(response, response.read())
         except BaseException:
             connection.close()
             raise
@@ -138,9 +138,9 @@ class HttpTransport:
             connection.close()
         else:
             self._idle.append((time.monotonic(), connection))
-        return answer
+        return result
 
-    def _ask(self, connection: HTTPConnection, request: Request) -> HTTPResponse:
+    def _send(self, connection: HTTPConnection, request: Request) -> HTTPResponse:
         try:
             connection.sock.settimeout(request.timeout)
             connection.request(request.method, self._prefix + request.target, request.body, dict(request.headers))
@@ -150,21 +150,21 @@ class HttpTransport:
             raise
 
     def _take(self) -> HTTPConnection | None:
-        """An idle connection, the last one used, that is this process's own and not too old."""
+        """Return the idle connection that was used last, if it is this process's and not too old."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.close()
         with suppress(IndexError):  # another thread took the last one
             while self._idle:
                 since, connection = self._idle.pop()
-                if time.monotonic() - since < MAX_IDLE_SECONDS:
+                if time.monotonic() - since < self._max_idle_seconds:
                     return connection
                 connection.close()
         return None
 
 
-class HttpStream:
-    """See Stream."""
+class HttpStream(Stream):
+    """A stream on a connection of its own."""
 
     def __init__(self, connection: HTTPConnection, response: HTTPResponse) -> None:
         self._connection = connection
@@ -172,29 +172,29 @@ class HttpStream:
         self._source = response
         self.response = _response(response, b"" if response.status == 200 else response.read())
 
+    @override
     def lines(self) -> Iterator[bytes]:
-        """See Stream.lines."""
         rest = b""
         with translate_errors(sent=True):
             while data := self._source.read1(READ_BYTES):
                 *lines, rest = (rest + data).split(b"\n")
                 yield from lines
 
+    @override
     def interrupt(self) -> None:
-        """See Stream.interrupt."""
         if self._socket is not None:
             with suppress(OSError):  # it is closed already
                 self._socket.shutdown(socket.SHUT_RDWR)
 
+    @override
     def close(self) -> None:
-        """See Stream.close."""
         self._source.close()
         self._connection.close()
 
 
 @contextmanager
 def translate_errors(*, sent: bool) -> Iterator[None]:
-    """Tell what the network raises as Unreachable."""
+    """Raise the network's errors as Unreachable."""
     try:
         yield
     except (OSError, HTTPException) as error:

@@ -1,4 +1,4 @@
-"""A subscriber: handlers for topics, one ``dispatch`` for every kind of server, and the registration kept alive."""
+"""A subscriber: handlers for topics, one ``dispatch`` for every kind of server, and a registration that is renewed."""
 
 import asyncio
 import inspect
@@ -21,17 +21,17 @@ from eventbus.client.signatures import Verifier
 from eventbus.core.topics import matches
 
 H = TypeVar("H", bound=Handler)
-#: Bytes of a body that an adapter takes, at most: as many as any bus would send.
+#: Bytes of a body that an adapter accepts, at most: as many as any bus sends.
 MAX_BODY_BYTES = 16 * 1024 * 1024
-#: Seconds that handlers which run when an inbox is closed may take to finish.
+#: Seconds in which running handlers may finish when an inbox is closed.
 FINISH_SECONDS = 10.0
 NO_ADDRESS = "An inbox registers with a bus, under an address: Inbox(bus, 'HOST:PORT')."
 
 
 class Inbox:
-    """Receives what ``bus`` delivers to ``address``, host and port and perhaps a path, by which the bus reaches it.
+    """Receives what ``bus`` delivers to ``address``: host and port, and perhaps a path, by which the bus reaches it.
 
-    ``verifier`` checks signatures, ``seen`` drops duplicates, ``on_state`` is told how the registration stands.
+    ``verifier`` checks signatures, ``seen`` drops duplicates, ``on_state`` is called when the registration changes.
     Where ``terms`` does not say, it registers with ``resume``: what is published while the service is away is
     delivered when it is back. Without a bus it registers nowhere, and only dispatches.
     """
@@ -49,7 +49,7 @@ class Inbox:
         self.address = address
         self.terms = _with_resume(terms or Terms())
         self.verifier = verifier or Verifier()
-        self._origin: str | None = None  # by which name the bus asks for consent
+        self._origin: str | None = None  # the name by which the bus asks for consent
         self._bus = bus
         self._seen = Seen() if seen is None else seen
         self._handlers: list[tuple[tuple[str, ...], Handler]] = []
@@ -57,7 +57,7 @@ class Inbox:
         self._keep_alive = KeepAlive(self._register, on_state)
 
     def on(self, *patterns: str) -> Callable[[H], H]:
-        """Make a function the handler of events whose topics match; the first handler that matches gets an event."""
+        """Make a function the handler of events whose topics match. The first handler that matches gets an event."""
         chosen = check_patterns(patterns)
 
         def add(handler: H) -> H:
@@ -68,7 +68,7 @@ class Inbox:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """What to register for: all that handlers want; () is everything."""
+        """Return the topics to register for: all that handlers want; () is every topic."""
         if not all(patterns for patterns, _ in self._handlers):  # one of them wants every topic
             return ()
         return tuple(dict.fromkeys(pattern for patterns, _ in self._handlers for pattern in patterns))
@@ -76,30 +76,30 @@ class Inbox:
     # Deliveries
 
     def dispatch(self, method: str, headers: Headers, body: bytes) -> InboxResponse:
-        """Take one request, and tell what to answer: status, headers and body. A handler's errors are answers."""
+        """Handle one request, and return the response: status, headers and body. A handler's errors are responses."""
         job = self._job(method, headers, body)
         if isinstance(job, InboxResponse):
             return job
         with Handling(self._seen, self._in_flight, job) as handling:
-            handling.outcome = job.handler(job.event)
-            if inspect.iscoroutine(handling.outcome):
-                handling.outcome.close()
+            handling.result = job.handler(job.event)
+            if inspect.iscoroutine(handling.result):
+                handling.result.close()
                 raise UsageError(f"The handler {job.handler!r} is async: serve this inbox by its ASGI adapter.")
-        return handling.answer
+        return handling.response
 
     async def dispatch_async(self, method: str, headers: Headers, body: bytes) -> InboxResponse:
-        """The same for asyncio: async handlers are awaited, others run in a thread."""
+        """Handle one request under asyncio: async handlers are awaited, others run in a thread."""
         job = self._job(method, headers, body)
         if isinstance(job, InboxResponse):
             return job
         with Handling(self._seen, self._in_flight, job) as handling:
             if inspect.iscoroutinefunction(job.handler):
-                handling.outcome = await job.handler(job.event)
+                handling.result = await job.handler(job.event)
             else:
-                handling.outcome = await asyncio.to_thread(run_handler, job)
-            if inspect.isawaitable(handling.outcome):  # of a callable that only makes a coroutine
-                handling.outcome = await handling.outcome
-        return handling.answer
+                handling.result = await asyncio.to_thread(run_handler, job)
+            if inspect.isawaitable(handling.result):  # of a callable that only makes a coroutine
+                handling.result = await handling.result
+        return handling.response
 
     def _job(self, method: str, headers: Headers, body: bytes) -> Job | InboxResponse:
         self._keep_alive.ensure()
@@ -126,32 +126,32 @@ class Inbox:
     # Registration
 
     def start(self) -> None:
-        """Register and renew from now on, in a thread; does nothing where it does so already."""
+        """Register, and renew from now on, in a thread. Do nothing if it is started. Raises UsageError."""
         if self._bus is None or self.address is None:
             raise UsageError(NO_ADDRESS)
         self._in_flight.open()
         self._keep_alive.start()
 
     def wait_registered(self, timeout: float) -> bool:
-        """Wait until the bus knows this inbox; whether it does, after so many seconds at most."""
+        """Wait until the inbox is registered, for so many seconds at most. Return whether it is."""
         return self._keep_alive.wait_registered(timeout)
 
     def refuse(self) -> None:
-        """Answer new deliveries 503 from now on: the bus keeps them, and makes them again."""
+        """Answer new deliveries 503 from now on: the bus keeps them, and delivers them again."""
         self._in_flight.close()
 
     def stop(self) -> None:
-        """Renew no more, and refuse new deliveries: what is published meanwhile waits for the next start."""
+        """Stop renewing, and refuse new deliveries: what is published meanwhile waits for the next start."""
         self.refuse()
         self._keep_alive.stop()
 
     def close(self, seconds: float = FINISH_SECONDS) -> bool:
-        """Stop, and let running handlers finish, for so many seconds at most; whether all did. Nothing is discarded."""
+        """Stop, and wait for running handlers, for so many seconds at most. Return whether all finished."""
         self.stop()
         return self._in_flight.wait(seconds)
 
     def deregister(self) -> int:
-        """Close, and deregister for good: what is pending is discarded, and how many that were. Raises BusError."""
+        """Close, deregister for good, and discard pending deliveries. Return how many there were. Raises BusError."""
         if self._bus is None or self.address is None:
             raise UsageError(NO_ADDRESS)
         self.close()
@@ -160,7 +160,7 @@ class Inbox:
     def _register(self, first: bool) -> Subscriber:  # noqa: FBT001 - as Register is called
         if self._bus is None or self.address is None:
             raise UsageError("This inbox has no bus or no address.")
-        terms = self.terms if first else replace(self.terms, start=None)  # what it missed comes by itself
+        terms = self.terms if first else replace(self.terms, start=None)  # the bus delivers what it missed
         found = self._bus.with_backoff(NO_RETRY).register(self.address, topics=self.topics, terms=terms)
         self._origin = found.origin
         return found
@@ -176,5 +176,5 @@ class Inbox:
 
 
 def _with_resume(terms: Terms) -> Terms:
-    """Terms that keep the place of a service that is away, where they do not say otherwise."""
+    """Return options that keep the position of a service that is away, unless they say otherwise."""
     return replace(terms, resume=True) if terms.resume is None else terms

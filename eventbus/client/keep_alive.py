@@ -1,4 +1,4 @@
-"""Keeps an address registered: registers, renews in time, registers again where the bus has forgotten it."""
+"""Keep an address registered: register, renew in time, and register again if the bus has forgotten it."""
 
 import logging
 import os
@@ -15,14 +15,14 @@ from eventbus.client.model import Subscriber
 
 log = logging.getLogger(__name__)
 
-#: A renewal comes at this part of the time that the bus names, a third of the lease, at the earliest.
+#: The earliest renewal, as a part of the time that the bus names, which is a third of the lease.
 EARLIEST_RENEWAL = 0.8
-#: Between tries when the bus is away or says no. It may be back at any moment, so not for long.
+#: Between tries when the bus is unreachable or refuses. It may return at any moment, so not for long.
 REGISTRATION_BACKOFF = Backoff(first=0.5, longest=10.0)
 
 
 class State(Enum):
-    """How a registration stands."""
+    """The state of a registration."""
 
     REGISTERED = "registered"  # for the first time in this process
     RENEWED = "renewed"
@@ -34,20 +34,20 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a keeper tells: its state, how the bus sees the subscriber where it answered, or what went wrong."""
+    """A change of a registration: its state, the subscriber as the bus describes it, or the error."""
 
     state: State
     subscriber: Subscriber | None = None
     error: BusError | None = None
 
 
-#: Registers once; told whether it is the first time in this process.
+#: Registers once; its argument tells whether it is the first time in this process.
 Register = Callable[[bool], Subscriber]
 OnState = Callable[[Registration], object]
 
 
 class KeepAlive:
-    """Runs a thread in this process, once started. After a fork the child has none, until it is asked to ensure one."""
+    """Registers and renews in a thread of this process. After a fork, ``ensure`` starts one in the child."""
 
     def __init__(
         self, register: Register, on_state: OnState | None = None, backoff: Backoff = REGISTRATION_BACKOFF
@@ -55,37 +55,37 @@ class KeepAlive:
         self._register = register
         self._on_state = on_state
         self._backoff = backoff
-        self._wanted = False
+        self._started = False
         self._runs: dict[int, _KeepAliveThread] = {}  # by process id; no lock, so that a fork can find none held
 
     def start(self) -> None:
-        """Register and renew from now on; does nothing where it does so already."""
-        self._wanted = True
+        """Register, and renew from now on. Do nothing if it is started."""
+        self._started = True
         self.ensure()
 
     def ensure(self) -> None:
-        """Start in this process what was started before a fork."""
+        """Start the thread in this process if it was started before a fork."""
         pid = os.getpid()
-        if self._wanted and pid not in self._runs:
+        if self._started and pid not in self._runs:
             run = _KeepAliveThread(self._register, self._on_state, self._backoff)
             if self._runs.setdefault(pid, run) is run:  # of two threads that come here one is the first
                 run.start()
 
     def wait_registered(self, timeout: float) -> bool:
-        """Wait until the last try went well; whether it did, after so many seconds at most."""
+        """Wait until the last try succeeded, for so many seconds at most. Return whether it did."""
         run = self._runs.get(os.getpid())
         return run is not None and run.registered.wait(timeout)
 
     def stop(self) -> None:
-        """Renew no more; when this returns, no renewal is under way."""
-        self._wanted = False
+        """Stop renewing. No renewal is in flight when this returns."""
+        self._started = False
         run = self._runs.pop(os.getpid(), None)
         if run is not None:
             run.stop()
 
 
 class _KeepAliveThread(threading.Thread):
-    """A keeper's thread in one process."""
+    """The thread of one process."""
 
     def __init__(self, register: Register, on_state: OnState | None, backoff: Backoff) -> None:
         super().__init__(name="eventbus-keeper", daemon=True)
@@ -102,26 +102,26 @@ class _KeepAliveThread(threading.Thread):
     def run(self) -> None:
         """Register, and renew, until stopped."""
         while not self._stopping.is_set():
-            found = self._try(first=self._first)
+            found = self._register_once(first=self._first)
             self._report(found)
             self._stopping.wait(self._pause(found))
         self._report(Registration(State.STOPPED))
 
     def stop(self) -> None:
-        """End, and wait for the end unless this is the thread itself."""
+        """Stop the thread, and wait for its end unless it is the current one."""
         self._stopping.set()
         if threading.current_thread() is not self:
             self.join()
 
     def _pause(self, found: Registration) -> float:
-        """Seconds until the next try."""
+        """Return the seconds until the next try."""
         if found.subscriber is not None:
             self._first, self._failures = False, 0
             return found.subscriber.renew_after * random.uniform(EARLIEST_RENEWAL, 1.0)  # noqa: S311 - no secret
         self._failures += 1
         return self._backoff.wait(self._failures, random.random(), getattr(found.error, "retry_after", None))  # noqa: S311
 
-    def _try(self, *, first: bool) -> Registration:
+    def _register_once(self, *, first: bool) -> Registration:
         try:
             subscriber = self._register(first)
         except Unreachable as error:
@@ -137,15 +137,15 @@ class _KeepAliveThread(threading.Thread):
         if found.error is not None and found.state is not self._state:
             log.warning("not registered with the bus: %s", found.error)
         self._state = found.state
-        self._warn_of_changes(found.subscriber)
+        self._log_changes(found.subscriber)
         try:
             if self._on_state is not None:
                 self._on_state(found)
         except Exception:
-            log.exception("what is told of a registration's state raised")
+            log.exception("on_state raised")
 
-    def _warn_of_changes(self, subscriber: Subscriber | None) -> None:
-        """Say once of each change of the subscription that somebody else has made it."""
+    def _log_changes(self, subscriber: Subscriber | None) -> None:
+        """Log once that another client has changed the subscription."""
         if subscriber is None or subscriber.changed_at in (None, self._changed_at):
             return
         self._changed_at = subscriber.changed_at

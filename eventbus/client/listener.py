@@ -1,4 +1,4 @@
-"""How a service's own small server listens: HTTP/1.1 on threads, and an orderly end of each connection."""
+"""The HTTP/1.1 server of a service without a framework: threads, and an orderly end of each connection."""
 
 import socket
 import threading
@@ -9,6 +9,7 @@ from typing import Any
 from eventbus import __version__
 from eventbus.client.dispatch import INCOMPLETE_BODY, NO_LENGTH, TOO_LARGE, WRONG_PATH, InboxResponse
 from eventbus.client.inbox import MAX_BODY_BYTES, Inbox
+from eventbus.core.override import override
 
 #: Seconds that a connection may be idle, or its client silent.
 IDLE_SECONDS = 75.0
@@ -17,21 +18,21 @@ MAX_LINE_BYTES, MAX_TRAILERS = 8_192, 100
 
 
 class Listener(ThreadingHTTPServer):
-    """Listens for one inbox. Threads end with their connections; none holds up the process's end."""
+    """Listens for one inbox. Threads end with their connections; none delays the process's end."""
 
     request_queue_size = 128
 
-    def __init__(self, place: tuple[str, int], inbox: Inbox, path: str) -> None:
+    def __init__(self, address: tuple[str, int], inbox: Inbox, path: str) -> None:
         self.inbox = inbox
         self.path = path
         self.draining = False
         self._idle: set[Connection] = set()
         self._busy: set[Connection] = set()
         self._changed = threading.Condition()
-        super().__init__(place, Connection)
+        super().__init__(address, Connection)
 
     def mark_idle(self, connection: "Connection") -> None:
-        """It waits for a request; while the service drains, for one that has come already."""
+        """Note that a connection waits for a request. While the service drains, stop reading from it."""
         with self._changed:
             self._busy.discard(connection)
             self._idle.add(connection)
@@ -40,32 +41,33 @@ class Listener(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def mark_busy(self, connection: "Connection") -> None:
-        """Its request has begun to come, and has not been answered."""
+        """Note that a connection's request has begun to arrive, and is not answered."""
         with self._changed:
             self._idle.discard(connection)
             self._busy.add(connection)
 
     def remove(self, connection: "Connection") -> None:
-        """It is closed."""
+        """Forget a connection that is closed."""
         with self._changed:
             self._idle.discard(connection)
             self._busy.discard(connection)
             self._changed.notify_all()
 
     def drain(self, seconds: float) -> None:
-        """End idle connections, and the others when they have been answered; wait for these, so long at most."""
+        """End idle connections, and the others when they are answered. Wait for them for so many seconds at most."""
         with self._changed:
             self.draining = True
             for connection in self._idle:
                 connection.stop_reading()
             self._changed.wait_for(lambda: not self._busy and not self._idle, seconds)
 
+    @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is the bus's to notice."""
+        """Ignore a connection that broke: the bus notices it."""
 
 
 class Connection(BaseHTTPRequestHandler):
-    """One connection: requests one after another."""
+    """One connection, and its requests one after another."""
 
     server: Listener
     protocol_version = "HTTP/1.1"
@@ -73,32 +75,32 @@ class Connection(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body of an answer in one piece
+    wbufsize = -1  # head and body of a response in one packet
 
+    @override
     def handle(self) -> None:
-        """Serve until it is closed."""
         try:
             super().handle()
         finally:
             self.server.remove(self)
 
+    @override
     def handle_one_request(self) -> None:
-        """Wait for a request, and answer it."""
         self.server.mark_idle(self)
         super().handle_one_request()
 
+    @override
     def parse_request(self) -> bool:
-        """Read a request's head, whose first line has come."""
         self.server.mark_busy(self)
         return super().parse_request()
 
     def stop_reading(self) -> None:
-        """Read what has come, and nothing after it."""
+        """Read what has arrived, and nothing after it."""
         with suppress(OSError):  # its client has closed it
             self.connection.shutdown(socket.SHUT_RD)
 
     def do_POST(self) -> None:
-        """Take an event."""
+        """Answer an event."""
         try:
             body = self._body()
         except ValueError:
@@ -107,11 +109,11 @@ class Connection(BaseHTTPRequestHandler):
             self._dispatch(body)
         else:
             self.close_connection = True
-            if body is not INCOMPLETE_BODY:  # else nobody listens, and the bus will come again
+            if body is not INCOMPLETE_BODY:  # else nobody reads it, and the bus delivers it again
                 self._send(body)
 
     def _body(self) -> bytes | InboxResponse:
-        """The request's body, whole; or why there is none. Raises ValueError for a chunk without a length."""
+        """Return the request's whole body, or the response that says why there is none. Raises ValueError."""
         if self.headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
             return self._chunks()
         length = self.headers.get("Content-Length", "")
@@ -124,15 +126,15 @@ class Connection(BaseHTTPRequestHandler):
         return data if len(data) == length else INCOMPLETE_BODY
 
     def _chunks(self) -> bytes | InboxResponse:
-        """A body in the chunked coding (RFC 9112, 7.1), as a proxy before this server may send one."""
-        whole = bytearray()
+        """Read a body in chunked coding (RFC 9112, 7.1), as a proxy may send it. Raises ValueError."""
+        body = bytearray()
         while size := int(self.rfile.readline(MAX_LINE_BYTES).partition(b";")[0].decode("latin-1"), 16):
-            part = self._exactly(size + 2) if 0 < size <= MAX_BODY_BYTES - len(whole) else TOO_LARGE
+            part = self._exactly(size + 2) if 0 < size <= MAX_BODY_BYTES - len(body) else TOO_LARGE
             if isinstance(part, InboxResponse):
                 return part
-            whole += part[:size]
+            body += part[:size]
         self._trailers()
-        return bytes(whole)
+        return bytes(body)
 
     def _trailers(self) -> None:
         for _ in range(MAX_TRAILERS):
@@ -141,21 +143,22 @@ class Connection(BaseHTTPRequestHandler):
         raise ValueError
 
     def do_OPTIONS(self) -> None:
-        """Consent."""
+        """Answer a request for consent."""
         self._dispatch(b"")
 
     def _dispatch(self, body: bytes) -> None:
         here = self.path == self.server.path
         self._send(self.server.inbox.dispatch(self.command, self.headers.items(), body) if here else WRONG_PATH)
 
-    def _send(self, answer: InboxResponse) -> None:
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
+    def _send(self, response: InboxResponse) -> None:
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
         if self.server.draining:
             self.send_header("Connection", "close")  # which ends the connection on this side too
         self.end_headers()
-        self.wfile.write(answer.body)
+        self.wfile.write(response.body)
 
+    @override
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
-        """Say nothing: what goes wrong in a handler is logged by the inbox."""
+        """Log nothing: the inbox logs what fails in a handler."""

@@ -1,4 +1,4 @@
-"""What the client hands out: events, what became of a publish, subscribers and dead letters."""
+"""The values that the client returns: events, deliveries, subscribers and dead letters."""
 
 import base64
 import json
@@ -35,26 +35,26 @@ class Event:
 
     @property
     def content_type(self) -> str:
-        """The media type, without parameters, in lower case; empty where the publisher gave none."""
+        """Return the media type, without parameters, in lower case; empty where the publisher gave none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def plain(self) -> bytes:
-        """The body as it was before it was compressed by gzip (``Content-Encoding``). Raises BadBody."""
+        """Return the body before gzip compressed it (``Content-Encoding``). Raises BadBody."""
         return decompress(self.body, self.headers.get("content-encoding", ""))
 
     @property
     def text(self) -> str:
-        """The body as UTF-8. Raises ValueError."""
+        """Return the body as UTF-8. Raises ValueError."""
         return self.plain.decode()
 
     def json(self) -> Any:
-        """The body as JSON, whatever its type. Raises ValueError."""
+        """Return the body as JSON, whatever its type. Raises ValueError."""
         return json.loads(self.plain)
 
     @property
     def data(self) -> Any:
-        """What was published: decoded for JSON and text, of a structured CloudEvent its data, else the bytes.
+        """Return what was published: JSON and text decoded, the data of a structured CloudEvent, else the bytes.
 
         A JSON object or array is decoded whatever its type says: many clients do not say what they send.
         """
@@ -71,7 +71,7 @@ class Event:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The CloudEvents attributes, in whichever mode they came; empty where the event is no CloudEvent."""
+        """Return the CloudEvents attributes, in either mode; empty where the event is no CloudEvent."""
         if self.content_type == STRUCTURED:
             return {name: value for name, value in self.json().items() if name not in _DATA_NAMES}
         found = {name[3:]: decode_attribute(value) for name, value in self.headers.items() if name.startswith("ce-")}
@@ -85,7 +85,7 @@ class Event:
 
     @classmethod
     def from_json(cls, payload: Mapping[str, Any]) -> Self:
-        """As the bus shows it."""
+        """Parse an event as the bus writes it. Raises KeyError, TypeError, ValueError or AttributeError."""
         headers = {name.lower(): value for name, value in payload["headers"].items()}
         return cls(
             payload["id"], payload["topic"], decode_body(payload["body"]), headers, parse_time(payload["accepted_at"])
@@ -94,7 +94,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of an event for one subscriber: ``pending``, ``delivered``, ``dead`` or ``discarded``."""
+    """The delivery of an event to one subscriber: ``pending``, ``delivered``, ``dead`` or ``discarded``."""
 
     address: str
     state: str
@@ -106,7 +106,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became of a publish. ``duplicate`` says that its key was known, and nothing was kept a second time."""
+    """The result of a publish. ``duplicate`` says that its key was known, and that nothing was kept a second time."""
 
     ids: tuple[str, ...]
     subscribers: int
@@ -114,7 +114,7 @@ class Published:
 
     @property
     def id(self) -> str:
-        """The first event's id."""
+        """Return the first event's id."""
         return self.ids[0]
 
 
@@ -169,7 +169,7 @@ class Subscriber(SubscriptionOptions[Never], _Registered):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A delivery that was given up; ``event`` is the event's id, ``last_answer`` the start of the last answer."""
+    """A dead letter; ``event`` is the event's id, ``last_answer`` the start of the last response."""
 
     id: int
     event: str
@@ -186,13 +186,13 @@ class DeadLetter:
 
 
 class Replayed(int):
-    """How many dead letters were put back; ``Bus.replay_outcome`` tells by ``replay`` what became of them."""
+    """How many dead letters were put back; ``Bus.replay_outcome`` takes ``replay`` and returns what became of them."""
 
     replay: str | None  # None where there were none
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Self:
-        """As the bus says it; one of an older version knows no outcome."""
+        """Parse a response; a bus of an older version gives no ``replay``."""
         made = cls(payload["replayed"])
         made.replay = payload.get("replay")
         return made
@@ -200,7 +200,7 @@ class Replayed(int):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOutcome:
-    """What has become of the ``replayed`` dead letters that were put back together at a moment."""
+    """What became of the ``replayed`` dead letters that were put back together at a time."""
 
     replay: str
     at: datetime
@@ -212,7 +212,7 @@ class ReplayOutcome:
 
 
 def parse_as(kind: type[T], payload: Any) -> T:
-    """A dataclass of this kind from what the bus said, where what a newer bus says beyond it is passed over.
+    """Make a dataclass of what the bus wrote. Ignore fields that only a newer bus has.
 
     Raises ProtocolError.
     """
@@ -232,7 +232,7 @@ def _parse_value(name: str, value: Any) -> Any:
 
 
 def decode_body(shown: Mapping[str, str]) -> bytes:
-    """A body from how the bus shows it: ``text``, or ``base64``."""
+    """Decode a body as the bus writes it: ``text``, or ``base64``."""
     return shown["text"].encode() if "text" in shown else base64.b64decode(shown["base64"])
 
 

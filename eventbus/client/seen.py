@@ -1,16 +1,18 @@
-"""Which events were handled: at least once becomes once, for as many as are remembered."""
+"""Remember which events were handled, so that "at least once" becomes "once" for as many as are remembered."""
 
 import threading
 from collections import OrderedDict
 from enum import Enum
 from typing import Protocol
 
+from eventbus.core.override import override
+
 #: Ids that are remembered: more than any crash of the bus repeats.
 REMEMBERED = 100_000
 
 
 class EventStatus(Enum):
-    """Where an event stands with its handler."""
+    """The status of an event with its handler."""
 
     NEW = "new"
     BUSY = "busy"  # it is being handled at this moment
@@ -18,20 +20,20 @@ class EventStatus(Enum):
 
 
 class Memory(Protocol):
-    """Remembers events by id. Several processes of one service can share one that is kept in their database."""
+    """Remembers events by id. Several processes of one service can share one in their database."""
 
     def begin(self, event_id: str) -> EventStatus:
-        """Take an event in hand where it is new; tells where it stood."""
+        """Mark a new event as busy. Return the status before."""
 
     def done(self, event_id: str) -> None:
-        """It was handled."""
+        """Mark an event as handled."""
 
     def forget(self, event_id: str) -> None:
-        """It was not handled, and may come again."""
+        """Forget an event that was not handled, and may come again."""
 
 
-class Seen:
-    """Remembers in this process, the newest ``limit`` ids; none with 0."""
+class Seen(Memory):
+    """Remembers the newest ``limit`` ids in this process; none with 0."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:
         self._limit = limit
@@ -39,8 +41,8 @@ class Seen:
         self._busy: set[str] = set()
         self._lock = threading.Lock()
 
+    @override
     def begin(self, event_id: str) -> EventStatus:
-        """See Memory.begin."""
         with self._lock:
             if event_id in self._done:
                 self._done.move_to_end(event_id)
@@ -50,15 +52,15 @@ class Seen:
             self._busy.add(event_id)
             return EventStatus.NEW
 
+    @override
     def done(self, event_id: str) -> None:
-        """See Memory.done."""
         with self._lock:
             self._busy.discard(event_id)
             self._done[event_id] = None
             while len(self._done) > self._limit:
                 self._done.popitem(last=False)
 
+    @override
     def forget(self, event_id: str) -> None:
-        """See Memory.forget."""
         with self._lock:
             self._busy.discard(event_id)

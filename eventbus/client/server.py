@@ -1,4 +1,4 @@
-"""A small server for scripts: an inbox that needs no framework. A thread for each connection of the bus."""
+"""A small server for an inbox that needs no framework: a thread for each connection of the bus."""
 
 import signal
 import threading
@@ -12,10 +12,10 @@ from eventbus.client.errors import UsageError
 from eventbus.client.inbox import FINISH_SECONDS, Inbox
 from eventbus.client.listener import Listener
 
-#: Seconds between two checks whether the server is closed, or the process is told to end.
+#: Seconds between two checks whether the server is closed, or the process has got a signal.
 POLL_INTERVAL_SECONDS = 0.1
-#: Hosts to listen on that are no address for the bus.
-_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - they are told apart
+#: Hosts to listen on that the bus cannot deliver to.
+_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared
 
 
 class Server:
@@ -39,18 +39,18 @@ class Server:
         )
 
     def start(self) -> Self:
-        """Serve and register, and return at once."""
+        """Serve and register in threads, and return at once."""
         self._thread.start()
         self.inbox.start()
         return self
 
     def close(self) -> None:
-        """Drain: take nothing new, answer what is in flight, renew no more. Nothing is discarded.
+        """Drain: accept nothing new, answer what is in flight, renew no more. Discard nothing.
 
         The bus keeps what comes meanwhile, and delivers it when the service is back.
         """
         self._server.shutdown()
-        self._server.server_close()  # from here on who would connect is refused, and so told before anything is sent
+        self._server.server_close()  # from here on connections are refused, before anything is sent
         self._thread.join()
         self.inbox.refuse()
         self._server.drain(FINISH_SECONDS)
@@ -67,27 +67,27 @@ class Server:
 
 def serve(inbox: Inbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
     """Serve until the process is interrupted or terminated, and drain then. For the main thread."""
-    with _signals() as told, Server(inbox, host=host, port=port):
+    with _signals() as received, Server(inbox, host=host, port=port):
         # A signal that comes just before a lock is waited for wakes nobody, and a handler that takes a lock may find it
         # held by the code that it has interrupted. So this looks, and the handler takes none.
-        while not told:
+        while not received:
             time.sleep(POLL_INTERVAL_SECONDS)
 
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM."""
-    told: list[int] = []
+    """Collect SIGINT and SIGTERM in a list."""
+    received: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda each, _: told.append(each)) for number in numbers]
+    before = [signal.signal(number, lambda each, _: received.append(each)) for number in numbers]
     try:
-        yield told
+        yield received
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
 
 
 def _path_of(address: str) -> str:
-    """The path prefix of an address."""
+    """Return the path prefix of an address."""
     rest = address.partition("://")[2] or address
     return "".join(rest.partition("/")[1:]).rstrip("/")

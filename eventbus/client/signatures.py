@@ -19,7 +19,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 
 
 class Verifier:
-    """Checks deliveries against secrets, any of which will do; with none, every delivery is taken.
+    """Checks deliveries against secrets, any of which will do; with none, every delivery is accepted.
 
     ``secrets`` are ``whsec_`` and Base64, as a list or as the bus has them, comma-separated. ``headers_signed`` says
     whether the topic and CloudEvents' headers have to be signed too, as an older bus does not, and as who wants to
@@ -42,10 +42,10 @@ class Verifier:
         self.secrets = tuple(secret_of(text.strip()) for text in texts if text.strip())
         self._tolerance = tolerance
         self.origin = origin
-        self._learns, self._demands = headers_signed is None, headers_signed is True
+        self._remembers, self._required = headers_signed is None, headers_signed is True
 
     def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
-        """Raises BadSignature. Names of ``headers`` are lower case, ``now`` is seconds since 1970."""
+        """Raise BadSignature unless a delivery is signed. Names of ``headers`` are lower case; ``now``: since 1970."""
         if not self.secrets:
             return
         event_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
@@ -66,13 +66,13 @@ class Verifier:
         """Check the signature over the headers; ``made`` are those over the body, by each secret."""
         given = headers.get("eventbus-signature")
         if given is None:
-            if self._demands:
+            if self._required:
                 raise HeadersNotSigned("Eventbus-Signature is missing: the topic may be another event's.")
             return
         wanted = header_signatures(self.secrets, made, encode_headers(headers))
         if not _any_given(given, wanted):
             raise BadSignature("Eventbus-Signature is not over this topic and these headers.")
-        self._demands = self._demands or self._learns
+        self._required = self._required or self._remembers
 
 
 def _any_given(given: str, wanted: Iterable[bytes]) -> bool:

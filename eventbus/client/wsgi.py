@@ -1,4 +1,4 @@
-"""An inbox under any WSGI server (PEP 3333): alone, or in front of an application."""
+"""Serve an inbox under any WSGI server (PEP 3333): alone, or in front of an application."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -13,7 +13,7 @@ App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class InboxApp:
-    """Takes events at ``path``, below where it is mounted; everything else goes to ``app``, if there is one."""
+    """Takes events at ``path``, below where it is mounted. Everything else goes to ``app``, if there is one."""
 
     def __init__(self, app: App | None = None, *, inbox: Inbox, path: str = "/event") -> None:
         self._app = app
@@ -31,7 +31,7 @@ class InboxApp:
 
 
 def dispatch_environ(inbox: Inbox, environ: Environ) -> InboxResponse:
-    """The inbox's answer to a request as WSGI tells it; its body has not been read."""
+    """Return the inbox's response to a WSGI request whose body has not been read."""
     body = read_body(environ)
     return (
         body
@@ -41,7 +41,7 @@ def dispatch_environ(inbox: Inbox, environ: Environ) -> InboxResponse:
 
 
 def read_body(environ: Environ) -> bytes | InboxResponse:
-    """A request's body, whole; or why there is none."""
+    """Return the request's whole body, or the response that says why there is none."""
     length = environ.get("CONTENT_LENGTH")
     if not length and "HTTP_TRANSFER_ENCODING" in environ:
         if not environ.get("wsgi.input_terminated"):
@@ -59,7 +59,7 @@ def read_body(environ: Environ) -> bytes | InboxResponse:
 
 
 def headers_of(environ: Environ) -> dict[str, str]:
-    """The request's headers by their names in lower case."""
+    """Return the request's headers by their names in lower case."""
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
     if kind := environ.get("CONTENT_TYPE"):
         headers["content-type"] = kind

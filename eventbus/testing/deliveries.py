@@ -1,4 +1,4 @@
-"""Deliveries as the bus makes them, signatures and all, handed to an inbox directly."""
+"""Deliver events to an inbox directly, signed as the bus signs them."""
 
 import time
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def deliver(
     attempt: int = 1,
     headers: Mapping[str, str] | None = None,
 ) -> InboxResponse:
-    """Hand an event to an inbox, as ``Bus.publish`` would have sent it; what the inbox answers.
+    """Deliver an event to an inbox, as if ``Bus.publish`` had sent it. Return the inbox's response.
 
     It is signed with the inbox's first secret. ``event_id`` makes it a repetition of an earlier one, ``headers``
     are those that the bus keeps of a publish.
@@ -36,7 +36,7 @@ def deliver(
 
 
 def signed_headers(inbox: Inbox, event: Event, attempt: int = 1, at: float | None = None) -> dict[str, str]:
-    """The headers of one attempt for this inbox, in lower case; ``at`` is seconds since 1970, now if left out."""
+    """Return the headers of one attempt, in lower case; ``at`` is seconds since 1970, now if left out."""
     stamp = int(time.time() if at is None else at)
     headers = {
         "user-agent": f"eventbus/{__version__}",

@@ -1,4 +1,4 @@
-"""A bus that is none: it takes what is published, records it, and hands it to inboxes if it is asked to."""
+"""A fake bus: it records what is published, and delivers it to inboxes if asked to."""
 
 import json
 from base64 import b64encode
@@ -13,11 +13,12 @@ from eventbus.client.bus import Bus
 from eventbus.client.calls import NO_RETRY
 from eventbus.client.dispatch import InboxResponse
 from eventbus.client.errors import ApiError, BusError, KeyReused, UsageError
-from eventbus.client.http import Request, Response
+from eventbus.client.http import Request, Response, Transport
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
 from eventbus.core.errors import BadRequest
 from eventbus.core.options import SubscriptionOptions, options_of
+from eventbus.core.override import override
 from eventbus.core.topics import matches
 from eventbus.testing.deliveries import signed_headers
 
@@ -34,7 +35,7 @@ _KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate"
 
 
 class FakeBus(Bus):
-    """Behaves as a bus with nobody else on it, without a network: publishing, registering, and reading ``events()``.
+    """Behaves as a bus without other clients, without a network: publishing, registering, and reading ``events()``.
 
     What it has not, such as dead letters and streams, it says.
     """
@@ -45,24 +46,24 @@ class FakeBus(Bus):
 
     @property
     def published(self) -> list[Event]:
-        """All events that were published, in order; a repeated key is no new one."""
+        """Return all events that were published, in order; a repeated key adds none."""
         return list(self._fake.events)
 
     def deliver_to(self, inbox: Inbox) -> None:
-        """From now on, hand each event that an inbox has a handler for to it, signed, before publish returns."""
+        """Deliver events to an inbox from now on, signed, before ``publish`` returns, if it has a handler for them."""
         self._fake.inboxes.append(inbox)
 
     @property
     def answers(self) -> list[tuple[Event, InboxResponse]]:
-        """What inboxes answered, in order."""
+        """Return the inboxes' responses, in order."""
         return list(self._fake.answers)
 
     def fail_next(self, *errors: BusError) -> None:
-        """Let the next calls raise these, one each."""
+        """Make the next calls raise these errors, one each."""
         self._fake.errors += errors
 
 
-class FakeTransport:
+class FakeTransport(Transport):
     """A transport that answers as the bus does."""
 
     def __init__(self) -> None:
@@ -83,8 +84,8 @@ class FakeTransport:
             ("GET", "/events"): self._page,
         }
 
+    @override
     def request(self, request: Request, *, fresh: bool = False) -> Response:
-        """See Transport.request."""
         if self.errors:
             raise self.errors.pop(0)
         parts = urlsplit(request.target)
@@ -93,12 +94,13 @@ class FakeTransport:
         payload = self._one(parts.path) if route is None else route(request, query)
         return Response(200, {}, json.dumps(payload).encode())
 
+    @override
     def stream(self, request: Request) -> NoReturn:
-        """See Transport.stream."""
         raise UsageError(f"A fake bus has no stream ({request.target}); eventbus.testing.LiveServer has.")
 
+    @override
     def close(self) -> None:
-        """See Transport.close."""
+        pass
 
     def _publish(self, request: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -136,7 +138,7 @@ class FakeTransport:
     def _page(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         ids = [event.id for event in self.events]
         start = 0
-        with suppress(ValueError):  # a place of which nothing is known is before everything
+        with suppress(ValueError):  # an unknown position is before everything
             start = ids.index(query.get("after", [""])[0]) + 1
         found = self.events[start:][: int(query["limit"][0])]
         return {"events": [_event_json(event) for event in found], "next": found[-1].id if found else None}
@@ -153,7 +155,7 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _event_json(event: Event) -> dict[str, Any]:
-    """An event as the bus shows it."""
+    """Return an event as the bus writes it."""
     try:
         body = {"text": event.body.decode()}
     except UnicodeDecodeError:

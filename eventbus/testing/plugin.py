@@ -11,12 +11,12 @@ from eventbus.testing.server import LiveServer
 
 @pytest.fixture
 def fake_bus() -> FakeBus:
-    """A bus that records what is published."""
+    """Return a bus that records what is published."""
     return FakeBus()
 
 
 @pytest.fixture
 def eventbus_server(tmp_path: Path) -> Iterator[LiveServer]:
-    """The true bus on a free port, with a journal of its own."""
+    """Start a live bus on a free port, with a journal of its own."""
     with LiveServer(tmp_path) as server:
         yield server

@@ -1,4 +1,4 @@
-"""The true bus as a process of its own, on a free port, with its journal in a folder."""
+"""A live bus in a process of its own, on a free port, with its journal in a folder."""
 
 import os
 import random
@@ -18,13 +18,13 @@ from eventbus.client.bus import Bus
 from eventbus.client.errors import Unreachable
 from eventbus.client.http import HttpTransport, Request
 
-#: Seconds in which it is ready, or has ended.
+#: Seconds in which it has to be ready.
 START_SECONDS = 30.0
-#: Seconds between two looks whether it is ready.
+#: Seconds between two checks whether it is ready.
 POLL_INTERVAL_SECONDS = 0.02
 #: Below Linux's range for outgoing connections, so that none of those takes the bus's port while it is down.
 PORTS = range(30_000, 32_000)
-#: Left out of its environment, so that a developer's own settings change no test.
+#: Variables that are removed from its environment, so that a developer's settings change no test.
 _REMOVED_VARIABLES = ("EVENTBUS_", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "PORT")
 _NO_KEEP_ALIVE = {"Connection": "close"}
 
@@ -45,11 +45,11 @@ class LiveServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def bus(self, **options: Any) -> Bus:
-        """A client of it."""
+        """Make a client of it."""
         return Bus(self.url, **options)
 
     def start(self) -> Self:
-        """Start, and wait until it accepts; RuntimeError with its log where it does not."""
+        """Start, and wait until it accepts. Raises RuntimeError with its log where it does not."""
         command, folder = _command()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a fixed command
@@ -64,11 +64,11 @@ class LiveServer:
         return self
 
     def kill(self) -> None:
-        """SIGKILL to all of it, as a crash would end it."""
+        """Send SIGKILL to all of its processes, as a crash would end them."""
         self._end(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """SIGTERM, as a deploy would end it; returns when what was under way is done."""
+        """Send SIGTERM, as a deploy would, and wait until it has drained."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
@@ -101,7 +101,7 @@ class LiveServer:
 
 
 def _command() -> tuple[list[str], Path]:
-    """What starts the bus, and where: from a checkout as it is deployed, else by the installed command."""
+    """Return the command that starts the bus, and its folder: of a checkout, else the installed command."""
     root = Path(eventbus.__file__).parents[1]
     if (root / "gunicorn.conf.py").exists():
         return [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"], root
@@ -109,7 +109,7 @@ def _command() -> tuple[list[str], Path]:
 
 
 def _free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that nobody listens on."""
     while not _is_free(port := random.choice(PORTS)):  # noqa: S311 - no secret
         continue
     return port
