@@ -10,9 +10,11 @@ from eventbus.journal.redis.lua import script
 #: Commands that Redis refuses where memory is short, unless their script says that it may run then.
 NEEDS_MEMORY = re.compile(r"call\('(?:SET|MSET|INCR|INCRBY|DECRBY|HSET|ZADD|SADD|RPUSH|LPUSH|XADD)'")
 #: What takes what is new: events, and a copy of another journal.
-TAKES = {"commit", "begin"}
+TAKES = {"commit", "begin_copy"}
 SCRIPTS = sorted(
-    found.name.removesuffix(".lua") for found in files("eventbus.journal.redis").joinpath("scripts").iterdir()
+    found.name.removesuffix(".lua")
+    for found in files("eventbus.journal.redis").joinpath("scripts").iterdir()
+    if found.is_file()
 )
 
 

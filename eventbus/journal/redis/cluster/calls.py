@@ -69,8 +69,8 @@ class Calls:
         self._clock = Clock()
         self._client = connect(url, "eventbus-calls", timing)
         self._lines = connect(url, "eventbus-lines", timing)  # for reads that wait: each keeps a connection busy
-        self._ask = self._client.register_script(script("ask"))
-        self._answer = self._client.register_script(script("answer"))
+        self._ask = self._client.register_script(script("send_call"))
+        self._answer = self._client.register_script(script("send_answer"))
         self._ahead: float | None = None  # ms that Redis's clock is ahead of the monotonic one
         self._waiting: dict[bytes, AsyncResult[bytes]] = {}
         self._under_way = Pool(AT_ONCE)

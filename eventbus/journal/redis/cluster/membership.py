@@ -68,7 +68,7 @@ class Membership:
         self._claim = client.register_script(script("claim"))
         self._release = client.register_script(script("release"))
         self._owner = client.register_script(script("owner"))
-        self._orphans = client.register_script(script("orphans"))
+        self._orphans = client.register_script(script("has_orphans"))
         self._client = client
         self._listener: OwnershipListener | None = None
         self.id = ""

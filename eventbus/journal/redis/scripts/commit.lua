@@ -1,23 +1,19 @@
 -- Keeps a batch, publishes and checkpoints: all of it, or nothing.
--- KEYS 1: the nodes; every other key begins as it does.
--- ARGV 1: the node that writes; 2: this commit's number; 3: the time in ms, as Redis has it, after which the commit
---      comes too late; 4: the history of the journal that the node has read; 5: the plan, as JSON; then id, topic ("=" before it, empty without), head, body and time of each
---      message. A plan that is "crowded" comes without messages, and keeps no event.
--- Answers the number of each publish's first event, or the ids that its idempotency key stands for, or "!" where that
--- stands for another content, or nothing where it was refused for want of memory; then the lanes of the checkpoints that are another node's by now, of which nothing was
--- kept.
---+ history
---+ foreign
-local prefix = string.sub(KEYS[1], 1, -6)
-local function key(name) return prefix .. name end
-local call = redis.call
-local node, number = ARGV[1], tonumber(ARGV[2])
-local time = call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- KEYS 1: the nodes.
+-- ARGV 1: the node that writes; 2: this commit's number; 3: the time in ms, by the clock of Redis, after which the commit
+--      comes too late; 4: the replication id under which the node has read the journal; 5: the plan, as JSON; then id,
+--      topic ("=" before it, empty without), head, body and time of each message. A plan with "no_memory" comes without
+--      messages, and keeps no event.
+-- Returns the number of each publish's first event, or the ids that its idempotency key stands for, or "!" where that
+-- stands for another content, or nothing where it was refused for want of memory; then the lanes of the checkpoints that
+-- peers own by now, of which nothing was kept.
+--+ foreign_entries
+--+ ownership
+local node, number, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 
--- A place that was reached in another history would pass over what has got the same numbers in this one.
-if ARGV[4] ~= history() then
-  return redis.error_reply('ANEW it has started again, or another server stands for it')
+-- A cursor from before a restart would skip new events that have got the same numbers.
+if ARGV[4] ~= replication_id() then
+  return redis.error_reply('RESTARTED it has started again, or another server stands for it')
 end
 local last = call('HGET', key('last:' .. node), 'number')
 if now > tonumber(ARGV[3]) or (last and tonumber(last) >= number) then
@@ -25,10 +21,10 @@ if now > tonumber(ARGV[3]) or (last and tonumber(last) >= number) then
 end
 
 -- Where another program has put something after the newest event, the next number cannot be given until that is gone.
-local function keep(...)
-  local kept = redis.pcall('XADD', key('events'), ...)
-  if kept.err then
-    if not string.find(kept.err, 'OOM', 1, true) then remove_foreign(prefix) end
+local function add_event(...)
+  local added = redis.pcall('XADD', key('events'), ...)
+  if added.err then
+    if not string.find(added.err, 'OOM', 1, true) then remove_foreign_entries() end
     call('XADD', key('events'), ...)
   end
 end
@@ -38,21 +34,21 @@ local newest = tonumber(call('GET', key('seq')) or '0')
 if not newest then return redis.error_reply('BROKEN the newest number of the journal is no number') end
 local first = newest + 1
 local seq, part, bytes, answers = first, 6, 0, {}
-for place, publish in ipairs(plan.publishes) do
+for index, publish in ipairs(plan.publishes) do
   local known = publish.key and call('HGET', key('keys'), publish.key)
   if known then
     local content = call('HGET', key('keys:content'), publish.key)
-    answers[place] = content and content ~= publish.content and '!' or known
+    answers[index] = content and content ~= publish.content and '!' or known
     part = part + 5 * publish.count
-  elseif plan.crowded and publish.count > 0 then
-    answers[place] = false
+  elseif plan.no_memory and publish.count > 0 then
+    answers[index] = false
   else
-    answers[place] = seq
+    answers[index] = seq
     local ids = {}
     for message = 1, publish.count do
       local id, topic, head, body, at = ARGV[part], ARGV[part + 1], ARGV[part + 2], ARGV[part + 3], ARGV[part + 4]
-      local text = string.format('%.0f', seq)
-      keep(text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at)
+      local text = digits(seq)
+      add_event(text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at)
       call('HSET', key('ids'), id, text)
       bytes = bytes + #id + #topic + #head + #body + plan.overhead
       ids[message] = id
@@ -68,45 +64,47 @@ for place, publish in ipairs(plan.publishes) do
   end
 end
 if seq > first then
-  call('SET', key('seq'), string.format('%.0f', seq - 1))
+  call('SET', key('seq'), digits(seq - 1))
   call('INCRBY', key('bytes'), bytes)
 end
 
-local function discard(whom, from, upto, at)
-  local member = table.concat({from, upto, at, whom}, ':')
-  call('ZADD', key('discards'), upto, member)
+-- A delivery is called "seq:replay" here, the replay with six digits.
+local function seq_of(delivery) return string.match(delivery, '^%d+') end
+local function discard(lane, first, final, at)
+  local member = table.concat({first, final, at, lane}, ':')
+  call('ZADD', key('discards'), final, member)
   call('ZADD', key('discards:at'), at, member)
 end
-local function defer(whom, delivery, of, due, row)
-  call('HSET', key('waits:' .. whom), delivery, row)
-  call('ZADD', key('due:' .. whom), due, delivery)
-  call('ZADD', key('line:' .. whom), of, delivery)
-  call('ZADD', key('waiting'), of, delivery .. ':' .. whom)
+local function save_retry(lane, delivery, due, row)
+  call('HSET', key('waits:' .. lane), delivery, row)
+  call('ZADD', key('due:' .. lane), due, delivery)
+  call('ZADD', key('line:' .. lane), seq_of(delivery), delivery)
+  call('ZADD', key('waiting'), seq_of(delivery), delivery .. ':' .. lane)
 end
-local function undefer(whom, delivery)
-  call('HDEL', key('waits:' .. whom), delivery)
-  call('ZREM', key('due:' .. whom), delivery)
-  call('ZREM', key('line:' .. whom), delivery)
-  call('ZREM', key('waiting'), delivery .. ':' .. whom)
+local function remove_retry(lane, delivery)
+  call('HDEL', key('waits:' .. lane), delivery)
+  call('ZREM', key('due:' .. lane), delivery)
+  call('ZREM', key('line:' .. lane), delivery)
+  call('ZREM', key('waiting'), delivery .. ':' .. lane)
 end
--- A delivery that a replay has put back is settled: its replay counts how.
-local function count_settled(whom, delivery, how)
-  local row = call('HGET', key('waits:' .. whom), delivery)
+-- A redelivered dead letter is settled: its redelivery counts how.
+local function count_settled(lane, delivery, how)
+  local row = call('HGET', key('waits:' .. lane), delivery)
   if not row or not string.find(row, '"replay"', 1, true) then return end
-  local replay = key('replay:' .. cjson.decode(row).past.replay)
-  if call('EXISTS', replay) == 1 then call('HINCRBY', replay, how, 1) end
+  local redelivery = key('replay:' .. cjson.decode(row).past.replay)
+  if call('EXISTS', redelivery) == 1 then call('HINCRBY', redelivery, how, 1) end
 end
-local function begin_replay(id, count, at)
+local function begin_redelivery(id, count, at)
   if id == '' or count == 0 then return end
   call('HSETNX', key('replay:' .. id), 'at', at)
   call('HINCRBY', key('replay:' .. id), 'replayed', count)
   call('ZADD', key('replays'), 'NX', at, id)
-  for _, old in ipairs(call('ZRANGE', key('replays'), 0, -plan.replays - 1)) do
+  for _, old in ipairs(call('ZRANGE', key('replays'), 0, -plan.max_redeliveries - 1)) do
     call('DEL', key('replay:' .. old))
     call('ZREM', key('replays'), old)
   end
 end
-local function unbury(id, letter)
+local function remove_letter(id, letter)
   call('HDEL', key('dead'), id)
   call('HDEL', key('dead:known'), letter.delivery .. ':' .. letter.key)
   for _, name in ipairs({'dead:ids', 'dead:at', 'dead:seq', 'dead:gone', 'dead:of:' .. letter.key}) do call('ZREM', key(name), id) end
@@ -116,24 +114,23 @@ local function letter_of(id)
   return row and cjson.decode(row), row
 end
 
--- A node that counts as gone may keep nothing of a lane; of a lane that another one has, nobody else may. Nor may one
--- that knows of events which Redis has lost: a place after those would pass over the next ones with these numbers.
-local good = call('ZSCORE', KEYS[1], node)
-local lives = good and tonumber(good) >= now
+-- Fencing: a node that counts as dead may save nothing of any lane, and no node anything of a lane that a peer owns. Nor
+-- may a node that knows of events which Redis has lost: a cursor after those would skip the next ones with these numbers.
+local may_save = is_alive(node, now)
 for _, checkpoint in ipairs(plan.checkpoints) do
-  if tonumber(checkpoint.scanned) >= seq then lives = false end
-  for _, lane in ipairs(checkpoint.lanes) do if tonumber(lane.scanned) >= seq then lives = false end end
+  if tonumber(checkpoint.scanned) >= seq then may_save = false end
+  for _, lane in ipairs(checkpoint.lanes) do if tonumber(lane.scanned) >= seq then may_save = false end end
 end
-local lost = {}
-local function mine(lane)
+local refused = {}
+local function is_owned(lane)
   local owner = call('HGET', key('owner'), lane)
-  if lives and (not owner or owner == node) then return true end
-  lost[#lost + 1] = lane
+  if may_save and (not owner or owner == node) then return true end
+  refused[#refused + 1] = lane
   return false
 end
 
 for _, checkpoint in ipairs(plan.checkpoints) do
-  for _, lane in ipairs(checkpoint.lanes) do if mine(lane.key) then
+  for _, lane in ipairs(checkpoint.lanes) do if is_owned(lane.key) then
     call('HSET', key('lanes'), lane.key, lane.record)
     call(lane.ended and 'SREM' or 'SADD', key('open'), lane.key)
     if (call('HGET', key('topics'), lane.key) or '') ~= (lane.topics or '') then
@@ -142,28 +139,24 @@ for _, checkpoint in ipairs(plan.checkpoints) do
     end
     if lane.ended then
       call('ZADD', key('ended'), lane.ended, lane.key)
-      call('HDEL', key('owner'), lane.key)
-      call('SREM', key('of:' .. node), lane.key)
-      call('SREM', key('unclaimed'), lane.key)
+      remove_owner(node, lane.key)
     else
       call('ZREM', key('ended'), lane.key)
-      call('HSET', key('owner'), lane.key, node)
-      call('SADD', key('of:' .. node), lane.key)
-      call('SREM', key('unclaimed'), lane.key)
+      acquire(node, lane.key)
     end
   end end
   local dead = {}
   for _, letter in ipairs(checkpoint.dead) do dead[letter.delivery .. ':' .. letter.key] = true end
-  for _, gone in ipairs(checkpoint.undeferred) do if mine(gone[1]) then
-    count_settled(gone[1], gone[2], dead[gone[2] .. ':' .. gone[1]] and 'dead' or 'delivered')
-    undefer(gone[1], gone[2])
+  for _, settled in ipairs(checkpoint.settled_retries) do if is_owned(settled[1]) then
+    count_settled(settled[1], settled[2], dead[settled[2] .. ':' .. settled[1]] and 'dead' or 'delivered')
+    remove_retry(settled[1], settled[2])
   end end
-  for _, row in ipairs(checkpoint.deferred) do
-    if mine(row[1]) then defer(row[1], row[2], row[3], row[4], row[5]) end
+  for _, row in ipairs(checkpoint.retries) do
+    if is_owned(row[1]) then save_retry(row[1], row[2], row[3], row[4]) end
   end
   for _, letter in ipairs(checkpoint.dead) do
     local name = letter.delivery .. ':' .. letter.key
-    if mine(letter.key) and call('HEXISTS', key('dead:known'), name) == 0 then
+    if is_owned(letter.key) and call('HEXISTS', key('dead:known'), name) == 0 then
       local id = call('INCR', key('dead:id'))
       call('HSET', key('dead:known'), name, id)
       call('HSET', key('dead'), id, letter.row)
@@ -173,20 +166,19 @@ for _, checkpoint in ipairs(plan.checkpoints) do
       call('ZADD', key('dead:seq'), letter.seq, id)
     end
   end
-  for _, whom in ipairs(checkpoint.cleared) do if mine(whom) then
-    for _, delivery in ipairs(call('HKEYS', key('waits:' .. whom))) do
-      local of = string.match(delivery, '^%d+')
-      count_settled(whom, delivery, 'discarded')
-      discard(whom, of, of, checkpoint.at)
-      call('ZREM', key('waiting'), delivery .. ':' .. whom)
+  for _, lane in ipairs(checkpoint.cleared) do if is_owned(lane) then
+    for _, delivery in ipairs(call('HKEYS', key('waits:' .. lane))) do
+      count_settled(lane, delivery, 'discarded')
+      discard(lane, seq_of(delivery), seq_of(delivery), checkpoint.at)
+      call('ZREM', key('waiting'), delivery .. ':' .. lane)
     end
-    call('DEL', key('waits:' .. whom), key('due:' .. whom), key('line:' .. whom))
+    call('DEL', key('waits:' .. lane), key('due:' .. lane), key('line:' .. lane))
   end end
   local replayed = 0
   for _, id in ipairs(checkpoint.replayed) do
     local letter, text = letter_of(id)
-    if letter and mine(letter.key) then
-      unbury(id, letter)
+    if letter and is_owned(letter.key) then
+      remove_letter(id, letter)
       -- Numbers as they stand there: cjson would round them.
       local attempts, first = string.match(text, '"attempts": (%d+), "first_at": ([^,]+),')
       local row = string.format(
@@ -194,35 +186,34 @@ for _, checkpoint in ipairs(plan.checkpoints) do
         attempts, checkpoint.at, checkpoint.at, cjson.encode(letter.status), cjson.encode(letter.error),
         cjson.encode(checkpoint.replay), attempts, first
       )
-      defer(letter.key, letter.delivery, string.match(letter.delivery, '^%d+'), checkpoint.at, row)
+      save_retry(letter.key, letter.delivery, checkpoint.at, row)
       replayed = replayed + 1
     end
   end
-  begin_replay(checkpoint.replay, replayed, checkpoint.at)
+  begin_redelivery(checkpoint.replay, replayed, checkpoint.at)
   for _, id in ipairs(checkpoint.dropped) do
     local letter = letter_of(id)
-    if letter and mine(letter.key) then
-      unbury(id, letter)
-      local of = string.match(letter.delivery, '^%d+')
-      discard(letter.key, of, of, checkpoint.at)
+    if letter and is_owned(letter.key) then
+      remove_letter(id, letter)
+      discard(letter.key, seq_of(letter.delivery), seq_of(letter.delivery), checkpoint.at)
     end
   end
   for _, span in ipairs(checkpoint.discards) do
-    if mine(span[1]) then discard(span[1], span[2], span[3], checkpoint.at) end
+    if is_owned(span[1]) then discard(span[1], span[2], span[3], checkpoint.at) end
   end
-  for _, whom in ipairs(checkpoint.forgotten) do if mine(whom) then
-    call('HDEL', key('lanes'), whom)
-    call('ZREM', key('ended'), whom)
-    for _, name in ipairs({'open', 'unclaimed', 'of:' .. node}) do call('SREM', key(name), whom) end
-    call('HDEL', key('owner'), whom)
-    call('HDEL', key('topics'), whom)
+  for _, lane in ipairs(checkpoint.forgotten) do if is_owned(lane) then
+    remove_owner(node, lane)
+    call('HDEL', key('lanes'), lane)
+    call('ZREM', key('ended'), lane)
+    call('SREM', key('open'), lane)
+    call('HDEL', key('topics'), lane)
   end end
-  if lives and tonumber(checkpoint.scanned) > tonumber(call('GET', key('scanned')) or '0') then
+  if may_save and tonumber(checkpoint.scanned) > tonumber(call('GET', key('scanned')) or '0') then
     call('SET', key('scanned'), checkpoint.scanned)
   end
 end
 
-local said = {answers, lost}
-call('HSET', key('last:' .. node), 'number', ARGV[2], 'said', cjson.encode(said))
+local result = {answers, refused}
+call('HSET', key('last:' .. node), 'number', ARGV[2], 'said', cjson.encode(result))
 call('PEXPIRE', key('last:' .. node), 86400000)
-return said
+return result

@@ -1,3 +1,2 @@
--- What a server is to the journal. Answers its role, and the history that it has.
---+ history
-return {string.match(redis.call('INFO', 'replication'), 'role:(%a+)') or '', history()}
+-- Returns the server's role and its replication id.
+return {string.match(call('INFO', 'replication'), 'role:(%a+)') or '', replication_id()}

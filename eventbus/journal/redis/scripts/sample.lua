@@ -1,15 +1,13 @@
--- Of events with these numbers, which are there: number, topic, bytes, for whom it is deferred, and whose dead letters
--- refer to it, each with the bytes of that.
--- KEYS 1: the nodes; every other key begins as it does. ARGV 1: what an event costs beside itself; then the numbers.
-local prefix = string.sub(KEYS[1], 1, -6)
-local function key(name) return prefix .. name end
-local call = redis.call
+-- Returns of events with these numbers those that are there: number, topic, bytes, the lanes in which it waits for a
+-- retry, and the lanes whose dead letters refer to it, each with the bytes of that.
+-- KEYS 1: the nodes. ARGV 1: bytes that an event takes beside its own; then the numbers.
 local found = {}
-for place = 2, #ARGV do
-  local seq = ARGV[place]
-  local entry = call('XRANGE', key('events'), seq .. '-0', seq .. '-0')[1]
-  if entry then
-    local kept, waiting, dead = entry[2], {}, {}
+for index = 2, #ARGV do
+  local seq = ARGV[index]
+  local entry = entry_of(seq)
+  local fields = entry and fields_of(entry)
+  if fields then
+    local waiting, dead = {}, {}
     for _, member in ipairs(call('ZRANGEBYSCORE', key('waiting'), seq, seq, 'LIMIT', 0, 1000)) do
       waiting[#waiting + 1] = string.match(member, '^%d+:%d+:(.*)$')
     end
@@ -20,8 +18,7 @@ for place = 2, #ARGV do
         dead[#dead + 1] = #row + 300
       end
     end
-    local size = #kept[2] + #kept[4] + #kept[6] + #kept[8] + ARGV[1]
-    found[#found + 1] = {seq, kept[4], size, waiting, dead}
+    found[#found + 1] = {seq, fields.topic, size_of(fields) + ARGV[1], waiting, dead}
   end
 end
 return found

@@ -14,14 +14,14 @@ from eventbus.journal.redis.store.rows import delivery_name, letter_text, retry_
 OVERHEAD = 160
 
 
-def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, crowded: bool = False) -> str:
-    """What is to be kept, but for the messages; of those nothing is where it is ``crowded``."""
+def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, no_memory: bool = False) -> str:
+    """Return the batch as JSON, but for the messages; with ``no_memory`` no message is to be kept."""
     return json.dumps(
         {
             "overhead": OVERHEAD,
             "key_overhead": KEY_OVERHEAD,
-            "crowded": crowded,
-            "replays": MAX_REDELIVERIES,
+            "no_memory": no_memory,
+            "max_redeliveries": MAX_REDELIVERIES,
             "publishes": [_publish(publish) for publish in publishes],
             "checkpoints": [_checkpoint(checkpoint) for checkpoint in checkpoints],
         },
@@ -65,9 +65,9 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "at": repr(checkpoint.at),
         "scanned": str(checkpoint.scanned),
         "lanes": [lane_told(record) for record in checkpoint.lanes],
-        "undeferred": [(key, delivery_name(seq, replay_id)) for key, seq, replay_id in checkpoint.settled_retries],
-        "deferred": [
-            (row.key, delivery_name(row.seq, row.replay_id), str(row.seq), repr(row.due_at), retry_text(row))
+        "settled_retries": [(key, delivery_name(seq, replay_id)) for key, seq, replay_id in checkpoint.settled_retries],
+        "retries": [
+            (row.key, delivery_name(row.seq, row.replay_id), repr(row.due_at), retry_text(row))
             for row in checkpoint.retries
         ],
         "dead": [

@@ -25,7 +25,7 @@ class RedisCopying:
         self._client = server.connect(url, "eventbus-copy")
         self._queries = Queries(self._client)
         self._exports = Exports(self._queries)
-        self._begin = self._client.register_script(script("begin"))
+        self._begin = self._client.register_script(script("begin_copy"))
         self._name = name
 
     @property

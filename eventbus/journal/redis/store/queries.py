@@ -26,9 +26,9 @@ class Queries:
         self._client = client
         self._page = client.register_script(script("page"))
         self._topics = client.register_script(script("topics"))
-        self._names = client.register_script(script("names"))
+        self._event_names = client.register_script(script("event_names"))
         self._sample = client.register_script(script("sample"))
-        self._place = client.register_script(script("place"))
+        self._position_at = client.register_script(script("position_at"))
 
     def recovered(self, remarks: tuple[str, ...]) -> Recovered:
         """What the bus starts from: the journal's end. Lanes come as this node gets them."""
@@ -84,7 +84,7 @@ class Queries:
 
     def position_at(self, moment: float) -> int:
         """See Journal.position_at."""
-        return int(self._place(keys=[keys.EVENTS], args=[repr(moment)]))
+        return int(self._position_at(keys=[keys.EVENTS], args=[repr(moment)]))
 
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
         """See Journal.sample."""
@@ -184,7 +184,7 @@ class Queries:
         texts = self._ask("HMGET", keys.DEAD, *ids)
         found = [(int(number), text) for number, text in zip(ids, texts, strict=True) if text is not None]
         letters = [letter_of(number, text, ()) for number, text in found]
-        names = self._names(keys=[keys.EVENTS], args=[kept.letter.seq for kept in letters]) if letters else []
+        names = self._event_names(keys=[keys.EVENTS], args=[kept.letter.seq for kept in letters]) if letters else []
         return [letter_of(number, text, name) for (number, text), name in zip(found, names, strict=True)]
 
     def _ask(self, *command: Any) -> Any:

@@ -11,7 +11,7 @@ import redis
 from eventbus.core.errors import JournalError, JournalOutOfMemory, JournalTimeout, KeyReused
 from eventbus.core.model import Checkpoint, Event
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
-from eventbus.journal.group_commit import Publish, PublishResult
+from eventbus.journal.group_commit import CommitResult, Publish
 from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
@@ -28,8 +28,8 @@ from eventbus.journal.redis.timing import RedisTiming
 WHERE_MEMORY_IS_SHORT = "#!lua flags=allow-oom\n"
 UNWRITTEN = "could not be written, and nothing of this was kept"
 UNKNOWN = "whether this was kept is not known: publish it again with the same Idempotency-Key"
-#: How an answer begins to a node that has read another history of the journal than there is now.
-ANEW = "ANEW"
+#: How an error begins that tells a node that the replication id is not the one that it has read the journal under.
+RESTARTED = "RESTARTED"
 
 
 class Writer:
@@ -48,14 +48,12 @@ class Writer:
         self._publish = client.register_script(script("commit"))
         self._save = client.register_script(WHERE_MEMORY_IS_SHORT + script("commit"))
         self._trim = client.register_script(script("trim"))
-        self._give_up = client.register_script(script("give_up"))
-        self._outcome = client.register_script(script("outcome"))
+        self._give_up = client.register_script(script("give_up_bodies"))
+        self._outcome = client.register_script(script("commit_outcome"))
         self._node = node
         self._number = 0  # of the last commit
 
-    def commit(
-        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], Sequence[PublishResult]]:
+    def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         """Keep all of it. Raises JournalError, and then nothing is kept, or it is said that nobody knows.
 
         Where memory is short only new events are refused: what is settled makes room, and has to be kept for that.
@@ -65,19 +63,22 @@ class Writer:
         try:
             return self._keep(publishes, checkpoints)
         except JournalOutOfMemory as error:
-            return self._keep(publishes, checkpoints, crowded=error)
+            return self._keep(publishes, checkpoints, no_memory=error)
 
     def _keep(
-        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], crowded: JournalOutOfMemory | None = None
-    ) -> tuple[list[Event], Sequence[PublishResult]]:
-        """Keep all of it; or, where it is ``crowded``, all but new events, which are answered with that."""
+        self,
+        publishes: Sequence[Publish],
+        checkpoints: Sequence[Checkpoint],
+        no_memory: JournalOutOfMemory | None = None,
+    ) -> CommitResult:
+        """Keep all of it; or, with ``no_memory``, all but new events, whose publishes get that error."""
         self._number += 1
         node = self._node.id
-        run = self._publish if publishes and crowded is None else self._save
-        parts = parts_of(publishes) if crowded is None else []
+        run = self._publish if publishes and no_memory is None else self._save
+        parts = parts_of(publishes) if no_memory is None else []
         deadline = f"{self._node.deadline(self._timing.commit_seconds):.0f}"
         said: list[Any] = [node, self._number, deadline, self._node.replication_id]
-        said.append(plan_of(publishes, checkpoints, crowded=crowded is not None))
+        said.append(plan_of(publishes, checkpoints, no_memory=no_memory is not None))
         with translate_errors(UNWRITTEN):
             try:
                 answers, refused = run(keys=[keys.NODES], args=[*said, *parts])
@@ -87,7 +88,7 @@ class Writer:
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                 answers, refused = self._became(node, error)
             except redis.ResponseError as error:
-                if str(error).startswith(ANEW):
+                if str(error).startswith(RESTARTED):
                     self._node.hurry()
                 raise
         if refused and node == self._node.id:  # else it has lost all of them since, and perhaps owns some again
@@ -95,9 +96,9 @@ class Writer:
         missing = self._missing(node) if any(answer is not None for answer in answers) else None
         if missing is not None:
             silent = JournalTimeout(f"The journal has this, but {missing}; {UNKNOWN}.")
-            return [], [silent if answer is not None else crowded or silent for answer in answers]
+            return [], [silent if answer is not None else no_memory or silent for answer in answers]
         return _events(publishes, answers), [
-            crowded if answer is None and crowded is not None else _appended(publish, answer)
+            no_memory if answer is None and no_memory is not None else _appended(publish, answer)
             for publish, answer in zip(publishes, answers, strict=True)
         ]
 
