@@ -25,7 +25,7 @@ from eventbus.cli import (
     subscribers,
 )
 from eventbus.cli.command import Group
-from eventbus.cli.doctor import command as doctor
+from eventbus.cli.doctor import diagnosis
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import FAILURE, INTERRUPTED, SUCCESS, USAGE_ERROR, Stopped
 
@@ -133,7 +133,7 @@ for _command in (
     replay.replay,
     journal.journal,
     bench.bench,
-    doctor.doctor,
+    diagnosis.doctor,
     completion.completion,
 ):
     program.add_command(_command)

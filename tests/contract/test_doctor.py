@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.cli.doctor.command import journal_findings
+from eventbus.cli.doctor.diagnosis import journal_findings
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.core.settings import from_environment
 from eventbus.journal.copy.copying import Copying

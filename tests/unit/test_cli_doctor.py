@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.cli.doctor import journal, redis_journal, running_bus, settings, subscribers
+from eventbus.cli.doctor import environment, journal_file, redis_journal, running_bus, subscriber_checks
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.client import Subscriber, Unauthorized, Unreachable
 from eventbus.core.settings import Settings
@@ -23,8 +23,8 @@ from eventbus.testing import FakeBus
 from tests.support.ports import free_port
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="who holds a lock is asked in Linux's way")
-FACTS = journal.JournalFacts(
-    Path("j.db"), folder_there=True, writable=True, size=4_096, free=2**40, content=journal.Content()
+FACTS = journal_file.JournalFacts(
+    Path("j.db"), folder_exists=True, writable=True, size=4_096, free=2**40, content=journal_file.Content()
 )
 RUNNING = running_bus.BusFacts("http://bus", 200, "", running_bus.__version__, 0.2)
 
@@ -62,40 +62,42 @@ def untouched(database: Path) -> Iterator[Path]:
 
 def test_good_settings_are_told_from_wrong_ones() -> None:
     """A wrong one stops a bus; an unknown name is only passed over; a secret is never shown."""
-    known, findings = settings.check({"EVENTBUS_LEASE_SECONDS": "30", "EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
+    known, findings = environment.check_settings(
+        {"EVENTBUS_LEASE_SECONDS": "30", "EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"}
+    )
     assert levels(findings) == ["ok"]
     assert known is not None
-    shown = settings.list_settings(known, {"EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
+    shown = environment.list_settings(known, {"EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
     assert (shown["EVENTBUS_LEASE_SECONDS"], shown["EVENTBUS_ADMIN_TOKENS"], shown["PORT"]) == ("30.0", "set", "3000")
     assert shown["EVENTBUS_JOURNAL"] == "sqlite:///eventbus.db"
     assert "secret" not in str(shown)
-    assert levels(settings.check({"EVENTBUS_LEASE_SECOND": "30"})[1]) == ["ok", "warning"]
-    wrong, findings = settings.check({"PORT": "x"})
+    assert levels(environment.check_settings({"EVENTBUS_LEASE_SECOND": "30"})[1]) == ["ok", "warning"]
+    wrong, findings = environment.check_settings({"PORT": "x"})
     assert (wrong, levels(findings)) == (None, ["wrong"])
     assert "PORT must be" in findings[0].text
-    wrong, findings = settings.check({"EVENTBUS_CA_FILE": "/nowhere/ca.pem"})
+    wrong, findings = environment.check_settings({"EVENTBUS_CA_FILE": "/nowhere/ca.pem"})
     assert (wrong, levels(findings)) == (None, ["wrong"])
 
 
 def test_a_whole_journal_is_left_as_it_is(untouched: Path) -> None:
     """It is checked without a lock, and nothing appears beside it."""
-    facts = journal.inspect(untouched)
-    assert (facts.held_by, facts.content) == (None, journal.Content())
-    assert levels(journal.diagnose(facts, 1)) == ["ok", "ok"]
+    facts = journal_file.inspect(untouched)
+    assert (facts.held_by, facts.content) == (None, journal_file.Content())
+    assert levels(journal_file.diagnose(facts, 1)) == ["ok", "ok"]
 
 
 def test_damage_in_a_journal_is_found(database: Path) -> None:
     """A page that was overwritten, a file of another kind, and another program's database."""
     whole = database.read_bytes()
     database.write_bytes(whole[:4_096] + b"\xff" * 4_096 + whole[8_192:])
-    assert journal.read_content(database).error
+    assert journal_file.read_content(database).error
     database.write_bytes(b"no database" * 4_096)
-    assert "not a database" in journal.read_content(database).error
-    assert levels(journal.diagnose(journal.inspect(database), 1))[0] == "wrong"
+    assert "not a database" in journal_file.read_content(database).error
+    assert levels(journal_file.diagnose(journal_file.inspect(database), 1))[0] == "wrong"
     database.unlink()
     with closing(sqlite3.connect(database)) as db:
         db.execute("CREATE TABLE others (x)")
-    assert journal.read_content(database).error == "it is a database, but no journal"
+    assert journal_file.read_content(database).error == "it is a database, but not a journal"
 
 
 def test_what_a_crash_has_left_is_no_damage(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_what_a_crash_has_left_is_no_damage(tmp_path: Path) -> None:
         for name in ("live.db", "live.db-wal"):
             (left / name).write_bytes((tmp_path / name).read_bytes())
     assert (left / "live.db-wal").stat().st_size > 0
-    assert journal.read_content(left / "live.db") == journal.Content()
+    assert journal_file.read_content(left / "live.db") == journal_file.Content()
     assert sorted(path.name for path in left.iterdir()) == ["live.db", "live.db-wal"]
 
 
@@ -124,14 +126,14 @@ def test_a_held_journal_is_not_looked_into(database: Path) -> None:
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        facts = journal.inspect(database)
+        facts = journal_file.inspect(database)
         other.communicate(b"\n")
     assert (facts.held_by, facts.content) == (other.pid, None)
-    assert f"held by process {other.pid}" in journal.diagnose(facts, 1)[0].text
-    assert journal.inspect(database).held_by is None
+    assert f"held by process {other.pid}" in journal_file.diagnose(facts, 1)[0].text
+    assert journal_file.inspect(database).held_by is None
     with database.open("rb+") as mine:
         fcntl.lockf(mine, fcntl.LOCK_EX)
-        assert journal.inspect(database).held_by is None
+        assert journal_file.inspect(database).held_by is None
 
 
 @pytest.mark.parametrize(
@@ -140,27 +142,27 @@ def test_a_held_journal_is_not_looked_into(database: Path) -> None:
         (FACTS, ["ok", "ok"]),
         (replace(FACTS, size=None), ["ok", "ok"]),
         (replace(FACTS, held_by=7, content=None), ["ok", "ok"]),
-        (replace(FACTS, content=journal.Content(looked=False)), ["ok", "ok"]),
-        (replace(FACTS, folder_there=False), ["wrong"]),
+        (replace(FACTS, content=journal_file.Content(checked=False)), ["ok", "ok"]),
+        (replace(FACTS, folder_exists=False), ["wrong"]),
         (replace(FACTS, writable=False), ["wrong"]),
-        (replace(FACTS, content=journal.Content("malformed")), ["wrong", "ok"]),
+        (replace(FACTS, content=journal_file.Content("malformed")), ["wrong", "ok"]),
         (replace(FACTS, free=2**29), ["ok", "warning"]),
         (replace(FACTS, free=2**20), ["ok", "wrong"]),
     ],
 )
-def test_a_journal_is_judged(facts: journal.JournalFacts, expected: list[str]) -> None:
+def test_a_journal_is_judged(facts: journal_file.JournalFacts, expected: list[str]) -> None:
     """Whether a bus could start on it, and go on."""
-    findings = journal.diagnose(facts, 2**30)
+    findings = journal_file.diagnose(facts, 2**30)
     assert levels(findings) == expected
     assert all(bool(finding.fix) == (finding.level is not Level.OK) for finding in findings)
 
 
 def test_a_journal_that_is_not_there_is_made_by_the_bus(tmp_path: Path) -> None:
     """Its folder is not."""
-    assert "not there yet" in journal.diagnose(journal.inspect(tmp_path / "new.db"), 1)[0].text
-    assert levels(journal.diagnose(journal.inspect(tmp_path / "no" / "new.db"), 1)) == ["wrong"]
+    assert "does not exist yet" in journal_file.diagnose(journal_file.inspect(tmp_path / "new.db"), 1)[0].text
+    assert levels(journal_file.diagnose(journal_file.inspect(tmp_path / "no" / "new.db"), 1)) == ["wrong"]
     (tmp_path / "empty.db").touch()
-    assert levels(journal.diagnose(journal.inspect(tmp_path / "empty.db"), 1))[0] == "ok"
+    assert levels(journal_file.diagnose(journal_file.inspect(tmp_path / "empty.db"), 1))[0] == "ok"
 
 
 def test_a_redis_server_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,20 +214,20 @@ def test_a_bus_that_does_not_answer_is_wrong() -> None:
 
 def test_subscribers_are_judged_by_what_the_bus_says() -> None:
     """Who is stuck and who has dead letters is named, up to a number."""
-    assert levels(subscribers.diagnose([subscriber()])) == ["ok"]
+    assert levels(subscriber_checks.diagnose([subscriber()])) == ["ok"]
     stuck = subscriber(state="down", pending=3, oldest_pending_seconds=300.0, last_error="refused")
-    (found,) = subscribers.diagnose([stuck])
+    (found,) = subscriber_checks.diagnose([stuck])
     assert found.text == "h:1 is down; 3 events pending, the oldest for 5 min. Last error: refused."
-    assert levels(subscribers.diagnose([subscriber(state="paused", dead=1)])) == ["warning", "warning"]
-    many = subscribers.diagnose([subscriber(dead=1)] * 25)
+    assert levels(subscriber_checks.diagnose([subscriber(state="paused", dead=1)])) == ["warning", "warning"]
+    many = subscriber_checks.diagnose([subscriber(dead=1)] * 25)
     assert (len(many), many[-1].text) == (21, "5 subscribers more have dead letters too.")
-    assert subscribers.not_listed(Unauthorized(401, "no")).level is Level.WARNING
+    assert subscriber_checks.not_listed(Unauthorized(401, "no")).level is Level.WARNING
 
 
 def test_an_expired_subscriber_is_named_with_what_it_left() -> None:
     """And with what ends the state."""
     at = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
-    gone, dead = subscribers.diagnose([subscriber(state="expired", expired_at=at, dead=6_766)])
+    gone, dead = subscriber_checks.diagnose([subscriber(state="expired", expired_at=at, dead=6_766)])
     assert gone.text == "h:1 is expired since 2026-11-24T06:03:29Z; 0 events pending, 6,766 dead letters."
     assert (gone.level, gone.fix) == (
         Level.WARNING,
@@ -236,10 +238,10 @@ def test_an_expired_subscriber_is_named_with_what_it_left() -> None:
 
 def test_subscribers_are_connected_to_from_here() -> None:
     """Which says nothing of where the bus is, and so is a warning at most."""
-    assert subscribers.check_connections([]) == []
+    assert subscriber_checks.check_connections([]) == []
     with socket.create_server(("127.0.0.1", 0)) as server:
         here, gone = f"127.0.0.1:{server.getsockname()[1]}/path", f"https://127.0.0.1:{free_port()}"
-        found = subscribers.check_connections([subscriber(address=here), subscriber(address=gone)])
+        found = subscriber_checks.check_connections([subscriber(address=here), subscriber(address=gone)])
     assert [(finding.level.value, finding.text) for finding in found] == [
         ("warning", f"{gone} cannot be reached from here: Connection refused."),
         ("ok", "1 subscriber can be reached from here."),
@@ -248,14 +250,20 @@ def test_subscribers_are_connected_to_from_here() -> None:
 
 def test_too_few_files_are_a_warning() -> None:
     """What counts is how far the bus may raise its own limit."""
-    assert levels([settings.diagnose(1_024), settings.diagnose(65_536), settings.diagnose(resource.RLIM_INFINITY)]) == [
+    assert levels(
+        [
+            environment.diagnose_open_files(1_024),
+            environment.diagnose_open_files(65_536),
+            environment.diagnose_open_files(resource.RLIM_INFINITY),
+        ]
+    ) == [
         *("warning", "ok", "ok"),
     ]
-    assert settings.open_files_limit().about == "files"
+    assert environment.check_open_files().about == "files"
 
 
 def test_findings_are_json() -> None:
     """What is well has nothing to mend."""
-    found = settings.diagnose(1_024).as_json()
+    found = environment.diagnose_open_files(1_024).as_json()
     assert json.loads(json.dumps(found))["level"] == "warning"
-    assert settings.diagnose(65_536).as_json()["mend"] is None
+    assert environment.diagnose_open_files(65_536).as_json()["mend"] is None

@@ -1,1 +1,1 @@
-"""``eventbus doctor``: what is wrong here, and what to mend. Facts are gathered apart from what is made of them."""
+"""``eventbus doctor``: finds what is wrong, and how to fix it. Facts are inspected first, and diagnosed then."""

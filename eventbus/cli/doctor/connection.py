@@ -1,13 +1,13 @@
-"""Whether something listens at an address, as seen from here."""
+"""Connect to an address, to see whether anything listens there."""
 
 import socket
 
-#: Seconds that a connection may take.
+#: Seconds in which a connection has to be made.
 CONNECT_TIMEOUT_SECONDS = 2.0
 
 
 def connection_error(host: str, port: int) -> str:
-    """Why no connection comes about; empty where one does."""
+    """Return why no connection can be made; empty where one can."""
     try:
         socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_SECONDS).close()
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be looked up

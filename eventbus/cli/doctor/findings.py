@@ -1,12 +1,15 @@
-"""What the doctor finds."""
+"""The findings of the doctor."""
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eventbus.journal.copy.copying import Mark
 
 
 class Level(Enum):
-    """How bad it is. Only what is wrong makes the command fail."""
+    """How bad a finding is. Only WRONG makes the command fail."""
 
     OK = "ok"
     WARNING = "warning"
@@ -15,7 +18,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, what was found there, and, where it is not well, what to do."""
+    """One finding: its subject, its level, and how to fix it unless it is OK."""
 
     about: str
     level: Level
@@ -23,20 +26,35 @@ class Finding:
     fix: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"about": self.about, "level": self.level.value, "text": self.text, "mend": self.fix or None}
+        """Return the finding as JSON."""
+        return {
+            "about": self.about,
+            "level": self.level.value,
+            "text": self.text,
+            "mend": self.fix or None,
+        }  # as in older versions
 
 
 def ok(about: str, text: str) -> Finding:
-    """All is well."""
+    """Report what is as it should be."""
     return Finding(about, Level.OK, text)
 
 
 def warning(about: str, text: str, fix: str) -> Finding:
-    """It works, but somebody should look."""
+    """Report what works, but needs attention."""
     return Finding(about, Level.WARNING, text, fix)
 
 
 def wrong(about: str, text: str, fix: str) -> Finding:
-    """It does not work."""
+    """Report what does not work."""
     return Finding(about, Level.WRONG, text, fix)
+
+
+def unfinished_copy(where: str, mark: "Mark") -> Finding:
+    """Report a journal that is an unfinished copy of another one, on which no bus starts."""
+    rows = f"{mark.done:,} of {mark.extent.total:,} rows"
+    return wrong(
+        "journal",
+        f"{where} is an unfinished copy of {mark.source} ({rows}): no bus starts on it.",
+        "Run 'eventbus journal copy' with both again, which resumes it; or begin with an empty journal.",
+    )

@@ -1,26 +1,25 @@
-"""A journal on a Redis server: can it be reached, is it what a journal needs, is it a journal. Nothing is changed."""
+"""Check a journal on Redis: whether the server answers, is set as it must be, and has a journal. Change nothing."""
 
 import importlib.util
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from eventbus.cli.doctor.connection import connection_error
-from eventbus.cli.doctor.findings import Finding, ok, warning, wrong
-from eventbus.cli.doctor.journal import unfinished_copy
+from eventbus.cli.doctor.findings import Finding, ok, unfinished_copy, warning, wrong
 from eventbus.core.redis_url import parse
 
 if TYPE_CHECKING:
     from eventbus.core.settings import Settings
 
 _ABOUT = "journal"
-#: What asks a Redis server; where one of them is not installed, it is only connected to.
+#: The packages to call a Redis server with; without them it is only connected to.
 _NEEDED_PACKAGES = ("redis", "gevent")
 _FIX_CONNECTION = "See that it runs, and that EVENTBUS_JOURNAL names it."
 _FIX_REDIS = "See docs/scaling.md on what Redis must be set to."
 
 
 def diagnose(settings: "Settings") -> Iterator[Finding]:
-    """What is to be said of the server and the journal that these settings name."""
+    """Yield the findings about the server and the journal that these settings name."""
     shown = settings.journal_redacted
     troubles = [connection_error(host, port) for host, port in parse(settings.journal).hosts]
     why = "; ".join(dict.fromkeys(troubles))
@@ -35,7 +34,7 @@ def diagnose(settings: "Settings") -> Iterator[Finding]:
 
 
 def _diagnose_server(url: str, shown: str) -> Iterator[Finding]:
-    """What the server itself says."""
+    """Yield the findings by calling the server."""
     from eventbus.core.errors import JournalError, JournalUnavailable  # noqa: PLC0415 - the server's, and only here
     from eventbus.journal.redis.store.copy_adapter import RedisCopying  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The bus that runs: does it answer, is it ready, which version, and what time does it have."""
+"""Check the running bus: whether it answers and is ready, its version, its access, and its clock."""
 
 import json
 import time
@@ -12,13 +12,13 @@ from eventbus.client.errors import BusError
 from eventbus.client.http import Response
 
 _BUS, _CLOCK = "bus", "clock"
-#: Seconds that two clocks may differ before it matters to people, and before signatures are refused.
+#: Seconds that two clocks may differ before a warning, and before signatures are refused.
 CLOCK_WARNING_SECONDS, CLOCK_ERROR_SECONDS = 5.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class BusFacts:
-    """What the bus answered; ``ahead`` is by how many seconds its clock is ahead of this machine's."""
+    """The facts about a bus; ``ahead`` are the seconds by which its clock is ahead of this machine's."""
 
     url: str
     status: int
@@ -29,22 +29,24 @@ class BusFacts:
 
 
 def inspect(context: CommandContext) -> BusFacts:
-    """Ask it. Raises BusError where no bus answers."""
+    """Call the bus, and return the facts. Raises BusError where no bus answers."""
     before = time.time()
-    answer = context.check_ready()
+    response = context.check_ready()
     now = (before + time.time()) / 2
-    return BusFacts(context.url, answer.status, _reason(answer), _version(context), _ahead(answer, now), _open(context))
+    return BusFacts(
+        context.url, response.status, _reason(response), _version(context), _ahead(response, now), _open(context)
+    )
 
 
 def diagnose(facts: BusFacts) -> list[Finding]:
-    """What is to be said of a bus that answered."""
+    """Return the findings about a bus that answered."""
     return [_ready(facts), *_access(facts), *_clock(facts.ahead)]
 
 
 def unreachable(error: BusError, url: str) -> Finding:
-    """What is to be said of one that did not."""
-    payload = str(error).replace("from the bus", f"from the bus at {url}", 1).rstrip(".")
-    return wrong(_BUS, f"{payload}.", "Start one with 'eventbus serve', or name another by --url or EVENTBUS_URL.")
+    """Return the finding about a bus that did not answer."""
+    text = str(error).replace("from the bus", f"from the bus at {url}", 1).rstrip(".")
+    return wrong(_BUS, f"{text}.", "Start one with 'eventbus serve', or name another by --url or EVENTBUS_URL.")
 
 
 def _ready(facts: BusFacts) -> Finding:
@@ -52,17 +54,17 @@ def _ready(facts: BusFacts) -> Finding:
     if facts.status != 200:
         fix = "Wait until it has started again, or look into its log."
         return wrong(_BUS, f"The bus at {facts.url} accepts nothing: {facts.reason}.", fix)
-    payload = f"The bus at {facts.url} is ready{version}"
+    text = f"The bus at {facts.url} is ready{version}"
     if facts.version not in (None, __version__):
-        return warning(_BUS, f"{payload}; this command is {__version__}.", "Use the same version on both sides.")
-    return ok(_BUS, f"{payload}.")
+        return warning(_BUS, f"{text}; this command is {__version__}.", "Use the same version on both sides.")
+    return ok(_BUS, f"{text}.")
 
 
 def _access(facts: BusFacts) -> list[Finding]:
     if not facts.open:
         return []
-    payload = f"Whoever can reach the bus at {facts.url} may publish, subscribe and administer: it has no tokens."
-    return [warning("access", payload, "Set tokens (docs/security.md), or bind it to 127.0.0.1 alone.")]
+    text = f"Whoever can reach the bus at {facts.url} may publish, subscribe and administer: it has no tokens."
+    return [warning("access", text, "Set tokens (docs/security.md), or bind it to 127.0.0.1 alone.")]
 
 
 def _clock(ahead: float | None) -> list[Finding]:
@@ -77,23 +79,23 @@ def _clock(ahead: float | None) -> list[Finding]:
     return [ok(_CLOCK, "The bus's clock and this machine's agree.")]
 
 
-def _ahead(answer: Response, now: float) -> float | None:
-    """By the ``Date`` header, which has whole seconds: half a second later is the best guess."""
+def _ahead(response: Response, now: float) -> float | None:
+    """Compare with the ``Date`` header, which has whole seconds: half a second later is the best guess."""
     try:
-        return parsedate_to_datetime(answer.headers["date"]).timestamp() + 0.5 - now
+        return parsedate_to_datetime(response.headers["date"]).timestamp() + 0.5 - now
     except (KeyError, ValueError):
         return None
 
 
-def _reason(answer: Response) -> str:
+def _reason(response: Response) -> str:
     try:
-        return str(json.loads(answer.body)["detail"]).rstrip(".")
+        return str(json.loads(response.body)["detail"]).rstrip(".")
     except (ValueError, KeyError, TypeError):
-        return f"status {answer.status}"
+        return f"status {response.status}"
 
 
 def _version(context: CommandContext) -> str | None:
-    """The version that its OpenAPI document is of; None where it does not say."""
+    """Return the version in its OpenAPI document; None where there is none."""
     try:
         return str(json.loads(context.get("/openapi.json").body)["info"]["version"])
     except (BusError, ValueError, KeyError, TypeError):
@@ -101,9 +103,9 @@ def _version(context: CommandContext) -> str | None:
 
 
 def _open(context: CommandContext) -> bool:
-    """Whether the bus says that everything is open to the network; one with tokens does not let this in."""
+    """Tell whether the bus says that it is open to the network. A bus with tokens refuses this call."""
     try:
-        answer = context.get("/?since=9007199254740991")  # no samples
-        return answer.status == 200 and json.loads(answer.body)["open"] is True
+        response = context.get("/?since=9007199254740991")  # no samples
+        return response.status == 200 and json.loads(response.body)["open"] is True
     except (BusError, ValueError, KeyError, TypeError):
         return False

@@ -1,4 +1,4 @@
-"""The command itself: gathers, prints as it finds, and ends with 1 where something is wrong."""
+"""``eventbus doctor``: prints findings as it makes them, and exits with 1 where something is wrong."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import click
 
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
-from eventbus.cli.doctor import journal, redis_journal, running_bus, settings, subscribers
+from eventbus.cli.doctor import environment, journal_file, redis_journal, running_bus, subscriber_checks
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import FAILURE, SUCCESS
@@ -32,9 +32,9 @@ _IN_MEMORY = ":memory:"
 @click.option("--settings", "with_settings", is_flag=True, help="Show this environment's settings, too.")
 @with_context
 def doctor(context: CommandContext, with_settings: bool) -> None:  # noqa: FBT001 - click names it
-    """Look for what is wrong, and say what to mend.
+    """Look for what is wrong, and say how to fix it.
 
-    Looks at the settings and the journal of this environment, the limits of this the bus that runs and
+    Looks at the settings and the journal of this environment, the limits of this machine, the running bus and
     its clock, and its subscribers: whether they are stuck, have dead letters, and can be reached from here.
     Exit status 1 where something is wrong; warnings leave it 0.
     """
@@ -42,37 +42,37 @@ def doctor(context: CommandContext, with_settings: bool) -> None:  # noqa: FBT00
     for finding in chain(_local_findings(), _bus_findings(context)):
         found.append(finding)
         if not context.screen.as_json:
-            _show(context.screen, finding)
-    told = _settings() if with_settings else {}
+            _print_finding(context.screen, finding)
+    settings = _settings() if with_settings else {}
     sound = all(finding.level is not Level.WRONG for finding in found)
     if context.screen.as_json:
         payload = {"sound": sound, "findings": [finding.as_json() for finding in found]}
-        context.screen.value({**payload, "settings": told} if with_settings else payload)
+        context.screen.value({**payload, "settings": settings} if with_settings else payload)
     else:
-        for name, value in told.items():
+        for name, value in settings.items():
             context.screen.line(f"{name}={escape(value)}")
     click.get_current_context().exit(SUCCESS if sound else FAILURE)
 
 
 def _local_findings() -> Iterator[Finding]:
-    """Of this environment and this machine."""
-    known, findings = settings.check(os.environ)
+    """Yield the findings about this environment and this machine."""
+    known, findings = environment.check_settings(os.environ)
     yield from findings
     if known is not None:
         yield from journal_findings(known)
-    yield settings.open_files_limit()
+    yield environment.check_open_files()
 
 
-def journal_findings(known: "Settings") -> Iterator[Finding]:
-    """Of the journal that these settings name."""
-    if known.on_redis:
-        yield from redis_journal.diagnose(known)
-    elif known.journal_path != _IN_MEMORY:
-        yield from journal.diagnose(journal.inspect(Path(known.journal_path)), known.journal_max_bytes)
+def journal_findings(settings: "Settings") -> Iterator[Finding]:
+    """Yield the findings about the journal that these settings name."""
+    if settings.on_redis:
+        yield from redis_journal.diagnose(settings)
+    elif settings.journal_path != _IN_MEMORY:
+        yield from journal_file.diagnose(journal_file.inspect(Path(settings.journal_path)), settings.journal_max_bytes)
 
 
 def _bus_findings(context: CommandContext) -> Iterator[Finding]:
-    """Of the bus that runs, and its subscribers."""
+    """Yield the findings about the running bus, and its subscribers."""
     try:
         yield from running_bus.diagnose(running_bus.inspect(context))
     except BusError as error:
@@ -82,18 +82,18 @@ def _bus_findings(context: CommandContext) -> Iterator[Finding]:
         with context.bus() as bus:
             live, expired = bus.subscribers(), bus.subscribers(expired=True)
     except BusError as error:
-        yield subscribers.not_listed(error)
+        yield subscriber_checks.not_listed(error)
         return
-    yield from subscribers.diagnose([*live, *expired])
-    yield from subscribers.check_connections(live)
+    yield from subscriber_checks.diagnose([*live, *expired])
+    yield from subscriber_checks.check_connections(live)
 
 
 def _settings() -> dict[str, str]:
-    known, _ = settings.check(os.environ)
-    return {} if known is None else settings.list_settings(known, os.environ)
+    known, _ = environment.check_settings(os.environ)
+    return {} if known is None else environment.list_settings(known, os.environ)
 
 
-def _show(screen: Screen, finding: Finding) -> None:
+def _print_finding(screen: Screen, finding: Finding) -> None:
     level = screen.styled(f"{finding.level.value:<8}", fg=_COLOURS[finding.level])
     screen.line(f"{level} {finding.about:<12} {escape(finding.text)}")
     if finding.fix:

@@ -1,4 +1,4 @@
-"""The subscribers: who is stuck, who has dead letters, and who can be reached from here."""
+"""Check the subscribers: which are stuck, have dead letters, and can be reached from here."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +13,14 @@ from eventbus.client.encoding import rfc3339
 from eventbus.client.errors import BusError
 
 _ABOUT = "subscribers"
-#: Connections that are tried at once, and in all.
+#: Connections that are made at once, and in all.
 MAX_CONNECTIONS, MAX_CHECKED = 32, 500
-#: Subscribers that are named; of more, only how many.
+#: Subscribers that are named; of more, only their number.
 MAX_NAMED = 20
 
 
 def diagnose(found: Sequence[Subscriber]) -> list[Finding]:
-    """What the bus itself says of them."""
+    """Return the findings by what the bus says of subscribers."""
     expired = [_expired(one) for one in found if one.state == "expired"]
     stuck = [_stuck(one) for one in found if one.state not in ("new", "ok", "expired")]
     dead = [_dead(one) for one in found if one.dead]
@@ -34,9 +34,9 @@ def diagnose(found: Sequence[Subscriber]) -> list[Finding]:
 
 
 def not_listed(error: BusError) -> Finding:
-    """Nothing can be said of them: the bus did not tell."""
+    """Return the finding about a bus that did not list its subscribers."""
     return warning(
-        _ABOUT, f"The bus does not tell: {error}.", "Give a token that may, in EVENTBUS_TOKEN or --token-file."
+        _ABOUT, f"The bus does not list them: {error}.", "Give a token that may, in EVENTBUS_TOKEN or --token-file."
     )
 
 
@@ -63,17 +63,17 @@ def _dead(one: Subscriber) -> Finding:
 
 
 def check_connections(found: Sequence[Subscriber]) -> list[Finding]:
-    """Connect to each from here, which is not where the bus is."""
-    tried = [one.address for one in found[:MAX_CHECKED]]
-    if not tried:
+    """Connect to subscribers from here, which may not be where the bus is. Return the findings."""
+    addresses = [one.address for one in found[:MAX_CHECKED]]
+    if not addresses:
         return []
-    with ThreadPoolExecutor(min(MAX_CONNECTIONS, len(tried))) as threads:
-        reasons = list(threads.map(connection_error_of, tried))
-    return connection_findings(zip(tried, reasons, strict=True), len(found))
+    with ThreadPoolExecutor(min(MAX_CONNECTIONS, len(addresses))) as threads:
+        errors = list(threads.map(connection_error_of, addresses))
+    return connection_findings(zip(addresses, errors, strict=True), len(found))
 
 
 def connection_findings(tried: Iterable[tuple[str, str]], total: int) -> list[Finding]:
-    """What is to be said of those that were tried, of so many; a reason that is empty is a connection."""
+    """Return the findings about addresses, each with an error or an empty text, of ``total`` subscribers."""
     outcomes = list(tried)
     fix = "See that it runs; if the bus reaches it, this is only about this machine."
     failed = [
@@ -88,7 +88,7 @@ def connection_findings(tried: Iterable[tuple[str, str]], total: int) -> list[Fi
 
 
 def connection_error_of(address: str) -> str:
-    """Why no connection to an address comes about; empty where one does."""
+    """Return why no connection to an address can be made; empty where one can."""
     parts = urlsplit(address if "://" in address else f"http://{address}")
     return connection_error(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 

@@ -1,4 +1,4 @@
-"""The settings of this environment, as a bus that starts here would read them."""
+"""Check the settings of this environment and the limits of this machine, for a bus that starts here."""
 
 import resource
 from collections.abc import Mapping
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
     from eventbus.core.settings import Settings
 
 _ABOUT = "settings"
-#: What several settings are made of, or what nobody should read: only whether it is set is told.
+#: Settings that are secret, or made of several: only whether they are set is printed.
 _SECRET_NAMES = (
     "EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS", "EVENTBUS_PUBLISH_TOKENS", "EVENTBUS_SUBSCRIBE_TOKENS",
     "EVENTBUS_ADMIN_TOKENS", "EVENTBUS_SIGNING_SECRETS",
 )  # fmt: skip
 
 
-def check(environment: Mapping[str, str]) -> tuple["Settings | None", list[Finding]]:
-    """The settings, where they are good, and what is to be said of them."""
+def check_settings(environment: Mapping[str, str]) -> tuple["Settings | None", list[Finding]]:
+    """Return the settings, or None if they are wrong, and the findings about them."""
     from eventbus.core.errors import SettingsError  # noqa: PLC0415 - the server's, and only here
     from eventbus.core.settings import from_environment, unknown_names  # noqa: PLC0415
 
-    unknown = [warning(_ABOUT, f"{payload}.", "Unset it, or mend its name.") for payload in unknown_names(environment)]
+    unknown = [warning(_ABOUT, f"{text}.", "Unset it, or fix its name.") for text in unknown_names(environment)]
     try:
         settings = from_environment(environment)
         if settings.ca_file:
             _check_ca_file(settings.ca_file)
     except SettingsError as error:
         return None, [wrong(_ABOUT, f"{error}.", "A bus that starts here stops at once: set it right."), *unknown]
-    return settings, [ok(_ABOUT, "The settings of this environment are good."), *unknown]
+    return settings, [ok(_ABOUT, "The settings of this environment are valid."), *unknown]
 
 
 def _check_ca_file(ca_file: str) -> None:
@@ -41,13 +41,13 @@ def _check_ca_file(ca_file: str) -> None:
 
 
 def list_settings(settings: "Settings", environment: Mapping[str, str]) -> dict[str, str]:
-    """Each setting by its environment name, defaults too; secrets only as set or not."""
+    """Return each setting by its environment name, defaults too; secrets only as set or not."""
     plain = {part.name: getattr(settings, part.name) for part in fields(settings) if part.repr}
-    told = {
+    listed = {
         _environment_name(name): str(value) for name, value in plain.items() if isinstance(value, str | int | float)
     }
-    told["EVENTBUS_JOURNAL"] = settings.journal_redacted
-    return told | {name: "set" if environment.get(name, "").strip() else "not set" for name in _SECRET_NAMES}
+    listed["EVENTBUS_JOURNAL"] = settings.journal_redacted
+    return listed | {name: "set" if environment.get(name, "").strip() else "not set" for name in _SECRET_NAMES}
 
 
 def _environment_name(part: str) -> str:
@@ -58,13 +58,13 @@ def _environment_name(part: str) -> str:
 RECOMMENDED_OPEN_FILES = 8_192
 
 
-def open_files_limit() -> Finding:
-    """How many files a process may open."""
-    return diagnose(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+def check_open_files() -> Finding:
+    """Check how many files a process may open."""
+    return diagnose_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
-def diagnose(hard: int) -> Finding:
-    """The hard limit counts: the bus raises its own soft one to it."""
+def diagnose_open_files(hard: int) -> Finding:
+    """Return the finding about the hard limit of open files: the bus raises its own soft limit to it."""
     if hard == resource.RLIM_INFINITY or hard >= RECOMMENDED_OPEN_FILES:
         most = "as many files as it likes" if hard == resource.RLIM_INFINITY else f"{hard:,} files"
         return ok("files", f"A bus that starts here may open {most}.")
