@@ -13,7 +13,7 @@ from eventbus.core.override import override
 from eventbus.services.bus import Bus
 from eventbus.web.accept import VARIES
 from eventbus.web.current import the_request
-from eventbus.web.parameters import IGNORED, IGNORED_KEY
+from eventbus.web.parameters import IGNORED_ENVIRON_KEY, IGNORED_HEADER
 from eventbus.web.replies import Reply
 from eventbus.web.subscription_changes import Changes
 
@@ -114,8 +114,8 @@ class BusFlask(Flask):
         environ = current.environ
         if VARIES in environ:
             answer.headers["Vary"] = "Accept"
-        if IGNORED_KEY in environ:
-            answer.headers[IGNORED] = environ[IGNORED_KEY]
+        if IGNORED_ENVIRON_KEY in environ:
+            answer.headers[IGNORED_HEADER] = environ[IGNORED_ENVIRON_KEY]
         return answer
 
     def check_request(self, current: Request) -> None:

@@ -1,4 +1,4 @@
-"""Which parameters each route takes, and what is done about others: a misspelt one changes what a request means."""
+"""The query parameters that each route takes. Others are reported: a misspelt one changes what a request means."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -14,17 +14,17 @@ from eventbus.web.cluster.rpc_codec import FORWARDED
 from eventbus.web.query import Query, query_of
 
 _REGISTERING = ("address", *(one.parameter for one in registration_options()))
-_CHOSEN = ("address", "id", "all")
-#: The names that each route's query may hold, by method and rule. One that is not here takes none.
-TAKES: dict[tuple[str, str], tuple[str, ...]] = {
+_CHOICE = ("address", "id", "all")
+#: The parameters of each route, by method and rule. A route that is not here takes none.
+PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/registerAndKeepAlive"): _REGISTERING,
     ("DELETE", "/deregister"): ("address",),
     ("GET", "/listSubscribers"): ("expired",),
     ("POST", "/sendMessage"): ("topic", "batch", "once"),
     ("GET", "/events"): ("after", "topic", "limit", "wait"),
     ("GET", "/deadLetters"): ("address", "after", "limit"),
-    ("POST", "/deadLetters/replay"): (*_CHOSEN, "replay"),
-    ("DELETE", "/deadLetters"): _CHOSEN,
+    ("POST", "/deadLetters/replay"): (*_CHOICE, "replay"),
+    ("DELETE", "/deadLetters"): _CHOICE,
     ("POST", "/replay"): ("address", "from", "to"),
     ("GET", "/"): ("since",),
     ("GET", "/dashboard/subscribers"): ("sort", "q", "start"),
@@ -33,17 +33,17 @@ TAKES: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/dashboard/event"): ("id",),
     ("GET", "/dashboard/deadLetters"): ("address", "after"),
 }
-#: The header that names parameters which an answer knows nothing of; in a request's environment the same.
-IGNORED, IGNORED_KEY = "Eventbus-Ignored", "eventbus.ignored"
-#: Names that the header tells, at most, and the characters of each.
-MAX_NAMES, MAX_NAME = 8, 40
+#: The response's header that names the parameters that were ignored, and where a request's environment keeps its value.
+IGNORED_HEADER, IGNORED_ENVIRON_KEY = "Eventbus-Ignored", "eventbus.ignored"
+#: Names in the header, at most, and the characters of each.
+MAX_IGNORED_NAMES, MAX_NAME_CHARACTERS = 8, 40
 
 
 def query_guard(bus: Bus) -> Callable[[Request], None]:
-    """A function that looks at a request's query before its view.
+    """Return a function that checks a request's query before its view.
 
-    Where it holds a parameter that the route does not take, who asked for JSON is refused, and all others are told by a
-    header: they may be clients that have sent it for long.
+    A parameter that the route does not take is an error for a client that asks for JSON. For others it is ignored, and
+    named in a header: older clients may send it.
     """
 
     def check_query(request: Request) -> None:
@@ -55,40 +55,40 @@ def query_guard(bus: Bus) -> Callable[[Request], None]:
             return
         try:
             names = list(query_of(environ).values)
-        except BadQuery:  # the view says so, in its own order
+        except BadQuery:  # the view raises it, after the errors that come first
             return
-        known = taken(environ["REQUEST_METHOD"], rule.rule)
+        known = parameters_of(environ["REQUEST_METHOD"], rule.rule)
         unknown = [name for name in names if name and name not in known]
         if not unknown:
             return
         if wants_json(request):
-            raise BadRequest(sentence(unknown[0], rule.rule, known))
-        environ[IGNORED_KEY] = ignored(unknown)
+            raise BadRequest(unknown_parameter(unknown[0], rule.rule, known))
+        environ[IGNORED_ENVIRON_KEY] = ignored_header(unknown)
         if not environ.get(FORWARDED):  # else the node that was asked has counted it
             bus.counters.ignored_parameters += 1
 
     return check_query
 
 
-def taken(method: str, rule: str) -> tuple[str, ...]:
-    """The names that a route takes."""
-    return TAKES.get(("GET" if method == "HEAD" else method, rule), ())
+def parameters_of(method: str, rule: str) -> tuple[str, ...]:
+    """Return the parameters that a route takes."""
+    return PARAMETERS.get(("GET" if method == "HEAD" else method, rule), ())
 
 
-def only_known(query: Query, method: str, path: str) -> str:
-    """The query again, without what the route does not take."""
-    known = taken(method, path)
+def without_unknown(query: Query, method: str, path: str) -> str:
+    """Return the query without the parameters that the route does not take."""
+    known = parameters_of(method, path)
     return urlencode({name: values for name, values in query.values.items() if name in known}, doseq=True)
 
 
-def ignored(names: Sequence[str]) -> str:
-    """The header's value: so many names at most, cut, and escaped so that any of them is one header's text."""
-    return ", ".join(quote(name[:MAX_NAME], safe="") for name in names[:MAX_NAMES])
+def ignored_header(names: Sequence[str]) -> str:
+    """Return the header's value: the first names, shortened, and escaped so that any name fits a header."""
+    return ", ".join(quote(name[:MAX_NAME_CHARACTERS], safe="") for name in names[:MAX_IGNORED_NAMES])
 
 
-def sentence(name: str, rule: str, known: tuple[str, ...]) -> str:
-    """What is wrong, and the nearest name that would be right."""
-    close = difflib.get_close_matches(name[:MAX_NAME].lower(), known, n=1, cutoff=0.6)
+def unknown_parameter(name: str, rule: str, known: tuple[str, ...]) -> str:
+    """Say which parameter is wrong, and which one is nearest to it."""
+    close = difflib.get_close_matches(name[:MAX_NAME_CHARACTERS].lower(), known, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]}?" if close else "."
     takes = f"It takes {', '.join(known)}." if known else "It takes none."
-    return f"{name[:MAX_NAME]!r} is no parameter of {rule.partition('<')[0]}{hint} {takes}"
+    return f"{name[:MAX_NAME_CHARACTERS]!r} is no parameter of {rule.partition('<')[0]}{hint} {takes}"

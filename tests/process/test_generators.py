@@ -24,7 +24,7 @@ UNKNOWN_TO_IT = {"text/plain", "*/*"}
 USES_CLIENT = """
 import sys
 from bus_client import Client
-from bus_client.api.looking import get_event
+from bus_client.api.reading import get_event
 from bus_client.api.publishing import send_message
 from bus_client.api.subscribers import deregister, list_subscribers, register_and_keep_alive
 from bus_client.models import Accepted, CloudEvent, Data, Deregistered, Problem, Registration

@@ -3,7 +3,15 @@
 import pytest
 
 from eventbus.web.openapi.document import document
-from eventbus.web.parameters import MAX_NAME, MAX_NAMES, TAKES, ignored, only_known, sentence, taken
+from eventbus.web.parameters import (
+    MAX_IGNORED_NAMES,
+    MAX_NAME_CHARACTERS,
+    PARAMETERS,
+    ignored_header,
+    parameters_of,
+    unknown_parameter,
+    without_unknown,
+)
 from eventbus.web.query import parse_query
 from tests.support.linked import linked
 
@@ -17,9 +25,9 @@ def test_the_table_is_what_the_interface_says() -> None:
         for path, methods in document()["paths"].items()
         for method, operation in methods.items()
     }
-    pages = {route: set(names) for route, names in TAKES.items() if route[1] == "/" or "/dashboard" in route[1]}
+    pages = {route: set(names) for route, names in PARAMETERS.items() if route[1] == "/" or "/dashboard" in route[1]}
     assert {route: names for route, names in told.items() if names and route not in pages} == {
-        route: set(names) for route, names in TAKES.items() if route not in pages
+        route: set(names) for route, names in PARAMETERS.items() if route not in pages
     }
 
 
@@ -31,31 +39,31 @@ def test_the_table_is_what_the_interface_says() -> None:
 )  # fmt: skip
 def test_the_nearest_name_is_told(name: str, nearest: str) -> None:
     """Who misspells a parameter is told the one that was probably meant."""
-    known = taken("POST", "/registerAndKeepAlive")
-    assert f"{name!r} is no parameter of /registerAndKeepAlive; did you mean {nearest}?" in sentence(
+    known = parameters_of("POST", "/registerAndKeepAlive")
+    assert f"{name!r} is no parameter of /registerAndKeepAlive; did you mean {nearest}?" in unknown_parameter(
         name, "/registerAndKeepAlive", known
     )
 
 
 def test_what_is_near_to_nothing_is_told_what_there_is() -> None:
     """Where nothing is near, the names are told; where there are none, that."""
-    assert sentence("colour", "/deregister", ("address",)).endswith("/deregister. It takes address.")
-    assert sentence("x" * 9_999, "/events/<path:event_id>", ()).endswith("/events/. It takes none.")
-    assert len(sentence("x" * 9_999, "/replay", taken("POST", "/replay"))) < 200
+    assert unknown_parameter("colour", "/deregister", ("address",)).endswith("/deregister. It takes address.")
+    assert unknown_parameter("x" * 9_999, "/events/<path:event_id>", ()).endswith("/events/. It takes none.")
+    assert len(unknown_parameter("x" * 9_999, "/replay", parameters_of("POST", "/replay"))) < 200
 
 
 def test_the_header_is_bounded_and_harmless() -> None:
     """Whatever names come, the header is visible ASCII, and not long."""
-    value = ignored(["a\r\nb", "caf\xe9", "a,b", "x" * 999, *map(str, range(99))])
+    value = ignored_header(["a\r\nb", "caf\xe9", "a,b", "x" * 999, *map(str, range(99))])
     assert value.startswith("a%0D%0Ab, caf%C3%A9, a%2Cb, xxx")
     assert (value.isascii(), value.isprintable()) == (True, True)
-    assert len(value.split(", ")) == MAX_NAMES
-    assert len(ignored(["\U0001f600" * 99])) <= MAX_NAME * 12
+    assert len(value.split(", ")) == MAX_IGNORED_NAMES
+    assert len(ignored_header(["\U0001f600" * 99])) <= MAX_NAME_CHARACTERS * 12
 
 
 def test_a_page_is_gathered_by_what_it_takes() -> None:
     """What a page does not take is left out where others are asked for their part of it."""
-    assert only_known(parse_query("q=a%26b&x=1&start=2"), "GET", "/dashboard/subscribers") == "q=a%26b&start=2"
+    assert without_unknown(parse_query("q=a%26b&x=1&start=2"), "GET", "/dashboard/subscribers") == "q=a%26b&start=2"
 
 
 ROUTES = [

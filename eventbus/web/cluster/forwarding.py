@@ -37,7 +37,7 @@ from eventbus.web.cluster.rpc_codec import (
 from eventbus.web.current import the_request
 from eventbus.web.dashboard.layout import check_visitor, error_page
 from eventbus.web.flask_app import BusFlask
-from eventbus.web.parameters import IGNORED, IGNORED_KEY, only_known
+from eventbus.web.parameters import IGNORED_ENVIRON_KEY, IGNORED_HEADER, without_unknown
 from eventbus.web.query import Query, parse_query
 from eventbus.web.replies import Reply, as_json
 
@@ -143,8 +143,8 @@ class Forwarding:
     def _ask_owner(self, owner: str, key: str, environ: Environ, seconds: float) -> RpcResponse:
         """What a node answers, as long as it has this subscriber. Raises JournalError, NodeTimeout and NotAccepted."""
         answer = self._peers.ask(owner, environ, seconds, lambda: self._nodes.owner(key) == owner)
-        ignored = environ.get(IGNORED_KEY)  # of which the owner was not told
-        return answer if ignored is None else replace(answer, headers=(*answer.headers, (IGNORED, ignored)))
+        ignored = environ.get(IGNORED_ENVIRON_KEY)  # of which the owner was not told
+        return answer if ignored is None else replace(answer, headers=(*answer.headers, (IGNORED_HEADER, ignored)))
 
     def _lets_through(self, environ: Environ) -> bool:
         """Whether the client may ask this, so that who may not reaches no other node; the owner looks too."""
@@ -224,7 +224,7 @@ def _kind_of(environ: Environ) -> tuple[bool, Merge | None]:
 
 def _without_unknown(environ: Environ, query: Query) -> Environ:
     """A request without the parameters that its route does not take: they may be anything, and are told of here."""
-    return {**environ, "QUERY_STRING": only_known(query, environ["REQUEST_METHOD"], environ["PATH_INFO"])}
+    return {**environ, "QUERY_STRING": without_unknown(query, environ["REQUEST_METHOD"], environ["PATH_INFO"])}
 
 
 def _is_page(environ: Environ) -> bool:

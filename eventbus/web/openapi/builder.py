@@ -63,7 +63,7 @@ def described(values: Json, description: str) -> Json:
     return {**values, "description": description}
 
 
-def shape(description: str, properties: Json, optional: Sequence[str] = (), example: Any = None) -> Json:
+def shape(description: str, properties: Json, example: Any = None, optional: Sequence[str] = ()) -> Json:
     """Build the schema of an object that has all properties, but perhaps not the optional ones."""
     required = [name for name in properties if name not in optional]
     examples = {} if example is None else {"examples": [example]}

@@ -25,7 +25,7 @@ _STARTED = shape("How many they were, and where their outcome is.", {
 LIST = operation(
     "listDeadLetters", "Read the dead letters",
     "Deliveries that will not be attempted again, with the reason, the oldest first. `next` is where to go on `after`.",
-    tag="Looking", scope="admin", call=f"'/deadLetters?address={AN_ADDRESS}'",
+    tag="Reading", scope="admin", call=f"'/deadLetters?address={AN_ADDRESS}'",
     parameters=[
         address("Only this subscriber's.", required=False),
         build.query("after", "Begin after this number.", count(maximum=2**62, default=0)),
@@ -41,7 +41,7 @@ LIST = operation(
 DISCARD = operation(
     "discardDeadLetters", "Discard dead letters",
     "Discards them for good. Give exactly one of `address`, `id` and `all`.",
-    tag="Mending", scope="admin", call=f"-X DELETE '/deadLetters?address={AN_ADDRESS}'",
+    tag="Redelivery", scope="admin", call=f"-X DELETE '/deadLetters?address={AN_ADDRESS}'",
     parameters=_CHOICE,
     ok=build.answer(
         "They are discarded.",
@@ -54,7 +54,7 @@ REPLAY = operation(
     "replayDeadLetters", "Put dead letters back",
     "Makes them pending again. Give exactly one of `address`, `id` and `all`; of all, only those of registered "
     "subscribers are put back. Their attempts go on counting. By `replay` their outcome can be asked for.",
-    tag="Mending", scope="admin", call=f"-X POST '/deadLetters/replay?address={AN_ADDRESS}'",
+    tag="Redelivery", scope="admin", call=f"-X POST '/deadLetters/replay?address={AN_ADDRESS}'",
     parameters=[*_CHOICE, build.query("replay", "An earlier replay, for which these count too.", text())],
     ok=build.answer("They are pending.", build.content(
         JSON, _STARTED, {"replayed": 1, "replay": AN_ID, "outcome": f"/deadLetters/replays/{AN_ID}"}
@@ -66,7 +66,7 @@ OUTCOME = operation(
     "getReplayOutcome", "Ask for the outcome of a replay of dead letters",
     "So many of them are `delivered`, `dead_again`, `discarded`, or still `pending`. It is kept in the journal; the "
     "newest 1,000 replays are known.",
-    tag="Looking", scope="admin", call=f"'/deadLetters/replays/{AN_ID}'",
+    tag="Reading", scope="admin", call=f"'/deadLetters/replays/{AN_ID}'",
     parameters=[build.parameter("path", "replay", "The replay's id.", text(), required=True, example=AN_ID)],
     ok=build.answer("The outcome so far.", build.content(JSON, build.schema("Replay"), A_REPLAY)),
     errors=("NoReplay", "Unavailable", "DiskFull"),

@@ -19,13 +19,14 @@ A method that a path does not know is answered 400 on the four routes (`/registe
 `/sendMessage`, `/listSubscribers`), 405 on the others, with `Allow`. `HEAD` is answered as `GET` without a body, and \
 `OPTIONS` with `Allow`, on all but the four. A path that is not here is 404."""
 
+_PARTS = (subscribers, publishing, events, dead_letters, operations)
 _TAGS = {
     "Subscribers": "A subscriber is an address with a lease: it lives as long as it renews.",
     "Publishing": "An event is a body with its headers and an id. What is answered with 2xx is on disk.",
-    "Looking": "What was accepted, and what became of it.",
-    "Mending": "What could not be delivered, or is wanted again.",
-    "Operating": "For those who run the bus.",
-    "Receiving": "What a subscriber gets, and what its answers mean.",
+    "Reading": "Events and dead letters, and the state of their deliveries.",
+    "Redelivery": "Dead letters and replays: events are delivered again, or discarded.",
+    "Operations": "For those who run the bus.",
+    "Receiving": "What a subscriber gets, and what its responses mean.",
 }
 
 _BEARER: Json = {
@@ -35,7 +36,7 @@ _BEARER: Json = {
     "that it needs: `publish`, `subscribe` or `admin`; an `admin` token may do all.",
 }
 
-#: Where the bus is: at the root of its host, or below the prefix that a proxy tells. Not relative to the document, as
+#: Where the bus is: at the root of its host, or below the prefix that a proxy gives. Not relative to the document, as
 #: OpenAPI allows: tools do not understand it.
 SERVER: Json = {"url": "/", "description": "The bus that serves this document"}
 
@@ -54,13 +55,7 @@ def document() -> Json:
         "servers": [SERVER],
         "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
         "security": [{}, {"bearer": []}],
-        "paths": {
-            **subscribers.PATHS,
-            **publishing.PATHS,
-            **events.PATHS,
-            **dead_letters.PATHS,
-            **operations.PATHS,
-        },
+        "paths": {path: methods for part in _PARTS for path, methods in part.PATHS.items()},
         "webhooks": WEBHOOKS,
         "components": {"schemas": SCHEMAS, "responses": RESPONSES, "securitySchemes": {"bearer": _BEARER}},
     }

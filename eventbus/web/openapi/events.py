@@ -29,7 +29,7 @@ LIST = operation(
     "listEvents", "Read the journal",
     "Events, the oldest first; `next` is where to go on `after`. With `Accept: text/event-stream` a stream of what "
     "comes; `limit` and `wait` say nothing there.",
-    tag="Looking", scope="subscribe", call="'/events?topic=orders.*&limit=10'",
+    tag="Reading", scope="subscribe", call="'/events?topic=orders.*&limit=10'",
     parameters=[
         query("after", "Begin after the event with this id, or at `earliest`, `now` or an RFC 3339 time. Without it, "
               "or empty: with the oldest.", text()),
@@ -50,7 +50,7 @@ LIST = operation(
 GET = operation(
     "getEvent", "Read one event",
     "The event, and `deliveries`: its state for each subscriber that it was accepted for.",
-    tag="Looking", scope="subscribe", call=f"'/events/{AN_ID}'",
+    tag="Reading", scope="subscribe", call=f"'/events/{AN_ID}'",
     parameters=[build.parameter(
         "path", "event_id", "The event's id, as `Webhook-Id` says it.", VISIBLE_ASCII, required=True, example=AN_ID
     )],
@@ -65,7 +65,7 @@ REPLAY = operation(
     "replay", "Deliver a part of the journal again",
     "Delivers to one subscriber again what was accepted between two positions and matches its topics, at its own pace. "
     "Answers how many events that is.",
-    tag="Mending", scope="admin", call=f"-X POST '/replay?address={AN_ADDRESS}&from=earliest'",
+    tag="Redelivery", scope="admin", call=f"-X POST '/replay?address={AN_ADDRESS}&from=earliest'",
     parameters=[
         address(),
         query("from", "The first: `earliest`, `now`, an event's id or an RFC 3339 time.", text(minLength=1),

@@ -1,4 +1,4 @@
-"""The document's schemas and texts in words, as HTML."""
+"""Schemas and Markdown of the document, as HTML."""
 
 import json
 import re
@@ -12,56 +12,54 @@ _CODE = re.compile(r"`([^`]+)`")
 _NAMES = {"string": "text", "array": "list", "integer": "whole number", "null": "null"}
 
 
-def prose(text: str) -> Markup:
-    """Paragraphs, with what stands in backticks as code."""
-    return Markup("").join(Markup("<p>{}</p>").format(line(part)) for part in text.split("\n\n"))
+def paragraphs(text: str) -> Markup:
+    """Return paragraphs, with what stands in backticks as code."""
+    return Markup("").join(Markup("<p>{}</p>").format(inline(part)) for part in text.split("\n\n"))
 
 
-def line(text: str) -> Markup:
-    """A text in one paragraph, with what stands in backticks as code."""
+def inline(text: str) -> Markup:
+    """Return a text in one paragraph, with what stands in backticks as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
-def kind(schema: Json) -> Markup:
-    """What a value may be: ``whole number, 1 to 1,000``. A schema with a name is a link to it."""
+def value_type(schema: Json) -> Markup:
+    """Describe the values of a schema: ``whole number, 1 to 1,000``. A schema with a name becomes a link to it."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return Markup('<a href="#{0}">{0}</a>').format(name)
     for several in ("oneOf", "anyOf"):
         if several in schema:
-            return Markup(" or ").join(kind(one) for one in schema[several])
+            return Markup(" or ").join(value_type(one) for one in schema[several])
     if "enum" in schema or "const" in schema:
         return Markup(" or ").join(_constant(value) for value in schema.get("enum") or [schema["const"]])
     return Markup(", ").join([_name(schema), *(escape(bound) for bound in _bounds(schema))])
 
 
 def _constant(value: Any) -> Markup:
-    shown = value if value and isinstance(value, str) else json.dumps(value)
-    return Markup("<code>{}</code>").format(shown) if value != "" else Markup("empty")
+    if value == "":
+        return Markup("empty")
+    return Markup("<code>{}</code>").format(value if isinstance(value, str) else json.dumps(value))
 
 
 def _name(schema: Json) -> Markup:
-    given = schema.get("type", "anything")
-    names = [given] if isinstance(given, str) else given
-    said = Markup(" or ").join(_NAMES.get(name, name) for name in names)
-    if "items" in schema:
-        return said + Markup(" of ") + kind(schema["items"])
+    """Return the type's name, or the names of several."""
+    types = schema.get("type", "anything")
     if schema.get("format") == "date-time":
-        return Markup("time") + said.removeprefix("text")
-    return said
+        types = ["time", *types[1:]] if isinstance(types, list) else "time"
+    names = [types] if isinstance(types, str) else types
+    joined = Markup(" or ").join(_NAMES.get(name, name) for name in names)
+    return joined + Markup(" of ") + value_type(schema["items"]) if "items" in schema else joined
 
 
 def _bounds(schema: Json) -> list[str]:
-    """How small and large it may be, and what it is where it is left out."""
-    said = []
-    if "minimum" in schema and "maximum" in schema:
-        said.append(f"{schema['minimum']:,} to {schema['maximum']:,}")
-    elif "minimum" in schema:
-        said.append(f"from {schema['minimum']:,}")
-    if "maxLength" in schema:
-        said.append(f"at most {schema['maxLength']:,} characters")
-    if "maxItems" in schema:
-        said.append(f"at most {schema['maxItems']:,} of them")
-    if "default" in schema:
-        said.append(f"{schema['default']} where it is left out")
-    return said
+    """Return the range of the values, and the default."""
+    bounds = {
+        "maxLength": "at most {:,} characters",
+        "maxItems": "at most {:,} of them",
+        "default": "{} where it is left out",
+    }
+    if "maximum" in schema:
+        bounds = {"minimum": "{:,} to " + f"{schema['maximum']:,}", **bounds}
+    else:
+        bounds = {"minimum": "from {:,}", **bounds}
+    return [text.format(schema[name]) for name, text in bounds.items() if name in schema]

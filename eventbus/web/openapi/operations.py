@@ -17,43 +17,41 @@ def _status(word: str) -> Json:
     return content(JSON, values, {"status": word}) | content(TEXT, text(const=word), word)
 
 
-def _get(path: str, summary: str, description: str, ok: Json, scope: str | None = None) -> Json:
-    """Build an operation without parameters."""
-    name = path.partition(".")[0][1:]
-    return operation(name, summary, description, tag="Operating", scope=scope, ok=ok, call=f"'{path}'")
-
-
-HEALTH = _get(
-    "/healthz", "Is it alive?", "The process lives, and its event loop turns.",
-    build.answer("It does.", _status("ok")),
-)  # fmt: skip
-READY = _get(
-    "/readyz", "Can it accept?",
-    "Publishing would be accepted: the journal can be written, and the bus is not draining.",
-    build.answer("It can.", _status("ready")),
-)  # fmt: skip
-READY["responses"]["503"] = build.answer(
+_NOT_READY = build.answer(
     "It cannot: the reason, in both forms without `Error:`.",
     content(PROBLEM, build.schema("Problem"), build.problem(503, "draining")) | content(TEXT, text(), "draining"),
     RETRY_AFTER,
 )
-METRICS = _get(
-    "/metrics", "Metrics for Prometheus", "Prometheus's text format, version 0.0.4.",
-    build.answer("The exposition.", content(TEXT, text(), _METRICS), NODES_HEADER), scope="admin",
-)  # fmt: skip
-DOCUMENT = _get(
-    "/openapi.json", "This document", "What the bus answers to, as OpenAPI 3.1.",
-    build.answer("The document.", content(JSON, build.typed("object"))),
-)  # fmt: skip
-PAGE = _get(
-    "/docs", "This document as a page", "The same for people.",
-    build.answer("The page.", content("text/html", text())),
-)  # fmt: skip
+#: Summary, description, response and scope of each path.
+_OPERATIONS: dict[str, tuple[str, str, Json, str | None]] = {
+    "/healthz": (
+        "Is it alive?", "The process lives, and its event loop turns.", build.answer("It does.", _status("ok")), None,
+    ),
+    "/readyz": (
+        "Can it accept?", "Publishing would be accepted: the journal can be written, and the bus is not draining.",
+        build.answer("It can.", _status("ready")), None,
+    ),
+    "/metrics": (
+        "Metrics for Prometheus", "Prometheus's text format, version 0.0.4.",
+        build.answer("The exposition.", content(TEXT, text(), _METRICS), NODES_HEADER), "admin",
+    ),
+    "/openapi.json": (
+        "This document", "What the bus answers to, as OpenAPI 3.1.",
+        build.answer("The document.", content(JSON, build.typed("object"))), None,
+    ),
+    "/docs": (
+        "This document as a page", "The same for people.",
+        build.answer("The page.", content("text/html", text())), None,
+    ),
+}  # fmt: skip
 
-PATHS: Json = {
-    "/healthz": {"get": HEALTH},
-    "/readyz": {"get": READY},
-    "/metrics": {"get": METRICS},
-    "/openapi.json": {"get": DOCUMENT},
-    "/docs": {"get": PAGE},
-}
+
+def _operation(path: str) -> Json:
+    """Build an operation without parameters; it has the path's name."""
+    summary, description, ok, scope = _OPERATIONS[path]
+    name = path.partition(".")[0][1:]
+    return operation(name, summary, description, tag="Operations", scope=scope, ok=ok, call=f"'{path}'")
+
+
+PATHS: Json = {path: {"get": _operation(path)} for path in _OPERATIONS}
+PATHS["/readyz"]["get"]["responses"]["503"] = _NOT_READY

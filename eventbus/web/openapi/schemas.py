@@ -1,5 +1,7 @@
 """The shapes of what the bus takes and answers."""
 
+from typing import Any
+
 from eventbus.core.addresses import MAX_ADDRESS_LENGTH
 from eventbus.core.event_ids import MAX_ID_LENGTH
 from eventbus.core.model import Options, State
@@ -97,7 +99,6 @@ _RETRY: Json = {
     "last_status": _STATUS,
     "last_error": nullable(text()),
 }
-_DELIVERY: Json = {"address": text(), "state": text(enum=["pending", "delivered", "dead", "discarded"]), **_RETRY}
 A_DELIVERY: Json = {"address": AN_ADDRESS, "state": "delivered"}
 _DEAD_LETTER: Json = {
     "id": count("A number by which to replay or discard it."),
@@ -136,26 +137,47 @@ _ACCEPTED: Json = {
 }
 _IDS: Json = {"ids": items(text(), "In the batch's order.")}
 
+#: Objects: what each is, its properties, an example, and the properties that may be missing.
+_SHAPES: dict[str, tuple[Any, ...]] = {
+    "Problem": ("Problem details (RFC 9457).", {
+        "type": text(const="about:blank"),
+        "title": text("The status in words."),
+        "status": typed("integer"),
+        "detail": text("What is wrong, with which value, and what is allowed."),
+    }),
+    "Subscriber": ("A subscriber: its options, and how it is doing.", _SUBSCRIBER, A_SUBSCRIBER),
+    "Registration": ("A subscriber as it is now.", _REGISTRATION, A_REGISTRATION),
+    "SubscriberList": ("Subscribers, by address.", {"subscribers": items(schema("Subscriber"))}),
+    "Deregistered": ("An address that is registered no more.", {
+        "address": text(), "discarded": count("How many deliveries were pending."),
+    }),
+    "Event": ("An event as the journal has it.", _EVENT, AN_EVENT),
+    "Delivery": (
+        "One event for one subscriber. One that waits for its next attempt has its attempts, too.",
+        {"address": text(), "state": text(enum=["pending", "delivered", "dead", "discarded"]), **_RETRY},
+        A_DELIVERY, tuple(_RETRY),
+    ),
+    "EventWithDeliveries": (
+        "An event, and its state for each subscriber that it was accepted for.",
+        {**_EVENT, "deliveries": items(schema("Delivery"))}, {**AN_EVENT, "deliveries": [A_DELIVERY]},
+    ),
+    "DeadLetter": ("A delivery that will not be attempted again.", _DEAD_LETTER, A_DEAD_LETTER),
+    "Replay": ("Dead letters that were put back together, and their outcome.", _REPLAY, A_REPLAY),
+    "Accepted": ("An event that is safe.", {"id": text(), **_ACCEPTED}),
+    "AcceptedCloudEvent": ("A CloudEvent that is safe.", {
+        "id": text(), "topic": nullable(text("Null where its type is no topic.")), **_ACCEPTED,
+    }),
+    "AcceptedBatch": ("Events that are safe.", {**_IDS, **_ACCEPTED}),
+    "AcceptedCloudEvents": ("CloudEvents that are safe, where the type of some is no topic.", {
+        **_IDS, "without_topic": count("How many have no topic."), **_ACCEPTED,
+    }),
+}  # fmt: skip
+
 SCHEMAS: Json = {
     "Error": text(
         "`Error:` and a sentence, with no newline; on all but the four routes a space between them.", pattern="^Error:"
     ),
-    "Problem": shape(
-        "Problem details (RFC 9457).",
-        {
-            "type": text(const="about:blank"),
-            "title": text("The status in words."),
-            "status": typed("integer"),
-            "detail": text("What is wrong, with which value, and what is allowed."),
-        },
-    ),
-    "Subscriber": shape("A subscriber: its options, and how it is doing.", _SUBSCRIBER, example=A_SUBSCRIBER),
-    "Registration": shape("A subscriber as it is now.", _REGISTRATION, example=A_REGISTRATION),
-    "SubscriberList": shape("Subscribers, by address.", {"subscribers": items(schema("Subscriber"))}),
-    "Deregistered": shape(
-        "An address that is registered no more.",
-        {"address": text(), "discarded": count("How many deliveries were pending.")},
-    ),
+    **{name: shape(*described_as) for name, described_as in _SHAPES.items()},
     "Data": typed(
         "object",
         "An event's body as JSON: an object, or, as `*/*` says, anything else. It is not parsed.",
@@ -168,29 +190,5 @@ SCHEMAS: Json = {
             shape("Anything else.", {"base64": text(contentEncoding="base64")}),
         ],
     },
-    "Event": shape("An event as the journal has it.", _EVENT, example=AN_EVENT),
-    "Delivery": shape(
-        "One event for one subscriber. One that waits for its next attempt has its attempts, too.",
-        _DELIVERY,
-        optional=tuple(_RETRY),
-        example=A_DELIVERY,
-    ),
-    "EventWithDeliveries": shape(
-        "An event, and its state for each subscriber that it was accepted for.",
-        {**_EVENT, "deliveries": items(schema("Delivery"))},
-        example={**AN_EVENT, "deliveries": [A_DELIVERY]},
-    ),
-    "DeadLetter": shape("A delivery that will not be attempted again.", _DEAD_LETTER, example=A_DEAD_LETTER),
-    "Replay": shape("Dead letters that were put back together, and their outcome.", _REPLAY, example=A_REPLAY),
-    "Accepted": shape("An event that is safe.", {"id": text(), **_ACCEPTED}),
-    "AcceptedCloudEvent": shape(
-        "A CloudEvent that is safe.",
-        {"id": text(), "topic": nullable(text("Null where its type is no topic.")), **_ACCEPTED},
-    ),
-    "AcceptedBatch": shape("Events that are safe.", {**_IDS, **_ACCEPTED}),
-    "AcceptedCloudEvents": shape(
-        "CloudEvents that are safe, where the type of some is no topic.",
-        {**_IDS, "without_topic": count("How many have no topic."), **_ACCEPTED},
-    ),
     "CloudEvent": CLOUD_EVENT,
 }

@@ -1,4 +1,4 @@
-"""``/openapi.json`` and ``/docs``: what the bus answers to, for machines and for people."""
+"""``/openapi.json`` and ``/docs``: the HTTP interface, for programs and for people."""
 
 from functools import cache
 from pathlib import Path
@@ -7,7 +7,7 @@ from flask import Blueprint, Response, render_template, request, send_from_direc
 
 from eventbus.web.access import needs
 from eventbus.web.openapi.document import SERVER, document
-from eventbus.web.openapi.html_text import kind, line, prose
+from eventbus.web.openapi.html_text import inline, paragraphs, value_type
 from eventbus.web.openapi.page import view_of
 from eventbus.web.proxy_prefix import prefix_of
 from eventbus.web.replies import Reply, as_json
@@ -44,7 +44,7 @@ def docs() -> Reply:
 @blueprint.get("/static/<path:name>")
 @needs(None)
 def static_file(name: str) -> Response:
-    """Return a file that the page needs."""
+    """Return the page's style sheet."""
     response = send_from_directory(STATIC, name)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -53,4 +53,5 @@ def static_file(name: str) -> Response:
 @cache
 def _page() -> bytes:
     """Render the page, once: the document does not change while the process runs."""
-    return render_template("reference.html", **view_of(document()), kind=kind, line=line, prose=prose).encode()
+    functions = {"value_type": value_type, "inline": inline, "paragraphs": paragraphs}
+    return render_template("reference.html", **view_of(document()), **functions).encode()
