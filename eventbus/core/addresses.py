@@ -24,9 +24,9 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a subscriber is: ``shown`` as it was written, ``key`` in its one spelling."""
+    """Where a subscriber is: ``text`` as it was written, ``key`` in its one spelling."""
 
-    shown: str
+    text: str
     scheme: str  # http or https
     host: str  # lower case, no brackets
     port: int
@@ -158,13 +158,13 @@ def _spelt(escape: re.Match[str]) -> str:
     return character if _UNRESERVED.match(character) else escape[0].upper()
 
 
-def kept_under(text: str, key: str) -> Address:
+def address_with_key(text: str, key: str) -> Address:
     """An address as a journal has it: under ``key``, which may be a spelling of before."""
     address = parse_address(text)
     return address if address.key == key else replace(address, kept=key)
 
 
-def key_of_before(text: str) -> str:
+def legacy_key(text: str) -> str:
     """The spelling that a version had which read no escape as its character."""
     address = parse_address(text)
     _, slash, path = _split_scheme(text)[1].partition("/")

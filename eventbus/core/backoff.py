@@ -6,9 +6,9 @@ Why full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-a
 from collections.abc import Callable
 
 #: Seconds before the first retry, at most.
-FIRST_DELAY = 0.5
+FIRST_DELAY_SECONDS = 0.5
 #: Seconds before any retry, at most.
-LONGEST_DELAY = 60.0
+MAX_DELAY_SECONDS = 60.0
 #: Doublings beyond which every longest delay is reached; it keeps the power within what a float holds.
 _MAX_DOUBLINGS = 64
 
@@ -23,4 +23,4 @@ def full_jitter(tries: int, rng: float, first: float, longest: float) -> float:
 
 def delay(failures: int, rng: Callable[[], float]) -> float:
     """Return the seconds to wait after so many failures in a row (from 1); ``rng`` gives 0 to 1."""
-    return full_jitter(failures, rng(), FIRST_DELAY, LONGEST_DELAY)
+    return full_jitter(failures, rng(), FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from eventbus.core.errors import SettingsError
 
 #: In ``EVENTBUS_HOSTS``: every name.
-EVERY = "*"
+ALL_HOSTS = "*"
 #: Domains that the public DNS does not have, so that no page from elsewhere can be there (RFC 6761, 6762, 8375; ICANN
 #: keeps ``internal`` for private use).
 _PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
@@ -28,7 +28,7 @@ class HostNames:
 
     def knows(self, host: str) -> bool:
         """Whether a ``Host`` is an IP address, a name without a dot, one of a private domain, or one of the names."""
-        if EVERY in self.names:
+        if ALL_HOSTS in self.names:
             return True
         name = split_host(host.strip().lower())[0]
         if "." not in name or _is_ip(name):
@@ -41,7 +41,7 @@ def names_of(text: str) -> str:
     """The value of ``EVENTBUS_HOSTS`` in one spelling, without ports. Raises SettingsError for what is no host name."""
     parts = [_PORT.sub("", part.strip().lower()) for part in text.split(",")]
     names = [part.removesuffix(".") for part in parts if part]
-    wrong = [name for name in names if name != EVERY and not _NAME.match(name)]
+    wrong = [name for name in names if name != ALL_HOSTS and not _NAME.match(name)]
     if wrong or (text.strip() and not names):
         raise SettingsError(
             "EVENTBUS_HOSTS is a list of host names such as bus.example.com, comma-separated, without scheme and path,"

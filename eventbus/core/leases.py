@@ -53,7 +53,7 @@ class Leases:
         self._looks.pop(key, None)
         return self._leases.pop(key, None)
 
-    def take_ended(self, now: float) -> Iterator[Lease]:
+    def take_expired(self, now: float) -> Iterator[Lease]:
         """Take out the leases that have ended, the earliest first."""
         while self._ends and self._ends[0][0] <= now:
             look, key = heapq.heappop(self._ends)
@@ -66,7 +66,7 @@ class Leases:
             else:
                 self._put(lease)
 
-    def next_end(self) -> float | None:
+    def next_expiry(self) -> float | None:
         """When to look again: never later than the next lease's end, sometimes earlier."""
         return self._ends[0][0] if self._ends else None
 

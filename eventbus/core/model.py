@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple, Never
 
 from eventbus.core.addresses import Address
-from eventbus.core.headers import is_head
+from eventbus.core.headers import is_valid_head
 from eventbus.core.options import SubscriptionOptions, changes, options_of
 from eventbus.core.topics import matches
 
@@ -33,7 +33,7 @@ class Event(NamedTuple):
     @property
     def headers(self) -> dict[str, str]:
         """The kept headers by name; none of a head that may not be sent."""
-        if not is_head(self.head):
+        if not is_valid_head(self.head):
             return {}
         lines = self.head.decode("latin-1").split("\r\n")[:-1]
         return dict(line.split(": ", 1) for line in lines)

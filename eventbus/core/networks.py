@@ -14,10 +14,10 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: In ``EVENTBUS_DENY_NETWORKS``: all that is not allowed.
-EVERYTHING = "*"
+ALL_NETWORKS = "*"
 #: Where nobody is delivered to unless the network, or a part of it, is allowed by name, and what it is.
 #: IANA's registries of special-purpose addresses, and the metadata services of cloud providers.
-NEVER: tuple[tuple[Network, str], ...] = tuple(
+DENIED_NETWORKS: tuple[tuple[Network, str], ...] = tuple(
     (ipaddress.ip_network(network), what)
     for network, what in (
         ("0.0.0.0/8", "unspecified"),
@@ -55,7 +55,10 @@ _ISATAP = 0x0000_5EFE
 
 @dataclass(frozen=True, slots=True)
 class NetworkRules:
-    """What is denied beyond NEVER, and what is allowed. The more specific network counts; of two alike, the denial."""
+    """What is denied beyond DENIED_NETWORKS, and what is allowed.
+
+    The more specific network counts. Of two that are equal, the denial counts.
+    """
 
     deny: tuple[Network, ...] = ()
     allow: tuple[Network, ...] = ()
@@ -71,7 +74,7 @@ class NetworkRules:
 
     def _refusal(self, ip: Ip) -> str | None:
         allowed = _closest(self.allow, ip)
-        for network, what in NEVER:
+        for network, what in DENIED_NETWORKS:
             if ip in network and allowed < network.prefixlen:
                 return f"{ip} is {what}"
         if _closest(self.deny, ip) >= max(0, allowed):
@@ -81,7 +84,7 @@ class NetworkRules:
 
 def rules_of(deny: str, allow: str) -> NetworkRules:
     """Read the two settings: networks, comma-separated. Raises SettingsError."""
-    denied = ",".join("0.0.0.0/0,::/0" if part.strip() == EVERYTHING else part for part in deny.split(","))
+    denied = ",".join("0.0.0.0/0,::/0" if part.strip() == ALL_NETWORKS else part for part in deny.split(","))
     return NetworkRules(_networks("EVENTBUS_DENY_NETWORKS", denied), _networks("EVENTBUS_ALLOW_NETWORKS", allow))
 
 

@@ -10,9 +10,9 @@ import re
 from eventbus.core.errors import SettingsError
 
 #: In ``EVENTBUS_ALLOW_PORTS``: all of them.
-EVERY_PORT = "*"
+ALL_PORTS = "*"
 #: The port, and whose it is.
-PROTOCOLS: dict[int, str] = {
+DENIED_PORTS: dict[int, str] = {
     **dict.fromkeys((20, 21, 989, 990), "FTP"),
     22: "SSH",
     **dict.fromkeys((23, 992), "Telnet"),
@@ -52,8 +52,8 @@ PROTOCOLS: dict[int, str] = {
 def ports_of(text: str) -> frozenset[int]:
     """Read ``EVENTBUS_ALLOW_PORTS``: ports, comma-separated. Raises SettingsError."""
     parts = [part for piece in text.split(",") if (part := piece.strip())]
-    if EVERY_PORT in parts:
-        return frozenset(PROTOCOLS)
+    if ALL_PORTS in parts:
+        return frozenset(DENIED_PORTS)
     for part in parts:
         if not re.fullmatch(r"[0-9]{1,5}", part) or not 1 <= int(part) <= 65_535:
             raise SettingsError(f"EVENTBUS_ALLOW_PORTS is ports from 1 to 65535, comma-separated, or *, not {part!r}")
@@ -62,6 +62,6 @@ def ports_of(text: str) -> frozenset[int]:
 
 def port_refusal(port: int, allowed: frozenset[int]) -> str | None:
     """Why nothing may be sent to this port; None where it may."""
-    if port not in PROTOCOLS or port in allowed:
+    if port not in DENIED_PORTS or port in allowed:
         return None
-    return f"Port {port} is that of {PROTOCOLS[port]}, and not of HTTP; EVENTBUS_ALLOW_PORTS={port} allows it."
+    return f"Port {port} is that of {DENIED_PORTS[port]}, and not of HTTP; EVENTBUS_ALLOW_PORTS={port} allows it."

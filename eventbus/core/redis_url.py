@@ -6,7 +6,7 @@ from enum import StrEnum
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 
-class Way(StrEnum):
+class Topology(StrEnum):
     """How the server is found that takes writes."""
 
     SERVER = "server"  # it is named
@@ -15,11 +15,11 @@ class Way(StrEnum):
 
 
 #: The port where a URL names none.
-PORTS = {Way.SERVER: 6379, Way.SENTINEL: 26_379, Way.CLUSTER: 6379}
+PORTS = {Topology.SERVER: 6379, Topology.SENTINEL: 26_379, Topology.CLUSTER: 6379}
 #: Every scheme, with the way that it means and whether it speaks TLS.
 SCHEMES = {
-    f"{scheme}{'' if way is Way.SERVER else f'+{way}'}": (way, tls)
-    for way in Way
+    f"{scheme}{'' if topology is Topology.SERVER else f'+{topology}'}": (topology, tls)
+    for topology in Topology
     for scheme, tls in (("redis", False), ("rediss", True))
 }
 #: The forms of a URL, for people.
@@ -42,10 +42,10 @@ _NUMBER = re.compile(r"[0-9]{1,5}\Z")
 class RedisUrl:
     """A URL in its parts. ``hosts`` has one host for a server, and any number of those that are asked."""
 
-    way: Way
+    topology: Topology
     tls: bool
     hosts: tuple[tuple[str, int], ...]
-    shown: str  #: the URL without what is secret in it, and without options
+    redacted: str  #: the URL without what is secret in it, and without options
     service: str = ""  #: what Sentinels call it
     database: int = 0
     username: str | None = field(default=None, repr=False)
@@ -63,15 +63,15 @@ def parse(url: str) -> RedisUrl:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or parts.fragment:
         raise ValueError("no URL of a Redis server")
-    way, tls = SCHEMES[parts.scheme]
+    topology, tls = SCHEMES[parts.scheme]
     account, _, named = parts.netloc.rpartition("@")
     username, _, password = account.partition(":")
-    hosts = tuple(_host(text, PORTS[way]) for text in named.split(","))
-    if way is Way.SERVER and len(hosts) > 1:
+    hosts = tuple(_host(text, PORTS[topology]) for text in named.split(","))
+    if topology is Topology.SERVER and len(hosts) > 1:
         raise ValueError("more than one server")
-    service, database = _path(way, parts.path)
+    service, database = _path(topology, parts.path)
     return RedisUrl(
-        way,
+        topology,
         tls,
         hosts,
         f"{parts.scheme}://{named}{parts.path}",
@@ -91,13 +91,13 @@ def _host(text: str, port: int) -> tuple[str, int]:
     return found["six"] or found["name"], number
 
 
-def _path(way: Way, path: str) -> tuple[str, int]:
+def _path(topology: Topology, path: str) -> tuple[str, int]:
     """The service that is asked for, and the database's number; a cluster has neither."""
     path = path.removeprefix("/")
     said = path.split("/") if path else []
-    service = said.pop(0) if way is Way.SENTINEL and said else ""
-    number = said.pop(0) if way is not Way.CLUSTER and said else "0"
-    if said or not _NUMBER.match(number) or (way is Way.SENTINEL and not _SERVICE.match(service)):
+    service = said.pop(0) if topology is Topology.SENTINEL and said else ""
+    number = said.pop(0) if topology is not Topology.CLUSTER and said else "0"
+    if said or not _NUMBER.match(number) or (topology is Topology.SENTINEL and not _SERVICE.match(service)):
         raise ValueError("no service, or no number of a database")
     return service, int(number)
 

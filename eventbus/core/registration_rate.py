@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 #: New addresses of one host in a second, once as many as it may have have come at once.
-PER_SECOND = 20.0
+REGISTRATIONS_PER_SECOND = 20.0
 #: Hosts that are remembered at most; past this the one that was idle longest is forgotten.
 MAX_HOSTS = 10_000
 
@@ -11,7 +11,7 @@ MAX_HOSTS = 10_000
 class RegistrationRate:
     """A token bucket for each host. Times are seconds on the monotonic clock."""
 
-    def __init__(self, burst: int, per_second: float = PER_SECOND) -> None:
+    def __init__(self, burst: int, per_second: float = REGISTRATIONS_PER_SECOND) -> None:
         self._burst = burst
         self._per_second = per_second
         self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by host: how many, and when that was

@@ -87,7 +87,7 @@ class Settings:
     @property
     def journal_redacted(self) -> str:
         """The journal's URL without what is secret in it."""
-        return parse(self.journal).shown if self.on_redis else self.journal
+        return parse(self.journal).redacted if self.on_redis else self.journal
 
 
 #: Environment name -> (field, smallest, largest) for every number.

@@ -14,14 +14,14 @@ from eventbus.core.errors import SettingsError
 
 PREFIX = "whsec_"
 #: Bytes that a secret may have.
-SHORTEST, LONGEST = 24, 64
+MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
 #: The first line of what ``Eventbus-Signature`` signs. It holds no dot, and no id holds a newline: so it is never what
 #: ``Webhook-Signature`` signs.
 SCHEME = b"eventbus-v1\n"
 #: Headers that are signed beside ``ce-*``; ``traceparent`` and ``tracestate`` may be changed by what forwards.
 SIGNED_HEADERS = frozenset({b"eventbus-topic", b"content-type", b"content-encoding"})
 #: What a secret has to be, for error messages.
-SECRET_FORMAT = f"{PREFIX} and the Base64 of {SHORTEST} to {LONGEST} random bytes"
+SECRET_FORMAT = f"{PREFIX} and the Base64 of {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} random bytes"
 
 
 def secrets_of(text: str) -> tuple[bytes, ...]:
@@ -42,7 +42,7 @@ def decode_secret(text: str) -> bytes | None:
         secret = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return secret if text.startswith(PREFIX) and SHORTEST <= len(secret) <= LONGEST else None
+    return secret if text.startswith(PREFIX) and MIN_SECRET_BYTES <= len(secret) <= MAX_SECRET_BYTES else None
 
 
 def signable(event_id: str) -> str:

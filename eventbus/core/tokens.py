@@ -16,7 +16,7 @@ from eventbus.core.errors import SettingsError
 #: RFC 6750, 2.1: what a bearer token may be made of.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*\Z")
 #: Characters in a token, at least: a shorter one can be guessed.
-SHORTEST = 16
+MIN_TOKEN_CHARACTERS = 16
 
 
 class Scope(StrEnum):
@@ -74,9 +74,9 @@ def _read(scope: Scope, text: str) -> Iterable[str]:
     if text.strip() and not tokens:  # a blank one is not set, as container platforms leave it
         raise SettingsError(f"EVENTBUS_{scope.upper()}_TOKENS is set, but holds no token; give it one, or unset it")
     for number, token in enumerate(tokens, 1):
-        if len(token) < SHORTEST or not _TOKEN.match(token):
+        if len(token) < MIN_TOKEN_CHARACTERS or not _TOKEN.match(token):
             raise SettingsError(
-                f"EVENTBUS_{scope.upper()}_TOKENS: number {number} is no token; one has {SHORTEST} or more"
+                f"EVENTBUS_{scope.upper()}_TOKENS: number {number} is no token; one has {MIN_TOKEN_CHARACTERS} or more"
                 " letters, digits and ._~+/-"
             )
         yield token

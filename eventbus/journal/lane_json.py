@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from eventbus.core.addresses import kept_under, key_of_before, parse_address
+from eventbus.core.addresses import address_with_key, legacy_key, parse_address
 from eventbus.core.model import Account, Interest, LaneRecord, Options, Span, State, Subscriber
 from eventbus.core.options import from_record, to_record
 
@@ -16,8 +16,8 @@ def to_json(record: LaneRecord) -> str:
     account = record.account
     return json.dumps(
         {
-            "address": record.subscriber.address.shown,
-            **({"key": record.subscriber.key} if "%" in record.subscriber.address.shown else {}),
+            "address": record.subscriber.address.text,
+            **({"key": record.subscriber.key} if "%" in record.subscriber.address.text else {}),
             "options": to_record(record.subscriber.options),
             "registered_at": record.registered_at,
             "renewed_at": record.renewed_at,
@@ -49,7 +49,9 @@ def from_json(text: str) -> LaneRecord:
     said: dict[str, Any] = json.loads(text)
     options = from_record(Options, said.pop("options"))
     shown = said.pop("address")
-    address = kept_under(shown, said.pop("key", None) or key_of_before(shown)) if "%" in shown else parse_address(shown)
+    address = (
+        address_with_key(shown, said.pop("key", None) or legacy_key(shown)) if "%" in shown else parse_address(shown)
+    )
     return LaneRecord(
         subscriber=Subscriber(address, options),
         spans=tuple(

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from eventbus.core.addresses import Address
 from eventbus.core.errors import BadAddress, TooMany
 from eventbus.core.model import Options, Subscriber, Terms
-from eventbus.core.registration_rate import PER_SECOND, RegistrationRate
+from eventbus.core.registration_rate import REGISTRATIONS_PER_SECOND, RegistrationRate
 from eventbus.core.settings import Settings
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.transport import Transport
@@ -38,7 +38,7 @@ class Admission:
         if not self._new.take(address.host, self._dispatcher.clock.monotonic()):
             raise TooMany(
                 f"Too many new addresses on {address.host}: at most {self._settings.max_subscribers_per_host} at once"
-                f" (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST), and {PER_SECOND:g} a second after that."
+                f" (EVENTBUS_MAX_SUBSCRIBERS_PER_HOST), and {REGISTRATIONS_PER_SECOND:g} a second after that."
             )
 
     def check_room(self, address: Address, ips: Collection[str] = ()) -> None:

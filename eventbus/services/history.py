@@ -44,7 +44,7 @@ class History:
 
 
 def _fate(lane: Lane, event: Event, waiting: dict[str, Retry], badly: dict[str, str]) -> Fate | None:
-    key, shown = lane.subscriber.key, lane.subscriber.address.shown
+    key, shown = lane.subscriber.key, lane.subscriber.address.text
     if key in waiting or lane.holds(event.seq, event.topic):
         return Fate(shown, "pending", waiting.get(key))
     if key in badly:
@@ -54,7 +54,7 @@ def _fate(lane: Lane, event: Event, waiting: dict[str, Retry], badly: dict[str, 
 
 
 def _past_fate(record: LaneRecord, event: Event, badly: dict[str, str]) -> Fate | None:
-    key, shown = record.subscriber.key, record.subscriber.address.shown
+    key, shown = record.subscriber.key, record.subscriber.address.text
     if key in badly:
         return Fate(shown, badly[key])
     spans = (*record.interests, *record.replayed)

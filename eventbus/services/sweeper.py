@@ -21,7 +21,7 @@ class Sweeper:
 
     def sweep(self) -> None:
         """End the leases that are over now."""
-        for lease in self._bus.registrations.leases.take_ended(self._bus.clock.monotonic()):
+        for lease in self._bus.registrations.leases.take_expired(self._bus.clock.monotonic()):
             self._bus.registrations.end_lease(lease)
 
     def _run(self) -> None:
@@ -32,5 +32,5 @@ class Sweeper:
 
     def _wait(self) -> float:
         longest = self._bus.settings.sweep_seconds
-        ends = self._bus.registrations.leases.next_end()
+        ends = self._bus.registrations.leases.next_expiry()
         return longest if ends is None else max(0.0, min(longest, ends - self._bus.clock.monotonic()))

@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 #: Seconds. From what a kept connection on the same machine takes to what a subscriber may be given.
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0)
+LATENCY_BOUNDS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0,
+)  # fmt: skip
 #: Events in one commit.
-EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096)
+BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096)
 
 
 class Histogram:
@@ -68,10 +70,10 @@ class Counters:
     quota: Counter[str] = field(default_factory=Counter)  # deliveries given up over the journal quota, by what
     accepted_events: int = 0
     accepted_bytes: int = 0  # of bodies
-    arrival: Histogram = field(default_factory=lambda: Histogram(SECONDS))  # publish to arrival
-    attempt: Histogram = field(default_factory=lambda: Histogram(SECONDS))
-    commit: Histogram = field(default_factory=lambda: Histogram(SECONDS))
-    commit_events: Histogram = field(default_factory=lambda: Histogram(EVENTS))
+    arrival: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))  # publish to arrival
+    attempt: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
+    commit: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
+    commit_events: Histogram = field(default_factory=lambda: Histogram(BATCH_BOUNDS))
 
     def committed(self, seconds: float, events: int, size: int) -> None:
         """The journal has committed so many events, with so many bytes in their bodies."""

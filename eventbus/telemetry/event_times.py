@@ -6,15 +6,15 @@ from bisect import bisect_right
 #: Samples of new events, and of older ones, that are kept.
 MAX_SAMPLES = 2_048
 #: Seconds between two samples of new events, at least.
-SPACING = 1.0
+SAMPLE_SPACING_SECONDS = 1.0
 
 
 class EventTimes:
     """Numbers and times, both rising: the newest close together, older ones further apart the longer it runs."""
 
     def __init__(self) -> None:
-        self._new = _Samples(SPACING)
-        self._old = _Samples(SPACING)
+        self._new = _Samples(SAMPLE_SPACING_SECONDS)
+        self._old = _Samples(SAMPLE_SPACING_SECONDS)
 
     def note(self, seq: int, at: float) -> None:
         """Take a sample, unless the last one is close."""

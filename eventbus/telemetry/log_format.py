@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 #: Characters of one line, at most.
-MAX_LINE = 4_000
+MAX_LINE_CHARACTERS = 4_000
 #: What a record may carry beside its text, by ``extra``.
 FIELDS = frozenset({"address", "event", "target", "count", "client", "scope", "forwarded_for", "terms"})
 
@@ -49,7 +49,7 @@ def _told(value: Any) -> str | int:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}... ({len(text)} characters)"
+    return text if len(text) <= MAX_LINE_CHARACTERS else f"{text[:MAX_LINE_CHARACTERS]}... ({len(text)} characters)"
 
 
 def one_line(text: str) -> str:

@@ -49,7 +49,7 @@ class _Family:
         self.values[series] = max(before, value) if self.name in _LARGEST else before + value
 
 
-def gathered(expositions: Mapping[str, str]) -> bytes:
+def merge_metrics(expositions: Mapping[str, str]) -> bytes:
     """One exposition of several, which are given by the node they are from."""
     families: dict[str, _Family] = {}
     for node, exposition in expositions.items():

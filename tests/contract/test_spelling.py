@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventbus.core.addresses import kept_under, key_of_before, parse_address
+from eventbus.core.addresses import address_with_key, legacy_key, parse_address
 from eventbus.core.model import Checkpoint, DeadLetter, Discard, LaneRecord, Options, Retry, Subscriber
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal import lane_json
@@ -23,7 +23,7 @@ OLD, NEW = "api.example/%7Eann", "api.example/~ann"
 
 def of_before(shown: str = WRITTEN) -> LaneRecord:
     """A record as the version before has it: under its own spelling, which it does not write down."""
-    return new_record(Subscriber(kept_under(shown, key_of_before(shown)), Options(resume=True)), EPOCH, 0)
+    return new_record(Subscriber(address_with_key(shown, legacy_key(shown)), Options(resume=True)), EPOCH, 0)
 
 
 def written_before(record: LaneRecord) -> str:
@@ -39,7 +39,7 @@ def written_before(record: LaneRecord) -> str:
 )
 def test_the_spelling_of_before_is_known(shown: str, key: str) -> None:
     """What the version before took for the key is found from what the subscriber wrote."""
-    assert key_of_before(shown) == key
+    assert legacy_key(shown) == key
 
 
 def test_a_record_keeps_its_key() -> None:
@@ -87,7 +87,7 @@ def test_a_lane_of_before_gets_todays_spelling(path: Path) -> None:
         journal = SqliteJournal(str(path))
         recovered = journal.open()
         assert [lane.subscriber.key for lane in recovered.lanes] == [NEW]
-        assert recovered.lanes[0].subscriber.address.shown == WRITTEN
+        assert recovered.lanes[0].subscriber.address.text == WRITTEN
         assert recovered.retries == {NEW: 1}
         assert [row.key for row in journal.retries(NEW, by_seq=True, limit=9)] == [NEW]
         assert [kept.letter.key for kept in journal.dead_letters(NEW, 0, 9)] == [NEW]

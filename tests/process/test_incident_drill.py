@@ -147,9 +147,9 @@ def test_the_dashboard_shows_each_state(drill: Drill) -> None:
     eventually(lambda: states(drill.caller) == dict.fromkeys(STATES, 1), SHOWN_SECONDS)
     table = drill.caller.call("GET", "/dashboard/subscribers").text
     overview = drill.caller.call("GET", "/").text
-    assert f"<b>{len(STATES)}</b><span>subscribers, 1 down, 1 failing, 1 paused, 1 expired, 1 new</span>" in overview
-    assert f"<b>{EVENTS}</b><span>dead letters</span>" in overview
-    trouble = overview[overview.index('id="trouble"') :]
+    assert f"<b>{len(STATES)}</b><span>Subscribers, 1 down, 1 failing, 1 paused, 1 expired, 1 new</span>" in overview
+    assert f"<b>{EVENTS}</b><span>Dead letters</span>" in overview
+    trouble = overview[overview.index('id="attention"') :]
     for state, subscriber in drill.of.items():
         assert row(table, subscriber.address) == state
         assert row(trouble, subscriber.address) == ("" if state in ("new", "ok") else state)

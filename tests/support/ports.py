@@ -4,7 +4,7 @@ import os
 import random
 import socket
 
-from eventbus.core.ports import PROTOCOLS
+from eventbus.core.ports import DENIED_PORTS
 
 #: Below Linux's range for outgoing connections (32768 to 60999), so that none of those ever sits on one; above it
 #: stand the ports of eventbus.testing.
@@ -23,7 +23,7 @@ def free_port(within: range = PORTS) -> int:
 
     None of another protocol, to which the bus delivers nothing.
     """
-    for port in random.sample(sorted(set(within) - _given - PROTOCOLS.keys()), 200):
+    for port in random.sample(sorted(set(within) - _given - DENIED_PORTS.keys()), 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -94,7 +94,7 @@ def test_an_address_has_one_spelling_and_one_url(written: str, key: str, url: st
     """However an address is written, it has one spelling, and events go to its /event."""
     address = parse_address(written)
     assert (address.key, address.url) == (key, url)
-    assert address.shown == written
+    assert address.text == written
 
 
 @pytest.mark.parametrize(("written", "reason"), REFUSED)

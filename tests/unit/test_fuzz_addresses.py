@@ -38,7 +38,7 @@ def parsed(text: str) -> Address | None:
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     """Whatever is sent as an address is an address, as it was written, or is refused in words that can be sent."""
     address = parsed(text)
-    assert address is None or address.shown == text
+    assert address is None or address.text == text
 
 
 @given(ANYTHING)

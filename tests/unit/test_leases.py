@@ -26,7 +26,7 @@ def subscriber(host: str = "a", lease_seconds: float = 120) -> Subscriber:
 
 def hosts(leases: list[Lease]) -> list[str]:
     """Whose leases they are."""
-    return [lease.subscriber.address.shown for lease in leases]
+    return [lease.subscriber.address.text for lease in leases]
 
 
 def test_a_lease_lives_to_its_last_second_and_no_longer() -> None:
@@ -45,8 +45,8 @@ def test_a_renewal_lasts_a_whole_term_from_its_own_moment() -> None:
     leases.renew(subscriber(), 0.0, 1_000.0)
     lease = leases.renew(subscriber(), 100.0, 1_100.0)
     assert (lease.registered_at, lease.renewed_at, lease.ends) == (1_000.0, 1_100.0, 220.0)
-    assert list(leases.take_ended(219.9)) == []
-    assert list(leases.take_ended(220.0)) == [lease]
+    assert list(leases.take_expired(219.9)) == []
+    assert list(leases.take_expired(220.0)) == [lease]
 
 
 def test_who_comes_back_after_the_end_is_registered_anew() -> None:
@@ -62,11 +62,11 @@ def test_a_renewal_may_shorten_a_lease() -> None:
     leases = Leases()
     leases.renew(subscriber(lease_seconds=86_400), 0.0, 0.0)
     leases.renew(subscriber(lease_seconds=5), 1.0, 1.0)
-    assert leases.next_end() == 6.0
-    assert hosts(list(leases.take_ended(6.0))) == ["a"]
+    assert leases.next_expiry() == 6.0
+    assert hosts(list(leases.take_expired(6.0))) == ["a"]
     assert len(leases) == 0
-    assert leases.next_end() in (None, 86_400.0)
-    assert list(leases.take_ended(86_400.0)) == []
+    assert leases.next_expiry() in (None, 86_400.0)
+    assert list(leases.take_expired(86_400.0)) == []
 
 
 def test_a_lease_that_was_kept_goes_on() -> None:
@@ -75,8 +75,8 @@ def test_a_lease_that_was_kept_goes_on() -> None:
     kept = Lease(subscriber(), 1_000.0, 1_500.0, 77.0)
     leases.restore(kept)
     assert leases.get(kept.subscriber.key, 76.9) is kept
-    assert leases.next_end() == 77.0
-    assert list(leases.take_ended(77.0)) == [kept]
+    assert leases.next_expiry() == 77.0
+    assert list(leases.take_expired(77.0)) == [kept]
 
 
 def test_ended_leases_are_taken_once_and_in_the_order_of_their_ends() -> None:
@@ -84,8 +84,8 @@ def test_ended_leases_are_taken_once_and_in_the_order_of_their_ends() -> None:
     leases = Leases()
     for host, seconds in (("c", 30), ("a", 10), ("d", 40), ("b", 20)):
         leases.renew(subscriber(host, seconds), 0.0, 0.0)
-    assert hosts(list(leases.take_ended(30.0))) == ["a", "b", "c"]
-    assert list(leases.take_ended(30.0)) == []
+    assert hosts(list(leases.take_expired(30.0))) == ["a", "b", "c"]
+    assert list(leases.take_expired(30.0)) == []
     assert hosts(leases.live(30.0)) == ["d"]
 
 
@@ -96,7 +96,7 @@ def test_a_renewal_moves_a_lease_behind_the_others_in_the_sweep() -> None:
     leases.renew(subscriber("b", 20), 0.0, 0.0)
     leases.renew(subscriber("a", 10), 9.0, 9.0)
     leases.renew(subscriber("a", 10), 18.0, 18.0)
-    assert hosts(list(leases.take_ended(40.0))) == ["b", "a"]
+    assert hosts(list(leases.take_expired(40.0))) == ["b", "a"]
 
 
 def test_a_lease_that_was_ended_is_swept_no_more() -> None:
@@ -105,10 +105,10 @@ def test_a_lease_that_was_ended_is_swept_no_more() -> None:
     lease = leases.renew(subscriber(), 0.0, 0.0)
     assert leases.end(lease.subscriber.key) is lease
     assert leases.end(lease.subscriber.key) is None
-    assert list(leases.take_ended(500.0)) == []
+    assert list(leases.take_expired(500.0)) == []
     again = leases.renew(subscriber(), 500.0, 1_500.0)
     assert again.registered_at == 1_500.0
-    assert list(leases.take_ended(620.0)) == [again]
+    assert list(leases.take_expired(620.0)) == [again]
 
 
 def test_live_leases_are_listed_by_address() -> None:
@@ -154,11 +154,11 @@ def test_any_history_of_leases_ends_each_at_its_second(steps: list[tuple[str, st
             now += seconds
         else:
             over = [host for host, end in sorted(ends.items(), key=lambda item: item[1]) if end <= now]
-            taken = list(leases.take_ended(now))
+            taken = list(leases.take_expired(now))
             assert sorted(hosts(taken)) == sorted(over)
             assert [lease.ends for lease in taken] == sorted(lease.ends for lease in taken)
             for gone in over:
                 del ends[gone]
         assert hosts(leases.live(now)) == sorted(host for host, end in ends.items() if end > now)
-        look = leases.next_end()
+        look = leases.next_expiry()
         assert not ends or (look is not None and look <= min(ends.values()))

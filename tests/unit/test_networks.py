@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.core.errors import SettingsError
-from eventbus.core.networks import NEVER, NetworkRules, rules_of
+from eventbus.core.networks import DENIED_NETWORKS, NetworkRules, rules_of
 
 USUAL = NetworkRules()
 METADATA = IPv4Address("169.254.169.254")
@@ -153,7 +153,7 @@ DISGUISES: list[Callable[[IPv4Address], IPv6Address]] = [
 #: As often within a network that is denied as anywhere.
 IPV4 = st.one_of(
     st.ip_addresses(v=4),
-    st.sampled_from([network for network, _ in NEVER if network.version == 4]).flatmap(
+    st.sampled_from([network for network, _ in DENIED_NETWORKS if network.version == 4]).flatmap(
         lambda network: st.ip_addresses(v=4, network=network)
     ),
 )
@@ -174,7 +174,7 @@ def test_private_loopback_and_public_addresses_are_allowed_by_default(text: str)
     assert USUAL.refusal(ipaddress.ip_address(text)) is None
 
 
-@pytest.mark.parametrize(("network", "what"), NEVER, ids=str)
+@pytest.mark.parametrize(("network", "what"), DENIED_NETWORKS, ids=str)
 def test_a_network_that_is_denied_is_so_from_its_first_address_to_its_last(
     network: ipaddress.IPv4Network, what: str
 ) -> None:
@@ -182,7 +182,7 @@ def test_a_network_that_is_denied_is_so_from_its_first_address_to_its_last(
     allowing = rules_of("", str(network))
     for ip in (network[0], network[-1]):
         assert USUAL.refusal(ip) is not None, what
-        parts = [part for part, _ in NEVER if ip in part and part.prefixlen > network.prefixlen]
+        parts = [part for part, _ in DENIED_NETWORKS if ip in part and part.prefixlen > network.prefixlen]
         assert (allowing.refusal(ip) is None) == (not parts), what
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.backoff import LONGEST_DELAY
+from eventbus.core.backoff import MAX_DELAY_SECONDS
 from eventbus.core.model import Account, Interest, LaneRecord, Options, Retry, Span, State, Subscriber
 from eventbus.delivery.lane.health import SUSPECTS, Rules
 from eventbus.delivery.lane.lane_record import (
@@ -77,7 +77,7 @@ def test_a_record_that_is_written_is_read_as_it_was(record: LaneRecord) -> None:
 def test_a_lane_restored_and_kept_again_is_the_same(record: LaneRecord, now: float) -> None:
     """A restart by itself changes nothing of what is kept, but that first attempts under way wait as retries."""
     wall = 1.8e9
-    longest = LONGEST_WAIT if record.state is State.PAUSED else LONGEST_DELAY
+    longest = LONGEST_WAIT if record.state is State.PAUSED else MAX_DELAY_SECONDS
     soonest = min(max(record.not_before, wall), wall + longest)
     record = replace(record, not_before=soonest if record.state is not State.OK else wall)
     record = replace(record, down_since=None if record.down_since is None else min(record.down_since, wall))
@@ -158,7 +158,7 @@ def test_a_clock_that_was_set_back_lengthens_no_backoff_beyond_a_minute(step: fl
     lane = lane_with(1)
     attempt(lane, REFUSED, 0.0)
     record = record_of(lane, 1, 0.0, EPOCH)
-    assert restored(record, 0.0, EPOCH + step).not_before <= LONGEST_DELAY
+    assert restored(record, 0.0, EPOCH + step).not_before <= MAX_DELAY_SECONDS
 
 
 @pytest.mark.parametrize("step", [-86_400.0 * 365, -7_200.0, -5.0, 0.0, 5.0, 86_400.0])
@@ -190,7 +190,7 @@ def test_a_row_counts_on_the_clock_of_the_process_that_reads_it() -> None:
 def test_a_clock_that_was_set_back_lengthens_no_retry_beyond_a_minute(step: float) -> None:
     """When the wall clock was set back, a retry is made within the longest backoff, and is not younger than new."""
     (delivery,) = deliveries_of([row(EPOCH, EPOCH + 60)], 1_000.0, EPOCH + step)
-    assert delivery.due == 1_000.0 + LONGEST_DELAY
+    assert delivery.due == 1_000.0 + MAX_DELAY_SECONDS
     assert delivery.first == 1_000.0
 
 

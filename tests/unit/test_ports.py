@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eventbus.core.errors import SettingsError
-from eventbus.core.ports import PROTOCOLS, port_refusal, ports_of
+from eventbus.core.ports import DENIED_PORTS, port_refusal, ports_of
 
 NONE: frozenset[int] = frozenset()
 
@@ -15,7 +15,7 @@ NONE: frozenset[int] = frozenset()
 def test_a_port_of_another_protocol_is_refused_unless_it_is_allowed(port: int) -> None:
     """The reason names the protocol, and what allows it; another one that is allowed changes nothing."""
     said = port_refusal(port, NONE) or ""
-    assert said.startswith(f"Port {port} is that of {PROTOCOLS[port]}")
+    assert said.startswith(f"Port {port} is that of {DENIED_PORTS[port]}")
     assert f"EVENTBUS_ALLOW_PORTS={port}" in said
     assert port_refusal(port, frozenset({24})) == said
     assert port_refusal(port, frozenset({port})) is None
@@ -29,7 +29,7 @@ def test_ports_that_services_use_are_free(port: int) -> None:
 
 def test_no_port_is_refused_that_a_system_gives_to_whoever_asks() -> None:
     """Linux takes free ports from 32768 to 60999."""
-    assert not set(PROTOCOLS) & set(range(32_768, 61_000))
+    assert not set(DENIED_PORTS) & set(range(32_768, 61_000))
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_no_port_is_refused_that_a_system_gives_to_whoever_asks() -> None:
         (" , ", set()),
         ("25", {25}),
         (" 6379,25, ", {25, 6_379}),
-        ("*", set(PROTOCOLS)),
-        ("25,*", set(PROTOCOLS)),
+        ("*", set(DENIED_PORTS)),
+        ("25,*", set(DENIED_PORTS)),
     ],
 )
 def test_ports_are_read(text: str, ports: set[int]) -> None:
@@ -64,4 +64,4 @@ def test_the_page_lists_them() -> None:
     for part in re.split(r",\s+|\s+and\s+", listed[1]):
         first, _, last = part.partition(" to ")
         found |= set(range(int(first), int(last or first) + 1))
-    assert found == set(PROTOCOLS)
+    assert found == set(DENIED_PORTS)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from eventbus.core.redis_url import FORMS, RedisUrl, Way, is_redis, parse
+from eventbus.core.redis_url import FORMS, RedisUrl, Topology, is_redis, parse
 
-SERVER = RedisUrl(Way.SERVER, tls=False, hosts=(("h", 6379),), shown="redis://h")
+SERVER = RedisUrl(Topology.SERVER, tls=False, hosts=(("h", 6379),), redacted="redis://h")
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ def test_a_server_is_named_with_its_port_and_its_database(
 ) -> None:
     """A name, an IPv4 or an IPv6 address, a port, and a number, which are 6379 and 0 where they are left out."""
     found = parse(url)
-    assert (found.way, found.tls, found.hosts, found.database) == (Way.SERVER, False, hosts, database)
+    assert (found.topology, found.tls, found.hosts, found.database) == (Topology.SERVER, False, hosts, database)
 
 
 def test_sentinels_are_named_with_what_they_watch() -> None:
     """Any number of Sentinels, on their own usual port, then the service, and the database on its servers."""
     found = parse("redis+sentinel://a,b:7,[::1]/main/3")
-    assert (found.way, found.hosts) == (Way.SENTINEL, (("a", 26379), ("b", 7), ("::1", 26379)))
+    assert (found.topology, found.hosts) == (Topology.SENTINEL, (("a", 26379), ("b", 7), ("::1", 26379)))
     assert (found.service, found.database) == ("main", 3)
     assert parse("redis+sentinel://a/main").database == 0
 
@@ -36,7 +36,7 @@ def test_sentinels_are_named_with_what_they_watch() -> None:
 def test_a_cluster_is_named_by_some_of_its_servers() -> None:
     """Any number of servers of a cluster, which has one database."""
     found = parse("redis+cluster://a,b:7/")
-    assert (found.way, found.hosts, found.database) == (Way.CLUSTER, (("a", 6379), ("b", 7)), 0)
+    assert (found.topology, found.hosts, found.database) == (Topology.CLUSTER, (("a", 6379), ("b", 7)), 0)
 
 
 @pytest.mark.parametrize("url", ["rediss://h", "rediss+sentinel://h/main", "rediss+cluster://h"])
@@ -45,7 +45,7 @@ def test_a_second_s_means_tls_whose_options_follow(url: str) -> None:
     found = parse(f"{url}?ssl_ca_certs=%2Fca.pem&ssl_check_hostname=no")
     assert found.tls
     assert found.tls_options == (("ssl_ca_certs", "/ca.pem"), ("ssl_check_hostname", "no"))
-    assert found.shown == url
+    assert found.redacted == url
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_account_is_decoded_and_not_shown(account: str, username: str | None,
     """User and password are taken from before the last @, and stand in nothing that people are shown."""
     found = parse(f"redis://{account}h")
     assert (found.username, found.password) == (username, password)
-    assert found.shown == "redis://h"
+    assert found.redacted == "redis://h"
     assert "hu" not in repr(found)
     assert repr(found) == repr(SERVER)
 

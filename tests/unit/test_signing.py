@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from eventbus.core.errors import SettingsError
 from eventbus.core.model import Event
-from eventbus.core.signing import LONGEST, SHORTEST, body_signatures, secrets_of
+from eventbus.core.signing import MAX_SECRET_BYTES, MIN_SECRET_BYTES, body_signatures, secrets_of
 from eventbus.delivery.transport.request import MAX_CACHED_ENDS, RequestBuilder
 from tests.support.events import event
 
-OLD, NEW = b"o" * SHORTEST, b"n" * LONGEST
+OLD, NEW = b"o" * MIN_SECRET_BYTES, b"n" * MAX_SECRET_BYTES
 WALL = 1_795_000_000.75
 
 
@@ -48,8 +48,8 @@ def test_secrets_are_read_in_their_order() -> None:
         "whsec_!!!!" + base64.b64encode(OLD).decode(),
         "WHSEC_" + base64.b64encode(OLD).decode(),
         "whsec_whsec_" + base64.b64encode(OLD).decode(),
-        written(b"x" * (SHORTEST - 1)),
-        written(b"x" * (LONGEST + 1)),
+        written(b"x" * (MIN_SECRET_BYTES - 1)),
+        written(b"x" * (MAX_SECRET_BYTES + 1)),
         written(b"x" * 25).rstrip("="),
         "whsec_\u00fcber" + base64.b64encode(OLD).decode(),
         "whpk_" + base64.b64encode(OLD).decode(),

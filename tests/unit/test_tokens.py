@@ -1,14 +1,14 @@
 import pytest
 
 from eventbus.core.errors import Forbidden, SettingsError, Unauthorized
-from eventbus.core.tokens import SHORTEST, Scope, Tokens, tokens_of
+from eventbus.core.tokens import MIN_TOKEN_CHARACTERS, Scope, Tokens, tokens_of
 from eventbus.web.access import check
 
 PUBLISHER, SUBSCRIBER, ADMIN = "publisher-0123456", "subscriber-012345", "admin-0123456789="
 ALL = {Scope.PUBLISH: PUBLISHER, Scope.SUBSCRIBE: SUBSCRIBER, Scope.ADMIN: ADMIN}
 NO_TOKENS = [
     "short",
-    "x" * (SHORTEST - 1),
+    "x" * (MIN_TOKEN_CHARACTERS - 1),
     "a token with spaces",
     "0123456789abcde\u00e9",
     "0123456789=abcdef",
@@ -70,7 +70,7 @@ def test_what_is_no_token_stops_the_start_and_is_not_repeated(scope: Scope, text
     assert error.value.__cause__ is error.value.__context__ is None
 
 
-@pytest.mark.parametrize("token", ["0" * SHORTEST, "abc.DEF_~+/-0123", "MDEyMzQ1Njc4OTA="])
+@pytest.mark.parametrize("token", ["0" * MIN_TOKEN_CHARACTERS, "abc.DEF_~+/-0123", "MDEyMzQ1Njc4OTA="])
 def test_a_token_is_made_of_what_a_bearer_token_may_be(token: str) -> None:
     """Letters, digits, ``._~+/-`` and ``=`` at the end are what RFC 6750 lets a token be."""
     assert tokens_of({Scope.ADMIN: token}).scopes_of(token) == frozenset(Scope)

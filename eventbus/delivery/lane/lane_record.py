@@ -109,7 +109,7 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
     lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
     lane = Lane(record, lease, rules, retries=retries)
     if record.state is not State.OK and (record.failures or record.not_before > wall):
-        longest = LONGEST_WAIT if record.state is State.PAUSED else backoff.LONGEST_DELAY
+        longest = LONGEST_WAIT if record.state is State.PAUSED else backoff.MAX_DELAY_SECONDS
         if record.wait_seconds is not None:  # the wall clock may have been set back since
             longest = min(longest, record.wait_seconds)
         lane.hold(now + min(longest, max(0.0, record.not_before - wall)))
@@ -160,7 +160,7 @@ def _delivery_of(row: Retry, now: float, wall: float) -> Delivery:
         row.replay_id,
         row.attempts,
         first=now - max(0.0, wall - row.first_at),
-        due=now + min(backoff.LONGEST_DELAY, row.due_at - wall),
+        due=now + min(backoff.MAX_DELAY_SECONDS, row.due_at - wall),
         status=row.status,
         error=row.error,
         kept=True,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from eventbus import __version__
 from eventbus.core.errors import BadRequest
-from eventbus.core.headers import is_head
+from eventbus.core.headers import is_valid_head
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.signing import signable, signature_lines
 
@@ -30,7 +30,7 @@ def subscriber_head(subscriber: Subscriber, origin: str | None = None) -> bytes:
 def event_head(event: Event) -> bytes:
     """Return the headers that are the same for all subscribers. Raise BadRequest for one that could end the line."""
     _, event_id, topic, head, body, _ = event  # cheaper than five attribute accesses
-    if not is_head(head):
+    if not is_valid_head(head):
         raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
     line = b"" if topic is None else b"Eventbus-Topic: %s\r\n" % encode_value(topic)
     return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (head, encode_value(event_id), line, len(body))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventbus.core.addresses import parse_address
-from eventbus.telemetry.merge import gathered
+from eventbus.telemetry.merge import merge_metrics
 from eventbus.web.dashboard import cluster_views
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query
@@ -95,7 +95,7 @@ KINDS = {
     ("GET", "/deadLetters"): Merge(dead_letters),
     ("POST", "/deadLetters/replay"): Merge(replayed, seconds=CHANGE_SECONDS),
     ("DELETE", "/deadLetters"): Merge(counts, seconds=CHANGE_SECONDS),
-    ("GET", "/metrics"): Merge(text=gathered),
+    ("GET", "/metrics"): Merge(text=merge_metrics),
     ("GET", "/"): Merge(cluster_views.overview, page=True, reword=cluster_views.earlier),
     ("GET", "/dashboard/subscribers"): Merge(cluster_views.subscribers, page=True),
     ("GET", "/dashboard/event"): Merge(event_page, page=True),

@@ -106,9 +106,9 @@ def subscriber() -> dict[str, Any]:
     address = address_in(_query())
     lane = bus.dispatcher.lanes.get(address.key) or bus.expired.find(address.key)
     letters = bus.dead_letters.page(address.key, 0, MAX_SUBSCRIBER_LETTERS)
-    found = {"key": address.key, "address": address.shown, "letters": list(map(dead_letter_payload, letters))}
+    found = {"key": address.key, "address": address.text, "letters": list(map(dead_letter_payload, letters))}
     if lane is None and not letters:
-        raise NotFound(f"No subscriber is registered at {address.shown}, and it has no dead letters.")
+        raise NotFound(f"No subscriber is registered at {address.text}, and it has no dead letters.")
     if lane is None:
         return {**found, "status": None}
     return {
@@ -156,7 +156,7 @@ def dead_letters() -> dict[str, Any]:
     address = address_in(query) if query.first("address") else None
     letters = bus.dead_letters.page(address.key if address else None, after, PAGE_ROWS)
     return {
-        "address": address.shown if address else "",
+        "address": address.text if address else "",
         "letters": list(map(dead_letter_payload, letters)),
         "after": after,
         "following": letters[-1].id if len(letters) == PAGE_ROWS else None,

@@ -61,7 +61,7 @@ def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
     key, now = lane.subscriber.key, bus.clock.monotonic()
     return {
         "key": key,
-        "address": lane.subscriber.address.shown,
+        "address": lane.subscriber.address.text,
         "state": str(status(lane, now)),
         "lease": max(0, round(lane.lease.ends - now)),
         "topics": ", ".join(lane.subscriber.options.topics) or "everything",

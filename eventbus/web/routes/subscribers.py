@@ -77,7 +77,7 @@ def deregister() -> Reply:
     if known:
         log_change(Changed.DEREGISTERED, address.key, discarded)
         the_changes().note(address.key, bus.clock.wall(), client_of(request.environ))
-    return as_json({"address": address.shown, "discarded": discarded}) if wants_json(request) else text(SUCCESS)
+    return as_json({"address": address.text, "discarded": discarded}) if wants_json(request) else text(SUCCESS)
 
 
 @blueprint.get("/listSubscribers", provide_automatic_options=False)
@@ -97,7 +97,7 @@ def list_subscribers() -> Reply | Response:
     lines = []
     for lane in lanes:
         bus.give_way()
-        lines.append(f"{lane.subscriber.address.shown}  :  {rfc3339(lane.lease.renewed_at)}\n")
+        lines.append(f"{lane.subscriber.address.text}  :  {rfc3339(lane.lease.renewed_at)}\n")
     return text("".join(lines))
 
 
@@ -109,7 +109,7 @@ def subscriber_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
     successes, failures = lane.recent.counts(now)
     ends = wall + lease.ends - now if lane.ended_at is None else lane.ended_at
     return {
-        "address": lane.subscriber.address.shown,
+        "address": lane.subscriber.address.text,
         "registered_at": rfc3339(lease.registered_at),
         "renewed_at": rfc3339(lease.renewed_at),
         "expires_at": rfc3339(ends),

@@ -11,7 +11,7 @@ from redis.connection import parse_url
 from redis.retry import Retry
 
 from eventbus.core.errors import JournalError, JournalOutOfMemory, JournalUnavailable
-from eventbus.core.redis_url import RedisUrl, Way, parse
+from eventbus.core.redis_url import RedisUrl, Topology, parse
 from eventbus.journal.redis.store.discovery import (
     ByCluster,
     BySentinel,
@@ -65,9 +65,9 @@ def _options(named: RedisUrl) -> dict[str, Any]:
 
 def _master(named: RedisUrl, options: Mapping[str, Any]) -> Master:
     """Who tells where the server is; asked, where that is another server, by the same options."""
-    if named.way is Way.SERVER:
+    if named.topology is Topology.SERVER:
         return lambda: named.hosts[0]
-    return ByCluster(named.hosts, options) if named.way is Way.CLUSTER else _by_sentinel(named, options)
+    return ByCluster(named.hosts, options) if named.topology is Topology.CLUSTER else _by_sentinel(named, options)
 
 
 def _by_sentinel(named: RedisUrl, options: Mapping[str, Any]) -> BySentinel:
@@ -82,7 +82,7 @@ def examine(client: redis.Redis, url: str) -> tuple[dict[str, Any], tuple[str, .
     Raises RedisError, and JournalError for one that cannot hold a journal.
     """
     info: Any = client.info()
-    return info, check(info, appendfsync(client), in_cluster=parse(url).way is Way.CLUSTER)
+    return info, check(info, appendfsync(client), in_cluster=parse(url).topology is Topology.CLUSTER)
 
 
 def appendfsync(client: redis.Redis) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from eventbus.telemetry.counters import Counters
-from eventbus.telemetry.merge import gathered
+from eventbus.telemetry.merge import merge_metrics
 from eventbus.telemetry.metrics import Metrics, Snapshot, SubscriberSnapshot
 from eventbus.web.cluster import merge
 from eventbus.web.dashboard import cluster_views
@@ -263,7 +263,7 @@ TOGETHER = {
 
 def test_metrics_of_several_nodes_are_one_exposition() -> None:
     """What is counted is by node, what is measured adds up or is the largest, and a subscriber's is its own."""
-    made = gathered({"one": ONE, "two": TWO}).decode().splitlines()
+    made = merge_metrics({"one": ONE, "two": TWO}).decode().splitlines()
     assert {line for line in made if not line.startswith("#")} == TOGETHER
     assert sum(line == "# TYPE eventbus_events_accepted_total counter" for line in made) == 1
 
@@ -276,7 +276,7 @@ def test_gathered_metrics_are_well_formed() -> None:
     counters.arrival.observe(0.3)
     alone = Metrics(counters, lambda: readings).render().decode()
     before = {family.name: family for family in text_string_to_metric_families(alone)}
-    families = list(text_string_to_metric_families(gathered({"n1": alone, "n2": alone}).decode()))
+    families = list(text_string_to_metric_families(merge_metrics({"n1": alone, "n2": alone}).decode()))
     assert [(family.name, family.type) for family in families] == [(each.name, each.type) for each in before.values()]
     for family in families:
         nodes = [sample.labels.get("node") for sample in family.samples]
@@ -288,7 +288,7 @@ def test_gathered_metrics_are_well_formed() -> None:
 
 def test_a_node_that_is_left_out_lowers_no_counter() -> None:
     """Where a node does not answer, what the others have counted stands as it did."""
-    with_both, with_one = (gathered(nodes).decode() for nodes in ({"one": ONE, "two": TWO}, {"one": ONE}))
+    with_both, with_one = (merge_metrics(nodes).decode() for nodes in ({"one": ONE, "two": TWO}, {"one": ONE}))
     counted = [line for line in with_one.splitlines() if line.startswith("eventbus_attempts_total")]
     assert counted
     assert set(counted) <= set(with_both.splitlines())

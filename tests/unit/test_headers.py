@@ -3,7 +3,7 @@
 import pytest
 
 from eventbus.core.errors import BadRequest
-from eventbus.core.headers import is_head
+from eventbus.core.headers import is_valid_head
 from eventbus.core.model import Event
 from eventbus.delivery.lane.outcome import DeliveryResponse, Verdict, classify_response
 from eventbus.delivery.transport.request import event_head
@@ -52,14 +52,14 @@ def event(head: bytes, event_id: str = "e-1", topic: str | None = None) -> Event
 def test_what_publishers_send_may_be_sent(environ: dict[str, str]) -> None:
     """Every head that the bus keeps is one."""
     head = kept_head(environ)
-    assert is_head(head)
+    assert is_valid_head(head)
     assert event_head(event(head)).startswith(head)
 
 
 @pytest.mark.parametrize("head", BAD)
 def test_what_no_publisher_can_have_sent_is_not_sent(head: bytes) -> None:
     """Neither control characters, nor what ends a request or says where it ends; and it is shown as nothing."""
-    assert not is_head(head)
+    assert not is_valid_head(head)
     assert event(head).headers == {}
     with pytest.raises(BadRequest, match="may not be sent"):
         event_head(event(head))
@@ -76,8 +76,8 @@ def test_neither_is_an_id_or_a_topic_that_breaks_out(value: str) -> None:
 def test_a_head_of_many_lines_is_looked_at_in_one_go() -> None:
     """However it ends."""
     lines = b"ce-a: b\r\n" * 2_000
-    assert is_head(lines)
-    assert not is_head(lines + b"ce-a: b")
+    assert is_valid_head(lines)
+    assert not is_valid_head(lines + b"ce-a: b")
 
 
 def test_an_event_that_may_not_be_sent_is_a_dead_letter_at_once() -> None:

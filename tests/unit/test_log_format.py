@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.telemetry.log_format import MAX_LINE, LineFormatter, one_line
+from eventbus.telemetry.log_format import MAX_LINE_CHARACTERS, LineFormatter, one_line
 
 #: What ends a line for some reader or other: str.splitlines knows them all.
 BREAKS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
@@ -62,8 +62,8 @@ def test_a_traceback_is_folded_into_its_line() -> None:
 
 def test_a_long_line_is_cut_and_says_so() -> None:
     """A line is cut after 4,000 characters, and says how many there were."""
-    assert one_line("x" * MAX_LINE) == "x" * MAX_LINE
-    assert one_line("x" * 5_000) == "x" * MAX_LINE + "... (5000 characters)"
+    assert one_line("x" * MAX_LINE_CHARACTERS) == "x" * MAX_LINE_CHARACTERS
+    assert one_line("x" * 5_000) == "x" * MAX_LINE_CHARACTERS + "... (5000 characters)"
 
 
 def test_text_in_any_script_stays_readable() -> None:
