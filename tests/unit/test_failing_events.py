@@ -277,6 +277,38 @@ def test_retries_leave_half_of_the_window_to_other_events() -> None:
     assert attempt(lane, TAKEN, 1.0) == 9
 
 
+#: What fails for ever, how long each attempt takes, and what a subscriber with that has set.
+STARVING: Mapping[str, tuple[DeliveryResponse, float, Mapping[str, int]]] = {
+    "time-outs, one at a time": (REFUSED, 10.0, {"max_in_flight": 1}),
+    "slow errors, one at a time": (BUSY, 10.0, {"max_in_flight": 1}),
+    "slow errors": (BUSY, 10.0, {}),
+    "pauses": (wait_please(60), 0.01, {}),
+}
+
+
+@pytest.mark.parametrize("trouble", STARVING)
+def test_retries_that_keep_others_out_take_half_of_the_time(trouble: str) -> None:
+    """Retries that take all there is, slots or time, leave as much time to events that were not attempted yet."""
+    said, takes, options = STARVING[trouble]
+    failing = 12
+    lane = lane_with(*range(1, failing + 1), **options)
+    now, healthy = 0.0, failing
+    ends: list[tuple[float, int, Delivery]] = []
+    while now < 3_600:
+        if healthy < now / 60 + failing:
+            healthy += 1
+            lane.offer([healthy])
+        read_on(lane, now)
+        while (delivery := lane.take(now)) is not None:
+            heapq.heappush(ends, (now + (takes if delivery.seq <= failing else QUICK), delivery.seq, delivery))
+        now = min(ends[0][0] if ends else max(now + QUICK, lane.next_moment()), 60.0 * (healthy - failing + 1))
+        while ends and ends[0][0] <= now:
+            _, seq, delivery = heapq.heappop(ends)
+            answer(lane, delivery, said if seq <= failing else TAKEN, now)
+    assert lane.delivered >= healthy - failing - 3
+    assert lane.failed_attempts > 2 * failing
+
+
 def test_an_event_that_is_retried_when_its_time_is_over_is_dead_though_others_wait() -> None:
     """While a subscriber is down, what has been tried for so long comes first, and becomes a dead letter."""
     lane = lane_with(*range(1, 20), retry_seconds=60)

@@ -1,5 +1,6 @@
 """What is pending for one subscriber, where it is, and what is attempted next. Pure."""
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -23,6 +24,8 @@ class Backlog(Health):
         self.retries = Retries(ordered=record.subscriber.options.ordered, count=retries)
         self.in_flight: set[Delivery] = set()
         self._retried: set[Delivery] = set()  # those of them that are retries
+        self._retries_yield_until = -math.inf  # until then (monotonic) events that were not attempted yet go first
+        self._delivered_before_pause = self.delivered
         self.runs = record.runs
         self.interests, self.replayed = record.interests, record.replayed
         self._replay_next = False  # whose turn it is, a replay's or the live events'
@@ -81,17 +84,28 @@ class Backlog(Health):
         """A retry that is due, else an event that was not attempted yet.
 
         The other way round while the lane is held back, so that each probe is another event: there may be one that gets
-        an answer. A retry whose time is over comes first all the same, and each fourth probe is a retry.
+        an answer. A retry whose time is over comes first all the same, and each fourth probe is a retry. Also the other
+        way round for as long as the last retry kept all others from being attempted.
         """
         retry = self.retries.first(now) if self._retry_allowed() else None
         if retry is None:
             return self._fresh()
         over = now - retry.first >= self._rules.retry_seconds
-        if self.held and self.failures % PROBES and not over and self._fresh_waits():
+        yields = now < self._retries_yield_until or (self.held and self.failures % PROBES)
+        if yields and not over and self._fresh_waits():
             return self._fresh()
         self.retries.pop(now)
         self._retried.add(retry)
         return retry
+
+    def _let_others_go(self, delivery: Delivery, pause: float, now: float) -> None:
+        """Give other events as much time as an attempt took from them that failed, and the pause that followed it.
+
+        Only a retry counts: retries are without end, and would leave no time for anything else.
+        """
+        if delivery in self._retried:
+            alone = now - delivery.began if self.limit == 1 and not self.held else 0.0
+            self._retries_yield_until = now + alone + 2 * pause
 
     def _fresh(self) -> Delivery:
         source = self._source()

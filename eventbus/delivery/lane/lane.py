@@ -145,6 +145,7 @@ class Lane(Lifecycle):
             self.deliver(delivery, moment.now)
             return
         now, wall = moment.now, moment.wall
+        self._let_others_go(delivery, outcome.wait, now)
         self._leave(delivery)
         if self.phase is CLOSED:
             return
@@ -177,8 +178,11 @@ class Lane(Lifecycle):
         """
         if verdict is Verdict.GONE:
             return 0.0
-        if verdict is Verdict.PAUSE and (self.subscriber.options.ordered or self._source() is None):
-            return 0.0  # there is no other
+        if verdict is Verdict.PAUSE:
+            others_delivered = delivery.tries > 1 and self.delivered > self._delivered_before_pause
+            self._delivered_before_pause = self.delivered
+            if self.subscriber.options.ordered or (self._source() is None and not others_delivered):
+                return 0.0  # there is no other
         return backoff.delay(1 if held else max(1, delivery.tries), self._rules.rng)
 
     def dead_letter(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> None:
