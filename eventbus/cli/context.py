@@ -73,12 +73,12 @@ def with_context(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _check_url(_: click.Context, __: click.Parameter, value: str) -> str:
-    """A DEFAULT_URL that can be looked up: the client says what else is wrong with it."""
+    """Return a URL whose host can be resolved. The client finds what else is wrong with it."""
     try:
         host = urlsplit(value if "://" in value else f"http://{value}").hostname or ""
         host.encode("idna")
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no URL of a bus, such as {DEFAULT_URL}") from None
+        raise click.BadParameter(f"{value!r} is not a URL of a bus, such as {DEFAULT_URL}") from None
     return value
 
 

@@ -42,7 +42,7 @@ _FIELDS = ("id", "subscriber", "event", "topic", "reason", "attempts", "first_at
     ),
 )
 def dead_letters() -> None:
-    """Look at, replay or discard what was not delivered."""
+    """List, show, replay or discard what was not delivered."""
 
 
 @dead_letters.command(

@@ -58,7 +58,7 @@ def events(context: CommandContext, start: Position, topics: tuple[str, ...], li
         rows = [(rfc3339(event.at), event.id, event.topic, preview(event, MAX_BODY_CHARS)) for event in listed]
         context.screen.table(Table.of(_COLUMNS, rows))
     if len(found) > limit:
-        context.screen.note(f"There are more: --after {escape(listed[-1].id)} goes on, --limit shows more at once.")
+        context.screen.note(f"There are more: --after {escape(listed[-1].id)} continues, --limit shows more at once.")
     elif not found:
         context.screen.note("There are no such events.")
 

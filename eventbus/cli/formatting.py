@@ -43,7 +43,7 @@ def bytes_lines(body: bytes, *, is_json_type: bool = False) -> list[str]:
 
 
 def _json_lines(text: str) -> list[str] | None:
-    """Return JSON, indented; None for text that is not JSON, whatever its type says."""
+    """Return JSON, indented; None for text that is not JSON, whatever its type is."""
     try:
         return escape_json(_format_json(_parse_json(text))).splitlines()
     except ValueError:
@@ -54,17 +54,17 @@ def preview(event: Event, width: int) -> str:
     """Return the start of the body on one line, escaped."""
     text = decode_text(event.body)
     if text is None:
-        payload, is_complete = event.body[: width // 3].hex(" "), len(event.body) <= width // 3
+        start, is_complete = event.body[: width // 3].hex(" "), len(event.body) <= width // 3
     else:
-        words = " ".join(text.split())
-        payload, is_complete = words[:width], len(words) <= width
-    return escape(payload) + ("" if is_complete else "…")
+        line = " ".join(text.split())
+        start, is_complete = line[:width], len(line) <= width
+    return escape(start) + ("" if is_complete else "…")
 
 
 def hex_lines(body: bytes) -> list[str]:
     """Return bytes in hexadecimal, and beside them those that are visible ASCII."""
-    shown = body[:MAX_HEX_BYTES]
-    lines = [_hex_line(at, shown[at : at + HEX_BYTES_PER_LINE]) for at in range(0, len(shown), HEX_BYTES_PER_LINE)]
+    start = body[:MAX_HEX_BYTES]
+    lines = [_hex_line(at, start[at : at + HEX_BYTES_PER_LINE]) for at in range(0, len(start), HEX_BYTES_PER_LINE)]
     return lines if len(body) <= MAX_HEX_BYTES else [*lines, f"and {len(body) - MAX_HEX_BYTES:,} bytes more"]
 
 
@@ -109,7 +109,7 @@ def format_duration(seconds: float | None) -> str:
 
 
 def is_json(text: str | bytes) -> bool:
-    """Tell whether a text is JSON. NaN and Infinity, which only Python reads, are not."""
+    """Return whether a text is JSON. NaN and Infinity, which only Python reads, are not."""
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

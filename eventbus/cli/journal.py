@@ -45,8 +45,8 @@ def copy(source: str, target: str, as_json: bool) -> None:  # noqa: FBT001 - cli
     """Copy a journal into an empty one, of either kind.
 
     SOURCE and TARGET are as in EVENTBUS_JOURNAL, or env:NAME for a variable that holds it, as is needed where there is
-    a password in it. No bus may run on either. What was broken off goes on when it is run again, and no bus starts on
-    it until it is finished. At the end all is read back and compared.
+    a password in it. No bus may run on either. An interrupted copy resumes when it is run again, and no bus starts
+    on it until it is finished. At the end everything is read back and compared.
     """
     if importlib.util.find_spec("gevent") is None:
         raise CommandFailed("The server is not installed (no gevent): pip install 'eventbus[server]'.")
@@ -109,7 +109,7 @@ def _url(argument: str, typed: str) -> str:
         return found
     if "@" in typed.partition(":")[2] and not typed.startswith("sqlite:"):
         raise click.UsageError(
-            f"{argument} has a password in it: put it into a variable, and say {ENVIRONMENT_PREFIX}NAME"
+            f"{argument} has a password in it: put it into a variable, and give {ENVIRONMENT_PREFIX}NAME"
         )
     return typed
 

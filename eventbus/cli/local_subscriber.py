@@ -97,7 +97,7 @@ def serve_inbox(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
     Raises CommandFailed where the port is taken.
     """
     host, port = _host_and_port(address)
-    own = host if inbox.address is None else "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104 - it is asked for
+    own = host if inbox.address is None else "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104 - as the user wants
     try:
         server = Server(inbox, host=own, port=port)
     except OSError as error:

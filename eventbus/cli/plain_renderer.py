@@ -18,7 +18,7 @@ _CLEAR_SCREEN = "\x1b[H\x1b[J"
 
 
 class PlainRenderer:
-    """Draws with letters and spaces. Progress is one line that is written over itself, on a terminal alone."""
+    """Draws with letters and spaces. Progress is one line that is written over itself, only on a terminal."""
 
     def __init__(self, out: TextIO, *, terminal: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out

@@ -26,7 +26,7 @@ def parse_position(_: click.Context, __: click.Parameter, value: str | None) -> 
 
 
 def _problem(value: str) -> str:
-    """Say what is wrong with a time."""
+    """Describe what is wrong with a time."""
     for missing in ("Z", "T00:00:00Z"):
         if seconds_of(value + missing) is not None:
             return f"the time {value!r} has no offset; add it, for UTC: {value}{missing}"

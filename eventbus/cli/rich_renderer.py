@@ -58,12 +58,12 @@ class RichRenderer:
 
 
 def _stacked(table: Table, title: str) -> Group:
-    """Draw the first cell of each row, and below it the others that are not empty, each after its head."""
+    """Draw the first cell of each row, and below it the rest that is not empty, each after its head."""
     parts: list[RenderableType] = [Text(title)] if title else []
     for colour, (first, *cells) in table.coloured_rows:
         parts.append(Text(first, style=f"bold {colour}".strip()))
-        others = [f"{column.head} {cell}" for column, cell in zip(table.columns[1:], cells, strict=True) if cell]
-        parts.append(Padding(Text(" · ".join(others), style=colour), (0, 0, 0, 2)))
+        rest = [f"{column.head} {cell}" for column, cell in zip(table.columns[1:], cells, strict=True) if cell]
+        parts.append(Padding(Text(" · ".join(rest), style=colour), (0, 0, 0, 2)))
     return Group(*parts)
 
 
@@ -77,7 +77,7 @@ def _columns(table: Table, title: str) -> RichTable:
 
 
 class _Rate(ProgressColumn):
-    """The rate per second, over the whole time."""
+    """The rate per second, since the start."""
 
     def render(self, task: Task) -> Text:
         seconds = task.finished_time or task.elapsed or 0.0

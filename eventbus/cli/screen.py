@@ -30,7 +30,7 @@ class Screen:
 
     @classmethod
     def of_this_process(cls, *, as_json: bool) -> Self:
-        """Look at this process's outputs; https://no-color.org says when there is no colour."""
+        """Inspect this process's outputs; https://no-color.org says when there is no colour."""
         colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         rich = importlib.util.find_spec("rich") is not None  # the extra ``cli``
         return cls(as_json, _is_terminal(sys.stdout), _is_terminal(sys.stderr), colour, rich)
@@ -77,7 +77,7 @@ class Screen:
         return self._renderer(sys.stderr, terminal=self.error_terminal).progress(description, total)
 
     def confirms(self, question: str, *, yes: bool, needed: bool) -> bool:
-        """Tell whether to continue. Ask on a terminal, if it is needed and ``yes`` was not given.
+        """Return whether to continue. Ask on a terminal, if it is needed and ``yes`` was not given.
 
         Raises UsageError where there is no terminal.
         """

@@ -92,7 +92,7 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
     help="Send what a file holds.",
 )
 @click.option("--lines", is_flag=True, help="Send each line, which is JSON, as an event of its own, in batches.")
-@click.option("--content-type", metavar="TYPE", help="What the data is; else it is looked at: JSON, text or bytes.")
+@click.option("--content-type", metavar="TYPE", help="The type of the data; else it is guessed: JSON, text or bytes.")
 @click.option("--key", metavar="KEY", help="Idempotency-Key: with the same key, within 24 hours, nothing is added.")
 @click.option(
     "--attribute", "attributes", multiple=True, callback=_attributes, metavar="NAME=VALUE",

@@ -36,14 +36,14 @@ _COLUMNS = (
     "eventbus subscribers --json | jq '.[].address'",
 )
 @click.option("--live", is_flag=True, help="Leave out those whose lease has ended.")
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Print again and again, until Ctrl-C.")
 @click.option(
     "--interval",
     type=click.FloatRange(0.1, 3_600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look, with --watch.",
+    help="How often to print, with --watch.",
 )
 @with_context
 def subscribers(context: CommandContext, live: bool, watch: bool, interval: float) -> None:  # noqa: FBT001 - click names it

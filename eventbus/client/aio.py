@@ -62,7 +62,7 @@ class AsyncBus:
         feed = self.bus.events(after=after, topics=topics, follow=follow)
         try:
             while (event := await asyncio.to_thread(next, feed, _END)) is not _END:
-                yield event  # type: ignore[misc] # _END is told apart by identity
+                yield event  # type: ignore[misc] # _END is compared by identity
         finally:
             feed.close()
 

@@ -42,7 +42,7 @@ class InboxApp:
             await _send(send, WRONG_PATH)
 
     def _is_here(self, scope: Scope) -> bool:
-        """Tell whether the path is the inbox's: servers leave ``root_path`` in it, or remove it."""
+        """Return whether the path is the inbox's: servers leave ``root_path`` in it, or remove it."""
         path: str = scope["path"]
         return path == self._path or path == scope.get("root_path", "") + self._path
 

@@ -105,9 +105,9 @@ class Bus:
     ) -> list[str]:
         """Publish each item as an event of its own, ``size`` at a time. Return their ids, in order.
 
-        Each is delivered as JSON: bytes are taken to be that already. A batch is kept whole or not at all. After
-        an error the same call with the same ``key`` adds what is missing and repeats nothing. ``progress`` is told
-        how many are safe so far.
+        Each is delivered as JSON: bytes have to be JSON already. Of a batch, all events are kept or none. After
+        an error the same call with the same ``key`` adds what is missing and repeats nothing. ``progress`` is called
+        with the number of events that are durable so far.
         """
         key, ids = key or uuid4().hex, list[str]()
         for number, lines in enumerate(encoding.batches(items, size)):
@@ -189,8 +189,8 @@ class Bus:
     ) -> Replayed:
         """Put dead letters back into the backlog: one subscriber's, one by its id, or everything. Return how many.
 
-        What is answered has a ``replay``, by which ``replay_outcome`` tells what became of them; they count for an
-        earlier one where that is given.
+        The result's ``replay`` is an id for ``replay_outcome``. Give the id of an earlier replay as ``replay`` to
+        count these dead letters with it.
         """
         chosen = _selection(address, letter, everything=everything)
         chosen += [] if replay is None else [("replay", replay)]

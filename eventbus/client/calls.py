@@ -116,7 +116,7 @@ class Caller:
 
 
 def _may_repeat(call: Call, error: Exception) -> bool:
-    """Tell whether a retry may help and can do no harm: a call that is not answered with 2xx has changed nothing."""
+    """Return whether a retry may help and can do no harm: a call that is not answered with 2xx has changed nothing."""
     return call.repeatable or isinstance(error, Unavailable) or not getattr(error, "sent", True)
 
 

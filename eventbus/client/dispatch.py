@@ -2,10 +2,10 @@
 
 | what happened | answer | what the bus does |
 | --- | --- | --- |
-| the handler returned; nobody wants this topic; the event was handled before | 200 | delivered |
+| the handler returned; no handler wants this topic; the event was handled before | 200 | delivered |
 | Reject | 422 | a dead letter at once |
 | Retry | 503 | this event again, on its schedule |
-| Retry with ``after`` | 503 with Retry-After | the whole subscriber waits |
+| Retry with ``after`` | 503 with Retry-After | the subscription waits |
 | any other exception | 500 | this event again, on its schedule |
 | the same event is being handled at this moment | 409 | this event again, on its schedule |
 | the service is stopping, and its handler has not begun | 503 | this event again, on its schedule |
@@ -67,7 +67,7 @@ _ORIGIN = re.compile(r"[\x21-\x7e]{1,300}\Z")
 
 
 def consent_response(origin: str | None) -> InboxResponse:
-    """Return the consent to deliveries by ``origin``, or by anybody (CloudEvents' web hooks, 4.2)."""
+    """Return the consent to deliveries by ``origin``, or by any bus (CloudEvents' web hooks, 4.2)."""
     allowed = {} if origin and not _ORIGIN.match(origin) else {"WebHook_Allowed_Origin": origin or ANY_ORIGIN}
     return text_response(200, "", **allowed, Allow="POST, OPTIONS")
 

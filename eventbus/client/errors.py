@@ -105,7 +105,7 @@ class HandlerResult(Exception):
 
 
 class Retry(HandlerResult):
-    """Deliver this event again, on the bus's schedule; with ``after`` the whole subscription waits so many seconds."""
+    """Deliver this event again, on the bus's schedule; with ``after`` the subscription waits so many seconds."""
 
     def __init__(self, reason: str = "", *, after: float | None = None) -> None:
         super().__init__(reason)

@@ -109,7 +109,7 @@ class Feed:
     def _check_start(self, headers: Mapping[str, str]) -> None:
         """Raise NotFound where the bus begins with its oldest event, because it does not know the position."""
         if headers.get("eventbus-resumed") == "earliest":
-            raise NotFound(404, f"Event {str(self._last)[:80]!r} is not in the journal, and its id tells no time.")
+            raise NotFound(404, f"Event {str(self._last)[:80]!r} is not in the journal, and its id holds no time.")
 
     @property
     def _start(self) -> str | None:
@@ -142,13 +142,13 @@ def parse_server_sent(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
 
 
 def event_id_at(at: datetime) -> str:
-    """Return an id that stands for a time: a UUIDv7, whose time the bus reads if no event has the id."""
+    """Return an id for a time: a UUIDv7, whose time the bus reads if no event has the id."""
     if at.tzinfo is None:
         raise UsageError(f"The time {at.isoformat()} has no offset; make it with one, such as datetime.now(UTC).")
     return new_event_id(max(0, int(at.timestamp() * 1_000)), entropy=bytes(10))
 
 
-#: Stands for the time before every event.
+#: The id for a time before every event.
 OLDEST_EVENT_ID = event_id_at(datetime.fromtimestamp(0, UTC))
 
 

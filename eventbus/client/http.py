@@ -55,7 +55,7 @@ class Stream(Protocol):
     response: Response  # its head; and its body, unless it is a success
 
     def lines(self) -> Iterator[bytes]:
-        """Yield whole lines without their ends, as they come, until the other side ends. Raises Unreachable."""
+        """Yield complete lines without their ends, as they come, until the other side ends. Raises Unreachable."""
 
     def interrupt(self) -> None:
         """End it for a thread that may be reading."""

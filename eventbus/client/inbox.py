@@ -32,8 +32,8 @@ class Inbox:
     """Receives what ``bus`` delivers to ``address``: host and port, and perhaps a path, by which the bus reaches it.
 
     ``verifier`` checks signatures, ``seen`` drops duplicates, ``on_state`` is called when the registration changes.
-    Where ``terms`` does not say, it registers with ``resume``: what is published while the service is away is
-    delivered when it is back. Without a bus it registers nowhere, and only dispatches.
+    Unless ``terms`` has another ``resume``, it registers with it: what is published while the service is away is
+    delivered when it is back. Without a bus it does not register, and only dispatches.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Inbox:
         return handling.response
 
     async def dispatch_async(self, method: str, headers: Headers, body: bytes) -> InboxResponse:
-        """Handle one request under asyncio: async handlers are awaited, others run in a thread."""
+        """Handle one request under asyncio: async handlers are awaited, the rest run in a thread."""
         job = self._job(method, headers, body)
         if isinstance(job, InboxResponse):
             return job
@@ -176,5 +176,5 @@ class Inbox:
 
 
 def _with_resume(terms: Terms) -> Terms:
-    """Return options that keep the position of a service that is away, unless they say otherwise."""
+    """Return options with ``resume``, unless they have a value for it."""
     return replace(terms, resume=True) if terms.resume is None else terms

@@ -54,7 +54,7 @@ class Listener(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def drain(self, seconds: float) -> None:
-        """End idle connections, and the others when they are answered. Wait for them for so many seconds at most."""
+        """End idle connections at once, and busy ones when they are answered. Wait so many seconds at most."""
         with self._changed:
             self.draining = True
             for connection in self._idle:
@@ -109,11 +109,11 @@ class Connection(BaseHTTPRequestHandler):
             self._dispatch(body)
         else:
             self.close_connection = True
-            if body is not INCOMPLETE_BODY:  # else nobody reads it, and the bus delivers it again
+            if body is not INCOMPLETE_BODY:  # else there is no reader, and the bus delivers it again
                 self._send(body)
 
     def _body(self) -> bytes | InboxResponse:
-        """Return the request's whole body, or the response that says why there is none. Raises ValueError."""
+        """Return the request's body, or the response that says why there is none. Raises ValueError."""
         if self.headers.get("Transfer-Encoding", "").strip().lower() == "chunked":
             return self._chunks()
         length = self.headers.get("Content-Length", "")

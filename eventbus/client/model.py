@@ -56,7 +56,7 @@ class Event:
     def data(self) -> Any:
         """Return what was published: JSON and text decoded, the data of a structured CloudEvent, else the bytes.
 
-        A JSON object or array is decoded whatever its type says: many clients do not say what they send.
+        A JSON object or array is decoded whatever its type says: many clients send JSON without its type.
         """
         kind = self.content_type
         if kind == STRUCTURED:
@@ -162,9 +162,9 @@ class Subscriber(SubscriptionOptions[Never], _Registered):
     recent_successes: int = 0  # of the last ten minutes
     recent_failures: int = 0
     expired_at: datetime | None = None  # when its lease ended, where it is expired
-    changed_at: datetime | None = None  # when another client changed or deregistered it, as a renewal is told
+    changed_at: datetime | None = None  # when another client changed or deregistered it; only from a renewal
     changed_by: str | None = None  # that client's address
-    origin: str | None = None  # by which name the bus asks for consent, as a registration is told
+    origin: str | None = None  # the name by which the bus asks for consent; only from a registration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,14 +231,14 @@ def _parse_value(name: str, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def decode_body(shown: Mapping[str, str]) -> bytes:
+def decode_body(body: Mapping[str, str]) -> bytes:
     """Decode a body as the bus writes it: ``text``, or ``base64``."""
-    return shown["text"].encode() if "text" in shown else base64.b64decode(shown["base64"])
+    return body["text"].encode() if "text" in body else base64.b64decode(body["base64"])
 
 
 def parse_time(text: str) -> datetime:
-    """Return the time that an RFC 3339 text says, in UTC. Raises ValueError."""
+    """Return the time in an RFC 3339 text, in UTC. Raises ValueError."""
     seconds = seconds_of(text)
     if seconds is None:
-        raise ValueError(f"not a time as RFC 3339 has it: {text!r}")
+        raise ValueError(f"not a time in RFC 3339: {text!r}")
     return datetime.fromtimestamp(seconds, UTC)

@@ -68,8 +68,8 @@ class Server:
 def serve(inbox: Inbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
     """Serve until the process is interrupted or terminated, and drain then. For the main thread."""
     with _signals() as received, Server(inbox, host=host, port=port):
-        # A signal that comes just before a lock is waited for wakes nobody, and a handler that takes a lock may find it
-        # held by the code that it has interrupted. So this looks, and the handler takes none.
+        # A signal just before a wait for a lock does not end the wait, and a handler that acquires a lock may
+        # interrupt the code that holds it. So the handler uses no lock, and this loop polls.
         while not received:
             time.sleep(POLL_INTERVAL_SECONDS)
 

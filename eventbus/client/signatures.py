@@ -21,13 +21,13 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 class Verifier:
     """Checks deliveries against secrets, any of which will do; with none, every delivery is accepted.
 
-    ``secrets`` are ``whsec_`` and Base64, as a list or as the bus has them, comma-separated. ``headers_signed`` says
-    whether the topic and CloudEvents' headers have to be signed too, as an older bus does not, and as who wants to
-    change them would leave out: True is always, False never, and None from the first such signature on that was
-    good. One that is there has to be good in any case.
+    ``secrets`` are ``whsec_`` and Base64, as a list or separated by commas. ``headers_signed`` is whether a signature
+    over the topic and CloudEvents' headers is required: always (True), never (False), or from the first valid one on
+    (None). A bus of an older version sends none, and who wants to change them would remove it. One that is there has
+    to be valid in any case.
 
-    ``origin`` is the name (``EVENTBUS_ORIGIN``) of the bus to whose deliveries an inbox consents when it is asked.
-    Where it is not said, that is as its bus tells at registration; and any, where that tells none.
+    ``origin`` is the name (``EVENTBUS_ORIGIN``) of the bus to whose deliveries an inbox consents. If it is not given,
+    it is the name in the response to the registration, or any if there is none.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Verifier:
 
 
 def _any_given(given: str, wanted: Iterable[bytes]) -> bool:
-    """Tell whether one of the signatures in a header is wanted. Compare all of them, in constant time."""
+    """Return whether one of the signatures in a header is wanted. Compare all of them, in constant time."""
     theirs = [part.encode("latin-1", "replace") for part in given.split(" ")]
     return any([hmac.compare_digest(one, other) for one in wanted for other in theirs])  # noqa: C419 - all of them
 
@@ -101,6 +101,6 @@ def encode_headers(headers: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def time_of(stamp: str, now: float) -> datetime:
-    """Return when an attempt was made; ``now``, in seconds since 1970, where the delivery does not say."""
+    """Return the time of an attempt; ``now``, in seconds since 1970, where the delivery has none."""
     plain = stamp.isascii() and stamp.isdigit() and len(stamp) < 12
     return datetime.fromtimestamp(int(stamp) if plain else now, UTC)

@@ -41,11 +41,11 @@ def dispatch_environ(inbox: Inbox, environ: Environ) -> InboxResponse:
 
 
 def read_body(environ: Environ) -> bytes | InboxResponse:
-    """Return the request's whole body, or the response that says why there is none."""
+    """Return the request's body, or the response that says why there is none."""
     length = environ.get("CONTENT_LENGTH")
     if not length and "HTTP_TRANSFER_ENCODING" in environ:
         if not environ.get("wsgi.input_terminated"):
-            return NO_LENGTH  # this server cannot tell where the body ends
+            return NO_LENGTH  # this server does not know where the body ends
         body: bytes = environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
         return body if len(body) <= MAX_BODY_BYTES else TOO_LARGE
     if not length:

@@ -22,7 +22,7 @@ from eventbus.core.override import override
 from eventbus.core.topics import matches
 from eventbus.testing.deliveries import signed_headers
 
-#: How a subscriber begins that asks for nothing.
+#: A subscriber without options of its own.
 _NEW_SUBSCRIBER: dict[str, Any] = {
     **{one.name: one.kind.to_json(one.default) for one in options_of(SubscriptionOptions)},
     "state": "ok",
@@ -37,7 +37,7 @@ _KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate"
 class FakeBus(Bus):
     """Behaves as a bus without other clients, without a network: publishing, registering, and reading ``events()``.
 
-    What it has not, such as dead letters and streams, it says.
+    Raises UsageError for what it does not have, such as dead letters and streams.
     """
 
     def __init__(self, *, source: str | None = None) -> None:
@@ -160,8 +160,8 @@ def _event_json(event: Event) -> dict[str, Any]:
         body = {"text": event.body.decode()}
     except UnicodeDecodeError:
         body = {"base64": b64encode(event.body).decode()}
-    shown = {"id": event.id, "topic": event.topic, "headers": dict(event.headers), "body": body}
-    return {**shown, "accepted_at": event.at.isoformat()}
+    payload = {"id": event.id, "topic": event.topic, "headers": dict(event.headers), "body": body}
+    return {**payload, "accepted_at": event.at.isoformat()}
 
 
 def _subscriber_json(query: Mapping[str, list[str]], known: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
         (["dead-letters", "replay", "--all", "--id", "3"], "Say which dead letters"),
         (["dead-letters", "discard", "--all"], "Discard 3 dead letters? Say --yes to go on: there is no terminal"),
         (["events", "--timeout", "0"], "0.0 is not in the range"),
-        (["events", "--url", "http://a..b"], "'http://a..b' is no URL of a bus"),
+        (["events", "--url", "http://a..b"], "'http://a..b' is not a URL of a bus"),
         (["events", "--token-file", "not-there"], "'not-there' does not exist"),
         (["serve", "--journal", "redis://:secret@h/0"], "is for EVENTBUS_JOURNAL"),
         (["serve", "--journal", "redis:/:secret@h/0"], "is for EVENTBUS_JOURNAL"),
@@ -261,7 +261,7 @@ def test_events_are_listed(typed: Type, bus: Lettered) -> None:
     first, second, _ = bus.published
     table = typed("events", "--limit", "2")
     assert [line.split()[1] for line in table.stdout.splitlines()[1:]] == [first.id, second.id]
-    assert f"--after {second.id} goes on" in table.stderr
+    assert f"--after {second.id} continues" in table.stderr
     assert "a.\\x1b[1m" in table.stdout
     rows = [json.loads(line) for line in typed("events", "--json", "--after", first.id).stdout.splitlines()]
     assert rows == [event_to_json(event) for event in bus.published[1:]]

@@ -34,7 +34,7 @@ _IN_MEMORY = ":memory:"
 def doctor(context: CommandContext, with_settings: bool) -> None:  # noqa: FBT001 - click names it
     """Look for what is wrong, and say how to fix it.
 
-    Looks at the settings and the journal of this environment, the limits of this machine, the running bus and
+    Checks the settings and the journal of this environment, the limits of this machine, the running bus and
     its clock, and its subscribers: whether they are stuck, have dead letters, and can be reached from here.
     Exit status 1 where something is wrong; warnings leave it 0.
     """

@@ -52,7 +52,7 @@ def unreachable(error: BusError, url: str) -> Finding:
 def _ready(facts: BusFacts) -> Finding:
     version = f", version {facts.version}" if facts.version else ""
     if facts.status != 200:
-        fix = "Wait until it has started again, or look into its log."
+        fix = "Wait until it has started again, or read its log."
         return wrong(_BUS, f"The bus at {facts.url} accepts nothing: {facts.reason}.", fix)
     text = f"The bus at {facts.url} is ready{version}"
     if facts.version not in (None, __version__):
@@ -103,7 +103,7 @@ def _version(context: CommandContext) -> str | None:
 
 
 def _open(context: CommandContext) -> bool:
-    """Tell whether the bus says that it is open to the network. A bus with tokens refuses this call."""
+    """Return whether the bus says that it is open to the network. A bus with tokens refuses this call."""
     try:
         response = context.get("/?since=9007199254740991")  # no samples
         return response.status == 200 and json.loads(response.body)["open"] is True
