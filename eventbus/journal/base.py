@@ -9,22 +9,22 @@ from eventbus.core.model import Checkpoint, DeadLetter, Event, LaneRecord, Messa
 
 #: Seconds that an idempotency key is remembered.
 IDEMPOTENCY_SECONDS = 86_400
-#: Idempotency keys that are kept at most; past this the oldest go before their day is over.
+#: Idempotency keys that are kept at most; beyond, the oldest are removed before their day is over.
 MAX_IDEMPOTENCY_KEYS = 1_000_000
 #: Bytes that an idempotency key takes beside itself and the ids that it stands for, about.
 KEY_OVERHEAD = 120
-#: Replays of dead letters that are known at most; past this the oldest is forgotten with each new one.
+#: Redeliveries of dead letters whose outcome is kept; beyond, the oldest is forgotten with each new one.
 MAX_REDELIVERIES = 1_000
 
 #: Called with each committed batch, in the journal's order, before its publishers are answered.
 CommitListener = Callable[[Sequence[Event]], None]
-#: Called with what each commit took in seconds, and the events in it and the bytes of their bodies; 0 for places alone.
+#: Called with the seconds that each commit took, its events and the bytes of their bodies (0 for checkpoints alone).
 CommitWatcher = Callable[[float, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of the journal in order; every event up to ``cursor`` has been looked at."""
+    """A part of the journal in order; the next one begins after ``cursor``."""
 
     events: tuple[Event, ...]
     cursor: int
@@ -32,7 +32,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a publish: the events' ids, and whether its idempotency key had been seen before."""
+    """The ids of a publish's events, and whether its idempotency key had been used before."""
 
     ids: tuple[str, ...]
     duplicate: bool = False
@@ -50,7 +50,7 @@ class KeptDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Redelivery:
-    """Dead letters that were put back together at a moment (seconds since 1970), and what has become of them."""
+    """Dead letters that were put back together at a moment (seconds since 1970), and their outcome."""
 
     id: str
     at: float
@@ -67,113 +67,116 @@ class Redelivery:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much a journal holds: bytes in use, and events; ``memory`` is the part of its server's that is in use."""
+    """How much a journal holds: bytes in use, and events; ``memory`` is the part of its server's memory in use."""
 
     bytes: int
     events: int
     memory: float = 0.0
-    max_bytes: int | None = None  # that it may hold just now, because its disk is full
+    max_bytes: int | None = None  # that it may hold at the moment, because its disk is full
 
 
-class Journal(Protocol):
-    """Keeps events, lanes and what waits. Greenlets may call it at once; a call waits for its own work alone.
+class JournalQueries(Protocol):
+    """What can be read from a journal. All methods raise JournalUnavailable."""
 
-    Whatever returns has been made durable. Every call that writes raises JournalFull when there is no room
-    and JournalUnavailable when the write failed; nothing of it is kept then.
+    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
+        """Return up to ``limit`` events after ``after`` to ``end``; more than one only while they fit ``max_bytes``."""
+
+    def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
+        """Return sequence numbers, topics and times of up to ``limit`` events after ``after``, to ``end``."""
+
+    def find(self, seqs: Sequence[int]) -> list[Event]:
+        """Return the events with these sequence numbers that still exist, in order."""
+
+    def event(self, event_id: str) -> Event | None:
+        """Return the newest event with this id."""
+
+    def position_at(self, moment: float) -> int:
+        """Return the sequence number after which all events were accepted at or after a moment (seconds since 1970)."""
+
+    def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
+        """Return, of the events with these sequence numbers that exist, their bytes and who holds them back."""
+
+    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
+        """Return the first retries of a lane, by sequence number or by due time."""
+
+    def retries_of_event(self, seq: int) -> list[Retry]:
+        """Return the retries of an event, in all lanes."""
+
+    def lane(self, key: str) -> LaneRecord | None:
+        """Return the record of a lane, open or closed."""
+
+    def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
+        """Return closed lanes that ended before a moment (seconds since 1970), oldest first."""
+
+    def closed_size(self) -> tuple[int, int]:
+        """Return how many lanes are closed, and about how many bytes their records take."""
+
+    def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
+        """Return closed lanes, those that ended last first, without the first ``skip``."""
+
+    def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
+        """Return dead letters with ids above ``after``, of one subscription or of all."""
+
+    def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
+        """Return one dead letter by its id."""
+
+    def last_dead_letter(self) -> int:
+        """Return the highest id of a dead letter; 0 if there is none."""
+
+    def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
+        """Return dead letters that were last attempted before a moment (seconds since 1970), oldest first."""
+
+    def replay(self, replay_id: str) -> Redelivery | None:
+        """Return a redelivery of dead letters, one of the newest ``MAX_REDELIVERIES``."""
+
+    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
+        """Return the lanes in which an event was not delivered for good, each with ``dead`` or ``discarded``."""
+
+
+class Journal(JournalQueries, Protocol):
+    """Keeps events, lanes and retries. Greenlets may call it at once; each call waits only for its own work.
+
+    What a method has written when it returns is durable. Every method that writes raises JournalFull if there is no
+    room, and JournalUnavailable if the write failed; then nothing of it is kept.
     """
 
     def open(self) -> Recovered:
-        """Open or create the journal, and read back what it holds. Raises JournalError or JournalLocked."""
+        """Open or create the journal, and read what a bus starts from. Raises JournalError or JournalLocked."""
 
     def listen(self, listener: CommitListener) -> None:
         """Call the listener with each batch of events from now on."""
 
     def watch(self, watcher: CommitWatcher) -> None:
-        """Tell the watcher of each commit from now on."""
+        """Call the watcher with the time and size of each commit from now on."""
 
     def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
-        """Keep messages, all or none, and return when they are safe.
+        """Keep messages, all or none, and return when they are durable.
 
-        A key that was given before (within 24 hours) keeps nothing and answers with the first publish's events.
-        Raises KeyReused where that had other topics or bodies.
+        A key that was used within 24 hours keeps nothing: the result is that of its first publish. Raises KeyReused if
+        that had other topics or bodies.
         """
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Save what has changed in the lanes."""
+        """Save what has changed in the lanes: all of it or nothing."""
 
     def wait_durable(self) -> None:
         """Return when what was saved is wherever an event has to be, to count as accepted."""
 
     def probe(self) -> None:
-        """Find out whether an event would be kept now, by writing what changes nothing. Raises JournalError."""
-
-    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
-        """Read up to ``limit`` events after ``after``, to ``end``; more than one only while they fit ``max_bytes``."""
-
-    def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
-        """Numbers, topics and times of up to ``limit`` events after ``after``, without their bodies."""
-
-    def find(self, seqs: Sequence[int]) -> list[Event]:
-        """The events with these numbers that are still there."""
-
-    def event(self, event_id: str) -> Event | None:
-        """The newest event with this id."""
-
-    def position_at(self, moment: float) -> int:
-        """The number after which all events were accepted at or after ``moment``, seconds since 1970."""
-
-    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        """The first deferred deliveries of a lane, by due time or by number."""
-
-    def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
-        """Of events with these numbers those that are there, and who needs them."""
+        """Check that an event would be kept now, by writing what changes nothing. Raises JournalError."""
 
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
-        """Let dead letters go without the bodies of their events, which may be removed then."""
-
-    def retries_of_event(self, seq: int) -> list[Retry]:
-        """The deferred deliveries of an event."""
-
-    def lane(self, key: str) -> LaneRecord | None:
-        """What is kept of a lane, ended ones too."""
-
-    def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
-        """Lanes that are settled and ended before a moment."""
-
-    def closed_size(self) -> tuple[int, int]:
-        """How many lanes are settled and ended, and the bytes that their records take, judged by the newest of them."""
-
-    def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
-        """Lanes that are settled and ended, those that ended last first, but for so many of them."""
-
-    def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
-        """Dead letters with ids above ``after``, of one subscriber or of all."""
-
-    def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
-        """One dead letter by its id."""
-
-    def replay(self, replay_id: str) -> Redelivery | None:
-        """A replay of dead letters, one of the newest ``MAX_REDELIVERIES``."""
-
-    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
-        """Who did not get an event for good: (key, ``dead`` or ``discarded``)."""
-
-    def last_dead_letter(self) -> int:
-        """The highest id of a dead letter; 0 without any."""
-
-    def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
-        """The oldest dead letters that were last attempted before ``moment``."""
+        """Detach dead letters from the bodies of their events, which may be trimmed then."""
 
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
-        """Remove events, but for those that a deferred delivery or a dead letter refers to.
+        """Remove settled events, and return how many. Events of a retry or a dead letter stay.
 
-        Who discarded what before ``forget_before`` is forgotten too, and idempotency keys that have had their day; the
-        oldest of those go before where all together take more than ``max_key_bytes``. Some go at a time.
-        Answers how many events went.
+        Some of the discards before ``forget_before`` (seconds since 1970) are removed too, and idempotency keys after
+        their day; the oldest of those earlier, if all together take more than ``max_key_bytes``.
         """
 
     def usage(self) -> Usage:
-        """How much is held."""
+        """Return how much the journal holds."""
 
     def close(self) -> None:
         """Finish what was begun, and close."""

@@ -1,4 +1,4 @@
-"""Group commit: while one commit runs, what comes next gathers and goes into the following one.
+"""Group commit: what comes while one commit runs goes into the next one, together.
 
 So publishers who come at once share the wait for the disk, and nobody waits longer than two commits.
 """
@@ -36,40 +36,41 @@ class Publish:
         return body_bytes(self.messages)
 
 
-#: What became of a publish: an error where the rest of its batch is kept, and it is not.
+#: The result of one publish: an error if the rest of its batch is kept, and it is not.
 PublishResult = Appended | JournalError | KeyReused
-#: Keeps all of it, or raises and keeps nothing; answers what is new in the journal, and each publish.
+#: The new events, and the result of each publish.
 CommitResult = tuple[list[Event], Sequence[PublishResult]]
+#: Keeps all of it, or raises JournalError and keeps nothing.
 Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], CommitResult]
 
 
 @dataclass(slots=True)
 class _Batch:
-    """What goes into one commit, and who waits for it."""
+    """What goes into one commit."""
 
     publishes: list[Publish] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     done: Signal = field(default_factory=Signal)
-    answers: Sequence[PublishResult] = ()
+    results: Sequence[PublishResult] = ()
     error: JournalError | None = None
 
     def wait(self) -> None:
-        """Return when the batch is safe, or raise why it is not."""
+        """Return when the batch is durable. Raises JournalError if it is not kept."""
         self.done.wait()
         if self.error is not None:
             raise self.error.with_traceback(None)
 
 
 class GroupCommit:
-    """Gathers what is to be written and commits it, one commit after another, on a greenlet of its own."""
+    """Collects what is to be written, and commits it in one batch after another, on a greenlet of its own."""
 
     def __init__(self, commit: Commit, clock: Clock) -> None:
         self._commit = commit
         self._clock = clock
         self._next = _Batch()
-        self._wanted = Signal()
-        self._listener: CommitListener = _nobody
-        self._watcher: CommitWatcher = _nobody
+        self._has_work = Signal()
+        self._listener: CommitListener = _ignore
+        self._watcher: CommitWatcher = _ignore
         self.closed = False
 
     def start(self) -> None:
@@ -77,63 +78,63 @@ class GroupCommit:
         self._writer = gevent.spawn(self._write)
 
     def listen(self, listener: CommitListener) -> None:
-        """See Journal.listen."""
+        """Call the listener with the events of each commit from now on."""
         self._listener = listener
 
     def watch(self, watcher: CommitWatcher) -> None:
-        """See Journal.watch."""
+        """Call the watcher with the time and size of each commit from now on."""
         self._watcher = watcher
 
     def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
-        """See Journal.append."""
+        """Keep messages, all or none; see Journal.append."""
         content = compared_content(messages, idempotency_key)
         batch = self._batch()
         number = len(batch.publishes)
         batch.publishes.append(Publish(messages, idempotency_key, content))
         batch.wait()
-        answer = batch.answers[number]
-        if not isinstance(answer, Appended):
-            raise answer.with_traceback(None)
-        return answer
+        result = batch.results[number]
+        if not isinstance(result, Appended):
+            raise result.with_traceback(None)
+        return result
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """See Journal.checkpoint."""
+        """Save a checkpoint, all of it or nothing. Raises JournalError."""
         batch = self._batch()
         batch.checkpoints.append(checkpoint)
         batch.wait()
 
-    def give_up(self, why: str) -> None:
-        """Refuse what has gathered for the next commit: nothing of that is kept."""
+    def refuse_waiting(self, reason: str) -> None:
+        """Refuse what waits for the next commit: nothing of that is kept."""
         batch, self._next = self._next, _Batch()
-        batch.error = JournalUnavailable(why)
+        batch.error = JournalUnavailable(reason)
         batch.done.set()
 
     def close(self) -> None:
-        """Finish what was begun, and take nothing more."""
+        """Finish what was begun, and accept nothing more."""
         last = self._batch()
         self.closed = True
         last.done.wait()
         self._writer.kill()
 
     def _batch(self) -> _Batch:
-        """The batch that gathers now."""
+        """Return the batch for the next commit, which begins soon."""
         if self.closed:
             raise JournalUnavailable("The journal is closed.")
-        self._wanted.set()
+        self._has_work.set()
         return self._next
 
     def _write(self) -> None:
-        """Commit what has gathered, again and again."""
+        """Commit batch after batch."""
         while True:
-            self._wanted.wait()
-            self._wanted.clear()
+            self._has_work.wait()
+            self._has_work.clear()
             batch, self._next = self._next, _Batch()
             self._save(batch)
 
     def _save(self, batch: _Batch) -> None:
         began = self._clock.monotonic()
         try:
-            events, batch.answers = self._commit(batch.publishes, batch.checkpoints)
+            events, batch.results = self._commit(batch.publishes, batch.checkpoints)
         except JournalError as error:
             batch.error = error
         except Exception as error:
@@ -144,5 +145,5 @@ class GroupCommit:
         batch.done.set()
 
 
-def _nobody(*_: object) -> None:
-    """Listens, and watches, until somebody does."""
+def _ignore(*_: object) -> None:
+    """Stand in for a listener or a watcher until there is one."""

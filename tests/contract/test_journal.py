@@ -27,10 +27,9 @@ from eventbus.core.model import (
     Subscriber,
 )
 from eventbus.delivery.lane.lane_record import new_record
-from eventbus.journal.base import Journal, Redelivery
+from eventbus.journal.base import MAX_REDELIVERIES, Journal, Redelivery
 from eventbus.journal.redis import RedisJournal
-from eventbus.journal.redis.store import commit_plan
-from eventbus.journal.sqlite import SqliteJournal, statements
+from eventbus.journal.sqlite import SqliteJournal
 from tests.support.events import message
 from tests.support.lanes import EPOCH
 from tests.support.redis_server import COMMAND, RedisServer
@@ -641,15 +640,18 @@ def test_a_replay_keeps_its_outcome_though_another_one_follows(journal: Journal)
     assert journal.replay("second") == Redelivery("second", EPOCH, 1, delivered=1)
 
 
-def test_only_so_many_replays_are_known(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_replays_are_known(journal: Journal) -> None:
     """With each new replay the oldest one past the limit is forgotten; one that put back nothing is none."""
-    monkeypatch.setattr(statements, "MAX_REDELIVERIES", 2)
-    monkeypatch.setattr(commit_plan, "MAX_REDELIVERIES", 2)
-    save(journal, dead=tuple(letter(seq) for seq in range(1, 4)))
-    for moment, kept in enumerate(journal.dead_letters(None, 0, ALL)):
-        journal.checkpoint(Checkpoint(EPOCH + moment, 0, replayed=(kept.id,), replay=f"r{moment}"))
-    save(journal, replayed=(99,), replay="nothing")
-    assert [journal.replay(name) is None for name in ("r0", "r1", "r2", "nothing")] == [True, False, False, True]
+    count = MAX_REDELIVERIES + 1
+    save(journal, dead=tuple(letter(seq) for seq in range(1, count + 1)))
+    letters = [kept.id for kept in journal.dead_letters(None, 0, count)]
+    replays = [
+        Checkpoint(EPOCH + number, 0, replayed=(one,), replay=f"r{number}") for number, one in enumerate(letters)
+    ]
+    gevent.joinall([gevent.spawn(journal.checkpoint, replay) for replay in replays], raise_error=True)
+    save(journal, replayed=(letters[-1] + 1,), replay="nothing")
+    names = ("r0", "r1", f"r{count - 1}", "nothing")
+    assert [journal.replay(name) is None for name in names] == [True, False, False, True]
     save(journal, settled_retries=((A, 1, 0), (A, 2, 0)))
     assert [journal.replay("r0"), journal.replay("r1")] == [None, Redelivery("r1", EPOCH + 1, 1, delivered=1)]
 

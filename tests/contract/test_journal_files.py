@@ -39,7 +39,7 @@ def opened(path: Path) -> Store:
 def events(path: Path) -> list[str]:
     """The ids of the events that a bus would find there."""
     store = opened(path)
-    found: list[str] = store.read(lambda db: [row[0] for row in db.execute("SELECT id FROM events ORDER BY seq")])
+    found: list[str] = store.export(lambda db: [row[0] for row in db.execute("SELECT id FROM events ORDER BY seq")])
     store.close()
     return found
 

@@ -15,6 +15,7 @@ import pytest
 from eventbus.core.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
 from eventbus.core.model import Checkpoint, Event, Recovered, Retry
 from eventbus.journal.sqlite import SqliteJournal
+from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from eventbus.journal.sqlite.store import Store
 from tests.support.events import message
@@ -297,6 +298,7 @@ class SpiedStore(Store):
         recovered = super().open()
         self.faulty = FaultyConnection(self._db)
         self._db: Any = self.faulty
+        self.queries = SqliteQueries(self._db)
         return recovered
 
     def pragma(self, name: str) -> Any:

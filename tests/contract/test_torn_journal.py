@@ -13,7 +13,6 @@ import pytest
 from eventbus.core.errors import JournalError
 from eventbus.core.model import Message, Recovered
 from eventbus.journal.group_commit import Publish
-from eventbus.journal.sqlite import queries
 from eventbus.journal.sqlite.store import Store
 from tests.support.server import ROOT
 
@@ -70,8 +69,8 @@ def opened(path: Path) -> tuple[Recovered, list[int]]:
     """Open a journal and close it: what it tells, and the numbers of its events."""
     store = Store(str(path))
     recovered = store.open()
-    seqs = [seq for seq, _, _ in store.read(queries.topics, 0, ALL, ALL)]
-    for event in store.read(queries.find, seqs):
+    seqs = [seq for seq, _, _ in store.read(store.queries.topics, 0, ALL, ALL)]
+    for event in store.read(store.queries.find, seqs):
         assert event.body == event.id.removeprefix("id-").encode() * 50
     store.close()
     return recovered, seqs

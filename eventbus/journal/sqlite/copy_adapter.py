@@ -12,7 +12,8 @@ from eventbus.core.model import DeadLetter, Discard, Event
 from eventbus.journal import lane_json
 from eventbus.journal.copy.copying import Batch, Extent, Kind, Mark
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
-from eventbus.journal.sqlite.queries import retry_of
+from eventbus.journal.sqlite.pages import EVENT_COLUMNS
+from eventbus.journal.sqlite.queries import RETRY_COLUMNS, retry_of
 from eventbus.journal.sqlite.schema import MARK_TABLE
 from eventbus.journal.sqlite.statements import retry_row
 from eventbus.journal.sqlite.store import Store
@@ -40,7 +41,7 @@ class _Table:
 
 
 _TABLES = {
-    Kind.EVENTS: _Table("events", "seq, id, topic, head, body, at", 1, Event._make, tuple),
+    Kind.EVENTS: _Table("events", EVENT_COLUMNS, 1, Event._make, tuple),
     Kind.LANES: _Table(
         "lanes",
         "key, record, open, ended_at",
@@ -50,7 +51,7 @@ _TABLES = {
     ),
     Kind.DEFERRED: _Table(
         "deferred",
-        "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at",
+        RETRY_COLUMNS,
         3,
         retry_of,
         retry_row,
@@ -96,11 +97,11 @@ class SqliteCopying:
 
     def extent(self) -> Extent:
         """See Copyable.extent."""
-        return self._store.read(_extent)
+        return self._store.export(_extent)
 
     def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
         """See Copyable.export."""
-        return self._store.read(_export, _TABLES[kind], after, limit, max_bytes)
+        return self._store.export(_export, _TABLES[kind], after, limit, max_bytes)
 
     def mark(self) -> Mark | None:
         """See Copyable.mark."""

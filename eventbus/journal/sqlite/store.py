@@ -12,11 +12,12 @@ from eventbus.core.model import Checkpoint, Event, Recovered
 from eventbus.journal.base import Appended, KeptDeadLetter, Usage
 from eventbus.journal.copy.copying import Mark, refusal
 from eventbus.journal.group_commit import CommitResult, Publish, PublishResult
-from eventbus.journal.sqlite import file, queries, statements
+from eventbus.journal.sqlite import file, statements
 from eventbus.journal.sqlite.address_spelling import respell
 from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
 from eventbus.journal.sqlite.error_mapping import opening, writing_error
 from eventbus.journal.sqlite.idempotency_keys import KeyTotals, find_key, key_totals, keys_to_forget, remember_key
+from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.schema import MARK_TABLE, check_schema, migrate
 from eventbus.journal.sqlite.wal_owner import check_log, log_origin, mark_log
 
@@ -45,7 +46,7 @@ class Store:
             if (mark := self.mark()) is not None:
                 self._db.close()
                 raise refusal(self._path, Mark.from_json(mark))
-            recovered = queries.recovered(self._db, remarks)
+            recovered = self.queries.recovered(remarks)
             self._last_seq, self._keys = recovered.last_seq, key_totals(self._db)
             if self._path != MEMORY:
                 self._disk.begin(self._path, self._db)
@@ -64,6 +65,7 @@ class Store:
                 self._real, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
             )
             self._prepare()
+            self.queries = SqliteQueries(self._db)
         return tuple(remarks)
 
     def mark(self) -> str | None:
@@ -163,7 +165,7 @@ class Store:
 
     def trim_parts(self, seqs: Sequence[int]) -> list[list[int]]:
         """Cut what is to be trimmed into parts, each a call of ``trim``, so that commits go in between."""
-        return self.read(queries.trim_parts, seqs, self._disk.trim_size)
+        return self.read(self.queries.trim_parts, seqs, self._disk.trim_size)
 
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float) -> int:
         """See Journal.trim; for a part."""
@@ -217,11 +219,15 @@ class Store:
             raise
 
     def read(self, query: Callable[..., T], *values: object) -> T:
-        """Run one of the ``queries`` on the connection."""
+        """Run one of the ``queries``. Raises JournalUnavailable."""
         try:
-            return query(self._db, *values)
+            return query(*values)
         except sqlite3.Error as error:
             raise JournalUnavailable(f"The journal cannot be read just now ({error}).") from error
+
+    def export(self, query: Callable[..., T], *values: object) -> T:
+        """Run a query that takes the connection. Raises JournalUnavailable."""
+        return self.read(query, self._db, *values)
 
     def usage(self) -> Usage:
         """Bytes in pages that hold something, and events, counted from the first number to the last."""

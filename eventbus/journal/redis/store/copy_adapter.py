@@ -10,7 +10,7 @@ from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys, server
 from eventbus.journal.redis.store.copy_commands import commands
 from eventbus.journal.redis.store.exports import Exports
-from eventbus.journal.redis.store.queries import Queries
+from eventbus.journal.redis.store.queries import RedisQueries
 from eventbus.journal.redis.store.server import translate_errors
 
 #: Lanes that are read at once.
@@ -23,7 +23,7 @@ class RedisCopying:
     def __init__(self, url: str, name: str) -> None:
         self._url = url
         self._client = server.connect(url, "eventbus-copy")
-        self._queries = Queries(self._client)
+        self._queries = RedisQueries(self._client)
         self._exports = Exports(self._queries)
         self._begin = self._client.register_script(script("begin_copy"))
         self._name = name

@@ -8,7 +8,7 @@ from eventbus.journal import lane_json
 from eventbus.journal.copy.copying import Batch, Kind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
-from eventbus.journal.redis.store.queries import Queries
+from eventbus.journal.redis.store.queries import RedisQueries
 from eventbus.journal.redis.store.rows import letter_of, retry_of
 
 #: A number that no event has.
@@ -25,7 +25,7 @@ Read = tuple[Row, int]
 class Exports:
     """Reads through ``queries``. The place of an event is its number, that of others how many come before it."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: RedisQueries) -> None:
         self._queries = queries
         self._ways: dict[Kind, tuple[str, Callable[[Sequence[Name]], list[Read]]]] = {
             Kind.LANES: (keys.LANES, self._lanes),

@@ -1,4 +1,4 @@
-"""The journal on a Redis server, which any number of buses on any number of machines share."""
+"""The journal on a Redis server, which any number of nodes on any number of machines share."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -10,25 +10,22 @@ import redis
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable
-from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Checkpoint, Event, LaneRecord, Message, Recovered, Retry
+from eventbus.core.model import Checkpoint, LaneRecord, Message, Recovered
 from eventbus.core.override import override
 from eventbus.journal.base import (
     Appended,
     CommitListener,
     CommitWatcher,
-    Journal,
     KeptDeadLetter,
-    Page,
-    Redelivery,
     Usage,
 )
 from eventbus.journal.cluster_journal import ClusterJournal
 from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
+from eventbus.journal.queried import QueriedJournal
 from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.cluster.nodes import RedisNodes
 from eventbus.journal.redis.store import keys, server
-from eventbus.journal.redis.store.queries import Queries
+from eventbus.journal.redis.store.queries import RedisQueries
 from eventbus.journal.redis.store.replication import ReplicationPolicy
 from eventbus.journal.redis.store.tail import Tail
 from eventbus.journal.redis.store.writer import Writer
@@ -40,8 +37,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class RedisJournal(Journal, ClusterJournal):
-    """``eventbus.journal.base.Journal`` on Redis at ``url``, shared by all nodes that name it."""
+class RedisJournal(QueriedJournal, ClusterJournal):
+    """The journal on Redis at ``url``, shared by all nodes that name it."""
 
     def __init__(
         self,
@@ -59,7 +56,7 @@ class RedisJournal(Journal, ClusterJournal):
         self._client = server.connect(url, "eventbus", timing, self._replication_id)
         self._writer = Writer(self._client, self._members, self._replication, timing)
         self._nodes = RedisNodes(url, self._members, timing)
-        self._queries = Queries(self._client)
+        self._reader = RedisQueries(self._client)
         self._tail = Tail(server.connect(url, "eventbus-tail", timing, self._replication_id), timing)
         self._group = GroupCommit(self._commit, self._clock)
 
@@ -88,7 +85,7 @@ class RedisJournal(Journal, ClusterJournal):
                 self._client.close()
                 self._members.disconnect()
                 raise
-            recovered = self._queries.recovered(remarks)
+            recovered = self._reader.recovered(remarks)
         self._tail.start(recovered.last_seq)
         self._group.start()
         return recovered
@@ -127,8 +124,8 @@ class RedisJournal(Journal, ClusterJournal):
     def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         try:
             events, answers = self._writer.commit(publishes, checkpoints)
-        except JournalTimeout:  # who waits for the next commit has waited as long, and would wait that long again
-            self._group.give_up("The journal is in trouble; nothing of this was kept.")
+        except JournalTimeout:  # whoever waits for the next commit would wait as long again
+            self._group.refuse_waiting("The journal does not answer; nothing of this was kept.")
             raise
         if events:
             self._tail.wait_for(events[-1].seq, self._timing.read_back_seconds)
@@ -137,8 +134,8 @@ class RedisJournal(Journal, ClusterJournal):
     @override
     def skip_to_end(self) -> int:
         # What waits to be written is of lanes that this node owned under its former name.
-        self._group.give_up("This node lost its subscriptions and starts again; nothing of this was kept.")
-        newest = self._read(self._queries.newest)
+        self._group.refuse_waiting("This node lost its subscriptions and starts again; nothing of this was kept.")
+        newest = self._read(self._reader.newest)
         self._tail.move(newest)
         return newest
 
@@ -149,91 +146,19 @@ class RedisJournal(Journal, ClusterJournal):
 
     @override
     def lane_records(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
-        return self._read(self._queries.lane_records, lanes)
+        return self._read(self._reader.lane_records, lanes)
 
     @override
     def topics_by_lane(self) -> dict[str, tuple[str, ...]]:
-        return self._read(self._queries.topics_by_lane)
+        return self._read(self._reader.topics_by_lane)
 
     @override
     def open_lanes(self) -> list[str]:
-        return self._read(self._queries.open_lanes)
-
-    @override
-    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
-        return self._read(self._queries.page, after, end, limit, max_bytes)
-
-    @override
-    def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
-        return self._read(self._queries.topics, after, end, limit)
-
-    @override
-    def find(self, seqs: Sequence[int]) -> list[Event]:
-        return self._read(self._queries.find, seqs)
-
-    @override
-    def event(self, event_id: str) -> Event | None:
-        return self._read(self._queries.event, event_id)
-
-    @override
-    def position_at(self, moment: float) -> int:
-        return self._read(self._queries.position_at, moment)
-
-    @override
-    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        return self._read(self._queries.retries, key, by_seq=by_seq, limit=limit)
-
-    @override
-    def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
-        return self._read(self._queries.sample, seqs)
+        return self._read(self._reader.open_lanes)
 
     @override
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
         self._writer.give_up_bodies(letters)
-
-    @override
-    def retries_of_event(self, seq: int) -> list[Retry]:
-        return self._read(self._queries.retries_of_event, seq)
-
-    @override
-    def lane(self, key: str) -> LaneRecord | None:
-        return self._read(self._queries.lane, key)
-
-    @override
-    def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
-        return self._read(self._queries.closed_lanes, before, limit)
-
-    @override
-    def closed_size(self) -> tuple[int, int]:
-        return self._read(self._queries.closed_size)
-
-    @override
-    def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
-        return self._read(self._queries.newest_closed, skip, limit)
-
-    @override
-    def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
-        return self._read(self._queries.dead_letters, key, after, limit)
-
-    @override
-    def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
-        return self._read(self._queries.dead_letter, letter_id)
-
-    @override
-    def last_dead_letter(self) -> int:
-        return self._read(self._queries.last_dead_letter)
-
-    @override
-    def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
-        return self._read(self._queries.dead_before, moment, limit)
-
-    @override
-    def replay(self, replay_id: str) -> Redelivery | None:
-        return self._read(self._queries.replay, replay_id)
-
-    @override
-    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
-        return self._read(self._queries.failed_deliveries, seq)
 
     @override
     def try_acquire_trimmer(self) -> bool:
@@ -249,7 +174,7 @@ class RedisJournal(Journal, ClusterJournal):
 
     @override
     def usage(self) -> Usage:
-        return self._read(self._queries.usage)
+        return self._read(self._reader.usage)
 
     @override
     def close(self) -> None:
@@ -262,6 +187,12 @@ class RedisJournal(Journal, ClusterJournal):
         self._nodes.stop()
         self._client.close()
 
-    def _read(self, query: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
+    @property
+    @override
+    def _queries(self) -> RedisQueries:
+        return self._reader
+
+    @override
+    def _read(self, query: Callable[P, T], *values: P.args, **options: P.kwargs) -> T:
         with server.translate_errors("cannot be read"):
-            return query(*values, **named)
+            return query(*values, **options)

@@ -1,4 +1,4 @@
-"""What is read from a journal in Redis. Every query is bounded: Redis does one thing at a time."""
+"""The queries of a journal on Redis. Each is bounded: Redis does one thing at a time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,19 +7,20 @@ import redis
 
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event, LaneRecord, Recovered, Retry
+from eventbus.core.override import override
 from eventbus.journal import lane_json
-from eventbus.journal.base import KeptDeadLetter, Page, Redelivery, Usage
+from eventbus.journal.base import JournalQueries, KeptDeadLetter, Page, Redelivery, Usage
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.commit_plan import OVERHEAD
 from eventbus.journal.redis.store.rows import events_of, letter_of, number_of, retry_of, topic_of
 from eventbus.journal.redis.store.server import memory_in_use
 
-#: Deliveries of one event that are told, at most.
-MANY = 20_000
+#: Deliveries of one event that are returned at most.
+MAX_DELIVERIES = 20_000
 
 
-class Queries:
+class RedisQueries(JournalQueries):
     """Reads through a client. Raises RedisError."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -31,25 +32,24 @@ class Queries:
         self._position_at = client.register_script(script("position_at"))
 
     def recovered(self, remarks: tuple[str, ...]) -> Recovered:
-        """What the bus starts from: the journal's end. Lanes come as this node gets them."""
+        """Return what a bus starts from: the journal's end. Its lanes come later, as this node acquires them."""
         newest = self.newest()
         return Recovered(newest, newest, (), {}, remarks)
 
     def topics_by_lane(self) -> dict[str, tuple[str, ...]]:
         """Return the topics of each subscription that gets new events."""
-        said: dict[bytes, bytes] = self._ask("HGETALL", keys.TOPICS)
-        return {lane.decode(): _patterns(topics.decode()) for lane, topics in said.items()}
+        answer: dict[bytes, bytes] = self._ask("HGETALL", keys.TOPICS)
+        return {lane.decode(): _patterns(topics.decode()) for lane, topics in answer.items()}
 
     def newest(self) -> int:
-        """The newest event's number, or that of one that is gone."""
+        """Return the sequence number of the newest event, even if it was trimmed."""
         return int(self._ask("GET", keys.SEQ) or 0)
 
     def lane_records(self, lanes: Sequence[str]) -> list[tuple[LaneRecord, int]]:
         """Return the records of these lanes, each with how many retries wait."""
         if not lanes:
             return []
-        texts = self._ask("HMGET", keys.LANES, *lanes)
-        counts = self.pipelined(*(("HLEN", keys.waits(lane)) for lane in lanes))
+        texts, *counts = self.pipelined(("HMGET", keys.LANES, *lanes), *(("HLEN", keys.waits(lane)) for lane in lanes))
         return [
             (lane_json.from_json(text.decode()), count)
             for text, count in zip(texts, counts, strict=True)
@@ -57,37 +57,37 @@ class Queries:
         ]
 
     def open_lanes(self) -> list[str]:
-        """The lanes that some node has to carry on with."""
+        """Return the lanes that some node has to continue."""
         return sorted(lane.decode() for lane in self._ask("SMEMBERS", keys.OPEN))
 
+    @override
     def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
-        """See Journal.page."""
         entries, more = self._page(keys=[keys.EVENTS], args=[max(0, after), end, limit, max_bytes])
         return Page(tuple(events_of(entries)), number_of(entries[-1][0]) if more == b"more" else end)
 
+    @override
     def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
-        """See Journal.topics."""
         rows = self._topics(keys=[keys.EVENTS], args=[max(0, after), end, limit])
         return [(int(seq), topic_of(topic), float(at)) for seq, topic, at in rows]
 
+    @override
     def find(self, seqs: Sequence[int]) -> list[Event]:
-        """See Journal.find."""
-        wanted = sorted(set(seqs))
-        found = self.pipelined(*(("XRANGE", keys.EVENTS, f"{seq}-0", f"{seq}-0") for seq in wanted))
+        ordered = sorted(set(seqs))
+        found = self.pipelined(*(("XRANGE", keys.EVENTS, f"{seq}-0", f"{seq}-0") for seq in ordered))
         return events_of(_flat(entries[0]) for entries in found if entries)
 
+    @override
     def event(self, event_id: str) -> Event | None:
-        """See Journal.event."""
         seq = self._ask("HGET", keys.IDS, event_id)
         found = [] if seq is None else self.find([int(seq)])
         return next((event for event in found if event.id == event_id), None)  # the journal may have changed in between
 
+    @override
     def position_at(self, moment: float) -> int:
-        """See Journal.position_at."""
         return int(self._position_at(keys=[keys.EVENTS], args=[repr(moment)]))
 
+    @override
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
-        """See Journal.sample."""
         rows = self._sample(keys=[keys.NODES], args=[OVERHEAD, *seqs])
         return [
             SampledEvent(
@@ -97,84 +97,81 @@ class Queries:
             for seq, topic, size, waiting, dead in rows
         ]  # fmt: skip
 
+    @override
     def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        """See Journal.deferred."""
         names = self._ask("ZRANGE", keys.line(key) if by_seq else keys.due(key), 0, limit - 1)
-        return self._deferrals([(key, name.decode()) for name in names])
+        return self._retries([(key, name.decode()) for name in names])
 
+    @override
     def retries_of_event(self, seq: int) -> list[Retry]:
-        """See Journal.retries_of_event."""
-        members = self._ask("ZRANGEBYSCORE", keys.WAITING, seq, seq, "LIMIT", 0, MANY)
-        found = []
-        for member in members:
-            number, replay_id, key = member.decode().split(":", 2)
-            found.append((key, f"{number}:{replay_id}"))
-        return self._deferrals(found)
+        members = self._ask("ZRANGEBYSCORE", keys.WAITING, seq, seq, "LIMIT", 0, MAX_DELIVERIES)
+        parts = [member.decode().split(":", 2) for member in members]
+        return self._retries([(key, f"{number}:{replay_id}") for number, replay_id, key in parts])
 
-    def _deferrals(self, wanted: Sequence[tuple[str, str]]) -> list[Retry]:
-        texts = self.pipelined(*(("HGET", keys.waits(key), name) for key, name in wanted))
-        return [retry_of(key, name, text) for (key, name), text in zip(wanted, texts, strict=True) if text is not None]
+    def _retries(self, names: Sequence[tuple[str, str]]) -> list[Retry]:
+        texts = self.pipelined(*(("HGET", keys.waits(key), name) for key, name in names))
+        return [retry_of(key, name, text) for (key, name), text in zip(names, texts, strict=True) if text is not None]
 
+    @override
     def lane(self, key: str) -> LaneRecord | None:
-        """See Journal.lane."""
         text = self._ask("HGET", keys.LANES, key)
         return None if text is None else lane_json.from_json(text.decode())
 
+    @override
     def closed_lanes(self, before: float, limit: int) -> list[LaneRecord]:
-        """See Journal.closed_lanes."""
         names = self._ask("ZRANGEBYSCORE", keys.ENDED, "-inf", f"({before!r}", "LIMIT", 0, limit)
         return self._records(names)
 
+    @override
     def closed_size(self) -> tuple[int, int]:
-        """See Journal.closed_size."""
         count, names = self.pipelined(("ZCARD", keys.ENDED), ("ZREVRANGE", keys.ENDED, 0, 99))
         sizes = self.pipelined(*(("HSTRLEN", keys.LANES, name) for name in names)) if names else [0]
         return count, count * sum(sizes) // len(sizes)
 
+    @override
     def newest_closed(self, skip: int, limit: int) -> list[LaneRecord]:
-        """See Journal.newest_closed."""
         return self._records(self._ask("ZREVRANGE", keys.ENDED, skip, skip + limit - 1))
 
     def _records(self, names: Sequence[bytes]) -> list[LaneRecord]:
         texts = self._ask("HMGET", keys.LANES, *names) if names else []
         return [lane_json.from_json(text.decode()) for text in texts if text is not None]
 
+    @override
     def dead_letters(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
-        """See Journal.dead_letters."""
         where = keys.DEAD_IDS if key is None else keys.dead_of(key)
         return self._letters(self._ask("ZRANGEBYSCORE", where, f"({after}", "+inf", "LIMIT", 0, limit))
 
+    @override
     def dead_letter(self, letter_id: int) -> KeptDeadLetter | None:
-        """See Journal.dead_letter."""
         return next(iter(self._letters([b"%d" % letter_id])), None)
 
+    @override
     def last_dead_letter(self) -> int:
-        """See Journal.last_dead_letter."""
         last = self._ask("ZRANGE", keys.DEAD_IDS, -1, -1)
         return int(last[0]) if last else 0
 
+    @override
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
-        """See Journal.dead_before."""
         return self._letters(self._ask("ZRANGEBYSCORE", keys.DEAD_AT, "-inf", f"({moment!r}", "LIMIT", 0, limit))
 
+    @override
     def replay(self, replay_id: str) -> Redelivery | None:
-        """See Journal.replay."""
         at, *counts = self._ask("HMGET", keys.replay(replay_id), "at", "replayed", "delivered", "dead", "discarded")
         return None if at is None else Redelivery(replay_id, float(at), *(int(count or 0) for count in counts))
 
+    @override
     def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
-        """See Journal.failed_deliveries."""
-        letters, gone, spans = self.pipelined(
-            ("ZRANGEBYSCORE", keys.DEAD_SEQ, seq, seq, "LIMIT", 0, MANY),
-            ("ZRANGEBYSCORE", keys.DEAD_GONE, seq, seq, "LIMIT", 0, MANY),
-            ("ZRANGEBYSCORE", keys.DISCARDS, seq, "+inf", "LIMIT", 0, MANY),
+        letters, without_body, spans = self.pipelined(
+            ("ZRANGEBYSCORE", keys.DEAD_SEQ, seq, seq, "LIMIT", 0, MAX_DELIVERIES),
+            ("ZRANGEBYSCORE", keys.DEAD_GONE, seq, seq, "LIMIT", 0, MAX_DELIVERIES),
+            ("ZRANGEBYSCORE", keys.DISCARDS, seq, "+inf", "LIMIT", 0, MAX_DELIVERIES),
         )
-        dead = [(kept.letter.key, "dead") for kept in self._letters([*letters, *gone])]
+        dead = [(kept.letter.key, "dead") for kept in self._letters([*letters, *without_body])]
         parts = [span.decode().split(":", 3) for span in spans]
-        return dead + list(dict.fromkeys((whom, "discarded") for first, _, _, whom in parts if int(first) <= seq))
+        return dead + list(dict.fromkeys((lane, "discarded") for first, _, _, lane in parts if int(first) <= seq))
 
     def usage(self) -> Usage:
-        """See Journal.usage."""
+        """Return how much the journal holds."""
         size, events, info = self.pipelined(("GET", keys.BYTES), ("XLEN", keys.EVENTS), ("INFO", "memory"))
         return Usage(int(size or 0), events, memory_in_use(info))
 
@@ -191,7 +188,7 @@ class Queries:
         return self.pipelined(command)[0]
 
     def pipelined(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """The answers to commands that are sent at once."""
+        """Return the answers to commands that are sent together."""
         pipeline: Any = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
@@ -200,11 +197,11 @@ class Queries:
 
 
 def _patterns(topics: str) -> tuple[str, ...]:
-    """Topic patterns from how they are kept; none is everything."""
+    """Parse topic patterns as they are stored; none is everything."""
     return () if topics == ">" else tuple(topics.split(" "))
 
 
 def _flat(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, list[bytes]]:
-    """An entry as Redis tells it, from how the client shows it."""
-    entry_id, said = entry
-    return entry_id, [part for pair in said.items() for part in pair]
+    """Return an entry as Redis sends it, from how the client parses it."""
+    entry_id, answer = entry
+    return entry_id, [part for pair in answer.items() for part in pair]
