@@ -12,7 +12,6 @@ from eventbus.delivery.transport.certificates import client_context
 from eventbus.delivery.transport.tracing import traced
 from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
 from eventbus.services.bus import Bus
-from eventbus.services.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 
@@ -35,32 +34,25 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
     )
     if settings.tracing == "otel":
         transport = traced(transport)
-    bus = _shared(settings, transport) if settings.on_redis else _alone(settings, transport)
-    Sweeper(bus).start()
-    return bus
-
-
-def _alone(settings: Settings, transport: Transport) -> Bus:
-    """A bus that owns its journal, and has begun."""
-    bus = Bus(settings, SqliteJournal(settings.journal_path, max_bytes=settings.journal_max_bytes), transport)
+    bus = _on_redis(settings, transport) if settings.on_redis else _on_sqlite(settings, transport)
     bus.start()
     return bus
 
 
-def _shared(settings: Settings, transport: Transport) -> Bus:
-    """A bus that shares its journal with others, and has begun. Raises SettingsError without the extra for it."""
+def _on_sqlite(settings: Settings, transport: Transport) -> Bus:
+    """Return a bus that owns its journal."""
+    return Bus(settings, SqliteJournal(settings.journal_path, max_bytes=settings.journal_max_bytes), transport)
+
+
+def _on_redis(settings: Settings, transport: Transport) -> Bus:
+    """Return a bus in a cluster that shares its journal. Raises SettingsError without the extra for it."""
     try:
         from eventbus.journal.redis import RedisJournal, ReplicationPolicy  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SettingsError("a journal on Redis needs the extra: pip install 'eventbus[redis]'") from error
-    journal = RedisJournal(
-        settings.journal, replication=ReplicationPolicy(settings.redis_replicas, settings.redis_fsync)
-    )
-    bus = Bus(settings, journal, transport)
-    sharing = Ownership(bus, journal)
-    bus.start()
-    sharing.start()
-    return bus
+    replication = ReplicationPolicy(settings.redis_replicas, settings.redis_fsync)
+    journal = RedisJournal(settings.journal, replication=replication)
+    return Bus(settings, journal, transport, cluster=Ownership(journal))
 
 
 def _tell_limits(settings: Settings, environment: Mapping[str, str]) -> None:

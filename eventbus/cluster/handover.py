@@ -1,144 +1,129 @@
-"""Hands lanes over to other buses: a few, so that each has a fair share, or all of a bus that is about to end."""
+"""Hands subscriptions over to peers: a few, so that each node has its share, or all of a node that is about to end."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import gevent
 
+from eventbus.cluster.base import LocalSubscriptions
+from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.errors import JournalError
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import Phase
 from eventbus.journal.cluster_journal import Members
-from eventbus.services.bus import Bus
 
-#: Seconds that deliveries under way may take before a lane that is to be handed over stays where it is.
-PATIENCE = 5.0
-#: Seconds between two looks whether they have ended.
-LOOK = 0.05
-#: Seconds that what is being handed over may take when the bus stops.
-STOP_SECONDS = 2.0
-#: Seconds until it is tried again where the journal could not be written.
-TRY_AGAIN = 1.0
-#: Lanes that are handed over in one step.
-SLICE = 200
+#: Subscriptions that are handed over in one commit.
+HANDOVER_LANES = 200
 
 log = logging.getLogger(__name__)
 
 
 class Handover:
-    """A lane goes when nothing is under way for it, and when all that it did is saved.
+    """Hands over a subscription once nothing is in flight for it and all its changes are saved."""
 
-    ``lose`` is called with the lanes that go, and lets go of them here.
-    """
-
-    def __init__(self, bus: Bus, members: Members, lose: Callable[[Sequence[str]], object]) -> None:
-        self._bus = bus
+    def __init__(self, local: LocalSubscriptions, members: Members, timing: ClusterTiming) -> None:
+        self._local = local
         self._members = members
-        self._lose = lose
-        self._under_way: gevent.Greenlet[..., None] | None = None
-        self._ends = False  # this bus is about to end
+        self._timing = timing
+        self._greenlet: gevent.Greenlet[..., None] | None = None
+        self._ends = False  # this node is about to end
         self._stopped = False
 
-    def give(self, count: int) -> None:
-        """Let another bus have so many lanes, those with the least to do; not while that is under way already."""
-        if self._under_way is None or self._under_way.dead:
-            self._under_way = gevent.spawn(self._give_some, count)
+    def hand_over(self, count: int) -> None:
+        """Begin to hand over so many subscriptions, those with the smallest backlogs; once at a time."""
+        if self._greenlet is None or self._greenlet.dead:
+            self._greenlet = gevent.spawn(self._hand_over_some, count)
 
-    def give_all(self) -> None:
-        """Let others have all lanes: at once those for which nothing is under way, the others as that ends."""
+    def hand_over_all(self) -> None:
+        """Begin to hand over all: first those for which nothing is in flight, the others as that ends."""
         self._ends = True
-        self._under_way = gevent.spawn(self._give_all, self._under_way)
+        self._greenlet = gevent.spawn(self._hand_over_rest, self._greenlet)
 
     def stop(self) -> None:
-        """Hand over nothing more; what is being handed over is, first."""
+        """Hand over nothing more, once the handover that has begun is done or has taken long."""
         self._ends = self._stopped = True
-        if self._under_way is not None:
-            self._under_way.join(STOP_SECONDS)
-            self._under_way.kill()
+        if self._greenlet is not None:
+            self._greenlet.join(self._timing.stop_seconds)
+            self._greenlet.kill()
 
-    def _give_some(self, count: int) -> None:
-        lanes = sorted(self._lanes(), key=lambda lane: lane.backlog)[:count]
-        for lane in lanes:
-            if lane.phase is not Phase.LEAVING:
-                lane.leave()
-        ends, gone = self._bus.clock.monotonic() + PATIENCE, 0
+    def _hand_over_some(self, count: int) -> None:
+        lanes = sorted(self._movable(), key=lambda lane: lane.backlog)[:count]
+        _begin_leaving(lanes)
+        deadline, moved = self._local.clock.monotonic() + self._timing.in_flight_seconds, 0
         try:
             for lane in lanes:
-                while lane.in_flight and self._bus.clock.monotonic() < ends and not self._ends:
-                    gevent.sleep(LOOK)
-                gone += self._hand([lane])
+                while lane.in_flight and self._local.clock.monotonic() < deadline and not self._ends:
+                    gevent.sleep(self._timing.check_interval_seconds)
+                moved += self._move([lane])
                 self._keep(lane)
         finally:
             for lane in lanes:
                 self._keep(lane)
-            _tell(gone)
+            _log_moved(moved)
 
-    def _give_all(self, before: "gevent.Greenlet[..., None] | None") -> None:
-        if before is not None:
-            before.join()
-        gone = 0
-        if self._withdrawn():
-            while not self._stopped and (lanes := self._lanes()):
-                for lane in lanes:
-                    if lane.phase is not Phase.LEAVING:
-                        lane.leave()
-                free = [lane for lane in lanes if self._is_idle(lane)][:SLICE]
-                handed = self._hand(free) if free else 0
-                gone += handed
-                if not handed:
-                    gevent.sleep(TRY_AGAIN if free else LOOK)
-        _tell(gone)
+    def _hand_over_rest(self, former: "gevent.Greenlet[..., None] | None") -> None:
+        if former is not None:
+            former.join()
+        moved = 0
+        if self._withdraw():
+            while not self._stopped and (lanes := self._movable()):
+                _begin_leaving(lanes)
+                idle = [lane for lane in lanes if self._local.is_idle(lane)][:HANDOVER_LANES]
+                done = self._move(idle) if idle else 0
+                moved += done
+                if not done:
+                    gevent.sleep(self._timing.retry_delay_seconds if idle else self._timing.check_interval_seconds)
+        _log_moved(moved)
 
-    def _withdrawn(self) -> bool:
-        """Tell the others, if there are any; whether they can have what this bus has."""
+    def _withdraw(self) -> bool:
+        """Acquire no more; return whether there are peers that can acquire what this node owns."""
         try:
-            others = self._members.peers()
-            if others:
+            peers = self._members.peers()
+            if peers:
                 self._members.withdraw()
         except JournalError as error:
-            log.warning("subscribers are not handed over before this bus has ended: %s", error)
+            log.warning("peers acquire the subscriptions only after this node has ended: %s", error)
             return False
-        return bool(others)
+        return bool(peers)
 
-    def _lanes(self) -> list[Lane]:
-        return [lane for lane in self._bus.dispatcher.lanes.values() if lane.renewable]
-
-    def _is_idle(self, lane: Lane) -> bool:
-        return not lane.in_flight and not self._bus.dispatcher.reader.is_reading(lane)
+    def _movable(self) -> list[Lane]:
+        return [lane for lane in self._local.lanes.values() if lane.renewable]
 
     def _keep(self, lane: Lane) -> None:
-        """Go on with a lane that stays, unless it has gone."""
+        """Deliver again for a lane that was not handed over, if it is still there."""
         if lane.phase is Phase.LEAVING:
             lane.stay()
-            self._bus.dispatcher.schedule(lane)
+            self._local.schedule(lane)
 
-    def _hand(self, lanes: Sequence[Lane]) -> int:
-        """Save lanes for the last time here, and let other buses have them; how many went, the others stay.
+    def _move(self, lanes: Sequence[Lane]) -> int:
+        """Save lanes for the last time here, and let peers acquire them; return how many. The others stay.
 
-        What could not be saved is done again by who has the lane next.
+        What could not be saved is done again by the next owner.
         """
-        dispatcher = self._bus.dispatcher
-        with (
-            self._bus.registrations.locked(*(lane.subscriber.key for lane in lanes)),
-            dispatcher.checkpointer.transaction(),
-        ):
+        with self._local.hold(*(lane.subscriber.key for lane in lanes)), self._local.transaction():
             try:
-                dispatcher.checkpointer.save()
-                free = [lane for lane in lanes if self._is_idle(lane) and not lane.closed]
-                if not free:
+                self._local.save()
+                idle = [lane for lane in lanes if self._local.is_idle(lane) and not lane.closed]
+                if not idle:
                     return 0
-                keys = [lane.subscriber.key for lane in free]
-                self._lose(keys)
-                dispatcher.checkpointer.save_last(free)
+                keys = [lane.subscriber.key for lane in idle]
+                self._local.remove(keys)
+                self._local.save_removed(idle)
             except JournalError as error:
-                log.warning("the last of %d subscribers could not be saved: %s", len(lanes), error)
+                log.warning("%d subscriptions could not be saved before their handover: %s", len(lanes), error)
                 return 0
-            with suppress(JournalError):  # then it is mended later
+            with suppress(JournalError):  # then Ownership releases them later
                 self._members.release(keys)
-        return len(free)
+        return len(idle)
 
 
-def _tell(gone: int) -> None:
-    if gone:
-        log.info("%d subscribers are another bus's now", gone)
+def _begin_leaving(lanes: Sequence[Lane]) -> None:
+    for lane in lanes:
+        if lane.phase is not Phase.LEAVING:
+            lane.leave()
+
+
+def _log_moved(count: int) -> None:
+    if count:
+        log.info("%d subscriptions handed over", count)

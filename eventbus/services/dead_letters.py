@@ -4,16 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from eventbus.cluster.cluster import Cluster, SingleNode
-from eventbus.core.clock import Clock
 from eventbus.core.errors import Conflict, NotFound
 from eventbus.core.model import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
-from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of
 from eventbus.delivery.transaction import Transaction
-from eventbus.journal.base import MAX_REDELIVERIES, Journal, KeptDeadLetter, Redelivery
+from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter, Redelivery
+from eventbus.services.node import Node
 
 #: Why a dead letter cannot be replayed.
 NO_BODY = "The body of the event was given up, since the journal was full (journal quota); it can only be discarded."
@@ -36,14 +34,12 @@ Change = Callable[[Sequence[KeptDeadLetter], Transaction], int]
 class DeadLetters:
     """What people do with deliveries that will not be attempted again."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, journal: Journal, clock: Clock, keep: Callable[[str], bool] = lambda _: False
-    ) -> None:
-        self._dispatcher = dispatcher
-        self._journal = journal
-        self._clock = clock
-        self._keep = keep  # puts an expired subscriber's lane back, and says whether it is one
-        self.cluster: Cluster = SingleNode()  #: the other buses: what is theirs, they care for
+    def __init__(self, node: Node, keep: Callable[[str], bool]) -> None:
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._clock = node.clock
+        self._cluster = node.cluster
+        self._keep = keep  # puts an expired subscriber's lane back, and returns whether it is one
 
     def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
         """Dead letters with ids above ``after``."""
@@ -102,7 +98,7 @@ class DeadLetters:
     def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
         """Those that no other bus has to care for."""
         keys = {letter.letter.key for letter in letters}
-        foreign = {key for key in keys if key not in self._dispatcher.lanes and self.cluster.has(key)}
+        foreign = {key for key in keys if key not in self._dispatcher.lanes and self._cluster.owned_by_peer(key)}
         return [letter for letter in letters if letter.letter.key not in foreign]
 
     def _through(self, chosen: Chosen, change: Change) -> int:

@@ -8,9 +8,8 @@ import gevent
 from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
-from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.transaction import Transaction
-from eventbus.journal.base import Journal
+from eventbus.services.node import Node
 
 #: Records that are forgotten in one step, and those that are read to find some that may be.
 PAGE, MOST_READ = 500, 8_000
@@ -23,9 +22,9 @@ log = logging.getLogger(__name__)
 class EndedRecords:
     """Keeps what ended registrations leave in the journal within ``max_bytes``. Those with dead letters stay."""
 
-    def __init__(self, dispatcher: Dispatcher, journal: Journal, max_bytes: int) -> None:
-        self._dispatcher = dispatcher
-        self._journal = journal
+    def __init__(self, node: Node, max_bytes: int) -> None:
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
         self._max_bytes = max_bytes
         self._crowded = LogOnce()
 

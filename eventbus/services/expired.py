@@ -9,17 +9,13 @@ from dataclasses import replace
 
 import gevent
 
-from eventbus.cluster.cluster import Cluster, SingleNode
 from eventbus.core.errors import JournalError
 from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
-from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of
-from eventbus.journal.base import Journal
-from eventbus.services.registrations import Registrations
+from eventbus.services.node import Node
 
 #: Seconds between two reads of the journal, at least; reading takes at most this share of the time.
 INTERVAL_SECONDS, SHARE = 1.0, 0.02
@@ -32,15 +28,15 @@ log = logging.getLogger(__name__)
 class ExpiredSubscribers:
     """Knows who is expired, and ends or changes that."""
 
-    def __init__(self, dispatcher: Dispatcher, journal: Journal, registrations: Registrations, rules: Rules) -> None:
-        self._dispatcher = dispatcher
-        self._journal = journal
-        self._registrations = registrations
-        self._rules = rules
-        self._clock = dispatcher.clock
+    def __init__(self, node: Node) -> None:
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._locks = node.locks
+        self._rules = node.rules
+        self._clock = node.clock
+        self._cluster = node.cluster
         self._closed: dict[str, Lane] = {}
         self._log_once = LogOnce()
-        self.cluster: Cluster = SingleNode()  #: the other nodes, one of which reads the journal for all
         self.removed_dead = 0  #: dead letters of those that deregistered or answered 410
 
     def start(self) -> None:
@@ -73,14 +69,14 @@ class ExpiredSubscribers:
 
         Raises Elsewhere and JournalError.
         """
-        with self._registrations.locked(key):
+        with self._locks.hold(key):
             if key in self._dispatcher.lanes:
                 return True
             record = self._journal.lane(key)
             if record is None or not record.expired:
                 return False
             if record.account.dead:
-                self.cluster.claim(key)
+                self._cluster.claim(key)
                 if key not in self._dispatcher.lanes:
                     lane = self._lane(record)
                     lane.mark_not_durable()  # so that its return is saved, whatever it asks for
@@ -91,7 +87,7 @@ class ExpiredSubscribers:
     def remove(self, key: str) -> None:
         """Someone deregistered it: it is expired no more. Raises JournalError."""
         checkpointer = self._dispatcher.checkpointer
-        with self._registrations.locked(key), checkpointer.transaction() as transaction:
+        with self._locks.hold(key), checkpointer.transaction() as transaction:
             record = None if key in self._dispatcher.lanes else self._journal.lane(key)
             if record is not None and record.expired:
                 removed = replace(record, expired=False)
@@ -107,7 +103,7 @@ class ExpiredSubscribers:
         """Read who is expired. Raises JournalError."""
         closed: dict[str, Lane] = {}
         removed_dead = 0
-        for skip in range(0, MAX_ENDED, PAGE) if self.cluster.try_acquire_trimmer() else ():
+        for skip in range(0, MAX_ENDED, PAGE) if self._cluster.try_acquire_trimmer() else ():
             page = self._journal.newest_closed(skip, PAGE)
             closed |= {record.subscriber.key: self._lane(record) for record in page if record.expired}
             removed_dead += sum(record.account.dead for record in page if not record.expired)

@@ -5,16 +5,14 @@ from collections.abc import Callable, Container
 
 import gevent
 
-from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint
 from eventbus.delivery.decision import Decision
-from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.closing import dead_letter_memory, dead_letter_page, discard_checkpoint, discard_pending
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import CloseReason, Phase
-from eventbus.journal.base import Journal
+from eventbus.services.node import Node
 
 #: Events that become dead letters in one commit.
 PAGE = 1_000
@@ -30,12 +28,12 @@ class LeaseExpiry:
     A lane stays where it is, with its account, until its end is saved.
     """
 
-    def __init__(self, dispatcher: Dispatcher, journal: Journal, clock: Clock) -> None:
-        self._dispatcher = dispatcher
-        self._journal = journal
-        self._clock = clock
+    def __init__(self, node: Node, on_expired: Callable[[Lane], object]) -> None:
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._clock = node.clock
         self._under_way: dict[str, gevent.Greenlet[..., None]] = {}
-        self.on_expired: Callable[[Lane], object] = _nobody  #: called with a lane that is closed, since its lease ended
+        self._on_expired = on_expired  # called with a lane that is closed, since its lease expired
         self._failing: dict[str, JournalError] = {}  # whose end could not be saved, when that was last tried
 
     def discard(self, lane: Lane) -> int:
@@ -85,6 +83,9 @@ class LeaseExpiry:
                     raise self._failing[key].with_traceback(None)
             greenlet.join(PATIENCE)
 
+    def start(self) -> None:
+        """Do nothing: a lane that ends has a greenlet of its own."""
+
     def stop(self) -> None:
         """Leave the rest for the next start."""
         gevent.killall(list(self._under_way.values()))
@@ -130,7 +131,7 @@ class LeaseExpiry:
         self._dispatcher.checkpointer.save()
         if lane.phase is Phase.EMPTIED and not lane.dirty:
             self._dispatcher.remove(lane, CloseReason.EXPIRED)
-            self.on_expired(lane)
+            self._on_expired(lane)
         elif lane.phase is not Phase.ENDING or self._dispatcher.reader.is_reading(lane) or not self._bury_part(lane):
             gevent.sleep(PATIENCE)
 
@@ -151,7 +152,3 @@ class LeaseExpiry:
             if not page:
                 lane.drop_remaining(part)
         return lane.dead > before or part is not None or lane.retries.count > 0
-
-
-def _nobody(_: Lane) -> None:
-    """Is told until somebody is."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from eventbus.core.errors import NotFound
 from eventbus.core.model import Event, LaneRecord, Retry
-from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
-from eventbus.journal.base import Journal
+from eventbus.services.node import Node
 
 #: Subscribers whose lease has ended that are looked at.
 MAX_ENDED = 1_000
@@ -25,9 +24,9 @@ class Fate:
 class History:
     """Looks events up."""
 
-    def __init__(self, dispatcher: Dispatcher, journal: Journal) -> None:
-        self._dispatcher = dispatcher
-        self._journal = journal
+    def __init__(self, node: Node) -> None:
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
 
     def of(self, event_id: str) -> tuple[Event, list[Fate]]:
         """An event, and its fate for each subscriber that it was accepted for. Raises NotFound."""

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 
 import gevent
 
-from eventbus.cluster.cluster import Cluster, SingleNode
 from eventbus.core.journal_quota import Held, SampledEvent, cuts
-from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.closing import dead_letter_page
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of
 from eventbus.delivery.lane.over_quota import JOURNAL_QUOTA, give_up_ready, unread_part
-from eventbus.journal.base import Journal
 from eventbus.services.dead_letters import DeadLetters
+from eventbus.services.node import Node
 
 #: Events in the sample at most, the numbers that are tried for that, and how many lanes are asked in all.
 SAMPLE, TRIES, QUESTIONS = 2_000, 20_000, 200_000
@@ -37,17 +35,17 @@ log = logging.getLogger(__name__)
 class QuotaEnforcer:
     """Gives up what the subscriptions hold back most that are over their quota."""
 
-    def __init__(self, quota: int, dispatcher: Dispatcher, journal: Journal, letters: DeadLetters) -> None:
+    def __init__(self, node: Node, quota: int, letters: DeadLetters) -> None:
         self.quota = quota  #: bytes that a subscription may hold back
-        self._dispatcher = dispatcher
-        self._journal = journal
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._clock = node.clock
+        self._cluster = node.cluster
         self._letters = letters
-        self._clock = dispatcher.clock
         self._rng = random.Random()  # noqa: S311 - which events are looked at is no secret
         self._after: dict[str, int] = {}  # by key: all dead letters up to this one have given up their bodies
         self._given_up: Counter[str] = Counter()  # by key, since that was logged
         self._logged_at = -TELL_SECONDS
-        self.cluster: Cluster = SingleNode()  #: the other buses: each cares for its own subscriptions
 
     def relieve(self, journal_bytes: int, need: int) -> bool:
         """Give up enough for about so many bytes, or as much as quotas allow; whether any was. Raises JournalError."""
@@ -55,7 +53,7 @@ class QuotaEnforcer:
         found = cuts(self._sample(), journal_bytes, self.quota, need)
         for key, cut in found.items():
             lane = self._dispatcher.lanes.get(key)
-            if lane is None and (not self.cluster.try_acquire_trimmer() or self.cluster.has(key)):
+            if lane is None and (not self._cluster.try_acquire_trimmer() or self._cluster.owned_by_peer(key)):
                 continue
             pending = self._give_up_pending(lane, cut.pending) if lane is not None and cut.pending else 0
             bodies = self._give_up_bodies(key, max(cut.dead, cut.pending))

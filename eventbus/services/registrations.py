@@ -1,31 +1,22 @@
-"""Who is registered, and until when: leases begin, are renewed, and end, each with its lane."""
+"""What happens at a registration: a subscriber renews its lease, resumes at its kept position, or begins."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from gevent.event import Event as Signal
-from gevent.lock import RLock
-
-from eventbus.cluster.cluster import Cluster, SingleNode
 from eventbus.core.addresses import Address
 from eventbus.core.errors import NotOwner
-from eventbus.core.leases import Lease, Leases
-from eventbus.core.model import Checkpoint, Subscriber, Terms
+from eventbus.core.model import Checkpoint, LaneRecord, Subscriber, Terms
 from eventbus.delivery.decision import Decision
-from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import renewed_record
-from eventbus.journal.base import Journal
+from eventbus.delivery.lane.lane_record import continued_record, lane_of, new_record, record_of, renewed_record
+from eventbus.delivery.lane.phase import CloseReason
+from eventbus.delivery.transaction import Transaction
 from eventbus.services.admission import Admission
 from eventbus.services.expiry import LeaseExpiry
-from eventbus.services.new_lanes import NewLanes
+from eventbus.services.node import Node
 from eventbus.services.replays import Counted, Replays
-
-#: Addresses may begin a lease at the same time, but for those that share one of so many locks.
-STRIPES = 64
+from eventbus.services.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 
@@ -40,38 +31,29 @@ class Registration:
 
 
 class Registrations:
-    """The subscribers of a bus, as they come and go."""
+    """Registers subscribers, one at a time for each address."""
 
     def __init__(
-        self,
-        dispatcher: Dispatcher,
-        journal: Journal,
-        admission: Admission,
-        endings: LeaseExpiry,
-        replays: Replays,
-        rules: Rules,
+        self, node: Node, admission: Admission, sweeper: Sweeper, expiry: LeaseExpiry, replays: Replays
     ) -> None:
-        self._dispatcher = dispatcher
-        self._journal = journal
+        self._node = node
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._leases = node.leases
+        self._clock = node.clock
         self._admission = admission
-        self._expiry = endings
+        self._sweeper = sweeper
+        self._expiry = expiry
         self._replays = replays
-        self._new_lanes = NewLanes(dispatcher, journal, admission, replays, rules)
-        self._clock = dispatcher.clock
-        self.leases = Leases()
-        self.began = Signal()  #: set when a lease may end sooner than the sweeper expects
-        self.cluster: Cluster = SingleNode()  #: the other buses, one of which may have an address
-        self._locks = tuple(RLock() for _ in range(STRIPES))
-        dispatcher.on_gone = self._gone
 
     def register(self, address: Address, terms: Terms, start: str | None = None) -> Registration:
-        """Begin or renew a lease; every event that is accepted after this returns goes to the subscriber.
+        """Register or renew; every event that is accepted after this returns goes to the subscriber.
 
-        A first registration may ``start`` with a replay from a place in the journal (see Places). Whatever is raised,
-        nothing has changed, but for an error which says that nobody knows.
+        A first registration may ``start`` with a replay from a position in the journal (see Positions). Whatever is
+        raised, nothing has changed, but for an error which says that nobody knows.
         Raises BadAddress, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
-        lane = self._live(address.key)
+        lane = self._registered(address.key)
         if lane is not None:
             return self._renew(lane, address, terms, created=False)
         ips: frozenset[str] | None = None
@@ -80,8 +62,8 @@ class Registrations:
         with ExitStack() as counting:
             past: Counted | None = None
             while True:
-                with self.locked(address.key):
-                    found = self._come_back(address, terms)
+                with self._node.locks.hold(address.key):
+                    found = self._resume(address, terms)
                     if found is None and ips is not None and (start is None or past is not None):
                         found = self._begin(address, ips, terms, past)
                     if found is not None:
@@ -92,119 +74,30 @@ class Registrations:
                 topics = self._admission.subscriber(address, terms).options.topics
                 past = counting.enter_context(self._replays.counted(topics, start or "earliest", "now"))
 
-    def deregister(self, address: Address) -> int:
-        """End a lease at once and discard what is pending: so many deliveries. Raises NotOwner and JournalError."""
-        key, discarded = address.key, 0
-        with self.locked(key):
-            if key not in self._dispatcher.lanes:
-                self.cluster.claim(key)
-            lane = self._dispatcher.lanes.get(key)
-            if lane is None:
-                self._dispatcher.checkpointer.flush()  # it may have ended just now, without being saved
-            else:
-                try:
-                    discarded = self._expiry.discard(lane)
-                finally:
-                    if lane.closed:
-                        self.leases.end(key)
-                said = "lease of %s ended: deregistered, %d pending discarded"
-                log.info(said, key, discarded, extra={"address": key})
-        self._journal.wait_durable()
-        return discarded
-
-    def restore(self, lane: Lane) -> None:
-        """Go on with the lease of a lane that was put back."""
-        self.leases.restore(lane.lease)
-        self.began.set()
-
-    def end_lease(self, lease: Lease) -> None:
-        """A lease was not renewed: its place is kept, or what is pending becomes dead letters."""
-        lane = self._dispatcher.lanes.get(lease.subscriber.key)
-        if lane is None or not lane.renewable:
-            return
-        log.info(
-            "lease of %s ended: not renewed, %d pending",
-            lease.subscriber.key,
-            lane.backlog,
-            extra={"address": lease.subscriber.key},
-        )
-        if lane.subscriber.options.resume:
-            lane.park(self._clock.wall())
-        else:
-            self._expiry.dead_letter(lane)
-
-    @contextmanager
-    def locked(self, *keys: str) -> Iterator[None]:
-        """Nobody else begins or ends a lease of these addresses meanwhile."""
-        with ExitStack() as stack:
-            for stripe in sorted({hash(key) % STRIPES for key in keys}):  # in one order, so that nobody waits for ever
-                stack.enter_context(self._locks[stripe])
-            yield
-
-    def _confirm(self, lane: Lane) -> None:
-        """Whether a lane was still this bus's when it was saved. Raises NotOwner, and JournalError."""
-        self._check_here(lane)
-        if not lane.durable:
-            durable = lane.subscriber
-            self._journal.wait_durable()
-            lane.mark_durable(durable)
-
-    def _check_here(self, lane: Lane) -> None:
-        """Raise NotOwner where a lane is not this bus's any more, or about to be closed."""
-        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane or not lane.renewable:
-            raise NotOwner
-
-    def _live(self, key: str) -> Lane | None:
-        return self._dispatcher.lanes.get(key) if self.leases.get(key, self._clock.monotonic()) else None
+    # The three ways: a registered subscriber renews, one whose position is kept resumes, any other begins
 
     def _renew(self, lane: Lane, address: Address, terms: Terms, *, created: bool) -> Registration:
-        """Save what changes, if anything does, and let it be so then."""
-        if lane.subscriber == _asked(lane, address, terms) and lane.ended_at is None:
+        """Save what the terms change, if anything, and then renew the lease."""
+        if lane.subscriber == _on_terms(lane, address, terms) and lane.ended_at is None:
             if not lane.durable:
                 self._dispatcher.checkpointer.save()
-                self._confirm(lane)
-            self._lease(lane, lane.subscriber)
+                self._wait_durable(lane)
+            self._renew_lease(lane, lane.subscriber)
             self._dispatcher.schedule(lane)
             return Registration(lane, created)
         before = lane.subscriber.options
         self._change(lane, address, terms)
-        self._confirm(lane)
+        self._wait_durable(lane)
         return Registration(lane, created, before.differing(lane.subscriber.options))
 
-    def _change(self, lane: Lane, address: Address, terms: Terms) -> None:
-        """Renew a lane on other terms than before."""
-
-        def change() -> Checkpoint:
-            self._check_here(lane)
-            now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
-            return Checkpoint(
-                wall, newest, lanes=(renewed_record(lane, _asked(lane, address, terms), newest, now, wall),)
-            )
-
-        def happen() -> None:
-            if lane.renewable:
-                lane.mark_not_durable()
-                self._lease(lane, _asked(lane, address, terms))
-                self._dispatcher.index(lane)
-                self._dispatcher.schedule(lane)
-
-        self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [address.key]))
-
-    def _lease(self, lane: Lane, subscriber: Subscriber) -> None:
-        self._check_here(lane)
-        now = self._clock.monotonic()
-        lease = self.leases.renew(subscriber, now, self._clock.wall())
-        lane.renew(lease, self._dispatcher.recent.newest, now)
-        self.began.set()
-
-    def _come_back(self, address: Address, terms: Terms) -> Registration | None:
-        """Renew a lane that is there by now, or whose place was kept; None where there is none."""
+    def _resume(self, address: Address, terms: Terms) -> Registration | None:
+        """Renew a lane that is there by now, or whose position was kept; return None if there is none."""
         key = address.key
-        self.cluster.claim(key)
-        lane = self._live(key)
+        self._node.cluster.claim(key)
+        lane = self._registered(key)
         if lane is not None:
             return self._renew(lane, address, terms, created=False)
-        self._end_if_over(key)
+        self._sweeper.expire_lease_of(key)
         self._expiry.wait(key)
         parked = self._dispatcher.lanes.get(key)
         if parked is None:
@@ -214,27 +107,104 @@ class Registrations:
         return found
 
     def _begin(self, address: Address, ips: frozenset[str], terms: Terms, replay: Counted | None) -> Registration:
-        """A first registration, or one after the last lease ended."""
-        subscriber = self._admission.subscriber(address, terms)
-        lane = self._new_lanes.begin(subscriber, ips, replay, lambda lane: self._lease(lane, subscriber))
-        self._confirm(lane)
+        """Make a lane for a subscriber that has none, and save it with the replay that it begins with.
+
+        ``ips`` are what its host has resolved to.
+        """
+        subscriber, checkpointer = self._admission.subscriber(address, terms), self._dispatcher.checkpointer
+        transaction = checkpointer.optimistic_transaction()
+        if self._journal.lane(subscriber.key) is None:
+            self._admission.check_rate(address)
+            lane = self._announced(subscriber, ips, None, transaction)
+            self._introduce(lane, replay, transaction)
+        else:
+            with checkpointer.transaction():  # else its account may change meanwhile, or be forgotten
+                lane = self._announced(subscriber, ips, self._journal.lane(subscriber.key), transaction)
+                self._introduce(lane, replay, transaction)
+        log.info("lease of %s began", subscriber.key, extra={"address": subscriber.key})
+        self._wait_durable(lane)
         return Registration(lane, created=True)
 
-    def _end_if_over(self, key: str) -> None:
-        """The lease may be over though the sweeper has not come by yet."""
-        lease = self.leases.end(key)
-        if lease is not None:
-            self.end_lease(lease)
+    # Their steps
 
-    def _gone(self, lane: Lane) -> None:
-        """The subscriber answered 410: it wants no more."""
-        key = lane.subscriber.key
-        if self._expiry.discard_in_time(lane):
-            self.leases.end(key)
-            said = "lease of %s ended: it answered 410, %d pending discarded"
-            log.info(said, key, lane.backlog, extra={"address": key})
+    def _change(self, lane: Lane, address: Address, terms: Terms) -> None:
+        """Save other terms of a lane, and renew its lease on them."""
+
+        def change() -> Checkpoint:
+            self._check_owned(lane)
+            now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
+            record = renewed_record(lane, _on_terms(lane, address, terms), newest, now, wall)
+            return Checkpoint(wall, newest, lanes=(record,))
+
+        def happen() -> None:
+            if lane.renewable:
+                lane.mark_not_durable()
+                self._renew_lease(lane, _on_terms(lane, address, terms))
+                self._dispatcher.index(lane)
+                self._dispatcher.schedule(lane)
+
+        self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [address.key]))
+
+    def _announced(
+        self, subscriber: Subscriber, ips: frozenset[str], past: LaneRecord | None, transaction: Transaction
+    ) -> Lane:
+        """Return a lane that is offered new events from now on; ``past`` is what the journal has of its address."""
+        transaction.check()  # else there may be a lane with what is pending, which nobody has
+        self._admission.check_room(subscriber.address, ips)  # others may have come while this one was looked at
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        record = new_record(subscriber, wall, self._dispatcher.recent.newest)
+        if past is not None:
+            record = continued_record(record, past)
+        lane = lane_of(record, self._node.rules, retries=0, ends=now, now=now, wall=wall)
+        lane.mark_not_durable()
+        self._dispatcher.announce(lane, ips)
+        return lane
+
+    def _introduce(self, lane: Lane, replay: Counted | None, transaction: Transaction) -> None:
+        """Save a new lane, and deliver for it then; where that fails, nobody offers it anything any more."""
+
+        def change() -> Checkpoint:
+            now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
+            return Checkpoint(wall, newest, lanes=(record_of(lane, newest, now, wall),))
+
+        def happen() -> None:
+            self._dispatcher.add(lane)
+            self._renew_lease(lane, lane.subscriber)
+            self._dispatcher.schedule(lane)
+
+        try:
+            if replay is not None:
+                self._replays.add(lane, replay)
+            transaction.introduce(Decision(change, happen, keys=[lane.subscriber.key]))
+        finally:
+            if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
+                self._dispatcher.remove(lane, CloseReason.NOT_SAVED)
+
+    def _renew_lease(self, lane: Lane, subscriber: Subscriber) -> None:
+        self._check_owned(lane)
+        now = self._clock.monotonic()
+        lease = self._leases.renew(subscriber, now, self._clock.wall())
+        lane.renew(lease, self._dispatcher.recent.newest, now)
+        self._sweeper.wake()
+
+    def _registered(self, key: str) -> Lane | None:
+        """Return the lane of a subscriber whose lease is not over."""
+        return self._dispatcher.lanes.get(key) if self._leases.get(key, self._clock.monotonic()) else None
+
+    def _wait_durable(self, lane: Lane) -> None:
+        """Return when a lane that was saved is as safe as is configured. Raises NotOwner and JournalError."""
+        self._check_owned(lane)
+        if not lane.durable:
+            durable = lane.subscriber
+            self._journal.wait_durable()
+            lane.mark_durable(durable)
+
+    def _check_owned(self, lane: Lane) -> None:
+        """Raise NotOwner where a lane is not this node's any more, or about to be closed."""
+        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane or not lane.renewable:
+            raise NotOwner
 
 
-def _asked(lane: Lane, address: Address, terms: Terms) -> Subscriber:
-    """The subscriber as it is when it renews on these terms."""
+def _on_terms(lane: Lane, address: Address, terms: Terms) -> Subscriber:
+    """Return the subscriber as it is once it has renewed on these terms."""
     return Subscriber(address, terms.applied(lane.subscriber.options))

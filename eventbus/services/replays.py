@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import gevent
 
-from eventbus.core.clock import Clock
 from eventbus.core.errors import Conflict, NotOwner
 from eventbus.core.model import Checkpoint, Interest
 from eventbus.core.topics import matches
 from eventbus.delivery.decision import Decision
-from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of, replaying_record
-from eventbus.journal.base import Journal
+from eventbus.services.node import Node
 from eventbus.services.positions import Positions
 
 #: Events that are counted in one step.
@@ -34,11 +32,11 @@ class Counted:
 class Replays:
     """Begins replays. The account counts a replayed event as accepted once more."""
 
-    def __init__(self, dispatcher: Dispatcher, journal: Journal, positions: Positions, clock: Clock) -> None:
-        self._dispatcher = dispatcher
-        self._journal = journal
-        self.positions = positions
-        self._clock = clock
+    def __init__(self, node: Node, positions: Positions) -> None:
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._clock = node.clock
+        self._positions = positions
 
     def begin(self, key: str, start: str, end: str) -> int:
         """Replay what was accepted from ``start`` to ``end``; answers how many events match.
@@ -62,7 +60,7 @@ class Replays:
 
         It may take long; nobody else waits for it. Raises JournalError, NotFound and BadRequest.
         """
-        after, end = self.positions.before(from_position), self.positions.after(to_position)
+        after, end = self._positions.before(from_position), self._positions.after(to_position)
         held = Interest(after, None, topics)
         self._dispatcher.held.append(held)
         try:

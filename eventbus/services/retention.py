@@ -6,17 +6,15 @@ from collections.abc import Sequence
 import gevent
 from gevent.event import Event as Signal
 
-from eventbus.cluster.cluster import Cluster, SingleNode
 from eventbus.core.errors import BacklogFull, JournalError, NotOwner
 from eventbus.core.log_once import LogOnce
 from eventbus.core.settings import Settings
-from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.held_events import HeldEvents
 from eventbus.delivery.lane.remote_lane import RemoteLane, floor_of
-from eventbus.journal.base import Journal
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.ended_records import EndedRecords
 from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.node import Node
 from eventbus.services.quota_enforcer import QuotaEnforcer
 
 #: Seconds between two looks, at least.
@@ -44,32 +42,26 @@ class Retention:
     """A greenlet that walks the journal from its oldest event; what is pending anywhere stays."""
 
     def __init__(
-        self,
-        settings: Settings,
-        dispatcher: Dispatcher,
-        journal: Journal,
-        endings: LeaseExpiry,
-        letters: DeadLetters,
-        quota: QuotaEnforcer,
+        self, node: Node, settings: Settings, expiry: LeaseExpiry, letters: DeadLetters, quota: QuotaEnforcer
     ) -> None:
         self._limit = settings.journal_max_bytes
         self._seconds = settings.retention_seconds
-        self._dispatcher = dispatcher
-        self._journal = journal
-        self._expiry = endings
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._clock = node.clock
+        self._cluster = node.cluster
+        self._expiry = expiry
         self._letters = letters
         self._quota = quota
-        self._was_full = False  # at the end of the last look
-        self._clock = dispatcher.clock
-        self._ended = EndedRecords(dispatcher, journal, int(ENDED_SHARE * self._limit))
+        self._was_full = False  # at the end of the last run
+        self._ended = EndedRecords(node, int(ENDED_SHARE * self._limit))
         self._hurry = Signal()
         self._looked = Signal()
         self._full = False
         self._scarce = False  # the journal's server has hardly any memory left
         self._log_once, self._shortage = LogOnce(), LogOnce()
-        self.cluster: Cluster = SingleNode()  #: the other buses: one of all lets go of what is settled
         self._foreign: list[RemoteLane] | None = None
-        self._moves = 0  # how often lanes have gone to other buses
+        self._moves = 0  # how often lanes have moved between nodes
         self.bytes = 0  # in use, as far as is known
         self._room = self._limit  # bytes that it may hold: less than its limit where the disk is full
 
@@ -82,8 +74,8 @@ class Retention:
         """Let go of nothing more."""
         self._greenlet.kill()
 
-    def moved(self) -> None:
-        """Lanes have gone to other buses: what was read of those is not all that they have."""
+    def lanes_moved(self) -> None:
+        """Read the peers' lanes again before anything is removed: some have got lanes of this node."""
         self._moves += 1
         self._foreign = None
 
@@ -132,7 +124,7 @@ class Retention:
         self._end_parked(before)
         while self._letters.expire(before):
             gevent.sleep(0)
-        if not self.cluster.try_acquire_trimmer():
+        if not self._cluster.try_acquire_trimmer():
             if self._was_full:
                 self._relieve()
             self._was_full = self.bytes > HIGH * self._limit
@@ -211,7 +203,7 @@ class Retention:
         if not events:
             return []
         if self._foreign is None:
-            self._foreign = [RemoteLane(record) for record in self.cluster.records()]
+            self._foreign = [RemoteLane(record) for record in self._cluster.records()]
         self._dispatcher.checkpointer.save()
         here, held = (*self._dispatcher.lanes.values(), *self._dispatcher.coming.values()), self._dispatcher.held
         mine = [lane for lane in here if lane.backlog or lane.dead_letters]

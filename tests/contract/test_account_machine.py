@@ -32,7 +32,6 @@ from eventbus.delivery.lane.phase import Phase
 from eventbus.services import dead_letters, expiry, recovery, replays
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.quota_enforcer import QuotaEnforcer
-from eventbus.services.sweeper import Sweeper
 from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
@@ -165,7 +164,7 @@ class BusAccount(RuleBasedStateMachine):
     def sweep(self, seconds: float) -> None:
         """Leases that are over end, and that is saved."""
         self.wait(seconds)
-        Sweeper(self.bus).sweep()
+        self.bus.sweeper.sweep()
         with suppress(JournalError):
             self.bus.dispatcher.checkpointer.save()
 
@@ -266,7 +265,7 @@ class BusAccount(RuleBasedStateMachine):
     @rule(share=st.sampled_from([0.1, 0.5, 1.0]))
     def the_journal_is_full(self, share: float) -> None:
         """Whoever holds back events gives up the oldest of them: they are dead, and their bodies go."""
-        keeper = QuotaEnforcer(0, self.bus.dispatcher, self.bus.journal, self.bus.dead_letters)
+        keeper = QuotaEnforcer(self.bus.node, 0, self.bus.dead_letters)
         with suppress(JournalError):
             keeper.relieve(1_000_000, int(1_000_000 * share))
 

@@ -100,7 +100,7 @@ def test_a_record_that_was_read_before_is_not_adopted(lose: Lose, wholly: bool) 
     """A subscriber whose record was being read when all was lost is not carried on with from that record."""
     with shared(lose.url, always=TAKEN) as bus:
         bus.register(A)
-        bus.sharing._lose([A])  # noqa: SLF001 - as when it could not be adopted
+        bus.bus.subscriptions.remove([A])  # as when it could not be adopted
         lose.after(bus, "lane_records", wholly=wholly)
         with pytest.raises(NotOwner):
             bus.sharing.claim(A)

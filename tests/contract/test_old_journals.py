@@ -45,17 +45,14 @@ class OldBus:
         self.journal = journal
         self.state = state
         self.transport = ScriptedTransport()
-        self.bus = Bus(Settings(), journal, self.transport, clock)
+        cluster = Ownership(journal) if isinstance(journal, RedisJournal) else None
+        self.bus = Bus(Settings(), journal, self.transport, clock, cluster)
 
     def start(self) -> None:
         """Open the journal; on Redis, until all lanes are this bus's."""
+        self.bus.start()
         if isinstance(self.journal, RedisJournal):
-            ownership = Ownership(self.bus, self.journal)
-            self.bus.start()
-            ownership.start()
             eventually(lambda: self.journal.open_lanes() == sorted(self.bus.dispatcher.lanes), 20)
-        else:
-            self.bus.start()
 
     def expired(self) -> Any:
         """Those whose lease has ended."""

@@ -7,6 +7,7 @@ from typing import Any
 import gevent
 import pytest
 
+from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.errors import JournalError, JournalUnavailable, NotOwner
 from eventbus.core.model import Checkpoint, Event, Recovered
 from eventbus.delivery.lane.lane import Lane
@@ -102,7 +103,7 @@ def test_a_bus_that_starts_misses_nothing_that_others_accept_meanwhile(
             journal.wait_until_read(2)
             return restore(recovered, journal, *more)
 
-        monkeypatch.setattr("eventbus.services.bus.restore", restore_late)
+        monkeypatch.setattr("eventbus.services.node_subscriptions.restore", restore_late)
         with shared(url, always=TAKEN) as late:
             move(other, late)
             eventually(lambda: late.bus.dispatcher.lanes[A].delivered == 2, 10)
@@ -219,15 +220,14 @@ def test_no_delivery_begins_with_an_event_that_came_too_late(url: str, monkeypat
 
 def test_a_bus_that_has_stopped_mends_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has ended asks Redis no more what it has, while another one goes on doing so."""
-    monkeypatch.setattr("eventbus.cluster.ownership.MEND_EVERY", 0.01)
-    with shared(url) as other, shared(url) as stopped:
+    timing = ClusterTiming(repair_interval_seconds=0.01)
+    with shared(url, cluster_timing=timing) as other, shared(url, cluster_timing=timing) as stopped:
         looks = Counter[str]()
         for name, bus in (("other", other), ("stopped", stopped)):
             mine = bus.journal.members.owned
             monkeypatch.setattr(
                 bus.journal.members, "owned", lambda name=name, mine=mine: (looks.update([name]), mine())[1]
             )
-            bus.sharing.start()
         eventually(lambda: looks["stopped"], 10)
         stopped.bus.stop()
         before = looks.copy()

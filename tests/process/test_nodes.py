@@ -92,7 +92,7 @@ def test_a_dead_nodes_subscribers_are_taken_over(cluster: Cluster, subscribers: 
     publishers = cluster.load(900)
     publishers[0].wait_accepted(100)
     cluster.nodes[0].kill()
-    eventually(lambda: "are this bus's now" in "".join(node.log_text() for node in cluster.nodes[1:]), 20)
+    eventually(lambda: "subscriptions acquired" in "".join(node.log_text() for node in cluster.nodes[1:]), 20)
     cluster.nodes[0].start()
     cluster.assert_all_well(subscribers, publishers, faults=1)
 
@@ -115,7 +115,7 @@ def test_a_node_that_is_stopped_and_goes_on_delivers_nothing_that_is_others_now(
     publishers[1].wait_accepted(100)
     cluster.nodes[1].send(signal.SIGSTOP, whole_group=True)
     others = (cluster.nodes[0], cluster.nodes[2])
-    eventually(lambda: "are this bus's now" in "".join(node.log_text() for node in others), 20)
+    eventually(lambda: "subscriptions acquired" in "".join(node.log_text() for node in others), 20)
     cluster.nodes[1].send(signal.SIGCONT, whole_group=True)
     eventually(lambda: "ownership lost" in cluster.nodes[1].log_text(), 20)
     cluster.assert_all_well(subscribers, publishers, faults=1)

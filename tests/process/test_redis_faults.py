@@ -76,7 +76,7 @@ def attempts(node: BusServer) -> str:
 
 def taken_over(cluster: Cluster) -> bool:
     """Whether the nodes that are not cut off have what the first one had."""
-    return all(node.log_text().count("are this bus's now") for node in cluster.nodes[1:])
+    return all(node.log_text().count("subscriptions acquired") for node in cluster.nodes[1:])
 
 
 def is_whole(cluster: Cluster) -> bool:

@@ -84,10 +84,8 @@ class Database:
         self._user = f"bus-{uuid4().hex}"
         self._tell("ACL SETUSER", self._user, "on nopass ~* +@all")
         journal = RedisJournal(self._server.url.replace("//", f"//{self._user}:any@"), clock, timing=TIMING)
-        bus = Bus(settings, journal, transport, clock)
-        sharing = Ownership(bus, journal)
+        bus = Bus(settings, journal, transport, clock, Ownership(journal))
         bus.start()
-        sharing.start()
         if self._dead:
             assert not journal.members.owned()
             self._tell("ZADD", keys.NODES, "XX 1", self._dead)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from eventbus.cluster.ownership import Ownership
+from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.addresses import parse_address
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Event, Message, Terms
@@ -19,6 +20,7 @@ from tests.support.scripted import ScriptedTransport
 
 #: Longer than any test.
 NEVER_SECONDS = 1_000_000.0
+NO_REPAIR = ClusterTiming(repair_interval_seconds=NEVER_SECONDS)
 
 
 class SharedBus:
@@ -30,6 +32,7 @@ class SharedBus:
         always: DeliveryResponse | None = None,
         replication: ReplicationPolicy | None = None,
         timing: RedisTiming | None = None,
+        cluster_timing: ClusterTiming = NO_REPAIR,
         **settings: Any,
     ) -> None:
         self.transport = ScriptedTransport(always)
@@ -38,10 +41,9 @@ class SharedBus:
         self.deaf = False  #: it hears of no events
         listen = self.journal.listen
         self.journal.listen = lambda listener: listen(self._hears(listener))  # type: ignore[method-assign]
-        self.bus = Bus(Settings(journal=url, **settings), self.journal, self.transport)
-        self.sharing = Ownership(self.bus, self.journal)
+        self.sharing = Ownership(self.journal, cluster_timing)
+        self.bus = Bus(Settings(journal=url, **settings), self.journal, self.transport, cluster=self.sharing)
         self.bus.start()
-        self.journal.members.start(self.sharing)
 
     def _hears(self, listener: CommitListener) -> CommitListener:
         def hear(events: Sequence[Event]) -> None:

@@ -1,0 +1,52 @@
+"""A cluster of one node: it owns every subscription."""
+
+from collections.abc import Iterable, Sequence
+
+from eventbus.cluster.base import Cluster, LocalSubscriptions
+from eventbus.core.model import LaneRecord
+from eventbus.core.override import override
+
+
+class SingleNode(Cluster):
+    """The cluster of a bus that shares its journal with nobody."""
+
+    @property
+    @override
+    def nodes(self) -> None:
+        return None
+
+    @override
+    def start(self, local: LocalSubscriptions) -> None:
+        """Do nothing: there are no peers."""
+
+    @override
+    def stop(self) -> None:
+        """Do nothing: there are no peers."""
+
+    @override
+    def claim(self, key: str) -> None:
+        """Do nothing: this node owns all."""
+
+    @override
+    def find(self, key: str) -> None:
+        """Do nothing: this node has all that are kept."""
+
+    @override
+    def owned_by_peer(self, key: str) -> bool:
+        return False
+
+    @override
+    def reach(self, topics: Iterable[str | None]) -> int:
+        return 0
+
+    @override
+    def try_acquire_trimmer(self) -> bool:
+        return True
+
+    @override
+    def records(self) -> Sequence[LaneRecord]:
+        return ()
+
+    @override
+    def withdraw(self) -> None:
+        """Do nothing: no peer could acquire anything."""

@@ -1,0 +1,56 @@
+"""Subscribers that want no more events: they deregister, or answer 410 Gone. What is pending for them is discarded."""
+
+import logging
+
+from eventbus.core.addresses import Address
+from eventbus.delivery.lane.lane import Lane
+from eventbus.services.expired import ExpiredSubscribers
+from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.node import Node
+
+log = logging.getLogger(__name__)
+
+
+class Deregistrations:
+    """Removes registrations."""
+
+    def __init__(self, node: Node, expiry: LeaseExpiry, expired: ExpiredSubscribers) -> None:
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._leases = node.leases
+        self._locks = node.locks
+        self._cluster = node.cluster
+        self._expiry = expiry
+        self._expired = expired
+
+    def deregister(self, address: Address) -> int:
+        """Remove a registration and discard what is pending; return how many deliveries those were.
+
+        Raises NotOwner and JournalError.
+        """
+        key, discarded = address.key, 0
+        with self._locks.hold(key):
+            if key not in self._dispatcher.lanes:
+                self._cluster.claim(key)
+            lane = self._dispatcher.lanes.get(key)
+            if lane is None:
+                self._dispatcher.checkpointer.flush()  # it may have ended just now, without being saved
+            else:
+                try:
+                    discarded = self._expiry.discard(lane)
+                finally:
+                    if lane.closed:
+                        self._leases.end(key)
+                message = "lease of %s ended: deregistered, %d pending discarded"
+                log.info(message, key, discarded, extra={"address": key})
+        self._journal.wait_durable()
+        self._expired.remove(key)
+        return discarded
+
+    def subscriber_gone(self, lane: Lane) -> None:
+        """Remove the registration of a subscriber that answered 410 Gone."""
+        key = lane.subscriber.key
+        if self._expiry.discard_in_time(lane):
+            self._leases.end(key)
+            message = "lease of %s ended: it answered 410, %d pending discarded"
+            log.info(message, key, lane.backlog, extra={"address": key})
