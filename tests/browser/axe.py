@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.browser.visitor import Visitor
+from tests.browser.dashboard_user import DashboardUser
 
 _AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
 _RUN = """
@@ -12,9 +12,9 @@ _RUN = """
 """
 
 
-def violations(visitor: Visitor, *rules: str) -> list[str]:
+def violations(user: DashboardUser, *rules: str) -> list[str]:
     """What is wrong with the page as it is, and with which elements; by these rules, or by all."""
-    if not visitor.run("return Boolean(window.axe)"):
-        visitor.run(_AXE)
-    found: list[str] = visitor.driver.execute_async_script(_RUN, rules)
+    if not user.run("return Boolean(window.axe)"):
+        user.run(_AXE)
+    found: list[str] = user.driver.execute_async_script(_RUN, rules)
     return found

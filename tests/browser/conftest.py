@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 
 from tests.browser.chromium import PLAIN_HOST, chromium, why_not
-from tests.browser.visitor import Tab, Visitor
+from tests.browser.dashboard_user import DashboardUser, Tab
 from tests.support.caller import Caller
 from tests.support.server import BusServer
 
@@ -28,7 +28,7 @@ def tab(browser: WebDriver) -> Iterator[Tab]:
     browser.switch_to.new_window("tab")
     tab = Tab(browser)
     yield tab
-    Visitor(tab, 0).usual()
+    DashboardUser(tab, 0).usual()
     complaints = tab.complaints()
     browser.close()
     browser.switch_to.window(before)
@@ -49,6 +49,6 @@ def caller(bus: BusServer) -> Caller:
 
 
 @pytest.fixture
-def visitor(tab: Tab, bus: BusServer) -> Visitor:
+def user(tab: Tab, bus: BusServer) -> DashboardUser:
     """Looks at that bus."""
-    return Visitor(tab, bus.port)
+    return DashboardUser(tab, bus.port)

@@ -6,8 +6,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.browser.axe import violations
+from tests.browser.dashboard_user import DashboardUser
 from tests.browser.shop import shop
-from tests.browser.visitor import Visitor
 from tests.support.caller import Caller
 from tests.support.server import BusServer
 
@@ -35,39 +35,39 @@ def places(bus: BusServer) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_has_no_fault_light_or_dark(visitor: Visitor, places: dict[str, str], page: str) -> None:
+def test_a_page_has_no_fault_light_or_dark(user: DashboardUser, places: dict[str, str], page: str) -> None:
     """Names, roles, order and contrast are as they should be, in both colour schemes."""
-    visitor.expect(*[404] * (page == "not there"))
-    visitor.open(PAGES[page].format(**places))
-    assert violations(visitor) == []
-    visitor.dark()
-    assert violations(visitor, "color-contrast") == []
+    user.expect(*[404] * (page == "not there"))
+    user.open(PAGES[page].format(**places))
+    assert violations(user) == []
+    user.dark()
+    assert violations(user, "color-contrast") == []
 
 
 @pytest.mark.parametrize("name", ["Discard selected", "Redeliver selected"])
-def test_a_question_has_no_fault_light_or_dark(visitor: Visitor, places: dict[str, str], name: str) -> None:
+def test_a_question_has_no_fault_light_or_dark(user: DashboardUser, places: dict[str, str], name: str) -> None:
     """A question is as accessible as the pages are, before it is answered and after it."""
-    visitor.open(PAGES["dead letters"].format(**places))
-    visitor.find("tbody input").click()
-    visitor.click(name)
-    assert violations(visitor) == []
-    visitor.dark()
-    assert violations(visitor, "color-contrast") == []
+    user.open(PAGES["dead letters"].format(**places))
+    user.find("tbody input").click()
+    user.click(name)
+    assert violations(user) == []
+    user.dark()
+    assert violations(user, "color-contrast") == []
     if name == "Redeliver selected":
-        visitor.click("Redeliver")
-        visitor.see("redelivered", "dialog")
-        assert violations(visitor) == []
+        user.click("Redeliver")
+        user.see("redelivered", "dialog")
+        assert violations(user) == []
 
 
-def test_a_telephone_has_no_fault(visitor: Visitor, places: dict[str, str]) -> None:
+def test_a_telephone_has_no_fault(user: DashboardUser, places: dict[str, str]) -> None:
     """On a telephone, where tables move in themselves, there is none either."""
-    visitor.phone()
-    visitor.open(PAGES["dead letters"].format(**places))
-    assert violations(visitor) == []
+    user.phone()
+    user.open(PAGES["dead letters"].format(**places))
+    assert violations(user) == []
 
 
-def test_a_fault_would_be_found(visitor: Visitor, bus: BusServer) -> None:
+def test_a_fault_would_be_found(user: DashboardUser, bus: BusServer) -> None:
     """A field without a label, and a text that can hardly be read, are found."""
-    visitor.open("/dashboard/send")
-    visitor.run("document.querySelector('[for=body]').remove(); document.querySelector('h1').style.color = '#ccc'")
-    assert {found.partition(":")[0] for found in violations(visitor)} == {"color-contrast", "label"}
+    user.open("/dashboard/send")
+    user.run("document.querySelector('[for=body]').remove(); document.querySelector('h1').style.color = '#ccc'")
+    assert {found.partition(":")[0] for found in violations(user)} == {"color-contrast", "label"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.visitor import Tab, Visitor
+from tests.browser.dashboard_user import DashboardUser, Tab
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.nginx import Nginx, find_nginx
@@ -39,19 +39,19 @@ def nginx(own_bus: BusServer, tmp_path: Path) -> Iterator[Nginx]:
 
 def test_an_event_source_outlives_a_restart(tab: Tab, own_bus: BusServer, nginx: Nginx, tmp_path: Path) -> None:
     """While the bus is away for seconds it comes back again and again, and then misses nothing."""
-    caller, visitor = Caller(own_bus.port), Visitor(tab, nginx.port)
+    caller, user = Caller(own_bus.port), DashboardUser(tab, nginx.port)
     tab.expected.append("favicon.ico")
-    visitor.open("/healthz")
-    visitor.run(_LISTEN)
-    eventually(lambda: visitor.run("return source.readyState") == 1, 15)
+    user.open("/healthz")
+    user.run(_LISTEN)
+    eventually(lambda: user.run("return source.readyState") == 1, 15)
     ids = [caller.publish()]
-    eventually(lambda: visitor.run("return told") == ids, 15)
+    eventually(lambda: user.run("return told") == ids, 15)
     log = tmp_path / "access.log"
     served = log.read_text().count("GET /events")
     assert own_bus.terminate() == 0
     eventually(lambda: log.read_text().count("GET /events") >= served + ABSENT, 30)
-    assert visitor.run("return source.readyState") != 2
+    assert user.run("return source.readyState") != 2
     own_bus.start()
     ids += [caller.publish() for _ in range(3)]
-    eventually(lambda: visitor.run("return told") == ids, 30)
-    visitor.run("source.close()")
+    eventually(lambda: user.run("return told") == ids, 30)
+    user.run("source.close()")

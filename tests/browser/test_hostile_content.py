@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.browser.visitor import Visitor
+from tests.browser.dashboard_user import DashboardUser
 from tests.support.accounts import holds
 from tests.support.caller import JSON, Caller
 from tests.support.deadline import eventually
@@ -22,12 +22,12 @@ _INJECTED = "main svg, img, iframe, script:not([src*='dashboard/static/']), [onl
 EVENT = {"specversion": "1.0", "id": PAYLOAD, "source": "/shop", "type": PAYLOAD, "data": {PAYLOAD: [PAYLOAD]}}
 
 
-def assert_is_text(visitor: Visitor, *texts: str) -> None:
+def assert_is_text(user: DashboardUser, *texts: str) -> None:
     """These can be read on the page, as they are; nothing was injected, and the console has nothing to say."""
     for text in texts:
-        visitor.see(text, "body")
-    assert visitor.count(_INJECTED) == 0
-    assert visitor.tab.complaints() == []
+        user.see(text, "body")
+    assert user.count(_INJECTED) == 0
+    assert user.tab.complaints() == []
 
 
 def said(status: str, allowed: str) -> bytes:
@@ -62,59 +62,59 @@ def hostile(bus: BusServer) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard/subscribers?sort=last_error"])
-def test_a_subscribers_words_are_text(visitor: Visitor, caller: Caller, hostile: str, path: str) -> None:
+def test_a_subscribers_words_are_text(user: DashboardUser, caller: Caller, hostile: str, path: str) -> None:
     """Its address, its topics and its errors are shown as they are in tables, and when those are renewed."""
-    visitor.hurry()
-    visitor.open(path)
+    user.hurry()
+    user.open(path)
     error = caller.subscriber(hostile)["last_error"]
     assert "<svg" in error
-    assert_is_text(visitor, hostile, error)
-    visitor.run("window.row = document.querySelector('[data-live] tbody tr')")
+    assert_is_text(user, hostile, error)
+    user.run("window.row = document.querySelector('[data-live] tbody tr')")
     caller.publish(topic="x")
-    eventually(lambda: visitor.run("return !window.row.isConnected"), 15)
-    assert_is_text(visitor, hostile, caller.subscriber(hostile)["last_error"])
+    eventually(lambda: user.run("return !window.row.isConnected"), 15)
+    assert_is_text(user, hostile, caller.subscriber(hostile)["last_error"])
 
 
-def test_a_subscribers_page_shows_text(visitor: Visitor, caller: Caller, hostile: str) -> None:
+def test_a_subscribers_page_shows_text(user: DashboardUser, caller: Caller, hostile: str) -> None:
     """Its address is the page's heading, and part of a question; its errors are notes."""
-    visitor.open(f"/dashboard/subscriber?address={quote(hostile)}")
-    assert_is_text(visitor, hostile, PAYLOAD, caller.subscriber(hostile)["last_error"])
-    visitor.click("Deregister")
-    visitor.see("Deregister ", "dialog")
-    assert_is_text(visitor)
+    user.open(f"/dashboard/subscriber?address={quote(hostile)}")
+    assert_is_text(user, hostile, PAYLOAD, caller.subscriber(hostile)["last_error"])
+    user.click("Deregister")
+    user.see("Deregister ", "dialog")
+    assert_is_text(user)
 
 
-def test_an_event_is_text(visitor: Visitor, caller: Caller, hostile: str) -> None:
+def test_an_event_is_text(user: DashboardUser, caller: Caller, hostile: str) -> None:
     """An event's topic, headers and body are text in the journal and on its own page, as its bytes are."""
     found = caller.call("GET", "/events", [JSON]).json()["events"]
     [event_id] = [event["id"] for event in found if event["topic"] == PAYLOAD]
-    visitor.open("/dashboard/journal")
-    assert_is_text(visitor, PAYLOAD)
-    visitor.open(f"/dashboard/event?id={event_id}")
-    assert_is_text(visitor, PAYLOAD, json.dumps(PAYLOAD)[1:-1])
-    visitor.run("document.querySelector('details').open = true")
-    assert_is_text(visitor, "<svg/o")
+    user.open("/dashboard/journal")
+    assert_is_text(user, PAYLOAD)
+    user.open(f"/dashboard/event?id={event_id}")
+    assert_is_text(user, PAYLOAD, json.dumps(PAYLOAD)[1:-1])
+    user.run("document.querySelector('details').open = true")
+    assert_is_text(user, "<svg/o")
 
 
 @pytest.mark.parametrize("kind", ["text/html", PAYLOAD])
-def test_a_body_of_html_is_text(visitor: Visitor, caller: Caller, kind: str) -> None:
+def test_a_body_of_html_is_text(user: DashboardUser, caller: Caller, kind: str) -> None:
     """A body is text whatever its publisher calls it, and so are its headers."""
     headers = (("Content-Type", kind), ("ce-subject", PAYLOAD), ("traceparent", PAYLOAD))
     event_id = caller.publish(f"<h1>{PAYLOAD}</h1>".encode(), *headers, topic=quote(PAYLOAD))
-    visitor.open(f"/dashboard/event?id={event_id}")
-    assert_is_text(visitor, f"<h1>{PAYLOAD}</h1>", kind)
+    user.open(f"/dashboard/event?id={event_id}")
+    assert_is_text(user, f"<h1>{PAYLOAD}</h1>", kind)
 
 
-def test_a_dead_letter_is_text(visitor: Visitor, caller: Caller, hostile: str) -> None:
+def test_a_dead_letter_is_text(user: DashboardUser, caller: Caller, hostile: str) -> None:
     """The list of dead letters shows the event, the subscriber and what it said as text."""
     with RawServer(reject) as server:
         address = f"{server.address}{PATH}"
         caller.register(address, topic="dead.*")
         caller.publish(f"<h1>{PAYLOAD}</h1>".encode(), topic="dead." + quote(PAYLOAD.replace(".", "")))
         eventually(holds(caller, address, dead=1), 30)
-        visitor.open("/dashboard/deadLetters")
-        assert_is_text(visitor, address, PAYLOAD)
-        visitor.click("Discard selected")
+        user.open("/dashboard/deadLetters")
+        assert_is_text(user, address, PAYLOAD)
+        user.click("Discard selected")
         caller.deregister(address)
 
 
@@ -131,9 +131,9 @@ def test_a_dead_letter_is_text(visitor: Visitor, caller: Caller, hostile: str) -
         "/{}",
     ],
 )
-def test_a_link_writes_nothing_into_a_page(visitor: Visitor, hostile: str, path: str) -> None:
+def test_a_link_writes_nothing_into_a_page(user: DashboardUser, hostile: str, path: str) -> None:
     """What a link asks for that cannot be is told of, or searched for, as text."""
-    visitor.expect(400, 404)
-    visitor.open(path.format(quote(PAYLOAD), quote(PAYLOAD)))
-    assert visitor.text("body")
-    assert visitor.count(_INJECTED) == 0
+    user.expect(400, 404)
+    user.open(path.format(quote(PAYLOAD), quote(PAYLOAD)))
+    assert user.text("body")
+    assert user.count(_INJECTED) == 0

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import gevent
 import pytest
 
+from tests.browser.dashboard_user import DashboardUser, Tab
 from tests.browser.test_live import rises
-from tests.browser.visitor import Tab, Visitor
 from tests.support.accounts import settled
 from tests.support.caller import Caller
 from tests.support.cluster import BODY, Cluster, cluster_on
@@ -69,14 +69,14 @@ def addresses(cluster: Cluster) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def visitor(tab: Tab, cluster: Cluster) -> Visitor:
+def user(tab: Tab, cluster: Cluster) -> DashboardUser:
     """Looks at the first of the buses."""
-    return Visitor(tab, cluster.nodes[0].port)
+    return DashboardUser(tab, cluster.nodes[0].port)
 
 
-def row(visitor: Visitor, address: str) -> str:
+def row(user: DashboardUser, address: str) -> str:
     """A selector of that subscriber's row, in a table whose addresses are links."""
-    place = visitor.run(
+    place = user.run(
         "return [...document.querySelectorAll('tbody tr')].findIndex((row) => row.innerText.includes(arguments[0]))",
         address,
     )
@@ -86,76 +86,76 @@ def row(visitor: Visitor, address: str) -> str:
 @pytest.mark.parametrize("number", range(NODES))
 def test_either_bus_shows_what_both_have(tab: Tab, cluster: Cluster, addresses: list[str], number: int) -> None:
     """Tables and figures are of both buses, and the figures of either's subscribers move."""
-    visitor = Visitor(tab, cluster.nodes[number].port)
-    visitor.hurry()
-    visitor.open("/")
-    assert visitor.text("#tiles .tile:nth-child(7) b") == str(DEAD * NODES)
-    assert visitor.text("#tiles .tile:nth-child(8) b") == str(NODES)
-    eventually(lambda: float(visitor.text("#tiles .tile:nth-child(1) b")) > 5, 15)
-    assert all(address in visitor.text("#attention") for address in addresses)
-    visitor.open("/dashboard/subscribers")
-    assert visitor.text("#connection") == ""
+    user = DashboardUser(tab, cluster.nodes[number].port)
+    user.hurry()
+    user.open("/")
+    assert user.text("#tiles .tile:nth-child(7) b") == str(DEAD * NODES)
+    assert user.text("#tiles .tile:nth-child(8) b") == str(NODES)
+    eventually(lambda: float(user.text("#tiles .tile:nth-child(1) b")) > 5, 15)
+    assert all(address in user.text("#attention") for address in addresses)
+    user.open("/dashboard/subscribers")
+    assert user.text("#connection") == ""
     for address in addresses:
-        rises(visitor, f"{row(visitor, address)} td:nth-child(9)")
+        rises(user, f"{row(user, address)} td:nth-child(9)")
 
 
-def test_a_subscriber_of_the_other_bus_is_looked_at(visitor: Visitor, addresses: list[str]) -> None:
+def test_a_subscriber_of_the_other_bus_is_looked_at(user: DashboardUser, addresses: list[str]) -> None:
     """A click in the table opens the page of a subscriber that the other bus has, and it follows what happens."""
-    visitor.hurry()
-    visitor.open("/dashboard/subscribers")
-    visitor.click(addresses[1])
-    visitor.see("Delivered, of", "#state")
-    assert visitor.text("h1") == addresses[1]
-    rises(visitor, "#state .tile:nth-child(4) b")
+    user.hurry()
+    user.open("/dashboard/subscribers")
+    user.click(addresses[1])
+    user.see("Delivered, of", "#state")
+    assert user.text("h1") == addresses[1]
+    rises(user, "#state .tile:nth-child(4) b")
 
 
-def test_dead_letters_of_the_other_bus_are_mended(visitor: Visitor, addresses: list[str]) -> None:
+def test_dead_letters_of_the_other_bus_are_mended(user: DashboardUser, addresses: list[str]) -> None:
     """Of the dead letters of a subscriber that the other bus has, one is replayed and one is discarded."""
-    visitor.open(f"/dashboard/deadLetters?address={quote(addresses[1])}")
-    assert visitor.count("tbody tr") == DEAD
-    visitor.find("tbody tr:nth-child(1) input").click()
-    visitor.click("Redeliver selected")
-    visitor.click("Redeliver")
-    visitor.see("1 redelivered: 1 delivered.", "dialog")
-    visitor.click("Close")
-    eventually(lambda: visitor.count("tbody tr") == 1, 5)
-    visitor.click(f"Discard all of {addresses[1]}")
-    visitor.click("Discard all")
-    eventually(lambda: visitor.find("#ask-go").is_enabled(), 5)
-    visitor.click("Yes, discard all")
-    visitor.see("1 discarded.", "dialog")
-    visitor.click("Close")
-    visitor.see("No dead letters.", "#letters")
-    visitor.open(f"/dashboard/subscriber?address={quote(addresses[1])}")
-    visitor.see("0\nDead", "#state")
-    assert "1\nDiscarded" in visitor.text("#state")
+    user.open(f"/dashboard/deadLetters?address={quote(addresses[1])}")
+    assert user.count("tbody tr") == DEAD
+    user.find("tbody tr:nth-child(1) input").click()
+    user.click("Redeliver selected")
+    user.click("Redeliver")
+    user.see("1 redelivered: 1 delivered.", "dialog")
+    user.click("Close")
+    eventually(lambda: user.count("tbody tr") == 1, 5)
+    user.click(f"Discard all of {addresses[1]}")
+    user.click("Discard all")
+    eventually(lambda: user.find("#ask-go").is_enabled(), 5)
+    user.click("Yes, discard all")
+    user.see("1 discarded.", "dialog")
+    user.click("Close")
+    user.see("No dead letters.", "#letters")
+    user.open(f"/dashboard/subscriber?address={quote(addresses[1])}")
+    user.see("0\nDead", "#state")
+    assert "1\nDiscarded" in user.text("#state")
 
 
-def test_a_bus_that_is_not_heard_is_told_of(visitor: Visitor, cluster: Cluster, addresses: list[str]) -> None:
+def test_a_bus_that_is_not_heard_is_told_of(user: DashboardUser, cluster: Cluster, addresses: list[str]) -> None:
     """While the other bus is stopped a page opens all the same, and says that one of two has answered."""
     cluster.nodes[1].send(signal.SIGSTOP, whole_group=True)
     try:
-        visitor.open("/")
-        visitor.see("Only 1 of 2 nodes answered", "#connection")
-        assert addresses[0] in visitor.text("#attention")
+        user.open("/")
+        user.see("Only 1 of 2 nodes answered", "#connection")
+        assert addresses[0] in user.text("#attention")
     finally:
         cluster.nodes[1].send(signal.SIGCONT, whole_group=True)
-    visitor.miss("Only 1 of 2", "#connection")
+    user.miss("Only 1 of 2", "#connection")
 
 
-def test_without_redis_pages_wait(visitor: Visitor, cluster: Cluster, addresses: list[str]) -> None:
+def test_without_redis_pages_wait(user: DashboardUser, cluster: Cluster, addresses: list[str]) -> None:
     """While Redis is away an open page stays and says why, one that is opened says so, and both go on with it."""
-    visitor.hurry()
-    visitor.expect(503)
+    user.hurry()
+    user.expect(503)
     page = f"/dashboard/subscriber?address={quote(addresses[0])}"
-    visitor.open(page)
+    user.open(page)
     cluster.redis.kill()
     try:
-        visitor.see("The journal does not tell", "#connection")
-        assert "Options" in visitor.text()
-        visitor.open(page)
-        visitor.see("The journal does not tell", "#reason")
+        user.see("The journal does not tell", "#connection")
+        assert "Options" in user.text()
+        user.open(page)
+        user.see("The journal does not tell", "#reason")
     finally:
         cluster.redis.start()
-    visitor.see("Options")
-    assert visitor.text("#connection") == ""
+    user.see("Options")
+    assert user.text("#connection") == ""

@@ -7,12 +7,12 @@ from urllib.parse import quote
 import pytest
 
 from tests.browser.chromium import PLAIN_HOST
-from tests.browser.visitor import PATIENCE, Tab, Visitor
+from tests.browser.dashboard_user import PATIENCE, DashboardUser, Tab
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
 from tests.support.nginx import Nginx, find_nginx
 from tests.support.ports import LOOPBACK
+from tests.support.repair import RepairClient
 from tests.support.server import BusServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
 
@@ -38,22 +38,22 @@ def elsewhere(caller: Caller) -> Iterator[RecordingSubscriber]:
 @pytest.mark.parametrize("host", ["localhost", LOOPBACK, PLAIN_HOST])
 def test_the_dashboard_works_under_each_of_its_names(tab: Tab, bus: BusServer, host: str) -> None:
     """Where a browser tells where a request is from, and where it tells the origin alone, the bus knows its own."""
-    visitor = Visitor(tab, bus.port, host)
-    visitor.expect(404)
-    visitor.open("/dashboard/send")
-    assert visitor.run("return isSecureContext") == (host != PLAIN_HOST)
-    visitor.click("Send")
-    visitor.see("Accepted as ", "#sent")
+    user = DashboardUser(tab, bus.port, host)
+    user.expect(404)
+    user.open("/dashboard/send")
+    assert user.run("return isSecureContext") == (host != PLAIN_HOST)
+    user.click("Send")
+    user.see("Accepted as ", "#sent")
     if host != PLAIN_HOST:
         return
     address = f"{LOOPBACK}:9"
     Caller(bus.port).register(address)
-    visitor.open(f"/dashboard/subscriber?address={quote(address)}")
-    visitor.click("Deregister")
-    visitor.click("Deregister")
-    eventually(lambda: visitor.find("#ask-go").is_enabled(), PATIENCE)
-    visitor.click("Yes, deregister")
-    visitor.see("Deregistered.", "dialog")
+    user.open(f"/dashboard/subscriber?address={quote(address)}")
+    user.click("Deregister")
+    user.click("Deregister")
+    eventually(lambda: user.find("#ask-go").is_enabled(), PATIENCE)
+    user.click("Yes, deregister")
+    user.see("Deregistered.", "dialog")
 
 
 #: A proxy that most would write: a prefix that it takes off, and nothing said of the host that was asked for.
@@ -70,17 +70,17 @@ def test_the_dashboard_works_behind_a_plain_proxy(tab: Tab, bus: BusServer, tmp_
     if binary is None:
         pytest.skip("nginx is not installed")
     with Nginx(binary, tmp_path, bus.port, PLAIN_PROXY) as nginx:
-        visitor = Visitor(tab, nginx.port, PLAIN_HOST)
-        visitor.open("/bus/dashboard/send")
-        visitor.click("Send")
-        visitor.see("Accepted as ", "#sent")
+        user = DashboardUser(tab, nginx.port, PLAIN_HOST)
+        user.open("/bus/dashboard/send")
+        user.click("Send")
+        user.see("Accepted as ", "#sent")
         for follow in ("", "sessionStorage.setItem('eventbus-token', 'x')"):  # by the browser; and by the page
-            visitor.run(follow)
+            user.run(follow)
             for name, path in (("Overview", "/bus/"), ("Journal", "/bus/dashboard/journal"), ("eventbus", "/bus/")):
-                visitor.click(name)
-                eventually(lambda path=path: visitor.run("return location.pathname") == path, PATIENCE)
-                assert visitor.run("return document.querySelector('footer a').pathname") == "/bus/docs"
-        assert visitor.count("#charts") == 1
+                user.click(name)
+                eventually(lambda path=path: user.run("return location.pathname") == path, PATIENCE)
+                assert user.run("return document.querySelector('footer a').pathname") == "/bus/docs"
+        assert user.count("#charts") == 1
 
 
 @pytest.mark.parametrize("host", [LOOPBACK, "localhost", PLAIN_HOST])
@@ -88,12 +88,12 @@ def test_a_page_from_elsewhere_publishes_nothing(
     tab: Tab, caller: Caller, elsewhere: RecordingSubscriber, host: str
 ) -> None:
     """Neither a script nor a form of another origin gets an event in, be it from the same machine."""
-    before = Mender(caller.port).events()
-    visitor = Visitor(tab, elsewhere.port, host)
-    visitor.expect(403, 404)
-    visitor.open("/")
+    before = RepairClient(caller.port).events()
+    user = DashboardUser(tab, elsewhere.port, host)
+    user.expect(403, 404)
+    user.open("/")
     target = f"http://{LOOPBACK}:{caller.port}/sendMessage"
     tab.driver.execute_async_script(_FETCH, target)
-    visitor.click("Go")
-    visitor.see("Error:A page from elsewhere may not change anything here", "body")
-    assert Mender(caller.port).events() == before
+    user.click("Go")
+    user.see("Error:A page from elsewhere may not change anything here", "body")
+    assert RepairClient(caller.port).events() == before

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.browser.dashboard_user import DashboardUser
 from tests.browser.shop import Shop, shop
-from tests.browser.visitor import Visitor
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.server import BusServer
@@ -37,79 +37,79 @@ def every_page(busy: Shop) -> list[str]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_opens_without_a_complaint(visitor: Visitor, busy: Shop, path: str) -> None:
+def test_a_page_opens_without_a_complaint(user: DashboardUser, busy: Shop, path: str) -> None:
     """A page shows what it is for; nothing that it loads or runs is missing, fails or offends its policy."""
     title, text = PAGES[path]
-    visitor.open(path)
-    visitor.see(text)
-    assert visitor.driver.title == f"{title} · eventbus"
-    assert visitor.text("nav [aria-current=page]") == title
-    assert visitor.tab.complaints() == []
+    user.open(path)
+    user.see(text)
+    assert user.driver.title == f"{title} · eventbus"
+    assert user.text("nav [aria-current=page]") == title
+    assert user.tab.complaints() == []
 
 
-def test_what_is_not_there_is_told_on_a_page(visitor: Visitor, busy: Shop) -> None:
+def test_what_is_not_there_is_told_on_a_page(user: DashboardUser, busy: Shop) -> None:
     """An event that is not known, and a subscriber that is none, are told in a sentence, with a way back."""
-    visitor.expect(404)
+    user.expect(404)
     for path in ("/dashboard/event?id=nothing", "/dashboard/subscriber?address=127.0.0.1:1"):
-        visitor.open(path)
-        visitor.see("This page cannot be displayed")
-        visitor.click("Back to the overview")
-        visitor.see("Needs attention")
+        user.open(path)
+        user.see("This page cannot be displayed")
+        user.click("Back to the overview")
+        user.see("Needs attention")
 
 
-def test_the_overview_names_who_needs_somebody(visitor: Visitor, busy: Shop) -> None:
+def test_the_overview_names_who_needs_somebody(user: DashboardUser, busy: Shop) -> None:
     """Who is down or paused is listed, then who fails with dead letters; who takes everything is not."""
-    visitor.open("/")
-    rows = visitor.text("#attention").splitlines()
+    user.open("/")
+    rows = user.text("#attention").splitlines()
     listed = [name for row in rows for name in busy.addresses if busy.addresses[name] in row]
     assert set(listed[:2]) == {"warehouse", "mailer"}
     assert listed[2:] == ["billing"]
-    assert "1 down, 1 failing, 1 paused" in visitor.text("#tiles")
+    assert "1 down, 1 failing, 1 paused" in user.text("#tiles")
 
 
-def test_subscribers_are_found_and_sorted(visitor: Visitor, busy: Shop) -> None:
+def test_subscribers_are_found_and_sorted(user: DashboardUser, busy: Shop) -> None:
     """The table of subscribers can be searched, and sorted by a click on a column's name."""
-    visitor.open("/dashboard/subscribers")
-    visitor.click("Dead")
-    visitor.see("sorted by dead")
-    assert busy.addresses["billing"] in visitor.text("tbody tr:first-child")
-    visitor.fill("#q", "PAUSED")
-    visitor.click("Find")
-    visitor.see("1 subscriber found, sorted by dead")
-    assert busy.addresses["mailer"] in visitor.text("tbody")
+    user.open("/dashboard/subscribers")
+    user.click("Dead")
+    user.see("sorted by dead")
+    assert busy.addresses["billing"] in user.text("tbody tr:first-child")
+    user.fill("#q", "PAUSED")
+    user.click("Find")
+    user.see("1 subscriber found, sorted by dead")
+    assert busy.addresses["mailer"] in user.text("tbody")
 
 
-def test_the_journal_leads_to_an_event_and_its_deliveries(visitor: Visitor, busy: Shop) -> None:
+def test_the_journal_leads_to_an_event_and_its_deliveries(user: DashboardUser, busy: Shop) -> None:
     """An event in the journal leads to its body, laid out, and to what became of it for each subscriber."""
     event_id = busy.publish(3)
-    visitor.open("/dashboard/journal")
-    visitor.click(event_id)
-    visitor.see('"order": 4103')
-    visitor.see(f"dead {busy.addresses['billing']}", "#deliveries")
-    assert f"delivered {busy.addresses['audit']}" in visitor.text("#deliveries")
-    assert busy.addresses["orders"] not in visitor.text("#deliveries")
-    visitor.click("As bytes")
-    assert "00000000  7b 22 6f 72 64 65 72" in visitor.text("details pre")
+    user.open("/dashboard/journal")
+    user.click(event_id)
+    user.see('"order": 4103')
+    user.see(f"dead {busy.addresses['billing']}", "#deliveries")
+    assert f"delivered {busy.addresses['audit']}" in user.text("#deliveries")
+    assert busy.addresses["orders"] not in user.text("#deliveries")
+    user.click("As bytes")
+    assert "00000000  7b 22 6f 72 64 65 72" in user.text("details pre")
 
 
-def test_no_page_is_wider_than_a_telephone(visitor: Visitor, busy: Shop) -> None:
+def test_no_page_is_wider_than_a_telephone(user: DashboardUser, busy: Shop) -> None:
     """At 360 pixels no page has to be moved sideways; wide tables move in themselves."""
-    visitor.phone()
+    user.phone()
     for path in every_page(busy):
-        visitor.open(path)
-        wide = visitor.run("return [innerWidth, document.documentElement.scrollWidth]")
+        user.open(path)
+        wide = user.run("return [innerWidth, document.documentElement.scrollWidth]")
         assert wide == [360, 360], path
 
 
-def test_dark_is_dark(visitor: Visitor, busy: Shop) -> None:
+def test_dark_is_dark(user: DashboardUser, busy: Shop) -> None:
     """Where the system prefers dark, every page is light on dark, and the charts are drawn anew when that changes."""
     brightness = "return getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
-    visitor.open("/")
-    assert min(visitor.run(brightness)) > 200
-    visitor.run("window.light = document.querySelector('canvas')")
-    visitor.dark()
-    assert max(visitor.run(brightness)) < 50
-    eventually(lambda: visitor.run("return !window.light.isConnected && document.querySelectorAll('canvas').length"), 5)
+    user.open("/")
+    assert min(user.run(brightness)) > 200
+    user.run("window.light = document.querySelector('canvas')")
+    user.dark()
+    assert max(user.run(brightness)) < 50
+    eventually(lambda: user.run("return !window.light.isConnected && document.querySelectorAll('canvas').length"), 5)
     for path in every_page(busy):
-        visitor.open(path)
-        assert max(visitor.run(brightness)) < 50
+        user.open(path)
+        assert max(user.run(brightness)) < 50

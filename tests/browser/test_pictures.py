@@ -11,8 +11,8 @@ from urllib.parse import quote
 import gevent
 import pytest
 
+from tests.browser.dashboard_user import PATIENCE, DashboardUser
 from tests.browser.shop import Shop, shop
-from tests.browser.visitor import PATIENCE, Visitor
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.server import BusServer
@@ -47,49 +47,49 @@ def publish(busy: Shop) -> None:
         gevent.sleep(1 / (MEAN + SWING * math.sin(past / 9) * math.sin(past / 31)))
 
 
-def take(visitor: Visitor, name: str) -> None:
+def take(user: DashboardUser, name: str) -> None:
     """Write down what is seen; smaller than a page of documentation can bear."""
-    visitor.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+    user.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
     path = FOLDER / f"dashboard-{name}.png"
     FOLDER.mkdir(exist_ok=True)
-    assert visitor.driver.save_screenshot(path)
+    assert user.driver.save_screenshot(path)
     assert path.stat().st_size < LARGEST
 
 
-def see_charts(visitor: Visitor) -> None:
+def see_charts(user: DashboardUser) -> None:
     """Wait until the charts show what there is."""
-    eventually(lambda: "–" not in visitor.text("#charts") and visitor.count("canvas") == 3, PATIENCE)
+    eventually(lambda: "–" not in user.text("#charts") and user.count("canvas") == 3, PATIENCE)
 
 
-def test_the_overview(visitor: Visitor, busy: Shop) -> None:
+def test_the_overview(user: DashboardUser, busy: Shop) -> None:
     """The overview: figures, charts, and who needs somebody."""
-    visitor.window(1280, 920)
-    visitor.open("/")
-    see_charts(visitor)
-    take(visitor, "overview")
+    user.window(1280, 920)
+    user.open("/")
+    see_charts(user)
+    take(user, "overview")
 
 
-def test_a_subscriber(visitor: Visitor, busy: Shop) -> None:
+def test_a_subscriber(user: DashboardUser, busy: Shop) -> None:
     """A subscriber that is down: what it asked for, and what happened."""
-    visitor.window(1280, 1000)
-    visitor.open(f"/dashboard/subscriber?address={quote(busy.addresses['warehouse'])}")
-    visitor.see("is down: connection failed")
-    take(visitor, "subscriber")
+    user.window(1280, 1000)
+    user.open(f"/dashboard/subscriber?address={quote(busy.addresses['warehouse'])}")
+    user.see("is down: connection failed")
+    take(user, "subscriber")
 
 
-def test_dead_letters(visitor: Visitor, busy: Shop) -> None:
+def test_dead_letters(user: DashboardUser, busy: Shop) -> None:
     """Dead letters, some of them chosen."""
-    visitor.window(1280, 797)
-    visitor.open("/dashboard/deadLetters")
+    user.window(1280, 797)
+    user.open("/dashboard/deadLetters")
     for number in (1, 2, 4):
-        visitor.find(f"tbody tr:nth-child({number}) input").click()
-    take(visitor, "dead-letters")
+        user.find(f"tbody tr:nth-child({number}) input").click()
+    take(user, "dead-letters")
 
 
-def test_a_telephone(visitor: Visitor, busy: Shop) -> None:
+def test_a_telephone(user: DashboardUser, busy: Shop) -> None:
     """The overview on a telephone, dark."""
-    visitor.phone()
-    visitor.dark()
-    visitor.open("/")
-    see_charts(visitor)
-    take(visitor, "phone")
+    user.phone()
+    user.dark()
+    user.open("/")
+    see_charts(user)
+    take(user, "phone")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.browser.chromium import PLAIN_HOST
-from tests.browser.visitor import Tab, Visitor
+from tests.browser.dashboard_user import DashboardUser, Tab
 from tests.support.caller import Caller
 from tests.support.server import BusServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
@@ -28,13 +28,13 @@ def test_a_page_whose_name_leads_to_the_bus_reads_and_changes_nothing(tab: Tab, 
         return 200, [("Content-Type", "text/html"), ("Connection", "close")], b"<link rel=icon href='data:,'>Hello"
 
     with RecordingSubscriber(page) as theirs:
-        visitor = Visitor(tab, theirs.port, PLAIN_HOST)
-        visitor.expect(403)
-        visitor.open("/")
+        user = DashboardUser(tab, theirs.port, PLAIN_HOST)
+        user.expect(403)
+        user.open("/")
     with BusServer(tmp_path, port=theirs.port) as bus:
         assert tab.driver.execute_async_script(_READS) == [403] * 5
-        visitor.open("/")
-        visitor.see(f"If that is its name, set EVENTBUS_HOSTS={PLAIN_HOST} for the bus, or set tokens.", "body")
+        user.open("/")
+        user.see(f"If that is its name, set EVENTBUS_HOSTS={PLAIN_HOST} for the bus, or set tokens.", "body")
         caller = Caller(bus.port)
         assert caller.call("GET", "/events?after=earliest").json()["events"] == []
         assert caller.subscribers() == []

@@ -15,7 +15,7 @@ from eventbus.journal.redis.cluster.calls import AT_ONCE, MAX_BYTES, MAX_WAITING
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.timing import RedisTiming
 from tests.support.deadline import eventually
-from tests.support.linked import linked
+from tests.support.in_process_nodes import in_process_nodes
 from tests.support.redis_server import COMMAND, RedisServer
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
@@ -316,7 +316,7 @@ def test_where_redis_has_no_memory_nodes_still_ask_each_other(start: Start, redi
 
 def test_a_request_to_one_node_is_answered_by_another(start: Start) -> None:
     """What a client asks of any node about a subscriber comes from the node that has it, by way of Redis."""
-    with linked("here", "there") as (here, there):
+    with in_process_nodes("here", "there") as (here, there):
         start("there", there.forwarding.answer)
         here.call = start("here", here.forwarding.answer).call
         here.owners["127.0.0.1:8002"] = "there"

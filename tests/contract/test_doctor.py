@@ -10,8 +10,8 @@ from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.core.settings import from_environment
 from eventbus.journal.copy.copying import Copying
 from eventbus.journal.sqlite import SqliteJournal
-from tests.support.copies import Breaking, BrokenOffError, Side, both, copied
 from tests.support.events import message
+from tests.support.journal_copies import BrokenOffError, FailingTarget, JournalFolder, copy_all, open_both
 from tests.support.redis_server import COMMAND, RedisServer
 
 EVENTS = 3
@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Side:
+def source(tmp_path: Path) -> JournalFolder:
     """A journal on SQLite with a few events."""
     folder = tmp_path / "source"
     folder.mkdir()
@@ -35,17 +35,17 @@ def source(tmp_path: Path) -> Side:
     journal.open()
     journal.append([message(str(number), b"") for number in range(EVENTS)])
     journal.close()
-    return Side("sqlite", folder)
+    return JournalFolder("sqlite", folder)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> JournalFolder:
     """A journal in which nothing was kept."""
     if request.param == "redis":
         found: RedisServer = request.getfixturevalue("server")
         found.ask("FLUSHALL")
         (tmp_path / "url").write_text(found.url)
-    return Side(request.param, tmp_path)
+    return JournalFolder(request.param, tmp_path)
 
 
 def findings(journal: str) -> list[Finding]:
@@ -54,10 +54,10 @@ def findings(journal: str) -> list[Finding]:
     return [finding for finding in found if finding.about == "journal"]
 
 
-def test_an_unfinished_copy_is_told_of(source: Side, target: Side) -> None:
+def test_an_unfinished_copy_is_told_of(source: JournalFolder, target: JournalFolder) -> None:
     """Where a copy was broken off, that is said, with what to do; where it was finished then, all is well."""
-    with both(source, target) as ends:
-        copying = Copying(ends[0], Breaking(ends[1], 2, kept=False), rows=1)
+    with open_both(source, target) as ends:
+        copying = Copying(ends[0], FailingTarget(ends[1], 2, kept=False), rows=1)
         copying.begin()
         with pytest.raises(BrokenOffError):
             copying.run(lambda _: None)
@@ -66,7 +66,7 @@ def test_an_unfinished_copy_is_told_of(source: Side, target: Side) -> None:
     assert found.level is Level.WRONG
     assert f"is an unfinished copy of {origin} (1 of {EVENTS} rows)" in found.text
     assert "'eventbus journal copy'" in found.fix
-    copied(source, target)
+    copy_all(source, target)
     assert [finding.level for finding in findings(name)] == [Level.OK]
 
 

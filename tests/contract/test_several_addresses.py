@@ -15,11 +15,11 @@ from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, SessionTransport
 from eventbus.delivery.transport.happy_eyeballs import MAX_PARALLEL_CONNECTS, connect_first, interleaved
-from tests.support.black_hole import SilentPort
 from tests.support.deadline import eventually
 from tests.support.events import event
 from tests.support.raw_server import RawServer, always
 from tests.support.resolver import GOOD, Resolver
+from tests.support.silent_subscriber import SilentPort
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #: Addresses of this machine where no connection is answered, and those where nobody listens.

@@ -10,12 +10,12 @@ import pytest
 
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
+from tests.support.raw_client import Response
 from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.repair import RepairClient
 from tests.support.responders import Switch
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
-from tests.support.wire import Response
 
 ADMIN, SUBSCRIBER = "admin-0123456789", "subscribe-0123456789"
 FROM = "10.9.8.7, 10.1.2.3"
@@ -32,7 +32,7 @@ class Person:
     """Asks a bus, with a token, through what says that it is a proxy."""
 
     def __init__(self, bus: BusServer, token: str) -> None:
-        self._mender, self._token = Mender(bus.port), token
+        self._mender, self._token = RepairClient(bus.port), token
 
     def ask(self, method: str, path: str, **query: Any) -> Response:
         """One request, whatever it is answered."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.black_hole import BlackHole
 from tests.support.caller import Caller
 from tests.support.publisher import publish_all
 from tests.support.server import BusServer
+from tests.support.silent_subscriber import SilentSubscriber
 from tests.support.subscriber import RecordingSubscriber
 
 MIB = 1_048_576
@@ -41,7 +41,7 @@ def test_black_hole_costs_only_its_own_lane(tmp_path: Path, events: int, seconds
     with ExitStack() as stack:
         bus = stack.enter_context(BusServer(tmp_path))
         caller = Caller(bus.port)
-        hole = stack.enter_context(BlackHole())
+        hole = stack.enter_context(SilentSubscriber())
         subscribers = [stack.enter_context(RecordingSubscriber(keep_bodies=False)) for _ in range(10)]
         for address in (hole.address, *(subscriber.address for subscriber in subscribers)):
             caller.register(address, lease=LEASE)

@@ -6,8 +6,8 @@ from tests.support.accounts import account
 from tests.support.answers import assert_problem
 from tests.support.batches import STRUCTURED, array, cloud_event, publish_cloud_events, written
 from tests.support.caller import Caller
+from tests.support.raw_client import Response
 from tests.support.subscriber import Subscribe
-from tests.support.wire import Response
 
 
 def holding(data: bytes) -> bytes:

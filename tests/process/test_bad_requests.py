@@ -9,8 +9,8 @@ from tests.support.answers import TEXT, assert_says
 from tests.support.caller import JSON, Caller
 from tests.support.limits import MAX_BODY_BYTES
 from tests.support.ports import LOOPBACK
+from tests.support.raw_client import RawConnection, Response, render_chunks, render_request
 from tests.support.server import BusServer
-from tests.support.wire import Response, Wire, render_chunks, render_request
 
 #: What would be published if a refused request's rest were read as a request.
 SMUGGLED = render_request("POST", "/sendMessage?topic=smuggled", body=b"{}")
@@ -156,10 +156,10 @@ def smuggled(caller: Caller) -> int:
 @pytest.mark.parametrize("request_bytes", BAD.values(), ids=BAD)
 def test_what_is_no_request_is_refused(bus: BusServer, request_bytes: bytes) -> None:
     """It is answered once, with 4xx and a sentence, and the connection ends: what follows is no request."""
-    with Wire(bus.port, timeout=10) as wire:
-        wire.send(request_bytes + SMUGGLED)
-        assert_sentence(wire.read())
-        assert wire.at_end()
+    with RawConnection(bus.port, timeout=10) as raw:
+        raw.send(request_bytes + SMUGGLED)
+        assert_sentence(raw.read())
+        assert raw.at_end()
 
 
 @pytest.mark.parametrize(("request_bytes", "status"), ODD.values(), ids=ODD)
@@ -167,20 +167,20 @@ def test_an_odd_request_is_answered_and_the_connection_goes_on(
     bus: BusServer, request_bytes: bytes, status: int
 ) -> None:
     """What is HTTP has its own answer, and exactly the next request on the connection has the next one."""
-    with Wire(bus.port, timeout=10) as wire:
-        wire.send(request_bytes + line(b"GET /readyz HTTP/1.1") + render_request("PUT", "/sendMessage"))
-        response = wire.read()
+    with RawConnection(bus.port, timeout=10) as raw:
+        raw.send(request_bytes + line(b"GET /readyz HTTP/1.1") + render_request("PUT", "/sendMessage"))
+        response = raw.read()
         assert response.status == status
         if status != 200:
             assert_sentence(response)
-        assert wire.read().status == 200
-        assert_says(wire.read(), 400, "Error: Only POST accepted")
+        assert raw.read().status == 200
+        assert_says(raw.read(), 400, "Error: Only POST accepted")
 
 
 def test_no_path_is_the_first_path(bus: BusServer) -> None:
     """An absolute form without a path is answered as ``/`` is (RFC 9112, 3.2.1)."""
-    with Wire(bus.port, timeout=10) as wire:
-        response = wire.request("GET", "http://elsewhere")
+    with RawConnection(bus.port, timeout=10) as raw:
+        response = raw.request("GET", "http://elsewhere")
         assert response.status == 200
         assert b"<h1>Overview</h1>" in response.body
 
@@ -195,22 +195,22 @@ def test_the_body_of_a_refused_request_is_no_request(bus: BusServer, target: str
         data = render_request("POST", target, [("Transfer-Encoding", "chunked")]) + render_chunks([body])
     else:
         data = render_request("POST", target, body=body)
-    with Wire(bus.port, timeout=10) as wire:
-        wire.send(data + render_request("PUT", "/sendMessage"))
-        response = wire.read()
+    with RawConnection(bus.port, timeout=10) as raw:
+        raw.send(data + render_request("PUT", "/sendMessage"))
+        response = raw.read()
         assert_sentence(response)
         if response.header("Connection") == "close":
-            assert wire.at_end()
+            assert raw.at_end()
         else:
-            assert_says(wire.read(), 400, "Error: Only POST accepted")
+            assert_says(raw.read(), 400, "Error: Only POST accepted")
 
 
 @pytest.mark.parametrize("head", [[], [("Transfer-Encoding", "chunked")]], ids=["length", "chunks"])
 def test_a_body_that_breaks_off_is_no_event(bus: BusServer, head: list[tuple[str, str]]) -> None:
     """An event whose publisher goes away within its body is not published."""
     whole = render_request("POST", "/sendMessage?topic=smuggled", head, None if head else b"x" * 100)
-    with Wire(bus.port) as wire:
-        wire.send(whole + b"64\r\nhalf" if head else whole[:-50])
+    with RawConnection(bus.port) as raw:
+        raw.send(whole + b"64\r\nhalf" if head else whole[:-50])
 
 
 SIZES_TOO_LARGE = [b"%x" % (MAX_BODY_BYTES + 1), b"FFFFFFFF", b"f" * 64, b"5\r\nhello\r\n%x" % (MAX_BODY_BYTES - 4)]
@@ -219,9 +219,9 @@ SIZES_TOO_LARGE = [b"%x" % (MAX_BODY_BYTES + 1), b"FFFFFFFF", b"f" * 64, b"5\r\n
 @pytest.mark.parametrize("size", SIZES_TOO_LARGE, ids=lambda size: size[-20:].decode())
 def test_a_chunk_over_the_limit_is_refused_at_once(bus: BusServer, size: bytes) -> None:
     """The size of a chunk is enough to refuse it: the answer comes before any of its bytes have."""
-    with Wire(bus.port) as wire:
-        wire.send(post(b"Transfer-Encoding: chunked", body=size + b"\r\n"))
-        assert wire.read().status == 413
+    with RawConnection(bus.port) as raw:
+        raw.send(post(b"Transfer-Encoding: chunked", body=size + b"\r\n"))
+        assert raw.read().status == 413
 
 
 def test_an_empty_line_begins_no_request(bus: BusServer) -> None:

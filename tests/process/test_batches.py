@@ -10,8 +10,8 @@ from tests.support.batches import STRUCTURED, array, cloud_event, publish_cloud_
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.limits import MAX_BODY_BYTES
+from tests.support.raw_client import Response
 from tests.support.subscriber import RecordingSubscriber, Subscribe
-from tests.support.wire import Response
 
 MIB = 1_048_576
 SOUND = written(cloud_event(1))

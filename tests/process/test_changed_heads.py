@@ -9,8 +9,8 @@ import redis as redis_py
 
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
 from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.repair import RepairClient
 from tests.support.responders import Switch
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -49,11 +49,11 @@ def check(bus: BusServer, change: Callable[[], None]) -> None:
         switch.status = 200
         bus.start()
         eventually(lambda: any(request.id == second for request in subscriber.received[received:]), 60)
-        letters = eventually(lambda: Mender(bus.port).dead_letters(), 60)
+        letters = eventually(lambda: RepairClient(bus.port).dead_letters(), 60)
         assert [(letter["event"], letter["reason"]) for letter in letters] == [(first, "rejected")]
         assert "may not be sent" in letters[0]["last_error"]
         assert {(request.id, request.path) for request in subscriber.received[received:]} == {(second, "/event")}
-        assert Mender(bus.port).event(first)["headers"] == {}
+        assert RepairClient(bus.port).event(first)["headers"] == {}
     assert "Traceback" not in bus.log_text()
 
 

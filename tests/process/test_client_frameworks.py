@@ -15,8 +15,8 @@ from eventbus.client import Bus
 from tests.support.deadline import eventually
 from tests.support.ports import free_port
 from tests.support.processes import group_runs, running_children
+from tests.support.raw_client import RawConnection, render_chunks
 from tests.support.server import ROOT, BusServer
-from tests.support.wire import Wire, render_chunks
 
 #: What every service begins with. ``note`` writes down what it handled, a line each, whichever process it is in.
 BEGIN = """
@@ -262,9 +262,9 @@ def test_flask_takes_a_body_in_chunks(run: Run) -> None:
 def hand_over_in_chunks(service: Service) -> None:
     """Deliver a body without a length: it is handled whole."""
     head = b"POST /event HTTP/1.1\r\nHost: a\r\nWebhook-Id: c\r\nEventbus-Topic: orders.created\r\n"
-    with Wire(service.port) as wire:
-        wire.send(head + b"Transfer-Encoding: chunked\r\n\r\n" + render_chunks([b'{"chunk', b'ed": 1}']))
-        assert wire.read().status == 200
+    with RawConnection(service.port) as connection:
+        connection.send(head + b"Transfer-Encoding: chunked\r\n\r\n" + render_chunks([b'{"chunk', b'ed": 1}']))
+        assert connection.read().status == 200
     assert any(what == {"chunked": 1} for _, what in service.notes("handled"))
 
 
@@ -289,5 +289,5 @@ def test_an_asgi_application_has_an_inbox_beside_it(
 
 def answered(service: Service, path: str) -> bytes:
     """The body of what a service answers, without JSON's quotes."""
-    with Wire(service.port) as wire:
-        return wire.request("GET", path).body.strip(b'"')
+    with RawConnection(service.port) as connection:
+        return connection.request("GET", path).body.strip(b'"')

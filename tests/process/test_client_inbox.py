@@ -13,8 +13,8 @@ import pytest
 from eventbus.client import Bus, Event, Inbox, Registration, Reject, Retry, Server, State, Terms, UsageError, Verifier
 from tests.support.deadline import eventually
 from tests.support.ports import free_port
+from tests.support.raw_client import RawConnection, render_chunks
 from tests.support.server import ROOT, BusServer
-from tests.support.wire import Wire, render_chunks
 
 SECRETS = tuple("whsec_" + base64.b64encode(letter * 32).decode() for letter in (b"n", b"o"))
 #: The shortest lease that there is, in seconds.
@@ -102,13 +102,13 @@ def test_a_path_in_the_address_is_where_events_are_taken(client: Bus) -> None:
     port = free_port()
     inbox, got = Inbox(client, f"http://127.0.0.1:{port}/in/box/"), list[Event]()
     inbox.on()(got.append)
-    with served(inbox, port=port), Wire(port) as wire:
+    with served(inbox, port=port), RawConnection(port) as connection:
         client.publish(None, b"x")
         eventually(lambda: got, 10)
-        assert wire.request("POST", "/event", body=b"x").status == 404
-        assert wire.request("POST", "/in/box/event", body=b"x").status == 400
-        assert wire.request("OPTIONS", "/in/box/event").header("WebHook-Allowed-Origin") == "*"
-        assert wire.request("POST", "/in/box/event", [("Content-Length", str(10**9))]).status == 413
+        assert connection.request("POST", "/event", body=b"x").status == 404
+        assert connection.request("POST", "/in/box/event", body=b"x").status == 400
+        assert connection.request("OPTIONS", "/in/box/event").header("WebHook-Allowed-Origin") == "*"
+        assert connection.request("POST", "/in/box/event", [("Content-Length", str(10**9))]).status == 413
 
 
 def test_an_address_is_needed_where_none_can_be_guessed() -> None:
@@ -145,8 +145,8 @@ def test_an_inbox_consents_to_its_own_bus_and_to_no_other(tmp_path: Path) -> Non
         for inbox in (own, other):
             inbox.on()(got.append)
         with served(own), served(other):
-            with Wire(int((own.address or "").rpartition(":")[2])) as wire:
-                assert wire.request("OPTIONS", "/event").header("WebHook-Allowed-Origin") == "bus.example.com"
+            with RawConnection(int((own.address or "").rpartition(":")[2])) as connection:
+                assert connection.request("OPTIONS", "/event").header("WebHook-Allowed-Origin") == "bus.example.com"
             client.publish("a", b"")
             eventually(lambda: len(got) == 1, 10)
             eventually(lambda: {found.state for found in client.subscribers()} == {"ok", "down"}, 10)
@@ -257,7 +257,7 @@ def test_a_server_that_closes_answers_what_is_in_flight(client: Bus) -> None:
         began.set()
         assert finish.wait(10)
 
-    with kept(inbox) as server, Wire(server.port) as idle:
+    with kept(inbox) as server, RawConnection(server.port) as idle:
         assert idle.request("POST", "/event", body=b"x").status == 400
         client.publish("inbox.slow")
         assert began.wait(10)
@@ -265,7 +265,7 @@ def test_a_server_that_closes_answers_what_is_in_flight(client: Bus) -> None:
         closing.start()
         assert idle.at_end()
         with pytest.raises(ConnectionRefusedError):
-            Wire(server.port)
+            RawConnection(server.port)
         assert inbox.dispatch("POST", {"Webhook-Id": "new", "Eventbus-Topic": "inbox.slow"}, b"").status == 503
         assert closing.is_alive()
         finish.set()
@@ -290,9 +290,9 @@ def test_a_body_may_come_in_chunks() -> None:
                 (b"ffffffff\r\n", 413),
             ]
         ):
-            with Wire(server.port) as wire:
-                wire.send(head % number + sent)
-                assert wire.read().status == status
+            with RawConnection(server.port) as connection:
+                connection.send(head % number + sent)
+                assert connection.read().status == status
     assert got == [b"in chunks", b"ok"]
 
 
@@ -300,8 +300,8 @@ def test_a_body_that_breaks_off_is_not_handled() -> None:
     """A delivery whose connection ends half-way is none: the bus makes it again."""
     inbox, got = Inbox(Bus("http://127.0.0.1:1"), "127.0.0.1:1"), list[Event]()
     inbox.on()(got.append)
-    with Server(inbox) as server, Wire(server.port) as wire:
-        wire.send(b"POST /event HTTP/1.1\r\nHost: a\r\nWebhook-Id: 1\r\nContent-Length: 9\r\n\r\nhalf")
-        wire.end()
-        assert wire.at_end()
+    with Server(inbox) as server, RawConnection(server.port) as connection:
+        connection.send(b"POST /event HTTP/1.1\r\nHost: a\r\nWebhook-Id: 1\r\nContent-Length: 9\r\n\r\nhalf")
+        connection.end()
+        assert connection.at_end()
     assert got == []

@@ -9,8 +9,8 @@ import pytest
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK
+from tests.support.raw_client import RawConnection, render_request
 from tests.support.server import BusServer
-from tests.support.wire import Wire, render_request
 
 #: Connections that there may be, those of them that may last, and how many clients come.
 LIMIT, LASTING, CLIENTS = 20, 15, 30
@@ -41,27 +41,27 @@ def warnings(server: BusServer) -> int:
     return server.log_text().count(" connections are open")
 
 
-def silent(_: Wire) -> None:
+def silent(_: RawConnection) -> None:
     """Say nothing."""
 
 
-def kept(wire: Wire) -> None:
+def kept(connection: RawConnection) -> None:
     """Ask once, and stay."""
-    assert wire.request("GET", "/healthz").status == 200
+    assert connection.request("GET", "/healthz").status == 200
 
 
-def half(wire: Wire) -> None:
+def half(connection: RawConnection) -> None:
     """Begin a request, and stay."""
-    wire.send(b"POST /sendMessage HTTP/1.1\r\nHost:")
+    connection.send(b"POST /sendMessage HTTP/1.1\r\nHost:")
 
 
 @pytest.mark.parametrize("hold", [silent, kept, half])
-def test_idle_connections_end_for_new_ones(hold: Callable[[Wire], None], small: BusServer) -> None:
+def test_idle_connections_end_for_new_ones(hold: Callable[[RawConnection], None], small: BusServer) -> None:
     """However they are idle, a publisher gets in at once; the shortage is logged, once in a while, and counted."""
     before = figures(small)["eventbus_connections_closed_idle_total"]
     with ExitStack() as stack:
         for _ in range(CLIENTS):
-            hold(stack.enter_context(Wire(small.port)))
+            hold(stack.enter_context(RawConnection(small.port)))
         assert Caller(small.port).publish()
         now = figures(small)
         assert now["eventbus_connections"] == now["eventbus_connections_limit"] == LIMIT
@@ -75,14 +75,14 @@ def test_what_lasts_leaves_room(headers: list[tuple[str, str]], small: BusServer
     """Streams and long polls beyond their share are sent away, and a publisher gets in."""
     target = "/events" if headers else "/events?wait=60&after=now"
     with ExitStack() as stack:
-        wires = [stack.enter_context(Wire(small.port)) for _ in range(LASTING + 2)]
-        for wire in wires[:LASTING]:
-            wire.send(render_request("GET", target, headers))
+        wires = [stack.enter_context(RawConnection(small.port)) for _ in range(LASTING + 2)]
+        for connection in wires[:LASTING]:
+            connection.send(render_request("GET", target, headers))
         eventually(lambda: figures(small)["eventbus_connections_lasting"] == LASTING, 30)
         refused = 'eventbus_requests_refused_total{reason="connections"}'
         before = figures(small).get(refused, 0)
-        for wire in wires[LASTING:]:
-            answer = wire.request("GET", target, headers)
+        for connection in wires[LASTING:]:
+            answer = connection.request("GET", target, headers)
             assert (answer.status, answer.body[:6]) == ((200, b"retry:") if headers else (503, b"Error:"))
         assert figures(small)[refused] == before + 2
         assert Caller(small.port).publish()  # which wakes them: the streams go on
@@ -93,16 +93,16 @@ def test_a_bus_that_is_busy_says_so(small: BusServer) -> None:
     """Where no connection is idle a new one is answered 503, and how the bus is can still be asked."""
     eventually(lambda: figures(small)["eventbus_connections"] == 1, 30)
     with ExitStack() as stack:
-        wires = [stack.enter_context(Wire(small.port)) for _ in range(LIMIT)]
-        for wire in wires:
-            wire.send(AWAITED)
-            assert wire.read_interim() == 100  # it waits for the body, and so is busy
+        wires = [stack.enter_context(RawConnection(small.port)) for _ in range(LIMIT)]
+        for connection in wires:
+            connection.send(AWAITED)
+            assert connection.read_interim() == 100  # it waits for the body, and so is busy
         caller = Caller(small.port)
         assert caller.call("POST", "/sendMessage", body=b"x").status == 503
         assert [caller.call("GET", path).status for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
-        for wire in wires:
-            wire.send(b"xy")
-            assert wire.read().status == 200
+        for connection in wires:
+            connection.send(b"xy")
+            assert connection.read().status == 200
         assert caller.publish()
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.black_hole import BlackHole
 from tests.support.caller import Caller
 from tests.support.publisher import Publisher
 from tests.support.server import BusServer
+from tests.support.silent_subscriber import SilentSubscriber
 from tests.support.subscriber import RecordingSubscriber
 
 SUBSCRIBERS = 10
@@ -62,7 +62,7 @@ def test_five_kills_beside_a_black_hole_lose_nothing(tmp_path: Path) -> None:
     with ExitStack() as stack:
         bus = stack.enter_context(BusServer(tmp_path))
         subscribers = start_subscribers(stack, bus)
-        hole = stack.enter_context(BlackHole())
+        hole = stack.enter_context(SilentSubscriber())
         Caller(bus.port).register(hole.address, lease=LEASE, timeout=2)
         accepted = publish_through_kills(bus, events=5_000, kills=5, connections=32)
         assert_all_arrive(subscribers, accepted, 300)

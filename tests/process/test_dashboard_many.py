@@ -15,8 +15,8 @@ from tests.support.accounts import account
 from tests.support.caller import JSON, Caller, register_target
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.raw_client import RawConnection
 from tests.support.server import BusServer
-from tests.support.wire import Wire
 
 SUBSCRIBERS = 1_000
 #: Dead letters of each subscriber that has any.
@@ -57,9 +57,9 @@ class Crowd:
         assert account(self.caller, late[-1])["dead"] == EACH
 
     def _register(self, addresses: list[str], **options: object) -> None:
-        with Wire(self.bus.port) as wire:
+        with RawConnection(self.bus.port) as connection:
             for address in addresses:
-                assert wire.request("POST", register_target(address, **options)).status == 200
+                assert connection.request("POST", register_target(address, **options)).status == 200
 
     def seconds(self, path: str) -> float:
         """How long a page takes to come."""
@@ -120,8 +120,8 @@ def test_pages_with_many_come_soon_and_cost_little(crowd: Crowd) -> None:
 
 def view(port: int, path: str) -> None:
     """Ask for a page as often as the page says that it does while it is open."""
-    with Wire(port) as wire:
+    with RawConnection(port) as connection:
         while True:
-            response = wire.request("GET", path, [HTML])
+            response = connection.request("GET", path, [HTML])
             assert response.status == 200
             gevent.sleep(min(map(float, re.findall(r'data-live="(\d+)"', response.text))))

@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
+from tests.support.raw_client import RawConnection, render_chunks, render_request
 from tests.support.server import BusServer
 from tests.support.subscriber import Received, RecordingSubscriber, Subscribe
-from tests.support.wire import Wire, render_chunks, render_request
 
 #: Names that a delivery has of its own, in lower case, whatever was published.
 OWN_HEADERS = {
@@ -76,10 +76,10 @@ def test_the_body_arrives_byte_for_byte(caller: Caller, subscribe: Subscribe, bo
 def test_chunks_arrive_as_one_body(bus: BusServer, subscribe: Subscribe) -> None:
     """A body that was published in chunks is delivered whole."""
     subscriber = subscribe()
-    with Wire(bus.port) as wire:
-        wire.send(render_request("POST", "/sendMessage", [("Transfer-Encoding", "chunked")]))
-        wire.send(render_chunks([b"one", b"\x00" * 5_000, b"three"]))
-        assert wire.read().status == 200
+    with RawConnection(bus.port) as raw:
+        raw.send(render_request("POST", "/sendMessage", [("Transfer-Encoding", "chunked")]))
+        raw.send(render_chunks([b"one", b"\x00" * 5_000, b"three"]))
+        assert raw.read().status == 200
     assert one(subscriber).body == b"one" + b"\x00" * 5_000 + b"three"
 
 

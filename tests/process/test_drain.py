@@ -13,12 +13,12 @@ import pytest
 from tests.support.answers import TEXT
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
 from tests.support.publisher import Publisher
+from tests.support.raw_client import RawConnection
+from tests.support.repair import RepairClient
 from tests.support.responders import Gate
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
-from tests.support.wire import Wire
 
 DRAIN_SECONDS = 3
 #: Seconds within which it has ended, drain included.
@@ -53,7 +53,7 @@ def whole_group(bus: BusServer) -> None:
 @pytest.mark.parametrize("stop", [once, twice, whole_group])
 def test_a_stop_under_load_loses_nothing(own_bus: BusServer, stop: Callable[[BusServer], None]) -> None:
     """Stopped under load, with an idle client connected, it ends in time; what was accepted arrives."""
-    with RecordingSubscriber() as subscriber, Wire(own_bus.port) as idle:
+    with RecordingSubscriber() as subscriber, RawConnection(own_bus.port) as idle:
         Caller(own_bus.port).register(subscriber.address)
         assert idle.request("GET", "/healthz").status == 200
         publisher = Publisher(own_bus.port, (b"%d" % n for n in range(EVENTS)), connections=8).start()
@@ -69,10 +69,10 @@ def test_a_stop_under_load_loses_nothing(own_bus: BusServer, stop: Callable[[Bus
         subscriber.wait_for_ids(published.accepted)
 
 
-def kept_connections(stack: ExitStack, bus: BusServer, count: int) -> Iterator[Wire]:
+def kept_connections(stack: ExitStack, bus: BusServer, count: int) -> Iterator[RawConnection]:
     """Connections that the bus has already served once, so that they stay when it stops listening."""
-    wires = [stack.enter_context(Wire(bus.port)) for _ in range(count)]
-    assert {wire.request("GET", "/healthz").status for wire in wires} == {200}
+    wires = [stack.enter_context(RawConnection(bus.port)) for _ in range(count)]
+    assert {connection.request("GET", "/healthz").status for connection in wires} == {200}
     return iter(wires)
 
 
@@ -122,10 +122,10 @@ def test_nothing_changes_while_a_bus_drains(tmp_path: Path) -> None:
         subscriber = stack.enter_context(
             RecordingSubscriber(lambda r: gate(r) if r.body == b"held" else (422, (), b""))
         )
-        caller, mender = Caller(bus.port), Mender(bus.port)
+        caller, repair = Caller(bus.port), RepairClient(bus.port)
         caller.register(subscriber.address, timeout=60)
         caller.publish(b"dead")
-        letter = eventually(mender.dead_letters, 10)[0]["id"]
+        letter = eventually(repair.dead_letters, 10)[0]["id"]
         caller.publish(b"held")
         subscriber.wait_for(2)
         before = caller.subscriber(subscriber.address)
@@ -145,9 +145,9 @@ def test_nothing_changes_while_a_bus_drains(tmp_path: Path) -> None:
         after = caller.subscriber(subscriber.address)
         kept = ("address", "topics", "registered_at", "accepted", "dead", "discarded")
         assert [after[name] for name in kept] == [before[name] for name in kept]
-        assert [kept["id"] for kept in mender.dead_letters()] == [letter]
+        assert [kept["id"] for kept in repair.dead_letters()] == [letter]
         assert [one["address"] for one in caller.subscribers()] == [subscriber.address]
-        assert len(mender.events()) == 2
+        assert len(repair.events()) == 2
 
 
 def test_what_is_answered_with_success_at_the_end_is_kept(own_bus: BusServer) -> None:
@@ -167,8 +167,8 @@ def deregistered(port: int, address: str) -> bool:
     """Whether a deregistration was answered with success, at the latest when it was repeated."""
     with suppress(OSError):
         for _ in range(2):
-            with Wire(port) as wire:
-                if wire.request("DELETE", f"/deregister?address={address}").status == 200:
+            with RawConnection(port) as connection:
+                if connection.request("DELETE", f"/deregister?address={address}").status == 200:
                     return True
     return False
 

@@ -16,9 +16,9 @@ from tests.support.accounts import account
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.examples import SERVERS, TOOLS, Examples, ExampleSubscriber, is_there
+from tests.support.raw_client import RawConnection
 from tests.support.raw_server import Peer, RawServer, always
 from tests.support.server import BusServer
-from tests.support.wire import Wire
 
 NEW, OLD, OTHER, FOREIGN = ("whsec_" + base64.b64encode(bytes([number]) * 32).decode() for number in range(4))
 #: The bus's settings. Renewals come at a third of the lease, which is seconds.
@@ -125,8 +125,8 @@ def test_a_lost_answer_makes_no_second_event(
     def lose_the_first(peer: Peer) -> None:
         while (request := peer.request()) is not None:
             headers = [field for field in request.headers if field[0].lower() not in ("host", "content-length")]
-            with Wire(own_bus.port) as wire:
-                answer = wire.request(request.method, request.path, headers, request.body)
+            with RawConnection(own_bus.port) as connection:
+                answer = connection.request(request.method, request.path, headers, request.body)
             keys.append(request.header("Idempotency-Key"))
             if keys.count(keys[-1]) == 1:
                 return

@@ -10,8 +10,8 @@ from tests.support.caller import JSON, Caller, register_target
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
 from tests.support.expired import all_expired, expired_of, gone_by_itself, states
-from tests.support.mender import Mender
 from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.repair import RepairClient
 from tests.support.responders import always
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -24,7 +24,7 @@ class Scene:
     """A bus with one subscriber whose pending events have become dead letters, and one whose position is kept."""
 
     def __init__(self, bus: BusServer, stack: ExitStack) -> None:
-        self.bus, self.caller, self.mender = bus, Caller(bus.port), Mender(bus.port)
+        self.bus, self.caller, self.repair = bus, Caller(bus.port), RepairClient(bus.port)
         self.dead, self.kept = (stack.enter_context(RecordingSubscriber(always(200))) for _ in range(2))
         self.ids = gone_by_itself(self.caller, [(self.dead, False), (self.kept, True)], LEASE, EVENTS)
 
@@ -52,7 +52,7 @@ def test_an_expired_subscriber_is_shown_over_a_kill_until_it_returns(scene: Scen
         assert scene.caller.call("GET", f"/dashboard/subscriber?address={dead['address']}").status == 200
         scene.bus.kill()
         scene.bus.start()
-    assert scene.mender.replay_dead(address=scene.dead.address) == EVENTS
+    assert scene.repair.replay_dead(address=scene.dead.address) == EVENTS
     waits = expired_of(scene.caller)[scene.dead.address]
     assert (waits["dead"], waits["pending"], waits["state"]) == (0, EVENTS, "expired")
     scene.bus.kill()
@@ -73,9 +73,9 @@ def test_an_expired_subscriber_is_shown_over_a_kill_until_it_returns(scene: Scen
 def test_discarding_and_deregistering_work_for_an_expired_subscriber(scene: Scene) -> None:
     """Its dead letters are discarded; deregistering ends the state at once, and over a kill."""
     all_expired(scene.caller, 2)
-    letter = scene.mender.dead_letters(address=scene.dead.address)[0]["id"]
-    assert scene.mender.discard_dead(id=letter) == 1
-    assert scene.mender.discard_dead(address=scene.dead.address) == EVENTS - 1
+    letter = scene.repair.dead_letters(address=scene.dead.address)[0]["id"]
+    assert scene.repair.discard_dead(id=letter) == 1
+    assert scene.repair.discard_dead(address=scene.dead.address) == EVENTS - 1
     eventually(lambda: expired_of(scene.caller)[scene.dead.address]["discarded"] == EVENTS, 20)
     scene.caller.deregister(scene.dead.address)
     scene.caller.deregister(scene.kept.address)
@@ -93,7 +93,7 @@ def test_an_expired_subscriber_is_forgotten_after_the_retention(tmp_path: Path) 
         all_expired(scene.caller, 2)
         eventually(lambda: expired_of(scene.caller) == {}, 30)
         eventually(lambda: states(scene.caller)["expired"] == 0, 20)
-        assert scene.mender.dead_letters() == []
+        assert scene.repair.dead_letters() == []
 
 
 def test_an_unknown_choice_of_list_is_refused(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_every_node_shows_expired_subscribers_once(tmp_path: Path) -> None:
                 kept.address: EVENTS,
             }
             eventually(lambda caller=caller: states(caller)["expired"] == 2, 20)
-        assert Mender(cluster.nodes[1].port).replay_dead(address=dead.address) == EVENTS
+        assert RepairClient(cluster.nodes[1].port).replay_dead(address=dead.address) == EVENTS
         cluster.nodes[1].kill()
         for subscriber in (dead, kept):
             subscriber.up()

@@ -14,8 +14,8 @@ import pytest
 from tests.support.accounts import settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
 from tests.support.publisher import Publisher
+from tests.support.repair import RepairClient
 from tests.support.server import BusServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
 
@@ -83,10 +83,10 @@ def publish_through_kills(bus: BusServer, events: int, kills: int, rng: random.R
     return published.accepted
 
 
-def journal_of(mender: Mender) -> list[str]:
+def journal_of(repair: RepairClient) -> list[str]:
     """The ids of all events, in the journal's order."""
     ids: list[str] = []
-    while page := mender.events(limit=1_000, **({"after": ids[-1]} if ids else {})):
+    while page := repair.events(limit=1_000, **({"after": ids[-1]} if ids else {})):
         ids += [event["id"] for event in page]
     return ids
 
@@ -127,7 +127,7 @@ def test_kills_at_random_moments_lose_nothing(tmp_path: Path, events: int, kills
         crowd.register(caller)
         accepted = publish_through_kills(bus, events, kills, rng)
         crowd.heal()
-        journal = journal_of(Mender(bus.port))
+        journal = journal_of(RepairClient(bus.port))
         assert set(accepted) <= set(journal)
         assert len(journal) <= events
         for subscriber, taker in zip(crowd.all, crowd.takers, strict=True):

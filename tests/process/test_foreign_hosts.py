@@ -8,8 +8,8 @@ import pytest
 from tests.support.answers import assert_problem
 from tests.support.caller import JSON, Caller
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.raw_client import RawConnection, Response, render_request
 from tests.support.server import BusServer, refusal
-from tests.support.wire import Response, Wire, render_request
 
 NAME, THEIRS = "bus.example.com", "evil.example"
 ADMIN = "admin-0123456789"
@@ -43,10 +43,10 @@ def open_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
 
 def ask(bus: BusServer, method: str, target: str, host: str, sent: list[tuple[str, str]]) -> Response:
     """What the bus answers a client that asks by this name."""
-    with Wire(bus.port) as wire:
+    with RawConnection(bus.port) as connection:
         head = render_request(method, target, sent, b"{}" if method == "POST" else b"")
-        wire.send(head.replace(f"Host: {LOOPBACK}".encode(), f"Host: {host}".encode(), 1))
-        return wire.read()
+        connection.send(head.replace(f"Host: {LOOPBACK}".encode(), f"Host: {host}".encode(), 1))
+        return connection.read()
 
 
 @pytest.mark.parametrize("browser", BROWSERS)

@@ -10,10 +10,10 @@ from tests.support.accounts import settled
 from tests.support.answers import TEXT
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
+from tests.support.raw_client import Response
 from tests.support.server import BusServer
 from tests.support.small_disk import MIB, SmallDisk, small_disk, why_not
 from tests.support.subscriber import RecordingSubscriber
-from tests.support.wire import Response
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 

@@ -12,7 +12,7 @@ from eventbus import __version__
 from tests.support.accounts import settled
 from tests.support.caller import Caller, cleaning_caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
+from tests.support.repair import RepairClient
 from tests.support.server import BusServer, refusal
 from tests.support.subscriber import Answer, Received, RecordingSubscriber, Subscribe, accept
 
@@ -207,7 +207,7 @@ def test_a_rate_holds_for_replays_as_well(caller: Caller, subscribe: Subscribe) 
     subscriber = subscribe(allows("*", WebHook_Allowed_Rate="240"))
     ids = [caller.publish(b"%d" % number) for number in range(3)]
     subscriber.wait_for_ids(ids)
-    Mender(caller.port).replay(subscriber.address, ids[0])
+    RepairClient(caller.port).replay(subscriber.address, ids[0])
     live = caller.publish(b"live")
     subscriber.wait_for(lambda seen: all(seen.counts[event] == 2 for event in ids) and seen.counts[live] == 1)
     starts = [request.at for request in of_kind(subscriber, "POST")]

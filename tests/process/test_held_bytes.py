@@ -10,8 +10,8 @@ from tests.support.answers import assert_accepted
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK
+from tests.support.raw_client import RawConnection, render_request
 from tests.support.server import BusServer
-from tests.support.wire import Wire, render_request
 
 MIB = 1_048_576
 #: Events of 1 MiB in the journal.
@@ -48,11 +48,11 @@ def test_bodies_that_do_not_come_are_bounded(begun: bytes, bus: BusServer) -> No
     """Past the limit a body is answered 503 with Retry-After; small ones are taken, and large ones soon again."""
     for _ in range(2):  # after clients that were too slow, and after clients that went away
         with ExitStack() as stack:
-            wires = [stack.enter_context(Wire(bus.port)) for _ in range(24)]
-            for wire in wires:
-                wire.send(begun)
+            wires = [stack.enter_context(RawConnection(bus.port)) for _ in range(24)]
+            for connection in wires:
+                connection.send(begun)
             assert_accepted(Caller(bus.port).call("POST", "/sendMessage", body=b"small"))
-            answers = [wire.read() for wire in wires]
+            answers = [connection.read() for connection in wires]
             refused = [answer for answer in answers if answer.status == 503]
             assert {answer.status for answer in answers} == {408, 503}
             assert {answer.header("Retry-After") for answer in refused} == {"5"}
@@ -63,11 +63,11 @@ def test_heads_that_do_not_end_are_bounded(bus: BusServer) -> None:
     """They count as bodies do: past the limit a longer head is answered 503, and a short one is taken."""
     begun = render_request("GET", "/healthz", [("a", "x" * 7_000)] * 8)[:-2]
     with ExitStack() as stack:
-        wires = [stack.enter_context(Wire(bus.port)) for _ in range(400)]
-        for wire in wires:
-            wire.send(begun)
+        wires = [stack.enter_context(RawConnection(bus.port)) for _ in range(400)]
+        for connection in wires:
+            connection.send(begun)
         assert Caller(bus.port).call("GET", "/healthz").status == 200
-        answers = [wire.read() for wire in wires]
+        answers = [connection.read() for connection in wires]
         assert {answer.status for answer in answers} == {408, 503}
         assert {answer.header("Retry-After") for answer in answers} == {None, "5"}
 

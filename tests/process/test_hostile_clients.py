@@ -21,8 +21,8 @@ from tests.support.cpu import cpu_seconds
 from tests.support.hostile_values import FORGED, HEADER_VALUES, HEADERS, JSON_BOMBS, PARAMETERS, QUERY_VALUES, SPARE
 from tests.support.ports import LOOPBACK
 from tests.support.processes import resident_bytes
+from tests.support.raw_client import RawConnection, Response, render_request
 from tests.support.server import BusServer
-from tests.support.wire import Response, Wire, render_request
 
 MIB = 1_048_576
 ALIVE = render_request("GET", "/healthz")
@@ -63,27 +63,27 @@ def assert_fair(response: Response) -> None:
         assert response.text.isprintable() or not plain
 
 
-def drip(wire: Wire, data: bytes) -> None:
+def drip(raw: RawConnection, data: bytes) -> None:
     """Send these bytes, one each second, until the bus closes the connection."""
     with suppress(OSError):
         for number in range(len(data)):
             gevent.sleep(1)
-            wire.send(data[number : number + 1])
+            raw.send(data[number : number + 1])
 
 
 @pytest.mark.parametrize(("begun", "rest"), SLOW.values(), ids=SLOW)
 def test_a_slow_request_is_ended(bus: BusServer, begun: bytes, rest: bytes) -> None:
     """A head or a body that comes one byte a second is answered 408 with a sentence, and the connection ends."""
-    with Wire(bus.port, timeout=5) as wire:
-        wire.send(begun or rest[:1])
-        dripping = gevent.spawn(drip, wire, rest if begun else rest[1:])
-        response = wire.read()
+    with RawConnection(bus.port, timeout=5) as raw:
+        raw.send(begun or rest[:1])
+        dripping = gevent.spawn(drip, raw, rest if begun else rest[1:])
+        response = raw.read()
         if begun.startswith(ALIVE):
             assert response.status == 200
-            response = wire.read()
+            response = raw.read()
         assert_fair(response)
         assert (response.status, response.header("Connection")) == (408, "close")
-        assert wire.at_end()
+        assert raw.at_end()
         dripping.kill()
 
 
@@ -105,17 +105,17 @@ def test_an_idle_connection_is_not_answered(bus: BusServer, parts: list[bytes]) 
 
 def test_the_head_of_a_stream_ends(bus: BusServer) -> None:
     """A HEAD for a stream is answered by a head alone, and the connection goes on."""
-    with Wire(bus.port, timeout=5) as wire:
-        assert wire.request("HEAD", "/events", [("Accept", "text/event-stream")]).status == 200
-        assert wire.request("GET", "/healthz").status == 200
+    with RawConnection(bus.port, timeout=5) as raw:
+        assert raw.request("HEAD", "/events", [("Accept", "text/event-stream")]).status == 200
+        assert raw.request("GET", "/healthz").status == 200
 
 
 def test_a_body_that_is_too_large_is_refused_by_its_length(bus: BusServer) -> None:
     """A length over the limit is 413 before a byte of the body has come."""
-    with Wire(bus.port, timeout=5) as wire:
-        wire.send(render_request("POST", "/sendMessage", [("Content-Length", "200000000")]))
-        assert_too_large(wire.read())
-        assert wire.at_end()
+    with RawConnection(bus.port, timeout=5) as raw:
+        raw.send(render_request("POST", "/sendMessage", [("Content-Length", "200000000")]))
+        assert_too_large(raw.read())
+        assert raw.at_end()
 
 
 def test_a_body_that_is_too_large_is_not_kept(bus: BusServer) -> None:
@@ -123,12 +123,12 @@ def test_a_body_that_is_too_large_is_not_kept(bus: BusServer) -> None:
     chunk, worker = b"10000\r\n" + b"x" * 65_536 + b"\r\n", bus.worker_pid
     Caller(bus.port).publish(b"x" * MIB)
     before = most = resident_bytes(worker)
-    with Wire(bus.port) as wire:
-        wire.send(PUBLISH_CHUNKS + chunk * 17)
-        assert_too_large(wire.read())
+    with RawConnection(bus.port) as raw:
+        raw.send(PUBLISH_CHUNKS + chunk * 17)
+        assert_too_large(raw.read())
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             for _ in range(3_200):
-                wire.send(chunk)
+                raw.send(chunk)
                 most = max(most, resident_bytes(worker))
     assert most - before < 4 * MIB
 
@@ -137,9 +137,9 @@ def test_a_body_in_tiny_chunks_costs_little(bus: BusServer) -> None:
     """A million chunks of one byte cost the bus less than a second, whether it takes them or not."""
     worker = bus.worker_pid
     began = cpu_seconds(worker)
-    with Wire(bus.port) as wire:
-        sending = gevent.spawn(wire.send, PUBLISH_CHUNKS + b"1\r\nx\r\n" * 1_000_000 + b"0\r\n\r\n")
-        assert_fair(wire.read())
+    with RawConnection(bus.port) as raw:
+        sending = gevent.spawn(raw.send, PUBLISH_CHUNKS + b"1\r\nx\r\n" * 1_000_000 + b"0\r\n\r\n")
+        assert_fair(raw.read())
         sending.kill()
     assert cpu_seconds(worker) - began < 1
 
@@ -251,10 +251,10 @@ def test_bad_requests_write_no_log(bus: BusServer) -> None:
     """1,000 bad requests, among them some that break off, write no line each."""
     before = len(bus.log_text().splitlines())
     for data in BAD_REQUESTS * 100:
-        with Wire(bus.port) as wire:
-            wire.send(data)
+        with RawConnection(bus.port) as raw:
+            raw.send(data)
             if data != ALIVE[:20]:
-                assert 400 <= wire.read(to_head=data.startswith(b"HEAD")).status < 500
+                assert 400 <= raw.read(to_head=data.startswith(b"HEAD")).status < 500
     assert len(bus.log_text().splitlines()) - before < 20
 
 
@@ -301,23 +301,23 @@ def test_a_head_has_64_kib_in_all(bus: BusServer) -> None:
     fields = [(f"a{number}", "x" * 8_000) for number in range(90)]
     worker = bus.worker_pid
     with ExitStack() as stack:
-        wire = stack.enter_context(Wire(bus.port))
-        assert wire.request("GET", "/healthz", fields[:7]).status == 200
-        sending = gevent.spawn(send_in_pieces, wire, render_request("GET", "/healthz", fields[:2]))
+        raw = stack.enter_context(RawConnection(bus.port))
+        assert raw.request("GET", "/healthz", fields[:7]).status == 200
+        sending = gevent.spawn(send_in_pieces, raw, render_request("GET", "/healthz", fields[:2]))
         before = resident_bytes(worker)
-        longer = [stack.enter_context(Wire(bus.port)) for _ in range(40)]
+        longer = [stack.enter_context(RawConnection(bus.port)) for _ in range(40)]
         for wire_of_many in longer:
             with suppress(OSError):
                 wire_of_many.send(render_request("GET", "/healthz", fields)[:-2])
         assert [each.read().status for each in longer] == [431] * 40
         assert resident_bytes(worker) - before < 20 * MIB
         sending.join()
-        assert wire.read().status == 200
+        assert raw.read().status == 200
 
 
-def send_in_pieces(wire: Wire, data: bytes) -> None:
+def send_in_pieces(raw: RawConnection, data: bytes) -> None:
     """Send this one byte at a time, faster than a head has to come."""
     for place in range(len(data)):
-        wire.send(data[place : place + 1])
+        raw.send(data[place : place + 1])
         if place % 100 == 0:
             gevent.sleep(0)

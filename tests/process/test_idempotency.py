@@ -10,9 +10,9 @@ from tests.support.accounts import account, settled
 from tests.support.batches import array, cloud_event, written
 from tests.support.caller import JSON, Caller
 from tests.support.deadline import eventually
+from tests.support.raw_client import Response
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber, Subscribe
-from tests.support.wire import Response
 
 AT_ONCE = 50
 

@@ -12,11 +12,11 @@ from tests.support.accounts import settled
 from tests.support.batches import BATCH, STRUCTURED, array, cloud_event, publish_cloud_events, written
 from tests.support.caller import JSON, Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
+from tests.support.raw_client import Response
+from tests.support.repair import RepairClient
 from tests.support.server import BusServer
 from tests.support.stream import Stream
 from tests.support.subscriber import Subscribe
-from tests.support.wire import Response
 
 SOURCES = ("/studio", "/lms")
 
@@ -52,10 +52,10 @@ def test_the_bus_gives_the_ids(caller: Caller, subscribe: Subscribe) -> None:
 
 def test_pages_and_streams_pass_no_event_over(own_bus: BusServer) -> None:
     """Pages, and a stream that is resumed after each event, tell all with the same CloudEvents ids, once each."""
-    caller, mender = Caller(own_bus.port), Mender(own_bus.port)
+    caller, repair = Caller(own_bus.port), RepairClient(own_bus.port)
     ids = publish_alike(caller, 4)
     found, after = [], ""
-    while page := mender.answer("GET", "/events", after=after, limit=5)["events"]:
+    while page := repair.answer("GET", "/events", after=after, limit=5)["events"]:
         found += [event["id"] for event in page]
         after = found[-1]
     assert found == ids
@@ -64,7 +64,7 @@ def test_pages_and_streams_pass_no_event_over(own_bus: BusServer) -> None:
         with Stream(own_bus.port, last=last) as stream:
             last = stream.events(1)[0]["id"]
         assert last == wanted
-        assert mender.event(wanted)["id"] == wanted
+        assert repair.event(wanted)["id"] == wanted
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def test_a_journal_with_foreign_ids_goes_on(tmp_path: Path) -> None:
     """A journal of the version before, whose events have their CloudEvents' ids, opens, and its events are found."""
     path = tmp_path / "before.db"
     with BusServer(tmp_path, {"EVENTBUS_JOURNAL": f"sqlite:///{path}"}) as bus:
-        caller, mender = Caller(bus.port), Mender(bus.port)
+        caller, repair = Caller(bus.port), RepairClient(bus.port)
         ids = [caller.publish(b"%d" % number) for number in range(3)]
         assert bus.terminate() == 0
         with sqlite3.connect(path) as db:
             db.execute("UPDATE events SET id = 'com.example/100' WHERE id = ?", (ids[1],))
         db.close()
         bus.start()
-        assert mender.event("com.example/100")["body"] == {"text": "1"}
-        assert [event["id"] for event in mender.events(after="com.example/100")] == ids[2:]
+        assert repair.event("com.example/100")["body"] == {"text": "1"}
+        assert [event["id"] for event in repair.events(after="com.example/100")] == ids[2:]
         with Stream(bus.port, last="com.example/100") as stream:
             assert stream.events(1)[0]["id"] == ids[2]
 
@@ -151,7 +151,7 @@ def test_pages_of_a_journal_in_which_two_events_have_one_id_are_whole(tmp_path: 
             bodies: list[str] = []
             after: str | None = "earliest"
             while after is not None and len(bodies) < 10:
-                page = Mender(bus.port).answer("GET", "/events", after=after, limit=size)
+                page = RepairClient(bus.port).answer("GET", "/events", after=after, limit=size)
                 bodies += [event["body"]["text"] for event in page["events"]]
                 after = page["next"]
             assert bodies == list("012345")

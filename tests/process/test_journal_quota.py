@@ -8,7 +8,7 @@ import pytest
 from tests.support.accounts import account, settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
+from tests.support.repair import RepairClient
 from tests.support.responders import always
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -42,7 +42,7 @@ def told(caller: Caller, what: str) -> float:
 @pytest.mark.parametrize("asked", [{}, {"ordered": "true"}, {"max_in_flight": 1, "resume": "true"}])
 def test_a_subscriber_that_is_down_keeps_nobody_from_publishing(small: BusServer, asked: dict[str, object]) -> None:
     """Its oldest deliveries become dead letters without bodies; all others get everything, and it gets the rest."""
-    caller, mender = Caller(small.port), Mender(small.port)
+    caller, repair = Caller(small.port), RepairClient(small.port)
     with RecordingSubscriber(keep_bodies=False) as good, RecordingSubscriber(keep_bodies=False) as down:
         caller.register(good.address)
         caller.register(down.address, lease=600, **asked)
@@ -55,7 +55,7 @@ def test_a_subscriber_that_is_down_keeps_nobody_from_publishing(small: BusServer
         lost = account(caller, down.address)["dead"]
         assert EVENTS // 2 < lost < EVENTS
         assert told(caller, "pending") == lost
-        letters = mender.dead_letters()
+        letters = repair.dead_letters()
         assert {(letter["reason"], letter["body_given_up"]) for letter in letters} == {("journal quota", True)}
         gone = {letter["event"] for letter in letters}
         assert gone.isdisjoint(ids[-8:])  # half of what the quota leaves it
@@ -65,19 +65,19 @@ def test_a_subscriber_that_is_down_keeps_nobody_from_publishing(small: BusServer
 
 def test_a_subscriber_that_rejects_keeps_nobody_from_publishing(small: BusServer) -> None:
     """Its dead letters give up their bodies, the oldest first, and say so where they are to be replayed."""
-    caller, mender = Caller(small.port), Mender(small.port)
+    caller, repair = Caller(small.port), RepairClient(small.port)
     with RecordingSubscriber(keep_bodies=False) as good, RecordingSubscriber(always(400), keep_bodies=False) as bad:
         caller.register(good.address)
         caller.register(bad.address)
         publish_all(caller)
         eventually(settled(caller, good.address, accepted=EVENTS, delivered=EVENTS), 60)
         eventually(settled(caller, bad.address, accepted=EVENTS, dead=EVENTS), 60)
-        letters = mender.dead_letters()
+        letters = repair.dead_letters()
         gone = [letter for letter in letters if letter["body_given_up"]]
         assert {letter["reason"] for letter in letters} == {"rejected"}
         assert 0 < len(gone) < EVENTS
-        refused = mender.ask("POST", f"/deadLetters/replay?id={gone[0]['id']}")
+        refused = repair.ask("POST", f"/deadLetters/replay?id={gone[0]['id']}")
         assert (refused.status, "body" in refused.text) == (409, True)
-        replayed = mender.ask("POST", f"/deadLetters/replay?address={bad.address}").json()["replayed"]
+        replayed = repair.ask("POST", f"/deadLetters/replay?address={bad.address}").json()["replayed"]
         assert 0 < replayed <= EVENTS - len(gone)
         eventually(settled(caller, bad.address, accepted=EVENTS, dead=EVENTS), 60)

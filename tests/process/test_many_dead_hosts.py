@@ -6,12 +6,11 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.support.black_hole import SilentPort
 from tests.support.caller import Caller
 from tests.support.ports import free_port
 from tests.support.server import BusServer
+from tests.support.silent_subscriber import SilentListener, SilentPort
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
-from tests.support.tarpit import Tarpit
 
 #: Deliveries under way at once, and seconds after which an attempt ends.
 MAX_IN_FLIGHT, LONG = 16, 60
@@ -56,9 +55,9 @@ def test_a_healthy_subscriber_does_not_wait_for_those_that_never_answer(
         caller.register(healthy.address)
         healthy.wait_for_ids([caller.publish()])
         for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
-            tarpit = stack.enter_context(Tarpit(host))
+            listener = stack.enter_context(SilentListener(host))
             for number in range(100):
-                caller.register(f"{tarpit.address}/{number}", timeout=timeout)
+                caller.register(f"{listener.address}/{number}", timeout=timeout)
         for _ in range(10):
             healthy.wait_for_ids([caller.publish()])
             gevent.sleep(0.05)

@@ -11,9 +11,9 @@ from tests.support.answers import TEXT, assert_accepted, assert_says
 from tests.support.caller import Caller
 from tests.support.limits import MAX_BODY_BYTES
 from tests.support.nginx import Nginx, find_nginx
+from tests.support.raw_client import RawConnection, render_chunks, render_request
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber, Subscribe
-from tests.support.wire import Wire, render_chunks, render_request
 
 MIB = 1_048_576
 #: nginx answers TRACE by itself; all other methods reach the bus.
@@ -104,10 +104,10 @@ def test_paths_stay_exact(front: Caller, path: str) -> None:
 
 def test_chunks_pass(nginx: Nginx) -> None:
     """A chunked body is taken through nginx."""
-    with Wire(nginx.port) as wire:
-        wire.send(render_request("POST", "/sendMessage", [("Transfer-Encoding", "chunked")]))
-        wire.send(render_chunks([b"a" * 1000, b"b"]))
-        assert_accepted(wire.read())
+    with RawConnection(nginx.port) as connection:
+        connection.send(render_request("POST", "/sendMessage", [("Transfer-Encoding", "chunked")]))
+        connection.send(render_chunks([b"a" * 1000, b"b"]))
+        assert_accepted(connection.read())
 
 
 def test_the_limit_of_an_event_is_the_bus_s(front: Caller) -> None:
@@ -121,10 +121,10 @@ def test_the_limit_of_an_event_is_the_bus_s(front: Caller) -> None:
 @pytest.mark.parametrize(("size", "by_nginx"), [(17 * MIB, False), (17 * MIB + 1, True)])
 def test_the_limit_of_a_request_is_nginx_s(nginx: Nginx, size: int, *, by_nginx: bool) -> None:
     """A request over 17 MiB ends at nginx with 413 and a sentence; up to that the bus decides."""
-    with Wire(nginx.port) as wire:
+    with RawConnection(nginx.port) as connection:
         head = render_request("POST", "/sendMessage", [("Content-Length", str(size))])
-        wire.send(head if by_nginx else head + b"x" * size)
-        response = wire.read()
+        connection.send(head if by_nginx else head + b"x" * size)
+        response = connection.read()
     assert (response.status, response.header("Content-Type")) == (413, TEXT)
     assert ("17 MiB" in response.text) is by_nginx
 
@@ -132,8 +132,8 @@ def test_the_limit_of_a_request_is_nginx_s(nginx: Nginx, size: int, *, by_nginx:
 def test_connections_to_the_bus_are_kept(binary: str, tmp_path: Path) -> None:
     """A hundred requests go to the bus over one connection, in HTTP/1.1."""
     with RecordingSubscriber() as upstream, Nginx(binary, tmp_path, upstream.port) as nginx:
-        with Wire(nginx.port) as wire:
-            assert {wire.request("POST", "/sendMessage", body=b"{}").status for _ in range(100)} == {200}
+        with RawConnection(nginx.port) as connection:
+            assert {connection.request("POST", "/sendMessage", body=b"{}").status for _ in range(100)} == {200}
         assert (len(upstream.received), upstream.connections) == (100, 1)
         assert {request.header("Connection") for request in upstream.received} == {None}
 

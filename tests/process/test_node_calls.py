@@ -11,11 +11,11 @@ import redis as redis_py
 from tests.support.caller import JSON, Caller
 from tests.support.cluster import Cluster, cluster_on
 from tests.support.deadline import eventually
+from tests.support.raw_client import Response
 from tests.support.redis_monitor import RedisMonitor
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
-from tests.support.wire import Response
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 ADMIN, OTHER, SUBSCRIBER, PUBLISHER = (f"{name}-token-of-0123456789" for name in ("admin", "other", "subs", "publ"))

@@ -8,9 +8,9 @@ from eventbus.core.settings import MEMORY, Settings
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
+from tests.support.raw_client import RawConnection, Response
 from tests.support.scripted import ScriptedTransport
 from tests.support.server import BusServer
-from tests.support.wire import Response, Wire
 
 ADMIN = "admin-0123456789"
 #: What everybody gets.
@@ -34,8 +34,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
 def ask(bus: BusServer, method: str, target: str, token: str | None = None) -> Response:
     """The answer to somebody, with a token or without."""
     headers = [] if token is None else [("Authorization", f"Bearer {token}")]
-    with Wire(bus.port) as wire:
-        return wire.request(method, target, headers, b"{}" if method == "POST" else None)
+    with RawConnection(bus.port) as connection:
+        return connection.request(method, target, headers, b"{}" if method == "POST" else None)
 
 
 def test_what_is_open_tells_nothing_of_this_bus(closed: BusServer) -> None:

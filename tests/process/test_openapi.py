@@ -20,8 +20,8 @@ from tests.support.batches import STRUCTURED, array, cloud_event, publish_cloud_
 from tests.support.caller import JSON, Caller
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
 from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.repair import RepairClient
 from tests.support.responders import always
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -226,7 +226,7 @@ def test_shapes_have_what_the_bus_answers(own_bus: BusServer, ask: Caller) -> No
         assert publish_cloud_events(ask, array([event])).json().keys() == properties("AcceptedCloudEvents")
         eventually(settled(ask, subscriber.address, dead=5), 30)
         assert ask.subscriber(subscriber.address).keys() == properties("Subscriber")
-        (letter, *_) = Mender(own_bus.port).dead_letters(address=subscriber.address)
+        (letter, *_) = RepairClient(own_bus.port).dead_letters(address=subscriber.address)
         assert letter.keys() == properties("DeadLetter")
         event = ask.call("GET", f"/events/{letter['event']}").json()
         assert event.keys() == properties("EventWithDeliveries")

@@ -5,8 +5,8 @@ from pathlib import Path
 from tests.support.accounts import account, settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
 from tests.support.publisher import Publisher
+from tests.support.repair import RepairClient
 from tests.support.responders import FailsOnce
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber, Subscribe
@@ -62,7 +62,7 @@ def test_order_outlives_kills(tmp_path: Path) -> None:
             bus.start()
         accepted = publisher.join().accepted
         subscriber.wait_for_ids(accepted, 120)
-        journal = [event["id"] for event in Mender(bus.port).events(limit=1_000)]
+        journal = [event["id"] for event in RepairClient(bus.port).events(limit=1_000)]
         eventually(lambda: account(caller, subscriber.address)["pending"] == 0, 30)
         assert set(accepted) <= set(journal)
         assert firsts([request.id for request in subscriber.received]) == journal
@@ -75,7 +75,7 @@ def test_a_replay_is_in_order(caller: Caller, subscribe: Subscribe, bus: BusServ
     ids = [caller.publish(b"%d" % number) for number in range(12)]
     eventually(settled(caller, subscriber.address, delivered=12), 60)
     subscriber.down()
-    assert Mender(bus.port).replay(subscriber.address, ids[0]) == 12
+    assert RepairClient(bus.port).replay(subscriber.address, ids[0]) == 12
     live = [caller.publish(b"live") for _ in range(6)]
     subscriber.received.clear()
     responder.seen.clear()

@@ -9,11 +9,11 @@ from tests.support.accounts import settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.publisher import Publisher
+from tests.support.raw_client import Response
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.server import BusServer
 from tests.support.stream import Stream
 from tests.support.subscriber import RecordingSubscriber
-from tests.support.wire import Response
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 BODY = b"x" * 1_024

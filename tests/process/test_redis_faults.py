@@ -13,10 +13,10 @@ from tests.support.cluster import BODY, LEASE, Cluster, cluster_on, registered
 from tests.support.deadline import eventually
 from tests.support.proxy import Proxy
 from tests.support.publisher import publish_all
+from tests.support.raw_client import Response
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
-from tests.support.wire import Response
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 NODES = 3
@@ -34,16 +34,16 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def wire(redis: RedisServer) -> Iterator[Proxy]:
+def connection(redis: RedisServer) -> Iterator[Proxy]:
     """The way from the first node to Redis."""
     with Proxy(redis.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, redis: RedisServer, wire: Proxy) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, redis: RedisServer, connection: Proxy) -> Iterator[Cluster]:
     """Three nodes, the first of which can be cut off."""
-    cut = redis.url.replace(str(redis.port), str(wire.port))
+    cut = redis.url.replace(str(redis.port), str(connection.port))
     with cluster_on(tmp_path, redis, [cut, redis.url, redis.url]) as found:
         yield found
 
@@ -86,12 +86,12 @@ def is_whole(cluster: Cluster) -> bool:
 
 
 def test_a_node_that_is_cut_off_from_redis_has_its_subscribers_taken_over(
-    cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy
+    cluster: Cluster, subscribers: list[RecordingSubscriber], connection: Proxy
 ) -> None:
     """A node whose way to Redis passes nothing refuses and stops; others deliver; back again, it is one of them."""
     publishers = cluster.load(900)
     publishers[0].wait_accepted(100)
-    wire.cut()
+    connection.cut()
     eventually(lambda: taken_over(cluster), 30)
     before = attempts(cluster.nodes[0])
     assert before
@@ -100,7 +100,7 @@ def test_a_node_that_is_cut_off_from_redis_has_its_subscribers_taken_over(
         subscriber.wait_for_ids(ids)
     eventually(lambda: publishers[0].result.refused, 30)
     assert attempts(cluster.nodes[0]) == before
-    wire.mend()
+    connection.mend()
     eventually(lambda: is_whole(cluster), 30)
     cluster.assert_all_well(subscribers, publishers, faults=1)
 
@@ -114,16 +114,16 @@ def dice_with_seed_in(folder: Path) -> random.Random:
 
 @pytest.mark.soak
 def test_a_way_to_redis_that_comes_and_goes_loses_nothing(
-    cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy, tmp_path: Path
+    cluster: Cluster, subscribers: list[RecordingSubscriber], connection: Proxy, tmp_path: Path
 ) -> None:
     """A node is cut off for a moment or for long, again and again: nothing accepted is lost, and order is kept."""
     rng = dice_with_seed_in(tmp_path)
     publishers = cluster.load(6_000)
     for number in range(8):
         publishers[1].wait_accepted(number * 150)
-        wire.cut()
+        connection.cut()
         gevent.sleep(rng.choice([0.5, 3, 5, 7, 12]))  # what is tested is time that passes
-        wire.mend()
+        connection.mend()
         gevent.sleep(rng.choice([0.5, 2, 4]))  # the same
     cluster.assert_all_well(subscribers, publishers, faults=8)
     eventually(lambda: is_whole(cluster), 30)
@@ -131,14 +131,14 @@ def test_a_way_to_redis_that_comes_and_goes_loses_nothing(
 
 @pytest.mark.soak
 def test_random_faults_lose_nothing(
-    cluster: Cluster, subscribers: list[RecordingSubscriber], wire: Proxy, tmp_path: Path
+    cluster: Cluster, subscribers: list[RecordingSubscriber], connection: Proxy, tmp_path: Path
 ) -> None:
     """Nodes are killed, stopped, ended and cut off, and Redis is killed, at random: nothing accepted is lost."""
     rng = dice_with_seed_in(tmp_path)
     publishers = cluster.load(15_000)
     faults: list[Callable[[BusServer], None]] = [
         *(killed, stopped, terminated),
-        *(lambda _: restarted(cluster.redis), lambda _: cut_off(wire)),
+        *(lambda _: restarted(cluster.redis), lambda _: cut_off(connection)),
     ]
     for number in range(12):
         publishers[number % NODES].wait_accepted(number * 350)
@@ -165,11 +165,11 @@ def terminated(node: BusServer) -> None:
     node.start()
 
 
-def cut_off(wire: Proxy) -> None:
+def cut_off(connection: Proxy) -> None:
     """Let nothing pass between the first node and Redis for longer than it may be silent."""
-    wire.cut()
+    connection.cut()
     gevent.sleep(9)  # what is tested is time that passes
-    wire.mend()
+    connection.mend()
 
 
 def restarted(redis: RedisServer) -> None:

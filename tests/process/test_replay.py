@@ -10,16 +10,16 @@ from tests.support.accounts import settled
 from tests.support.answers import assert_problem
 from tests.support.caller import Caller, register_target
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
+from tests.support.repair import RepairClient
 from tests.support.responders import Gate
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber, Subscribe
 
 
 @pytest.fixture
-def mender(bus: BusServer) -> Mender:
+def repair(bus: BusServer) -> RepairClient:
     """Looks into the shared bus."""
-    return Mender(bus.port)
+    return RepairClient(bus.port)
 
 
 def take(caller: Caller, subscriber: RecordingSubscriber, count: int) -> list[str]:
@@ -35,27 +35,27 @@ def moment(offset: float = 0.0) -> str:
     return (datetime.now(UTC) + timedelta(seconds=offset)).isoformat()
 
 
-def test_a_replay_from_an_event_begins_with_it(caller: Caller, mender: Mender, subscribe: Subscribe) -> None:
+def test_a_replay_from_an_event_begins_with_it(caller: Caller, repair: RepairClient, subscribe: Subscribe) -> None:
     """``from=ID`` delivers that event and all after it again, with the same ids and bytes, from attempt 1."""
     subscriber = subscribe()
     ids = take(caller, subscriber, 10)
-    assert mender.replay(subscriber.address, ids[6]) == 4
+    assert repair.replay(subscriber.address, ids[6]) == 4
     eventually(settled(caller, subscriber.address, accepted=14, delivered=14), 30)
     assert subscriber.counts == {event: 2 if number >= 6 else 1 for number, event in enumerate(ids)}
     assert {r.header("Eventbus-Attempt") for r in subscriber.received} == {"1"}
     assert len({(r.id, r.body) for r in subscriber.received}) == 10
 
 
-def test_a_replay_ends_where_it_is_told(caller: Caller, mender: Mender, subscribe: Subscribe) -> None:
+def test_a_replay_ends_where_it_is_told(caller: Caller, repair: RepairClient, subscribe: Subscribe) -> None:
     """``to=ID`` is the last event that is delivered again."""
     subscriber = subscribe()
     ids = take(caller, subscriber, 10)
-    assert mender.replay(subscriber.address, ids[2], to=ids[5]) == 4
+    assert repair.replay(subscriber.address, ids[2], to=ids[5]) == 4
     eventually(settled(caller, subscriber.address, delivered=14), 30)
     assert {event for event, times in subscriber.counts.items() if times == 2} == set(ids[2:6])
 
 
-def test_a_replay_goes_by_time(caller: Caller, mender: Mender, subscribe: Subscribe) -> None:
+def test_a_replay_goes_by_time(caller: Caller, repair: RepairClient, subscribe: Subscribe) -> None:
     """``from`` and ``to`` may be times: what was accepted from the one until the other."""
     subscriber = subscribe()
     take(caller, subscriber, 3)
@@ -63,20 +63,20 @@ def test_a_replay_goes_by_time(caller: Caller, mender: Mender, subscribe: Subscr
     wanted = take(caller, subscriber, 4)
     ended = moment()
     take(caller, subscriber, 2)
-    assert mender.replay(subscriber.address, began, to=ended) == 4
+    assert repair.replay(subscriber.address, began, to=ended) == 4
     eventually(settled(caller, subscriber.address, delivered=13), 30)
     assert {event for event, times in subscriber.counts.items() if times == 2} == set(wanted)
-    assert mender.replay(subscriber.address, moment(3_600)) == 0
+    assert repair.replay(subscriber.address, moment(3_600)) == 0
 
 
-def test_a_replay_goes_by_topic(caller: Caller, mender: Mender, subscribe: Subscribe) -> None:
+def test_a_replay_goes_by_topic(caller: Caller, repair: RepairClient, subscribe: Subscribe) -> None:
     """Only what the subscriber's topics match is replayed, by the topics that it has now."""
     subscriber = subscribe(topic="a.*")
     first = caller.publish(topic="a.x")
     second = caller.publish(topic="b.x")
     eventually(settled(caller, subscriber.address, delivered=1), 30)
     caller.register(subscriber.address, topic="b.*")
-    assert mender.replay(subscriber.address, first) == 1
+    assert repair.replay(subscriber.address, first) == 1
     eventually(settled(caller, subscriber.address, delivered=2), 30)
     assert subscriber.counts == {first: 1, second: 1}
 
@@ -115,14 +115,14 @@ def test_now_replays_nothing(caller: Caller, subscribe: Subscribe) -> None:
     assert subscriber.counts == {event: 1}
 
 
-def test_a_replay_delays_nobody(caller: Caller, mender: Mender, subscribe: Subscribe) -> None:
+def test_a_replay_delays_nobody(caller: Caller, repair: RepairClient, subscribe: Subscribe) -> None:
     """While one subscriber works through a replay at its own pace, live events reach the others."""
     replaying, other = subscribe(), subscribe()
     ids = take(caller, replaying, 500)
     other.wait_for_ids(ids)
     gate = Gate()
     replaying.respond = gate
-    assert mender.replay(replaying.address, ids[0]) == 500
+    assert repair.replay(replaying.address, ids[0]) == 500
     replaying.wait_for(lambda seen: seen.counts.total() > 500)
     live = [caller.publish(b"live") for _ in range(200)]
     other.wait_for_ids(live)
@@ -139,7 +139,7 @@ def test_a_replay_outlives_a_kill(tmp_path: Path) -> None:
         caller.register(subscriber.address)
         ids = take(caller, subscriber, 400)
         subscriber.down()
-        assert Mender(bus.port).replay(subscriber.address, "earliest") == 400
+        assert RepairClient(bus.port).replay(subscriber.address, "earliest") == 400
         bus.kill()
         subscriber.up()
         bus.start()
@@ -159,18 +159,18 @@ def test_a_replay_outlives_a_kill(tmp_path: Path) -> None:
     ],
 )
 def test_a_place_that_cannot_be_is_refused(
-    caller: Caller, mender: Mender, subscribe: Subscribe, query: dict[str, Any], status: int
+    caller: Caller, repair: RepairClient, subscribe: Subscribe, query: dict[str, Any], status: int
 ) -> None:
     """A replay from nowhere is 400, or 404 where it names an event that is not there; nothing is replayed."""
     subscriber = subscribe()
-    assert_problem(mender.ask("POST", "/replay", address=subscriber.address, **query), status)
+    assert_problem(repair.ask("POST", "/replay", address=subscriber.address, **query), status)
     assert settled(caller, subscriber.address, accepted=0)()
 
 
-def test_a_replay_needs_a_registration(mender: Mender) -> None:
+def test_a_replay_needs_a_registration(repair: RepairClient) -> None:
     """A replay for an address that is not registered is 409, and one for no address 400."""
-    assert_problem(mender.ask("POST", "/replay", address="127.0.0.1:9", from_="earliest"), 409)
-    assert_problem(mender.ask("POST", "/replay", from_="earliest"), 400)
+    assert_problem(repair.ask("POST", "/replay", address="127.0.0.1:9", from_="earliest"), 409)
+    assert_problem(repair.ask("POST", "/replay", from_="earliest"), 400)
 
 
 def test_a_registration_from_nowhere_is_refused(caller: Caller) -> None:

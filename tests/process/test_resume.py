@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.support.accounts import account, settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
+from tests.support.repair import RepairClient
 from tests.support.responders import always
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -27,7 +27,7 @@ def end_lease(caller: Caller, subscriber: RecordingSubscriber) -> None:
 def test_a_kept_place_is_gone_on_from(tmp_path: Path) -> None:
     """What was pending when the lease ended, and what was published after it, arrives on return, each once."""
     with BusServer(tmp_path) as bus, RecordingSubscriber() as subscriber:
-        caller, mender = Caller(bus.port), Mender(bus.port)
+        caller, repair = Caller(bus.port), RepairClient(bus.port)
         caller.register(subscriber.address, lease=LEASE, resume=True)
         before = publish(caller, 10)
         subscriber.wait_for_ids(before)
@@ -35,14 +35,14 @@ def test_a_kept_place_is_gone_on_from(tmp_path: Path) -> None:
         pending = publish(caller, 10)
         end_lease(caller, subscriber)
         meanwhile = publish(caller, 1_500)
-        assert set(mender.states(meanwhile[0]).values()) == {"pending"}
+        assert set(repair.states(meanwhile[0]).values()) == {"pending"}
         subscriber.up()
         answer = caller.register(subscriber.address, lease=600)
         assert (answer["resume"], answer["accepted"]) == (True, 1_520)
         subscriber.wait_for_ids(before + pending + meanwhile, 60)
         eventually(settled(caller, subscriber.address, accepted=1_520, delivered=1_520, dead=0), 30)
         assert set(subscriber.counts.values()) == {1}
-        assert mender.dead_letters() == []
+        assert repair.dead_letters() == []
 
 
 def test_nothing_is_delivered_while_a_place_is_kept(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_deregistering_keeps_no_place_over_a_restart(tmp_path: Path) -> None:
         bus.kill()
         bus.start()
         event = caller.publish()
-        assert Mender(bus.port).states(event) == {}
+        assert RepairClient(bus.port).states(event) == {}
         caller.register(subscriber.address)
         later = caller.publish()
         subscriber.wait_for_ids([later])
@@ -136,7 +136,7 @@ def test_a_place_that_is_kept_too_long_is_given_up(tmp_path: Path) -> None:
         end_lease(caller, subscriber)
         bus.kill()
     with BusServer(tmp_path, {"EVENTBUS_RETENTION_SECONDS": "3"}) as later:
-        mender = Mender(later.port)
-        eventually(lambda: [letter["reason"] for letter in mender.dead_letters()] == ["lease ended"] * 3, 30)
-        eventually(lambda: {mender.ask("GET", f"/events/{event}").status for event in ids} == {404}, 30)
-        assert mender.dead_letters() == []
+        repair = RepairClient(later.port)
+        eventually(lambda: [letter["reason"] for letter in repair.dead_letters()] == ["lease ended"] * 3, 30)
+        eventually(lambda: {repair.ask("GET", f"/events/{event}").status for event in ids} == {404}, 30)
+        assert repair.dead_letters() == []

@@ -10,8 +10,8 @@ from tests.support.accounts import account, settled
 from tests.support.answers import TEXT
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
 from tests.support.publisher import Publisher
+from tests.support.repair import RepairClient
 from tests.support.responders import Switch, always
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
@@ -49,9 +49,9 @@ def unshared(tmp_path: Path) -> Iterator[BusServer]:
         yield server
 
 
-def gone(mender: Mender, events: list[str]) -> bool:
+def gone(repair: RepairClient, events: list[str]) -> bool:
     """Whether none of these events is in the journal any more."""
-    return {mender.ask("GET", f"/events/{event}").status for event in events} == {404}
+    return {repair.ask("GET", f"/events/{event}").status for event in events} == {404}
 
 
 def wal_bytes(bus: BusServer) -> int:
@@ -63,35 +63,35 @@ def test_settled_events_go_and_pending_ones_stay(brief: BusServer) -> None:
     """Past the retention a delivered event is gone, while one that is pending anywhere stays and is delivered."""
     switch = Switch(500)
     with RecordingSubscriber() as quick, RecordingSubscriber(switch) as slow:
-        caller, mender = Caller(brief.port), Mender(brief.port)
+        caller, repair = Caller(brief.port), RepairClient(brief.port)
         caller.register(quick.address, topic=["quick", "both"])
         caller.register(slow.address, topic="both")
         delivered = [caller.publish(b"%d" % number, topic="quick") for number in range(10)]
         pending = [caller.publish(b"%d" % number, topic="both") for number in range(10)]
         nobodys = caller.publish(topic="other")
         eventually(settled(caller, quick.address, delivered=20), 30)
-        eventually(lambda: gone(mender, [*delivered, nobodys]), 30)
-        assert [event["id"] for event in mender.events()] == pending
+        eventually(lambda: gone(repair, [*delivered, nobodys]), 30)
+        assert [event["id"] for event in repair.events()] == pending
         switch.status = 200
         eventually(settled(caller, slow.address, accepted=10, delivered=10), 60)
         assert {(r.id, r.body) for r in slow.received} == {(event, b"%d" % n) for n, event in enumerate(pending)}
-        eventually(lambda: gone(mender, pending), 30)
+        eventually(lambda: gone(repair, pending), 30)
 
 
 def test_what_waits_for_a_subscriber_that_is_down_stays(brief: BusServer) -> None:
     """A backlog is never let go of, however old it is."""
     with RecordingSubscriber() as subscriber:
-        caller, mender = Caller(brief.port), Mender(brief.port)
+        caller, repair = Caller(brief.port), RepairClient(brief.port)
         caller.register(subscriber.address, lease=600)
         before = caller.publish()
         eventually(settled(caller, subscriber.address, delivered=1), 30)
         subscriber.down()
         ids = [caller.publish(b"%d" % number) for number in range(1_500)]
-        eventually(lambda: gone(mender, [before]), 30)
+        eventually(lambda: gone(repair, [before]), 30)
         marker = caller.publish(topic="marker")
         caller.register(subscriber.address, topic="none")
         nobodys = caller.publish()
-        eventually(lambda: gone(mender, [nobodys]), 30)
+        eventually(lambda: gone(repair, [nobodys]), 30)
         subscriber.up()
         caller.register(subscriber.address)
         subscriber.wait_for_ids([*ids, marker])
@@ -101,14 +101,14 @@ def test_what_waits_for_a_subscriber_that_is_down_stays(brief: BusServer) -> Non
 def test_dead_letters_go_with_their_events(brief: BusServer) -> None:
     """Past the retention a dead letter is discarded, which the account tells, and its event goes."""
     with RecordingSubscriber(always(422)) as subscriber:
-        caller, mender = Caller(brief.port), Mender(brief.port)
+        caller, repair = Caller(brief.port), RepairClient(brief.port)
         caller.register(subscriber.address)
         ids = [caller.publish() for _ in range(5)]
         eventually(settled(caller, subscriber.address, dead=5), 30)
-        assert len(mender.dead_letters()) == 5
+        assert len(repair.dead_letters()) == 5
         eventually(settled(caller, subscriber.address, accepted=5, dead=0, discarded=5), 30)
-        assert mender.dead_letters() == []
-        eventually(lambda: gone(mender, ids), 30)
+        assert repair.dead_letters() == []
+        eventually(lambda: gone(repair, ids), 30)
 
 
 def test_a_journal_that_is_kept_up_with_stays_small(small: BusServer) -> None:

@@ -12,7 +12,7 @@ from eventbus.client import BadSignature, Verifier
 from tests.support.accounts import settled
 from tests.support.caller import Caller, cleaning_caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
+from tests.support.repair import RepairClient
 from tests.support.responders import always
 from tests.support.server import BusServer, refusal
 from tests.support.subscriber import Received, RecordingSubscriber, Subscribe
@@ -145,7 +145,7 @@ def test_a_replay_is_signed_anew(caller: Caller, subscribe: Subscribe) -> None:
     first = subscriber.received[0]
     second = int(first.header("Webhook-Timestamp") or "")
     eventually(lambda: int(time.time()) > second, 5)
-    Mender(caller.port).replay(subscriber.address, event)
+    RepairClient(caller.port).replay(subscriber.address, event)
     subscriber.wait_for(lambda seen: seen.counts[event] == 2)
     again = subscriber.received[1]
     assert int(again.header("Webhook-Timestamp") or "") > second
@@ -160,7 +160,7 @@ def test_a_dead_letter_that_is_replayed_is_signed_anew(caller: Caller, subscribe
     subscriber = subscribe(lambda _: (next(statuses, 200), (), b""))
     event = caller.publish()
     eventually(settled(caller, subscriber.address, dead=1), 30)
-    Mender(caller.port).replay_dead(address=subscriber.address)
+    RepairClient(caller.port).replay_dead(address=subscriber.address)
     subscriber.wait_for(lambda seen: seen.counts[event] == 2)
     verify(subscriber.received[1], NEW)
 

@@ -12,13 +12,13 @@ import pytest
 from tests.support.accounts import account, settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.deaf_resolver import asking_it, deaf_name_server
 from tests.support.kept_caller import KeptCaller, kept_caller
 from tests.support.own_network import narrow_ports, own_network, why_not
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.raw_client import RawConnection
 from tests.support.server import COMMAND, BusServer
+from tests.support.silent_name_server import command_with_name_server, silent_name_server
 from tests.support.subscriber import Answer, Received, RecordingSubscriber, accept
-from tests.support.wire import Wire
 
 #: Files that the worker may have open at once, and as many subscribers and clients as need more.
 FILES, CROWD = 64, 70
@@ -55,9 +55,9 @@ def crowd_of(stack: ExitStack, caller: Caller) -> list[RecordingSubscriber]:
     return crowd
 
 
-def come(stack: ExitStack, port: int) -> list[Wire]:
+def come(stack: ExitStack, port: int) -> list[RawConnection]:
     """Clients that connect, whether or not the bus takes them, and ask for something."""
-    clients = [stack.enter_context(Wire(port)) for _ in range(CROWD)]
+    clients = [stack.enter_context(RawConnection(port)) for _ in range(CROWD)]
     for client in clients:
         client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     return clients
@@ -113,7 +113,7 @@ def test_idle_connections_make_room_where_files_are_short(tmp_path: Path) -> Non
         ids = [caller.publish(b"%d" % number) for number in range(5)]
         for subscriber in crowd:
             subscriber.wait_for_ids(ids, RECOVERED)
-        with Wire(bus.port, RECOVERED) as client:
+        with RawConnection(bus.port, RECOVERED) as client:
             assert client.request("GET", "/healthz").status == 200
 
 
@@ -190,8 +190,8 @@ def test_a_handful_of_ports_is_enough_for_many_deliveries_at_once(few_ports: Non
 @pytest.fixture
 def deaf(network: None, tmp_path: Path) -> Iterator[BusServer]:
     """A bus whose name server takes every question, and answers none."""
-    command = (*asking_it(tmp_path), *COMMAND)
-    with deaf_name_server(), BusServer(tmp_path, {"EVENTBUS_DRAIN_SECONDS": "1"}, command=command) as bus:
+    command = (*command_with_name_server(tmp_path), *COMMAND)
+    with silent_name_server(), BusServer(tmp_path, {"EVENTBUS_DRAIN_SECONDS": "1"}, command=command) as bus:
         yield bus
 
 

@@ -15,9 +15,9 @@ import pytest
 from tests.support.accounts import holds, settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.mender import Mender
 from tests.support.ports import free_port
 from tests.support.publisher import publish_all
+from tests.support.repair import RepairClient
 from tests.support.responders import Switch
 from tests.support.server import BusServer
 from tests.support.stepped_clock import CONFIGURATION, SteppedClock, find_library
@@ -163,7 +163,7 @@ def test_a_worker_stopped_for_longer_than_a_lease_loses_nothing(tmp_path: Path) 
     """
     with ExitStack() as stack:
         bus = stack.enter_context(BusServer(tmp_path))
-        caller, mender = Caller(bus.port), Mender(bus.port)
+        caller, repair = Caller(bus.port), RepairClient(bus.port)
         patient, kept, brief = (stack.enter_context(RecordingSubscriber()) for _ in range(3))
         everybody = (patient, kept, brief)
         for each in everybody:
@@ -177,10 +177,10 @@ def test_a_worker_stopped_for_longer_than_a_lease_loses_nothing(tmp_path: Path) 
             each.up()
         patient.wait_for_ids([*ids, late], SOON)
         eventually(lambda: not caller.listed(brief.address) and not caller.listed(kept.address), LEASE)
-        eventually(lambda: len(mender.dead_letters(address=brief.address)) >= len(ids), SOON)
+        eventually(lambda: len(repair.dead_letters(address=brief.address)) >= len(ids), SOON)
         caller.register(kept.address)
         caller.register(brief.address)
-        assert mender.replay_dead(address=brief.address) >= len(ids)
+        assert repair.replay_dead(address=brief.address) >= len(ids)
         for each in (kept, brief):
             each.wait_for_ids(ids, SOON)
         eventually(settled(caller, patient.address, delivered=len(ids) + 1, dead=0, discarded=0), SOON)

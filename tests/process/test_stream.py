@@ -15,10 +15,10 @@ from tests.support.deadline import eventually
 from tests.support.message_head import header
 from tests.support.ports import LOOPBACK
 from tests.support.publisher import publish_all
+from tests.support.raw_client import RawConnection, render_request
 from tests.support.server import BusServer
 from tests.support.stream import Stream
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
-from tests.support.wire import Wire, render_request
 
 MIB = 1_048_576
 #: More readers that stop reading than there may be deliveries under way.
@@ -147,7 +147,11 @@ def test_a_reader_that_comes_while_the_bus_drains_comes_back(own_bus: BusServer,
         done.wait(30)
         return 200, (), b""
 
-    with RecordingSubscriber(hold) as subscriber, Wire(own_bus.port) as early, Wire(own_bus.port) as late:
+    with (
+        RecordingSubscriber(hold) as subscriber,
+        RawConnection(own_bus.port) as early,
+        RawConnection(own_bus.port) as late,
+    ):
         caller.register(subscriber.address)
         assert early.request("GET", "/healthz").status == late.request("GET", "/healthz").status == 200
         caller.publish()

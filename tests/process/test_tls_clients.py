@@ -10,8 +10,8 @@ from tests.support.authority import LOCAL, OPENSSL, Authority
 from tests.support.caller import JSON
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK
+from tests.support.raw_client import RawConnection, Response, render_request
 from tests.support.server import BusServer
-from tests.support.wire import Response, Wire, render_request
 
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="the openssl command makes the certificates")
 
@@ -34,15 +34,15 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
         yield server
 
 
-def wire_to(bus: BusServer) -> Wire:
+def wire_to(bus: BusServer) -> RawConnection:
     """A connection by TLS."""
-    return Wire(bus.port, context=bus.context)
+    return RawConnection(bus.port, context=bus.context)
 
 
 def call(bus: BusServer, method: str, target: str, body: bytes | None = None) -> Response:
     """Ask for JSON, on a connection by TLS."""
-    with wire_to(bus) as wire:
-        return wire.request(method, target, [JSON], body)
+    with wire_to(bus) as raw:
+        return raw.request(method, target, [JSON], body)
 
 
 def connections(bus: BusServer) -> int:
@@ -53,14 +53,12 @@ def connections(bus: BusServer) -> int:
 
 def test_requests_and_answers_of_any_size_pass(bus: BusServer) -> None:
     """Events of 1 MiB are accepted and read back whole, one request after another on one connection."""
-    with wire_to(bus) as wire:
-        ids = [
-            wire.request("POST", "/sendMessage", [JSON], b"%d" % n + b"x" * (MIB - 1)).json()["id"] for n in range(3)
-        ]
-        events = wire.request("GET", "/events?limit=3", [JSON]).json()["events"]
+    with wire_to(bus) as raw:
+        ids = [raw.request("POST", "/sendMessage", [JSON], b"%d" % n + b"x" * (MIB - 1)).json()["id"] for n in range(3)]
+        events = raw.request("GET", "/events?limit=3", [JSON]).json()["events"]
         assert [event["id"] for event in events] == ids
         assert [len(event["body"]["text"]) for event in events] == [MIB] * 3
-        assert wire.request("GET", "/healthz").status == 200
+        assert raw.request("GET", "/healthz").status == 200
 
 
 @pytest.mark.parametrize("begun", [b"", HALF], ids=["silent", "half"])

@@ -13,9 +13,9 @@ from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
 from tests.support.answers import assert_problem
 from tests.support.caller import JSON, Caller
+from tests.support.raw_client import RawConnection, Response
 from tests.support.scripted import ScriptedTransport
 from tests.support.server import BusServer, refusal
-from tests.support.wire import Response, Wire
 
 PUBLISHER, OTHER_PUBLISHER = "publisher-0123456789", "publisher-9876543210"
 SUBSCRIBER, ADMIN, UNKNOWN = "subscriber-0123456789", "admin-0123456789+/==", "unknown-0123456789"
@@ -100,8 +100,8 @@ def test_health_and_what_leads_nowhere_need_no_token(ask: Caller, method: str, t
 @pytest.mark.parametrize("path", ["/events", "/metrics", "/deadLetters"])
 def test_no_method_gets_around_the_tokens(ask: Caller, method: str, path: str) -> None:
     """HEAD and OPTIONS, which are answered by themselves, need what the route needs."""
-    with Wire(ask.port) as wire:
-        assert wire.request(method, path).status == 401
+    with RawConnection(ask.port) as connection:
+        assert connection.request(method, path).status == 401
     assert ask.call(method, path, [bearer(ADMIN)]).status == 200
 
 
@@ -148,10 +148,10 @@ def test_a_refusal_is_a_problem_for_who_accepts_json(ask: Caller) -> None:
 def test_the_body_of_a_refused_request_is_no_request(ask: Caller) -> None:
     """What follows a refused request's head is never served as a request of its own."""
     smuggled = f"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN}\r\n\r\n".encode()
-    with Wire(ask.port) as wire:
-        assert wire.request("POST", "/sendMessage", body=smuggled).status == 401
+    with RawConnection(ask.port) as connection:
+        assert connection.request("POST", "/sendMessage", body=smuggled).status == 401
         try:
-            assert wire.request("GET", "/healthz").text == "ok"
+            assert connection.request("GET", "/healthz").text == "ok"
         except (OSError, EOFError):
             return  # closed instead: as good
 
@@ -173,9 +173,9 @@ def test_tokens_are_written_nowhere(closed: BusServer, ask: Caller) -> None:
 @pytest.mark.parametrize("line", ["Authorization : Bearer {}", "Authorization: Bearer {}\0", "Authorization Bearer {}"])
 def test_a_malformed_header_is_refused_without_its_token(closed: BusServer, line: str) -> None:
     """A header that cannot be read is refused by what is wrong with it, and its value is not repeated."""
-    with Wire(closed.port) as wire:
-        wire.send(f"GET /metrics HTTP/1.1\r\nHost: x\r\n{line.format(ADMIN)}\r\n\r\n".encode())
-        response = wire.read()
+    with RawConnection(closed.port) as connection:
+        connection.send(f"GET /metrics HTTP/1.1\r\nHost: x\r\n{line.format(ADMIN)}\r\n\r\n".encode())
+        response = connection.read()
     assert response.status == 400
     assert ADMIN not in response.text
     assert ADMIN not in closed.log_text()

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.answers import TEXT, assert_says
 from tests.support.caller import Caller, register_target
+from tests.support.raw_client import RawConnection
 from tests.support.server import BusServer
-from tests.support.wire import Wire
 
 ROUTES = {
     "/registerAndKeepAlive": "POST",
@@ -47,22 +47,22 @@ def test_other_methods_are_refused(caller: Caller, method: str, path: str) -> No
 @pytest.mark.parametrize("path", ROUTES)
 def test_head_has_no_body(bus: BusServer, path: str) -> None:
     """A HEAD is answered by a head alone: the next answer on the connection follows at once."""
-    with Wire(bus.port) as wire:
-        assert wire.request("HEAD", path).status == 400
-        assert_says(wire.request("PUT", path), 400, f"Error: Only {ROUTES[path]} accepted")
+    with RawConnection(bus.port) as connection:
+        assert connection.request("HEAD", path).status == 400
+        assert_says(connection.request("PUT", path), 400, f"Error: Only {ROUTES[path]} accepted")
 
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_a_refused_body_is_no_request(bus: BusServer, path: str) -> None:
     """The body of a refused request is not read as the next request on the connection."""
     smuggled = b"POST /sendMessage HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-    with Wire(bus.port) as wire:
-        refused = wire.request("PUT", path, body=smuggled)
+    with RawConnection(bus.port) as connection:
+        refused = connection.request("PUT", path, body=smuggled)
         assert_says(refused, 400, f"Error: Only {ROUTES[path]} accepted")
         if (refused.header("Connection") or "").lower() == "close":
-            assert wire.at_end()
+            assert connection.at_end()
         else:
-            assert wire.request("GET", "/listSubscribers").status == 200
+            assert connection.request("GET", "/listSubscribers").status == 200
 
 
 def test_the_method_is_judged_first(caller: Caller) -> None:
@@ -132,6 +132,6 @@ def test_deregistering_twice_is_success(caller: Caller) -> None:
 
 def test_requests_on_one_connection_are_answered_in_turn(bus: BusServer) -> None:
     """A kept connection serves one request after another."""
-    with Wire(bus.port) as wire:
+    with RawConnection(bus.port) as connection:
         for _ in range(20):
-            assert_says(wire.request("POST", "/sendMessage", body=b"{}"), 200, "success")
+            assert_says(connection.request("POST", "/sendMessage", body=b"{}"), 200, "success")

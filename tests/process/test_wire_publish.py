@@ -7,8 +7,8 @@ import pytest
 from tests.support.answers import TEXT, assert_accepted, assert_too_large
 from tests.support.caller import Caller
 from tests.support.limits import MAX_BODY_BYTES
+from tests.support.raw_client import RawConnection, render_chunks, render_request
 from tests.support.server import BusServer
-from tests.support.wire import Wire, render_chunks, render_request
 
 CHUNKED = [("Transfer-Encoding", "chunked")]
 
@@ -43,19 +43,19 @@ def test_any_content_type_is_accepted(caller: Caller, content_type: str) -> None
 
 def test_a_chunked_body_is_accepted(bus: BusServer) -> None:
     """A body may come in chunks, with no length told."""
-    with Wire(bus.port) as wire:
-        wire.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks([b"a", b"bc" * 1000, b"d"]))
-        assert_accepted(wire.read())
-        assert_accepted(wire.request("POST", "/sendMessage", body=b"next"))
+    with RawConnection(bus.port) as raw:
+        raw.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks([b"a", b"bc" * 1000, b"d"]))
+        assert_accepted(raw.read())
+        assert_accepted(raw.request("POST", "/sendMessage", body=b"next"))
 
 
 def test_a_publisher_that_asks_first_is_told_to_continue(bus: BusServer) -> None:
     """With ``Expect: 100-continue`` the body is asked for, and the event accepted."""
-    with Wire(bus.port) as wire:
+    with RawConnection(bus.port) as raw:
         head = [("Expect", "100-continue"), ("Content-Length", "2")]
-        wire.send(render_request("POST", "/sendMessage", head))
-        wire.send(b"{}")
-        assert_accepted(wire.read())
+        raw.send(render_request("POST", "/sendMessage", head))
+        raw.send(b"{}")
+        assert_accepted(raw.read())
 
 
 def test_a_publisher_that_asks_first_is_refused_without_being_asked_for_the_body(bus: BusServer) -> None:
@@ -84,9 +84,9 @@ def test_each_event_has_its_own_id(caller: Caller) -> None:
 
 def test_a_told_length_over_the_limit_is_refused(bus: BusServer) -> None:
     """A body over the limit by its ``Content-Length`` is refused with 413 before any of it is sent."""
-    with Wire(bus.port) as wire:
-        wire.send(render_request("POST", "/sendMessage", [("Content-Length", str(MAX_BODY_BYTES + 1))]))
-        assert_too_large(wire.read())
+    with RawConnection(bus.port) as raw:
+        raw.send(render_request("POST", "/sendMessage", [("Content-Length", str(MAX_BODY_BYTES + 1))]))
+        assert_too_large(raw.read())
 
 
 def test_a_whole_body_over_the_limit_is_refused(caller: Caller) -> None:
@@ -98,17 +98,17 @@ def test_a_whole_body_over_the_limit_is_refused(caller: Caller) -> None:
 def test_chunks_over_the_limit_are_refused(bus: BusServer, over: int) -> None:
     """A chunked body is refused with 413 once it is over the limit."""
     chunks = [b"x" * 4_096] * ((MAX_BODY_BYTES + over) // 4_096) + [b"x" * (over % 4_096)] * bool(over % 4_096)
-    with Wire(bus.port) as wire:
-        wire.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks(chunks))
-        assert_too_large(wire.read())
+    with RawConnection(bus.port) as raw:
+        raw.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks(chunks))
+        assert_too_large(raw.read())
 
 
 def test_chunks_up_to_the_limit_are_accepted(bus: BusServer) -> None:
     """A chunked body of exactly the limit is accepted."""
-    with Wire(bus.port) as wire:
+    with RawConnection(bus.port) as raw:
         chunks = [b"x" * 4_096] * (MAX_BODY_BYTES // 4_096)
-        wire.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks(chunks))
-        assert_accepted(wire.read())
+        raw.send(render_request("POST", "/sendMessage", CHUNKED) + render_chunks(chunks))
+        assert_accepted(raw.read())
 
 
 @pytest.mark.parametrize("topic", ["a..b", ".", "orders.*", "orders.%3E", "two%20words", "x" * 257])

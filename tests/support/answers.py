@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from tests.support.wire import Response
+from tests.support.raw_client import Response
 
 TEXT = "text/plain; charset=utf-8"
 UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.support.caller import JSON, Caller
-from tests.support.wire import Response
+from tests.support.raw_client import Response
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tests.support.wire import Response, Wire
+from tests.support.raw_client import RawConnection, Response
 
 JSON = ("Accept", "application/json")
 
@@ -22,8 +22,8 @@ class Caller:
         self, method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
     ) -> Response:
         """Send one request and read its answer."""
-        with Wire(self.port) as wire:
-            return wire.request(method, target, headers, body)
+        with RawConnection(self.port) as connection:
+            return connection.request(method, target, headers, body)
 
     def register(self, address: str, **options: Any) -> dict[str, Any]:
         """Register or renew; the JSON answer. A list repeats its parameter; booleans are lower case."""

@@ -5,26 +5,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.support.caller import Caller
-from tests.support.wire import Response, Wire
+from tests.support.raw_client import RawConnection, Response
 
 
 @dataclass(frozen=True, slots=True)
 class KeptCaller(Caller):
     """Calls the bus over this connection, one request at a time."""
 
-    wire: Wire
+    connection: RawConnection
 
     def call(
         self, method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
     ) -> Response:
         """Send one request and read its answer."""
-        return self.wire.request(method, target, headers, body)
+        return self.connection.request(method, target, headers, body)
 
 
 @contextmanager
 def kept_caller(port: int) -> Iterator[KeptCaller]:
     """A caller whose connection stays open until the end of the block."""
-    with Wire(port) as wire:
-        caller = KeptCaller(port, wire)
+    with RawConnection(port) as connection:
+        caller = KeptCaller(port, connection)
         assert caller.call("GET", "/healthz").status == 200
         yield caller

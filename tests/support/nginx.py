@@ -12,8 +12,8 @@ from typing import Self
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import running_children
+from tests.support.raw_client import RawConnection
 from tests.support.server import ROOT
-from tests.support.wire import Wire
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 #: Where distributions put it, which is not on every user's path.
@@ -102,7 +102,7 @@ class Nginx:
         if self._process is None or self._process.poll() is not None:
             raise RuntimeError(f"nginx ended; its log:\n{self._log.read_text()}")
         try:
-            Wire(self.port).close()
+            RawConnection(self.port).close()
         except OSError:
             return False
         return True

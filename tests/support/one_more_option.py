@@ -57,11 +57,11 @@ ADDRESS = "127.0.0.1:9"
 
 def answers() -> dict[str, Any]:
     """Return what the routes and the dashboard say of a subscriber with these options."""
-    from tests.support.linked import linked  # noqa: PLC0415 - the table is complete only now
+    from tests.support.in_process_nodes import in_process_nodes  # noqa: PLC0415 - the table is complete only now
 
     accept = {"Accept": "application/json"}
     target = f"/registerAndKeepAlive?address={ADDRESS}&"
-    with linked("here") as (here,):
+    with in_process_nodes("here") as (here,):
         refused = [here.ask("POST", target + one, accept).json["detail"] for one in WRONG]
         registered = here.ask("POST", target + ASKED, accept).json
         renewed = here.ask("POST", f"{target}mode=push", accept).json

@@ -9,7 +9,7 @@ import gevent
 from gevent.event import Event
 
 from tests.support.deadline import eventually
-from tests.support.wire import Response, Wire
+from tests.support.raw_client import RawConnection, Response
 
 
 @dataclass(slots=True)
@@ -67,23 +67,23 @@ class Publisher:
         return self.result
 
     def _run(self) -> None:
-        wire: Wire | None = None
+        connection: RawConnection | None = None
         while not self._over():
-            wire = wire or self._connect()
-            body = None if wire is None else next(self._bodies, None)
-            if wire is None or body is None:
+            connection = connection or self._connect()
+            body = None if connection is None else next(self._bodies, None)
+            if connection is None or body is None:
                 break
-            if not self._publish(wire, body):
-                wire.close()
-                wire = None
-        if wire is not None:
-            wire.close()
+            if not self._publish(connection, body):
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
 
-    def _publish(self, wire: Wire, body: bytes) -> bool:
+    def _publish(self, connection: RawConnection, body: bytes) -> bool:
         """Send one event; whether the connection can be used again."""
         began = time.monotonic()
         try:
-            response = wire.request("POST", self._target, body=body)
+            response = connection.request("POST", self._target, body=body)
         except (OSError, EOFError):
             self.result.failed += 1
             return False
@@ -97,14 +97,14 @@ class Publisher:
         else:
             self.result.refused += 1
 
-    def _connect(self) -> Wire | None:
+    def _connect(self) -> RawConnection | None:
         """A new connection, as soon as the server listens; None where the time or the wish ended first."""
         found = eventually(lambda: self._over() or self._try_to_connect(), self._timeout)
-        return found if isinstance(found, Wire) else None
+        return found if isinstance(found, RawConnection) else None
 
-    def _try_to_connect(self) -> Wire | None:
+    def _try_to_connect(self) -> RawConnection | None:
         try:
-            return Wire(self._port)
+            return RawConnection(self._port)
         except OSError:
             return None
 

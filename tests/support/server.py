@@ -13,8 +13,8 @@ from typing import Self
 from tests.support.deadline import eventually
 from tests.support.ports import free_port
 from tests.support.processes import group_runs, resident_bytes, running_children
+from tests.support.raw_client import RawConnection
 from tests.support.redis_journals import redis_journal
-from tests.support.wire import Wire
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app")
@@ -123,8 +123,8 @@ class BusServer:
         if status is not None:
             raise RuntimeError(f"The bus ended with status {status}; its log:\n{self.log_text()}")
         try:
-            with Wire(self.port, context=self.context) as wire:
-                return wire.request("GET", "/readyz").status == 200
+            with RawConnection(self.port, context=self.context) as connection:
+                return connection.request("GET", "/readyz").status == 200
         except (OSError, EOFError):
             return False
 

@@ -10,7 +10,7 @@ import gevent
 
 from tests.support.message_head import Headers, read_exactly, read_head
 from tests.support.ports import LOOPBACK
-from tests.support.wire import render_request
+from tests.support.raw_client import render_request
 
 
 class Stream:

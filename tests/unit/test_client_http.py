@@ -12,9 +12,9 @@ from gevent.server import StreamServer
 from eventbus.client import Unreachable, UsageError
 from eventbus.client import http as module
 from eventbus.client.http import HttpTransport, Request
-from tests.support.black_hole import BlackHole
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.raw_server import RawServer, once
+from tests.support.silent_subscriber import SilentSubscriber
 from tests.support.subscriber import RecordingSubscriber
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -87,7 +87,7 @@ def test_what_is_no_answer_is_unreachable(answer: bytes) -> None:
 def test_silence_ends() -> None:
     """After ``timeout`` seconds without a byte."""
     with (
-        BlackHole() as other,
+        SilentSubscriber() as other,
         transport_to(other.address) as transport,
         pytest.raises(Unreachable, match="timed out"),
     ):

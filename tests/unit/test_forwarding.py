@@ -13,7 +13,7 @@ from eventbus.web.cluster.rpc_codec import RpcResponse, unpacked
 from eventbus.web.cluster.signed_calls import sign
 from eventbus.web.openapi.responses import RESPONSES
 from tests.support.deadline import eventually
-from tests.support.linked import LinkedNode, linked
+from tests.support.in_process_nodes import InProcessNode, in_process_nodes
 
 HERE, THERE = "127.0.0.1:8001", "127.0.0.1:8002"
 JSON = {"Accept": "application/json"}
@@ -55,13 +55,13 @@ ABOUT_NOBODY = [
     ("HEAD", "/metrics"),
 ]
 
-Two = tuple[LinkedNode, LinkedNode]
+Two = tuple[InProcessNode, InProcessNode]
 
 
 @pytest.fixture
 def two() -> Iterator[Two]:
     """Two nodes, each with a subscriber that has refused an event; the first knows whom the second has."""
-    with linked("here", "there") as (here, there):
+    with in_process_nodes("here", "there") as (here, there):
         for node, address in ((here, HERE), (there, THERE)):
             node.bus.register(parse_address(address), Terms())
             assert node.bus.publish([EVENT]).ids == ("e-1",)
@@ -283,7 +283,7 @@ def test_subscribers_that_no_node_has_count_as_a_node_that_was_not_heard(two: Tw
 
 def test_the_only_node_left_says_that_its_list_is_short() -> None:
     """The list of one of two nodes is not taken for whole where the other has just died; later it is."""
-    with linked("only") as (only,):
+    with in_process_nodes("only") as (only,):
         only.orphaned = True
         assert only.ask("GET", "/listSubscribers").headers["Eventbus-Nodes"] == "1 of 2"
         assert "Only 1 of 2 nodes answered" in only.ask("GET", "/", HTML).text
@@ -294,7 +294,7 @@ def test_the_only_node_left_says_that_its_list_is_short() -> None:
 @pytest.mark.parametrize(("method", "target"), [*ABOUT_ALL, *ABOUT_NOBODY])
 def test_a_node_without_others_asks_nobody(method: str, target: str) -> None:
     """The only node answers by itself, and says nothing of nodes."""
-    with linked("only") as (only,):
+    with in_process_nodes("only") as (only,):
         answer = only.ask(method, target, JSON)
         assert answer.status_code == (404 if "e-1" in target else 200)
         assert "Eventbus-Nodes" not in answer.headers
@@ -376,7 +376,7 @@ def test_the_dashboard_shows_every_node(two: Two) -> None:
 
 def test_a_later_page_of_the_table_is_cut_from_all_rows() -> None:
     """The second page of all nodes' subscribers begins where the first one ended."""
-    with linked("here", "there") as nodes:
+    with in_process_nodes("here", "there") as nodes:
         for number in range(120):
             nodes[number % 2].bus.register(parse_address(f"127.0.0.1:{8_000 + number}"), Terms())
         pages = [nodes[0].ask("GET", f"/dashboard/subscribers?start={start}", JSON).json for start in (0, 50, 100)]
@@ -405,7 +405,7 @@ def test_what_this_node_refuses_is_asked_of_no_other(two: Two, target: str, stat
 def test_who_may_not_ask_reaches_no_other_node(method: str, target: str) -> None:
     """Without a token nothing is passed on; with one all is, and is looked at there again."""
     tokens = tokens_of({Scope.ADMIN: ADMIN})
-    with linked("here", "there", tokens=tokens) as (here, there):
+    with in_process_nodes("here", "there", tokens=tokens) as (here, there):
         there.bus.register(parse_address(THERE), Terms())
         here.owners[THERE] = "there"
         assert here.ask(method, target, HTML).status_code == 401
@@ -444,7 +444,7 @@ def test_an_answer_that_depends_on_accept_says_so(two: Two, target: str) -> None
 @pytest.mark.parametrize(("method", "target"), [*ABOUT_ONE, *ABOUT_ALL[:1], *ABOUT_ALL[2:8], ABOUT_ALL[9]])
 def test_no_token_goes_to_another_node(method: str, target: str) -> None:
     """What nodes ask each other holds neither a token, nor a cookie, nor a parameter that the route does not take."""
-    with linked("here", "there", tokens=tokens_of({Scope.ADMIN: ADMIN})) as (here, there):
+    with in_process_nodes("here", "there", tokens=tokens_of({Scope.ADMIN: ADMIN})) as (here, there):
         there.bus.register(parse_address(THERE), Terms())
         here.owners[THERE] = "there"
         secret = f"{target}{'&' if '?' in target else '?'}token={ADMIN}"
@@ -457,7 +457,7 @@ def test_no_token_goes_to_another_node(method: str, target: str) -> None:
 
 def test_a_call_is_done_once() -> None:
     """Whoever repeats one that it has seen, or sends it to another node, or one of its own, has nothing done."""
-    with linked("here", "there", "third", tokens=tokens_of({Scope.ADMIN: ADMIN})) as (here, there, third):
+    with in_process_nodes("here", "there", "third", tokens=tokens_of({Scope.ADMIN: ADMIN})) as (here, there, third):
         here.owners[THERE] = "there"
         there.bus.register(parse_address(THERE), Terms())
         assert here.ask("DELETE", f"/deregister?address={THERE}", TOKEN).status_code == 200
@@ -474,7 +474,7 @@ def test_a_call_is_done_once() -> None:
 
 def test_what_no_node_passes_on_is_not_done() -> None:
     """Where everything is open, too, whoever writes into the journal's server publishes nothing by a call."""
-    with linked("here") as (here,):
+    with in_process_nodes("here") as (here,):
         request = {"REQUEST_METHOD": "POST", "PATH_INFO": "/sendMessage", "QUERY_STRING": ""}
         request |= {"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "", "SERVER_PORT": ""}
         with pytest.raises(CallRefused, match="no node passes on"):
@@ -486,7 +486,7 @@ def test_nodes_without_a_token_in_common_say_so(caplog: pytest.LogCaptureFixture
     """The client of one is told what to set, both are not taken for one bus, and the log says so once a minute."""
     other = "admin-other-0123456789"
     each = {"here": tokens_of({Scope.ADMIN: ADMIN}), "there": tokens_of({Scope.ADMIN: other})}
-    with linked("here", "there", each=each) as (here, there):
+    with in_process_nodes("here", "there", each=each) as (here, there):
         there.bus.register(parse_address(THERE), Terms())
         here.owners[THERE] = "there"
         answer = here.ask("POST", f"/registerAndKeepAlive?address={THERE}", TOKEN)
@@ -499,7 +499,7 @@ def test_nodes_without_a_token_in_common_say_so(caplog: pytest.LogCaptureFixture
 @pytest.mark.parametrize("tokens", [tokens_of({}), tokens_of({Scope.ADMIN: ADMIN})])
 def test_an_answer_that_is_made_up_is_not_given_to_a_client(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither one that is not signed, where it has to be, nor a header that would begin another answer."""
-    with linked("here", "there", tokens=tokens) as (here, there):
+    with in_process_nodes("here", "there", tokens=tokens) as (here, there):
         here.owners[THERE] = "there"
         forged = RpcResponse("200 OK", (("X", "a\r\nSet-Cookie: b"),), b"<script>").packed()
         for made_up in (b"\n" + forged, forged, b"", b"\n{}", b'\n{"status": 1, "headers": []}'):

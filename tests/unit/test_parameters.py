@@ -13,7 +13,7 @@ from eventbus.web.parameters import (
     without_unknown,
 )
 from eventbus.web.query import parse_query
-from tests.support.linked import linked
+from tests.support.in_process_nodes import in_process_nodes
 
 JSON = {"Accept": "application/json"}
 
@@ -78,7 +78,7 @@ ROUTES = [
 @pytest.mark.parametrize("names", [["here"], ["here", "there"]], ids=["alone", "two nodes"])
 def test_every_route_tells_of_what_it_does_not_take(names: list[str]) -> None:
     """Who asks for JSON is refused, and nothing happens; others are answered as ever, told by a header, and counted."""
-    with linked(*names) as (here, *others):
+    with in_process_nodes(*names) as (here, *others):
         for number, (method, target) in enumerate(ROUTES, 1):
             refused = here.ask(method, f"{target}topics=x", JSON)
             assert refused.status_code == 400, target

@@ -1,6 +1,6 @@
 """A program that attacks a bus from one address in all ways at once, until it is ended.
 
-    python -m tests.support.besieger HOST PORT ADDRESS TARPITS [CERTIFICATE KEY]
+    python -m tests.support.attacker HOST PORT ADDRESS TARPITS [CERTIFICATE KEY]
 
 HOST and PORT are the bus's. It listens on its own address for what the bus sends to its subscribers, by https too where
 it has a certificate.
@@ -25,8 +25,8 @@ import gevent  # noqa: E402
 
 from eventbus.core.topics import MAX_PATTERNS  # noqa: E402
 from eventbus.core.wildcards import has_too_many  # noqa: E402
-from tests.support.tarpit import Tarpit  # noqa: E402
-from tests.support.wire import render_request  # noqa: E402
+from tests.support.raw_client import render_request  # noqa: E402
+from tests.support.silent_subscriber import SilentListener  # noqa: E402
 
 #: Topic of what the hostile subscribers want, and of what fills the journal; seconds between two steps of an attack.
 BAIT, FILLING, STEP = "bait", "filling", 0.1
@@ -41,7 +41,7 @@ POURS = {
 }
 
 
-class Besieger:
+class Attacker:
     """Attacks the ``bus``, which is a host and a port, from ``address``."""
 
     def __init__(self, bus: tuple[str, int], address: str, tarpits: int, stack: ExitStack) -> None:
@@ -162,10 +162,10 @@ class Besieger:
 
     def register_tarpits(self) -> None:
         """Register subscribers that never answer, with long and short timeouts, and keep them alive."""
-        with Tarpit(self._address) as tarpit:
+        with SilentListener(self._address) as listener:
             for number in range(self._tarpits):
                 terms = f"topic={BAIT}&lease=600&timeout={(0.1, 1, 120)[number % 3]}"
-                self.call("POST", f"/registerAndKeepAlive?address={tarpit.address}/{number}&{terms}")
+                self.call("POST", f"/registerAndKeepAlive?address={listener.address}/{number}&{terms}")
             gevent.sleep(600)
 
     def register_wildcards(self) -> None:
@@ -249,9 +249,9 @@ def main() -> None:
         context.load_cert_chain(*files)
         contexts.append(context)
     with ExitStack() as stack:
-        besieger = Besieger((host, int(port)), address, int(tarpits), stack)
-        works = [gevent.spawn(again, attack) for attack in besieger.attacks()]
-        works += [gevent.spawn(again, besieger.serve, name, context) for name in POURS for context in contexts]
+        attacker = Attacker((host, int(port)), address, int(tarpits), stack)
+        works = [gevent.spawn(again, attack) for attack in attacker.attacks()]
+        works += [gevent.spawn(again, attacker.serve, name, context) for name in POURS for context in contexts]
         gevent.joinall(works)
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.support.black_hole import SilentPort
 from tests.support.caller import Caller
 from tests.support.ports import free_port
 from tests.support.raw_server import Peer, RawServer
 from tests.support.server import BusServer
+from tests.support.silent_subscriber import SilentListener, SilentPort
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
-from tests.support.tarpit import Tarpit
 
 #: What tarpits ask for, by turns; seconds.
 TIMEOUTS = (1, 10, 60)
@@ -47,14 +46,14 @@ def pour(peer: Peer) -> None:
 
 def tarpits(stack: ExitStack) -> Iterator[str]:
     """Addresses of tarpits, of each kind and on each host in turn, without end."""
-    hosts = [stack.enter_context(Tarpit(f"127.0.0.{number}")).address for number in (2, 3)]
+    hosts = [stack.enter_context(SilentListener(f"127.0.0.{number}")).address for number in (2, 3)]
     gone = ("127.0.0.4", free_port())
     stack.enter_context(SilentPort(*gone))
     hosts.append(f"{gone[0]}:{gone[1]}")
     for number, talk in enumerate((drip, pour), 5):
         server = stack.enter_context(RawServer(talk, f"127.0.0.{number}"))
         hosts.append(server.address)
-    hosts.append("https://" + stack.enter_context(Tarpit("127.0.0.7")).address)
+    hosts.append("https://" + stack.enter_context(SilentListener("127.0.0.7")).address)
     for number, host in enumerate(cycle(hosts)):
         yield f"{host}/{number}"
 

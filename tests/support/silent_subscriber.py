@@ -1,4 +1,4 @@
-"""A subscriber that accepts every connection, reads what it is sent, and never answers."""
+"""Subscribers that never answer: one reads what it is sent, one reads nothing, one does not even accept."""
 
 import socket
 from contextlib import ExitStack
@@ -10,8 +10,8 @@ from gevent.server import StreamServer
 from tests.support.ports import LOOPBACK, free_port
 
 
-class BlackHole:
-    """The worst of subscribers that is still polite: it takes sockets and time, and gives nothing back."""
+class SilentSubscriber:
+    """Accepts every connection, reads what it is sent, and never answers."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -42,8 +42,27 @@ class BlackHole:
         self._server.stop()
 
 
+class SilentListener:
+    """Listens on a loopback address and accepts nothing: the kernel takes the connections and what is sent."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._stack = ExitStack()
+        self.address = ""
+
+    def __enter__(self) -> Self:
+        listener = self._stack.enter_context(socket.socket())
+        listener.bind((self._host, 0))
+        listener.listen(4_096)
+        self.address = f"{self._host}:{listener.getsockname()[1]}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
 class SilentPort:
-    """A port that answers no connection, as that of a host which is gone: its queue is full, and more are dropped."""
+    """A port that accepts no connection, as if its host were off: its queue is full."""
 
     def __init__(self, host: str, port: int) -> None:
         self._stack = ExitStack()

@@ -1,4 +1,4 @@
-"""A siege: one hostile subscriber beside a healthy one, attempted again and again, and what that costs the bus."""
+"""Attempts at one hostile subscriber beside a healthy one, and what they cost the bus."""
 
 import ssl
 import time
@@ -12,7 +12,7 @@ from tests.support.accounts import account_of
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.hostile import Attempt, HostileSubscriber
-from tests.support.hostilities import Hostility, Meaning
+from tests.support.hostile_behaviours import HostileBehaviour, Meaning
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
 
@@ -38,13 +38,13 @@ class Memory:
 
 
 @dataclass(slots=True)
-class Siege:
-    """What can be seen of it, while it goes on."""
+class IsolationRun:
+    """Two subscribers, and what the attempts have shown so far."""
 
     bus: BusServer
     healthy: RecordingSubscriber
     hostile: HostileSubscriber
-    hostility: Hostility
+    behaviour: HostileBehaviour
     memory: Memory
     files: int  # that the worker had open before
     baits: list[str] = field(default_factory=list)  # ids of the events for both
@@ -70,7 +70,7 @@ class Siege:
         """Keep alive, publish, and wait for an attempt that began after that, to its end."""
         eventually(lambda: self.hostile.quiet, LONG, "an attempt went on")
         before = len(self.hostile.attempts)
-        if self.hostility.meaning is Meaning.LATER:
+        if self.behaviour.meaning is Meaning.LATER:
             self.start_anew()
         self.register()
         self.publish()
@@ -89,11 +89,11 @@ class Siege:
         self.register()
         return False
 
-    def besiege(self) -> None:
+    def make_attempts(self) -> None:
         """Make a first attempt, and then more."""
         self.again()
         self.memory.first = peak_bytes(self.bus.worker_pid)
-        for _ in range(PATIENT_ROUNDS if self.hostility.patient else ROUNDS):
+        for _ in range(PATIENT_ROUNDS if self.behaviour.patient else ROUNDS):
             self.again()
         self.memory.last = peak_bytes(self.bus.worker_pid)
 
@@ -118,21 +118,23 @@ class Siege:
 
 
 @contextmanager
-def siege_of(bus: BusServer, hostility: Hostility, tls: ssl.SSLContext | None = None) -> Iterator[Siege]:
+def isolation_run(
+    bus: BusServer, behaviour: HostileBehaviour, tls: ssl.SSLContext | None = None
+) -> Iterator[IsolationRun]:
     """Two subscribers, both registered until the end; the hostile one speaks TLS with ``tls``."""
     with (
         RecordingSubscriber() as healthy,
-        HostileSubscriber(hostility.behave, sound=hostility.sound, at_accept=hostility.at_accept, tls=tls) as hostile,
+        HostileSubscriber(behaviour.behave, sound=behaviour.sound, at_accept=behaviour.at_accept, tls=tls) as hostile,
     ):
         pid = bus.worker_pid
-        siege = Siege(bus, healthy, hostile, hostility, Memory(peak_bytes(pid)), open_files(pid))
-        siege.caller.register(healthy.address)
-        siege.register()
+        run = IsolationRun(bus, healthy, hostile, behaviour, Memory(peak_bytes(pid)), open_files(pid))
+        run.caller.register(healthy.address)
+        run.register()
         try:
-            yield siege
+            yield run
         finally:
-            siege.caller.deregister(hostile.address)
-            siege.caller.deregister(healthy.address)
+            run.caller.deregister(hostile.address)
+            run.caller.deregister(healthy.address)
 
 
 def open_files(pid: int) -> int:

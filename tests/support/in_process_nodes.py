@@ -17,10 +17,10 @@ from eventbus.web.cluster.forwarding import Forwarding
 from tests.support.scripted import ScriptedTransport
 
 
-class LinkedNode:
+class InProcessNode:
     """A node as the others see it (``eventbus.journal.cluster_journal.Nodes``), and its bus: subscribers refuse all."""
 
-    def __init__(self, name: str, everybody: "dict[str, LinkedNode]", tokens: Tokens | None = None) -> None:
+    def __init__(self, name: str, everybody: "dict[str, InProcessNode]", tokens: Tokens | None = None) -> None:
         settings = Settings(journal=f"sqlite:///{MEMORY}", tokens=tokens or Tokens())
         self.id = name
         self.bus = Bus(settings, SqliteJournal(MEMORY), ScriptedTransport(always=DeliveryResponse(400, excerpt=b"no")))
@@ -82,14 +82,14 @@ class LinkedNode:
 
 
 @contextmanager
-def linked(
+def in_process_nodes(
     *names: str, tokens: Tokens | None = None, each: Mapping[str, Tokens] | None = None
-) -> Iterator[list[LinkedNode]]:
+) -> Iterator[list[InProcessNode]]:
     """Nodes with these names, that run; ``each`` has the tokens of those that have others."""
-    everybody: dict[str, LinkedNode] = {}
+    everybody: dict[str, InProcessNode] = {}
     try:
         for name in names:
-            everybody[name] = LinkedNode(name, everybody, (each or {}).get(name, tokens))
+            everybody[name] = InProcessNode(name, everybody, (each or {}).get(name, tokens))
             everybody[name].bus.start()
         yield list(everybody.values())
     finally:

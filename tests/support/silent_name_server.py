@@ -12,14 +12,14 @@ _SCRIPT = 'mount --bind "$1" /etc/resolv.conf && mount --bind "$2" /etc/nsswitch
 
 
 @contextmanager
-def deaf_name_server() -> Iterator[socket.socket]:
+def silent_name_server() -> Iterator[socket.socket]:
     """Take questions on loopback's port for them, in a network of one's own, and answer none; the socket."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((LOOPBACK, 53))
         yield server
 
 
-def asking_it(folder: Path) -> tuple[str, ...]:
+def command_with_name_server(folder: Path) -> tuple[str, ...]:
     """What to put before a command, so that names are looked up there, each for longer than a test takes."""
     resolver, switch = folder / "resolv.conf", folder / "nsswitch.conf"
     resolver.write_text(f"nameserver {LOOPBACK}\noptions timeout:30 attempts:3\n")

@@ -36,7 +36,7 @@ class Tab:
         return [said for said in found if not any(text in said for text in self.expected)]
 
 
-class Visitor:
+class DashboardUser:
     """Looks at the bus on this port of a host, in a tab of a browser."""
 
     def __init__(self, tab: Tab, port: int, host: str = "localhost") -> None:

@@ -38,7 +38,7 @@ class Response:
         return json.loads(self.body)
 
 
-class Wire:
+class RawConnection:
     """One connection to a port or a Unix socket, kept alive for as long as the server keeps it.
 
     ``timeout`` is in seconds; with a ``context`` the port is spoken to by TLS.

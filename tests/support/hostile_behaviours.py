@@ -36,7 +36,7 @@ class Meaning(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hostility:
+class HostileBehaviour:
     """What a subscriber does with each request; ``error`` is a part of what the bus says of it."""
 
     behave: Behaviour
@@ -47,39 +47,39 @@ class Hostility:
     at_accept: bool = False  # it reads no request
 
 
-def _hanging(behave: Behaviour) -> Hostility:
-    return Hostility(behave, error="timed out", patient=True)
+def _hanging(behave: Behaviour) -> HostileBehaviour:
+    return HostileBehaviour(behave, error="timed out", patient=True)
 
 
-def _reset(start: bytes = b"", *, at_accept: bool = False) -> Hostility:
-    return Hostility(reset_after(start), error="connection failed", at_accept=at_accept)
+def _reset(start: bytes = b"", *, at_accept: bool = False) -> HostileBehaviour:
+    return HostileBehaviour(reset_after(start), error="connection failed", at_accept=at_accept)
 
 
-def _too_long(behave: Behaviour) -> Hostility:
-    return Hostility(behave, error="head of more than")
+def _too_long(behave: Behaviour) -> HostileBehaviour:
+    return HostileBehaviour(behave, error="head of more than")
 
 
-def _no_http(data: bytes) -> Hostility:
-    return Hostility(say(data), error="not an HTTP response")
+def _no_http(data: bytes) -> HostileBehaviour:
+    return HostileBehaviour(say(data), error="not an HTTP response")
 
 
-def _taken(behave: Behaviour, *, sound: bool = False) -> Hostility:
-    return Hostility(behave, Meaning.DELIVERED, sound=sound)
+def _taken(behave: Behaviour, *, sound: bool = False) -> HostileBehaviour:
+    return HostileBehaviour(behave, Meaning.DELIVERED, sound=sound)
 
 
-def _redirect(location: str, status: int = 302) -> Hostility:
-    return Hostility(
+def _redirect(location: str, status: int = 302) -> HostileBehaviour:
+    return HostileBehaviour(
         say(answer(status, ("Location", location))), Meaning.REJECTED, error=f"answered {status}", sound=True
     )
 
 
-def _busy(status: int, retry_after: str, meaning: Meaning) -> Hostility:
+def _busy(status: int, retry_after: str, meaning: Meaning) -> HostileBehaviour:
     told = answer(status, ("Retry-After", retry_after))
-    return Hostility(say(told), meaning, error=f"answered {status}", sound=True)
+    return HostileBehaviour(say(told), meaning, error=f"answered {status}", sound=True)
 
 
-def _redirect_with(body: Behaviour) -> Hostility:
-    return Hostility(body, Meaning.REJECTED, error="answered 302")
+def _redirect_with(body: Behaviour) -> HostileBehaviour:
+    return HostileBehaviour(body, Meaning.REJECTED, error="answered 302")
 
 
 def bomb() -> bytes:
@@ -97,11 +97,13 @@ NO_ANSWER = {
     "resets after the request": _reset(),
     "resets in the head": _reset(HEAD + b"Content-"),
     "resets in the body": _reset(LONG + b"hello"),
-    "continues forever": Hostility(pour(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), error="more than"),
-    "hints forever": Hostility(pour(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), error="more than"),
+    "continues forever": HostileBehaviour(pour(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), error="more than"),
+    "hints forever": HostileBehaviour(pour(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), error="more than"),
     "a million headers": _too_long(say(HEAD + b"A: b\r\n" * 1_000_000 + b"\r\n")),
     "a header of a megabyte": _too_long(say(HEAD + b"X: " + b"x" * 1_000_000 + b"\r\n\r\n")),
-    "headers forever": Hostility(pour(HEAD, b"X-Y: " + b"z" * 90 + b"\r\n"), error="more than"),  # bytes or records
+    "headers forever": HostileBehaviour(
+        pour(HEAD, b"X-Y: " + b"z" * 90 + b"\r\n"), error="more than"
+    ),  # bytes or records
     "a flood of cookies": _too_long(say(HEAD + b"Set-Cookie: a=b; Path=/\r\n" * 100_000 + b"\r\n")),
     "garbage": _no_http(random.Random(1).randbytes(5_000)),  # noqa: S311 - any bytes
     "zeros": _no_http(b"\x00" * 5_000),

@@ -16,7 +16,7 @@ ALL = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class JournalFolder:
     """A journal of a kind, in a folder; where it is on Redis, its URL stands there in a file called ``url``."""
 
     kind: str
@@ -46,15 +46,15 @@ class Side:
 
 
 @contextmanager
-def both(source: Side, target: Side) -> Iterator[tuple[Copyable, Copyable]]:
+def open_both(source: JournalFolder, target: JournalFolder) -> Iterator[tuple[Copyable, Copyable]]:
     """Two journals, open."""
     with source.opened(create=False) as first, target.opened() as second:
         yield first, second
 
 
-def copied(source: Side, target: Side, rows: int = ALL) -> None:
+def copy_all(source: JournalFolder, target: JournalFolder, rows: int = ALL) -> None:
     """Copy all of it."""
-    with both(source, target) as ends:
+    with open_both(source, target) as ends:
         copying = Copying(*ends, rows=rows)
         copying.begin()
         copying.run(lambda _: None)
@@ -65,7 +65,7 @@ class BrokenOffError(Exception):
     """A copy was ended by force."""
 
 
-class Breaking:
+class FailingTarget:
     """A target that is broken off at its ``nth`` batch: before it was kept, or after."""
 
     def __init__(self, target: Copyable, nth: int, *, kept: bool) -> None:

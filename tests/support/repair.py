@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.support.caller import JSON, Caller
-from tests.support.wire import Response
+from tests.support.raw_client import Response
 
 
 @dataclass(frozen=True, slots=True)
-class Mender:
+class RepairClient:
     """Asks the bus on this port of loopback; a parameter that is a Python keyword takes a ``_`` at its end."""
 
     port: int

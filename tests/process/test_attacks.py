@@ -1,4 +1,4 @@
-"""A siege: all attacks at once, from three addresses, beside publishers and subscribers that mean well."""
+"""All attacks at once, from three addresses, beside publishers and subscribers that mean well."""
 
 import os
 import re
@@ -36,12 +36,12 @@ PACE = 0.05
 MOST_MEMORY = 400 * MIB
 #: Bytes that the journal may hold, which the attackers try to fill.
 JOURNAL = 64 * MIB
-#: Seconds after the siege until everything has to be as before, and in which then each event has to arrive.
+#: Seconds after the attack until everything has to be as before, and in which then each event has to arrive.
 CALM_AGAIN, USUAL = 5, 2
-#: Seconds of a long siege, and in which 99 of 100 events are published, and arrive, in one. How many times as long
+#: Seconds of a long attack, and in which 99 of 100 events are published, and arrive, in one. How many times as long
 #: as in a quiet time that is depends on what the attackers leave to the bus of the same processors: it is printed.
 LONG_SECONDS, MOST_P99 = 120, 1.0
-#: Seconds from publishing to arrival during the siege: on a machine whose processors the attackers use, too.
+#: Seconds from publishing to arrival during the attack: on a machine whose processors the attackers use, too.
 BEARABLE = 30
 
 
@@ -72,9 +72,9 @@ def p99(values: Sequence[float]) -> float:
     return sorted(values)[len(values) * 99 // 100] if values else 0.0
 
 
-def times(quiet: Sight, siege: Sight) -> float:
+def times(quiet: Sight, run: Sight) -> float:
     """How many times as long 99 of 100 publishes took."""
-    return p99(siege.publishing) / max(p99(quiet.publishing), 0.001)
+    return p99(run.publishing) / max(p99(quiet.publishing), 0.001)
 
 
 def bodies() -> Iterator[bytes]:
@@ -84,7 +84,7 @@ def bodies() -> Iterator[bytes]:
         yield repr(time.monotonic()).encode()
 
 
-class Besieged:
+class BusUnderAttack:
     """A bus, the front that clients use, and healthy clients."""
 
     def __init__(self, bus: BusServer, front: int, healthy: list[RecordingSubscriber]) -> None:
@@ -116,13 +116,13 @@ class Besieged:
         return sight
 
 
-def besiege(
+def make_attempts(
     stack: ExitStack, attackers: Sequence[Neighbour], front: int, tarpits: int, files: Sequence[Path]
 ) -> list["subprocess.Popen[bytes]"]:
     """Start the attackers, which take what the machine has left: they would have machines of their own."""
     running = []
     for each in attackers:
-        program = [sys.executable, "-m", "tests.support.besieger", each.ours, str(front), each.address, str(tarpits)]
+        program = [sys.executable, "-m", "tests.support.attacker", each.ours, str(front), each.address, str(tarpits)]
         attacker = subprocess.Popen([*each.prefix, "nice", "-n", "10", *program, *map(str, files)], cwd=ROOT)
         stack.callback(attacker.wait)
         stack.callback(attacker.kill)
@@ -157,33 +157,33 @@ def test_a_siege_hurts_nobody_else(tmp_path: Path, seconds: int, tarpits: int, p
         healthy = [stack.enter_context(RecordingSubscriber()) for _ in range(SUBSCRIBERS)]
         for subscriber in healthy:
             Caller(front).register(subscriber.address, topic="calm.>", lease=3_600)
-        besieged, pid = Besieged(bus, front, healthy), bus.worker_pid
-        quiet = besieged.look("quiet", 2 if seconds < LONG_SECONDS else LONG_SECONDS / 4)
-        running = besiege(stack, attackers, front, tarpits, files)
-        siege = besieged.look("siege", seconds)
+        attacked, pid = BusUnderAttack(bus, front, healthy), bus.worker_pid
+        quiet = attacked.look("quiet", 2 if seconds < LONG_SECONDS else LONG_SECONDS / 4)
+        running = make_attempts(stack, attackers, front, tarpits, files)
+        run = attacked.look("attack", seconds)
         lag, full, given_up = read_metrics(bus, "event_loop_lag_seconds", "journal_bytes", "journal_quota_total")
         for attacker in running:
             assert attacker.poll() is None, "an attacker has ended"
             attacker.kill()
         assert_under_attack(Caller(bus.port).subscribers(), attackers, files)
         gevent.sleep(CALM_AGAIN)
-        after = besieged.look("after", 2)
+        after = attacked.look("after", 2)
         print(  # noqa: T201 - for who looks
-            f"memory at most {besieged.most_memory / MIB:.0f} MiB, event loop lag {lag:.3f} s,"
-            f" journal {full / MIB:.0f} MiB, {given_up:.0f} deliveries given up; publish p99 {times(quiet, siege):.1f}"
+            f"memory at most {attacked.most_memory / MIB:.0f} MiB, event loop lag {lag:.3f} s,"
+            f" journal {full / MIB:.0f} MiB, {given_up:.0f} deliveries given up; publish p99 {times(quiet, run):.1f}"
             " times as long as in the quiet time"
         )
         assert bus.worker_pid == pid
-        assert sum(len(each.accepted) for each in siege.published) > seconds
-        assert besieged.most_memory < MOST_MEMORY
-        assert p99(siege.arrivals) < BEARABLE
+        assert sum(len(each.accepted) for each in run.published) > seconds
+        assert attacked.most_memory < MOST_MEMORY
+        assert p99(run.arrivals) < BEARABLE
         if seconds >= LONG_SECONDS:
-            assert max(p99(siege.publishing), p99(siege.arrivals)) < MOST_P99
+            assert max(p99(run.publishing), p99(run.arrivals)) < MOST_P99
         assert not any(each.refused or each.failed for each in after.published)
         assert p99(after.arrivals) < USUAL
         for subscriber in healthy:
             found = eventually(lambda: account_settled(bus, subscriber.address), 10)  # noqa: B023 - called at once
-            assert found["delivered"] >= len(besieged.accepted)
+            assert found["delivered"] >= len(attacked.accepted)
             assert (found["dead"], found["discarded"]) == (0, 0)
         bus.kill()
 
