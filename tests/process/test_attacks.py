@@ -5,11 +5,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gevent
 import pytest
@@ -116,7 +116,7 @@ class BusUnderAttack:
         return sight
 
 
-def make_attempts(
+def start_attackers(
     stack: ExitStack, attackers: Sequence[Neighbour], front: int, tarpits: int, files: Sequence[Path]
 ) -> list["subprocess.Popen[bytes]"]:
     """Start the attackers, which take what the machine has left: they would have machines of their own."""
@@ -134,7 +134,7 @@ def make_attempts(
     ("seconds", "tarpits"), [(6, 60), pytest.param(LONG_SECONDS, 1_500, marks=pytest.mark.soak, id="long")]
 )
 @pytest.mark.parametrize("proxied", [False, True], ids=["alone", "behind nginx"])
-def test_a_siege_hurts_nobody_else(tmp_path: Path, seconds: int, tarpits: int, proxied: bool) -> None:
+def test_attacks_hurt_nobody_else(tmp_path: Path, seconds: int, tarpits: int, proxied: bool) -> None:
     """Under all attacks at once nothing accepted is lost, memory is bounded, and soon after all is as before."""
     nginx = find_nginx()
     if proxied and nginx is None:
@@ -159,13 +159,14 @@ def test_a_siege_hurts_nobody_else(tmp_path: Path, seconds: int, tarpits: int, p
             Caller(front).register(subscriber.address, topic="calm.>", lease=3_600)
         attacked, pid = BusUnderAttack(bus, front, healthy), bus.worker_pid
         quiet = attacked.look("quiet", 2 if seconds < LONG_SECONDS else LONG_SECONDS / 4)
-        running = make_attempts(stack, attackers, front, tarpits, files)
+        running = start_attackers(stack, attackers, front, tarpits, files)
         run = attacked.look("attack", seconds)
+        missing = partial(not_attempted, Caller(bus.port), attackers, files)
+        eventually(lambda: not missing(), 30, "some of the attackers' subscribers were not attempted")
         lag, full, given_up = read_metrics(bus, "event_loop_lag_seconds", "journal_bytes", "journal_quota_total")
         for attacker in running:
             assert attacker.poll() is None, "an attacker has ended"
             attacker.kill()
-        assert_under_attack(Caller(bus.port).subscribers(), attackers, files)
         gevent.sleep(CALM_AGAIN)
         after = attacked.look("after", 2)
         print(  # noqa: T201 - for who looks
@@ -195,16 +196,17 @@ def read_metrics(bus: BusServer, *names: str) -> list[float]:
     return [sum(map(float, values)) for values in found]
 
 
-def assert_under_attack(
-    subscribers: Sequence[Mapping[str, Any]], attackers: Sequence[Neighbour], files: Sequence[Path]
-) -> None:
-    """The attackers' subscribers of each kind are there, and have been attempted."""
+def not_attempted(caller: Caller, attackers: Sequence[Neighbour], files: Sequence[Path]) -> list[str]:
+    """The attackers' hosts that lack a kind of hostile subscriber, or failures of several kinds."""
+    subscribers = caller.subscribers()
+    found = []
     for host in [each.address for each in attackers]:
         hostile = [each for each in subscribers if f"{host}:" in each["address"]]
-        for part in ("/wild-", "/down", "/reject", "https://" if files else "/wild-"):
-            assert any(part in each["address"] for each in hostile), (host, part)
+        parts = ("/wild-", "/down", "/reject", *(["https://"] if files else []))
         kinds = {str(each["last_error"]).partition(" ")[0] for each in hostile if each["last_error"]}
-        assert len(kinds) > 1, (host, kinds)
+        if len(kinds) < 2 or not all(any(part in each["address"] for each in hostile) for part in parts):
+            found.append(host)
+    return found
 
 
 def account_settled(bus: BusServer, address: str) -> dict[str, int] | None:
