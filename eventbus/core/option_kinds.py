@@ -65,7 +65,7 @@ class Kind(ABC):
 
     def display(self, value: Any) -> str:
         """Write a value for people."""
-        return f"{value}"
+        return f"{value}" or "none"
 
 
 @dataclass(frozen=True)

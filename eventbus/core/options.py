@@ -1,7 +1,8 @@
 """The table of subscription options: name, type, range, default and help text of each, once.
 
-An option is a field of one of the tables below. To add one, add a field. The query parser, the journal's record, JSON,
-OpenAPI, the command line, the client, the dashboard and the table in ``docs/protocol.md`` derive from it.
+An option is a field of one of the tables below. To add a registration parameter, add a field there, and run
+``python -m tests.support.option_docs``, which writes the tables in ``docs/``. The query parser, the journal's record,
+JSON, OpenAPI, the command line, the client and the dashboard derive from the field.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -57,7 +58,7 @@ class Option:
     @property
     def default_text(self) -> str:
         """Return the default, and the setting that overrides it, as Markdown."""
-        if isinstance(self.default, bool | str):
+        if isinstance(self.default, bool | str) and self.default != "":
             text = f"`{str(self.default).lower()}`"
         else:
             text = f"{self.default:g}" if isinstance(self.default, int | float) else self.kind.display(self.default)

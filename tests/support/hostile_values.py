@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from eventbus.core.options import registration_options
 from tests.support.ports import LOOPBACK
 
 #: Nobody listens there.
@@ -67,10 +68,7 @@ JSON_BOMBS = {
 
 #: Every parameter that a route reads, on a request that is sound without it.
 PARAMETERS = [
-    *(
-        ("POST", f"/registerAndKeepAlive?address={SPARE}", name)
-        for name in ("topic", "lease", "max_in_flight", "timeout", "ordered", "resume", "from")
-    ),
+    *(("POST", f"/registerAndKeepAlive?address={SPARE}", one.parameter) for one in registration_options()),
     ("POST", "/registerAndKeepAlive?", "address"),
     ("DELETE", "/deregister?", "address"),
     ("POST", "/sendMessage?", "topic"),

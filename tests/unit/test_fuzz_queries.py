@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
+from openapi_schema_validator import OAS31Validator
 
 from eventbus.core.errors import BadQuery, BadRequest
 from eventbus.core.model import Terms
+from eventbus.core.options import options_of, registration_options
 from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, check_patterns, check_topic, matches
 from eventbus.delivery.transport.request import encode_value
 from eventbus.web.numbers import count_in
@@ -15,7 +17,7 @@ from eventbus.web.terms import terms_of
 
 #: Characters in a refusal, at most, however long what is refused was.
 LONGEST_REFUSAL = 2 * MAX_TOPIC_LENGTH * 4
-KEYS = ["topic", "lease", "max_in_flight", "timeout", "ordered", "resume", "limit", "address", "from", ""]
+KEYS = [*(one.parameter for one in registration_options()), "limit", "address", ""]
 PIECES = [
     "true", "false", "0", "1", "5", "10", "86400", "0.1", "1e9", "-1", "+1", "nan", "inf", "1_0", "٣", "9" * 30,
     "%", "%2", "%zz", "%00", "%ff", "%e2%82%ac", "%0a", "+", ";", "&", "=", "a.b", "a.*", "a.>", ">", "*", "..", "\xff",
@@ -73,10 +75,9 @@ def test_any_query_holds_terms_within_their_bounds_or_is_refused(raw: str) -> No
     terms = unless_refused(lambda: terms_of(query))
     if not isinstance(terms, Terms):
         return
-    assert terms.lease is None or 5 <= terms.lease <= 86_400
-    assert terms.timeout is None or 0.1 <= terms.timeout <= 120
-    assert terms.max_in_flight is None or terms.max_in_flight in range(1, 1_001)
-    assert {terms.ordered, terms.resume} <= {None, True, False}
+    for one in options_of(Terms):
+        value = getattr(terms, one.name)
+        assert value is None or OAS31Validator(one.kind.json_schema).is_valid(one.kind.to_json(value))
     assert len(terms.topics or ()) <= MAX_PATTERNS
 
 

@@ -84,7 +84,7 @@ def test_the_command_line_takes_a_new_option(more: dict[str, Any]) -> None:
 def test_openapi_describes_a_new_option(more: dict[str, Any]) -> None:
     """It is a parameter of registering, and a property of a subscriber, with its range and its help text."""
     parameters = {one["name"]: one for one in more["parameters"]}
-    assert parameters["group"]["description"] == "Share a subscription. It is `x`. Default: ``."
+    assert parameters["group"]["description"] == "Share a subscription. It is `x`. Default: none."
     assert parameters["batch_size"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 500}
     assert parameters["mode"]["schema"] == {"type": "string", "enum": ["push", "pull"]}
     assert parameters["metadata_only"]["schema"] == {"type": "string", "enum": ["true", "false"]}
