@@ -1,4 +1,4 @@
-"""Saves the lanes' places: what has changed, together, a few times a second and not once a delivery."""
+"""The checkpointer: saves what has changed in the lanes, together, a few times a second and not once a delivery."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,12 +33,10 @@ class Checkpointer:
         self,
         journal: Journal,
         clock: Clock,
-        is_current: Callable[[Lane], bool],
         scanned: Callable[[], int],
     ) -> None:
         self._journal = journal
         self._clock = clock
-        self._is_current = is_current
         self._changed: list[Lane] = []  # lanes put themselves here
         self._scanned = scanned
         self._saved_scanned = 0
@@ -75,10 +73,10 @@ class Checkpointer:
             self.save()
         except JournalError as error:
             if self._log_once.raised():
-                log.warning("places are not saved, deliveries may be repeated after a crash: %s", error)
+                log.warning("positions are not saved, deliveries may be repeated after a crash: %s", error)
         else:
             if self._log_once.cleared():
-                log.info("places are saved again")
+                log.info("positions are saved again")
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -213,7 +211,7 @@ class Checkpointer:
         try:
             while waiting:
                 lane = waiting.pop()
-                if self._is_current(lane):
+                if not lane.closed:
                     collected.take(lane, self._scanned(), self._clock)
                 if waiting and len(waiting) % SLICE == 0:
                     gevent.sleep(0)
@@ -222,6 +220,6 @@ class Checkpointer:
             self._unsaved.append(collected.checkpoint(self._clock.wall(), self._saved_scanned))
             raise
         for lane in last:
-            if self._is_current(lane):
+            if not lane.closed:
                 collected.take(lane, self._scanned(), self._clock)
         return collected.checkpoint(self._clock.wall(), scanned)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
-from eventbus.core.model import Retry
+from eventbus.core.model import Event, Retry
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved
@@ -33,7 +33,7 @@ class LaneReader:
 
     def __init__(self, journal: Journal, recent: RecentEvents, checkpointer: Checkpointer, clock: Clock) -> None:
         self._journal = journal
-        self._recent = recent
+        self.recent = recent  #: the events in memory
         self._checkpointer = checkpointer
         self._clock = clock
         self._reading: set[Lane] = set()
@@ -42,7 +42,7 @@ class LaneReader:
     def fails(self, lane: Lane, error: JournalError) -> None:
         """The journal could not be read for a lane."""
         if not self._waiting:
-            log.warning("deliveries that are not in memory wait: %s", error)
+            log.warning("events cannot be read from the journal, and their deliveries wait: %s", error)
         self._waiting.add(lane)
 
     def works(self, lane: Lane) -> None:
@@ -50,7 +50,7 @@ class LaneReader:
         if lane in self._waiting:
             self._waiting.remove(lane)
             if not self._waiting:
-                log.info("deliveries that are not in memory are made again")
+                log.info("events are read from the journal again")
 
     def forget(self, lane: Lane) -> None:
         """Nothing is read for a lane any more."""
@@ -68,6 +68,12 @@ class LaneReader:
             yield
         finally:
             self._reading.discard(lane)
+
+    def find(self, lane: Lane, seq: int) -> Event | None:
+        """Read one event for a lane; return None if the journal has it no more. Raises JournalError."""
+        found = self._journal.find([seq])
+        self.works(lane)
+        return found[0] if found else None
 
     def read(self, lane: Lane) -> None:
         """Read one page for a lane; other greenlets may take from it meanwhile."""
@@ -114,9 +120,9 @@ class LaneReader:
         lane.retries.load(deliveries, lane.in_flight, more=more)
 
     def _read_range(self, lane: Lane, part: Range) -> None:
-        end, began = self._recent.newest if part.end is None else part.end, part.cursor
+        end, began = self.recent.newest if part.end is None else part.end, part.cursor
         limit = min(PROBE_EVENTS if lane.held else WINDOW, WINDOW - LOW_WATER)
-        tail = self._recent.tail_after(part.cursor, limit)
+        tail = self.recent.tail_after(part.cursor, limit)
         if tail is not None:
             events, cursor = tail, min(end, part.cursor + limit)
         else:
@@ -129,9 +135,9 @@ class LaneReader:
         else:
             mine = [event for event in events if event.seq <= end and lane.covers(part, event.seq, event.topic)]
         if tail is None:
-            self._recent.add_page(mine)
+            self.recent.add_page(mine)
         part.load([event.seq for event in mine], cursor)
-        if cursor >= end and part.remaining and (part.end is not None or end == self._recent.newest):
+        if cursor >= end and part.remaining and (part.end is not None or end == self.recent.newest):
             lost = lane.drop_remaining(part)
             log.error(
                 "%d pending events for %s are not in the journal any more",

@@ -106,7 +106,7 @@ class Slots:
             self._end(self._pool.surplus(others_wait=self._others_wait()), now)
 
     def _found_slow(self, slot: Slot, lane: Lane) -> None:
-        lane.slow = True
+        lane.set_slow(slow=True)
         turn = self._pool.take_over(lane, slot.turn)
         if turn is not None:
             slot.turn = turn

@@ -65,8 +65,7 @@ class SlowPool:
             turn.failed = True
             self._failed_busy += 1
         turn.hangs = lane
-        lane.hung += 1
-        lane.hanging += 1
+        lane.begin_hanging()
         return turn
 
     def surplus(self, *, others_wait: bool) -> int:
@@ -91,7 +90,7 @@ class SlowPool:
         """
         self._count(turn, -1)
         if turn.hangs is not None:
-            turn.hangs.hanging -= 1
+            turn.hangs.end_hanging()
         for host in turn.hosts:
             waiting = self._waiting_for.get(host)
             if waiting is not None and self._hosts[host] < self._host_most:

@@ -43,8 +43,8 @@ class Admission:
 
     def check_room(self, address: Address, ips: Collection[str] = ()) -> None:
         """Whether one more may be there, which leads to these IP addresses. Raises TooMany."""
-        hosts, settings = self._dispatcher.hosts, self._settings
-        count = len(self._dispatcher.lanes) + len(self._dispatcher.coming)
+        hosts, settings = self._dispatcher.registry.hosts, self._settings
+        count = len(self._dispatcher.lanes) + len(self._dispatcher.registry.announced)
         if count >= settings.max_subscribers:
             raise TooMany(f"There are {count} subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).")
         for host in (address.host, *ips):

@@ -10,7 +10,9 @@ from eventbus.core.clock import Clock
 from eventbus.core.columns import body_bytes, head_bytes
 from eventbus.core.errors import Draining
 from eventbus.core.model import Event, Message, Terms
+from eventbus.core.override import override
 from eventbus.core.settings import Settings
+from eventbus.delivery.attempts import SubscriberListener
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
@@ -38,7 +40,7 @@ from eventbus.telemetry.counters import Counters
 log = logging.getLogger(__name__)
 
 
-class Bus:
+class Bus(SubscriberListener):
     """All that the routes call. A process has one."""
 
     def __init__(
@@ -54,7 +56,7 @@ class Bus:
         self.journal = journal
         self.cluster = cluster or SingleNode()
         self.counters = Counters()
-        self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters)
+        self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
         rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake")
         self.node = node = Node(journal, self.dispatcher, self.cluster, rules)
         self.leases = node.leases
@@ -66,7 +68,6 @@ class Bus:
         admission = Admission(settings, self.dispatcher, transport)
         self.registrations = Registrations(node, admission, self.sweeper, self.expiry, self.replays)
         self.deregistrations = Deregistrations(node, self.expiry, self.expired)
-        self.dispatcher.on_gone = self.deregistrations.subscriber_gone
         self.dead_letters = DeadLetters(node, self.expired.keep)
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(node)
@@ -150,6 +151,10 @@ class Bus:
     def deregister(self, address: Address) -> int:
         """End a lease at once and discard what is pending: so many deliveries. Raises Elsewhere and JournalError."""
         return self.deregistrations.deregister(address)
+
+    @override
+    def gone(self, lane: Lane) -> None:
+        self.deregistrations.subscriber_gone(lane)
 
     def subscribers(self) -> list[Lane]:
         """The lanes whose subscribers are live, by address."""

@@ -80,8 +80,8 @@ class ExpiredSubscribers:
                 if key not in self._dispatcher.lanes:
                     lane = self._lane(record)
                     lane.mark_not_durable()  # so that its return is saved, whatever it asks for
-                    self._dispatcher.add(lane)
-                    self._dispatcher.unindex(lane)
+                    self._dispatcher.registry.add(lane)
+                    self._dispatcher.registry.unindex(lane)
             return True
 
     def remove(self, key: str) -> None:

@@ -53,7 +53,7 @@ class LeaseExpiry:
         def happen() -> None:
             if not lane.closed:
                 discard_pending(lane, self._dispatcher.recent.newest, self._clock.wall())
-                self._dispatcher.remove(lane, CloseReason.DISCARDED)
+                self._dispatcher.registry.remove(lane, CloseReason.DISCARDED)
 
         decision = Decision(change, happen, lanes=[lane], keys=[lane.subscriber.key])
         self._dispatcher.checkpointer.decide(decision)
@@ -70,7 +70,7 @@ class LeaseExpiry:
     def dead_letter(self, lane: Lane) -> None:
         """Begin to make dead letters of all that is pending; the lane takes nothing new."""
         lane.begin_ending(self._dispatcher.recent.newest, self._clock.wall())
-        self._dispatcher.unindex(lane)
+        self._dispatcher.registry.unindex(lane)
         self._begin(lane, self._bury)
 
     def wait(self, key: str) -> None:
@@ -130,7 +130,7 @@ class LeaseExpiry:
             lane.finish_ending()
         self._dispatcher.checkpointer.save()
         if lane.phase is Phase.EMPTIED and not lane.dirty:
-            self._dispatcher.remove(lane, CloseReason.EXPIRED)
+            self._dispatcher.registry.remove(lane, CloseReason.EXPIRED)
             self._on_expired(lane)
         elif lane.phase is not Phase.ENDING or self._dispatcher.reader.is_reading(lane) or not self._bury_part(lane):
             gevent.sleep(PATIENCE)

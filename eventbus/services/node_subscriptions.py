@@ -104,7 +104,7 @@ class NodeSubscriptions(LocalSubscriptions):
             self._node.leases.end(key)
             lane = self._dispatcher.lanes.get(key)
             if lane is not None:
-                self._dispatcher.remove(lane, CloseReason.LOST)
+                self._dispatcher.registry.remove(lane, CloseReason.LOST)
 
     @override
     def refuse(self, keys: Sequence[str]) -> None:
@@ -124,7 +124,7 @@ class NodeSubscriptions(LocalSubscriptions):
 
     @override
     def deliver_until(self, moment: float) -> None:
-        self._dispatcher.until = moment
+        self._dispatcher.deliver_until(moment)
 
     @override
     def give_way(self) -> None:

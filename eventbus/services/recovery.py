@@ -76,9 +76,9 @@ def adopt(
 
 def _put_back(lanes: Sequence[Lane], dispatcher: Dispatcher) -> None:
     for lane in lanes:
-        dispatcher.add(lane)
+        dispatcher.registry.add(lane)
         if _is_over(lane):
-            dispatcher.unindex(lane)
+            dispatcher.registry.unindex(lane)
             lane.mark_not_durable()  # so that its return is saved, whatever it asks for
 
 
@@ -99,7 +99,7 @@ def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher)
     scanned = {record.subscriber.key: record.scanned for record in recovered.lanes}
     cursor = recovered.scanned
     while rows := journal.topics(cursor, recovered.last_seq, PAGE):
-        _offer(rows, dispatcher.fan_out, scanned)
+        _offer(rows, dispatcher.registry.fan_out, scanned)
         cursor = rows[-1][0]
 
 

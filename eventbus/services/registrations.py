@@ -140,7 +140,7 @@ class Registrations:
             if lane.renewable:
                 lane.mark_not_durable()
                 self._renew_lease(lane, _on_terms(lane, address, terms))
-                self._dispatcher.index(lane)
+                self._dispatcher.registry.index(lane)
                 self._dispatcher.schedule(lane)
 
         self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [address.key]))
@@ -157,7 +157,7 @@ class Registrations:
             record = continued_record(record, past)
         lane = lane_of(record, self._node.rules, retries=0, ends=now, now=now, wall=wall)
         lane.mark_not_durable()
-        self._dispatcher.announce(lane, ips)
+        self._dispatcher.registry.announce(lane, ips)
         return lane
 
     def _introduce(self, lane: Lane, replay: Counted | None, transaction: Transaction) -> None:
@@ -168,7 +168,7 @@ class Registrations:
             return Checkpoint(wall, newest, lanes=(record_of(lane, newest, now, wall),))
 
         def happen() -> None:
-            self._dispatcher.add(lane)
+            self._dispatcher.registry.add(lane)
             self._renew_lease(lane, lane.subscriber)
             self._dispatcher.schedule(lane)
 
@@ -178,7 +178,7 @@ class Registrations:
             transaction.introduce(Decision(change, happen, keys=[lane.subscriber.key]))
         finally:
             if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
-                self._dispatcher.remove(lane, CloseReason.NOT_SAVED)
+                self._dispatcher.registry.remove(lane, CloseReason.NOT_SAVED)
 
     def _renew_lease(self, lane: Lane, subscriber: Subscriber) -> None:
         self._check_owned(lane)

@@ -62,11 +62,8 @@ class Replays:
         """
         after, end = self._positions.before(from_position), self._positions.after(to_position)
         held = Interest(after, None, topics)
-        self._dispatcher.held.append(held)
-        try:
+        with self._dispatcher.registry.holding(held):
             yield Counted(topics, after, end, self._count(topics, after, end))
-        finally:
-            self._dispatcher.held.remove(held)
 
     def add(self, lane: Lane, found: Counted) -> None:
         """Add what was counted, and what has come since up to where the live events begin, to a lane that is new."""

@@ -205,7 +205,10 @@ class Retention:
         if self._foreign is None:
             self._foreign = [RemoteLane(record) for record in self._cluster.records()]
         self._dispatcher.checkpointer.save()
-        here, held = (*self._dispatcher.lanes.values(), *self._dispatcher.coming.values()), self._dispatcher.held
+        here, held = (
+            (*self._dispatcher.lanes.values(), *self._dispatcher.registry.announced.values()),
+            self._dispatcher.registry.held,
+        )
         mine = [lane for lane in here if lane.backlog or lane.dead_letters]
         floors = (*map(floor_of, mine), *(lane.floor for lane in self._foreign), *(part.after + 1 for part in held))
         floor = min(floors, default=None)

@@ -100,7 +100,7 @@ class BusAccount(RuleBasedStateMachine):
     def publish(self, count: int, topic: str | None, key: str | None) -> None:
         """Messages are published, under an idempotency key or without; whom they reach is what was asked for."""
         messages = [Message(new_event_id(), topic, b"", BODY, EPOCH + self.now) for _ in range(count)]
-        reached = {lane.subscriber.key for lane in self.bus.dispatcher.matching(topic)}
+        reached = {lane.subscriber.key for lane in self.bus.dispatcher.registry.matching(topic)}
         for lane in self.bus.subscribers():
             chosen = lane.subscriber.options.topics
             assert (lane.subscriber.key in reached) == matches(chosen, topic)

@@ -9,7 +9,7 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Message, Terms
 from eventbus.core.settings import Settings
-from eventbus.delivery.dispatcher import ENOUGH
+from eventbus.delivery.run_queue import SATURATED_IN_FLIGHT
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
@@ -54,9 +54,9 @@ def test_a_lane_is_not_held_back_for_those_that_only_wait(bus: Bus, transport: S
         eventually(attempts, 10)
         transport.answer(attempts(), TAKEN)
         eventually(lambda: lane.delivered == number, 10)  # noqa: B023 - called at once
-    for number in range(ENOUGH):
+    for number in range(SATURATED_IN_FLIGHT):
         bus.register(parse_address(f"127.0.0.2:{9_000 + number}"), Terms(topics=("bait",), lease=600))
     publish(bus, "bait")
-    eventually(lambda: len(transport.held) == ENOUGH, 10)
+    eventually(lambda: len(transport.held) == SATURATED_IN_FLIGHT, 10)
     publish(bus, "calm", 3)
     eventually(lambda: len(attempts()) > 1, 10, "the lane was held back")

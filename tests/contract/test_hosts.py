@@ -96,7 +96,7 @@ def test_who_leaves_makes_room(bus: Bus) -> None:
             register(bus, "z.example")
     for name in ("b", "c", "n9"):
         bus.deregister(parse_address(f"{name}.example"))
-    assert len(bus.dispatcher.hosts) == 0
+    assert len(bus.dispatcher.registry.hosts) == 0
 
 
 def test_no_more_are_let_in_together_than_one_by_one(bus: Bus) -> None:
@@ -112,7 +112,7 @@ def test_what_was_refused_takes_no_place(bus: Bus) -> None:
         with pytest.raises(BadAddress):
             register(bus, "denied.example")
     register(bus, "a.example", "b.example", "c.example", start="earliest")
-    assert bus.dispatcher.hosts[VICTIM] == EACH
+    assert bus.dispatcher.registry.hosts[VICTIM] == EACH
 
 
 def test_who_comes_back_after_its_lease_is_examined_anew(bus: Bus, transport: Resolving, later: list[float]) -> None:
@@ -125,7 +125,7 @@ def test_who_comes_back_after_its_lease_is_examined_anew(bus: Bus, transport: Re
     later.append(10)
     with pytest.raises(TooMany, match=f"on {VICTIM}, to which moves.example leads"):
         register(bus, "moves.example")
-    eventually(lambda: bus.dispatcher.hosts["192.168.0.8"] == 0, 10)
+    eventually(lambda: bus.dispatcher.registry.hosts["192.168.0.8"] == 0, 10)
 
 
 def test_counts_are_those_of_who_is_there() -> None:

@@ -60,7 +60,7 @@ def test_a_bus_that_lags_takes_no_subscriber_whose_events_it_has_not_heard_of(ur
     """A lane that has come further than the bus which takes it waits, so that no event is counted twice for it."""
     with shared(url) as giver, shared(url, always=TAKEN, timing=RedisTiming(read_back_seconds=0.1)) as taker:
         giver.register(A)
-        giver.bus.dispatcher.until = 0.0  # it delivers nothing
+        giver.bus.dispatcher.deliver_until(0.0)  # it delivers nothing
         giver.publish(1)
         eventually(lambda: taker.bus.dispatcher.recent.newest == 1, 10)
         taker.deaf = True
@@ -95,7 +95,7 @@ def test_a_bus_that_starts_misses_nothing_that_others_accept_meanwhile(
     """A subscriber that it takes over gets the events that came between the journal's opening and the first look."""
     with shared(url) as other:
         other.register(A)
-        other.bus.dispatcher.until = 0.0  # it delivers nothing
+        other.bus.dispatcher.deliver_until(0.0)  # it delivers nothing
         restore = recovery.restore
 
         def restore_late(recovered: Recovered, journal: RedisJournal, *more: Any) -> list[Lane]:
@@ -202,7 +202,7 @@ def test_no_delivery_begins_with_an_event_that_came_too_late(url: str, monkeypat
         find = RedisJournal.find
 
         def found_late(journal: RedisJournal, seqs: list[int]) -> object:
-            dispatcher.until = 0.0
+            dispatcher.deliver_until(0.0)
             return find(journal, seqs)
 
         monkeypatch.setattr(RedisJournal, "find", found_late)
@@ -212,7 +212,7 @@ def test_no_delivery_begins_with_an_event_that_came_too_late(url: str, monkeypat
         bus.publish()
         eventually(lambda: dispatcher.until == 0.0 and not lane.in_flight, 10)
         assert bus.transport.held == []
-        dispatcher.until = float("inf")
+        dispatcher.deliver_until(float("inf"))
         monkeypatch.undo()
         eventually(lambda: len(bus.transport.held) == 1, 10)
         bus.transport.answer(bus.transport.held, TAKEN)

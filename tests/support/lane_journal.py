@@ -5,6 +5,8 @@ from collections.abc import Callable
 from eventbus.core.addresses import Address
 from eventbus.core.model import Checkpoint, DeadLetter, Event, Recovered, Retry, Subscriber
 from eventbus.core.override import override
+from eventbus.delivery.attempts import SubscriberListener
+from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 from eventbus.delivery.transport.base import AddressCheck, Route, Transport
 from eventbus.journal import lane_json
@@ -85,3 +87,11 @@ class NoTransport(Transport, Route):
     @override
     def close(self) -> None:
         """Do nothing."""
+
+
+class NoListener(SubscriberListener):
+    """Hears nothing: no subscriber is told to be gone."""
+
+    @override
+    def gone(self, lane: Lane) -> None:
+        raise AssertionError(lane)

@@ -7,7 +7,7 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
-from eventbus.delivery.lane.outcome import DeliveryResponse, classify_response
+from eventbus.delivery.lane.outcome import DELIVERED, DeliveryResponse, classify_response
 from eventbus.delivery.lane.retries import Delivery
 
 ADDRESS = "127.0.0.1:8000"
@@ -46,7 +46,11 @@ def lane_with(*seqs: int, retry_seconds: float = 86_400, ends: float = 1_000_000
 
 def answer(lane: Lane, delivery: Delivery, said: DeliveryResponse, now: float, *, waited: float = 0.0) -> None:
     """Settle a delivery by what was answered."""
-    lane.settle(delivery, classify_response(said, EPOCH + now), said, Moment(now, EPOCH + now, waited))
+    result = classify_response(said, EPOCH + now)
+    if result is DELIVERED:
+        lane.deliver(delivery, delivery.began)
+    else:
+        lane.fail(delivery, result, said, Moment(now, EPOCH + now, waited))
 
 
 def take_all(lane: Lane, now: float) -> list[Delivery]:

@@ -41,9 +41,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.journal = FailingJournal()
-        self.checkpointer = Checkpointer(
-            cast(Any, self.journal), Clock(lambda: 0.0, lambda: EPOCH), lambda _: True, int
-        )
+        self.checkpointer = Checkpointer(cast(Any, self.journal), Clock(lambda: 0.0, lambda: EPOCH), int)
         self.lane = lane_with(1, 2, 3)
         self.checkpointer.watch(self.lane)
         self.dead_letter()

@@ -438,7 +438,7 @@ def test_a_subscriber_that_wants_no_more_is_left_alone_until_its_lane_ends() -> 
     lane = lane_with(1, retry_seconds=0)
     delivery = lane.take(0.0)
     assert delivery is not None
-    lane.settle(delivery, GONE, DeliveryResponse(410), Moment(0.0, EPOCH))
+    lane.fail(delivery, GONE, DeliveryResponse(410), Moment(0.0, EPOCH))
     assert (lane.backlog, lane.dead, lane.failed_attempts) == (1, 0, 1)
 
 

@@ -25,7 +25,7 @@ from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.lane.retries import Delivery
 from eventbus.services.recovery import restore
 from eventbus.telemetry.counters import Counters
-from tests.support.lane_journal import LaneJournal, NoTransport
+from tests.support.lane_journal import LaneJournal, NoListener, NoTransport
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, answer, subscriber_with, wait_please
 from tests.support.small_windows import shrink_windows
 
@@ -58,7 +58,7 @@ class LaneAccount(RuleBasedStateMachine):
         record = new_record(subscriber_with(max_in_flight=3), EPOCH, 0)
         self.lane: Lane = lane_of(record, self.rules, retries=0, ends=1e9, now=0, wall=EPOCH)
         self.lane.touch()
-        self.dispatcher.add(self.lane)
+        self.dispatcher.registry.add(self.lane)
         self.topics: tuple[str, ...] = ()
         self.accepted: set[Ticket] = set()
         self.settled: Counter[Ticket] = Counter()  # how often each was delivered, or became a dead letter
@@ -66,7 +66,7 @@ class LaneAccount(RuleBasedStateMachine):
         self._save()
 
     def _dispatcher(self) -> Dispatcher:
-        return Dispatcher(cast(Any, self.journal), NoTransport(), self.clock, 512, Counters())
+        return Dispatcher(cast(Any, self.journal), NoTransport(), self.clock, 512, Counters(), NoListener())
 
     def _save(self) -> None:
         self.dispatcher.checkpointer.save()
@@ -143,7 +143,7 @@ class LaneAccount(RuleBasedStateMachine):
         except TooMany:
             return
         self.topics = topics
-        self.dispatcher.index(self.lane)
+        self.dispatcher.registry.index(self.lane)
         self._save()
 
     @precondition(lambda self: not self.lane.closed and self.journal.events and len(self.lane.replays) < 3)
@@ -180,7 +180,7 @@ class LaneAccount(RuleBasedStateMachine):
                 lambda: discard_checkpoint(self.lane, count, self.now, EPOCH + self.now),
                 lambda: [
                     discard_pending(self.lane, count, EPOCH + self.now),
-                    self.dispatcher.remove(self.lane, CloseReason.DISCARDED),
+                    self.dispatcher.registry.remove(self.lane, CloseReason.DISCARDED),
                 ],
                 [self.lane],
             )

@@ -45,7 +45,7 @@ def lane_of_many(seqs: Sequence[int], **options: Any) -> tuple[Lane, CountingJou
     lane.accepted = len(seqs)
     for seq in seqs:
         lane.retries.push(Delivery(seq, attempts=1))
-    checkpointer = Checkpointer(cast(Any, journal), clock, lambda _: True, lambda: 0)
+    checkpointer = Checkpointer(cast(Any, journal), clock, lambda: 0)
     checkpointer.watch(lane)
     checkpointer.save()
     return lane, journal, LaneReader(cast(Any, journal), RecentEvents(), checkpointer, clock)

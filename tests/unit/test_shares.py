@@ -19,7 +19,7 @@ from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.telemetry.counters import Counters
 from tests.support.events import event
-from tests.support.lane_journal import LaneJournal, NoTransport
+from tests.support.lane_journal import LaneJournal, NoListener, NoTransport
 from tests.support.lanes import EPOCH, subscriber_with
 
 CHOICES = st.lists(st.sampled_from(["a", "b", "c", "*", ">", "a.*", "*.b"]), max_size=3, unique=True).map(tuple)
@@ -102,7 +102,7 @@ class Watched(Dispatcher):
     """A dispatcher that looks, whenever others could run, whether all that is known has been offered."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(cast(Any, LaneJournal()), NoTransport(), clock, 512, Counters())
+        super().__init__(cast(Any, LaneJournal()), NoTransport(), clock, 512, Counters(), NoListener())
         self.turns = 0
 
     def sound(self) -> bool:
@@ -117,7 +117,7 @@ def test_others_have_turns_while_a_large_batch_is_offered(monkeypatch: pytest.Mo
     for number in range(50):
         subscriber = replace(subscriber_with(), address=parse_address(f"h:80/{number}"))
         record = new_record(subscriber, EPOCH, 0)
-        dispatcher.add(lane_of(record, Rules(), retries=0, ends=0.0, now=0.0, wall=EPOCH))
+        dispatcher.registry.add(lane_of(record, Rules(), retries=0, ends=0.0, now=0.0, wall=EPOCH))
     seen: list[bool] = []
     monkeypatch.setattr(dispatcher.load, "give_way_urgently", lambda: seen.append(dispatcher.sound()))
     dispatcher.committed([event(seq, topic=f"t{seq % 2}") for seq in range(1, 10_001)])
@@ -129,7 +129,7 @@ def test_what_is_left_of_a_batch_is_not_offered_to_another_journal(monkeypatch: 
     """When all is forgotten between two parts of a batch, what is left of it is not offered."""
     dispatcher = Watched(Clock(lambda: 0.0, lambda: EPOCH))
     lane = lane_of(new_record(subscriber_with(), EPOCH, 0), Rules(), retries=0, ends=0.0, now=0.0, wall=EPOCH)
-    dispatcher.add(lane)
+    dispatcher.registry.add(lane)
 
     def lose() -> None:
         if dispatcher.recent.newest:

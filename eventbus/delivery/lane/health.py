@@ -69,6 +69,23 @@ class Health(LaneAccount):
         self._suspects: set[tuple[int, int]] = set()  # events (seq, run) that have got none since
         self._fit()
 
+    def note(self, text: str, wall: float) -> None:
+        """Keep a note of what happened to the subscriber, for whoever asks."""
+        self.notes.append((wall, text[:MAX_ERROR]))
+
+    def set_slow(self, *, slow: bool) -> None:
+        """Note whether the last attempt took long or got no answer: the next one may hold its greenlet for long."""
+        self.slow = slow
+
+    def begin_hanging(self) -> None:
+        """Count an attempt that takes long unexpectedly, until ``end_hanging``."""
+        self.hung += 1
+        self.hanging += 1
+
+    def end_hanging(self) -> None:
+        """Note that an attempt which took long has ended."""
+        self.hanging -= 1
+
     def hold(self, until: float) -> None:
         """Start no attempt before ``until``."""
         self.not_before = until

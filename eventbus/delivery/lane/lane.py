@@ -139,11 +139,8 @@ class Lane(Lifecycle):
 
     # What came back
 
-    def settle(self, delivery: Delivery, outcome: AttemptResult, answer: DeliveryResponse, moment: Moment) -> None:
-        """Take an attempt's outcome."""
-        if outcome.verdict is Verdict.DELIVERED:
-            self.deliver(delivery, moment.now)
-            return
+    def fail(self, delivery: Delivery, outcome: AttemptResult, answer: DeliveryResponse, moment: Moment) -> None:
+        """Let a delivery whose attempt failed wait for a retry, or make it a dead letter."""
         now, wall = moment.now, moment.wall
         self._let_others_go(delivery, outcome.wait, now)
         self._leave(delivery)
@@ -198,7 +195,7 @@ class Lane(Lifecycle):
         )  # fmt: skip
 
     def deliver(self, delivery: Delivery, now: float) -> None:
-        """The subscriber has taken a delivery."""
+        """Count a delivery that the subscriber has taken; ``now`` is when the attempt began."""
         self.in_flight.discard(delivery)
         if self.phase is CLOSED:
             self._leave(delivery)

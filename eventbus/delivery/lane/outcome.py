@@ -8,6 +8,8 @@ from enum import Enum
 
 #: Seconds that a subscriber may ask the bus to wait, at most.
 LONGEST_PAUSE = 3_600.0
+#: Statuses that mean that the subscriber has taken the event: here is decided what "delivered" is.
+DELIVERED_STATUSES = frozenset(range(200, 300))
 #: Statuses that speak of this event at this moment, so that the same may work later.
 RETRIED = frozenset({404, 408, 409, 425, 429})
 
@@ -62,10 +64,10 @@ REJECTED = AttemptResult(Verdict.REJECTED)
 def classify_response(answer: DeliveryResponse, wall: float) -> AttemptResult:
     """Read an answer; ``wall`` is seconds since 1970, for a Retry-After that names a date."""
     status = answer.status
+    if status in DELIVERED_STATUSES:
+        return DELIVERED
     if status is None or status < 200:
         return DOWN if answer.sendable else REJECTED
-    if 200 <= status < 300:
-        return DELIVERED
     if status == 410:
         return GONE
     if status in (429, 503) and (wait := _seconds(answer.retry_after, wall)) > 0:

@@ -92,7 +92,7 @@ def _look_at_topics(bus: Bus, topics: Collection[str | None]) -> None:
     if len(topics) > MAX_BATCH_TOPICS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_TOPICS} different topics, not {len(topics)}.")
     for topic in topics:
-        bus.dispatcher.matching(topic)
+        bus.dispatcher.registry.matching(topic)
         bus.give_way()
 
 

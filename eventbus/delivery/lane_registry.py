@@ -1,0 +1,106 @@
+"""The registry of lanes: which there are, which events each is offered, and the route to each subscriber."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from eventbus.core.model import Interest
+from eventbus.delivery.checkpointer import Checkpointer
+from eventbus.delivery.fan_out import Share, fan_out, in_parts
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.phase import CloseReason
+from eventbus.delivery.reader import LaneReader
+from eventbus.delivery.subscriber_hosts import SubscriberHosts
+from eventbus.delivery.topic_index import TopicIndex
+from eventbus.delivery.transport import Route, Transport
+
+
+class LaneRegistry:
+    """The lanes of this node."""
+
+    def __init__(self, transport: Transport, checkpointer: Checkpointer, reader: LaneReader) -> None:
+        self._transport = transport
+        self._checkpointer = checkpointer
+        self._reader = reader
+        self.lanes: dict[str, Lane] = {}  #: by the subscriber's key
+        self.announced: dict[str, Lane] = {}  #: lanes that are offered new events, and are not saved yet
+        self.hosts = SubscriberHosts()  #: how many lanes lead to a host
+        self.held: list[Interest] = []  #: events that have to stay in the journal, though no lane needs them yet
+        self.routes: dict[Lane, Route] = {}
+        self._index: TopicIndex[Lane] = TopicIndex()
+
+    def announce(self, lane: Lane, ips: Collection[str] = ()) -> None:
+        """Offer new events that match to a lane which is about to be added, or removed if it cannot be saved.
+
+        ``ips`` are what its host has resolved to.
+        """
+        self.announced[lane.subscriber.key] = lane
+        self.hosts.add(lane.subscriber.key, {lane.subscriber.address.host, *ips})
+        self.index(lane)
+
+    def add(self, lane: Lane) -> None:
+        """Deliver to a lane, save it when it changes, and offer it new events that match."""
+        key = lane.subscriber.key
+        self.announced.pop(key, None)
+        self.hosts.add(key, {lane.subscriber.address.host})
+        self.lanes[key] = lane
+        self._checkpointer.watch(lane)
+        self.index(lane)
+
+    def index(self, lane: Lane) -> None:
+        """Offer a lane the events that its subscriber's topics match, and send them as its options say."""
+        self._index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
+        former = self.routes.get(lane)
+        self.routes[lane] = self._transport.route(lane.subscriber)
+        if former is not None:
+            former.close()
+
+    def unindex(self, lane: Lane) -> None:
+        """Offer a lane no new events; it keeps those that it has."""
+        self._index.remove(lane.subscriber.key)
+
+    def remove(self, lane: Lane, reason: CloseReason) -> None:
+        """Close a lane, unless it is closed, and deliver nothing to it any more."""
+        key = lane.subscriber.key
+        if not lane.closed:
+            lane.close(reason)
+        self._reader.forget(lane)
+        if (route := self.routes.pop(lane, None)) is not None:
+            route.close()
+        there = self.lanes.get(key) or self.announced.get(key)
+        if there in (lane, None):
+            self._index.remove(key)
+        if there is lane:
+            self.lanes.pop(key, None)
+            self.announced.pop(key, None)
+            self.hosts.remove(key)
+
+    def hosts_of(self, lane: Lane) -> frozenset[str]:
+        """Return the names and IP addresses of a lane's host."""
+        return self.hosts.of(lane.subscriber.key)
+
+    @contextmanager
+    def holding(self, events: Interest) -> Iterator[None]:
+        """Keep events in the journal while the block runs."""
+        self.held.append(events)
+        try:
+            yield
+        finally:
+            self.held.remove(events)
+
+    # Who gets an event
+
+    def matching(self, topic: str | None) -> tuple[Lane, ...]:
+        """Return the lanes that an event with this topic is offered to."""
+        return self._index.matching(topic)
+
+    def among(self, topics: Iterable[str | None], give_way: Callable[[], None]) -> set[Lane]:
+        """Return the lanes that events with these topics are offered to; call ``give_way`` after each topic."""
+        return self._index.among(topics, give_way)
+
+    def fan_out(self, seqs: Sequence[int], topics: Sequence[str | None]) -> Iterator[Share[Lane]]:
+        """Yield lanes with the sequence numbers of the events that each gets, every lane once at most."""
+        return fan_out(seqs, topics, self._index)
+
+    def in_parts(self, topics: Sequence[str | None], is_over: Callable[[], bool]) -> Iterator[slice]:
+        """Cut a batch into parts that are offered in one go each; a part ends when ``is_over``."""
+        return in_parts(topics, self._index, is_over)
