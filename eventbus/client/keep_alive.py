@@ -88,7 +88,7 @@ class _KeepAliveThread(threading.Thread):
     """The thread of one process."""
 
     def __init__(self, register: Register, on_state: OnState | None, backoff: Backoff) -> None:
-        super().__init__(name="eventbus-keeper", daemon=True)
+        super().__init__(name="eventbus-keep-alive", daemon=True)
         self.registered = threading.Event()
         self._stopping = threading.Event()
         self._register = register

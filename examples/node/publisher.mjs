@@ -12,7 +12,7 @@ const bus = process.env.EVENTBUS_URL ?? 'http://localhost:3000';
 const token = process.env.EVENTBUS_TOKEN;
 
 const TIMEOUT = 10_000; // ms for one try
-const PATIENCE = 60_000; // ms for one event in all: longer than a restart of the bus takes
+const MAX_ELAPSED = 60_000; // ms for one event in all: longer than a restart of the bus takes
 const FIRST_WAIT = 100; // ms between two tries at most, at first; doubles up to
 const LONGEST_WAIT = 5_000;
 
@@ -40,7 +40,7 @@ async function attempt(topic, body, key) {
  */
 async function publish(topic, body) {
   const key = randomUUID();
-  const ends = Date.now() + PATIENCE;
+  const ends = Date.now() + MAX_ELAPSED;
   for (let longest = FIRST_WAIT; ; longest = Math.min(LONGEST_WAIT, longest * 2)) {
     const { id, why, again, after } = await attempt(topic, body, key);
     if (id) return id;

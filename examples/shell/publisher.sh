@@ -33,7 +33,7 @@ attempt() {
 			--data-binary @- --dump-header - --write-out '\n%{http_code}' 3<<-END
 				${EVENTBUS_TOKEN:+Authorization: Bearer $EVENTBUS_TOKEN}
 			END
-	) || true # what curl could not do it has said; the status tells the rest
+	) || true # curl prints its own errors; the status has the rest
 	status=${answer##*"$newline"}
 }
 
@@ -47,8 +47,8 @@ publish() {
 		left=$((left - 1))
 		case $status in 000 | 408 | 429 | 5??) ;; *) left=0 ;; esac # other refusals will not change
 		if [ "$left" -eq 0 ]; then
-			said=${answer%"$newline"*}
-			echo "not published, nor is any line after it: $status ${said##*"$newline"}" >&2
+			reason=${answer%"$newline"*}
+			echo "not published, nor is any line after it: $status ${reason##*"$newline"}" >&2
 			exit 1
 		fi
 		after=$(header Retry-After '[0-9]\{1,4\}')

@@ -1,9 +1,9 @@
 #!/bin/sh
 # A subscriber with no address: reads the bus's stream of events, and runs a command for each of them, in order.
 #
-#     subscriber.sh PLACE TOPIC COMMAND [ARGUMENT]...
+#     subscriber.sh POSITION TOPIC COMMAND [ARGUMENT]...
 #
-# The command gets an event as a line of JSON on standard input, with its id, topic, headers and body. PLACE is a file
+# The command gets an event as a line of JSON on standard input, with its id, topic, headers and body. POSITION is a file
 # that keeps the id of the last event that was handled; without it the oldest that the bus has is the first. TOPIC is a
 # pattern, '>' for every topic. EVENTBUS_URL is the bus (http://localhost:3000), EVENTBUS_TOKEN a token where it wants
 # one. Needs curl.
@@ -13,17 +13,17 @@
 set -eu
 
 if [ $# -lt 3 ]; then
-	echo "Usage: subscriber.sh PLACE TOPIC COMMAND [ARGUMENT]..." >&2
+	echo "Usage: subscriber.sh POSITION TOPIC COMMAND [ARGUMENT]..." >&2
 	exit 2
 fi
-place=$1 topic=$2
+position=$1 topic=$2
 shift 2
 url=${EVENTBUS_URL:-http://localhost:3000}
-stream=$place.stream # a pipe
-longest=8            # seconds between two tries
+stream=$position.stream # a pipe
+longest=8               # seconds between two tries
 stopping='' curl='' data='' id='' status=''
 
-# At a signal the command that runs is let finish, and the place is kept.
+# At a signal the command that runs is let finish, and the position is kept.
 trap 'stopping=yes; hang_up' TERM INT HUP
 trap 'rm -f "$stream"; hang_up' EXIT
 hang_up() { [ -z "$curl" ] || kill "$curl" 2>/dev/null || true; }
@@ -34,7 +34,7 @@ pause() {
 	wait $! || kill $! 2>/dev/null || true # a signal cuts it short
 }
 
-# handle COMMAND...: the event, as often as it takes. The place moves on only when it is handled, so that an event is
+# handle COMMAND...: the event, as often as it takes. The position moves on only when it is handled, so that an event is
 # handled at least once; one that was handled just before a crash comes a second time, with the same id.
 handle() {
 	wait=1
@@ -44,8 +44,8 @@ handle() {
 		pause "$wait"
 		wait=$((wait * 2 > longest ? longest : wait * 2))
 	done
-	# In one step: a crash leaves the old place or the new one. Where that fails it must not go on.
-	{ printf '%s\n' "$id" >"$place.new" && mv "$place.new" "$place"; } || exit 1
+	# In one step: a crash leaves the old position or the new one. Where that fails it must stop.
+	{ printf '%s\n' "$id" >"$position.new" && mv "$position.new" "$position"; } || exit 1
 	away=1
 }
 
@@ -61,11 +61,11 @@ take() {
 	esac
 }
 
-# listen: has curl write the stream into the pipe. The token comes by a here-document: who lists the processes sees what
-# stands on a command line.
+# listen: has curl write the stream into the pipe. The token comes by a here-document: a list of processes shows
+# every command line.
 listen() {
 	last=00000000-0000-7000-8000-000000000000 # a UUIDv7 (RFC 9562) of 1970: before every event
-	[ ! -s "$place" ] || last=$(cat "$place")
+	[ ! -s "$position" ] || last=$(cat "$position")
 	rm -f "$stream"
 	mkfifo -m 600 "$stream"
 	curl -sSN -G "$url/events" --data-urlencode "topic=$topic" --write-out '\nstatus: %{http_code}\n' --fail \

@@ -43,11 +43,11 @@ class Shell:
 
     def run(self, *args: str, stdin: bytes = b"", **more: str) -> Ended:
         """A command that ends."""
-        whole = self._environment | more
+        environment = self._environment | more
         return subprocess.run(
             [*COMMAND, *args],
             cwd=self.folder,
-            env=whole,
+            env=environment,
             input=stdin,
             capture_output=True,
             timeout=SECONDS,
@@ -61,7 +61,7 @@ class Shell:
         return ended.stdout.decode()
 
     def begin(self, *args: str, **more: str) -> subprocess.Popen[bytes]:
-        """A command that goes on."""
+        """A command that keeps running."""
         process = subprocess.Popen(
             [*COMMAND, *args], cwd=self.folder, env=self._environment | more, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -70,7 +70,7 @@ class Shell:
         return process
 
     def close(self) -> None:
-        """End all that goes on."""
+        """End all that still run."""
         self._open.close()
 
 
@@ -106,7 +106,7 @@ def line_of(process: subprocess.Popen[bytes]) -> str:
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """A command's status, and what it said on standard error."""
+    """A command's status, and what it printed on standard error."""
     _, payload = process.communicate(timeout=SECONDS)
     return process.returncode, payload.decode()
 
@@ -123,20 +123,20 @@ def handling(client: Bus, topic: str, handler: Callable[[Event], None]) -> Itera
 
 def test_what_is_sent_can_be_looked_at(shell: Shell, client: Bus, topic: str) -> None:
     """One event, then many at once; in lists, alone, and as it came."""
-    place = shell.does("send", topic, "-", stdin=b"\x1b\xff").strip()
+    position = shell.does("send", topic, "-", stdin=b"\x1b\xff").strip()
     lines = b"\n".join(b'{"n": %d}' % number for number in range(1_200))
     ids = shell.does("send", topic, "-", "--lines", stdin=lines).split()
-    assert [event.data for event in client.events(after=place, topics=[topic])] == [{"n": n} for n in range(1_200)]
+    assert [event.data for event in client.events(after=position, topics=[topic])] == [{"n": n} for n in range(1_200)]
     listed = shell.does("events", "--topic", topic, "--limit", "2").splitlines()
-    assert [line.split()[1] for line in listed] == ["id", place, ids[0]]
+    assert [line.split()[1] for line in listed] == ["id", position, ids[0]]
     assert json.loads(shell.does("event", ids[7], "--json"))["data"] == {"n": 7}
-    assert shell.run("event", place, "--raw").stdout == b"\x1b\xff"
+    assert shell.run("event", position, "--raw").stdout == b"\x1b\xff"
 
 
 def test_a_listener_prints_what_comes(shell: Shell, client: Bus, topic: str) -> None:
-    """As it comes, of its topics, after its place; and ends when it has so many."""
-    place = client.publish(topic, "before").id
-    listening = shell.begin("listen", f"{topic}.*", "--after", place, "--count", "2", "--json")
+    """As it comes, of its topics, after its position; and ends when it has so many."""
+    position = client.publish(topic, "before").id
+    listening = shell.begin("listen", f"{topic}.*", "--after", position, "--count", "2", "--json")
     client.publish("other", "x")
     for number in range(2):
         client.publish(f"{topic}.a", {"n": number})
@@ -179,7 +179,7 @@ def test_a_listener_waits_for_a_bus_that_restarts(tmp_path: Path, topic: str) ->
     try:
         serving = shell.begin(*settings)
         client = Bus(f"http://127.0.0.1:{port}")
-        place = client.publish(topic, "first").id  # which waits until the bus is there
+        position = client.publish(topic, "first").id  # which waits until the bus is there
         listening = shell.begin("listen", "--after", "earliest", "--raw")
         assert line_of(listening) == "first\n"
         serving.terminate()
@@ -187,7 +187,7 @@ def test_a_listener_waits_for_a_bus_that_restarts(tmp_path: Path, topic: str) ->
         shell.begin(*settings, "--json")
         client.publish(topic, "second")
         assert line_of(listening) == "second\n"
-        assert client.event(place).text == "first"
+        assert client.event(position).text == "first"
         held = shell.does("doctor", "--json") if sys.platform == "linux" else ""
         client.close()
         listening.send_signal(signal.SIGINT)
@@ -205,7 +205,7 @@ def test_serve_stops_with_a_sentence(shell: Shell) -> None:
 
 
 def test_dead_letters_are_mended(shell: Shell, client: Bus, topic: str) -> None:
-    """Seen with their reason, delivered again, and, of more than one, only where that was said."""
+    """Seen with their reason, delivered again, and, of more than one, only with --yes."""
     answers: dict[str, Exception | None] = {"says": Reject("not\x1b[2Jthis")}
 
     def handle(_: Event) -> None:
@@ -262,7 +262,7 @@ def test_a_load_that_is_stopped_leaves_no_subscriber(shell: Shell, client: Bus) 
 
 
 def test_the_doctor_says_what_is_wrong(shell: Shell, client: Bus, bus: BusServer) -> None:
-    """And what to mend: warnings leave the status 0, what does not work makes it 1."""
+    """And how to fix it: warnings leave the status 0, what does not work makes it 1."""
     client.register(f"127.0.0.1:{free_port()}")
     journal = {"EVENTBUS_JOURNAL": f"sqlite:///{bus.journal}", "EVENTBUS_LEASE_SECOND": "1"}
     seen = shell.run("doctor", **journal)
@@ -308,8 +308,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(shell: Shell, client: Bus, to
 
 def test_ctrl_c_ends_quietly(shell: Shell, client: Bus, topic: str) -> None:
     """With the status that shells give to it."""
-    place = client.publish(topic).id
-    listening = shell.begin("listen", "--after", place, topic, "--raw")
+    position = client.publish(topic).id
+    listening = shell.begin("listen", "--after", position, topic, "--raw")
     client.publish(topic, "here")
     assert line_of(listening) == "here\n"
     listening.send_signal(signal.SIGINT)

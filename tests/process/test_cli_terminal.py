@@ -22,7 +22,7 @@ WITH_RICH = "from eventbus.cli import main; main()"
 WITHOUT_RICH = f"import sys; sys.modules['rich'] = None; {WITH_RICH}"
 #: Seconds in which a command has ended, or printed what is waited for.
 SECONDS = 30.0
-#: Sequences that colour (ECMA-48, SGR), and all that steer a terminal.
+#: Sequences that colour (ECMA-48, SGR), and all that control a terminal.
 COLOUR = re.compile(rb"\x1b\[[0-9;]*3[0-7][0-9;]*m")
 STEERING = re.compile(rb"\x1b")
 #: What a hostile event holds: a title, a cleared screen, a beep, colour by C1.
@@ -87,10 +87,10 @@ def opened() -> Iterator[list[Terminal]]:
 
 
 def test_a_terminal_gets_colour_and_no_color_takes_it(bus: BusServer, client: Bus, opened: list[Terminal]) -> None:
-    """Once said, nothing is coloured."""
-    place = client.publish(f"term.{uuid4().hex}", {"n": 1}).id
+    """With NO_COLOR nothing is coloured."""
+    position = client.publish(f"term.{uuid4().hex}", {"n": 1}).id
     for more in ({}, {"NO_COLOR": "1"}):
-        opened.append(Terminal(bus.port, WITH_RICH, "event", place, **more))
+        opened.append(Terminal(bus.port, WITH_RICH, "event", position, **more))
         assert opened[-1].ended() == 0
         assert b'{"n": 1}' in opened[-1].written
         assert bool(COLOUR.search(opened[-1].written)) == (not more)
@@ -98,15 +98,15 @@ def test_a_terminal_gets_colour_and_no_color_takes_it(bus: BusServer, client: Bu
 
 @pytest.mark.parametrize("script", [WITH_RICH, WITHOUT_RICH], ids=["rich", "plain"])
 def test_an_event_does_nothing_to_a_terminal(bus: BusServer, client: Bus, opened: list[Terminal], script: str) -> None:
-    """Whatever stands in its body, however it is printed, all of it is shown as text."""
-    place = client.publish("term.before").id
+    """Whatever its body holds, and however it is printed, all of it is text."""
+    position = client.publish("term.before").id
     hostile = client.publish(f"term.{uuid4().hex}", HOSTILE + "[red]x[/]").id
     for args in (
-        ["events", "--after", place, "--limit", "1"],
+        ["events", "--after", position, "--limit", "1"],
         ["event", hostile],
         ["event", hostile, "--raw"],
         ["event", hostile, "--json"],
-        ["listen", "--after", place, "--count", "1"],
+        ["listen", "--after", position, "--count", "1"],
     ):
         opened.append(Terminal(bus.port, script, *args, NO_COLOR="1"))
         assert opened[-1].ended() == 0
@@ -154,7 +154,7 @@ def test_a_person_is_told_why_nothing_happens(bus: BusServer, opened: list[Termi
 def test_a_narrow_terminal_gets_each_row_on_lines_of_its_own(
     bus: BusServer, client: Bus, opened: list[Terminal]
 ) -> None:
-    """Where a table does not fit, no address is broken: each row stands under its first cell."""
+    """Where a table does not fit, no address is broken: each row is printed under its first cell."""
     address = "a-service-with-a-rather-long-name.internal.example:8080"
     client.register(address)
     for columns, expected in (("60", rb"\bstate new\b"), ("200", rb"\bnew +0\b")):

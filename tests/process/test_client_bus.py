@@ -71,9 +71,9 @@ def test_a_key_makes_two_publishes_one(client: Bus) -> None:
 def test_many_events_are_published_in_batches(client: Bus) -> None:
     """Each is an event of its own, in order, whatever is in it."""
     texts = [f"line\nend {number} \u2028" for number in range(2_500)]
-    told: list[int] = []
-    ids = client.publish_many("client.many", iter(texts), progress=told.append)
-    assert told == [1_000, 2_000, 2_500]
+    counts: list[int] = []
+    ids = client.publish_many("client.many", iter(texts), progress=counts.append)
+    assert counts == [1_000, 2_000, 2_500]
     read = list(client.events(topics=["client.many"]))
     assert [event.id for event in read] == ids
     assert [event.data for event in read] == texts
@@ -115,10 +115,10 @@ def followed(client: Bus, after: str) -> Iterator[list[str]]:
 
 
 def test_a_follower_gets_what_comes(client: Bus) -> None:
-    """What is there after its place, and what comes, of its topics only, until its feed is closed."""
-    place = client.publish("client.f.x", "before").id
+    """What is there after its position, and what comes, of its topics only, until its feed is closed."""
+    position = client.publish("client.f.x", "before").id
     client.publish("client.f.x", "one")
-    with followed(client, place) as got:
+    with followed(client, position) as got:
         eventually(lambda: got == ["one"], 10)
         client.publish("client.g", "other")
         client.publish("client.f.x.y", "two")
@@ -156,7 +156,7 @@ def test_dead_letters_are_read_replayed_and_discarded(client: Bus, subscribe: Su
 
 
 def test_a_refusal_says_why(client: Bus) -> None:
-    """Each has its status, the bus's reason, and its own place in the tree."""
+    """Each has its status, the bus's reason, and its own class in the tree."""
     with pytest.raises(ApiError, match="Wrong input address") as error:
         client.register("no address")
     assert error.value.status == 400
@@ -170,7 +170,7 @@ def test_a_refusal_says_why(client: Bus) -> None:
 
 
 def test_a_bus_that_is_not_there_is_unreachable() -> None:
-    """After as much patience as was asked for."""
+    """After max_elapsed seconds."""
     for backoff in (NO_RETRY, Backoff(first=0.01, longest=0.02, max_elapsed=0.2)):
         with Bus(f"127.0.0.1:{free_port()}", backoff=backoff) as nobody:
             for call in (

@@ -260,7 +260,7 @@ def test_flask_takes_a_body_in_chunks(run: Run) -> None:
 
 
 def hand_over_in_chunks(service: Service) -> None:
-    """Deliver a body without a length: it is handled whole."""
+    """Deliver a body without a length: all of it is handled."""
     head = b"POST /event HTTP/1.1\r\nHost: a\r\nWebhook-Id: c\r\nEventbus-Topic: orders.created\r\n"
     with RawConnection(service.port) as connection:
         connection.send(head + b"Transfer-Encoding: chunked\r\n\r\n" + render_chunks([b'{"chunk', b'ed": 1}']))

@@ -98,7 +98,7 @@ def test_a_pause_holds_the_whole_subscriber(client: Bus) -> None:
 
 
 def test_a_path_in_the_address_is_where_events_are_taken(client: Bus) -> None:
-    """Anywhere else there is nothing, and what is no delivery is told so."""
+    """Anywhere else there is nothing, and what is not a delivery is an error."""
     port = free_port()
     inbox, got = Inbox(client, f"http://127.0.0.1:{port}/in/box/"), list[Event]()
     inbox.on()(got.append)
@@ -138,7 +138,7 @@ def test_signed_deliveries_are_taken_and_others_are_not(tmp_path: Path) -> None:
 
 
 def test_an_inbox_consents_to_its_own_bus_and_to_no_other(tmp_path: Path) -> None:
-    """The bus tells its name; one that was given another name for it consents to that alone."""
+    """The bus returns its name; an inbox with another name for it consents only to that."""
     settings = {"EVENTBUS_VERIFY": "handshake", "EVENTBUS_ORIGIN": "bus.example.com"}
     with BusServer(tmp_path, settings) as server, Bus(f"http://127.0.0.1:{server.port}") as client:
         own, other, got = Inbox(client), Inbox(client, verifier=Verifier(origin="other.example")), list[Event]()
@@ -156,39 +156,39 @@ def test_an_inbox_consents_to_its_own_bus_and_to_no_other(tmp_path: Path) -> Non
 
 
 def test_an_inbox_registers_again_where_the_bus_has_forgotten_it(tmp_path: Path) -> None:
-    """After a bus came back without its journal, the next renewal is a registration, and that is told."""
+    """After a bus came back without its journal, the next renewal is a registration, and is reported as one."""
     with BusServer(tmp_path) as server, Bus(f"http://127.0.0.1:{server.port}") as client:
-        told: list[Registration] = []
-        inbox, got = Inbox(client, terms=SHORT, on_state=told.append), list[Event]()
+        changes: list[Registration] = []
+        inbox, got = Inbox(client, terms=SHORT, on_state=changes.append), list[Event]()
         inbox.on("a")(got.append)
         with served(inbox):
             server.kill()
             for part in tmp_path.glob("bus.db*"):
                 part.unlink()
             server.start()
-            eventually(lambda: any(found.state is State.REGISTERED_AGAIN for found in told), 30)
+            eventually(lambda: any(found.state is State.REGISTERED_AGAIN for found in changes), 30)
             client.publish("a")
             eventually(lambda: got, 10)
-        states = [found.state for found in told]
+        states = [found.state for found in changes]
     assert states[0] is State.REGISTERED
     assert states[-1] is State.STOPPED
 
 
 @pytest.mark.parametrize("renewals", [2, pytest.param(4, marks=pytest.mark.soak, id="longer than a lease")])
 def test_a_lease_is_kept(renewals: int, client: Bus) -> None:
-    """The keeper renews the same registration, well before its end, and stops when it is told to."""
-    told: list[Registration] = []
-    inbox = Inbox(client, terms=SHORT, on_state=told.append)
+    """The same registration is renewed, well before its end, until the inbox is closed."""
+    changes: list[Registration] = []
+    inbox = Inbox(client, terms=SHORT, on_state=changes.append)
     with served(inbox):
-        eventually(lambda: len(told) > renewals, 20)
+        eventually(lambda: len(changes) > renewals, 20)
         (seen,) = client.subscribers()
-        assert (seen.registered_at, seen.lease) == (told[0].subscriber.registered_at, 5)  # type: ignore[union-attr]
-    assert {found.state for found in told[1:-1]} == {State.RENEWED}
-    assert told[-1].state is State.STOPPED
+        assert (seen.registered_at, seen.lease) == (changes[0].subscriber.registered_at, 5)  # type: ignore[union-attr]
+    assert {found.state for found in changes[1:-1]} == {State.RENEWED}
+    assert changes[-1].state is State.STOPPED
 
 
 def test_an_inbox_that_closes_comes_back_to_what_it_missed(client: Bus) -> None:
-    """Closing gives up nothing: the bus keeps the place, unless the terms say otherwise."""
+    """Closing gives up nothing: the bus keeps the position, unless the terms say otherwise."""
     port, got = free_port(), list[str]()
     inbox = Inbox(client, f"127.0.0.1:{port}")
     inbox.on("inbox.kept")(lambda event: got.append(event.text))
@@ -202,7 +202,7 @@ def test_an_inbox_that_closes_comes_back_to_what_it_missed(client: Bus) -> None:
 
 
 def test_deregistering_is_asked_for(client: Bus) -> None:
-    """It ends the lease at once, and tells how many deliveries were discarded."""
+    """It ends the lease at once, and returns how many deliveries were discarded."""
     inbox = Inbox(client, f"127.0.0.1:{free_port()}", terms=Terms(resume=False))
     inbox.start()
     assert inbox.wait_registered(20)

@@ -1,4 +1,4 @@
-"""The example of a subscriber in shell: it reads the stream, and keeps its place in a file."""
+"""The example of a subscriber in shell: it reads the stream, and keeps its position in a file."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -41,16 +41,16 @@ def stopped(program: Program) -> int:
 
 
 def test_it_goes_on_where_it_was(examples: Examples, caller: Caller, topic: str, tmp_path: Path) -> None:
-    """A new place begins with the oldest event; what comes while the subscriber is away is handled when it is back."""
+    """A new position begins with the oldest event; what comes in its absence is handled later."""
     ids = [caller.publish(topic=topic)]
     for _ in range(2):
         program = examples.shell_subscriber(tmp_path, topic, "cut", "-c8-43")
         program.wait_for_count(1)
         assert program.lines == [ids[-1]]
         assert stopped(program) == 0
-        assert (tmp_path / "place").read_text() == f"{ids[-1]}\n"
+        assert (tmp_path / "position").read_text() == f"{ids[-1]}\n"
         ids.append(caller.publish(topic=topic))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["examples", "place", "stderr", "stdout"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["examples", "position", "stderr", "stdout"]
 
 
 def test_a_command_that_fails_is_run_again(examples: Examples, caller: Caller, topic: str, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_command_that_fails_is_run_again(examples: Examples, caller: Caller, t
 
 
 def test_an_end_waits_for_the_command(examples: Examples, caller: Caller, topic: str, tmp_path: Path) -> None:
-    """At SIGTERM the event under way is handled to its end, its place is kept, and no other is begun."""
+    """At SIGTERM the event under way is handled to its end, its position is kept, and no other is begun."""
     first, _ = caller.publish(b"first", topic=topic), caller.publish(b"second", topic=topic)
     program = examples.shell_subscriber(tmp_path, topic, "sh", "-c", SLOW)
     program.wait_for_count(1)
@@ -72,24 +72,24 @@ def test_an_end_waits_for_the_command(examples: Examples, caller: Caller, topic:
     (tmp_path / "go").touch()
     assert program.ended() == 0, program.errors
     assert program.lines == ["begun", "first"]
-    assert (tmp_path / "place").read_text() == f"{first}\n"
+    assert (tmp_path / "position").read_text() == f"{first}\n"
 
 
-def test_a_place_that_never_was_begins_with_the_oldest(
+def test_a_position_that_never_was_begins_with_the_oldest(
     examples: Examples, caller: Caller, topic: str, tmp_path: Path
 ) -> None:
     """A file with an id that the bus does not know begins with what the bus has, and is put right."""
-    (tmp_path / "place").write_text("nothing-of-that-name\n")
+    (tmp_path / "position").write_text("nothing-of-that-name\n")
     event_id = caller.publish(topic=topic)
     program = examples.shell_subscriber(tmp_path, topic, "cut", "-c8-43")
     program.wait_for_count(1)
     assert program.lines == [event_id]
     assert stopped(program) == 0
-    assert (tmp_path / "place").read_text() == f"{event_id}\n"
+    assert (tmp_path / "position").read_text() == f"{event_id}\n"
 
 
 def test_what_the_bus_refuses_ends_it(examples: Examples, tmp_path: Path) -> None:
-    """A pattern that is none is told, and not asked for again and again."""
+    """An invalid pattern is an error, and not asked for again and again."""
     program = examples.shell_subscriber(tmp_path, "orders..created", "cat")
     assert program.ended() == 1
     assert "400" in program.errors

@@ -84,8 +84,8 @@ def test_each_subscriber_hears_each_publisher(examples: Examples, subscribing: s
     assert publisher.ended() == 0, publisher.errors
     subscriber.wait_for(*bodies)
     assert other not in subscriber.bodies
-    shown = [Caller(examples.port).call("GET", f"/events/{event}").json() for event in publisher.lines]
-    assert [event["body"]["text"] for event in shown] == bodies
+    events = [Caller(examples.port).call("GET", f"/events/{event}").json() for event in publisher.lines]
+    assert [event["body"]["text"] for event in events] == bodies
 
 
 def test_a_crash_of_the_bus_loses_and_repeats_nothing(own_bus: BusServer, examples: Examples, caller: Caller) -> None:
@@ -159,7 +159,7 @@ def test_a_publisher_tells_what_is_refused(examples: Examples, language: str) ->
 
 @pytest.mark.parametrize("language", TOOLS)
 def test_a_subscriber_shows_its_token(examples: Examples, language: str) -> None:
-    """A subscriber sends its token with each call, and tells what it is refused for."""
+    """A subscriber sends its token with each call, and prints why it is refused."""
     with RawServer(always(b"HTTP/1.1 401 No\r\nContent-Length: 8\r\n\r\nrefused!")) as bus:
         subscriber = examples.elsewhere(language, "subscriber", TOPIC, bus.port, TOKEN)
         eventually(lambda: "401" in subscriber.errors, 30)
@@ -253,7 +253,7 @@ def test_a_subscriber_that_restarts_misses_nothing(examples: Examples, caller: C
 
 @pytest.mark.parametrize("language", SERVERS)
 def test_a_wrong_secret_stops_the_start(examples: Examples, language: str) -> None:
-    """With a secret that is none, no subscriber starts: it could not tell who signed."""
+    """With a secret that is none, no subscriber starts: it could not check a signature."""
     wrong = ["whsec_", "whsec_AAAA", OLD.removeprefix("whsec_"), f"{OLD},whsec_?"]
     for program in [examples.with_secrets(language, secrets) for secrets in wrong]:
         assert program.ended() == 1

@@ -112,12 +112,12 @@ class Examples:
 
     def shell_subscriber(self, folder: Path, topic: str, *command: str, port: int | None = None) -> Program:
         """Start the shell's subscriber in a folder that is kept, with a command of its own."""
-        arguments = ["place", topic, *command]
+        arguments = ["position", topic, *command]
         return self._start([*self.command("shell", "subscriber"), *arguments], {}, folder=folder, port=port)
 
     @staticmethod
     def _arguments(language: str, topic: str, port: int | None = None) -> list[str]:
-        return [str(port or free_port()), topic] if language in SERVERS else ["place", topic, "cat"]
+        return [str(port or free_port()), topic] if language in SERVERS else ["position", topic, "cat"]
 
     def _start(
         self,

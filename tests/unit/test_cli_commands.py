@@ -111,7 +111,7 @@ def dead_letter(number: int, subscriber: str) -> DeadLetter:
 def test_what_is_sent_is_what_was_given(
     typed: Type, bus: Lettered, args: list[str], stdin: bytes, body: bytes, kind: str
 ) -> None:
-    """Byte for byte, with the type that it looks like, or is said to have; its id is printed."""
+    """Byte for byte, with the type that it looks like, or is given; its id is printed."""
     result = typed("send", "a.b", *args, input=stdin)
     (event,) = bus.published
     assert (event.topic, event.body, event.headers.get("content-type", "")) == ("a.b", body, kind)
@@ -134,7 +134,7 @@ def test_an_event_may_be_a_cloud_event(typed: Type, bus: Lettered) -> None:
 
 
 def test_a_key_that_was_used_adds_nothing(typed: Type, bus: Lettered) -> None:
-    """The first event's id is printed again, and it is said."""
+    """The first event's id is printed again, with a note."""
     first, again = (typed("send", "a", "x", "--key", "k") for _ in range(2))
     assert first.stdout == again.stdout
     assert "nothing was added" in again.stderr
@@ -197,7 +197,7 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
     ],
 )
 def test_what_was_typed_wrongly_is_said(typed: Type, args: list[str], payload: str) -> None:
-    """Status 2, nothing on standard output, and one sentence that names the place to look at."""
+    """Status 2, nothing on standard output, and one sentence that names the help to read."""
     result = typed(*args)
     assert (result.exit_code, result.stdout) == (2, "")
     assert payload in result.stderr
@@ -254,7 +254,7 @@ def test_a_token_is_never_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_events_are_listed(typed: Type, bus: Lettered) -> None:
-    """As a table, or an object a line; what is left out is said on standard error."""
+    """As a table, or an object a line; a note on standard error says that there are more."""
     assert typed("events").stderr == "There are no such events.\n"
     for number in range(3):
         bus.publish("a.\x1b[1m", {"n": number})
@@ -272,9 +272,9 @@ def test_one_event_is_shown(typed: Type, bus: Lettered) -> None:
     """With its headers and deliveries, or its body alone, as it came."""
     event = bus.published[0] if bus.publish("a", b"\x1b\xff", content_type="x/y") else None
     assert event is not None
-    shown = typed("event", event.id)
-    assert "content-type: x/y" in shown.stdout
-    assert "1b ff" in shown.stdout
+    output = typed("event", event.id)
+    assert "content-type: x/y" in output.stdout
+    assert "1b ff" in output.stdout
     assert json.loads(typed("event", event.id, "--json").stdout)["deliveries"] == []
     assert typed("event", event.id, "--raw").stdout_bytes == b"\x1b\xff"
 
@@ -301,15 +301,15 @@ def test_dead_letters_are_listed_and_shown(typed: Type) -> None:
     ]
     rows = [json.loads(line) for line in typed("dead-letters", "list", "--json").stdout.splitlines()]
     assert (rows[2]["subscriber"], rows[2]["last_answer"]) == ("h:2", {"text": "no\x07\n"})
-    shown = typed("dead-letters", "show", "2").stdout
-    assert "last answer:\n  no\\x07\n" in shown
-    assert "\x1b" not in shown
+    output = typed("dead-letters", "show", "2").stdout
+    assert "last answer:\n  no\\x07\n" in output
+    assert "\x1b" not in output
     assert typed("dead-letters", "show", "4").exit_code == 1
     assert "--limit shows more" in typed("dead-letters", "list", "--limit", "2").stderr
 
 
 def test_dead_letters_are_replayed_and_discarded(typed: Type, bus: Lettered) -> None:
-    """One without being asked, more when it was said; how many is printed."""
+    """One without being asked, more with --yes; how many is printed."""
     replayed = typed("dead-letters", "replay", "--id", "1")
     assert (replayed.stdout, replayed.exit_code) == ("1\n", 0)
     assert "Of 1 dead letter: 1 delivered." in replayed.stderr
@@ -319,7 +319,7 @@ def test_dead_letters_are_replayed_and_discarded(typed: Type, bus: Lettered) -> 
 
 
 def test_a_replay_whose_dead_letters_are_dead_again_fails(typed: Type, bus: Lettered) -> None:
-    """How many, and where to look; as JSON too, in which everything is told."""
+    """How many, and where to find why; as JSON, too."""
     bus.again = 2
     result = typed("dead-letters", "replay", "--all", "--yes", "--json")
     assert result.exit_code == 1
@@ -344,7 +344,7 @@ def test_more_than_one_dead_letter_is_asked_for(
 
 
 def test_a_replay_can_be_counted_first(typed: Type, bus: Lettered) -> None:
-    """From a place to another, both included, of the subscriber's topics only."""
+    """From one position to another, both included, of the subscriber's topics only."""
     assert "h:1 is not registered" in typed("replay", "h:1", "--from", "earliest", "--dry-run").stderr
     bus.register("H:1", topics=["a"])
     for number in range(6):

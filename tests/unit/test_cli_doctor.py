@@ -54,23 +54,27 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def untouched(database: Path) -> Iterator[Path]:
-    """The same, with what stands beside it, of which nothing may change."""
+    """The same, with the files beside it, none of which may change."""
     before = {path.name: path.read_bytes() for path in database.parent.iterdir()}
     yield database
     assert {path.name: path.read_bytes() for path in database.parent.iterdir()} == before
 
 
 def test_good_settings_are_told_from_wrong_ones() -> None:
-    """A wrong one stops a bus; an unknown name is only passed over; a secret is never shown."""
+    """A wrong one stops a bus; an unknown name is only a warning; a secret is never printed."""
     known, findings = environment.check_settings(
         {"EVENTBUS_LEASE_SECONDS": "30", "EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"}
     )
     assert levels(findings) == ["ok"]
     assert known is not None
-    shown = environment.list_settings(known, {"EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
-    assert (shown["EVENTBUS_LEASE_SECONDS"], shown["EVENTBUS_ADMIN_TOKENS"], shown["PORT"]) == ("30.0", "set", "3000")
-    assert shown["EVENTBUS_JOURNAL"] == "sqlite:///eventbus.db"
-    assert "secret" not in str(shown)
+    listed = environment.list_settings(known, {"EVENTBUS_ADMIN_TOKENS": "secret-0123456789abc"})
+    assert (listed["EVENTBUS_LEASE_SECONDS"], listed["EVENTBUS_ADMIN_TOKENS"], listed["PORT"]) == (
+        "30.0",
+        "set",
+        "3000",
+    )
+    assert listed["EVENTBUS_JOURNAL"] == "sqlite:///eventbus.db"
+    assert "secret" not in str(listed)
     assert levels(environment.check_settings({"EVENTBUS_LEASE_SECOND": "30"})[1]) == ["ok", "warning"]
     wrong, findings = environment.check_settings({"PORT": "x"})
     assert (wrong, levels(findings)) == (None, ["wrong"])
@@ -88,8 +92,8 @@ def test_a_whole_journal_is_left_as_it_is(untouched: Path) -> None:
 
 def test_damage_in_a_journal_is_found(database: Path) -> None:
     """A page that was overwritten, a file of another kind, and another program's database."""
-    whole = database.read_bytes()
-    database.write_bytes(whole[:4_096] + b"\xff" * 4_096 + whole[8_192:])
+    content = database.read_bytes()
+    database.write_bytes(content[:4_096] + b"\xff" * 4_096 + content[8_192:])
     assert journal_file.read_content(database).error
     database.write_bytes(b"no database" * 4_096)
     assert "not a database" in journal_file.read_content(database).error
@@ -101,7 +105,7 @@ def test_damage_in_a_journal_is_found(database: Path) -> None:
 
 
 def test_what_a_crash_has_left_is_no_damage(tmp_path: Path) -> None:
-    """A write-ahead log belongs to the journal, and a last page that was cut is mended by the bus: both in a copy."""
+    """A write-ahead log belongs to the journal, and a last page that was cut is repaired by the bus: both in a copy."""
     live, left = tmp_path / "live.db", tmp_path / "left"
     left.mkdir()
     with closing(sqlite3.connect(live)) as db:
@@ -166,7 +170,7 @@ def test_a_journal_that_is_not_there_is_made_by_the_bus(tmp_path: Path) -> None:
 
 
 def test_a_redis_server_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether it can be reached from here is told also where nothing is installed that could ask it."""
+    """Whether it can be reached from here is found also without the packages to call it."""
     monkeypatch.setattr(redis_journal, "_NEEDED_PACKAGES", ("not_installed",))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -177,7 +181,7 @@ def test_a_redis_server_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_of_several_that_know_the_redis_server_one_has_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sentinels stand for one another: one that is gone is no trouble yet; where all are, it is told once why."""
+    """One of several sentinels may be unreachable; where all are, the reason is printed once."""
     monkeypatch.setattr(redis_journal, "_NEEDED_PACKAGES", ("not_installed",))
     with socket.create_server(("127.0.0.1", 0)) as server:
         asked = f"127.0.0.1:{free_port()},127.0.0.1:{server.getsockname()[1]}"
@@ -207,7 +211,7 @@ def test_a_running_bus_is_judged(facts: running_bus.BusFacts, expected: list[str
 
 
 def test_a_bus_that_does_not_answer_is_wrong() -> None:
-    """And it is said where it was looked for."""
+    """And the finding names the URL."""
     found = running_bus.unreachable(Unreachable("No answer from the bus: refused.", sent=False), "http://h")
     assert (found.level, found.text) == (Level.WRONG, "No answer from the bus at http://h: refused.")
 
@@ -263,7 +267,7 @@ def test_too_few_files_are_a_warning() -> None:
 
 
 def test_findings_are_json() -> None:
-    """What is well has nothing to mend."""
+    """What is OK has nothing to fix."""
     found = environment.diagnose_open_files(1_024).as_json()
     assert json.loads(json.dumps(found))["level"] == "warning"
     assert environment.diagnose_open_files(65_536).as_json()["mend"] is None

@@ -37,7 +37,7 @@ def test_a_body_is_shown_as_what_it_is(body: bytes, kind: str, lines: list[str])
 
 
 def test_large_bodies_are_spread_or_cut() -> None:
-    """JSON that is too long for a line stands on several; of bytes the beginning is shown."""
+    """JSON that is too long for a line is indented on several; of bytes the start is printed."""
     values = {f"name-{number}": number for number in range(20)}
     lines = body_lines(event(json.dumps(values).encode(), "application/json"))
     assert (lines[0], lines[1], len(lines)) == ("{", '  "name-0": 0,', 22)
@@ -45,7 +45,7 @@ def test_large_bodies_are_spread_or_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "shown"),
+    ("body", "expected"),
     [
         (b"short\ntext", "short text"),
         (b"x" * 100, "x" * 20 + "…"),
@@ -55,9 +55,9 @@ def test_large_bodies_are_spread_or_cut() -> None:
         (b"\xff" * 100, "ff ff ff ff ff ff…"),
     ],
 )
-def test_a_list_shows_the_beginning_of_a_body(body: bytes, shown: str) -> None:
+def test_a_list_shows_the_beginning_of_a_body(body: bytes, expected: str) -> None:
     """On one line."""
-    assert preview(event(body), 20) == shown
+    assert preview(event(body), 20) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_list_shows_the_beginning_of_a_body(body: bytes, shown: str) -> None:
 )
 def test_the_data_of_an_event_depends_on_its_type(body: bytes, kind: str, payload: dict[str, object]) -> None:
     """So that a script knows what it gets: JSON is decoded where it is called so."""
-    shown = event_to_json(event(body, kind))
-    assert {name: value for name, value in shown.items() if name.startswith("data")} == payload
-    assert (shown["id"], shown["topic"], shown["at"]) == ("id-1", "a.b", "2026-11-24T06:03:29Z")
+    expected = event_to_json(event(body, kind))
+    assert {name: value for name, value in expected.items() if name.startswith("data")} == payload
+    assert (expected["id"], expected["topic"], expected["at"]) == ("id-1", "a.b", "2026-11-24T06:03:29Z")
 
 
 def test_spans_of_time_are_said_as_people_do() -> None:

@@ -1,4 +1,4 @@
-"""The help of each command, and the page that tells of all of them."""
+"""The help of each command, and the page that documents them."""
 
 import re
 import shlex

@@ -54,7 +54,7 @@ def test_a_delivery_is_answered_when_it_has_been_printed(deliveries: DeliveryQue
 
 @pytest.mark.parametrize("when", ["it breaks", "it has ended", "it waits"])
 def test_what_is_not_printed_comes_again(deliveries: DeliveryQueue, when: str) -> None:
-    """To the next subscriber at this address: the bus is told to try again."""
+    """To the next subscriber at this address: the bus delivers it again."""
     answers: list[int] = []
     inbox = taking(deliveries)
     if when == "it breaks":
@@ -68,7 +68,7 @@ def test_what_is_not_printed_comes_again(deliveries: DeliveryQueue, when: str) -
     else:
         with deliveries:
             thread = delivered(inbox, "one", answers)
-            eventually(lambda: not deliveries._queue.empty(), 10)  # noqa: SLF001 - it has arrived when it stands there
+            eventually(lambda: not deliveries._queue.empty(), 10)  # noqa: SLF001 - it has arrived when it is queued
     thread.join(10)
     assert answers == [503]
 
@@ -83,11 +83,11 @@ def test_a_registration_is_told_where_it_changes(deliveries: DeliveryQueue, caps
     subscriber = FakeBus().register("h:1")
     away = Registration(State.UNREACHABLE, error=Unreachable("No answer\x1b.", sent=False))
     renewed = Registration(State.RENEWED, subscriber)
-    for told in (Registration(State.REGISTERED, subscriber), renewed, away, away, renewed, renewed):
-        deliveries.put_state(told)
-    shown: list[Event] = []
+    for registration in (Registration(State.REGISTERED, subscriber), renewed, away, away, renewed, renewed):
+        deliveries.put_state(registration)
+    printed: list[Event] = []
     thread = delivered(taking(deliveries), "one", [])
-    deliveries.print_events(shown.append, 1)
+    deliveries.print_events(printed.append, 1)
     thread.join(10)
     out, err = capsys.readouterr()
     assert out == ""
@@ -106,7 +106,7 @@ def test_a_bus_that_never_took_it_ends_it(deliveries: DeliveryQueue) -> None:
 
 
 def test_a_port_is_found_or_taken() -> None:
-    """The way to a bus here is loopback, on a free port; a port that is taken is said."""
+    """The way to a bus here is loopback, on a free port; a port that is in use is an error."""
     assert address_seen_from("localhost:3000") == "127.0.0.1:0"
     with pytest.raises(CommandFailed, match="No way from here"):
         address_seen_from("http://[::1]:3000")

@@ -79,8 +79,8 @@ def test_what_cannot_go_well_later_is_not_repeated(status: int) -> None:
     assert (error.value.status, error.value.detail, len(transport.requests)) == (status, "no", 1)
 
 
-def test_patience_ends() -> None:
-    """After so many seconds the last error is raised; without patience after one try."""
+def test_retries_end() -> None:
+    """After so many seconds the last error is raised; without a backoff after one try."""
     bus, transport = bus_on(*[503] * 1_000, backoff=Backoff(first=0.02, longest=0.02, max_elapsed=0.1))
     with pytest.raises(tree.Unavailable):
         bus.publish("a", b"x")
@@ -91,10 +91,10 @@ def test_patience_ends() -> None:
 
 
 def test_a_replay_is_repeated_only_where_it_was_not_begun() -> None:
-    """A lost answer may stand for a replay under way; a refused connection and a 503 do not."""
+    """A lost response may be of a replay that has begun; a refused connection and a 503 do not."""
     bus, transport = bus_on(lost(sent=False), 503, {"events": 3})
     assert bus.replay("a:1", start="earliest") == 3
-    assert transport.fresh == [True] * 3  # a kept connection may have been closed: not to be told apart from a loss
+    assert transport.fresh == [True] * 3  # a kept connection may have been closed: not distinguishable from a loss
     bus, transport = bus_on(lost(sent=True))
     with pytest.raises(tree.Unreachable):
         bus.replay("a:1", start="earliest")
@@ -151,14 +151,14 @@ def test_a_batch_can_be_taken_up_again() -> None:
         {"ids": ["c"], "subscribers": 0, "duplicate": 0},
     ]
     bus, transport = bus_on(*answers, *answers)
-    told: list[int] = []
+    counts: list[int] = []
     for _ in range(2):
-        assert bus.publish_many("t", [1, 2, 3], size=2, key="k", progress=told.append) == ["a", "b", "c"]
+        assert bus.publish_many("t", [1, 2, 3], size=2, key="k", progress=counts.append) == ["a", "b", "c"]
     keys = [request.headers["Idempotency-Key"] for request in transport.requests]
     assert keys == ["k-0", "k-1"] * 2
     assert [request.body for request in transport.requests[:2]] == [b"1\n2", b"3"]
     assert transport.requests[0].target == "/sendMessage?topic=t&batch=lines"
-    assert told == [2, 3, 2, 3]
+    assert counts == [2, 3, 2, 3]
 
 
 def test_a_registration_says_what_was_asked_for() -> None:

@@ -122,7 +122,7 @@ def test_what_was_not_handled_may_come_again(first: Exception) -> None:
 
 
 def test_an_event_that_is_being_handled_is_not_handled_beside_it() -> None:
-    """When the bus has lost patience and tries again meanwhile, it is told to come later."""
+    """If the bus tries again after its timeout meanwhile, the response asks it to come later."""
     began, go_on = threading.Event(), threading.Event()
 
     def slow(_: Event) -> None:
@@ -230,14 +230,14 @@ def test_an_inbox_consents() -> None:
     assert (answer.status, answer.headers["WebHook-Allowed-Origin"]) == (200, "*")
 
 
-class Telling:
-    """Registers with whoever asks, and tells an origin as a bus does."""
+class RegisteringBus:
+    """Registers any inbox, and returns an origin as a bus does."""
 
     def __init__(self, origin: str | None) -> None:
         self.origin = origin
         self.fake = FakeBus()
 
-    def with_backoff(self, _: object) -> "Telling":
+    def with_backoff(self, _: object) -> "RegisteringBus":
         """See Bus.with_backoff."""
         return self
 
@@ -247,7 +247,7 @@ class Telling:
 
 
 @pytest.mark.parametrize(
-    ("told", "given", "allowed"),
+    ("registered", "given", "allowed"),
     [
         (None, None, "*"),
         ("bus.example.com", None, "bus.example.com"),
@@ -257,9 +257,9 @@ class Telling:
         ("x" * 5_000, None, None),
     ],
 )
-def test_an_inbox_consents_to_its_own_bus(told: str | None, given: str | None, allowed: str | None) -> None:
-    """To the name that it was given, or that its bus has told; never with what no header can hold."""
-    inbox = Inbox(cast(Bus, Telling(told)), "localhost:8001", verifier=Verifier(origin=given))
+def test_an_inbox_consents_to_its_own_bus(registered: str | None, given: str | None, allowed: str | None) -> None:
+    """To the name that it was given, or that its bus has returned; never with what no header can hold."""
+    inbox = Inbox(cast(Bus, RegisteringBus(registered)), "localhost:8001", verifier=Verifier(origin=given))
     asked = {"WebHook-Request-Origin": "eventbus"}
     assert inbox.dispatch("OPTIONS", asked, b"").headers["WebHook-Allowed-Origin"] == (given or "*")
     with inbox:
@@ -352,7 +352,7 @@ def test_a_body_that_cannot_be_decompressed_is_a_dead_letter() -> None:
 
 
 def environ_of(body: bytes, **more: Any) -> dict[str, Any]:
-    """A delivery as WSGI tells it."""
+    """A delivery as a WSGI environment."""
     return {"REQUEST_METHOD": "POST", "HTTP_WEBHOOK_ID": "e1", "wsgi.input": io.BytesIO(body), **more}
 
 
@@ -376,7 +376,7 @@ CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
 def test_under_wsgi_a_body_is_taken_whole_or_not_at_all(
     environ: dict[str, Any], status: int, body: bytes | None
 ) -> None:
-    """With its length, or in chunks; what is not whole is not handled."""
+    """With its length, or in chunks; an incomplete one is not handled."""
     got: list[Event] = []
     assert dispatch_environ(inbox_of(does=got.append), environ).status == status
     assert [event.body for event in got] == ([] if body is None else [body])

@@ -20,14 +20,14 @@ def event(body: bytes, kind: str = "", **headers: str) -> Event:
 
 
 def test_a_stream_is_read_field_by_field() -> None:
-    """Heartbeats are passed over, and an event counts only once it is whole."""
+    """Heartbeats are ignored, and an event counts only once it is complete."""
     lines = [b": eventbus", b"", b":", b"", b"id: e1", b'data: {"a":1}', b"", b"id:e2", b"data:x\r", b"", b"id: e3"]
     assert list(parse_server_sent(lines)) == [{"id": "e1", "data": '{"a":1}'}, {"id": "e2", "data": "x"}]
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds
 def test_a_time_is_written_as_an_id_that_the_bus_understands(at: datetime) -> None:
-    """A place may be a time: the bus takes an id that it has not for the time that is in it."""
+    """A position may be a time: the bus takes an id that it has not for the time that is in it."""
     assert unix_ms_of(event_id_at(at)) == int(at.timestamp() * 1_000)
 
 
@@ -55,11 +55,11 @@ def test_a_cloudevent_has_data_and_attributes_in_either_mode() -> None:
         *(7, {"subject": "a b", "id": "c1", "datacontenttype": "application/json"}),
     )
     kind = "application/cloudevents+json"
-    told = {"id": "c1", "subject": "a b"}
-    assert event(json.dumps({**told, "data": 7}).encode(), kind).data == 7
-    raw = event(json.dumps({**told, "data_base64": base64.b64encode(b"\xff").decode()}).encode(), kind)
-    assert (raw.data, raw.attributes) == (b"\xff", told)
-    assert event(json.dumps(told).encode(), kind).data is None
+    attributes = {"id": "c1", "subject": "a b"}
+    assert event(json.dumps({**attributes, "data": 7}).encode(), kind).data == 7
+    raw = event(json.dumps({**attributes, "data_base64": base64.b64encode(b"\xff").decode()}).encode(), kind)
+    assert (raw.data, raw.attributes) == (b"\xff", attributes)
+    assert event(json.dumps(attributes).encode(), kind).data is None
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_is_no_json_but_claims_to_be_is_told() -> None:
 
 
 def test_what_a_newer_bus_says_beyond_is_passed_over() -> None:
-    """A client goes on working when the bus learns to say more."""
+    """A client ignores fields that only a newer bus has."""
     payload = {"id": 1, "event": "e", "topic": None, "subscriber": "h:1", "reason": "rejected", "attempts": 1}
     payload |= {"first_attempt_at": None, "last_attempt_at": "2026-11-24T06:03:29Z", "last_status": 422}
     payload |= {"last_error": None, "last_answer": {"base64": "/w=="}, "mood": "new"}

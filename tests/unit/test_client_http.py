@@ -77,7 +77,7 @@ def test_after_a_fork_connections_are_not_shared(monkeypatch: pytest.MonkeyPatch
     "answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", b"\xff" * 70_000]
 )
 def test_what_is_no_answer_is_unreachable(answer: bytes) -> None:
-    """A broken, short or senseless answer may stand for a request that was received."""
+    """After a broken, short or senseless response the request may have been received."""
     with RawServer(once(answer)) as other, transport_to(other.address) as transport:
         with pytest.raises(Unreachable, match="No answer from the bus") as error:
             transport.request(get())
@@ -96,8 +96,8 @@ def test_silence_ends() -> None:
 
 def test_nobody_there_is_unreachable_and_nothing_was_sent() -> None:
     """A refused connection, and a name that leads nowhere."""
-    for place in (f"{LOOPBACK}:{free_port()}", "nowhere.invalid:80"):
-        with transport_to(place) as transport, pytest.raises(Unreachable) as error:
+    for address in (f"{LOOPBACK}:{free_port()}", "nowhere.invalid:80"):
+        with transport_to(address) as transport, pytest.raises(Unreachable) as error:
             transport.request(get())
         assert not error.value.sent
 

@@ -21,9 +21,9 @@ RENEW = 0.02
 
 def status(*, created: bool) -> Subscriber:
     """What the bus answers to a registration."""
-    shown = FakeBus().register("a:1")
+    found = FakeBus().register("a:1")
     return Subscriber(
-        **{name: getattr(shown, name) for name in shown.__slots__} | {"created": created, "renew_after": RENEW}
+        **{name: getattr(found, name) for name in found.__slots__} | {"created": created, "renew_after": RENEW}
     )
 
 
@@ -31,14 +31,14 @@ def status(*, created: bool) -> Subscriber:
 def keeping(
     register: Register, backoff: Backoff = REGISTRATION_BACKOFF
 ) -> Iterator[tuple[KeepAlive, list[Registration]]]:
-    """A keeper that runs, and what it tells."""
-    told: list[Registration] = []
-    keeper = KeepAlive(register, told.append, backoff)
-    keeper.start()
+    """A running KeepAlive, and its changes."""
+    changes: list[Registration] = []
+    keep_alive = KeepAlive(register, changes.append, backoff)
+    keep_alive.start()
     try:
-        yield keeper, told
+        yield keep_alive, changes
     finally:
-        keeper.stop()
+        keep_alive.stop()
 
 
 def scripted(*script: Subscriber | BusError) -> Callable[[bool], Subscriber]:
@@ -54,15 +54,15 @@ def scripted(*script: Subscriber | BusError) -> Callable[[bool], Subscriber]:
     return register
 
 
-def test_a_registration_is_renewed_and_each_state_is_told() -> None:
+def test_a_registration_is_renewed_and_each_state_is_reported() -> None:
     """Registered, renewed, and registered again where the bus had forgotten it."""
     new, known = status(created=True), status(created=False)
-    with keeping(scripted(new, known, new, known)) as (_, told):
-        eventually(lambda: len(told) >= 4, 10)
-    states = [found.state for found in told]
+    with keeping(scripted(new, known, new, known)) as (_, changes):
+        eventually(lambda: len(changes) >= 4, 10)
+    states = [found.state for found in changes]
     assert states[:4] == [State.REGISTERED, State.RENEWED, State.REGISTERED_AGAIN, State.RENEWED]
     assert states[-1] is State.STOPPED
-    assert told[0].subscriber is new
+    assert changes[0].subscriber is new
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_registration_is_renewed_and_each_state_is_told() -> None:
         (Unauthorized(401, "no token"), State.REFUSED),
     ],
 )
-def test_a_failure_is_told_and_tried_again(error: BusError, state: State, caplog: pytest.LogCaptureFixture) -> None:
-    """The keeper never gives up: the bus may come back, or be set right. The log says so once."""
+def test_a_failure_is_reported_and_tried_again(error: BusError, state: State, caplog: pytest.LogCaptureFixture) -> None:
+    """It never gives up: the bus may come back, or be configured. The log says so once."""
     quick = Backoff(first=0.001, longest=0.002)
-    with keeping(scripted(error, error, error, status(created=True)), quick) as (keeper, told):
-        assert keeper.wait_registered(10)
-    assert [found.state for found in told[:4]] == [state] * 3 + [State.REGISTERED]
-    assert told[0].error is error
+    with keeping(scripted(error, error, error, status(created=True)), quick) as (keep_alive, changes):
+        assert keep_alive.wait_registered(10)
+    assert [found.state for found in changes[:4]] == [state] * 3 + [State.REGISTERED]
+    assert changes[0].error is error
     assert len([record for record in caplog.records if "not registered" in record.message]) == 1
 
 
@@ -106,9 +106,9 @@ def test_renewals_come_at_a_third_of_the_lease_or_a_little_earlier(monkeypatch: 
 
 
 def test_starting_twice_is_starting_once() -> None:
-    """One process has one keeper, however many threads ask for it."""
-    running = [threading.Thread(target=lambda: [keeper.start() for _ in range(10)]) for _ in range(8)]
-    with keeping(scripted(status(created=True))) as (keeper, _):
+    """One process has one thread, however many threads ask for it."""
+    running = [threading.Thread(target=lambda: [keep_alive.start() for _ in range(10)]) for _ in range(8)]
+    with keeping(scripted(status(created=True))) as (keep_alive, _):
         for thread in running:
             thread.start()
         for thread in running:
@@ -118,21 +118,21 @@ def test_starting_twice_is_starting_once() -> None:
 
 
 def _keepers() -> int:
-    return sum(thread.name == "eventbus-keeper" for thread in threading.enumerate())
+    return sum(thread.name == "eventbus-keep-alive" for thread in threading.enumerate())
 
 
 def test_a_callback_that_raises_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """What a service does with the state is its own; the lease is kept."""
-    told: list[Registration] = []
+    changes: list[Registration] = []
 
     def broken(found: Registration) -> None:
-        told.append(found)
+        changes.append(found)
         raise RuntimeError("broken")
 
-    keeper = KeepAlive(scripted(status(created=True)), broken)
-    keeper.start()
-    eventually(lambda: len(told) >= 3, 10)
-    keeper.stop()
+    keep_alive = KeepAlive(scripted(status(created=True)), broken)
+    keep_alive.start()
+    eventually(lambda: len(changes) >= 3, 10)
+    keep_alive.stop()
     assert "raised" in caplog.text
 
 
@@ -141,26 +141,26 @@ def test_a_callback_may_stop_the_keeper() -> None:
     stopped = threading.Event()
 
     def stop(_: Registration) -> None:
-        keeper.stop()
+        keep_alive.stop()
         stopped.set()
 
-    keeper = KeepAlive(scripted(status(created=True)), stop)
-    keeper.start()
+    keep_alive = KeepAlive(scripted(status(created=True)), stop)
+    keep_alive.start()
     assert stopped.wait(10)
     eventually(lambda: _keepers() == 0, 10)
 
 
 def test_after_a_fork_the_child_has_no_keeper_until_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A forked process that only computes renews nothing; one that serves has a keeper of its own."""
-    with keeping(scripted(status(created=True))) as (keeper, told):
-        eventually(lambda: told, 10)
+    """A forked process that only computes renews nothing; one that serves has a thread of its own."""
+    with keeping(scripted(status(created=True))) as (keep_alive, changes):
+        eventually(lambda: changes, 10)
         parent = os.getpid()
         monkeypatch.setattr(module.os, "getpid", lambda: parent + 1)  # as after a fork
-        assert not keeper.wait_registered(0)
-        keeper.ensure()
-        assert keeper.wait_registered(10)
+        assert not keep_alive.wait_registered(0)
+        keep_alive.ensure()
+        assert keep_alive.wait_registered(10)
         assert _keepers() == 2
-        keeper.stop()
+        keep_alive.stop()
         monkeypatch.undo()
     assert _keepers() == 0
 
@@ -170,8 +170,8 @@ def test_a_change_by_somebody_else_is_told_once(caplog: pytest.LogCaptureFixture
     known = status(created=False)
     changed = replace(known, changed_at=NOW, changed_by="10.0.0.7")
     again = replace(changed, changed_at=NOW + timedelta(seconds=1), changed_by="10.0.0.8\x1b")
-    with keeping(scripted(known, changed, changed, known, changed, again)) as (_, told):
-        eventually(lambda: len(told) >= 6, 10)
+    with keeping(scripted(known, changed, changed, known, changed, again)) as (_, changes):
+        eventually(lambda: len(changes) >= 6, 10)
     payload = [record.getMessage() for record in caplog.records if "another client" in record.getMessage()]
     assert payload == [
         f"another client has changed this subscription: '10.0.0.7', at {NOW}",

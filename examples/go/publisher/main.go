@@ -24,10 +24,10 @@ import (
 
 const (
 	timeout     = 10 * time.Second // for one try
-	patience    = time.Minute      // for one event in all: longer than a restart of the bus takes
+	maxElapsed  = time.Minute      // for one event in all: longer than a restart of the bus takes
 	firstWait   = 100 * time.Millisecond
 	longestWait = 5 * time.Second // between two tries at most; the first wait doubles up to this
-	longestLine = 1 << 20         // bytes: the largest event that a bus takes if it is not told otherwise
+	longestLine = 1 << 20         // bytes: the largest event that a bus takes by default
 )
 
 var client = &http.Client{Timeout: timeout}
@@ -62,18 +62,18 @@ func attempt(topic string, body []byte, key string) (string, *failure) {
 	return read(response)
 }
 
-// read tells what the bus answered.
+// read returns the id in the bus's response, or why there is none.
 func read(response *http.Response) (string, *failure) {
 	text, err := io.ReadAll(response.Body)
-	var said struct{ ID string }
+	var published struct{ ID string }
 	if err == nil && response.StatusCode == http.StatusOK {
-		err = json.Unmarshal(text, &said)
+		err = json.Unmarshal(text, &published)
 	}
 	if err != nil {
 		return "", &failure{why: err.Error(), again: true}
 	}
 	if response.StatusCode == http.StatusOK {
-		return said.ID, nil
+		return published.ID, nil
 	}
 	again := response.StatusCode >= 500 || response.StatusCode == 408 || response.StatusCode == 429
 	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // 0 where it says none
@@ -84,12 +84,12 @@ func read(response *http.Response) (string, *failure) {
 //
 // Where an answer is lost nobody knows whether the event was kept. So each try has the same key: the bus keeps the
 // event once, and answers a repetition with the id that it has.
-func publish(topic string, body []byte, dice *random.Rand) (string, error) {
+func publish(topic string, body []byte, rng *random.Rand) (string, error) {
 	key := make([]byte, 16)
 	if _, err := rand.Read(key); err != nil {
 		return "", err
 	}
-	ends := time.Now().Add(patience)
+	ends := time.Now().Add(maxElapsed)
 	for longest := firstWait; ; longest *= 2 {
 		id, failed := attempt(topic, body, hex.EncodeToString(key))
 		if failed == nil {
@@ -98,7 +98,7 @@ func publish(topic string, body []byte, dice *random.Rand) (string, error) {
 		if longest > longestWait {
 			longest = longestWait
 		}
-		wait := failed.after + time.Duration(dice.Int63n(int64(longest))) // so that all who wait do not come at once
+		wait := failed.after + time.Duration(rng.Int63n(int64(longest))) // so that all who wait do not come at once
 		if !failed.again || time.Now().Add(wait).After(ends) {
 			return "", failed
 		}
@@ -118,11 +118,11 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("Usage: publisher TOPIC < LINES")
 	}
-	dice := random.New(random.NewSource(time.Now().UnixNano()))
+	rng := random.New(random.NewSource(time.Now().UnixNano()))
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, longestLine)
 	for lines.Scan() {
-		id, err := publish(os.Args[1], lines.Bytes(), dice)
+		id, err := publish(os.Args[1], lines.Bytes(), rng)
 		if err != nil {
 			log.Fatalf("not published, nor is any line after it: %v", err)
 		}

@@ -144,13 +144,13 @@ func call(method, path string, query url.Values) (float64, error) {
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s", response.Status, text)
 	}
-	var said struct {
+	var registration struct {
 		RenewAfter float64 `json:"renew_after"`
 	}
 	if err == nil {
-		err = json.Unmarshal(text, &said)
+		err = json.Unmarshal(text, &registration)
 	}
-	return said.RenewAfter, err
+	return registration.RenewAfter, err
 }
 
 // keepRegistered registers and renews, at a third of the lease, until the program ends. Where the bus has forgotten this
