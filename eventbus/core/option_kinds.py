@@ -17,13 +17,7 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")
 
 
 class Kind(ABC):
-    """The type and the range of an option.
-
-    ``repeats`` tells whether the query parameter may be given several times; ``unit`` follows a displayed value.
-    """
-
-    repeats = False
-    unit = ""
+    """The type and the range of an option."""
 
     def parse(self, parameter: str, texts: Sequence[str]) -> Any:
         """Return the value that a query gives; of several texts the first counts. Raises BadRequest."""
@@ -196,7 +190,6 @@ class Texts(Text):
     """At most ``max_items`` different texts, each of the pattern. One empty text alone is the empty list."""
 
     max_items: int = 64
-    repeats = True
 
     @override
     def parse(self, parameter: str, texts: Sequence[str]) -> Any:

@@ -110,18 +110,18 @@ def installed(folder: Path, package: str) -> Path:
 def test_a_python_client_is_generated_and_works(bus: BusServer, document: Path, tmp_path: Path) -> None:
     """Every operation has a function; bodies and answers are objects."""
     commands = installed(tmp_path, PYTHON_CLIENT)
-    told = run(
+    output = run(
         *(commands / "openapi-python-client", "generate", "--path", document, "--output-path", tmp_path / "bus_client"),
         *("--meta", "none"),
         folder=tmp_path,
         environment={"PATH": f"{commands}:/usr/bin:/bin"},
     )
-    unsupported = {line.split()[-1] for line in told.splitlines() if line.startswith("Unsupported content type")}
-    assert unsupported == UNKNOWN_TO_IT, told
-    assert told.count("WARNING") == len(UNKNOWN_TO_IT), told
-    whole = json.loads(document.read_text())
+    unsupported = {line.split()[-1] for line in output.splitlines() if line.startswith("Unsupported content type")}
+    assert unsupported == UNKNOWN_TO_IT, output
+    assert output.count("WARNING") == len(UNKNOWN_TO_IT), output
+    content = json.loads(document.read_text())
     functions = {path.stem for path in (tmp_path / "bus_client/api").rglob("*.py")} - {"__init__"}
-    assert len(functions) == sum(len(operations) for operations in whole["paths"].values())
+    assert len(functions) == sum(len(operations) for operations in content["paths"].values())
     (tmp_path / "uses.py").write_text(USES_CLIENT)
     run(commands / "python", "uses.py", f"http://127.0.0.1:{bus.port}", folder=tmp_path)
 

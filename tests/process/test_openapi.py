@@ -85,7 +85,7 @@ def own_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
 
 
 @pytest.fixture
-def ask(own_bus: BusServer) -> Caller:
+def caller(own_bus: BusServer) -> Caller:
     """Calls that bus."""
     return Caller(own_bus.port)
 
@@ -99,7 +99,7 @@ def schemathesis() -> str:
 
 
 def body_of(path: str) -> bytes | None:
-    """A CloudEvent that lacks what the example of an error says."""
+    """A CloudEvent that lacks what the example of an error names."""
     return b'{"id": "1", "specversion": "1.0", "type": "a"}' if path == "/sendMessage" else None
 
 
@@ -111,7 +111,7 @@ def content_of(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def properties(name: str) -> set[str]:
-    """What the document says that a shape has."""
+    """The properties of a shape in the document."""
     return set(DOCUMENT["components"]["schemas"][name]["properties"])
 
 
@@ -125,9 +125,9 @@ def bounded() -> Iterator[tuple[str, str, str, Any, bool]]:
                 yield from ((method, path, parameter["name"], value, taken) for value, taken in values.items())
 
 
-def test_the_bus_serves_the_document(ask: Caller) -> None:
+def test_the_bus_serves_the_document(caller: Caller) -> None:
     """``/openapi.json`` is the document, as JSON."""
-    answer = ask.call("GET", "/openapi.json")
+    answer = caller.call("GET", "/openapi.json")
     assert (answer.status, answer.header("Content-Type")) == (200, "application/json")
     assert answer.json() == DOCUMENT
 
@@ -135,108 +135,112 @@ def test_the_bus_serves_the_document(ask: Caller) -> None:
 def test_the_document_is_open_where_tokens_are_set(tmp_path: Path) -> None:
     """Document, page and style sheet ask for no token: who has one has to read how to send it."""
     with BusServer(tmp_path, {"EVENTBUS_ADMIN_TOKENS": "admin-0123456789"}) as closed:
-        ask = Caller(closed.port)
+        caller = Caller(closed.port)
         paths = ("/openapi.json", "/docs", "/static/reference.css", "/events")
-        assert [ask.call("GET", path).status for path in paths] == [200, 200, 200, 401]
+        assert [caller.call("GET", path).status for path in paths] == [200, 200, 200, 401]
 
 
 @pytest.mark.parametrize(("method", "path", "query", "status"), MISTAKES)
-def test_an_error_is_as_in_its_example(ask: Caller, method: str, path: str, query: str, status: int) -> None:
+def test_an_error_is_as_in_its_example(caller: Caller, method: str, path: str, query: str, status: int) -> None:
     """Each example of an error is what the bus answers, to the word."""
     kind = ("Content-Type", "application/cloudevents+json")
-    answer = ask.call(method, f"{path}?{query}", [JSON, kind], body_of(path))
-    told = content_of(DOCUMENT["paths"][path][method.lower()]["responses"][str(status)])
+    answer = caller.call(method, f"{path}?{query}", [JSON, kind], body_of(path))
+    documented = content_of(DOCUMENT["paths"][path][method.lower()]["responses"][str(status)])
     assert answer.status == status, answer.text
-    assert answer.header("Content-Type") in told
+    assert answer.header("Content-Type") in documented
     if (path, status) != ("/deadLetters/replay", 404):
-        assert answer.json() == told["application/problem+json"]["example"]
+        assert answer.json() == documented["application/problem+json"]["example"]
 
 
 @pytest.mark.parametrize(("method", "path", "name", "value", "taken"), list(bounded()))
 def test_a_bound_is_the_one_that_the_bus_keeps(
-    ask: Caller, method: str, path: str, name: str, value: Any, taken: bool
+    caller: Caller, method: str, path: str, name: str, value: Any, taken: bool
 ) -> None:
     """A number at a bound is taken, one beyond it is refused with a sentence that names the parameter."""
-    ask.publish()  # so that nothing waits
+    caller.publish()  # so that nothing waits
     others = {"address": NOBODY} if path == "/registerAndKeepAlive" else {}
-    answer = ask.call(method, f"{path}?{urlencode({**others, name: value})}")
-    ask.deregister(NOBODY)
+    answer = caller.call(method, f"{path}?{urlencode({**others, name: value})}")
+    caller.deregister(NOBODY)
     assert (answer.status == 400) == (not taken), answer.text
     assert taken or answer.text.startswith(("Error:" + name, "Error: " + name))
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=lambda value: str(value)[:24])
-def test_a_call_in_the_document_works(ask: Caller, method: str, path: str, operation: dict[str, Any]) -> None:
+def test_a_call_in_the_document_works(caller: Caller, method: str, path: str, operation: dict[str, Any]) -> None:
     """Each command line of the document is answered 200, with a content that the document names."""
     (sample,) = operation["x-codeSamples"]
     with RecordingSubscriber() as subscriber:
-        ask.register(subscriber.address)
-        event = ask.publish(topic="orders.created")
-        command = sample["source"].replace(BUS, f"http://127.0.0.1:{ask.port}")
-        named = replay_of(ask) if "/replays/" in path else event
+        caller.register(subscriber.address)
+        event = caller.publish(topic="orders.created")
+        command = sample["source"].replace(BUS, f"http://127.0.0.1:{caller.port}")
+        named = replay_of(caller) if "/replays/" in path else event
         command = command.replace(AN_ADDRESS, subscriber.address).replace(AN_ID, named)
-        told = [*shlex.split(command), "-sS", "-o", os.devnull, "-w", "%{http_code} %{method} %{content_type}"]
-        done = subprocess.run(told, capture_output=True, check=True, timeout=30, text=True)
-        ask.deregister(subscriber.address)
+        documented = [*shlex.split(command), "-sS", "-o", os.devnull, "-w", "%{http_code} %{method} %{content_type}"]
+        done = subprocess.run(documented, capture_output=True, check=True, timeout=30, text=True)
+        caller.deregister(subscriber.address)
     status, used, kind = done.stdout.split(" ", 2)
     assert (status, used) == ("200", method)
     assert kind.partition(";")[0] in operation["responses"]["200"]["content"]
     assert path.partition("{")[0] in sample["source"]
 
 
-def replay_of(ask: Caller) -> str:
+def replay_of(caller: Caller) -> str:
     """The id of a replay of one dead letter, which nobody has any more."""
     with RecordingSubscriber(always(422)) as subscriber:
-        ask.register(subscriber.address)
-        ask.publish()
-        said = eventually(lambda: put_back(ask, subscriber.address), 20)
-        ask.deregister(subscriber.address)
-    ask.call("DELETE", "/deadLetters?all=true")
-    return said
+        caller.register(subscriber.address)
+        caller.publish()
+        found = eventually(lambda: put_back(caller, subscriber.address), 20)
+        caller.deregister(subscriber.address)
+    caller.call("DELETE", "/deadLetters?all=true")
+    return found
 
 
-def put_back(ask: Caller, address: str) -> str:
+def put_back(caller: Caller, address: str) -> str:
     """Put back a subscriber's dead letters; the replay's id, empty where there were none yet."""
-    return ask.call("POST", f"/deadLetters/replay?address={address}").json()["replay"] or ""
+    return caller.call("POST", f"/deadLetters/replay?address={address}").json()["replay"] or ""
 
 
 @pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-def test_an_answer_of_two_buses_has_the_header_that_is_told(tmp_path: Path) -> None:
-    """Where two buses are one, the answers that are about both say so, in the form that the document tells."""
+def test_a_response_of_two_nodes_has_the_documented_header(tmp_path: Path) -> None:
+    """In a cluster, the responses that are about both nodes have the header, as the document describes it."""
     with RedisServer(tmp_path) as redis, cluster_on(tmp_path, redis, [redis.url] * 2) as cluster:
-        ask = cluster.callers()[0]
-        event = ask.publish()
+        caller = cluster.callers()[0]
+        event = caller.publish()
         targets = [(method, path.replace("{event_id}", event), operation) for method, path, operation in OPERATIONS]
         for method, path, operation in targets:
-            told = operation["responses"]["200"].get("headers", {}).get("Eventbus-Nodes")
-            if told is not None:
-                said = ask.call(method, f"{path}?all=true").header("Eventbus-Nodes") or ""
-                assert (re.fullmatch(told["schema"]["pattern"], said) is not None, said) == (True, "2 of 2"), path
+            documented = operation["responses"]["200"].get("headers", {}).get("Eventbus-Nodes")
+            if documented is not None:
+                found = caller.call(method, f"{path}?all=true").header("Eventbus-Nodes") or ""
+                assert (re.fullmatch(documented["schema"]["pattern"], found) is not None, found) == (True, "2 of 2"), (
+                    path
+                )
 
 
-def test_shapes_have_what_the_bus_answers(own_bus: BusServer, ask: Caller) -> None:
-    """A subscriber, an event, a dead letter and what publishing answers have the properties that are told."""
+def test_shapes_have_what_the_bus_answers(own_bus: BusServer, caller: Caller) -> None:
+    """A subscriber, an event, a dead letter and what publishing answers have the documented properties."""
     with RecordingSubscriber(always(422, b"no such customer")) as subscriber:
-        assert ask.register(subscriber.address).keys() == properties("Registration")
-        assert ask.call("POST", "/sendMessage", [JSON], b"1").json().keys() == properties("Accepted")
-        batch = ask.call("POST", "/sendMessage?batch=lines", [JSON], b"1\n2")
+        assert caller.register(subscriber.address).keys() == properties("Registration")
+        assert caller.call("POST", "/sendMessage", [JSON], b"1").json().keys() == properties("Accepted")
+        batch = caller.call("POST", "/sendMessage?batch=lines", [JSON], b"1\n2")
         assert batch.json().keys() == properties("AcceptedBatch")
         event = written(cloud_event(type="a..b"))
-        assert publish_cloud_events(ask, event, STRUCTURED).json().keys() == properties("AcceptedCloudEvent")
-        assert publish_cloud_events(ask, array([event])).json().keys() == properties("AcceptedCloudEvents")
-        eventually(settled(ask, subscriber.address, dead=5), 30)
-        assert ask.subscriber(subscriber.address).keys() == properties("Subscriber")
+        assert publish_cloud_events(caller, event, STRUCTURED).json().keys() == properties("AcceptedCloudEvent")
+        assert publish_cloud_events(caller, array([event])).json().keys() == properties("AcceptedCloudEvents")
+        eventually(settled(caller, subscriber.address, dead=5), 30)
+        assert caller.subscriber(subscriber.address).keys() == properties("Subscriber")
         (letter, *_) = RepairClient(own_bus.port).dead_letters(address=subscriber.address)
         assert letter.keys() == properties("DeadLetter")
-        event = ask.call("GET", f"/events/{letter['event']}").json()
+        event = caller.call("GET", f"/events/{letter['event']}").json()
         assert event.keys() == properties("EventWithDeliveries")
         assert event["deliveries"] == [{"address": subscriber.address, "state": "dead"}]
-        ask.deregister(subscriber.address)
+        caller.deregister(subscriber.address)
 
 
 @pytest.mark.parametrize(("accept", "phases"), PHASES)
-def test_made_up_requests_are_answered_as_told(schemathesis: str, tmp_path: Path, accept: str, phases: str) -> None:
-    """Hundreds of requests by and against the document are answered with a status, content and shape that it tells."""
+def test_made_up_requests_are_answered_as_documented(
+    schemathesis: str, tmp_path: Path, accept: str, phases: str
+) -> None:
+    """Hundreds of requests by and against the document are answered with a status, content and shape that it has."""
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     with BusServer(tmp_path) as bus:
         location = f"http://127.0.0.1:{bus.port}/openapi.json"

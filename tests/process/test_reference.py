@@ -11,9 +11,9 @@ from tests.support.caller import Caller
 
 DOCUMENT = document()
 OPERATIONS = [
-    (place, path, method, operation)
-    for place in ("paths", "webhooks")
-    for path, methods in DOCUMENT[place].items()
+    (part, path, method, operation)
+    for part in ("paths", "webhooks")
+    for path, methods in DOCUMENT[part].items()
     for method, operation in methods.items()
 ]
 #: Attributes by which a page loads something, and elements that have no end.
@@ -40,15 +40,15 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note an element."""
-        said = {name: value or "" for name, value in attrs}
+        found = {name: value or "" for name, value in attrs}
         self.tags.append(tag)
-        self.attributes |= said.keys()
-        self.ids += [said["id"]] if "id" in said else []
-        self.loads += [value for name, value in said.items() if name in LOADING]
-        if "href" in said:
-            (self.loads if tag == "link" else self.links).append(said["href"])
+        self.attributes |= found.keys()
+        self.ids += [found["id"]] if "id" in found else []
+        self.loads += [value for name, value in found.items() if name in LOADING]
+        if "href" in found:
+            (self.loads if tag == "link" else self.links).append(found["href"])
         if tag == "article":
-            self._article = said["id"]
+            self._article = found["id"]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -75,17 +75,17 @@ def page(caller: Caller) -> Page:
 
 @pytest.mark.parametrize(("place", "path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:24])
 def test_each_operation_is_on_the_page(
-    page: Page, place: str, path: str, method: str, operation: dict[str, object]
+    page: Page, part: str, path: str, method: str, operation: dict[str, object]
 ) -> None:
     """An operation stands under its name with method, path, summary, every parameter and every answer."""
-    shown = page.articles[str(operation["operationId"])]
-    assert method.upper() in shown
-    assert (path if place == "paths" else "<address>/event") in shown
-    assert str(operation["summary"]) in shown
+    article = page.articles[str(operation["operationId"])]
+    assert method.upper() in article
+    assert (path if part == "paths" else "<address>/event") in article
+    assert str(operation["summary"]) in article
     for parameter in operation.get("parameters", ()):  # type: ignore[attr-defined]
-        assert parameter["name"] in shown
-    statuses = set(re.findall(r"\b(?:\dXX|\d{3}|default)\b", shown))
-    everywhere = {"400", "408", "414", "417", "431", "500"} if place == "paths" else set()
+        assert parameter["name"] in article
+    statuses = set(re.findall(r"\b(?:\dXX|\d{3}|default)\b", article))
+    everywhere = {"400", "408", "414", "417", "431", "500"} if part == "paths" else set()
     assert operation["responses"].keys() - everywhere <= statuses  # type: ignore[attr-defined]
 
 
@@ -97,7 +97,7 @@ def test_each_shape_is_on_the_page(page: Page) -> None:
 
 
 def test_what_any_request_may_get_is_on_the_page(page: Page) -> None:
-    """The answers that are told once for all are there."""
+    """The responses that are described once for all are there."""
     for response in DOCUMENT["components"]["responses"].values():
         assert response["description"].replace("`", "") in page.text
 
@@ -122,7 +122,7 @@ def test_the_page_loads_its_style_sheet_and_nothing_else(caller: Caller, page: P
 
 
 def test_the_page_may_load_nothing_else(caller: Caller) -> None:
-    """A browser is told so too: the policy lets in the bus's own style sheets, and nobody may frame the page."""
+    """The policy for browsers lets in the bus's own style sheets, and nobody may frame the page."""
     answer = caller.call("GET", "/docs")
     policy = answer.header("Content-Security-Policy") or ""
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -142,7 +142,7 @@ def test_light_and_dark_are_the_readers_choice(caller: Caller, page: Page) -> No
 
 
 def test_head_of_the_page_has_no_body(caller: Caller) -> None:
-    """``HEAD`` tells the same length, and sends nothing."""
-    whole, head = (caller.call(method, "/docs") for method in ("GET", "HEAD"))
+    """``HEAD`` has the same length, and sends nothing."""
+    full, head = (caller.call(method, "/docs") for method in ("GET", "HEAD"))
     assert (head.status, head.body) == (200, b"")
-    assert head.header("Content-Length") == str(len(whole.body))
+    assert head.header("Content-Length") == str(len(full.body))

@@ -1,4 +1,4 @@
-"""A program that adds options to the table, and tells where they turn up. It changes no file of the product."""
+"""A program that adds options to the table, and prints where they turn up. It changes no file of the product."""
 
 import importlib.util
 import json

@@ -25,7 +25,7 @@ from tests.support.scripted import ScriptedTransport
 
 DOCUMENT = document()
 PROTOCOL = (Path(__file__).parents[2] / "docs/protocol.md").read_text("utf-8")
-#: Answered for every GET, and told in the document's introduction.
+#: Answered for every GET, and described in the document's introduction.
 IMPLIED = {"HEAD", "OPTIONS"}
 TOPICS = ["a", "orders.created", "a*.b", "*a", ">>", "", ".", "a.", "a..b", "*", "a.>", "a b", "\xe9", "a,b-c.d/e"]
 TOPICS += ["x" * 256, "x" * 257, *(".".join(words) for words in ("x" * 16, "x" * 17, "x" * 15 + ">", "x" * 16 + ">"))]
@@ -47,9 +47,9 @@ def routes(app: Any) -> Iterator[tuple[str, str, Any]]:
                 yield method.lower(), path, app.view_functions[rule.endpoint]
 
 
-def operations(place: str = "paths") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every method and path of the document, with what it says."""
-    for path, methods in DOCUMENT[place].items():
+def operations(part: str = "paths") -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every method and path of the document, with its operation."""
+    for path, methods in DOCUMENT[part].items():
         for method, operation in methods.items():
             yield method, path, operation
 
@@ -90,44 +90,44 @@ def test_each_route_is_in_the_document_and_nothing_else(app: Any) -> None:
 
 
 def test_each_operation_names_the_scope_that_its_route_needs(app: Any) -> None:
-    """What a token has to be for is what the route asks for; an open route asks for nothing."""
-    told = {(method, path): operation["security"] for method, path, operation in operations()}
+    """An operation names the scope that its route needs; an open route needs none."""
+    documented = {(method, path): operation["security"] for method, path, operation in operations()}
     for method, path, view in routes(app):
         scope = scope_of(view)
-        assert told[method, path] == ([] if scope is None else [{}, {"bearer": [scope]}])
+        assert documented[method, path] == ([] if scope is None else [{}, {"bearer": [scope]}])
 
 
-def test_each_answer_about_all_buses_says_how_many_it_is_from() -> None:
-    """Where several buses are gathered into one answer, the document names the header that says of how many."""
-    gathered = {route for route, gathering in KINDS.items() if not gathering.page} | {("GET", "/events/{event_id}")}
-    told = {
+def test_each_response_about_all_nodes_counts_them() -> None:
+    """Where the responses of all nodes are merged, the document names the header that counts the nodes."""
+    merged = {route for route, merge in KINDS.items() if not merge.page} | {("GET", "/events/{event_id}")}
+    documented = {
         (method.upper(), path)
         for method, path, operation in operations()
         if "Eventbus-Nodes" in operation["responses"]["200"].get("headers", {})
     }
-    assert told == gathered
+    assert documented == merged
 
 
-def test_each_request_about_one_subscriber_may_meet_the_wrong_bus() -> None:
-    """Where a request is passed on to the bus that has the subscriber, the document says what may come of that."""
-    told = {
+def test_each_request_about_one_subscriber_may_meet_another_node() -> None:
+    """Where a request is forwarded to the node that owns the subscriber, the document names the error of that."""
+    documented = {
         (method.upper(), path)
         for method, path, operation in operations()
         if operation["responses"].get("503") == response("NotOwner")
     }
-    assert told == {(method, path) for method, path in ABOUT_ONE if not path.startswith(PAGES)}
+    assert documented == {(method, path) for method, path in ABOUT_ONE if not path.startswith(PAGES)}
 
 
 def test_each_operation_has_a_name_of_its_own() -> None:
     """No two operations share a name, and each has a tag that the document explains."""
-    every = [operation for place in ("paths", "webhooks") for _, _, operation in operations(place)]
+    every = [operation for part in ("paths", "webhooks") for _, _, operation in operations(part)]
     names = [operation["operationId"] for operation in every]
     assert len(set(names)) == len(names)
     assert {operation["tags"][0] for operation in every} == {tag["name"] for tag in DOCUMENT["tags"]}
 
 
 def test_each_status_of_publishing_is_in_the_document() -> None:
-    """What the protocol says that publishing may answer, the document says."""
+    """Each status that the protocol has for publishing is in the document."""
     table = PROTOCOL.partition("| status | why |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`(\d{3})`", table))
     assert named >= {"400", "413", "507"}
@@ -135,7 +135,7 @@ def test_each_status_of_publishing_is_in_the_document() -> None:
 
 
 def test_each_meaning_of_a_subscribers_answer_is_in_the_document() -> None:
-    """What the protocol says of a subscriber's answers, the document says of the delivery."""
+    """Each status of a subscriber's response that the protocol explains is in the document."""
     table = PROTOCOL.partition("| what comes back | what it means |")[2].partition("\n\n")[0]
     named = {status.upper() for status in re.findall(r"`(\d(?:\d\d|xx))`", table)}
     assert named >= {"2XX", "410", "429"}
@@ -145,20 +145,20 @@ def test_each_meaning_of_a_subscribers_answer_is_in_the_document() -> None:
 def test_each_status_of_the_protocol_is_somewhere_in_the_document() -> None:
     """No status is named in the protocol alone."""
     named = set(re.findall(r"`(\d{3})[`,]", PROTOCOL))
-    told = {
+    documented = {
         status
-        for place in ("paths", "webhooks")
-        for _, _, operation in operations(place)
+        for part in ("paths", "webhooks")
+        for _, _, operation in operations(part)
         for status in operation["responses"]
     }
-    assert named <= told
+    assert named <= documented
 
 
 def test_each_parameter_of_registering_is_in_the_document() -> None:
     """The protocol's table and the document name the same parameters, beside the address."""
     table = PROTOCOL.partition("### Registering")[2].partition("JSON:")[0]
-    told = {parameter["name"] for parameter in DOCUMENT["paths"]["/registerAndKeepAlive"]["post"]["parameters"]}
-    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) | {"address"} == told
+    documented = {parameter["name"] for parameter in DOCUMENT["paths"]["/registerAndKeepAlive"]["post"]["parameters"]}
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) | {"address"} == documented
 
 
 def test_each_example_is_what_its_schema_says() -> None:

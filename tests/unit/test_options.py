@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def more() -> dict[str, Any]:
-    """What the product says when the table has one more option of each kind."""
+    """What the product does when the table has one more option of each kind."""
     command = [sys.executable, "-m", "tests.support.one_more_option"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -19,14 +19,14 @@ JSON = {"Accept": "application/json"}
 
 
 def test_the_table_is_what_the_interface_says() -> None:
-    """Every route of the OpenAPI document takes the parameters that the document tells, and no other."""
-    told = {
+    """Every route of the OpenAPI document takes the documented parameters, and no other."""
+    documented = {
         (method.upper(), path): {part["name"] for part in operation.get("parameters", ()) if part["in"] == "query"}
         for path, methods in document()["paths"].items()
         for method, operation in methods.items()
     }
     pages = {route: set(names) for route, names in PARAMETERS.items() if route[1] == "/" or "/dashboard" in route[1]}
-    assert {route: names for route, names in told.items() if names and route not in pages} == {
+    assert {route: names for route, names in documented.items() if names and route not in pages} == {
         route: set(names) for route, names in PARAMETERS.items() if route not in pages
     }
 
@@ -37,16 +37,16 @@ def test_the_table_is_what_the_interface_says() -> None:
      ("maxInFlight", "max_in_flight"), ("max-in-flight", "max_in_flight"), ("time_out", "timeout"),
      ("leases", "lease")],
 )  # fmt: skip
-def test_the_nearest_name_is_told(name: str, nearest: str) -> None:
-    """Who misspells a parameter is told the one that was probably meant."""
+def test_the_nearest_name_is_suggested(name: str, nearest: str) -> None:
+    """The error about a misspelt parameter names the one that was probably meant."""
     known = parameters_of("POST", "/registerAndKeepAlive")
     assert f"{name!r} is no parameter of /registerAndKeepAlive; did you mean {nearest}?" in unknown_parameter(
         name, "/registerAndKeepAlive", known
     )
 
 
-def test_what_is_near_to_nothing_is_told_what_there_is() -> None:
-    """Where nothing is near, the names are told; where there are none, that."""
+def test_a_name_that_is_near_to_nothing_lists_all_names() -> None:
+    """Where no name is near, the error lists all names, or says that there are none."""
     assert unknown_parameter("colour", "/deregister", ("address",)).endswith("/deregister. It takes address.")
     assert unknown_parameter("x" * 9_999, "/events/<path:event_id>", ()).endswith("/events/. It takes none.")
     assert len(unknown_parameter("x" * 9_999, "/replay", parameters_of("POST", "/replay"))) < 200
@@ -61,8 +61,8 @@ def test_the_header_is_bounded_and_harmless() -> None:
     assert len(ignored_header(["\U0001f600" * 99])) <= MAX_NAME_CHARACTERS * 12
 
 
-def test_a_page_is_gathered_by_what_it_takes() -> None:
-    """What a page does not take is left out where others are asked for their part of it."""
+def test_a_forwarded_query_has_known_parameters_alone() -> None:
+    """A query that goes to other nodes has no parameter that the page does not take."""
     assert without_unknown(parse_query("q=a%26b&x=1&start=2"), "GET", "/dashboard/subscribers") == "q=a%26b&start=2"
 
 
@@ -76,8 +76,8 @@ ROUTES = [
 
 
 @pytest.mark.parametrize("names", [["here"], ["here", "there"]], ids=["alone", "two nodes"])
-def test_every_route_tells_of_what_it_does_not_take(names: list[str]) -> None:
-    """Who asks for JSON is refused, and nothing happens; others are answered as ever, told by a header, and counted."""
+def test_every_route_reports_what_it_does_not_take(names: list[str]) -> None:
+    """A client that asks for JSON is refused; for others a header names what is ignored, and it is counted."""
     with in_process_nodes(*names) as (here, *others):
         for number, (method, target) in enumerate(ROUTES, 1):
             refused = here.ask(method, f"{target}topics=x", JSON)

@@ -22,13 +22,13 @@ NO_NUMBERS = ["", " ", " 10", "10 ", "-10", "+10", "1e1", "0x10", "nan", "inf", 
 SWITCHES = ["ordered", "resume"]
 
 
-def terms(**said: object) -> Terms:
-    """What a query with these parameters says."""
-    return terms_of(parse_query(urlencode(said, doseq=True)))
+def terms(**given: object) -> Terms:
+    """The terms that a query with these parameters gives."""
+    return terms_of(parse_query(urlencode(given, doseq=True)))
 
 
 def test_what_is_not_said_stays_as_it_was() -> None:
-    """A registration that says nothing changes no option; one that says something changes that alone."""
+    """A registration without options changes none; one with options changes those alone."""
     assert terms(address="h") == Terms()
     options = Options(topics=("a",), lease=7, max_in_flight=9, timeout=3, ordered=True, resume=True)
     assert terms().applied(options) == options
@@ -53,7 +53,7 @@ def test_what_is_no_number_of_the_range_is_refused(parameter: str, text: str) ->
 
 
 def test_a_fraction_of_a_delivery_is_refused() -> None:
-    """Deliveries under way are counted in whole numbers; seconds may have a fraction."""
+    """Deliveries in flight are counted in whole numbers; seconds may have a fraction."""
     with pytest.raises(BadRequest, match=r"max_in_flight is a whole number from 1 to 1000, not '2\.5'"):
         terms(max_in_flight="2.5")
     assert terms(max_in_flight="2.0").max_in_flight == 2
