@@ -243,8 +243,28 @@ def replace_log(path: Path) -> None:
     path.with_suffix(".copy").replace(log_of(path))
 
 
-LOSSES = [delete, lambda path: path.unlink(), replace, lambda path: log_of(path).unlink(), replace_log]
-NAMES = ["both", "journal", "journal replaced", "log", "log replaced"]
+def cut_journal(path: Path) -> None:
+    """Cut the journal's file, as writing a backup over it does."""
+    with path.open("r+b") as database:
+        database.truncate(2 * file.PAGE_SIZE)
+
+
+def overwrite_log(path: Path) -> None:
+    """Write over the start of the log."""
+    with log_of(path).open("r+b") as log:
+        log.write(bytes(100))
+
+
+LOSSES = [
+    delete,
+    lambda path: path.unlink(),
+    replace,
+    lambda path: log_of(path).unlink(),
+    replace_log,
+    cut_journal,
+    overwrite_log,
+]
+NAMES = ["both", "journal", "journal replaced", "log", "log replaced", "journal cut", "log overwritten"]
 
 
 @pytest.mark.parametrize("looked", [False, True])
@@ -311,6 +331,32 @@ def test_a_log_that_was_deleted_alone_loses_nothing(store: Store, path: Path) ->
     copy = path.with_suffix(".copy")
     shutil.copy(path, copy)
     assert events(copy) == ["before"]
+
+
+def test_a_log_that_was_cut_takes_nothing_more_and_spoils_no_journal(store: Store, path: Path) -> None:
+    """What a commit has put behind the hole in a log is no success, and the journal's file stays sound."""
+    store.close()
+    store.open()
+    for number in range(50):
+        append(store, f"number {number}")
+    with log_of(path).open("r+b") as log:
+        log.truncate(0)
+    with pytest.raises(JournalUnavailable, match="was cut or overwritten"):
+        append(store, "unknown")
+    with pytest.raises(JournalUnavailable, match="nothing of this was kept"):
+        append(store, "refused")
+    store.close()
+    assert events(path)[:1] == ["before"]
+    store.connect()
+
+
+def test_the_log_of_a_journal_that_was_replaced_by_its_copy_stays(store: Store, path: Path) -> None:
+    """When a copy has taken the journal's place, what is in the log goes with the copy, also after a clean stop."""
+    replace(path)
+    assert "was replaced by another file" in store.inspect().files
+    store.close()
+    assert events(path) == ["before"]
+    store.connect()
 
 
 # Whose the log is

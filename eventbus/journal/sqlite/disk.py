@@ -1,7 +1,11 @@
 """What the disk under a journal allows: there is room, or some was kept back, and the files are where they were."""
 
+import os
+import shutil
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -82,6 +86,28 @@ class Disk:
         if not files:
             self._look_for_room()
         return DiskState(files, self._reserve.trouble, self._is_short(self._refused))
+
+    @contextmanager
+    def sparing_log(self) -> Iterator[bool]:
+        """Close the database within this; yields whether the log may be emptied into it before.
+
+        Where a copy has taken the database's place, the log belongs to the copy by now, and closing would delete it.
+        Where the log was cut, closing would move what is not in it any more into the database.
+        """
+        log = Path(f"{self._real}-wal")
+        aside = log.with_name(f"{log.name}.{time.time_ns()}")
+        if self._files is not None and self._files.has_damaged_log():
+            shutil.copyfile(log, aside)
+            os.truncate(log, 0)  # reading it fails from here on, and so does SQLite's last checkpoint
+            yield False
+        elif self._files is not None and self._files.lacks_database_alone():
+            log.rename(aside)
+            try:
+                yield False
+            finally:
+                aside.rename(log)
+        else:
+            yield True
 
     def admit(self, size: int) -> None:
         """Raise JournalFull where events of so many bytes could fill the disk for good."""

@@ -5,17 +5,23 @@ from pathlib import Path
 
 from eventbus.core.errors import JournalTimeout, JournalUnavailable
 
+#: What became of a file that is where it was, but not as it was.
+_DAMAGED = "was cut or overwritten"
+_LOG_MAGICS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+
 
 class WatchedFiles:
     """The database and its write-ahead log, by the names that find them and the inodes that were opened.
 
-    SQLite goes on with files that have no name any more, and all that it keeps there ends with the process.
+    SQLite goes on with files that have no name any more, and all that it keeps there ends with the process. It goes on
+    with files that somebody has cut, too, and does not find at the next start what it has kept there.
     """
 
     def __init__(self, name: str, real: str) -> None:
         """Remember the files: the database by the name that was configured, the log where links lead."""
         self._database, self._log = str(Path(name).absolute()), f"{real}-wal"
         self._inodes = {path: _inode(path) for path in (self._database, self._log)}
+        self._bytes = 0  # of the database, which never gets smaller by itself
         self._log_once = ""
         self._caught = False  # something was written to files that have no name
 
@@ -45,26 +51,52 @@ class WatchedFiles:
         return f"{self._log_once} while the bus ran: nothing is accepted until {until}"
 
     def _found(self) -> str:
-        for path, inode in self._inodes.items():
-            if what := _change(path, inode):
+        for path in self._inodes:
+            if what := self._change(path):
                 kind = "journal" if path == self._database else "journal's write-ahead log"
                 return f"The {kind} {path} {what}"
         return ""
 
+    def lacks_database_alone(self) -> bool:
+        """Whether another file is where the database was, or none, and the log is where it was."""
+        return self._changed() == [self._database]
+
     def lacks_log_alone(self) -> bool:
         """Whether the database is where it was, and its log is not."""
-        return [path for path, inode in self._inodes.items() if _change(path, inode)] == [self._log]
+        return self._changed() == [self._log] and not self.has_damaged_log()
+
+    def has_damaged_log(self) -> bool:
+        """Whether the log is where it was, and somebody has cut it or written to it."""
+        return self._change(self._log) == _DAMAGED
+
+    def _changed(self) -> list[str]:
+        return [path for path in self._inodes if self._change(path)]
+
+    def _change(self, path: str) -> str:
+        """What became of the file that was found by this name; empty where it is the same."""
+        try:
+            found = os.stat(path)  # noqa: PTH116 - with each commit: a Path for it costs more than the call
+            if (found.st_dev, found.st_ino) != self._inodes[path]:
+                return "was replaced by another file"
+            if path == self._log:
+                return _DAMAGED if found.st_size and not _has_header(path) else ""
+        except FileNotFoundError:
+            return "was deleted or moved away"
+        except OSError as error:
+            return f"cannot be found ({error.strerror})"
+        if found.st_size < self._bytes:
+            return _DAMAGED
+        self._bytes = found.st_size
+        return ""
 
 
-def _change(path: str, inode: tuple[int, int]) -> str:
-    """What became of the file that was found by this name; empty where it is the same."""
+def _has_header(log: str) -> bool:
+    """Whether a log begins as SQLite has begun it. Raises OSError."""
+    descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        found = os.stat(path)  # noqa: PTH116 - with each commit: a Path for it costs more than the call
-    except FileNotFoundError:
-        return "was deleted or moved away"
-    except OSError as error:
-        return f"cannot be found ({error.strerror})"
-    return "" if (found.st_dev, found.st_ino) == inode else "was replaced by another file"
+        return os.pread(descriptor, 4, 0) in _LOG_MAGICS
+    finally:
+        os.close(descriptor)
 
 
 def _inode(path: str) -> tuple[int, int]:

@@ -245,10 +245,12 @@ class Store:
 
     def close(self) -> None:
         """Move what is in the WAL into the database, as far as there is room, and let go of the file."""
-        try:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            self._db.close()
+        with self._disk.sparing_log() as may_empty:
+            try:
+                if may_empty:
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._db.close()
 
     def _one(self, sql: str) -> int:
         return int(self._db.execute(sql).fetchone()[0])
