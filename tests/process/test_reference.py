@@ -73,7 +73,7 @@ def page(caller: Caller) -> Page:
     return Page(answer.text)
 
 
-@pytest.mark.parametrize(("place", "path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:24])
+@pytest.mark.parametrize(("part", "path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:24])
 def test_each_operation_is_on_the_page(
     page: Page, part: str, path: str, method: str, operation: dict[str, object]
 ) -> None:
