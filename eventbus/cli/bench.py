@@ -1,6 +1,7 @@
 """``eventbus bench``: measures a running bus under a load."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -10,6 +11,15 @@ from eventbus.cli.exit_status import stop_on_signals
 from eventbus.cli.load import Load, LoadRun
 from eventbus.cli.local_subscriber import address_seen_from
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _number(
+    flag: str, default: int, within: click.IntRange, described: str, metavar: str = "N"
+) -> Callable[[Function], Function]:
+    """Return an option that takes a whole number, ``described`` in its help."""
+    return click.option(flag, type=within, default=default, show_default=True, metavar=metavar, help=described)
+
 
 @command(
     "bench",
@@ -17,38 +27,10 @@ from eventbus.cli.local_subscriber import address_seen_from
     "eventbus bench --events 10000 --subscribers 3 --size 4096",
     "eventbus bench --rate 200 --json | jq .arrival_p99",
 )
-@click.option(
-    "--events",
-    type=click.IntRange(1, 10_000_000),
-    default=1_000,
-    show_default=True,
-    metavar="N",
-    help="Events to publish.",
-)
-@click.option(
-    "--subscribers",
-    type=click.IntRange(1, 500),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Subscribers, each of which gets all of them.",
-)
-@click.option(
-    "--size",
-    type=click.IntRange(8, 1_048_576),
-    default=256,
-    show_default=True,
-    metavar="BYTES",
-    help="How large an event is.",
-)
-@click.option(
-    "--connections",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    metavar="N",
-    help="Connections that publish at once.",
-)
+@_number("--events", 1_000, click.IntRange(1, 10_000_000), "Events to publish.")
+@_number("--subscribers", 1, click.IntRange(1, 500), "Subscribers, each of which gets all of them.")
+@_number("--size", 256, click.IntRange(8, 1_048_576), "How large an event is.", metavar="BYTES")
+@_number("--connections", 4, click.IntRange(1, 64), "Connections that publish at once.")
 @click.option(
     "--rate", type=click.FloatRange(0.1), metavar="N", help="Publishes per second in all; else as many as possible."
 )

@@ -59,12 +59,7 @@ def list_them(context: CommandContext, address: str | None, limit: int) -> None:
     """List dead letters, the oldest first."""
     with context.bus() as bus:
         found = list(islice(bus.dead_letters(address=address), limit + 1))
-    listed = found[:limit]
-    if context.screen.as_json:
-        for letter in listed:
-            context.screen.value(to_json(letter))
-    elif listed:
-        context.screen.table(Table.of(_COLUMNS, [_row(letter) for letter in listed]))
+    context.screen.page(found[:limit], to_json, lambda page: Table.of(_COLUMNS, map(_row, page)))
     if len(found) > limit:
         context.screen.note("There are more: --limit shows more.")
     elif not found:

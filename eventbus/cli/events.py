@@ -9,7 +9,7 @@ from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
 from eventbus.cli.formatting import event_to_json, preview, print_body, print_event, to_json
-from eventbus.cli.positions import feed_position, parse_position
+from eventbus.cli.positions import feed_position, position_option
 from eventbus.cli.renderer import Column, Table
 from eventbus.cli.screen import Screen
 from eventbus.client import Delivery, Event
@@ -31,15 +31,7 @@ _DELIVERY_COLUMNS = (
     "eventbus events --after 2026-11-24T06:00:00Z --topic 'orders.*'",
     "eventbus events --json | jq -r .topic | sort | uniq -c",
 )
-@click.option(
-    "--after",
-    "start",
-    default="earliest",
-    show_default=True,
-    callback=parse_position,
-    metavar="POSITION",
-    help="Begin after an event's id or a time, or with the 'earliest'.",
-)
+@position_option("--after", "start", "Begin after an event's id or a time, or with the 'earliest'.", default="earliest")
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="Only events that match; may repeat.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many at most.")
 @with_context
@@ -50,17 +42,16 @@ def events(context: CommandContext, start: Position, topics: tuple[str, ...], li
     """
     with context.bus() as bus:
         found = list(islice(bus.events(after=feed_position(start), topics=topics), limit + 1))
-    listed = found[:limit]
-    if context.screen.as_json:
-        for event in listed:
-            context.screen.value(event_to_json(event))
-    elif listed:
-        rows = [(rfc3339(event.at), event.id, event.topic, preview(event, MAX_BODY_CHARS)) for event in listed]
-        context.screen.table(Table.of(_COLUMNS, rows))
+    context.screen.page(found[:limit], event_to_json, lambda page: Table.of(_COLUMNS, map(_event_row, page)))
     if len(found) > limit:
-        context.screen.note(f"There are more: --after {escape(listed[-1].id)} continues, --limit shows more at once.")
+        last = escape(found[limit - 1].id)
+        context.screen.note(f"There are more: --after {last} continues, --limit shows more at once.")
     elif not found:
         context.screen.note("There are no such events.")
+
+
+def _event_row(event: Event) -> tuple[object, ...]:
+    return rfc3339(event.at), event.id, event.topic, preview(event, MAX_BODY_CHARS)
 
 
 @command(
@@ -90,14 +81,12 @@ def _print_details(screen: Screen, found: Event, deliveries: Sequence[Delivery])
         screen.line(f"  {screen.styled(escape(name) + ':', dim=True)} {escape(value)}")
     screen.line()
     if deliveries:
-        screen.table(
-            Table.of(_DELIVERY_COLUMNS, [_row(one) for one in deliveries], [_colour_of(one) for one in deliveries])
-        )
+        screen.table(Table.of(_DELIVERY_COLUMNS, map(_delivery_row, deliveries), map(_colour_of, deliveries)))
     else:
         screen.note("It has no deliveries.")
 
 
-def _row(one: Delivery) -> tuple[object, ...]:
+def _delivery_row(one: Delivery) -> tuple[object, ...]:
     again = None if one.next_attempt_at is None else rfc3339(one.next_attempt_at)
     return one.address, one.state, one.attempts, again, one.last_status, one.last_error
 

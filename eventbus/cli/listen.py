@@ -17,7 +17,7 @@ from eventbus.cli.exit_status import stop_on_signals
 from eventbus.cli.formatting import event_printer
 from eventbus.cli.local_subscriber import DeliveryQueue, address_seen_from, serve_inbox
 from eventbus.cli.options import subscription_options, take_options
-from eventbus.cli.positions import feed_position, parse_position
+from eventbus.cli.positions import feed_position, position_option
 from eventbus.client import Event, Inbox, Terms, Verifier
 from eventbus.client.encoding import check_patterns
 from eventbus.client.events import Position
@@ -59,14 +59,8 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "eventbus listen --register dev.example.com:8001 --secret-file secrets.txt",
 )
 @click.argument("topics", nargs=-1, metavar="[TOPIC]...")
-@click.option(
-    "--after",
-    "start",
-    default="now",
-    show_default=True,
-    callback=parse_position,
-    metavar="POSITION",
-    help="Begin after an event's id or a time, with the 'earliest', or 'now'.",
+@position_option(
+    "--after", "start", "Begin after an event's id or a time, with the 'earliest', or 'now'.", default="now"
 )
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
 @click.option("--raw", is_flag=True, help="Print bodies only, as they came, each with a newline after it.")

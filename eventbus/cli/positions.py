@@ -1,8 +1,9 @@
 """Positions in the journal on the command line, and the number of events between two."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
 
 import click
 
@@ -12,6 +13,7 @@ from eventbus.client.model import parse_time
 from eventbus.core.clock import seconds_of
 from eventbus.core.topics import matches
 
+F = TypeVar("F", bound=Callable[..., Any])
 _LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ].*)?")
 
 
@@ -31,6 +33,13 @@ def _problem(value: str) -> str:
         if seconds_of(value + missing) is not None:
             return f"the time {value!r} has no offset; add it, for UTC: {value}{missing}"
     return f"{value!r} is not a time in RFC 3339, such as 2026-11-24T06:03:29Z"
+
+
+def position_option(flag: str, name: str, described: str, **more: Any) -> Callable[[F], F]:
+    """Return an option of a command that takes a position, ``described`` in its help. A default is part of the help."""
+    return click.option(
+        flag, name, callback=parse_position, metavar="POSITION", help=described, show_default="default" in more, **more
+    )
 
 
 def feed_position(position: Position) -> Position:

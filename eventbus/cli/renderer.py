@@ -1,6 +1,6 @@
 """What a command draws beside plain lines, and the interface of what draws it: tables, and the progress of its work."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -25,9 +25,10 @@ class Table:
     colours: Sequence[str] = ()
 
     @classmethod
-    def of(cls, columns: Sequence[Column], rows: Sequence[Sequence[object]], colours: Sequence[str] = ()) -> Self:
-        """Make a table of any values. Escapes them; None is an empty cell."""
-        return cls(columns, [["" if cell is None else escape(str(cell)) for cell in row] for row in rows], colours)
+    def of(cls, columns: Sequence[Column], rows: Iterable[Sequence[object]], colours: Iterable[str] = ()) -> Self:
+        """Make a table of any values. Escape them; None is an empty cell."""
+        cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
+        return cls(columns, cells, tuple(colours))
 
     @property
     def coloured_rows(self) -> Iterator[tuple[str, Sequence[str]]]:

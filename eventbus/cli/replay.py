@@ -9,7 +9,7 @@ from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import CommandFailed
-from eventbus.cli.positions import count_events_between, parse_position
+from eventbus.cli.positions import count_events_between, position_option
 from eventbus.cli.screen import Screen, pluralize
 from eventbus.client import Bus, Subscriber
 from eventbus.client.events import Position
@@ -25,28 +25,13 @@ POLL_INTERVAL_SECONDS = 0.5
     "eventbus replay localhost:8001 --from 2026-11-24T06:00:00Z --to 2026-11-24T07:00:00Z --no-wait",
 )
 @click.argument("address")
-@click.option(
-    "--from",
-    "start",
-    required=True,
-    callback=parse_position,
-    metavar="POSITION",
-    help="The first: 'earliest', an event's id, or a time.",
-)
-@click.option(
-    "--to",
-    "end",
-    default="now",
-    show_default=True,
-    callback=parse_position,
-    metavar="POSITION",
-    help="The last: 'now', an event's id, or a time.",
-)
+@position_option("--from", "start", "The first: 'earliest', an event's id, or a time.", required=True)
+@position_option("--to", "end", "The last: 'now', an event's id, or a time.", default="now")
 @click.option("--dry-run", is_flag=True, help="Only count the events, by reading the journal.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until they have been delivered.")
 @with_context
 def replay(context: CommandContext, address: str, start: Position, end: Position, dry_run: bool, no_wait: bool) -> None:  # noqa: FBT001 - click names them
-    """Deliver a part of the journal to a subscriber again.
+    """Deliver a range of the journal to a subscriber again.
 
     Those events that match its topics, at its own pace; prints how many. Waits until they are delivered or dead:
     Ctrl-C ends the waiting, not the replay.

@@ -7,15 +7,18 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self, TextIO
+from typing import Any, Self, TextIO, TypeVar
 
 import click
 
 from eventbus.cli.escape import escape, escape_json
 from eventbus.cli.plain_renderer import PlainRenderer
 from eventbus.cli.renderer import Renderer, ShowProgress, ShowTable, Table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,14 @@ class Screen:
     def table(self, table: Table) -> None:
         """Write a table."""
         self._renderer(sys.stdout, terminal=self.terminal).table(table)
+
+    def page(self, items: Sequence[T], to_json: Callable[[T], Any], to_table: Callable[[Sequence[T]], Table]) -> None:
+        """Write items: as JSON one a line, else as a table, or nothing if there are none."""
+        if self.as_json:
+            for item in items:
+                self.value(to_json(item))
+        elif items:
+            self.table(to_table(items))
 
     def live_table(self) -> AbstractContextManager[ShowTable]:
         """Write a table over the one before, on a terminal."""

@@ -77,7 +77,7 @@ def print_subscribers(screen: Screen, found: list[Subscriber]) -> None:
 
 def subscriber_table(found: list[Subscriber], now: datetime) -> Table:
     """Return subscribers as a table: red if failing, expired or with dead letters, yellow in other states but ok."""
-    return Table.of(_COLUMNS, [_row(one, now) for one in found], [_colour(one) for one in found])
+    return Table.of(_COLUMNS, [_row(one, now) for one in found], map(_colour, found))
 
 
 def _colour(one: Subscriber) -> str:
