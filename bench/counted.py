@@ -1,6 +1,19 @@
 """The bus in a process that is counted (see bench.instructions): PUBLISHES BATCH PORT..."""
 
-from eventbus.wsgi import app  # isort: skip - it patches before anything else is imported
+from dataclasses import replace
+
+from eventbus.services import timing
+
+#: Seconds that do not end: what the bus does at intervals waits for so long.
+NEVER = 1e6
+timing.DEFAULT_TIMING = replace(
+    timing.DEFAULT_TIMING,
+    retention_interval_seconds=NEVER,
+    sample_interval_seconds=NEVER,
+    expired_interval_seconds=NEVER,
+)
+
+from eventbus.wsgi import app  # isort: skip - it starts with that timing, and patches before the rest is imported
 
 import os
 import sys
@@ -14,13 +27,10 @@ from werkzeug.test import create_environ
 from eventbus.delivery import checkpointer, loop_load, slots
 from eventbus.delivery.transport import watchdog
 from eventbus.journal.sqlite import journal
-from eventbus.services import retention, time_series
 
 #: Publishes before the counting begins, and publishers at once.
 WARM_UP, PUBLISHERS = 16, 8
 SIZE = 1_024
-#: Seconds that do not end: what the bus does at intervals waits for so long.
-NEVER = 1e6
 
 
 def call(path: str, query: str, body: bytes = b"") -> None:
@@ -61,7 +71,7 @@ def count_instructions(*, on: bool) -> None:
 
 def main(publishes: int, batch: int, ports: Sequence[int]) -> None:
     """Register, warm up, and have the rest counted."""
-    checkpointer.INTERVAL = watchdog.POLL_INTERVAL_SECONDS = time_series.INTERVAL = retention.INTERVAL = NEVER
+    checkpointer.INTERVAL = watchdog.POLL_INTERVAL_SECONDS = NEVER
     slots.LOOK_SECONDS = journal.LOOK_SECONDS = NEVER
     loop_load.SPARE = 1.0  # the loop is taken to be busy, as it is under load
     loop_load.TURN_SECONDS = loop_load.URGENT_TURN_SECONDS = NEVER  # under the counter each turn takes too long

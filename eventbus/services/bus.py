@@ -25,16 +25,18 @@ from eventbus.services.expired import ExpiredSubscribers
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.feed import Feed
 from eventbus.services.history import History
+from eventbus.services.journal_room import EVENT_OVERHEAD_BYTES
 from eventbus.services.node import Node
 from eventbus.services.node_subscriptions import NodeSubscriptions
 from eventbus.services.positions import Positions
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.registrations import Registration, Registrations
 from eventbus.services.replays import Replays
-from eventbus.services.retention import OVERHEAD, Retention
+from eventbus.services.retention import Retention
 from eventbus.services.service import Service
 from eventbus.services.sweeper import Sweeper
 from eventbus.services.time_series import TimeSeries
+from eventbus.services.timing import DEFAULT_TIMING, ServiceTiming
 from eventbus.telemetry.counters import Counters
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Bus(SubscriberListener):
         transport: Transport,
         clock: Clock | None = None,
         cluster: Cluster | None = None,
+        timing: ServiceTiming = DEFAULT_TIMING,
     ) -> None:
         self.settings = settings
         self.clock = clock or Clock()
@@ -58,7 +61,7 @@ class Bus(SubscriberListener):
         self.counters = Counters()
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
         rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake")
-        self.node = node = Node(journal, self.dispatcher, self.cluster, rules)
+        self.node = node = Node(journal, self.dispatcher, self.cluster, rules, timing)
         self.leases = node.leases
         self.expired = ExpiredSubscribers(node)
         self.expiry = LeaseExpiry(node, self.expired.note)
@@ -75,7 +78,7 @@ class Bus(SubscriberListener):
             node, settings.journal_quota_bytes or settings.journal_max_bytes // 4, self.dead_letters
         )
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, self.quota)
-        self.time_series = TimeSeries(self.dispatcher, self.counters)
+        self.time_series = TimeSeries(self.dispatcher, self.counters, timing.sample_interval_seconds)
         self.subscriptions = NodeSubscriptions(node, self.sweeper, self.expiry, self.retention, self.feed)
         #: In the order in which they start; they stop in reverse.
         self._services: tuple[Service, ...] = (
@@ -136,7 +139,8 @@ class Bus(SubscriberListener):
         """Keep messages, all or none; returns when they are safe. Raises Draining and JournalError."""
         if self.draining:
             raise Draining("The bus is stopping; publish again in a few seconds.")
-        self.retention.make_room(body_bytes(messages) + head_bytes(messages) + OVERHEAD * len(messages))
+        size = body_bytes(messages) + head_bytes(messages) + EVENT_OVERHEAD_BYTES * len(messages)
+        self.retention.room.reserve(size)
         appended = self.journal.append(messages, idempotency_key)
         if appended.duplicate:
             self.counters.duplicates += 1

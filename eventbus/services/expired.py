@@ -17,10 +17,10 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of
 from eventbus.services.node import Node
 
-#: Seconds between two reads of the journal, at least; reading takes at most this share of the time.
-INTERVAL_SECONDS, SHARE = 1.0, 0.02
-#: Ended registrations that are looked at, the newest first, and how many are read in one step.
-MAX_ENDED, PAGE = 2_000, 100
+#: Part of the time that reading the journal may take, and seconds between two reads at most.
+MAX_SHARE, MAX_INTERVAL_SECONDS = 0.02, 60.0
+#: Ended registrations that are read, the newest first, and how many of them in one step.
+MAX_RECORDS, PAGE_RECORDS = 2_000, 100
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class ExpiredSubscribers:
         self._rules = node.rules
         self._clock = node.clock
         self._cluster = node.cluster
+        self._interval_seconds = node.timing.expired_interval_seconds
         self._closed: dict[str, Lane] = {}
         self._log_once = LogOnce()
         self.removed_dead = 0  #: dead letters of those that deregistered or answered 410
@@ -103,11 +104,11 @@ class ExpiredSubscribers:
         """Read who is expired. Raises JournalError."""
         closed: dict[str, Lane] = {}
         removed_dead = 0
-        for skip in range(0, MAX_ENDED, PAGE) if self._cluster.try_acquire_trimmer() else ():
-            page = self._journal.newest_closed(skip, PAGE)
+        for skip in range(0, MAX_RECORDS, PAGE_RECORDS) if self._cluster.try_acquire_trimmer() else ():
+            page = self._journal.newest_closed(skip, PAGE_RECORDS)
             closed |= {record.subscriber.key: self._lane(record) for record in page if record.expired}
             removed_dead += sum(record.account.dead for record in page if not record.expired)
-            if len(page) < PAGE:
+            if len(page) < PAGE_RECORDS:
                 break
             gevent.sleep(0)
         self._closed, self.removed_dead = closed, removed_dead
@@ -127,4 +128,5 @@ class ExpiredSubscribers:
             else:
                 if self._log_once.cleared():
                     log.info("expired subscribers are read again")
-            gevent.sleep(max(INTERVAL_SECONDS, min(60.0, (self._clock.monotonic() - began) / SHARE)))
+            pause = min(MAX_INTERVAL_SECONDS, (self._clock.monotonic() - began) / MAX_SHARE)
+            gevent.sleep(max(self._interval_seconds, pause))

@@ -9,6 +9,7 @@ from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.journal.base import Journal
 from eventbus.services.subscriber_locks import SubscriberLocks
+from eventbus.services.timing import DEFAULT_TIMING, ServiceTiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Node:
     dispatcher: Dispatcher
     cluster: Cluster
     rules: Rules
+    timing: ServiceTiming = DEFAULT_TIMING
     leases: Leases = field(default_factory=Leases)
     locks: SubscriberLocks = field(default_factory=SubscriberLocks)
 

@@ -26,7 +26,7 @@ def snapshot_of(bus: Bus) -> Snapshot:
         dead=whole.dead + bus.expired.removed_dead,
         expired_dead=sum(lane.dead for lane in expired),
         oldest_pending_seconds=whole.oldest_pending_seconds,
-        journal_bytes=bus.retention.bytes,
+        journal_bytes=bus.retention.room.bytes,
         journal_max_bytes=bus.settings.journal_max_bytes,
         loop_lag_seconds=bus.dispatcher.load.lag(),
         subscribers=(*each[:NAMED], *([_together(each[NAMED:])] if len(each) > NAMED else ())),

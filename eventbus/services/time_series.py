@@ -13,11 +13,11 @@ from eventbus.delivery.lane.status import observe
 from eventbus.telemetry.counters import Counters, quantile
 
 #: Samples that are kept.
-KEPT = 600
-#: Seconds between two samples, at least, and subscribers that one more second is taken for.
-INTERVAL, PER_SECOND = 1.0, 2_000
-#: Subscribers that are looked at without letting other greenlets run.
-SLICE = 200
+MAX_SAMPLES = 600
+#: With more subscribers than this, samples are taken more rarely than each second.
+LANES_PER_SECOND = 2_000
+#: Subscribers that are read without letting other greenlets run.
+YIELD_EVERY_LANES = 200
 
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,12 @@ class Sample:
 class TimeSeries:
     """Takes the samples, and works out how much each subscriber gets."""
 
-    def __init__(self, dispatcher: Dispatcher, counters: Counters) -> None:
+    def __init__(self, dispatcher: Dispatcher, counters: Counters, interval_seconds: float = 1.0) -> None:
+        self._interval_seconds = interval_seconds
         self._dispatcher = dispatcher
         self._counters = counters
         self._clock = dispatcher.clock
-        self.kept: deque[Sample] = deque(maxlen=KEPT)
+        self.kept: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._rates: dict[str, tuple[int, float]] = {}
         self._last = (self._clock.monotonic(), 0, 0, 0, list(counters.arrival.counts))
 
@@ -99,14 +100,14 @@ class TimeSeries:
             oldest = seq if oldest is None or (seq is not None and seq < oldest) else oldest
             if not lane.closed and observe(lane, now):
                 _tell(lane, self._clock.wall())
-            if count % SLICE == 0:
+            if count % YIELD_EVERY_LANES == 0:
                 gevent.sleep(0)
         self._rates = rates
         return pending, oldest
 
     def _run(self) -> None:
         while True:
-            gevent.sleep(max(INTERVAL, len(self._dispatcher.lanes) / PER_SECOND))
+            gevent.sleep(max(self._interval_seconds, len(self._dispatcher.lanes) / LANES_PER_SECOND))
             self.take()
 
 

@@ -13,6 +13,7 @@ from eventbus.core.model import Checkpoint, Event, Recovered
 from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.redis import RedisJournal, RedisTiming
 from eventbus.services import recovery
+from eventbus.services.timing import ServiceTiming
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN
 from tests.support.redis_server import COMMAND, RedisServer
@@ -114,8 +115,8 @@ def test_what_moves_to_another_bus_while_settled_events_go_is_not_taken_for_sett
     server: RedisServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A subscriber that is handed over between two pages of a trim keeps its pending events."""
-    monkeypatch.setattr("eventbus.services.retention.PAGE", 2)
-    with shared(url, retention_seconds=1) as trimmer, shared(url) as other:
+    timing = ServiceTiming(retention_page_events=2)
+    with shared(url, service_timing=timing, retention_seconds=1) as trimmer, shared(url) as other:
         trimmer.register(A, max_in_flight=1)
         other.register("127.0.0.1:8002", topics=("none",))
         ids = trimmer.publish(6, at=1_000.0)

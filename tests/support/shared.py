@@ -16,6 +16,7 @@ from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.journal.base import CommitListener
 from eventbus.journal.redis import RedisJournal, RedisTiming, ReplicationPolicy
 from eventbus.services.bus import Bus
+from eventbus.services.timing import ServiceTiming
 from tests.support.scripted import ScriptedTransport
 
 #: Longer than any test.
@@ -33,6 +34,7 @@ class SharedBus:
         replication: ReplicationPolicy | None = None,
         timing: RedisTiming | None = None,
         cluster_timing: ClusterTiming = NO_REPAIR,
+        service_timing: ServiceTiming | None = None,
         **settings: Any,
     ) -> None:
         self.transport = ScriptedTransport(always)
@@ -42,7 +44,13 @@ class SharedBus:
         listen = self.journal.listen
         self.journal.listen = lambda listener: listen(self._hears(listener))  # type: ignore[method-assign]
         self.sharing = Ownership(self.journal, cluster_timing)
-        self.bus = Bus(Settings(journal=url, **settings), self.journal, self.transport, cluster=self.sharing)
+        self.bus = Bus(
+            Settings(journal=url, **settings),
+            self.journal,
+            self.transport,
+            cluster=self.sharing,
+            timing=service_timing or ServiceTiming(),
+        )
         self.bus.start()
 
     def _hears(self, listener: CommitListener) -> CommitListener:

@@ -1,0 +1,24 @@
+"""How often the services work, and how much in one step. Tests pass other values."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTiming:
+    """Intervals in seconds, and sizes of one step."""
+
+    #: Between two runs of the retention, at least.
+    retention_interval_seconds: float = 1.0
+    #: Events that the retention reads in one step.
+    retention_page_events: int = 1_000
+    #: That a publish waits for settled events to be removed, before it is refused.
+    room_seconds: float = 3.0
+    #: Between two samples of the time series, at least.
+    sample_interval_seconds: float = 1.0
+    #: Between two reads of the expired subscribers, at least.
+    expired_interval_seconds: float = 1.0
+    #: Until the end of a lane is tried again after the journal could not be written, or attempts were in flight.
+    retry_delay_seconds: float = 0.25
+
+
+DEFAULT_TIMING = ServiceTiming()
