@@ -1,19 +1,7 @@
 """The bus in a process that is counted (see bench.instructions): PUBLISHES BATCH PORT..."""
 
-from dataclasses import replace
-
-from eventbus.services import timing
-
-#: Seconds that do not end: what the bus does at intervals waits for so long.
-NEVER = 1e6
-timing.DEFAULT_TIMING = replace(
-    timing.DEFAULT_TIMING,
-    retention_interval_seconds=NEVER,
-    sample_interval_seconds=NEVER,
-    expired_interval_seconds=NEVER,
-)
-
-from eventbus.wsgi import app  # isort: skip - it starts with that timing, and patches before the rest is imported
+from bench.endless import NEVER  # isort: skip - it sets the timing with which the next import starts the bus
+from eventbus.wsgi import app  # isort: skip - it patches before anything else is imported
 
 import os
 import sys
