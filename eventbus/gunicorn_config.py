@@ -66,14 +66,14 @@ def on_starting(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """Say once who may use the bus, where that is more than it may seem."""
     from eventbus.core.settings import from_environment
-    from eventbus.web.server.listeners import beyond_loopback, tcp_names
+    from eventbus.web.server.listeners import reachable_from_outside, tcp_names
 
     for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, lambda *_: server.log.warning("%s is passed over: restart the bus instead", _names[_[0]]))
     tokens = from_environment(os.environ).tokens
     for scope in tokens.closed:
         server.log.warning("nobody may %s: there is no token for it, nor one of an administrator", scope)
-    if not tokens and beyond_loopback(tcp_names(server.LISTENERS)):
+    if not tokens and reachable_from_outside(tcp_names(server.LISTENERS)):
         server.log.warning("whoever can reach this port may publish, subscribe and administer: no tokens are set")
 
 

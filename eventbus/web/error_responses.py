@@ -119,8 +119,8 @@ def _http_error(error: HTTPException) -> Reply:
 
 
 def _bug(error: Exception) -> Reply:
-    log.error("a request failed in a way that was not foreseen", exc_info=error)
-    return _phrased(500, "The bus made a mistake; its log says more.")
+    log.error("unexpected error in a request", exc_info=error)
+    return _phrased(500, "Internal error; see the server log.")
 
 
 _KNOWN_STATUSES = {status.value: status.name.lower() for status in HTTPStatus if 400 <= status < 600}

@@ -95,7 +95,7 @@ def test_a_call_that_is_written_by_hand_is_not_done(cluster: Cluster) -> None:
                 client.rpush(f"{{eventbus}}:calls:{node}", b"a" * 32 + b" nobody")
                 eventually(lambda: not client.exists(f"{{eventbus}}:call:{'a' * 32}"), 10)
             client.rpush(f"{{eventbus}}:calls:{node}", b"\xff\xff")
-        assert "it is signed by none of this node's tokens" in first.log_text() + second.log_text()
+        assert "it is not signed by any of this node's tokens" in first.log_text() + second.log_text()
         for node in cluster.nodes:
             listed = Caller(node.port).call("GET", "/listSubscribers", [("Authorization", f"Bearer {ADMIN}"), JSON])
             assert listed.header("Eventbus-Nodes") == "2 of 2"

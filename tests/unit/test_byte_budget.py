@@ -23,7 +23,7 @@ def test_all_together_take_the_limit_and_no_more() -> None:
     budget.take("a", 75)
     with pytest.raises(TooManyStreams):
         budget.take("b", 26)
-    budget.give_back("a", 1)
+    budget.release("a", 1)
     budget.take("b", 26)
 
 

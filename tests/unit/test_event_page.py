@@ -17,7 +17,7 @@ def test_a_page_ends_before_it_is_too_large() -> None:
     assert [page.add(event(seq, 300)) for seq in range(4)] == [True, True, False, False]
     assert [each.id for each in page.last] == ["e-1"]
     assert page.left == 8
-    told = json.loads(page.written("e-1"))
+    told = json.loads(page.encode("e-1"))
     assert ([each["id"] for each in told["events"]], told["next"]) == (["e-0", "e-1"], "e-1")
 
 
@@ -29,4 +29,4 @@ def test_a_page_has_one_event_at_least() -> None:
 
 def test_an_empty_page_is_written_as_any_json() -> None:
     """Without events there is an empty list, and nothing to go on after."""
-    assert EventPage(10, None).written(None) == b'{"events":[],"next":null}\n'
+    assert EventPage(10, None).encode(None) == b'{"events":[],"next":null}\n'

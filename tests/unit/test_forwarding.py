@@ -9,7 +9,7 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.errors import CallRefused, JournalUnavailable, NotOwner
 from eventbus.core.model import Message, Terms
 from eventbus.core.tokens import Scope, Tokens, tokens_of
-from eventbus.web.cluster.rpc_codec import RpcResponse, unpacked
+from eventbus.web.cluster.rpc_codec import RpcResponse, decode_response
 from eventbus.web.cluster.signed_calls import sign
 from eventbus.web.openapi.responses import RESPONSES
 from tests.support.deadline import eventually
@@ -150,7 +150,7 @@ def test_a_request_is_passed_on_once(two: Two) -> None:
     there.owners[THERE] = "here"
     answer = here.ask("POST", f"/registerAndKeepAlive?address={THERE}")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert answer.text.startswith("Error:This subscriber goes from one node to another")
+    assert answer.text.startswith("Error:The ownership of this subscriber is moving")
     assert (here.asked, there.asked) == (["there"], [])
     problem = RESPONSES["NotOwner"]["content"]["application/problem+json"]["example"]
     assert here.ask("DELETE", f"/deregister?address={THERE}", JSON).json == problem
@@ -425,7 +425,7 @@ def test_a_page_from_elsewhere_changes_nothing_on_another_node(two: Two) -> None
 def test_an_answer_comes_through_as_it_was() -> None:
     """Packing and unpacking an answer changes nothing, whatever bytes are in it."""
     answer = RpcResponse("507 Insufficient Storage", (("A", "b"), ("A", "\xe9")), b'{"x"\n:\x00\xff}')
-    assert unpacked(answer.packed()) == answer
+    assert decode_response(answer.encode()) == answer
 
 
 @pytest.mark.parametrize("target", ["/listSubscribers", "/healthz", "/dashboard/subscribers", "/events", "/nowhere"])
@@ -477,7 +477,7 @@ def test_what_no_node_passes_on_is_not_done() -> None:
     with in_process_nodes("here") as (here,):
         request = {"REQUEST_METHOD": "POST", "PATH_INFO": "/sendMessage", "QUERY_STRING": ""}
         request |= {"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "", "SERVER_PORT": ""}
-        with pytest.raises(CallRefused, match="no node passes on"):
+        with pytest.raises(CallRefused, match="such a request is not forwarded"):
             here.forwarding.answer(sign([], "here", here.now(), request, frozenset()).text)
         assert not here.bus.journal.page(0, 10, 10, 1_000).events
 
@@ -491,9 +491,9 @@ def test_nodes_without_a_token_in_common_say_so(caplog: pytest.LogCaptureFixture
         here.owners[THERE] = "there"
         answer = here.ask("POST", f"/registerAndKeepAlive?address={THERE}", TOKEN)
         assert answer.status_code == 503
-        assert "set the same tokens on all nodes" in answer.text
+        assert "set the same ones on all nodes" in answer.text
         assert here.ask("GET", "/listSubscribers", TOKEN).headers["Eventbus-Nodes"] == "1 of 2"
-        assert caplog.text.count("calls of other nodes") == 1
+        assert caplog.text.count("calls of peers") == 1
 
 
 @pytest.mark.parametrize("tokens", [tokens_of({}), tokens_of({Scope.ADMIN: ADMIN})])
@@ -501,7 +501,7 @@ def test_an_answer_that_is_made_up_is_not_given_to_a_client(tokens: Tokens, monk
     """Neither one that is not signed, where it has to be, nor a header that would begin another answer."""
     with in_process_nodes("here", "there", tokens=tokens) as (here, there):
         here.owners[THERE] = "there"
-        forged = RpcResponse("200 OK", (("X", "a\r\nSet-Cookie: b"),), b"<script>").packed()
+        forged = RpcResponse("200 OK", (("X", "a\r\nSet-Cookie: b"),), b"<script>").encode()
         for made_up in (b"\n" + forged, forged, b"", b"\n{}", b'\n{"status": 1, "headers": []}'):
             monkeypatch.setattr(there.forwarding, "answer", lambda _, made_up=made_up: made_up)
             answer = here.ask("GET", f"/dashboard/subscriber?address={THERE}", TOKEN | HTML)

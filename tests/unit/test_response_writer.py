@@ -9,7 +9,7 @@ from gevent import socket
 
 from eventbus.core.errors import TooManyStreams
 from eventbus.web.server.connections import ClientConnection
-from eventbus.web.server.response_writer import PeerGone, ResponseWriter, TooMuchHeld
+from eventbus.web.server.response_writer import PeerGone, ResponseWriter, TooMuchUnread
 
 #: More than a socket takes at once.
 LARGE = b"x" * 16_777_216
@@ -35,11 +35,11 @@ def client() -> Iterator[Any]:
         yield ours
 
 
-@pytest.mark.parametrize(("full", "error"), [(True, TooMuchHeld), (False, PeerGone)])
+@pytest.mark.parametrize(("full", "error"), [(True, TooMuchUnread), (False, PeerGone)])
 def test_an_unread_answer_is_given_up_for_its_reason(full: bool, error: type[PeerGone], client: Any) -> None:
     """That clients hold as many bytes as they may is told apart from a slow client: it counts as refused."""
     request = SimpleNamespace(version=(1, 1), should_close=lambda: False)
-    exchange = ResponseWriter(request, client, SimpleNamespace(), cast(ClientConnection, Held(full=full)), 0.001)
+    writer = ResponseWriter(request, client, SimpleNamespace(), cast(ClientConnection, Held(full=full)), 0.001)
     with pytest.raises(PeerGone) as raised:
-        exchange._send(LARGE)  # noqa: SLF001 - what every part of an answer is sent with
+        writer._send(LARGE)  # noqa: SLF001 - what every part of an answer is sent with
     assert type(raised.value) is error

@@ -13,7 +13,7 @@ from eventbus.core.model import Event
 from eventbus.services.bus import Bus
 from eventbus.services.feed import Part
 from eventbus.web.routes import events
-from eventbus.web.routes.events import HEARTBEAT
+from eventbus.web.routes.events import HEARTBEAT_SECONDS
 
 
 def event(seq: int) -> Event:
@@ -65,18 +65,18 @@ def test_a_quiet_stream_shows_that_it_lives() -> None:
     """After each so many seconds without anything to tell a comment is sent, which no reader takes for an event."""
     bus = Scripted(*[QUIET] * 5)
     assert told(bus) == [b"retry: 2000", *[b":"] * 5]
-    assert bus.now == pytest.approx(6 * HEARTBEAT)
+    assert bus.now == pytest.approx(6 * HEARTBEAT_SECONDS)
 
 
 def test_no_comment_comes_beside_an_event() -> None:
     """What was just told shows that the stream lives: the time begins anew with it."""
-    bus = Scripted(*(Part((event(number),), number) for number in (1, 2, 3)), waits=HEARTBEAT * 0.9)
+    bus = Scripted(*(Part((event(number),), number) for number in (1, 2, 3)), waits=HEARTBEAT_SECONDS * 0.9)
     assert told(bus) == [b"retry: 2000", b"id: e-1@1", b"id: e-2@2", b"id: e-3@3"]
 
 
 def test_a_stream_of_a_rare_topic_shows_that_it_lives() -> None:
     """A stream that is woken all the time by events of other topics says so as a quiet one does."""
-    said = told(Scripted(*(Part((), number) for number in range(1, 40)), waits=HEARTBEAT / 10), 100)
+    said = told(Scripted(*(Part((), number) for number in range(1, 40)), waits=HEARTBEAT_SECONDS / 10), 100)
     assert said[0] == b"retry: 2000"
     assert 3 <= said.count(b":") <= 4
 

@@ -1,4 +1,4 @@
-"""Where several nodes are one bus: what only another node knows is asked of that one, and what all know, of all."""
+"""Forwards requests in a cluster: to the node that owns a subscription, or to all nodes, merging their responses."""
 
 import json
 import re
@@ -25,14 +25,14 @@ from eventbus.web.cluster.merge import EVENT, EVENT_PATH, KINDS, Merge
 from eventbus.web.cluster.rpc import Peers
 from eventbus.web.cluster.rpc_codec import (
     FORWARDED,
-    GATHERED,
-    HEARD,
+    MERGED,
+    NODES_HEARD,
     REQUEST,
     App,
     Environ,
     RpcResponse,
     Start,
-    ask,
+    call_app,
 )
 from eventbus.web.current import the_request
 from eventbus.web.dashboard.layout import check_visitor, error_page
@@ -41,14 +41,14 @@ from eventbus.web.parameters import IGNORED_ENVIRON_KEY, IGNORED_HEADER, without
 from eventbus.web.query import Query, parse_query
 from eventbus.web.replies import Reply, as_json
 
-#: Seconds within which a node answers for a subscriber that it has.
+#: Seconds within which the owner of a subscription has to answer.
 OWNER_SECONDS = 10.0
-#: Says on a gathered answer how many of the nodes it is from.
+#: The header of a merged response: how many of the nodes it is from.
 NODES = "Eventbus-Nodes"
 JSON = "application/json"
-#: Where the dashboard's pages are, which let people in by themselves.
+#: The path of the dashboard's pages, which check the token themselves.
 PAGES = "/dashboard/"
-#: Requests about one subscriber, whose address they name; those about dead letters may name one, or a dead letter.
+#: Requests about one subscriber. Those about dead letters may name an address, a dead letter, or neither.
 _LETTERS = {("GET", "/deadLetters"), ("POST", "/deadLetters/replay"), ("DELETE", "/deadLetters")}
 ABOUT_ONE = _LETTERS | {
     ("POST", "/registerAndKeepAlive"),
@@ -60,7 +60,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 class Forwarding:
-    """A WSGI application around the bus's own."""
+    """A WSGI application that forwards requests, or passes them to this node's own application."""
 
     def __init__(self, app: BusFlask, nodes: Nodes) -> None:
         self._app = app
@@ -69,29 +69,29 @@ class Forwarding:
         self._peers = Peers(nodes, app.bus.settings.tokens)
 
     def __call__(self, environ: Environ, start_response: Start) -> Any:
-        """Answer a request here, or have it answered where that can be done."""
+        """Answer a request here, or forward it."""
         one, of_all = _kind_of(environ)
         if not one and of_all is None:
             return self._app(environ, start_response)
         return self._answer(environ, of_all, one=one)(environ, start_response)
 
     def answer(self, call: bytes) -> bytes:
-        """What this node answers to a request that another one has passed on. Raises CallRefused."""
-        return self._peers.answer(call, self._answer_passed)
+        """Return this node's response to a request that a peer forwarded. Raises CallRefused."""
+        return self._peers.answer(call, self._answer_forwarded)
 
-    def _answer_passed(self, environ: Environ) -> RpcResponse:
+    def _answer_forwarded(self, environ: Environ) -> RpcResponse:
         if _kind_of(environ) == (False, None):
-            raise CallRefused("no node passes on such a request")
-        return ask(self, environ)
+            raise CallRefused("such a request is not forwarded")
+        return call_app(self, environ)
 
     def _answer(self, environ: Environ, of_all: Merge | None, *, one: bool) -> Any:
-        """What answers."""
+        """Return the WSGI application that answers a request."""
         try:
             query = parse_query(environ["QUERY_STRING"])
             key = self._key(query) if one else None
             if key is not None:
                 return self._of_one(environ, query, key)
-        except BadRequest:  # the application says what is wrong
+        except BadRequest:  # the application phrases the error
             return self._app
         except EventbusError as error:
             return self._refusal(environ, error)
@@ -100,7 +100,7 @@ class Forwarding:
         return self._of_all(environ, query, of_all)
 
     def _key(self, query: Query) -> str | None:
-        """The subscriber that is meant; None for all. Raises BadAddress and JournalError."""
+        """Return the key of the subscriber that a request names; None for all. Raises BadAddress and JournalError."""
         address, number = query.first("address"), query.first("id")
         if address is not None:
             return parse_address(address).key
@@ -110,44 +110,44 @@ class Forwarding:
         return None if found is None else found.letter.key
 
     def _of_one(self, environ: Environ, query: Query, key: str) -> Any:
-        """What answers for one subscriber. Raises NotOwner, NodeTimeout and JournalError.
+        """Return the application that answers for one subscriber. Raises NotOwner, NodeTimeout and JournalError.
 
-        Its node may have died; the request follows the subscriber then, as far as it is known not to have been taken.
+        If ownership moves and the earlier owner has not accepted the request, forward it to the new owner.
         """
         clock = self.bus.clock
         ends = clock.monotonic() + OWNER_SECONDS
         while (owner := self._owner(key)) is not None:
             if FORWARDED in environ:
-                raise NotOwner("This subscriber goes from one node to another just now; ask again.")
-            if not self._lets_through(environ):
-                return self._app  # which says so
+                raise NotOwner("The ownership of this subscriber is moving to another node; try again.")
+            if not self._admits(environ):
+                return self._app  # it phrases the error
             with suppress(NotAccepted):
                 return self._ask_owner(owner, key, _without_unknown(environ, query), ends - clock.monotonic())
         return self._app
 
     def _owner(self, key: str) -> str | None:
-        """The other node that has a subscriber; None where this one has it from now on, or nobody knows of it.
+        """Return the peer that owns a subscription; None if this node owns it, or if it is unknown.
 
-        Raises NotOwner where that cannot be told just now.
+        Raises NotOwner if its ownership is moving.
         """
         owner = self._nodes.owner(key)
         if owner is None:
             try:
                 self.bus.cluster.find(key)
-            except NotOwner:  # another node took it in this moment, or nobody has it for one
+            except NotOwner:  # a peer acquired it just now, or no node owns it for a moment
                 owner = self._nodes.owner(key)
                 if owner is None:
                     raise
         return owner
 
     def _ask_owner(self, owner: str, key: str, environ: Environ, seconds: float) -> RpcResponse:
-        """What a node answers, as long as it has this subscriber. Raises JournalError, NodeTimeout and NotAccepted."""
+        """Return the owner's response while it owns the subscription. Raises JournalError, NodeTimeout, NotAccepted."""
         answer = self._peers.ask(owner, environ, seconds, lambda: self._nodes.owner(key) == owner)
-        ignored = environ.get(IGNORED_ENVIRON_KEY)  # of which the owner was not told
+        ignored = environ.get(IGNORED_ENVIRON_KEY)  # these were removed before forwarding
         return answer if ignored is None else replace(answer, headers=(*answer.headers, (IGNORED_HEADER, ignored)))
 
-    def _lets_through(self, environ: Environ) -> bool:
-        """Whether the client may ask this, so that who may not reaches no other node; the owner looks too."""
+    def _admits(self, environ: Environ) -> bool:
+        """Return whether the client may make this request; a refused one is not forwarded. The owner checks, too."""
         with self._app.request_context(environ):
             try:
                 self._app.check_request(the_request())
@@ -155,66 +155,66 @@ class Forwarding:
                     check_visitor()
             except (CrossOrigin, NoAccess):
                 return False
-            except Draining:  # this node; the one that is asked may go on
+            except Draining:  # only this node drains; the owner may accept the request
                 return True
         return True
 
     def _refusal(self, environ: Environ, error: EventbusError) -> Any:
-        """What answers where it cannot be asked of others: as the application phrases it."""
+        """Return the response to a request that cannot be forwarded, as the application phrases it."""
         with self._app.request_context(environ):
             return error_page(error) if _is_page(environ) else self._app.handle_user_exception(error)
 
-    def _of_all(self, environ: Environ, query: Query, gathering: Merge) -> Any:
-        """What answers for all nodes: this one first, so that who may not ask reaches no other."""
-        others, orphans = self._others()
-        nodes = 1 + len(others) + orphans
+    def _of_all(self, environ: Environ, query: Query, merge: Merge) -> Any:
+        """Return the application that answers for all nodes. A request refused here goes no further."""
+        peers, orphans = self._live_peers()
+        nodes = 1 + len(peers) + orphans
         if nodes == 1:
             return self._app
-        alone = {**environ, FORWARDED: False, REQUEST: new_event_id()}
-        if gathering.page:
-            alone["HTTP_ACCEPT"] = JSON
-            alone = _without_unknown(alone, query)
-        own = ask(self._app, alone)
+        local = {**environ, FORWARDED: False, REQUEST: new_event_id()}
+        if merge.page:
+            local["HTTP_ACCEPT"] = JSON
+            local = _without_unknown(local, query)
+        own = call_app(self._app, local)
         if not own.ok:
-            return self._app if gathering.page else own
-        asked = _without_unknown(alone, query)
-        asked["QUERY_STRING"] = gathering.reword(query, asked["QUERY_STRING"])
-        found = self._peers.ask_all(others, asked, gathering.seconds)
+            return self._app if merge.page else own
+        asked = _without_unknown(local, query)
+        asked["QUERY_STRING"] = merge.reword(query, asked["QUERY_STRING"])
+        found = self._peers.ask_all(peers, asked, merge.seconds)
         parts = {self._nodes.id: own} | {
             node: answer for node, answer in found.items() if answer.ok and answer.kind == own.kind
         }
         heard = f"{len(parts)} of {nodes}"
         if len(parts) < nodes:
-            environ[HEARD] = heard
-        return _from(heard, self._whole(environ, query, gathering, parts))
+            environ[NODES_HEARD] = heard
+        return _from(heard, self._merged(environ, query, merge, parts))
 
-    def _others(self) -> tuple[list[str], bool]:
-        """The other nodes, and whether a node is missing: one that had subscribers whom none of these has yet.
+    def _live_peers(self) -> tuple[list[str], bool]:
+        """Return the peers, and whether a node is missing: there are subscriptions that no node owns.
 
-        None where nobody knows them just now, and this one tells what it has.
+        Return no peers if the journal does not answer; this node then answers for itself.
         """
         try:
             return self._nodes.peers(), self._nodes.has_orphans()
         except JournalError:
             return [], False
 
-    def _whole(self, environ: Environ, query: Query, gathering: Merge, parts: Mapping[str, RpcResponse]) -> App:
-        """What answers with the parts of all nodes, this one's first."""
+    def _merged(self, environ: Environ, query: Query, merge: Merge, parts: Mapping[str, RpcResponse]) -> App:
+        """Return the application that answers with the merged responses of all nodes; this node's is the first."""
         own = next(iter(parts.values()))
-        if gathering.json is not None and own.kind == JSON:
-            whole = gathering.json([json.loads(part.body) for part in parts.values()], query)
-            if gathering.page:
-                environ[GATHERED] = whole
+        if merge.json is not None and own.kind == JSON:
+            merged = merge.json([json.loads(part.body) for part in parts.values()], query)
+            if merge.page:
+                environ[MERGED] = merged
                 return self._app
-            return _headed(as_json(whole), own)
-        if gathering.text is None:
+            return _with_headers(as_json(merged), own)
+        if merge.text is None:
             return own
         texts = {node: part.body.decode() for node, part in parts.items()}
-        return _headed(Reply(gathering.text(texts), content_type=own.kind), own)
+        return _with_headers(Reply(merge.text(texts), content_type=own.kind), own)
 
 
 def _kind_of(environ: Environ) -> tuple[bool, Merge | None]:
-    """Whether a request may be about one subscriber, and how it is gathered from all nodes where it is not."""
+    """Return whether a request may be about one subscriber, and how all nodes' responses to it are merged."""
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
     of_all = KINDS.get((method, path))
     if of_all is None and method == "GET" and path.startswith(EVENT_PATH):
@@ -223,7 +223,7 @@ def _kind_of(environ: Environ) -> tuple[bool, Merge | None]:
 
 
 def _without_unknown(environ: Environ, query: Query) -> Environ:
-    """A request without the parameters that its route does not take: they may be anything, and are told of here."""
+    """Return a request without unknown parameters: only this node reports those."""
     return {**environ, "QUERY_STRING": without_unknown(query, environ["REQUEST_METHOD"], environ["PATH_INFO"])}
 
 
@@ -232,19 +232,19 @@ def _is_page(environ: Environ) -> bool:
     return path.startswith(PAGES)
 
 
-def _headed(reply: Reply, own: RpcResponse) -> Reply:
-    """A gathered answer with what else this node's own said in its headers."""
+def _with_headers(reply: Reply, own: RpcResponse) -> Reply:
+    """Return a merged response with the further headers of this node's own."""
     reply.headers |= {name: value for name, value in own.headers if not name.lower().startswith("content-")}
     return reply
 
 
 def _from(heard: str, app: App) -> App:
-    """An answer that says how many of how many nodes it is from."""
+    """Return an application whose response says how many of the nodes it is from."""
 
-    def saying(environ: Environ, start_response: Start) -> Any:
+    def with_nodes(environ: Environ, start_response: Start) -> Any:
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             return start_response(status, [*headers, (NODES, heard)], *more)
 
         return app(environ, start)
 
-    return saying
+    return with_nodes

@@ -1,4 +1,4 @@
-"""What is made of the answers of all nodes to one request, for each kind of request. Pure."""
+"""Merges the responses of all nodes to one request, for each kind of request. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,56 +11,56 @@ from eventbus.web.numbers import count_in
 from eventbus.web.query import Query
 from eventbus.web.routes.dead_letters import MAX_PAGE, USUAL_PAGE
 
-#: Seconds within which a node answers, or is left out: where it is asked how things are, and where it is to do much.
-LOOK_SECONDS, CHANGE_SECONDS = 2.0, 10.0
-#: What became of an event, by what may follow what: where two nodes disagree, the one that is further on is right, and
-#: pending is above all, since a dead letter may be pending again.
-_FURTHER = ("dead", "discarded", "delivered", "pending")
+#: Seconds within which a node has to answer a query, or a change of many dead letters; else it is left out.
+QUERY_SECONDS, CHANGE_SECONDS = 2.0, 10.0
+#: States of a delivery, in the order in which they may follow each other: if two nodes disagree, the later state is
+#: right. Pending is the last, since a dead letter may be redelivered.
+_STATE_ORDER = ("dead", "discarded", "delivered", "pending")
 
-#: Makes one answer of those that were given as JSON, this node's own first.
+#: Merges JSON bodies; this node's own is the first.
 MergeJson = Callable[[Sequence[Any], Query], Any]
-#: The same of bodies in another format, by the node.
+#: Merges text bodies, given by node.
 MergeText = Callable[[Mapping[str, str]], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """How one kind of request is gathered. ``page`` says that what is gathered is put into a page of the dashboard."""
+    """How the responses to one kind of request are merged. ``page``: the result is displayed on a dashboard page."""
 
     json: MergeJson | None = None
     text: MergeText | None = None
     page: bool = False
-    seconds: float = LOOK_SECONDS
-    reword: Callable[[Query, str], str] = lambda _, raw: raw  #: the query that the other nodes are asked with
+    seconds: float = QUERY_SECONDS
+    reword: Callable[[Query, str], str] = lambda _, raw: raw  #: the query for the peers
 
 
 def lines(parts: Mapping[str, str]) -> bytes:
-    """Subscribers as text: a line each, by address."""
+    """Return the lists of subscribers as text: a line each, by address."""
     found = [line for part in parts.values() for line in part.splitlines()]
     newest = {_key(line.partition("  :  ")[0]): line for line in sorted(found, key=lambda line: line[-20:])}
     return "".join(f"{line}\n" for _, line in sorted(newest.items())).encode()
 
 
 def subscribers(parts: Sequence[Any], _: Query) -> Any:
-    """Subscribers as JSON, by address. One that moves from node to node may be told twice: the newest counts."""
+    """Return the lists of subscribers as JSON, by address. Of two entries for one, the newest counts."""
     found = [each for part in parts for each in part["subscribers"]]
     newest = {_key(each["address"]): each for each in sorted(found, key=lambda each: each["renewed_at"])}
     return {"subscribers": [each for _, each in sorted(newest.items())]}
 
 
 def counts(parts: Sequence[Any], _: Query) -> Any:
-    """How many each node has changed, added up."""
+    """Add up how many dead letters each node has changed."""
     return {name: sum(part.get(name, 0) for part in parts) for name in parts[0]}
 
 
-def replayed(parts: Sequence[Any], _: Query) -> Any:
-    """How many dead letters all nodes have put back, and the replay for which they count in each."""
-    told = next((part for part in parts if part["replay"] is not None), parts[0])
-    return {**told, "replayed": sum(part["replayed"] for part in parts)}
+def redelivered(parts: Sequence[Any], _: Query) -> Any:
+    """Add up how many dead letters all nodes redelivered, with the replay id that they share."""
+    first = next((part for part in parts if part["replay"] is not None), parts[0])
+    return {**first, "replayed": sum(part["replayed"] for part in parts)}
 
 
 def dead_letters(parts: Sequence[Any], query: Query) -> Any:
-    """A page of dead letters: a node knows of its own sooner than the others do. It ends where the first one ends."""
+    """Return a page of dead letters: a node knows its own sooner than its peers do. The shortest page sets the end."""
     limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
     ends = min((part["next"] for part in parts if part["next"] is not None), default=None)
     found = cluster_views.letters([part["dead_letters"] for part in parts], limit)
@@ -70,18 +70,18 @@ def dead_letters(parts: Sequence[Any], query: Query) -> Any:
 
 
 def event(parts: Sequence[Any], _: Query) -> Any:
-    """One event, and its state for each subscriber of any node."""
+    """Return one event and its deliveries on all nodes."""
     return {**parts[0], "deliveries": merged_deliveries([part["deliveries"] for part in parts])}
 
 
 def event_page(parts: Sequence[Any], _: Query) -> Any:
-    """The same for the dashboard."""
+    """Return the page of one event, with its deliveries on all nodes."""
     return {**parts[0], "deliveries": merged_deliveries([part["deliveries"] for part in parts])}
 
 
 def merged_deliveries(parts: Sequence[Sequence[Any]]) -> list[Any]:
     """Return an event's deliveries of all nodes by address, one for each subscriber."""
-    found = sorted((each for part in parts for each in part), key=lambda each: _FURTHER.index(each["state"]))
+    found = sorted((each for part in parts for each in part), key=lambda each: _STATE_ORDER.index(each["state"]))
     return [delivery for _, delivery in sorted({each["address"]: each for each in found}.items())]
 
 
@@ -89,11 +89,11 @@ def _key(address: str) -> str:
     return parse_address(address).key
 
 
-#: What is asked of all nodes, by method and path; of dead letters, where no subscriber is named.
+#: The requests that all nodes answer, by method and path; those about dead letters only without a subscriber.
 KINDS = {
     ("GET", "/listSubscribers"): Merge(subscribers, lines),
     ("GET", "/deadLetters"): Merge(dead_letters),
-    ("POST", "/deadLetters/replay"): Merge(replayed, seconds=CHANGE_SECONDS),
+    ("POST", "/deadLetters/replay"): Merge(redelivered, seconds=CHANGE_SECONDS),
     ("DELETE", "/deadLetters"): Merge(counts, seconds=CHANGE_SECONDS),
     ("GET", "/metrics"): Merge(text=merge_metrics),
     ("GET", "/"): Merge(cluster_views.overview, page=True, reword=cluster_views.earlier),
@@ -101,6 +101,6 @@ KINDS = {
     ("GET", "/dashboard/event"): Merge(event_page, page=True),
     ("GET", "/dashboard/deadLetters"): Merge(cluster_views.dead_letters, page=True),
 }
-#: One event, whose id is in the path.
+#: A request for one event, whose id is in the path.
 EVENT = Merge(event)
 EVENT_PATH = "/events/"

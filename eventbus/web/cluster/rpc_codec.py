@@ -1,6 +1,6 @@
-"""A request that one node passes to another, and its answer: as bytes on their way, and as WSGI has them.
+"""Requests that one node forwards to another, and their responses: as bytes, and as WSGI has them.
 
-Nothing of a request's body goes along: the routes that are passed on read none.
+A request's body is not forwarded: the routes that are forwarded read none.
 """
 
 import io
@@ -18,32 +18,32 @@ Environ = dict[str, Any]
 Start = Callable[..., Any]
 App = Callable[[Environ, Start], Iterable[bytes]]
 
-#: In the environment of a request that a node answers for itself alone: true where another one asks, false where this
-#: one gathers.
+#: In the environment of a request that a node answers for itself only: true if a peer forwarded it, false if this node
+#: merges the responses.
 FORWARDED = "eventbus.forwarded"
-#: In the environment of a request for a page: what the page shows, gathered from all nodes.
-GATHERED = "eventbus.gathered"
-#: In the environment of a request for a page that not all nodes have a part in: how many have, of how many.
-HEARD = "eventbus.heard"
-#: In the environment of a request that all nodes answer together: what it is called, by which they know it as one.
+#: In the environment of a request for a page: its data, merged from all nodes.
+MERGED = "eventbus.merged"
+#: In the environment of a request for a page, if some node did not answer: how many did, of how many.
+NODES_HEARD = "eventbus.nodes_heard"
+#: In the environment of a request that all nodes answer: the id that it has on each of them.
 REQUEST = "eventbus.request"
-#: In the environment of a request that another node has passed on: what its client may do, as that node has found.
+#: In the environment of a forwarded request: its client's scopes, as the forwarding node has checked them.
 SCOPES = "eventbus.scopes"
-#: What each request has that is passed on.
-_ALWAYS = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT")
-#: What goes along: what the routes that are passed on look at, and nothing that is secret. The node that a client has
-#: asked has checked its token, and the origin of a browser's page.
-_ALONG = (
-    *_ALWAYS,
+#: What each forwarded request has.
+_REQUIRED = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT")
+#: What is forwarded: all that the routes read, and nothing that is secret. The forwarding node has checked the
+#: token and the origin.
+_FORWARDED_FIELDS = (
+    *_REQUIRED,
     *("HTTP_HOST", "HTTP_ACCEPT", "HTTP_X_FORWARDED_PREFIX", "REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", REQUEST),
 )
-#: A status line without its version (RFC 9112, 4), and what no header may hold.
+#: A status line without its version (RFC 9112, 4), and the characters that no header may hold.
 _STATUS, _CONTROL = re.compile(r"[1-5][0-9]{2} [ -~]*\Z"), re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class RpcResponse:
-    """A whole answer, as a WSGI application that gives it unchanged."""
+    """A complete response; also the WSGI application that answers with it."""
 
     status: str
     headers: tuple[tuple[str, str], ...]
@@ -56,48 +56,48 @@ class RpcResponse:
 
     @property
     def ok(self) -> bool:
-        """Whether it is what was asked for."""
+        """Whether the status is 200."""
         return self.status.startswith("200")
 
     @property
     def kind(self) -> str:
-        """Its content type."""
+        """The content type."""
         return next((value for name, value in self.headers if name.lower() == "content-type"), "")
 
-    def packed(self) -> bytes:
-        """As bytes."""
+    def encode(self) -> bytes:
+        """Return the response as bytes."""
         head = {"status": self.status, "headers": self.headers}
         return b"%s\n%s" % (json.dumps(head).encode(), self.body)
 
 
-def unpacked(answer: bytes) -> RpcResponse:
-    """What ``RpcResponse.packed`` made bytes of. Raises CallRefused for anything else."""
+def decode_response(answer: bytes) -> RpcResponse:
+    """Read what ``RpcResponse.encode`` has written. Raises CallRefused for anything else."""
     head, _, body = answer.partition(b"\n")
     try:
-        said = json.loads(head)
-        headers = tuple((name, value) for name, value in said["headers"])
-        if _STATUS.match(said["status"]) and not any(_CONTROL.search(name + value) for name, value in headers):
-            return RpcResponse(said["status"], headers, body)
+        payload = json.loads(head)
+        headers = tuple((name, value) for name, value in payload["headers"])
+        if _STATUS.match(payload["status"]) and not any(_CONTROL.search(name + value) for name, value in headers):
+            return RpcResponse(payload["status"], headers, body)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise CallRefused(f"its answer cannot be read ({type(error).__name__})") from error
-    raise CallRefused("its answer cannot be read")
+        raise CallRefused(f"the response is malformed ({type(error).__name__})") from error
+    raise CallRefused("the response is malformed")
 
 
-def carried(environ: Environ) -> dict[str, str]:
-    """What of a request goes to another node."""
-    return {name: environ[name] for name in _ALONG if name in environ}
+def forwarded_fields(environ: Environ) -> dict[str, str]:
+    """Return the part of a request's environment that is forwarded."""
+    return {name: environ[name] for name in _FORWARDED_FIELDS if name in environ}
 
 
 def environ_of(request: Mapping[str, str], scopes: frozenset[Scope] | None) -> Environ:
-    """The environment of a request that another node has passed on. Raises CallRefused for what is no request.
+    """Return the environment of a forwarded request. Raises CallRefused if it is incomplete.
 
-    ``scopes`` is what its client may do, None where no token is needed.
+    ``scopes`` are its client's, None if no tokens are set.
     """
-    if missing := [name for name in _ALWAYS if name not in request]:
-        raise CallRefused(f"it is no request: it has no {missing[0]}")
+    if missing := [name for name in _REQUIRED if name not in request]:
+        raise CallRefused(f"the request has no {missing[0]}")
     return {
         "SCRIPT_NAME": "",
-        **carried(dict(request)),
+        **forwarded_fields(dict(request)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(),
@@ -110,8 +110,8 @@ def environ_of(request: Mapping[str, str], scopes: frozenset[Scope] | None) -> E
     }
 
 
-def ask(app: App, environ: Environ) -> RpcResponse:
-    """What an app answers, whole."""
+def call_app(app: App, environ: Environ) -> RpcResponse:
+    """Call a WSGI application, and return its complete response."""
     head: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:

@@ -1,8 +1,9 @@
-"""Calls from node to node carry no token, and count only where they are signed. Pure, but for the seen calls' memory.
+"""Signs and verifies calls between nodes: a call carries no token, but a signature. No I/O.
 
-A node has checked its client's token. It signs what it passes on, with what that token may do, by every token of its
-own that may do as much; the other node takes the call where it has one of these tokens. So whoever writes to Redis has
-to know a token, and gains nothing beyond what that token may do. A call counts for one node, once, until its deadline.
+The forwarding node has checked its client's token. It signs the call, with that token's scopes, by each of its own
+tokens that has at least those scopes. The other node accepts the call if it has one of these tokens. So whoever
+writes to Redis has to know a token, and gains nothing beyond its scopes. A call is valid for one node, once, until its
+deadline.
 """
 
 import functools
@@ -17,44 +18,44 @@ from uuid import uuid4
 from eventbus.core.errors import CallRefused
 from eventbus.core.tokens import Scope
 
-#: Milliseconds that two nodes' clocks may differ, and that a deadline may be away.
-SKEW_MS, LONGEST_MS = 5_000, 15_000
-#: Calls that are remembered so that none counts twice. Past it calls are refused until the oldest can count no more.
+#: Milliseconds by which two nodes' clocks may differ, and by which a deadline may be ahead.
+MAX_SKEW_MS, MAX_DEADLINE_MS = 5_000, 15_000
+#: Calls that are remembered, so that none is accepted twice. Beyond it calls are refused until the oldest expire.
 MAX_SEEN = 100_000
-#: Signatures of one call that are looked at.
+#: Signatures of one call that are checked, at most.
 MAX_SIGNATURES = 1_000
-#: Whoever reads Redis may try tokens on a signature: each try costs some 50 ms and 16 MiB.
-_COST, _BLOCK = 2**14, 8
+#: scrypt's parameters. Whoever reads Redis may guess tokens by a signature: each guess costs about 50 ms and 16 MiB.
+_SCRYPT_N, _SCRYPT_R = 2**14, 8
 
-#: A key, and what the token it is made of may do.
+#: A key, and the scopes of the token that it is derived from.
 Key = tuple[bytes, frozenset[Scope]]
 
 
 @functools.lru_cache(maxsize=256)
 def key_of(digest: bytes) -> bytes:
-    """Make a token's digest a key for nothing but calls."""
-    return hashlib.scrypt(digest, salt=b"eventbus calls 1", n=_COST, r=_BLOCK, p=1, dklen=32)
+    """Derive a key that signs calls from the digest of a token."""
+    return hashlib.scrypt(digest, salt=b"eventbus calls 1", n=_SCRYPT_N, r=_SCRYPT_R, p=1, dklen=32)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCall:
-    """A call as it is sent, and the keys by one of which its answer has to be signed."""
+    """A call as it is sent, and the keys of which one has to sign its response."""
 
     name: str
     text: bytes
     keys: tuple[bytes, ...]
 
-    def answer_in(self, reply: bytes) -> bytes:
-        """Return what the other node has answered. Raises CallRefused where it is not signed, and has to be."""
+    def verify(self, reply: bytes) -> bytes:
+        """Return the response in a peer's reply. Raises CallRefused without a valid signature, if tokens are set."""
         signature, _, answer = reply.partition(b"\n")
         if self.keys and not _is_signed(signature, self.keys, _answer_text(self.name, answer)):
-            raise CallRefused("its answer is signed by none of this node's tokens; set the same tokens on all nodes")
+            raise CallRefused("its response is not signed by any of this node's tokens; set the same ones on all nodes")
         return answer
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedCall:
-    """A call that counts: the request, and what its client may do; None where no token is needed."""
+    """A valid call: the request, and its client's scopes; None if no tokens are set."""
 
     name: str
     request: dict[str, str]
@@ -62,7 +63,7 @@ class OpenedCall:
     key: bytes | None
 
     def reply(self, answer: bytes) -> bytes:
-        """Sign an answer, for this call only."""
+        """Return a response, signed for this call only."""
         signature = b"" if self.key is None else _signature(self.key, _answer_text(self.name, answer))
         return b"%s\n%s" % (signature, answer)
 
@@ -70,60 +71,60 @@ class OpenedCall:
 def sign(
     keys: Iterable[Key], node: str, until: float, request: Mapping[str, str], scopes: frozenset[Scope]
 ) -> SignedCall:
-    """Make a call to a node of a request whose client may do this; ``until`` in ms by the nodes' clock."""
+    """Return a call to a node, valid until ``until`` (milliseconds by the nodes' clock)."""
     name = uuid4().hex
-    told = {"to": node, "name": name, "until": int(until), "scopes": sorted(scopes), "request": dict(request)}
-    text = json.dumps(told).encode()
+    fields = {"to": node, "name": name, "until": int(until), "scopes": sorted(scopes), "request": dict(request)}
+    text = json.dumps(fields).encode()
     able = tuple(key for key, may in keys if scopes <= may)
     signatures = b",".join(_signature(key, b"call\n" + text) for key in able)
     return SignedCall(name, b"%s\n%s" % (signatures, text), able)
 
 
 class CallReader:
-    """Opens calls; knows which ones it has opened."""
+    """Verifies calls, and remembers the ones that it has accepted."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = keys
-        self._seen: dict[str, float] = {}  # a call's name to the moment from which on it is too late
+        self._seen: dict[str, float] = {}  # by name: until when (ms) a call has to be remembered
 
     def open(self, call: bytes, node: str, now: float) -> OpenedCall:
-        """Read a call to this node; ``now`` in ms by the nodes' clock. Raises CallRefused."""
+        """Read a call to this node; ``now`` in milliseconds by the nodes' clock. Raises CallRefused."""
         signatures, _, text = call.partition(b"\n")
         signed = b"call\n" + text
         known = [key for key in self._keys if _is_listed(signatures, key[0], signed)]
         if self._keys and not known:
-            raise CallRefused("it is signed by none of this node's tokens; set the same tokens on all nodes")
-        told = _read(text)
+            raise CallRefused("it is not signed by any of this node's tokens; set the same ones on all nodes")
+        fields = _read(text)
         if not known:
-            return OpenedCall(told["name"], told["request"], None, None)
-        self._check(told, node, now)
+            return OpenedCall(fields["name"], fields["request"], None, None)
+        self._check(fields, node, now)
         allowed = frozenset[Scope]().union(*(may for _, may in known))
-        return OpenedCall(told["name"], told["request"], allowed & frozenset(told["scopes"]), known[0][0])
+        return OpenedCall(fields["name"], fields["request"], allowed & frozenset(fields["scopes"]), known[0][0])
 
-    def _check(self, told: Mapping[str, Any], node: str, now: float) -> None:
-        """Raises CallRefused for one that is another node's, comes too late, or has come before."""
-        if told["to"] != node:
+    def _check(self, fields: Mapping[str, Any], node: str, now: float) -> None:
+        """Raise CallRefused for a call to another node, one outside of its time, and one that was accepted before."""
+        if fields["to"] != node:
             raise CallRefused("it is for another node")
-        if not now - SKEW_MS <= told["until"] <= now + LONGEST_MS + SKEW_MS:
-            raise CallRefused("it comes at the wrong time")
+        if not now - MAX_SKEW_MS <= fields["until"] <= now + MAX_DEADLINE_MS + MAX_SKEW_MS:
+            raise CallRefused("its deadline has passed, or is too far ahead")
         while self._seen and next(iter(self._seen.values())) < now:
             del self._seen[next(iter(self._seen))]
-        if told["name"] in self._seen:
-            raise CallRefused("it has come before")
+        if fields["name"] in self._seen:
+            raise CallRefused("it was accepted before")
         if len(self._seen) >= MAX_SEEN:
-            raise CallRefused("too many calls came at once")
-        self._seen[told["name"]] = now + LONGEST_MS + 3 * SKEW_MS  # the same for all, so the oldest stands first
+            raise CallRefused("too many calls arrived at once")
+        self._seen[fields["name"]] = now + MAX_DEADLINE_MS + 3 * MAX_SKEW_MS  # equal for all: the oldest is first
 
 
 def _read(text: bytes) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads(text)
-        request = told["request"]
-        if all(isinstance(value, str) for value in (told["name"], told["to"], *request.values())):
-            return {**told, "until": float(told["until"]), "scopes": {Scope(scope) for scope in told["scopes"]}}
+        fields: dict[str, Any] = json.loads(text)
+        request = fields["request"]
+        if all(isinstance(value, str) for value in (fields["name"], fields["to"], *request.values())):
+            return {**fields, "until": float(fields["until"]), "scopes": {Scope(scope) for scope in fields["scopes"]}}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise CallRefused(f"it cannot be read ({type(error).__name__})") from error
-    raise CallRefused("it cannot be read")
+        raise CallRefused(f"it is malformed ({type(error).__name__})") from error
+    raise CallRefused("it is malformed")
 
 
 def _answer_text(name: str, answer: bytes) -> bytes:

@@ -11,7 +11,7 @@ from eventbus.core.errors import EventbusError, NoAccess
 from eventbus.core.tokens import Scope
 from eventbus.web.accept import wants_json
 from eventbus.web.access import check, needs
-from eventbus.web.cluster.rpc_codec import GATHERED, HEARD
+from eventbus.web.cluster.rpc_codec import MERGED, NODES_HEARD
 from eventbus.web.current import the_bus
 from eventbus.web.error_responses import status_of
 from eventbus.web.proxy_prefix import prefix_of, root_of
@@ -52,7 +52,7 @@ def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
         def view() -> Reply:
             try:
                 check_visitor()
-                data = request.environ.get(GATHERED) or collect()
+                data = request.environ.get(MERGED) or collect()
             except NoAccess as error:
                 return _login(error)
             except EventbusError as error:
@@ -72,7 +72,7 @@ def check_visitor() -> None:
 
 
 def _html(template: str, data: dict[str, Any], status: int = 200) -> Reply:
-    heard = request.environ.get(HEARD)
+    heard = request.environ.get(NODES_HEARD)
     frame = {"navigation": NAVIGATION, "path": request.path, "version": __version__, "heard": heard}
     frame |= {"root": root_of(request.path), "prefix": prefix_of(request.environ)}
     body = render_template(f"dashboard/{template}", **frame, **data)

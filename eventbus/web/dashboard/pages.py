@@ -23,7 +23,7 @@ from eventbus.web.query import Query, query_of
 from eventbus.web.routes.dead_letters import dead_letter_payload
 from eventbus.web.routes.events import delivery_payload, event_payload
 from eventbus.web.routes.subscribers import address_in, subscriber_payload
-from eventbus.web.server.listeners import beyond_loopback, noted
+from eventbus.web.server.listeners import noted, reachable_from_outside
 
 #: Dead letters on the page of their subscriber.
 MAX_SUBSCRIBER_LETTERS = 20
@@ -57,7 +57,7 @@ def overview() -> dict[str, Any]:
     return {
         "fresh": not sum(now.states.values()) and not bus.feed.newest,
         "closed": bool(bus.settings.tokens),
-        "open": not bus.settings.tokens and beyond_loopback(noted(bus.settings.port)),
+        "open": not bus.settings.tokens and reachable_from_outside(noted(bus.settings.port)),
         "host": request.environ.get("HTTP_HOST", f"localhost:{bus.settings.port}")[:200],
         "subscribers": now.states,
         "pending": now.pending,

@@ -5,7 +5,7 @@ from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, 
 from eventbus.web.openapi.operation import operation
 from eventbus.web.openapi.schemas import A_DELIVERY, AN_EVENT, TOPIC_PATTERNS, VISIBLE_ASCII
 from eventbus.web.openapi.subscribers import address
-from eventbus.web.routes.events import LONGEST_WAIT, MAX_PAGE, RESUMED, USUAL_PAGE
+from eventbus.web.routes.events import DEFAULT_PAGE_EVENTS, MAX_PAGE_EVENTS, MAX_WAIT_SECONDS, RESUMED
 
 _STREAM = text(
     "Server-sent events: each has `id`, the event's id, and `data`, the event as JSON on one line. It goes on after "
@@ -35,8 +35,9 @@ LIST = operation(
               "or empty: with the oldest.", text()),
         query("topic", "Only events whose topic matches, as in registering. May repeat.", TOPIC_PATTERNS,
               example=["orders.*"]),
-        query("limit", "Events in one page, at most.", count(minimum=1, maximum=MAX_PAGE, default=USUAL_PAGE)),
-        query("wait", "Seconds to wait where there is none yet.", count(maximum=LONGEST_WAIT, default=0)),
+        query("limit", "Events in one page, at most.",
+              count(minimum=1, maximum=MAX_PAGE_EVENTS, default=DEFAULT_PAGE_EVENTS)),
+        query("wait", "Seconds to wait where there is none yet.", count(maximum=MAX_WAIT_SECONDS, default=0)),
         build.header("Last-Event-ID", "Where a stream goes on: the id that came last.", text()),
     ],
     ok=build.answer(

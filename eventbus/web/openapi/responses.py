@@ -33,7 +33,7 @@ _BEFORE_ANY_ROUTE = {
 #: Errors of routes: status, meaning, an example of the sentence, and headers.
 _ERRORS: dict[str, tuple[int, str, str, Json]] = {
     "InternalError": (
-        500, "An internal error; the server log says more.", "The bus made a mistake; its log says more.", {}),
+        500, "An internal error; the server log says more.", "Internal error; see the server log.", {}),
     "Unauthorized": (
         401, "Tokens are set, and the request has none, or one that is not known.",
         "A token is needed: send Authorization: Bearer and the token.", _CHALLENGE),
@@ -78,7 +78,7 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
         f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.", RETRY_AFTER),
     "Unavailable": (503, _UNAVAILABLE, "The bus is stopping; publish again in a few seconds.", RETRY_AFTER),
     "NotOwner": (
-        503, _NOT_OWNER, "This subscriber goes from one node to another just now; ask again.", RETRY_AFTER),
+        503, _NOT_OWNER, "The ownership of this subscriber is moving to another node; try again.", RETRY_AFTER),
     "DiskFull": (
         507, "The disk that holds the journal is full. Nothing of this was kept.",
         "The disk that holds the journal is full; nothing of this was kept.", RETRY_AFTER),

@@ -1,1 +1,1 @@
-"""The gunicorn worker: connections, requests in, responses out. Imports nothing of Flask."""
+"""The gunicorn worker: connections, requests and responses. Imports nothing of Flask."""

@@ -1,16 +1,16 @@
-"""How many bytes of clients' bodies, and of answers that they do not read, may be held at once. Pure."""
+"""A limit on the bytes of request bodies and unread responses that are held in memory. Pure."""
 
 from collections import Counter
 
 from eventbus.core.errors import TooManyStreams
 
 MIB = 1_048_576
-#: Bytes of a batch's body.
+#: Bytes in the body of a batch, at most.
 MAX_BATCH_BYTES = 16 * MIB
 
 
 class ByteBudget:
-    """So many bytes over all clients, of which one peer's take ``per_peer`` at most."""
+    """Counts held bytes: at most ``limit`` over all clients, and at most ``per_peer`` for one peer."""
 
     def __init__(self, limit: int, per_peer: int) -> None:
         self.limit = limit
@@ -19,14 +19,16 @@ class ByteBudget:
         self._by_peer: Counter[str] = Counter()
 
     def take(self, peer: str, count: int) -> None:
-        """Hold so many bytes more. Raises TooManyStreams where there are as many as there may be."""
+        """Count so many bytes more. Raises TooManyStreams if that would exceed a limit."""
         if self.held + count > self.limit or self._by_peer[peer] + count > self.per_peer:
-            raise TooManyStreams("Clients' bodies and unread answers take as much memory as they may; try again later.")
+            raise TooManyStreams(
+                "The memory limit for request bodies and unread responses is reached; try again later."
+            )
         self.held += count
         self._by_peer[peer] += count
 
-    def give_back(self, peer: str, count: int) -> None:
-        """Hold so many bytes less."""
+    def release(self, peer: str, count: int) -> None:
+        """Count so many bytes less."""
         self.held -= count
         self._by_peer[peer] -= count
         if not self._by_peer[peer]:
@@ -34,7 +36,7 @@ class ByteBudget:
 
 
 def budget_of(max_bodies_bytes: int, max_body_bytes: int) -> ByteBudget:
-    """Return a budget into which the largest body fits, and into one peer's share of it, too."""
+    """Return a budget that has room for the largest body, also within one peer's limit."""
     largest = max(max_body_bytes, MAX_BATCH_BYTES) + MIB
     limit = max(max_bodies_bytes, largest)
     return ByteBudget(limit, max(limit * 3 // 4, largest))

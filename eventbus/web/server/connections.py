@@ -1,8 +1,8 @@
-"""The open connections of a worker: how many there may be, and which of them end when that is short.
+"""The open connections of a worker: their limits, and which one is closed when a limit is reached.
 
-A connection is idle while it waits for a request. An idle one ends to make room for a new one. Where none is idle, the
-new one is served as far as needed to ask after the bus's health, and else answered 503. Connections that last, streams
-and long polls, never take all of them, and no address takes all of anything.
+A connection is idle while it waits for a request. An idle one is closed to make room for a new one. If none is idle,
+the new one may only request health checks and metrics; anything else is answered 503. Long-lived connections (streams
+and long polls) never take all of them, and one address never takes all of either kind.
 """
 
 import logging
@@ -17,210 +17,214 @@ from eventbus.telemetry.counters import Counters
 from eventbus.web.server.byte_budget import ByteBudget
 from eventbus.web.server.peer_share import share_of
 
-#: Connections that are accepted beyond the limit: what they are answered is an error, or how the bus is.
-RESERVE = 256
-#: Seconds until a shortage is logged again.
-LOG_AGAIN_SECONDS = 60.0
-#: Seconds between two looks whether all have ended.
-LOOK = 0.05
+#: Connections that are accepted beyond the limit, to answer them with an error or a health check.
+RESERVED_CONNECTIONS = 256
+#: Seconds before the same warning about a reached limit is logged again.
+LOG_INTERVAL_SECONDS = 60.0
+#: Seconds between two checks whether all connections have closed.
+POLL_INTERVAL_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
 
 class ClientConnection:
-    """One client's connection; ``counted`` and ``lasting`` are how it is counted, ``beyond`` is one over the limit."""
+    """One client's connection.
 
-    __slots__ = ("_all", "beyond", "client", "counted", "held", "lasting", "peer")
+    ``counted``: it counts towards the limit. ``long_lived``: it counts as a stream or long poll. ``over_limit``: it was
+    accepted beyond the limit.
+    """
+
+    __slots__ = ("_all", "client", "counted", "held", "long_lived", "over_limit", "peer")
 
     def __init__(self, connections: "Connections", client: Any, peer: str) -> None:
         self._all = connections
         self.client = client
         self.peer = peer
-        self.beyond = False
+        self.over_limit = False
         self.counted = False
-        self.lasting = False
-        self.held = 0  # bytes of its request's body, and of its answer
+        self.long_lived = False
+        self.held = 0  # bytes of its request's body and its unread response
 
-    def last(self) -> bool:
-        """Become one that lasts, for a stream or a long poll; false where there are as many as there may be."""
-        self.lasting = self.lasting or self._all.may_last(self.peer)
-        return self.lasting
+    def acquire_long_lived(self) -> bool:
+        """Count this connection as a stream or long poll; return false if the limit is reached."""
+        self.long_lived = self.long_lived or self._all.acquire_long_lived(self.peer)
+        return self.long_lived
 
-    def is_idle(self) -> None:
-        """It waits for a request; what lasted is over."""
-        self._all.idle(self)
+    def mark_idle(self) -> None:
+        """Note that the connection waits for a request; release what its last request held."""
+        self._all.mark_idle(self)
 
-    def is_busy(self) -> None:
-        """Its request has come."""
-        self._all.busy(self)
+    def mark_busy(self) -> None:
+        """Note that a request has arrived."""
+        self._all.mark_busy(self)
 
     def take(self, count: int) -> None:
-        """Hold so many bytes more, until its request is over. Raises Crowded."""
+        """Count so many bytes more, until the request is over. Raises TooManyStreams."""
         self._all.budget.take(self.peer, count)
         self.held += count
 
-    def give_back(self, count: int) -> None:
-        """Hold so many bytes less."""
-        self._all.budget.give_back(self.peer, count)
+    def release(self, count: int) -> None:
+        """Count so many bytes less."""
+        self._all.budget.release(self.peer, count)
         self.held -= count
 
     def end(self, how: int = SHUT_RD) -> None:
-        """Let it read what has come, and nothing after it: a request that is there already is still answered.
+        """Shut the connection down for reading: a request that has already arrived is still answered.
 
-        With SHUT_RDWR nothing is answered any more either.
+        With SHUT_RDWR no response is sent any more either.
         """
         try:
             self.client.shutdown(how)
         except OSError as error:
-            log.debug("a connection ended: %r", error)
+            log.debug("connection closed: %r", error)
 
 
 class Connections:
-    """All of a worker's, of which ``limit`` may be open; what is counted goes to ``counters``.
+    """All connections of a worker, at most ``limit``; ``counters`` receives their numbers.
 
-    Of all, and of those that last, ``per_address`` limits what one address takes; 0 is three quarters of them.
+    ``per_address`` limits the connections, and the long-lived ones, of one address; 0 is three quarters of the limit.
     """
 
     def __init__(
         self, limit: int, counters: Counters, clock: Callable[[], float], budget: ByteBudget, per_address: int = 0
     ) -> None:
         self.limit = limit
-        self.most_lasting = _most(limit)
-        self.per_address = min(per_address or _most(limit), limit)
-        self.lasting_per_address = min(per_address or _most(self.most_lasting), self.most_lasting)
+        self.max_long_lived = _three_quarters(limit)
+        self.per_address = min(per_address or _three_quarters(limit), limit)
+        self.long_lived_per_address = min(per_address or _three_quarters(self.max_long_lived), self.max_long_lived)
         self.budget = budget
         self._by_address: Counter[str] = Counter()
-        self._lasting_by_address: Counter[str] = Counter()
+        self._long_lived_by_address: Counter[str] = Counter()
         self._counters = counters
         self._clock = clock
         self._open: set[ClientConnection] = set()
         self._idle: dict[
             str, dict[ClientConnection, None]
         ] = {}  # by peer; the one that is idle for the longest time first
-        self._logged_at = -LOG_AGAIN_SECONDS
+        self._logged_at = -LOG_INTERVAL_SECONDS
         counters.connections_limit = limit
 
     def open(self, client: Any, peer: str) -> ClientConnection:
-        """A new connection, for which another one may have been ended."""
+        """Add a new connection; close an idle one if a limit is reached."""
         found = ClientConnection(self, client, share_of(peer))
         self._open.add(found)
         if self._by_address[found.peer] >= self.per_address:
             counted = self._make_room(found.peer)
         else:
             counted = self._counters.connections < self.limit or self._make_room()
-        found.beyond = not counted
+        found.over_limit = not counted
         if counted:
             self._count(found, 1)
         return found
 
     def close(self, connection: ClientConnection) -> None:
-        """It has ended."""
+        """Remove a closed connection."""
         self._open.discard(connection)
-        self.busy(connection)
-        self._over(connection)
+        self.mark_busy(connection)
+        self._release(connection)
         if connection.counted:
             self._count(connection, -1)
 
-    def may_last(self, peer: str) -> bool:
-        """Count one more that lasts; false where there are as many as there may be, in all or from its address."""
-        mine, every = self._lasting_by_address[peer], self._counters.connections_lasting
-        if every >= self.most_lasting:
-            self._warn("%d streams and long polls are open: no more are taken", every)
+    def acquire_long_lived(self, peer: str) -> bool:
+        """Count one more stream or long poll; return false if a limit is reached, in total or for its address."""
+        of_peer, total = self._long_lived_by_address[peer], self._counters.connections_lasting
+        if total >= self.max_long_lived:
+            self._warn("%d streams and long polls are open: rejecting new ones", total)
             return False
-        if mine >= self.lasting_per_address:
-            self._warn("%d streams and long polls are open from %s: no more of it are taken", mine, peer)
+        if of_peer >= self.long_lived_per_address:
+            self._warn("%d streams and long polls are open from %s: rejecting its new ones", of_peer, peer)
             return False
-        self._count_lasting(peer, 1)
+        self._count_long_lived(peer, 1)
         return True
 
-    def idle(self, connection: ClientConnection) -> None:
-        """A connection waits for a request."""
-        self._over(connection)
+    def mark_idle(self, connection: ClientConnection) -> None:
+        """Note that a connection waits for a request; release what its last request held."""
+        self._release(connection)
         self._idle.setdefault(connection.peer, {})[connection] = None
 
-    def busy(self, connection: ClientConnection) -> None:
-        """A connection does not wait for a request any more."""
-        mine = self._idle.get(connection.peer, {})
-        mine.pop(connection, None)
-        if not mine:
+    def mark_busy(self, connection: ClientConnection) -> None:
+        """Note that a connection does not wait for a request any more."""
+        idle = self._idle.get(connection.peer, {})
+        idle.pop(connection, None)
+        if not idle:
             self._idle.pop(connection.peer, None)
 
     def end_idle(self) -> None:
-        """End all that are idle."""
-        for connection in [each for mine in self._idle.values() for each in mine]:
+        """Close all idle connections."""
+        for connection in [each for idle in self._idle.values() for each in idle]:
             connection.end()
 
     def end_rest(self, seconds: float) -> None:
-        """End all that are still open after so many seconds: a client that does not read holds up nothing else."""
+        """Wait so many seconds for the open connections to close, then cut the rest: a client may never read."""
         deadline = self._clock() + seconds
         while self._open and self._clock() < deadline:
-            gevent.sleep(LOOK)
+            gevent.sleep(POLL_INTERVAL_SECONDS)
         if self._open:
-            log.info("%d connections are cut: their clients do not read, or are not done", len(self._open))
+            log.info("cutting %d connections whose clients did not finish in time", len(self._open))
         for connection in list(self._open):
             connection.end(SHUT_RDWR)
 
-    def _over(self, connection: ClientConnection) -> None:
-        """What lasted on a connection is over, and what it held is not needed any more."""
+    def _release(self, connection: ClientConnection) -> None:
+        """Release the bytes that a request held, and the count of a long-lived one."""
         if connection.held:
-            connection.give_back(connection.held)
-        if connection.lasting:
-            self._count_lasting(connection.peer, -1)
-            connection.lasting = False
+            connection.release(connection.held)
+        if connection.long_lived:
+            self._count_long_lived(connection.peer, -1)
+            connection.long_lived = False
 
     def _count(self, connection: ClientConnection, step: int) -> None:
         connection.counted = step > 0
         self._counters.connections += step
         _add(self._by_address, connection.peer, step)
 
-    def _count_lasting(self, peer: str, step: int) -> None:
+    def _count_long_lived(self, peer: str, step: int) -> None:
         self._counters.connections_lasting += step
-        _add(self._lasting_by_address, peer, step)
+        _add(self._long_lived_by_address, peer, step)
 
     def _make_room(self, peer: str | None = None) -> bool:
-        """End the connection that is idle for the longest time, of the peer that has most idle; whether that helps.
+        """Close the longest idle connection of the peer with the most idle ones; return whether that made room.
 
-        Where a ``peer`` is given it is that one's, which has as many connections as it may.
+        With a ``peer``, which has reached its own limit, close one of that peer's.
         """
         if not self._idle or (peer is not None and peer not in self._idle):
             if peer is None:
-                self._warn("%d connections are open and none is idle: new ones are answered 503", self.limit)
+                self._warn("%d connections are open and none is idle: answering new ones with 503", self.limit)
             else:
                 self._warn(
-                    "%d connections are open from %s and none is idle: its new ones are answered 503",
+                    "%d connections are open from %s and none is idle: answering its new ones with 503",
                     self.per_address,
                     peer,
                 )
             return False
         chosen = peer or max(self._idle, key=lambda each: len(self._idle[each]))
         victim = next(iter(self._idle[chosen]))
-        self.busy(victim)
+        self.mark_busy(victim)
         victim.end()
-        if not victim.counted:  # it only takes the place of another one beyond the limit
+        if not victim.counted:  # it was over the limit itself, so closing it frees nothing
             return False
         if peer is None:
-            self._warn("%d connections are open: idle ones are closed for new ones", self.limit)
+            self._warn("%d connections are open: closing idle ones for new ones", self.limit)
         else:
-            self._warn("%d connections are open from %s: its idle ones are closed for new ones", self.per_address, peer)
+            self._warn("%d connections are open from %s: closing its idle ones for new ones", self.per_address, peer)
         self._count(victim, -1)
         self._counters.connections_closed_idle += 1
         return True
 
     def _warn(self, sentence: str, *values: object) -> None:
-        """Log a shortage, once in a while."""
+        """Log that a limit is reached, at most once in LOG_INTERVAL_SECONDS."""
         now = self._clock()
-        if now - self._logged_at >= LOG_AGAIN_SECONDS:
+        if now - self._logged_at >= LOG_INTERVAL_SECONDS:
             self._logged_at = now
             log.warning(sentence, *values)
 
 
-def _most(count: int) -> int:
-    """What may be taken of so many, so that something is left for others."""
+def _three_quarters(count: int) -> int:
+    """Return three quarters of a count, at least 1."""
     return max(1, count * 3 // 4)
 
 
 def _add(counts: Counter[str], peer: str, step: int) -> None:
-    """Count, and forget who has none."""
+    """Change a peer's count, and remove the peer at zero."""
     counts[peer] += step
     if not counts[peer]:
         del counts[peer]

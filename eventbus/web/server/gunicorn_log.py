@@ -1,4 +1,4 @@
-"""gunicorn's log, as lines like all others, on standard output; no line for each request."""
+"""gunicorn's logger: one line format for the whole process, on standard output, and no access log."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from gunicorn.glogging import Logger
 
 from eventbus.telemetry.log_format import JsonFormatter, LineFormatter
 
-#: A wrong one is told of by the settings.
+#: The settings report an unknown level.
 _LEVELS = {"debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -29,4 +29,4 @@ class GunicornLog(Logger):  # type: ignore[misc] # gunicorn has no types
         self.error_log.propagate = True
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Write nothing: metrics count requests, and a proxy in front logs them."""
+        """Log nothing: metrics count requests, and a proxy in front logs them."""

@@ -1,4 +1,4 @@
-"""Where this process listens: what gunicorn has bound, by whichever of its options. Noted before the app is loaded."""
+"""The addresses that this process listens on. The worker notes them before the app is loaded."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,21 +15,21 @@ def note(sockets: Iterable[Any]) -> None:
 
 
 def noted(port: int) -> tuple[Name, ...]:
-    """Host and port of each listener by TCP; every address, and ``port``, where nothing was noted."""
+    """Return host and port of each TCP listener; if none was noted, every host and ``port``."""
     return _noted[0] if _noted else (("", port),)
 
 
 def tcp_names(sockets: Iterable[Any]) -> tuple[Name, ...]:
-    """Host and port of each; a Unix socket has none."""
+    """Return host and port of each TCP socket, and leave Unix sockets out."""
     names = [each.getsockname() for each in sockets]
     return tuple((name[0], name[1]) for name in names if isinstance(name, tuple))
 
 
-def beyond_loopback(names: Iterable[Name]) -> bool:
-    """Whether other machines can reach one of these listeners."""
+def reachable_from_outside(names: Iterable[Name]) -> bool:
+    """Return whether other machines can reach one of these listeners."""
     return any(host not in _LOOPBACK for host, _ in names)
 
 
-def end_of(name: Any, unnamed: Name = ("", 0)) -> Name:
-    """Host and port of a connection's end; ``unnamed`` for a Unix socket's."""
+def host_and_port(name: Any, unnamed: Name = ("", 0)) -> Name:
+    """Return host and port of a socket name; ``unnamed`` for a Unix socket."""
     return (name[0], name[1]) if isinstance(name, tuple) else unnamed

@@ -1,12 +1,12 @@
-"""Whose connections count together: those of one IPv4 address, or of one IPv6 network of 64 bits. Pure."""
+"""The key by which a peer's connections are counted: its IPv4 address, or its IPv6 /64 network. Pure."""
 
 from ipaddress import AddressValueError, IPv6Address
 
 
 def share_of(peer: str) -> str:
-    """Return the name under which a peer's connections count; a Unix socket's peers, which have no address, share one.
+    """Return the key under which a peer's connections are counted; all peers of a Unix socket share one.
 
-    Who has one IPv6 address mostly has all 2**64 of its network.
+    A client with one IPv6 address usually controls all 2**64 addresses of its network.
     """
     if ":" not in peer or peer.startswith("::ffff:"):
         return peer

@@ -1,4 +1,4 @@
-"""One request and its answer between gunicorn and the app: the WSGI environment, and one send for head and body."""
+"""The WSGI environment of a request, and a response that sends its head and body together."""
 
 import time
 from email.utils import formatdate
@@ -13,38 +13,38 @@ from eventbus.core.errors import TooManyStreams
 from eventbus.web.server.byte_budget import MIB
 from eventbus.web.server.connections import ClientConnection
 
-#: Requests' headers that WSGI names without ``HTTP_`` (PEP 3333).
+#: Headers whose WSGI names have no ``HTTP_`` prefix (PEP 3333).
 _PLAIN = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
-#: Where a client waits to be asked for the body: what asks.
+#: In the environment: a function that sends 100 Continue, if the client waits for it.
 CONTINUE = "eventbus.continue"
-#: The connection that a request came by.
+#: In the environment: the request's ClientConnection.
 CONNECTION = "eventbus.connection"
-#: How many of the bytes that follow a request's head have come already.
-HELD = "eventbus.held"
-#: Bytes of a body nobody wanted that are read all the same, so that its connection can be used again.
-SMALL_REST = 65_536
+#: In the environment: the bytes after the request's head that have already arrived.
+BUFFERED = "eventbus.held"
+#: Bytes of an unread body that are still read, so that its connection can be used again.
+MAX_DRAINED_BYTES = 65_536
 
-#: Bytes of an answer's part that is sent without its head.
-LARGE = 65_536
+#: Bytes from which a part of a body is sent apart from the head, which saves a copy.
+SEPARATE_SEND_BYTES = 65_536
 
 
 class PeerGone(OSError):
-    """Nobody takes the answer any more."""
+    """The client does not read the response any more."""
 
 
-class TooMuchHeld(PeerGone):
-    """The answer is given up: clients hold as many bytes as they may by not reading."""
+class TooMuchUnread(PeerGone):
+    """The limit on the bytes of unread responses is reached, so this response is dropped."""
 
 
 def frozen(cfg: Any) -> Any:
-    """The settings of gunicorn as plain attributes: its own object works each one out at every look."""
+    """Return gunicorn's settings as plain attributes: its own object computes each one with every access."""
     settings = {name: getattr(cfg, name) for name in cfg.settings}
     return _Frozen(cfg, settings | {"is_ssl": cfg.is_ssl})
 
 
 class _Frozen(SimpleNamespace):
-    """Settings as they were at the start; whatever else is asked for is gunicorn's own."""
+    """Settings as they were at the start; any other attribute is that of gunicorn's object."""
 
     def __init__(self, cfg: Any, settings: dict[str, Any]) -> None:
         super().__init__(**settings, _cfg=cfg, environ={**base_environ(cfg), "wsgi.multithread": True})
@@ -54,13 +54,13 @@ class _Frozen(SimpleNamespace):
 
 
 def environ_of(req: Any, sock: Any, client: Any, server: Any, cfg: Any) -> dict[str, Any]:
-    """The WSGI environment of a request, as gunicorn makes it where nobody may set it but the client."""
+    """Return the WSGI environment of a request, as gunicorn makes it without trusted proxies."""
     environ: dict[str, Any] = cfg.environ.copy()
-    req.body.awaits = req._expected_100_continue  # noqa: SLF001 - what gunicorn's own function looks at
+    req.body.awaits = req._expected_100_continue  # noqa: SLF001 - gunicorn's own function reads it
     if req.body.awaits:
         environ[CONTINUE] = partial(_continue, req.body, sock)
     environ["wsgi.input"] = req.body
-    environ[HELD] = req.unreader.buf.getbuffer().nbytes
+    environ[BUFFERED] = req.unreader.buf.getbuffer().nbytes
     environ["wsgi.url_scheme"] = req.scheme
     environ["REQUEST_METHOD"] = req.method
     environ["QUERY_STRING"] = req.query
@@ -80,14 +80,14 @@ def environ_of(req: Any, sock: Any, client: Any, server: Any, cfg: Any) -> dict[
 
 
 def _continue(body: Any, sock: Any) -> bytes:
-    """Ask for a body whose client waits to be asked (RFC 9110, 10.1.1); nothing of it has come yet."""
+    """Send 100 Continue, for which the client waits with its body (RFC 9110, 10.1.1)."""
     body.awaits = False
     sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     return b""
 
 
 def _unquoted(path: str) -> str:
-    """A path without escapes, as WSGI has it: bytes as Latin-1."""
+    """Return a path without escapes, its bytes as Latin-1 (PEP 3333)."""
     if "%" not in path:
         return path
     parts = path.encode("latin-1").split(b"%")
@@ -100,29 +100,29 @@ def _unquoted(path: str) -> str:
     return b"".join(found).decode("latin-1")
 
 
-def rest_of(body: Any) -> bool:
-    """Whether more of a request's body is to come than is worth reading to keep the connection, or nobody knows."""
+def has_long_rest(body: Any) -> bool:
+    """Return whether a body's unread rest is, or may be, too long to read it just to keep the connection."""
     reader = body.reader
     return (
         body.failed
         or body.awaits
-        or getattr(reader, "length", 0) > SMALL_REST
+        or getattr(reader, "length", 0) > MAX_DRAINED_BYTES
         or getattr(reader, "parser", None) is not None
     )
 
 
 class ResponseWriter(Response):  # type: ignore[misc] # gunicorn has no types
-    """gunicorn's answer, whose head waits for the first part of the body so that both leave in one send."""
+    """gunicorn's response, which sends its head together with the first part of the body."""
 
     def __init__(self, req: Any, sock: Any, cfg: Any, connection: ClientConnection, seconds: float) -> None:
         super().__init__(req, sock, cfg)
         self._connection = connection
-        self._seconds = seconds  # in which each MiB has to be taken
+        self._seconds = seconds  # in which the client has to read each MiB
         self.headers_sent = False
         self._head = b""
 
     def default_headers(self) -> list[str]:
-        """The status line and the headers that every answer has."""
+        """Return the status line and the headers of every response."""
         version = "1.1" if self.req.version == (1, 1) else "1.0"
         lines = [
             f"HTTP/{version} {self.status}\r\n",
@@ -134,10 +134,10 @@ class ResponseWriter(Response):  # type: ignore[misc] # gunicorn has no types
         return lines
 
     def send_headers(self) -> None:
-        """Make the head; it is sent with what follows."""
+        """Write the head; it is sent with what follows."""
         if self.headers_sent:
             return
-        if rest_of(self.req.body):
+        if has_long_rest(self.req.body):
             self.force_close()
         lines = self.default_headers()
         lines += [f"{name}: {value}\r\n" for name, value in self.headers]
@@ -147,7 +147,7 @@ class ResponseWriter(Response):  # type: ignore[misc] # gunicorn has no types
     def _emit_body(self, data: bytes) -> None:
         if self.chunked:
             data = b"%X\r\n%s\r\n" % (len(data), data)
-        if len(data) > LARGE:  # so that it is not copied
+        if len(data) > SEPARATE_SEND_BYTES:
             self._send(self._head)
             self._send(data)
         else:
@@ -155,7 +155,7 @@ class ResponseWriter(Response):  # type: ignore[misc] # gunicorn has no types
         self._head = b""
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the rest of the response."""
         if not self.headers_sent:
             self.send_headers()
         end = self._head + (b"0\r\n\r\n" if self.chunked else b"")
@@ -164,10 +164,7 @@ class ResponseWriter(Response):  # type: ignore[misc] # gunicorn has no types
         self._head = b""
 
     def _send(self, data: bytes) -> None:
-        """Send it all: mostly at once, where gevent's own ``sendall`` would ask for the size of the buffer first.
-
-        Nothing waits here: where the client takes nothing, all is the rest. Raises PeerGone.
-        """
+        """Send data, usually with one system call; gevent's ``sendall`` makes one more. Raises PeerGone."""
         try:
             try:
                 sent = self.sock.send(data, 0, 0.0)
@@ -175,28 +172,28 @@ class ResponseWriter(Response):  # type: ignore[misc] # gunicorn has no types
                 sent = 0
             if sent != len(data):
                 self._send_rest(memoryview(data)[sent:])
-        except TooMuchHeld:
+        except TooMuchUnread:
             raise
         except OSError as error:
             raise PeerGone(f"the client is gone: {error}") from error
 
     def _send_rest(self, rest: memoryview) -> None:
-        """Send what the client did not take at once: in bounded time, and while not too much is held so."""
+        """Send what did not fit into the socket's buffer, within limits of time and of unread bytes."""
         count = len(rest)
         try:
             self._connection.take(count)
         except TooManyStreams:
-            raise TooMuchHeld("clients hold too much by not reading") from None
+            raise TooMuchUnread("too many bytes of responses are unread") from None
         with gevent.Timeout(self._seconds * (1 + count // MIB), PeerGone("the client does not read")):
             self.sock.sendall(rest)
-        self._connection.give_back(count)
+        self._connection.release(count)
 
 
 _date: tuple[int, str] = (0, "")
 
 
 def http_date() -> str:
-    """The time as HTTP writes it (RFC 9110, 5.6.7), worked out once a second."""
+    """Return the current time for a Date header (RFC 9110, 5.6.7), computed once a second."""
     global _date  # noqa: PLW0603 - a cache of one
     now = int(time.time())
     if _date[0] != now:
