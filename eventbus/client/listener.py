@@ -26,12 +26,12 @@ class Listener(ThreadingHTTPServer):
         self.inbox = inbox
         self.path = path
         self.draining = False
-        self._idle: set[Connection] = set()
-        self._busy: set[Connection] = set()
+        self._idle: set[InboxConnection] = set()
+        self._busy: set[InboxConnection] = set()
         self._changed = threading.Condition()
-        super().__init__(address, Connection)
+        super().__init__(address, InboxConnection)
 
-    def mark_idle(self, connection: "Connection") -> None:
+    def mark_idle(self, connection: "InboxConnection") -> None:
         """Note that a connection waits for a request. While the service drains, stop reading from it."""
         with self._changed:
             self._busy.discard(connection)
@@ -40,13 +40,13 @@ class Listener(ThreadingHTTPServer):
                 connection.stop_reading()
             self._changed.notify_all()
 
-    def mark_busy(self, connection: "Connection") -> None:
+    def mark_busy(self, connection: "InboxConnection") -> None:
         """Note that a connection's request has begun to arrive, and is not answered."""
         with self._changed:
             self._idle.discard(connection)
             self._busy.add(connection)
 
-    def remove(self, connection: "Connection") -> None:
+    def remove(self, connection: "InboxConnection") -> None:
         """Forget a connection that is closed."""
         with self._changed:
             self._idle.discard(connection)
@@ -66,7 +66,7 @@ class Listener(ThreadingHTTPServer):
         """Ignore a connection that broke: the bus notices it."""
 
 
-class Connection(BaseHTTPRequestHandler):
+class InboxConnection(BaseHTTPRequestHandler):
     """One connection, and its requests one after another."""
 
     server: Listener
