@@ -53,8 +53,8 @@ def _type_of(one: Option) -> dict[str, Any]:
             found = {"type": click.FloatRange(low, high), "metavar": "SECONDS"}
         case Number(low, high):
             found = {"type": click.FloatRange(low, high), "metavar": "NUMBER"}
-        case Enumeration(words):
-            found = {"type": click.Choice(words)}
+        case Enumeration(values):
+            found = {"type": click.Choice(values)}
         case Position():
             found = {"callback": parse_position, "metavar": "POSITION"}
         case Texts():

@@ -98,7 +98,7 @@ class Duration(Number):
 
 @dataclass(frozen=True)
 class Integer(Number):
-    """A whole number from ``low`` to ``high``; ``2.0`` in a query is one."""
+    """An integer from ``low`` to ``high``; ``2.0`` in a query is one."""
 
     @override
     def value_of(self, text: str) -> Any:
@@ -118,23 +118,23 @@ class Integer(Number):
 
 @dataclass(frozen=True)
 class Enumeration(Kind):
-    """One of several words."""
+    """One of several values."""
 
-    words: tuple[str, ...]
+    values: tuple[str, ...]
 
     @override
     def value_of(self, text: str) -> Any:
-        return text if text in self.words else None
+        return text if text in self.values else None
 
     @property
     @override
     def allowed(self) -> str:
-        return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
+        return f"{', '.join(self.values[:-1])} or {self.values[-1]}"
 
     @property
     @override
     def json_schema(self) -> JsonSchema:
-        return {"type": "string", "enum": list(self.words)}
+        return {"type": "string", "enum": list(self.values)}
 
 
 class Boolean(Enumeration):
@@ -145,7 +145,7 @@ class Boolean(Enumeration):
 
     @override
     def value_of(self, text: str) -> Any:
-        return text == "true" if text in self.words else None
+        return text == "true" if text in self.values else None
 
     @property
     @override
@@ -164,7 +164,7 @@ class Boolean(Enumeration):
 
 @dataclass(frozen=True)
 class Text(Kind):
-    """A text that matches a regular expression as a whole; ``form`` describes the expression for people."""
+    """A text that a regular expression matches from end to end; ``form`` describes the expression for people."""
 
     pattern: str
     form: str

@@ -34,7 +34,7 @@ def text(description: str = "", **more: Any) -> Json:
 
 
 def count(description: str = "", **more: Any) -> Json:
-    """Build the schema of a whole number that is not negative."""
+    """Build the schema of an integer that is not negative."""
     return typed("integer", description, **{"minimum": 0, **more})
 
 
@@ -70,9 +70,9 @@ def shape(description: str, properties: Json, example: Any = None, optional: Seq
     return typed("object", description, properties=properties, required=required, **examples)
 
 
-def parameter(place: str, name: str, description: str, values: Json, **more: Any) -> Json:
+def parameter(location: str, name: str, description: str, values: Json, **more: Any) -> Json:
     """Build a parameter in the ``query``, a ``header`` or the ``path``; it is optional unless ``required`` is given."""
-    return {"name": name, "in": place, "description": description, "required": False, "schema": values, **more}
+    return {"name": name, "in": location, "description": description, "required": False, "schema": values, **more}
 
 
 def query(name: str, description: str, values: Json, **more: Any) -> Json:

@@ -1,4 +1,4 @@
-"""The document as a whole (OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.1)."""
+"""The complete document (OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.1)."""
 
 from eventbus import __version__
 from eventbus.web.openapi import dead_letters, events, operations, publishing, subscribers

@@ -23,7 +23,7 @@ def inline(text: str) -> Markup:
 
 
 def value_type(schema: Json) -> Markup:
-    """Describe the values of a schema: ``whole number, 1 to 1,000``. A schema with a name becomes a link to it."""
+    """Describe the values of a schema: ``number, 0.1 to 120``. A schema with a name becomes a link to it."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return Markup('<a href="#{0}">{0}</a>').format(name)

@@ -29,14 +29,14 @@ def view_of(document: Json) -> Json:
 def _operations(document: Json) -> Iterator[Json]:
     """Yield all operations, those of subscribers too, with what the template needs beyond the document."""
     shared = [response(name) for name in (*COMMON, *EVERYWHERE.values())]
-    for place in ("paths", "webhooks"):
-        for path, methods in document[place].items():
+    for part in ("paths", "webhooks"):
+        for path, methods in document[part].items():
             for method, operation in methods.items():
                 responses = operation["responses"].items()
                 yield {
                     **operation,
                     "method": method.upper(),
-                    "path": path if place == "paths" else "<address>/event",
+                    "path": path if part == "paths" else "<address>/event",
                     "scope": next((scope for one in operation["security"] for scope in one.get("bearer", ())), ""),
                     "answers": [_answer(document, status, one) for status, one in responses if one not in shared],
                     "common": [STATUS[name] for name in COMMON if response(name) in operation["responses"].values()],

@@ -141,7 +141,7 @@ _IDS: Json = {"ids": items(text(), "In the batch's order.")}
 _SHAPES: dict[str, tuple[Any, ...]] = {
     "Problem": ("Problem details (RFC 9457).", {
         "type": text(const="about:blank"),
-        "title": text("The status in words."),
+        "title": text("The name of the status."),
         "status": typed("integer"),
         "detail": text("What is wrong, with which value, and what is allowed."),
     }),
