@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import gevent
@@ -13,7 +14,9 @@ from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Checkpoint, DeadLetter, Event, Message, Terms
 from eventbus.core.settings import Settings
 from eventbus.delivery.lane.lane_record import new_record
+from eventbus.journal.group_commit import Publish
 from eventbus.journal.sqlite import SqliteJournal
+from eventbus.journal.sqlite.store import Store
 from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
 from tests.support.faulty_sqlite import Faults, faulty_connect, sqlite_error
@@ -204,3 +207,31 @@ def test_a_bus_delivers_nothing_of_a_failed_commit(faults: Faults, path: str) ->
         assert (lane.accepted, lane.backlog) == (1, 0)
     finally:
         bus.stop()
+
+
+def test_a_probe_writes_once_a_second_at_most(path: str) -> None:
+    """Whether the journal can be written is found by writing to it, and known for a second."""
+    store, log = Store(path), Path(f"{path}-wal")
+    store.open()
+    store.commit([Publish(messages("first"), None)], [])
+    sizes = []
+    for now in (0.0, 0.5, 1.0):
+        store.probe(now)
+        sizes.append(log.stat().st_size)
+    assert sizes[0] == sizes[1] < sizes[2]
+    store.close()
+    assert kept(path) == [(1, "first")]
+
+
+@pytest.mark.parametrize(("name", "refused"), [(FSYNC, True), ("SQLITE_FULL", False)])
+def test_a_probe_tells_a_disk_that_fails_until_it_works(faults: Faults, path: str, name: str, refused: bool) -> None:
+    """A journal that cannot be written is not ready, one on a full disk is, and the next second is asked for again."""
+    store = Store(path)
+    store.open()
+    faults.plan("COMMIT", sqlite_error(name))
+    for now in (0.0, 0.5):
+        with pytest.raises(JournalUnavailable) if refused else nullcontext():
+            store.probe(now)
+    assert faults.met == ["COMMIT"]
+    store.probe(1.0)
+    store.close()

@@ -105,7 +105,7 @@ class SqliteJournal(QueriedJournal):
 
     @override
     def probe(self) -> None:
-        self.checkpoint(Checkpoint(self._clock.wall(), 0))
+        self._call(self._store.probe, self._clock.monotonic())
 
     @override
     def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:

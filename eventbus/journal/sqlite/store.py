@@ -1,5 +1,6 @@
 """The SQLite database of a journal: one connection, used by one thread, knowing nothing of greenlets."""
 
+import math
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ from eventbus.journal.sqlite.wal_owner import check_log, log_origin, mark_log
 #: A journal that ends with the process.
 MEMORY = ":memory:"
 
+#: Seconds for which it stays known whether the journal can be written.
+PROBE_INTERVAL_SECONDS = 1.0
+
 T = TypeVar("T")
 
 
@@ -38,6 +42,8 @@ class Store:
         self._origin: int | None = None  # of the log, where the journal's file keeps it
         self._last_seq = 0
         self._keys = KeyTotals()
+        self._probed_at = -math.inf  # on the monotonic clock
+        self._probe_error: JournalError | None = None
 
     def open(self) -> Recovered:
         """Open or create the database, and read back what the bus starts from."""
@@ -162,6 +168,28 @@ class Store:
                 self._keys = self._keys.plus(1, remember_key(self._db, key, ids, publish))
         statements.insert_events(self._db, events)
         return events, answers
+
+    def probe(self, now: float) -> None:
+        """Write once a second at most, and raise what that has raised. Raise nothing for a full disk.
+
+        The row is removed and put back: SQLite writes nothing where it finds the same.
+        """
+        self._disk.check()
+        if now >= self._probed_at + PROBE_INTERVAL_SECONDS:
+            self._probed_at, self._probe_error = now, None
+            try:
+                self._disk.admit(0)
+                self._removing(self._rewrite_last)
+            except JournalFull:
+                pass  # settled events are removed on the reserve
+            except JournalError as error:
+                self._probe_error = error
+        if self._probe_error is not None:
+            raise self._probe_error.with_traceback(None)
+
+    def _rewrite_last(self) -> None:
+        self._db.execute("DELETE FROM places WHERE name = 'last'")
+        self._db.execute("INSERT INTO places VALUES ('last', ?)", (self._last_seq,))
 
     def trim_parts(self, seqs: Sequence[int]) -> list[list[int]]:
         """Cut what is to be trimmed into parts, each a call of ``trim``, so that commits go in between."""
