@@ -10,20 +10,9 @@ from eventbus.core.model import Event, Retry
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved
-from eventbus.delivery.lane.ranges import LOW_WATER, WINDOW, Range
-from eventbus.delivery.lane.retries import IN_MEMORY
+from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.journal.base import Journal
-
-#: Events in one page, and their bytes, at most.
-PAGE_EVENTS = 256
-PAGE_BYTES = 262_144
-#: Events that are looked at for a lane that is held back: one is sent, and the rest are forgotten if that fails.
-PROBE_EVENTS = 64
-#: Rows that show, beyond those in memory and under way, at least some that are not.
-DEFERRED_ROWS = 2 * IN_MEMORY + 1_000
-#: Rows of a lane that could not be saved, past which nothing more is read for it until they are.
-MOST_UNSAVED = 50_000
 
 log = logging.getLogger(__name__)
 
@@ -101,14 +90,14 @@ class LaneReader:
             self._checkpointer.save()
         except JournalError:
             unsaved = self._checkpointer.unsaved_rows(lane)
-            if len(unsaved) > MOST_UNSAVED or transaction.stale:
+            if len(unsaved) > lane.limits.unsaved_rows or transaction.stale:
                 raise
             return unsaved
         return {}
 
     def _load(self, lane: Lane, unsaved: Mapping[tuple[int, int], Retry | None]) -> None:
         lane.retries.begin_load()
-        by_seq, limit = lane.subscriber.options.ordered, DEFERRED_ROWS + len(unsaved)
+        by_seq, limit = lane.subscriber.options.ordered, lane.limits.retry_rows + len(unsaved)
         try:
             found = self._journal.retries(lane.subscriber.key, by_seq=by_seq, limit=limit)
         except JournalError:
@@ -121,12 +110,15 @@ class LaneReader:
 
     def _read_range(self, lane: Lane, part: Range) -> None:
         end, began = self.recent.newest if part.end is None else part.end, part.cursor
-        limit = min(PROBE_EVENTS if lane.held else WINDOW, WINDOW - LOW_WATER)
+        limits = lane.limits
+        limit = limits.buffered_events - limits.low_water
+        if lane.held:
+            limit = min(limit, limits.probe_events)
         tail = self.recent.tail_after(part.cursor, limit)
         if tail is not None:
             events, cursor = tail, min(end, part.cursor + limit)
         else:
-            page = self._journal.page(part.cursor, end, min(limit, PAGE_EVENTS), PAGE_BYTES)
+            page = self._journal.page(part.cursor, end, min(limit, limits.page_events), limits.page_bytes)
             events, cursor = list(page.events), page.cursor
         if lane.closed or part.cursor != began:
             return  # it was ended, or sent back, while the page was read

@@ -14,7 +14,7 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
 from eventbus.core.model import Event
 from eventbus.delivery.attempts import Attempts
-from eventbus.delivery.lane.lane import MAX_UNSAVED, Lane
+from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.reader import LaneReader
@@ -111,7 +111,7 @@ class RunQueue:
 
     def _wake_later(self, lane: Lane, now: float) -> None:
         moment = lane.next_moment()
-        if lane.unsaved() >= MAX_UNSAVED:
+        if lane.waits_for_save():
             moment = max(moment, now + UNSAVED_RETRY_SECONDS)
         if now < moment and now < lane.lease.ends:
             self._timer.set(lane, moment)

@@ -5,9 +5,10 @@ from typing import Generic, TypeVar
 
 from eventbus.core.wildcards import Shapes, Test, tester_of
 
-#: Topics whose entries are remembered, beside as many that came before these; and how many entries the different
-#: answers may hold in all.
-REMEMBERED, REMEMBERED_ENTRIES = 4_096, 500_000
+#: Topics whose entries are remembered, beside as many that came before these.
+REMEMBERED = 4_096
+#: Entries that all remembered answers may hold together.
+REMEMBERED_ENTRIES = 500_000
 #: Changes of patterns with wildcards after which nothing is remembered of what was before them.
 REMEMBERED_CHANGES = 4_096
 
@@ -17,7 +18,8 @@ T = TypeVar("T")
 class TopicIndex(Generic[T]):
     """Entries by their topic patterns (see eventbus.core.topics); an entry without patterns gets everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, remembered_entries: int = REMEMBERED_ENTRIES) -> None:
+        self._max_entries = remembered_entries
         self._everything: dict[str, T] = {}
         self._patterns: dict[str, tuple[str, ...]] = {}
         self._chosen: dict[str, dict[str, T]] = {}  # entries by each pattern
@@ -99,7 +101,7 @@ class TopicIndex(Generic[T]):
         if found is None:
             found = everything + specific
             self._joined_entries += len(found)
-            if self._joined_entries > REMEMBERED_ENTRIES:
+            if self._joined_entries > self._max_entries:
                 self._joined, self._joined_entries = {}, len(found)
             self._joined[id(specific)] = found
         return found
@@ -139,7 +141,7 @@ class TopicIndex(Generic[T]):
         known = self._known.get(found)
         if known is None:
             self._known_entries += len(found)
-            if self._known_entries > REMEMBERED_ENTRIES:
+            if self._known_entries > self._max_entries:
                 self._forget()
                 self._known_entries = len(found)
             known = self._known[found] = found

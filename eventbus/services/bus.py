@@ -60,7 +60,7 @@ class Bus(SubscriberListener):
         self.cluster = cluster or SingleNode()
         self.counters = Counters()
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
-        rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake")
+        rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake", limits=timing.lanes)
         self.node = node = Node(journal, self.dispatcher, self.cluster, rules, timing)
         self.leases = node.leases
         self.expired = ExpiredSubscribers(node)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceTiming:
@@ -19,6 +21,8 @@ class ServiceTiming:
     expired_interval_seconds: float = 1.0
     #: Until the end of a lane is tried again after the journal could not be written, or attempts were in flight.
     retry_delay_seconds: float = 0.25
+    #: What each lane may hold in memory, and what is read for it at once.
+    lanes: LaneLimits = DEFAULT_LIMITS
 
 
 DEFAULT_TIMING = ServiceTiming()

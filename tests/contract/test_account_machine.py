@@ -27,17 +27,18 @@ from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Account, Checkpoint, Message, Terms
 from eventbus.core.settings import Settings
 from eventbus.core.topics import matches
+from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import Phase
 from eventbus.services import dead_letters, expiry, recovery, replays
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.quota_enforcer import QuotaEnforcer
+from eventbus.services.timing import ServiceTiming
 from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
 from tests.support.redis_server import COMMAND
 from tests.support.scripted import ScriptedTransport
-from tests.support.small_windows import shrink_windows
 
 KEYS = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
 KEY = st.sampled_from(KEYS)
@@ -47,6 +48,10 @@ TOPICS = st.sampled_from([(), (), ("a",), ("b",)])
 #: A journal with little room, so that settled events go early.
 SETTINGS = Settings(retry_seconds=90, retention_seconds=10_000_000, journal_max_bytes=100_000)
 BODY = b"x" * 500
+#: Memory for a few deliveries, so that a short history already fills it.
+TIMING = ServiceTiming(
+    lanes=LaneLimits(buffered_events=10, low_water=6, retries=3, page_events=3, retry_rows=12),
+)
 #: More rows than any history makes.
 ALL = 1_000_000
 
@@ -55,9 +60,8 @@ Ticket = tuple[str, str]
 
 
 @pytest.fixture
-def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory for a few deliveries, and short pages, so that a short history already fills them."""
-    shrink_windows(monkeypatch, window=10, low_water=6)
+def _short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pages, so that a short history already fills them."""
     for module in (dead_letters, expiry, replays, recovery):
         monkeypatch.setattr(module, "PAGE", 4)
 
@@ -80,7 +84,7 @@ class BusAccount(RuleBasedStateMachine):
         self._start()
 
     def _start(self) -> None:
-        self.bus = self.journal.start(SETTINGS, self.transport, self.clock)
+        self.bus = self.journal.start(SETTINGS, self.transport, self.clock, TIMING)
         self.outage: JournalError | None = None  # what saving raises
         self._checkpoint, self.bus.journal.checkpoint = self.bus.journal.checkpoint, self._save
 
@@ -402,7 +406,7 @@ _needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-ser
         pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, _needs_redis]),
     ],
 )
-@pytest.mark.usefixtures("_small_windows")
+@pytest.mark.usefixtures("_short_pages")
 def test_nothing_that_a_bus_accepted_vanishes(
     journals: Callable[[Path], AbstractContextManager[Journals]], examples: int, tmp_path: Path
 ) -> None:

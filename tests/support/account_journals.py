@@ -17,6 +17,7 @@ from eventbus.journal.redis.cluster.process_location import this_process
 from eventbus.journal.redis.store import keys
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
+from eventbus.services.timing import ServiceTiming
 from tests.support.deadline import eventually
 from tests.support.redis_server import RedisServer
 
@@ -24,7 +25,7 @@ from tests.support.redis_server import RedisServer
 class AccountJournal(Protocol):
     """A journal that is empty at first, and one bus after another on it."""
 
-    def start(self, settings: Settings, transport: Transport, clock: Clock) -> Bus:
+    def start(self, settings: Settings, transport: Transport, clock: Clock, timing: ServiceTiming) -> Bus:
         """A bus that carries on with what is there."""
 
     def kill(self, bus: Bus) -> None:
@@ -51,9 +52,9 @@ class Files:
     def _path(self) -> Path:
         return self._folder / f"{self._kills}.db"
 
-    def start(self, settings: Settings, transport: Transport, clock: Clock) -> Bus:
+    def start(self, settings: Settings, transport: Transport, clock: Clock, timing: ServiceTiming) -> Bus:
         """See AccountJournal.start."""
-        bus = Bus(settings, SqliteJournal(str(self._path), clock), transport, clock)
+        bus = Bus(settings, SqliteJournal(str(self._path), clock), transport, clock, timing=timing)
         bus.start()
         return bus
 
@@ -79,12 +80,12 @@ class Database:
         self._kills = 0
         self._dead = ""  # a killed node whose sign is still good
 
-    def start(self, settings: Settings, transport: Transport, clock: Clock) -> Bus:
+    def start(self, settings: Settings, transport: Transport, clock: Clock, timing: ServiceTiming) -> Bus:
         """See AccountJournal.start; where a killed bus still counts as alive, that ends once the next one has begun."""
         self._user = f"bus-{uuid4().hex}"
         self._tell("ACL SETUSER", self._user, "on nopass ~* +@all")
         journal = RedisJournal(self._server.url.replace("//", f"//{self._user}:any@"), clock, timing=TIMING)
-        bus = Bus(settings, journal, transport, clock, Ownership(journal))
+        bus = Bus(settings, journal, transport, clock, Ownership(journal), timing)
         bus.start()
         if self._dead:
             assert not journal.members.owned()

@@ -7,6 +7,7 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 from eventbus.delivery.lane.outcome import DELIVERED, DeliveryResponse, classify_response
 from eventbus.delivery.lane.retries import Delivery
 
@@ -36,9 +37,15 @@ def subscriber_with(**options: Any) -> Subscriber:
     return Subscriber(parse_address(ADDRESS), Options(**options))
 
 
-def lane_with(*seqs: int, retry_seconds: float = 86_400, ends: float = 1_000_000, **options: Any) -> Lane:
+def lane_with(
+    *seqs: int,
+    retry_seconds: float = 86_400,
+    ends: float = 1_000_000,
+    limits: LaneLimits = DEFAULT_LIMITS,
+    **options: Any,
+) -> Lane:
     """A lane that begins at zero on the monotonic clock, and has been offered these events."""
-    rules = Rules(retry_seconds, high)
+    rules = Rules(retry_seconds, high, limits=limits)
     lane = lane_of(new_record(subscriber_with(**options), EPOCH, 0), rules, retries=0, ends=ends, now=0, wall=EPOCH)
     lane.offer(seqs)
     return lane

@@ -10,11 +10,11 @@ from eventbus.core.leases import Lease
 from eventbus.core.model import Interest, Span, State
 from eventbus.delivery.lane.health import FIRST_WINDOW, SUSPECTS, Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
-from eventbus.delivery.lane.lane import MAX_UNSAVED, Lane
+from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record, record_of
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS
 from eventbus.delivery.lane.outcome import GONE, DeliveryResponse
 from eventbus.delivery.lane.phase import CloseReason
-from eventbus.delivery.lane.ranges import WINDOW
 from tests.support.lanes import (
     BUSY,
     EPOCH,
@@ -29,6 +29,8 @@ from tests.support.lanes import (
     take_all,
     wait_please,
 )
+
+WINDOW, MAX_UNSAVED = DEFAULT_LIMITS.buffered_events, DEFAULT_LIMITS.unsaved_changes
 
 
 def numbers(lane: Lane, now: float) -> list[int]:

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, cast
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -20,6 +19,7 @@ from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
+from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.lane.retries import Delivery
@@ -27,7 +27,6 @@ from eventbus.services.recovery import restore
 from eventbus.telemetry.counters import Counters
 from tests.support.lane_journal import LaneJournal, NoListener, NoTransport
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, answer, subscriber_with, wait_please
-from tests.support.small_windows import shrink_windows
 
 ANSWERS = st.sampled_from([TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, ENOUGH, wait_please(7)])
 TOPICS = st.sampled_from([None, "a", "b"])
@@ -35,14 +34,11 @@ CHOICES = st.sampled_from([(), ("a",), ("b",)])
 #: Seconds that one delivery is tried: few, so that deliveries die of it.
 RETRY_SECONDS = 90
 
+#: Memory for a few deliveries, so that a short history already fills it.
+LIMITS = LaneLimits(buffered_events=6, low_water=2, retries=3, page_events=3, retry_rows=12)
+
 #: An event's number and the run it is delivered in.
 Ticket = tuple[int, int]
-
-
-@pytest.fixture
-def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory for a few deliveries, so that a short history already fills it."""
-    shrink_windows(monkeypatch, window=6, low_water=2)
 
 
 class LaneAccount(RuleBasedStateMachine):
@@ -53,7 +49,7 @@ class LaneAccount(RuleBasedStateMachine):
         self.now = 0.0
         self.clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
         self.journal = LaneJournal()
-        self.rules = Rules(RETRY_SECONDS, lambda: 0.5)
+        self.rules = Rules(RETRY_SECONDS, lambda: 0.5, limits=LIMITS)
         self.dispatcher = self._dispatcher()
         record = new_record(subscriber_with(max_in_flight=3), EPOCH, 0)
         self.lane: Lane = lane_of(record, self.rules, retries=0, ends=1e9, now=0, wall=EPOCH)
@@ -280,7 +276,6 @@ class LaneAccount(RuleBasedStateMachine):
         return known
 
 
-@pytest.mark.usefixtures("_small_windows")
 def test_nothing_that_was_accepted_vanishes() -> None:
     """Through any history a lane's deliveries add up, and none is lost or, without a crash, made twice."""
     run_state_machine_as_test(LaneAccount, settings=settings(max_examples=150, stateful_step_count=60))

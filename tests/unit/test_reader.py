@@ -8,11 +8,14 @@ from eventbus.core.errors import JournalUnavailable
 from eventbus.core.model import Checkpoint, Retry
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.retries import IN_MEMORY, Delivery
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
+from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.reader import LaneReader
 from eventbus.delivery.recent_events import RecentEvents
 from tests.support.lane_journal import LaneJournal
 from tests.support.lanes import EPOCH, lane_with
+
+IN_MEMORY = DEFAULT_LIMITS.retries
 
 
 class CountingJournal(LaneJournal):
@@ -38,10 +41,12 @@ class CountingJournal(LaneJournal):
         return super().retries(key, by_seq=by_seq, limit=limit)
 
 
-def lane_of_many(seqs: Sequence[int], **options: Any) -> tuple[Lane, CountingJournal, LaneReader]:
+def lane_of_many(
+    seqs: Sequence[int], limits: LaneLimits = DEFAULT_LIMITS, **options: Any
+) -> tuple[Lane, CountingJournal, LaneReader]:
     """A lane for which these wait until they are due at zero, more than memory holds."""
     journal, clock = CountingJournal(), Clock(lambda: 0.0, lambda: EPOCH)
-    lane = lane_with(**options)
+    lane = lane_with(limits=limits, **options)
     lane.accepted = len(seqs)
     for seq in seqs:
         lane.retries.push(Delivery(seq, attempts=1))
@@ -129,10 +134,9 @@ def test_what_was_tried_again_meanwhile_is_read_as_it_is_now() -> None:
     assert seen == {seq: 7 if seq == first.seq else 1 for seq in everything}
 
 
-def test_no_more_is_read_when_too_much_is_unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_is_read_when_too_much_is_unsaved() -> None:
     """What is remembered of rows that could not be saved has a bound, past which deliveries wait."""
-    monkeypatch.setattr("eventbus.delivery.reader.MOST_UNSAVED", IN_MEMORY)
-    lane, journal, reader = lane_of_many(range(1, 4 * IN_MEMORY))
+    lane, journal, reader = lane_of_many(range(1, 4 * IN_MEMORY), LaneLimits(unsaved_rows=IN_MEMORY))
     journal.full = True
     with pytest.raises(JournalUnavailable):
         for _ in range(3 * IN_MEMORY):

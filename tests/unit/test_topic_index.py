@@ -1,12 +1,10 @@
 from collections.abc import Iterator
 from itertools import combinations, product
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.core.wildcards import SHORT_WORDS, Shapes, has_too_many
-from eventbus.delivery import topic_index as module
 from eventbus.delivery.topic_index import REMEMBERED, REMEMBERED_CHANGES, TopicIndex
 from tests.support.topic_words import matches_any
 
@@ -114,10 +112,9 @@ def test_changes_that_concern_nobody_take_no_endless_memory() -> None:
     assert len(index._changes) <= REMEMBERED_CHANGES  # noqa: SLF001 - it shows nowhere else
 
 
-def test_different_answers_take_no_endless_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_answers_take_no_endless_memory() -> None:
     """However many entries each topic finds, those that are remembered for all topics have a limit."""
-    monkeypatch.setattr(module, "REMEMBERED_ENTRIES", 1_000)
-    index = TopicIndex[str]()
+    index = TopicIndex[str](remembered_entries=1_000)
     for number in range(100):
         index.put(f"all {number}", (), f"all {number}")
         index.put(f"some {number}", (f"t.{number}", f"u.{number // 2}.>"), f"some {number}")

@@ -19,9 +19,9 @@ class Backlog(Health):
 
     def __init__(self, record: LaneRecord, rules: Rules, retries: int) -> None:
         super().__init__(record, rules)
-        self.live = Range(record.spans[0])
-        self.replays = deque(Range(span) for span in record.spans[1:])
-        self.retries = Retries(ordered=record.subscriber.options.ordered, count=retries)
+        self.live = Range(record.spans[0], self.limits)
+        self.replays = deque(Range(span, self.limits) for span in record.spans[1:])
+        self.retries = Retries(ordered=record.subscriber.options.ordered, count=retries, limit=self.limits.retries)
         self.in_flight: set[Delivery] = set()
         self._retried: set[Delivery] = set()  # those of them that are retries
         self._retries_yield_until = -math.inf  # until then (monotonic) events that were not attempted yet go first

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from eventbus.core import backoff
 from eventbus.core.model import LaneRecord, State
 from eventbus.delivery.lane.account import LaneAccount
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
 from eventbus.delivery.lane.retries import Delivery
 
@@ -34,6 +35,7 @@ class Rules:
     retry_seconds: float = 86_400  # seconds that one delivery is tried
     rng: Callable[[], float] = random.random  # 0 to 1, for jitter
     handshake: bool = False  # whether a subscriber is asked for its consent before the first delivery
+    limits: LaneLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Health(LaneAccount):
 
     def __init__(self, record: LaneRecord, rules: Rules) -> None:
         super().__init__(record)
-        self._rules = rules
+        self._rules, self.limits = rules, rules.limits
         self.subscriber = record.subscriber
         self.state, self.failures = record.state, record.failures  # how often in a row it was held back
         self.not_before = -math.inf  # no attempt starts earlier

@@ -19,9 +19,6 @@ from eventbus.delivery.lane.phase import ACTIVE, CLOSED, ENDING
 from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.lane.retries import Delivery
 
-#: Changes that may wait for the journal; a lane with more starts no attempt until they are saved.
-MAX_UNSAVED = 2_000
-
 
 class QueueEntry:
     """What the dispatcher notes about a lane; a table of its own would cost more for each delivery."""
@@ -48,7 +45,7 @@ class Lane(Lifecycle):
         if self.phase is not ACTIVE or (self.spacing and now < self._started + self.spacing):
             return False
         retries = self.retries
-        if (self.dead_letters or retries.saved or retries.gone) and self.unsaved() >= MAX_UNSAVED:
+        if (self.dead_letters or retries.saved or retries.gone) and self.waits_for_save():
             return False
         if not retries.count and not self.replays:  # as is usual
             return bool(self.live.buffered)
@@ -65,6 +62,10 @@ class Lane(Lifecycle):
         elif not self.retries.wants_rows(now) and self.unread() is None:
             return False
         return self.phase is ACTIVE and now < self.lease.ends
+
+    def waits_for_save(self) -> bool:
+        """Return whether so much has changed that no attempt starts until the journal has it."""
+        return self.unsaved() >= self.limits.unsaved_changes
 
     def unsaved(self) -> int:
         """Deferrals and dead letters that the journal has not got yet."""
@@ -230,5 +231,5 @@ class Lane(Lifecycle):
         self.accepted += count
         self.touch()
         topics = self.subscriber.options.topics
-        self.replays.append(Range(Span(self.runs, after, end, count, topics)))
+        self.replays.append(Range(Span(self.runs, after, end, count, topics), self.limits))
         self.replayed = (*self.replayed, Interest(after, end, topics))[-MAX_SPANS:]

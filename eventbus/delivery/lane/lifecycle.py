@@ -74,7 +74,7 @@ class Lifecycle(Backlog):
         begins = self.interests[-1].until is not None  # nothing was for the subscriber since its lease had ended
         self.interests = found
         if begins:
-            self.live = Range(Span(0, scanned, None, 0))
+            self.live = Range(Span(0, scanned, None, 0), self.limits)
         if self.ended_at is not None:
             self.former_attempts = self.delivered + self.failed_attempts
         self.subscriber, self.lease, self.ended_at = subscriber, lease, None

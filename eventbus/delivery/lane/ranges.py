@@ -4,19 +4,16 @@ from collections import deque
 from collections.abc import Sequence
 
 from eventbus.core.model import Span
-
-#: Event numbers that a stretch holds in memory; the rest stay in the journal.
-WINDOW = 1_024
-#: With fewer than this many left, the next page is fetched.
-LOW_WATER = 128
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 
 
 class Range:
     """Numbers that match and wait, in order: ``buffered`` ones in memory, ``remaining`` ones in the journal only."""
 
-    __slots__ = ("buffered", "cursor", "end", "remaining", "replay_id", "topics")
+    __slots__ = ("_low_water", "_room", "buffered", "cursor", "end", "remaining", "replay_id", "topics")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, limits: LaneLimits = DEFAULT_LIMITS) -> None:
+        self._room, self._low_water = limits.buffered_events, limits.low_water
         self.replay_id = span.replay_id
         self.cursor = span.cursor
         self.end = span.end
@@ -29,7 +26,7 @@ class Range:
         if self.remaining:  # thousands of subscribers may be so, and each is offered each event
             self.remaining += len(seqs)
             return
-        room = WINDOW - len(self.buffered)
+        room = self._room - len(self.buffered)
         if room <= 0:
             self.remaining = len(seqs)
             return
@@ -41,7 +38,7 @@ class Range:
 
     def wants_page(self) -> bool:
         """Whether the next numbers should be read now."""
-        return self.remaining > 0 and len(self.buffered) < LOW_WATER
+        return self.remaining > 0 and len(self.buffered) < self._low_water
 
     def load(self, seqs: Sequence[int], cursor: int) -> None:
         """Take the matching numbers of a page that ended at ``cursor``."""

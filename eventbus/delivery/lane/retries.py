@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from eventbus.core.model import Past
-
-#: Deferred deliveries that one lane holds in memory; the rest are read back when their time comes.
-IN_MEMORY = 1_000
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS
 
 
 @dataclass(slots=True, eq=False)
@@ -44,9 +42,10 @@ class Retries:
     ``count`` is all that wait; those beyond the bound have been spilled, and are only in the journal.
     """
 
-    __slots__ = ("_forgotten", "_heap", "_ordered", "_spill_key", "_ticket", "count", "gone", "saved")
+    __slots__ = ("_forgotten", "_heap", "_limit", "_ordered", "_spill_key", "_ticket", "count", "gone", "saved")
 
-    def __init__(self, *, ordered: bool, count: int = 0) -> None:
+    def __init__(self, *, ordered: bool, count: int = 0, limit: int = DEFAULT_LIMITS.retries) -> None:
+        self._limit = limit
         self._ordered = ordered
         self._heap: list[tuple[float, int, Delivery]] = []
         self._ticket = 0  # breaks ties, so that equals leave in the order they came
@@ -106,7 +105,7 @@ class Retries:
             return False
         if self._ordered:
             return not self._heap or self._spill_key < self._heap[0][0]
-        return self._spill_key <= now and (len(self._heap) < IN_MEMORY // 2 or not self.due(now))
+        return self._spill_key <= now and (len(self._heap) < self._limit // 2 or not self.due(now))
 
     @property
     def spilled(self) -> int:
@@ -133,9 +132,9 @@ class Retries:
                 self._ticket += 1
                 self._heap.append((self._key(delivery), self._ticket, delivery))
         self._heap.sort(key=lambda entry: entry[:2])  # a sorted list is a heap
-        if len(self._heap) > IN_MEMORY:
-            self._spill_key = min(self._spill_key, self._heap[IN_MEMORY][0])
-            del self._heap[IN_MEMORY:]
+        if len(self._heap) > self._limit:
+            self._spill_key = min(self._spill_key, self._heap[self._limit][0])
+            del self._heap[self._limit :]
         if more:
             self._spill_key = min(self._spill_key, last)
 
@@ -188,7 +187,7 @@ class Retries:
     def _insert(self, delivery: Delivery) -> None:
         self._ticket += 1
         heapq.heappush(self._heap, (self._key(delivery), self._ticket, delivery))
-        if len(self._heap) > IN_MEMORY:
+        if len(self._heap) > self._limit:
             latest = max(self._heap)
             self._heap.remove(latest)
             heapq.heapify(self._heap)

@@ -3,10 +3,10 @@
 import pytest
 
 from eventbus.core.model import Account, Checkpoint
-from eventbus.delivery.lane import retries
 from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import retry_rows_of
+from eventbus.delivery.lane.limits import LaneLimits
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, answer, lane_with, take_all
 
 EVENTS = 30
@@ -17,10 +17,9 @@ def numbers(checkpoint: Checkpoint) -> set[int]:
     return {seq for discard in checkpoint.discards for seq in range(discard.first, discard.last + 1)}
 
 
-def busy_lane(monkeypatch: pytest.MonkeyPatch, in_memory: int) -> Lane:
+def busy_lane(in_memory: int) -> Lane:
     """A lane that holds so few deferred deliveries in memory, with some under way, some waiting, and some fresh."""
-    monkeypatch.setattr(retries, "IN_MEMORY", in_memory)
-    lane = lane_with(*range(1, EVENTS + 1), max_in_flight=8)
+    lane = lane_with(*range(1, EVENTS + 1), max_in_flight=8, limits=LaneLimits(retries=in_memory))
     for said in (TAKEN, TAKEN, BUSY, BUSY, BUSY):
         for delivery in take_all(lane, 0.0):
             answer(lane, delivery, said, 0.0)
@@ -29,9 +28,9 @@ def busy_lane(monkeypatch: pytest.MonkeyPatch, in_memory: int) -> Lane:
 
 
 @pytest.mark.parametrize("in_memory", [1_000, 3])
-def test_whatever_is_pending_is_told_to_be_discarded(monkeypatch: pytest.MonkeyPatch, in_memory: int) -> None:
+def test_whatever_is_pending_is_told_to_be_discarded(in_memory: int) -> None:
     """Under way, waiting in memory or spilled, not yet saved, or fresh: each pending event is among the discards."""
-    lane = busy_lane(monkeypatch, in_memory)
+    lane = busy_lane(in_memory)
     delivered, pending = lane.delivered, lane.backlog
     checkpoint = discard_checkpoint(lane, EVENTS, 1.0, EPOCH)
     assert len(numbers(checkpoint)) == pending == EVENTS - delivered
@@ -42,9 +41,9 @@ def test_whatever_is_pending_is_told_to_be_discarded(monkeypatch: pytest.MonkeyP
     assert (lane.account, lane.backlog) == (account, 0)
 
 
-def test_what_is_saved_is_cleared_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_saved_is_cleared_by_its_rows() -> None:
     """Spilled deliveries whose rows are saved are discarded with their rows."""
-    lane = busy_lane(monkeypatch, 3)
+    lane = busy_lane(3)
     saved = {row.seq for row in retry_rows_of(lane, 0.0, EPOCH)}
     lane.retries.saved.clear()
     pending = lane.backlog
@@ -53,9 +52,9 @@ def test_what_is_saved_is_cleared_by_its_rows(monkeypatch: pytest.MonkeyPatch) -
     assert len(numbers(checkpoint) | saved) == pending
 
 
-def test_a_subscriber_that_is_down_loses_what_it_had_not_got(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_subscriber_that_is_down_loses_what_it_had_not_got() -> None:
     """Events that wait for a subscriber that is down are among the discards too."""
-    lane = busy_lane(monkeypatch, 3)
+    lane = busy_lane(3)
     for delivery in list(lane.in_flight):
         answer(lane, delivery, REFUSED, 0.0)
     pending = lane.backlog

@@ -2,19 +2,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.core.model import Span
-from eventbus.delivery.lane.ranges import LOW_WATER, WINDOW, Range
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS
+from eventbus.delivery.lane.ranges import Range
+
+WINDOW, LOW_WATER = DEFAULT_LIMITS.buffered_events, DEFAULT_LIMITS.low_water
 
 
-def stretch_of(*seqs: int, cursor: int = 0) -> Range:
-    """A live stretch that has been offered these numbers."""
+def range_of(*seqs: int, cursor: int = 0) -> Range:
+    """A live range that has been offered these numbers."""
     part = Range(Span(0, cursor, None, 0))
     part.offer(seqs)
     return part
 
 
 def test_numbers_are_held_up_to_the_window_and_counted_beyond() -> None:
-    """A stretch holds 1,024 numbers in memory; what comes after is only counted, and not skipped."""
-    part = stretch_of(*range(1, WINDOW + 101))
+    """A range holds 1,024 numbers in memory; what comes after is only counted, and not skipped."""
+    part = range_of(*range(1, WINDOW + 101))
     assert len(part.buffered) == WINDOW == 1_024
     assert (part.remaining, part.left) == (100, WINDOW + 100)
     assert part.cursor == WINDOW
@@ -22,7 +25,7 @@ def test_numbers_are_held_up_to_the_window_and_counted_beyond() -> None:
 
 def test_once_behind_nothing_overtakes_what_is_in_the_journal() -> None:
     """While numbers are in the journal only, new ones are counted there too, even when memory has room."""
-    part = stretch_of(*range(1, WINDOW + 2))
+    part = range_of(*range(1, WINDOW + 2))
     part.buffered.clear()
     part.offer([WINDOW + 2])
     assert (list(part.buffered), part.remaining, part.cursor) == ([], 2, WINDOW)
@@ -30,13 +33,13 @@ def test_once_behind_nothing_overtakes_what_is_in_the_journal() -> None:
 
 def test_the_next_page_is_wanted_when_memory_runs_low() -> None:
     """The next page is fetched with fewer than 128 numbers left, and only if there is one."""
-    part = stretch_of(*range(1, WINDOW + 2))
+    part = range_of(*range(1, WINDOW + 2))
     while len(part.buffered) > LOW_WATER:
         part.buffered.popleft()
     assert not part.wants_page()
     part.buffered.popleft()
     assert part.wants_page()
-    assert not stretch_of(1).wants_page()
+    assert not range_of(1).wants_page()
 
 
 def test_a_page_moves_the_cursor_to_its_end() -> None:
@@ -54,8 +57,8 @@ def test_a_page_never_moves_the_cursor_back() -> None:
 
 
 def test_a_place_is_before_the_first_number_that_waits() -> None:
-    """What is kept of a stretch carries on with the first number that was not taken."""
-    part = stretch_of(3, 7, 9)
+    """What is kept of a range carries on with the first number that was not taken."""
+    part = range_of(3, 7, 9)
     assert part.span() == Span(0, 2, None, 3)
     part.buffered.popleft()
     assert part.span() == Span(0, 6, None, 2)
@@ -71,7 +74,7 @@ def test_a_replays_place_keeps_its_end_and_its_topics() -> None:
 
 def test_rewinding_puts_what_is_in_memory_back_into_the_journal() -> None:
     """Numbers that are forgotten, with the one that was next, are counted and read again."""
-    part = stretch_of(1, 2, 3)
+    part = range_of(1, 2, 3)
     part.buffered.popleft()
     part.rewind(1)
     assert (list(part.buffered), part.remaining, part.cursor) == ([], 3, 0)
@@ -79,24 +82,24 @@ def test_rewinding_puts_what_is_in_memory_back_into_the_journal() -> None:
 
 def test_a_subscriber_that_is_down_keeps_one_number_in_memory() -> None:
     """Shedding keeps the next number alone; the others are counted, and come again after it."""
-    part = stretch_of(1, 4, 6)
+    part = range_of(1, 4, 6)
     part.shrink()
     assert (list(part.buffered), part.remaining, part.cursor) == ([1], 2, 3)
     part.shrink()
     assert (list(part.buffered), part.remaining, part.cursor) == ([1], 2, 3)
 
 
-def test_an_empty_stretch_counts_nothing() -> None:
-    """A stretch that was emptied has nothing left, in memory or behind."""
-    part = stretch_of(*range(1, WINDOW + 2))
+def test_an_empty_range_counts_nothing() -> None:
+    """A range that was emptied has nothing left, in memory or behind."""
+    part = range_of(*range(1, WINDOW + 2))
     part.empty()
     assert (part.left, part.wants_page()) == (0, False)
 
 
 @given(st.lists(st.sampled_from(["offer", "take", "read", "shed", "restart"]), max_size=120), st.data())
 def test_every_number_comes_once_and_in_order(steps: list[str], data: st.DataObject) -> None:
-    """However a stretch is offered, read, shed and restarted, each number is taken once and in order."""
-    part, journal, taken, newest = stretch_of(), list[int](), list[int](), 0
+    """However a range is offered, read, shed and restarted, each number is taken once and in order."""
+    part, journal, taken, newest = range_of(), list[int](), list[int](), 0
     for step in steps:
         if step == "offer":
             before = len(journal)

@@ -3,7 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from eventbus.delivery.lane.retries import IN_MEMORY, Delivery, Retries
+from eventbus.delivery.lane.limits import DEFAULT_LIMITS
+from eventbus.delivery.lane.retries import Delivery, Retries
+
+IN_MEMORY = DEFAULT_LIMITS.retries
 
 
 def delivery(seq: int, due: float = 0.0, replay_id: int = 0) -> Delivery:
