@@ -111,7 +111,7 @@ class Ownership(Cluster, OwnershipListener):
         self._greenlets.spawn(self._adopt, lanes, self._local.optimistic_transaction())
 
     @override
-    def surplus(self, count: int) -> None:
+    def rebalance(self, count: int) -> None:
         self._handover.hand_over(count)
 
     @override

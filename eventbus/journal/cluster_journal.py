@@ -42,7 +42,7 @@ class OwnershipListener(Protocol):
     def acquired(self, lanes: Sequence[str]) -> None:
         """Take over lanes that this node owns from now on. Returns soon: the next heartbeat waits for it."""
 
-    def surplus(self, count: int) -> None:
+    def rebalance(self, count: int) -> None:
         """Hand over so many lanes: this node owns more than its share. Returns soon."""
 
     def lost(self) -> None:

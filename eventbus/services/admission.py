@@ -1,4 +1,4 @@
-"""Who may register: whom there is room for, and who stands where something may be sent to."""
+"""Who may register: subscribers for which there is room, at addresses that may be delivered to."""
 
 from collections.abc import Collection
 
@@ -12,7 +12,7 @@ from eventbus.delivery.transport import Transport
 
 
 class Admission:
-    """Lets new subscribers in, or says why not."""
+    """Admits new subscribers, or raises why not."""
 
     def __init__(self, settings: Settings, dispatcher: Dispatcher, transport: Transport) -> None:
         self._settings = settings
@@ -21,11 +21,11 @@ class Admission:
         self._new = RegistrationRate(settings.max_subscribers_per_host)
 
     def subscriber(self, address: Address, terms: Terms) -> Subscriber:
-        """A new subscriber: what it does not say is as the settings have it."""
+        """Return a new subscriber; options that it does not give have the settings' defaults."""
         return Subscriber(address, terms.applied(Options(lease=self._settings.lease_seconds)))
 
     def admit(self, address: Address) -> frozenset[str]:
-        """Examine a new address, which may take a moment; the IPs it leads to. Raises BadAddress and TooMany."""
+        """Check a new address, which may take seconds; return the IPs it resolves to. Raises BadAddress and TooMany."""
         self.check_room(address)
         reason, ips = self._transport.check_address(address)
         if reason is not None:
@@ -34,7 +34,7 @@ class Admission:
         return ips
 
     def check_rate(self, address: Address) -> None:
-        """Count an address that the journal does not know, and in which it leaves a record. Raises TooMany."""
+        """Count an address of which the journal has no record yet. Raises TooMany."""
         if not self._new.take(address.host, self._dispatcher.clock.monotonic()):
             raise TooMany(
                 f"Too many new addresses on {address.host}: at most {self._settings.max_subscribers_per_host} at once"
@@ -42,7 +42,7 @@ class Admission:
             )
 
     def check_room(self, address: Address, ips: Collection[str] = ()) -> None:
-        """Whether one more may be there, which leads to these IP addresses. Raises TooMany."""
+        """Raise TooMany where there is no room for one more subscriber that resolves to these IP addresses."""
         hosts, settings = self._dispatcher.registry.hosts, self._settings
         count = len(self._dispatcher.lanes) + len(self._dispatcher.registry.announced)
         if count >= settings.max_subscribers:

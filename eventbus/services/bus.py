@@ -107,7 +107,7 @@ class Bus(SubscriberListener):
         log.info("journal read: %d subscribers, %d deliveries pending", len(self.leases), backlog)
 
     def drain(self) -> None:
-        """Accept and start nothing more, let deliveries under way finish, save the places, close the journal."""
+        """Accept and start nothing more, finish the deliveries in flight, save all, and close the journal."""
         self.draining = True
         self.sweeper.stop()  # the next process has the leases, each for its full time
         self.feed.committed()  # who waits for something new ends
@@ -122,7 +122,7 @@ class Bus(SubscriberListener):
         self.stop()
 
     def stop(self) -> None:
-        """Save the places and let go of the journal."""
+        """Stop the services, save all, and close the journal."""
         self.draining = True
         while self._running:
             self._running.pop().stop()
@@ -130,13 +130,13 @@ class Bus(SubscriberListener):
         self.journal.close()
 
     def give_way(self) -> None:
-        """Let others run where the event loop's turn has taken long; called between steps of what may be long work."""
+        """Let other greenlets run where this one has run for long; called between steps of work that may be long."""
         self.dispatcher.load.give_way()
 
     # Publishers
 
     def publish(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
-        """Keep messages, all or none; returns when they are safe. Raises Draining and JournalError."""
+        """Keep messages, all or none; return when they are safe. Raises Draining and JournalError."""
         if self.draining:
             raise Draining("The bus is stopping; publish again in a few seconds.")
         size = body_bytes(messages) + head_bytes(messages) + EVENT_OVERHEAD_BYTES * len(messages)
@@ -153,7 +153,7 @@ class Bus(SubscriberListener):
         return self.registrations.register(address, terms, start)
 
     def deregister(self, address: Address) -> int:
-        """End a lease at once and discard what is pending: so many deliveries. Raises Elsewhere and JournalError."""
+        """Remove a registration; see ``Deregistrations.deregister``."""
         return self.deregistrations.deregister(address)
 
     @override
@@ -161,12 +161,12 @@ class Bus(SubscriberListener):
         self.deregistrations.subscriber_gone(lane)
 
     def subscribers(self) -> list[Lane]:
-        """The lanes whose subscribers are live, by address."""
+        """Return the lanes of registered subscribers, by address."""
         live = self.leases.live(self.clock.monotonic())
         return [self.dispatcher.lanes[lease.subscriber.key] for lease in live]
 
     def oldest_pending_seconds(self, lane: Lane) -> float:
-        """Seconds that the oldest event has been pending for this subscriber; 0 when none is."""
+        """Return the seconds that the oldest event has been pending for a subscriber; 0 if none is."""
         seq = lane.oldest()
         at = None if seq is None else self.dispatcher.event_times.at(seq)
         return 0.0 if at is None else round(max(0.0, self.clock.wall() - at), 3)

@@ -1,4 +1,4 @@
-"""Dead letters: listed, put back as pending, or discarded; page by page, each page in one commit."""
+"""Dead letters: listed, redelivered or discarded; page by page, each page in one commit."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter, Redelivery
 from eventbus.services.node import Node
 
-#: Why a dead letter cannot be replayed.
+#: Why a dead letter cannot be redelivered.
 NO_BODY = "The body of the event was given up, since the journal was full (journal quota); it can only be discarded."
 #: Dead letters that change in one commit.
-PAGE = 1_000
+PAGE_LETTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ Change = Callable[[Sequence[KeptDeadLetter], Transaction], int]
 
 
 class DeadLetters:
-    """What people do with deliveries that will not be attempted again."""
+    """Lists, redelivers and discards deliveries that will not be attempted again."""
 
     def __init__(self, node: Node, keep: Callable[[str], bool]) -> None:
         self._dispatcher = node.dispatcher
@@ -42,12 +42,12 @@ class DeadLetters:
         self._keep = keep  # puts an expired subscriber's lane back, and returns whether it is one
 
     def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
-        """Dead letters with ids above ``after``."""
+        """Return dead letters with ids above ``after``. Raises JournalError."""
         self._dispatcher.checkpointer.save()
         return self._journal.dead_letters(key, after, limit)
 
     def replay(self, chosen: Chosen, replay: str) -> int:
-        """Put dead letters back as pending; answers how many. They count for the ``replay`` with this id.
+        """Redeliver dead letters; return how many. They count for the ``replay`` with this id.
 
         Of all, only those of registered subscribers are. Those of an expired one wait for its return. Raises
         NotFound, and Conflict where the one that is meant is neither.
@@ -55,7 +55,7 @@ class DeadLetters:
         transaction = self._dispatcher.checkpointer.optimistic_transaction()
         found = None if chosen.id is None else self._journal.dead_letter(chosen.id)
         key = chosen.key if found is None else found.letter.key
-        if key is not None and not self._takes(key) and not self._keep(key) and chosen.id is None:
+        if key is not None and not self._can_redeliver(key) and not self._keep(key) and chosen.id is None:
             raise Conflict("This address is not registered; register it, and replay then.")
         transaction.check()
         if found is not None and found.letter.event_id:
@@ -73,7 +73,7 @@ class DeadLetters:
         return replayed
 
     def outcome(self, replay: str) -> Redelivery:
-        """What has become of the dead letters that a replay has put back. Raises NotFound."""
+        """Return what became of the dead letters that a replay has redelivered. Raises NotFound."""
         self._dispatcher.checkpointer.save()
         found = self._journal.replay(replay)
         if found is None:
@@ -81,28 +81,28 @@ class DeadLetters:
         return found
 
     def discard(self, chosen: Chosen) -> int:
-        """Discard dead letters; answers how many. Raises NotFound."""
+        """Discard dead letters; return how many. Raises NotFound."""
         return self._through(chosen, self._discard)
 
     def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
-        """Discard these, as far as they are there, and no other bus's; answers how many."""
+        """Discard these, as far as they are still there and not a peer's; return how many."""
         with self._dispatcher.checkpointer.transaction() as transaction:
             there = [one for one in letters if self._journal.dead_letter(one.id) is not None]
             return self._discard(self._mine(there), transaction)
 
     def expire(self, before: float) -> int:
-        """Discard one page of those that were last attempted before a moment; answers how many."""
+        """Discard one page of those that were last attempted before a moment; return how many."""
         with self._dispatcher.checkpointer.transaction() as transaction:
-            return self._discard(self._mine(self._journal.dead_before(before, PAGE)), transaction)
+            return self._discard(self._mine(self._journal.dead_before(before, PAGE_LETTERS)), transaction)
 
     def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
-        """Those that no other bus has to care for."""
+        """Return those whose subscriptions no peer owns."""
         keys = {letter.letter.key for letter in letters}
         foreign = {key for key in keys if key not in self._dispatcher.lanes and self._cluster.owned_by_peer(key)}
         return [letter for letter in letters if letter.letter.key not in foreign]
 
     def _through(self, chosen: Chosen, change: Change) -> int:
-        """Change page after page of what is there now; what dies meanwhile is not meant."""
+        """Change page after page of what is there now; what dies meanwhile is left out."""
         self._dispatcher.checkpointer.save()
         if chosen.id is not None:
             return self._one(chosen.id, change)
@@ -110,9 +110,9 @@ class DeadLetters:
         last = self._journal.last_dead_letter()
         while after < last:
             with self._dispatcher.checkpointer.transaction() as transaction:
-                page = self._journal.dead_letters(chosen.key, after, PAGE)
+                page = self._journal.dead_letters(chosen.key, after, PAGE_LETTERS)
                 changed += change(self._mine([letter for letter in page if letter.id <= last]), transaction)
-            after = page[-1].id if len(page) == PAGE else last
+            after = page[-1].id if len(page) == PAGE_LETTERS else last
         return changed
 
     def _one(self, letter_id: int, change: Change) -> int:
@@ -126,7 +126,7 @@ class DeadLetters:
         return changed
 
     def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], transaction: Transaction) -> int:
-        mine = [letter for letter in letters if self._takes(letter.letter.key) and not letter.letter.event_id]
+        mine = [letter for letter in letters if self._can_redeliver(letter.letter.key) and not letter.letter.event_id]
         counts = Counter(letter.letter.key for letter in mine)
         lanes = {key: self._dispatcher.lanes[key] for key in counts}
 
@@ -173,13 +173,13 @@ class DeadLetters:
         else:
             transaction.check()  # as saving does: by now there may be something
 
-    def _takes(self, key: str) -> bool:
-        """Whether deliveries can be put back for this address."""
+    def _can_redeliver(self, key: str) -> bool:
+        """Return whether dead letters of this subscriber can be redelivered."""
         lane = self._dispatcher.lanes.get(key)
         return lane is not None and lane.renewable
 
 
 def _with(record: LaneRecord, *, dead: int, discarded: int = 0) -> LaneRecord:
-    """A record with so many more dead and discarded in its account."""
+    """Return a record with so many more dead and discarded in its account."""
     account = record.account
     return replace(record, account=replace(account, dead=account.dead + dead, discarded=account.discarded + discarded))

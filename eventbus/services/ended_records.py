@@ -1,4 +1,4 @@
-"""Forgets the records of registrations that have ended: after the retention, or early where they take too much room."""
+"""Removes the records of ended registrations: after the retention, or early where they take too much room."""
 
 import logging
 import math
@@ -11,10 +11,10 @@ from eventbus.delivery.decision import Decision
 from eventbus.delivery.transaction import Transaction
 from eventbus.services.node import Node
 
-#: Records that are forgotten in one step, and those that are read to find some that may be.
-PAGE, MOST_READ = 500, 8_000
-#: Steps in one look, at most; and the part of the room to which records are brought back.
-STEPS, KEPT = 10, 0.75
+#: Records that are removed in one step, and those that are read to find some that may be.
+PAGE_RECORDS, MAX_READ_RECORDS = 500, 8_000
+#: Steps in one run at most, and the part of the room to which records are brought back.
+MAX_STEPS, LOW_WATER = 10, 0.75
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,10 @@ class EndedRecords:
         self._crowded = LogOnce()
 
     def forget(self, before: float) -> None:
-        """Forget those that ended before a moment; the oldest of all where they take too much."""
+        """Remove those that ended before a moment, and the oldest of all where they take too much room."""
         transaction = self._dispatcher.checkpointer.optimistic_transaction()
-        self._forget(self._journal.closed_lanes(before, PAGE), transaction)
-        for _ in range(STEPS):
+        self._forget(self._journal.closed_lanes(before, PAGE_RECORDS), transaction)
+        for _ in range(MAX_STEPS):
             count, size = self._journal.closed_size()
             crowded = size > self._max_bytes
             if crowded and self._crowded.raised():
@@ -41,23 +41,23 @@ class EndedRecords:
                 log.info("ended registrations take no more than their part of the journal again")
             if not crowded:
                 return
-            oldest = self._oldest()[: count - int(count * KEPT * self._max_bytes / size)]
+            oldest = self._oldest()[: count - int(count * LOW_WATER * self._max_bytes / size)]
             if not self._forget(oldest, transaction):
                 return
             gevent.sleep(0)
 
     def _oldest(self) -> list[LaneRecord]:
-        """Some of the oldest that may go."""
-        limit = PAGE
+        """Return some of the oldest that may go."""
+        limit = PAGE_RECORDS
         while True:
             read = self._journal.closed_lanes(math.inf, limit)
             found = [record for record in read if not record.account.dead]
-            if found or len(read) < limit or limit >= MOST_READ:
-                return found[:PAGE]
+            if found or len(read) < limit or limit >= MAX_READ_RECORDS:
+                return found[:PAGE_RECORDS]
             limit *= 4
 
     def _forget(self, old: list[LaneRecord], transaction: Transaction) -> int:
-        """Forget records of which nothing is left; return how many."""
+        """Remove records of subscribers of which nothing else is left; return how many."""
         checkpointer, lanes = self._dispatcher.checkpointer, self._dispatcher.lanes
         with checkpointer.transaction():  # an address that has registered since has another record by now
             keys = [record.subscriber.key for record in old if not record.account.dead]

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class ExpiredSubscribers:
-    """Knows who is expired, and ends or changes that."""
+    """Knows the expired subscribers; redelivers to them, and removes them."""
 
     def __init__(self, node: Node) -> None:
         self._dispatcher = node.dispatcher
@@ -49,7 +49,7 @@ class ExpiredSubscribers:
         self._greenlet.kill()
 
     def lanes(self) -> list[Lane]:
-        """Expired subscribers by address: those that this node has, and those that only the journal has."""
+        """Return expired subscribers by address: those in memory here, and those that only the journal has."""
         now = self._clock.monotonic()
         here = self._dispatcher.lanes
         found = [lane for lane in here.values() if lane.lease.ends <= now]
@@ -57,18 +57,18 @@ class ExpiredSubscribers:
         return sorted(found, key=lambda lane: lane.subscriber.key)
 
     def __contains__(self, key: str) -> bool:
-        """Whether an address was expired when that was looked at last."""
+        """Return whether a subscriber was expired when the journal was read last."""
         return key in self._closed
 
     def find(self, key: str) -> Lane | None:
-        """One that only the journal knows of. Raises JournalError."""
+        """Return one that only the journal has. Raises JournalError."""
         record = self._journal.lane(key)
         return None if record is None or not record.expired else self._lane(record)
 
     def keep(self, key: str) -> bool:
-        """Put an expired subscriber's lane back, so that its dead letters can wait for its return; whether it is one.
+        """Put an expired subscriber's lane back, so that its dead letters wait for it; return whether it is one.
 
-        Raises Elsewhere and JournalError.
+        Raises NotOwner and JournalError.
         """
         with self._locks.hold(key):
             if key in self._dispatcher.lanes:
@@ -86,7 +86,7 @@ class ExpiredSubscribers:
             return True
 
     def remove(self, key: str) -> None:
-        """Someone deregistered it: it is expired no more. Raises JournalError."""
+        """List a subscriber that deregistered no more. Raises JournalError."""
         checkpointer = self._dispatcher.checkpointer
         with self._locks.hold(key), checkpointer.transaction() as transaction:
             record = None if key in self._dispatcher.lanes else self._journal.lane(key)
@@ -97,7 +97,7 @@ class ExpiredSubscribers:
             self._closed.pop(key, None)
 
     def note(self, lane: Lane) -> None:
-        """A lane has just been closed: it is shown before the journal is read again."""
+        """List a lane that has just been closed, before the journal is read again."""
         self._closed[lane.subscriber.key] = lane
 
     def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a lane when its subscriber's lease is over."""
+"""Closes lanes: of expired leases, by dead-lettering what is pending; of subscribers that left, by discarding it."""
 
 import logging
 from collections.abc import Callable, Container
@@ -15,31 +15,30 @@ from eventbus.delivery.lane.phase import CloseReason, Phase
 from eventbus.services.node import Node
 
 #: Events that become dead letters in one commit.
-PAGE = 1_000
-#: Seconds to wait for what is under way, and after a journal that could not be written.
-PATIENCE = 0.25
+PAGE_EVENTS = 1_000
 
 log = logging.getLogger(__name__)
 
 
 class LeaseExpiry:
-    """Ends lanes: at once by discarding, or part by part by making dead letters, beside the other lanes' work.
+    """Closes lanes, each in a greenlet of its own that tries again until it is saved.
 
-    A lane stays where it is, with its account, until its end is saved.
+    A lane stays in the dispatcher, with its account, until its end is saved.
     """
 
     def __init__(self, node: Node, on_expired: Callable[[Lane], object]) -> None:
         self._dispatcher = node.dispatcher
         self._journal = node.journal
         self._clock = node.clock
-        self._under_way: dict[str, gevent.Greenlet[..., None]] = {}
+        self._retry_seconds = node.timing.retry_delay_seconds
+        self._greenlets: dict[str, gevent.Greenlet[..., None]] = {}
         self._on_expired = on_expired  # called with a lane that is closed, since its lease expired
         self._failing: dict[str, JournalError] = {}  # whose end could not be saved, when that was last tried
 
     def discard(self, lane: Lane) -> int:
-        """Close a lane, and discard what is pending: so many deliveries.
+        """Close a lane, and discard what is pending; return how many deliveries that was.
 
-        Raises NotOwner where it is closed, or another bus's, by now, and JournalError; see ``Checkpointer.decide``.
+        Raises NotOwner where it is closed, or a peer's, by now, and JournalError; see ``Checkpointer.decide``.
         """
         count = 0
 
@@ -60,7 +59,7 @@ class LeaseExpiry:
         return count
 
     def discard_in_time(self, lane: Lane) -> bool:
-        """Begin to discard: no attempt starts, and it is tried again until it is saved. False where it is under way."""
+        """Begin to discard what is pending, and start no attempt meanwhile; return False where that had begun."""
         if lane.phase is Phase.DISCARDING:
             return False
         lane.begin_discarding(self._clock.monotonic())
@@ -68,48 +67,48 @@ class LeaseExpiry:
         return True
 
     def dead_letter(self, lane: Lane) -> None:
-        """Begin to make dead letters of all that is pending; the lane takes nothing new."""
+        """Begin to dead-letter all that is pending; the lane is offered nothing new."""
         lane.begin_ending(self._dispatcher.recent.newest, self._clock.wall())
         self._dispatcher.registry.unindex(lane)
-        self._begin(lane, self._bury)
+        self._begin(lane, self._dead_letter_all)
 
     def wait(self, key: str) -> None:
-        """Return when this address has no lane that is being ended. Raises JournalError while that cannot be saved."""
-        while (greenlet := self._under_way.get(key)) is not None:
+        """Return when no lane of this subscriber is being closed. Raises JournalError while that cannot be saved."""
+        while (greenlet := self._greenlets.get(key)) is not None:
             if key in self._failing:
                 self._dispatcher.checkpointer.save()
-                greenlet.join(2 * PATIENCE)  # in which it is tried again
+                greenlet.join(2 * self._retry_seconds)  # in which it is tried again
                 if key in self._failing:
                     raise self._failing[key].with_traceback(None)
-            greenlet.join(PATIENCE)
+            greenlet.join(self._retry_seconds)
 
     def start(self) -> None:
-        """Do nothing: a lane that ends has a greenlet of its own."""
+        """Do nothing: each lane that is closed gets a greenlet."""
 
     def stop(self) -> None:
-        """Leave the rest for the next start."""
-        gevent.killall(list(self._under_way.values()))
+        """Leave the lanes that are being closed to the next start."""
+        gevent.killall(list(self._greenlets.values()))
 
     def _begin(self, lane: Lane, end: Callable[[Lane], None]) -> None:
         key = lane.subscriber.key
-        self._under_way[key] = gevent.spawn(end, lane)
-        self._under_way[key].link(lambda ended: self._has_ended(key, ended))
+        self._greenlets[key] = gevent.spawn(end, lane)
+        self._greenlets[key].link(lambda ended: self._forget_greenlet(key, ended))
 
-    def _has_ended(self, key: str, ended: "gevent.Greenlet[..., None]") -> None:
-        """By now the lane may have gone to another bus, and come back, and another greenlet may be at it."""
-        if self._under_way.get(key) is ended:
-            del self._under_way[key]
+    def _forget_greenlet(self, key: str, ended: "gevent.Greenlet[..., None]") -> None:
+        """Forget a greenlet; by now the lane may have been a peer's and come back, and have another one."""
+        if self._greenlets.get(key) is ended:
+            del self._greenlets[key]
             self._failing.pop(key, None)
 
     def _discard(self, lane: Lane) -> None:
         self._repeat(lane, lambda: self.discard(lane), {Phase.DISCARDING})
 
-    def _bury(self, lane: Lane) -> None:
-        self._repeat(lane, lambda: self._bury_some(lane), {Phase.ENDING, Phase.EMPTIED})
+    def _dead_letter_all(self, lane: Lane) -> None:
+        self._repeat(lane, lambda: self._dead_letter_next(lane), {Phase.ENDING, Phase.EMPTIED})
 
     def _repeat(self, lane: Lane, step: Callable[[], object], phases: Container[Phase]) -> None:
         """Take one step after another, each until it is saved, as long as the lane is in one of these phases."""
-        trouble, key = LogOnce(), lane.subscriber.key
+        log_once, key = LogOnce(), lane.subscriber.key
         while lane.phase in phases:
             try:
                 step()
@@ -117,26 +116,30 @@ class LeaseExpiry:
                 return
             except JournalError as error:
                 self._failing[key] = error
-                if trouble.raised():
+                if log_once.raised():
                     log.warning("what is pending for %s cannot be put away yet: %s", key, error, extra={"address": key})
-                gevent.sleep(PATIENCE)
+                gevent.sleep(self._retry_seconds)
             else:
-                trouble.cleared()
+                log_once.cleared()
                 self._failing.pop(key, None)
 
-    def _bury_some(self, lane: Lane) -> None:
-        """Save what is dead already, make dead letters of the next part, and let the lane go when none is left."""
+    def _dead_letter_next(self, lane: Lane) -> None:
+        """Save what is dead already, dead-letter the next part, and close the lane when none is left."""
         if not lane.backlog and lane.phase is Phase.ENDING:
             lane.finish_ending()
         self._dispatcher.checkpointer.save()
         if lane.phase is Phase.EMPTIED and not lane.dirty:
             self._dispatcher.registry.remove(lane, CloseReason.EXPIRED)
             self._on_expired(lane)
-        elif lane.phase is not Phase.ENDING or self._dispatcher.reader.is_reading(lane) or not self._bury_part(lane):
-            gevent.sleep(PATIENCE)
+        elif (
+            lane.phase is not Phase.ENDING
+            or self._dispatcher.reader.is_reading(lane)
+            or not self._dead_letter_part(lane)
+        ):
+            gevent.sleep(self._retry_seconds)
 
-    def _bury_part(self, lane: Lane) -> bool:
-        """Make dead letters of what is next; whether there was anything but what is under way."""
+    def _dead_letter_part(self, lane: Lane) -> bool:
+        """Dead-letter what is next; return whether there was anything but what is in flight."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         before = lane.dead
         dead_letter_memory(lane, now, wall)
@@ -145,7 +148,7 @@ class LeaseExpiry:
             self._dispatcher.reader.read_retries(lane)
         elif part is not None:
             end, began = self._dispatcher.recent.newest if part.end is None else part.end, part.cursor
-            page = self._journal.topics(part.cursor, end, PAGE)
+            page = self._journal.topics(part.cursor, end, PAGE_EVENTS)
             if part.cursor != began:
                 return True
             dead_letter_page(lane, part, [row[:2] for row in page], page[-1][0] if page else end, wall)

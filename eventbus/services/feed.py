@@ -1,4 +1,4 @@
-"""The journal as a feed: a reader goes on from its own place, and costs no memory while it waits."""
+"""The journal as a feed: each reader has its own cursor, and costs no memory while it waits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from eventbus.core.topics import matches
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.journal.base import Journal
 
-#: Events that are looked at in one step, and the bytes of a page.
-PAGE = 256
+#: Events that are read in one step, and the bytes of a page.
+PAGE_EVENTS = 256
 PAGE_BYTES = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Events of a feed, and the number after which it goes on."""
+    """Events of a feed, and the sequence number after which its reader continues."""
 
     events: tuple[Event, ...]
     cursor: int
 
 
 class Feed:
-    """Reads on from any place, and tells when something new has come."""
+    """Reads events after any cursor, and wakes readers when there are new ones."""
 
     def __init__(self, journal: Journal, recent: RecentEvents) -> None:
         self._journal = journal
@@ -34,22 +34,22 @@ class Feed:
 
     @property
     def epoch(self) -> int:
-        """Changes when numbers, and so a reader's cursor, may stand for something else than before."""
+        """A counter that invalidates cursors: after a change a sequence number may stand for another event."""
         return self._recent.epoch
 
     @property
     def newest(self) -> int:
-        """The number of the newest event."""
+        """The sequence number of the newest event."""
         return self._recent.newest
 
     def committed(self) -> None:
-        """Wake whoever waits for something new."""
+        """Wake the readers that wait for new events."""
         if self._waiting:
             news, self._news = self._news, Signal()
             news.set()
 
     def wait(self, cursor: int, seconds: float) -> bool:
-        """Return when there is something after ``cursor``, all has changed, or the time is over; whether there is."""
+        """Wait for events after ``cursor``, another epoch, or the end of the time; return whether there are events."""
         if self._recent.newest <= cursor:
             self._waiting += 1
             try:
@@ -59,14 +59,14 @@ class Feed:
         return self._recent.newest > cursor
 
     def read(self, cursor: int, patterns: tuple[str, ...], limit: int) -> Part:
-        """Up to ``limit`` events after ``cursor`` whose topics match; looks at a bounded part of the journal."""
+        """Return up to ``limit`` events after ``cursor`` whose topics match; reads a bounded part of the journal."""
         end = self._recent.newest
-        tail = self._recent.tail_after(cursor, PAGE)
+        tail = self._recent.tail_after(cursor, PAGE_EVENTS)
         if tail is None:
-            page = self._journal.page(cursor, end, PAGE, PAGE_BYTES)
+            page = self._journal.page(cursor, end, PAGE_EVENTS, PAGE_BYTES)
             events, end = page.events, page.cursor
         else:
-            events, end = _fitting(tail), min(end, cursor + PAGE)
+            events, end = _fitting(tail), min(end, cursor + PAGE_EVENTS)
         mine = [event for event in events if matches(patterns, event.topic)]
         if len(mine) > limit:
             mine = mine[:limit]
@@ -77,7 +77,7 @@ class Feed:
 
 
 def _fitting(events: Sequence[Event]) -> tuple[Event, ...]:
-    """As many of the first events as fit a page's bytes, and at least one."""
+    """Return as many of the first events as fit a page's bytes, and at least one."""
     room = PAGE_BYTES
     for number, event in enumerate(events):
         room -= len(event.body)

@@ -1,4 +1,4 @@
-"""Places in the journal as people name them: ``earliest``, ``now``, an event's id, or a time."""
+"""Positions in the journal as people name them: ``earliest``, ``now``, an event's id, or a time."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _NUMBERED, _NUMBER = "@", re.compile(r"[0-9]{1,18}\Z")
 
 
 def name_of(event: Event) -> str:
-    """Return by what to go on after an event: its id, and its number where others may have the id, too.
+    """Return the position after an event as a name: its id, with its sequence number where ids may repeat.
 
     The ids that the bus gives are an event's own. A journal of before may have two events with one CloudEvents id.
     """
@@ -27,21 +27,21 @@ def name_of(event: Event) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The number to go on after; ``instead`` says by what, where the event that was named is not there."""
+    """The sequence number to continue after; ``instead`` says what was used where the named event is not there."""
 
     cursor: int
     instead: str | None = None  # "time" or "earliest"
 
 
 class Positions:
-    """Turns names of places into numbers of events."""
+    """Turns names of positions into sequence numbers."""
 
     def __init__(self, journal: Journal, recent: RecentEvents) -> None:
         self._journal = journal
         self._recent = recent
 
     def before(self, name: str) -> int:
-        """The number after which to start, so that what is named comes first. Raises NotFound and BadRequest."""
+        """Return the number to start after, so that what is named comes first. Raises NotFound and BadRequest."""
         if name == "earliest":
             return 0
         if name == "now":
@@ -51,7 +51,7 @@ class Positions:
         return self._of_event(name) - 1
 
     def after(self, name: str) -> int:
-        """The number of the last event up to what is named, that included. Raises NotFound and BadRequest."""
+        """Return the number of the last event up to what is named, that included. Raises NotFound and BadRequest."""
         if name == "now":
             return self._recent.newest
         if (moment := _moment(name)) is not None:
@@ -59,9 +59,9 @@ class Positions:
         return self._of_event(name)
 
     def resume(self, name: str) -> Resumed:
-        """Where to go on after what was seen last. Never fails for a name: a reader has no way to mend it.
+        """Return where a reader continues after what it saw last. No name is refused: a reader cannot correct it.
 
-        An id that is gone, or of another bus, counts by the time in it, and one that holds none as before everything.
+        An id that is not in the journal counts by the time in it, and one that holds no time as ``earliest``.
         """
         if name in ("earliest", "now"):
             return Resumed(0 if name == "earliest" else self._recent.newest)
@@ -77,7 +77,7 @@ class Positions:
         return Resumed(self._journal.position_at(ms / 1_000), "time")
 
     def _numbered(self, name: str) -> Event | None:
-        """The event that ``name_of`` has given a number; None where that number is another event's by now."""
+        """Return the event that ``name_of`` named with its number; None where another event has that number by now."""
         event_id, _, number = name.rpartition(_NUMBERED)
         found = self._journal.find([int(number)]) if event_id and _NUMBER.match(number) else []
         return next((event for event in found if event.id == event_id), None)
@@ -85,12 +85,12 @@ class Positions:
     def _of_event(self, event_id: str) -> int:
         event = self._journal.event(event_id)
         if event is None:
-            raise NotFound(f"{event_id[:80]!r} is no event in the journal, and no time as RFC 3339 has it.")
+            raise NotFound(f"{event_id[:80]!r} is neither an event in the journal nor an RFC 3339 time.")
         return event.seq
 
 
 def _moment(text: str) -> float | None:
-    """Seconds since 1970 of an RFC 3339 time; None for what is none. Raises BadRequest without an offset."""
+    """Return the seconds since 1970 of an RFC 3339 time; None for other text. Raises BadRequest without an offset."""
     if not _LIKE_A_TIME.match(text):
         return None
     match = _TIME.match(text)

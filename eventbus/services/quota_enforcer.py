@@ -1,6 +1,6 @@
 """Keeps one subscription from filling the journal: beyond its quota, its oldest events are given up when it is full.
 
-What was pending becomes dead letters without bodies; dead letters give up their bodies first. The account goes on.
+Pending events become dead letters without bodies; dead letters lose their bodies first. All stay in the account.
 """
 
 import logging
@@ -18,22 +18,24 @@ from eventbus.delivery.lane.over_quota import JOURNAL_QUOTA, give_up_ready, unre
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.node import Node
 
-#: Events in the sample at most, the numbers that are tried for that, and how many lanes are asked in all.
-SAMPLE, TRIES, QUESTIONS = 2_000, 20_000, 200_000
+#: Events in the sample at most, and the sequence numbers that are tried for that.
+MAX_SAMPLE, MAX_TRIES = 2_000, 20_000
+#: How often, in all, a lane is asked whether it holds an event of the sample.
+MAX_LOOKUPS = 200_000
 #: Events, deliveries and dead letters that are read in one step.
-PAGE = 1_000
+PAGE_ROWS = 1_000
 #: Lanes that are asked without letting other greenlets run.
-SLICE = 100
+YIELD_EVERY_LANES = 100
 #: Bytes of its quota for each dead letter that a subscription may keep without its body: beyond, the oldest go.
-BYTES_A_LETTER = 4_096
+QUOTA_BYTES_PER_LETTER = 4_096
 #: Seconds between two lines of the log.
-TELL_SECONDS = 10.0
+LOG_INTERVAL_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
 
 class QuotaEnforcer:
-    """Gives up what the subscriptions hold back most that are over their quota."""
+    """Gives up the oldest events of the subscriptions that are over their quota."""
 
     def __init__(self, node: Node, quota: int, letters: DeadLetters) -> None:
         self.quota = quota  #: bytes that a subscription may hold back
@@ -45,10 +47,13 @@ class QuotaEnforcer:
         self._rng = random.Random()  # noqa: S311 - which events are looked at is no secret
         self._after: dict[str, int] = {}  # by key: all dead letters up to this one have given up their bodies
         self._given_up: Counter[str] = Counter()  # by key, since that was logged
-        self._logged_at = -TELL_SECONDS
+        self._logged_at = -LOG_INTERVAL_SECONDS
 
     def relieve(self, journal_bytes: int, need: int) -> bool:
-        """Give up enough for about so many bytes, or as much as quotas allow; whether any was. Raises JournalError."""
+        """Give up enough for about so many bytes, or as much as quotas allow; return whether any was.
+
+        Raises JournalError.
+        """
         self._dispatcher.checkpointer.save()
         found = cuts(self._sample(), journal_bytes, self.quota, need)
         for key, cut in found.items():
@@ -64,18 +69,18 @@ class QuotaEnforcer:
         self.log_given_up()
         return bool(found)
 
-    # Who holds back what
+    # Who holds which events
 
     def _sample(self) -> list[Held]:
-        """Events by chance, each as likely as any other; all where they are few."""
+        """Return a random sample of the events, and who holds each; all of them where they are few."""
         first = self._journal.topics(0, self._dispatcher.recent.newest, 1)
         numbers = range(first[0][0] if first else 1, self._dispatcher.recent.newest + 1)
-        tries = self._rng.sample(numbers, min(TRIES, len(numbers)))
+        tries = self._rng.sample(numbers, min(MAX_TRIES, len(numbers)))
         lanes = [lane for lane in self._dispatcher.lanes.values() if lane.backlog and lane.renewable]
-        most = max(64, min(SAMPLE, QUESTIONS // max(1, len(lanes))))
+        most = max(64, min(MAX_SAMPLE, MAX_LOOKUPS // max(1, len(lanes))))
         sampled: list[SampledEvent] = []
-        for start in range(0, len(tries), PAGE):
-            sampled += self._journal.sample(sorted(tries[start : start + PAGE]))
+        for start in range(0, len(tries), PAGE_ROWS):
+            sampled += self._journal.sample(sorted(tries[start : start + PAGE_ROWS]))
             if len(sampled) >= most:
                 break
         chosen = sampled if len(sampled) <= most else self._rng.sample(sampled, most)
@@ -84,7 +89,7 @@ class QuotaEnforcer:
     def _pending(self, event: SampledEvent, lanes: Sequence[Lane]) -> frozenset[str]:
         holders = {key for key in event.waiting if key in self._dispatcher.lanes}
         for number, lane in enumerate(lanes):
-            if number % SLICE == 0:
+            if number % YIELD_EVERY_LANES == 0:
                 gevent.sleep(0)
             if lane.holds(event.seq, event.topic):
                 holders.add(lane.subscriber.key)
@@ -93,7 +98,7 @@ class QuotaEnforcer:
     # What is given up
 
     def _give_up_pending(self, lane: Lane, end: int) -> int:
-        """Dead-letter what is pending up to a number, but for what is under way; how many deliveries that were."""
+        """Dead-letter what is pending up to a number, but for what is in flight; return how many deliveries."""
         began = lane.dead
         reader = self._dispatcher.reader
         while lane.renewable and not reader.is_reading(lane):
@@ -115,7 +120,7 @@ class QuotaEnforcer:
             self._dispatcher.checkpointer.save()  # so that all that are deferred have rows
             lane.retries.begin_load()
             try:
-                rows = self._journal.retries(lane.subscriber.key, by_seq=True, limit=PAGE)
+                rows = self._journal.retries(lane.subscriber.key, by_seq=True, limit=PAGE_ROWS)
             except BaseException:
                 lane.retries.expect_rows()
                 raise
@@ -125,10 +130,10 @@ class QuotaEnforcer:
         self._give_up_page(lane, end)
 
     def _give_up_page(self, lane: Lane, end: int) -> None:
-        """The next page of what is only in the journal."""
+        """Dead-letter the next page of what is only in the journal."""
         while (part := unread_part(lane, end)) is not None:
             began, last = part.cursor, end if part.end is None else min(end, part.end)
-            page = self._journal.topics(began, last, PAGE)
+            page = self._journal.topics(began, last, PAGE_ROWS)
             if part.cursor != began or lane.closed:
                 return
             dead = lane.dead
@@ -138,9 +143,9 @@ class QuotaEnforcer:
                 return
 
     def _give_up_bodies(self, key: str, end: int) -> int:
-        """Let dead letters up to a number of an event go without their bodies; how many were."""
+        """Remove the bodies of dead letters up to an event's number; return how many there were."""
         after, count, passed = self._after.get(key, 0), 0, False
-        while letters := self._journal.dead_letters(key, after, PAGE):
+        while letters := self._journal.dead_letters(key, after, PAGE_ROWS):
             old = [one for one in letters if one.letter.seq <= end and one.event_id and not one.letter.event_id]
             if old:
                 self._journal.give_up_bodies(old)
@@ -149,21 +154,21 @@ class QuotaEnforcer:
             passed = passed or any(one.letter.seq > end for one in letters)
             if not passed:
                 self._after[key] = after
-            if len(letters) < PAGE:
+            if len(letters) < PAGE_ROWS:
                 break
             gevent.sleep(0)
-        if len(self._after) > PAGE:
+        if len(self._after) > PAGE_ROWS:
             self._after.clear()
         return count
 
     def _discard_oldest(self, key: str) -> None:
-        """Discard the oldest of the dead letters without bodies, where there are too many of them to be kept."""
+        """Discard the oldest of the dead letters without bodies where they are too many."""
         lane = self._dispatcher.lanes.get(key)
         record = self._journal.lane(key) if lane is None else None
         dead = lane.dead if lane is not None else record.account.dead if record is not None else 0
-        over = dead - max(100, self.quota // BYTES_A_LETTER)
+        over = dead - max(100, self.quota // QUOTA_BYTES_PER_LETTER)
         while over > 0:
-            page = self._journal.dead_letters(key, 0, min(over, PAGE))
+            page = self._journal.dead_letters(key, 0, min(over, PAGE_ROWS))
             gone = [letter for letter in page if letter.letter.event_id]
             if not gone or not (discarded := self._letters.drop(gone)):
                 return
@@ -171,9 +176,9 @@ class QuotaEnforcer:
             over -= discarded
 
     def log_given_up(self) -> None:
-        """A line in the log, now and then: how much was given up, and by whom most."""
+        """Log, every few seconds at most, how much was given up, and by whom most."""
         now = self._clock.monotonic()
-        if not self._given_up.total() or now < self._logged_at + TELL_SECONDS:
+        if not self._given_up.total() or now < self._logged_at + LOG_INTERVAL_SECONDS:
             return
         key, count = self._given_up.most_common(1)[0]
         log.warning(

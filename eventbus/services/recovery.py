@@ -1,4 +1,4 @@
-"""From what a journal held to lanes that carry on."""
+"""Recovery: makes lanes of what a journal holds, and offers them what they have missed."""
 
 import logging
 from bisect import bisect_right
@@ -16,12 +16,12 @@ from eventbus.delivery.topic_index import TopicIndex
 from eventbus.journal.base import Journal
 
 #: Events that are offered again in one step.
-PAGE = 2_000
+PAGE_EVENTS = 2_000
 #: Samples of events' times that are read, so that ages are known.
-SAMPLES = 64
+MAX_TIME_SAMPLES = 64
 
 #: See eventbus.delivery.fan_out.
-SharedOut = Callable[[Sequence[int], Sequence[str | None]], Iterable[Share[Lane]]]
+FanOut = Callable[[Sequence[int], Sequence[str | None]], Iterable[Share[Lane]]]
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ def restore(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, rule
 def adopt(
     kept: Sequence[tuple[LaneRecord, int]], journal: Journal, dispatcher: Dispatcher, rules: Rules, clock: Clock
 ) -> list[Lane]:
-    """Put back lanes that another bus had, and offer them what has come since it saved them last.
+    """Put back lanes that a peer owned, and offer them what has come since it saved them last.
 
     Events go on coming meanwhile: the lanes are in the dispatcher when none is missing.
     """
     lanes = [_lane(record, count, record.scanned, rules, clock) for record, count in kept]
     for lane in lanes:
-        lane.mark_not_durable()  # its subscriber was perhaps told that nobody knows
+        lane.mark_not_durable()  # its subscriber may have got an answer that left this open
     index: TopicIndex[Lane] = TopicIndex()
     for lane in lanes:
         if not _is_over(lane):
@@ -66,10 +66,10 @@ def adopt(
     cursor = min(scanned.values(), default=dispatcher.recent.newest)
     while cursor < dispatcher.recent.newest:
         newest = dispatcher.recent.newest
-        rows = journal.topics(cursor, newest, PAGE)
+        rows = journal.topics(cursor, newest, PAGE_EVENTS)
         _offer(rows, partial(fan_out, index=index), scanned)
         dispatcher.load.give_way()
-        cursor = rows[-1][0] if len(rows) == PAGE else newest
+        cursor = rows[-1][0] if len(rows) == PAGE_EVENTS else newest
     _put_back(lanes, dispatcher)
     return lanes
 
@@ -83,7 +83,7 @@ def _put_back(lanes: Sequence[Lane], dispatcher: Dispatcher) -> None:
 
 
 def _is_over(lane: Lane) -> bool:
-    """Whether nothing new is for a lane, since its lease has ended for good."""
+    """Return whether a lane is offered nothing new, since its lease has expired for good."""
     return lane.ended_at is not None and not lane.subscriber.options.resume
 
 
@@ -98,14 +98,14 @@ def _lane(record: LaneRecord, retries: int, scanned: int, rules: Rules, clock: C
 def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:
     scanned = {record.subscriber.key: record.scanned for record in recovered.lanes}
     cursor = recovered.scanned
-    while rows := journal.topics(cursor, recovered.last_seq, PAGE):
+    while rows := journal.topics(cursor, recovered.last_seq, PAGE_EVENTS):
         _offer(rows, dispatcher.registry.fan_out, scanned)
         cursor = rows[-1][0]
 
 
-def _offer(rows: Sequence[tuple[int, str | None, float]], shared_out: SharedOut, scanned: Mapping[str, int]) -> None:
-    """Count events for the lanes that match and had not been offered them."""
-    for lanes, seqs in shared_out([row[0] for row in rows], [row[1] for row in rows]) if rows else ():
+def _offer(rows: Sequence[tuple[int, str | None, float]], shares_of: FanOut, scanned: Mapping[str, int]) -> None:
+    """Count events as pending for the lanes that match and had not been offered them."""
+    for lanes, seqs in shares_of([row[0] for row in rows], [row[1] for row in rows]) if rows else ():
         for lane in lanes:
             if new := len(seqs) - bisect_right(seqs, scanned[lane.subscriber.key]):
                 lane.offer_unread(new)
@@ -113,7 +113,7 @@ def _offer(rows: Sequence[tuple[int, str | None, float]], shared_out: SharedOut,
 
 def _sample_event_times(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:
     first = next((seq for seq, _, _ in journal.topics(0, recovered.last_seq, 1)), recovered.last_seq)
-    step = max(1, (recovered.last_seq - first) // SAMPLES)
-    for place in range(first - 1, recovered.last_seq, step):
-        for seq, _, at in journal.topics(place, recovered.last_seq, 1):
+    step = max(1, (recovered.last_seq - first) // MAX_TIME_SAMPLES)
+    for cursor in range(first - 1, recovered.last_seq, step):
+        for seq, _, at in journal.topics(cursor, recovered.last_seq, 1):
             dispatcher.event_times.note(seq, at)

@@ -1,4 +1,4 @@
-"""Delivering a part of the journal again, to one subscriber, at its own pace."""
+"""Replays: delivers a past range of the journal again, to one subscriber, at its own pace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ from eventbus.services.node import Node
 from eventbus.services.positions import Positions
 
 #: Events that are counted in one step.
-PAGE = 2_000
+PAGE_EVENTS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A part of the journal, and how many events in it match topics."""
+    """A range of the journal, and how many events in it match topics."""
 
     topics: tuple[str, ...]
     after: int
@@ -39,7 +39,7 @@ class Replays:
         self._positions = positions
 
     def begin(self, key: str, start: str, end: str) -> int:
-        """Replay what was accepted from ``start`` to ``end``; answers how many events match.
+        """Replay what was accepted from ``start`` to ``end``; return how many events match.
 
         Raises Conflict where the address is not registered, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
@@ -66,14 +66,14 @@ class Replays:
             yield Counted(topics, after, end, self._count(topics, after, end))
 
     def add(self, lane: Lane, found: Counted) -> None:
-        """Add what was counted, and what has come since up to where the live events begin, to a lane that is new."""
+        """Add what was counted, and what has come since up to where live events begin, to a lane that is new."""
         end = lane.interests[-1].after
         count = found.count + self._count(found.topics, found.end, end)
         if count:
             lane.add_replay(found.after, end, count)
 
     def _check(self, lane: Lane) -> None:
-        """Whether a replay may begin."""
+        """Raise where a replay may not begin: NotOwner, Conflict or TooMany."""
         if lane.closed:
             raise NotOwner
         if lane.lease.ends <= self._clock.monotonic():
@@ -97,7 +97,7 @@ class Replays:
 
     def _count(self, topics: tuple[str, ...], after: int, end: int) -> int:
         count = 0
-        while rows := self._journal.topics(after, end, PAGE):
+        while rows := self._journal.topics(after, end, PAGE_EVENTS):
             for _, topic, _ in rows:
                 count += matches(topics, topic)
                 self._dispatcher.load.give_way()

@@ -1,4 +1,4 @@
-"""Reads off the lanes what the metrics and the dashboard show."""
+"""Reads from the lanes what the metrics and the dashboard display."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ from eventbus.services.bus import Bus
 from eventbus.telemetry.metrics import OTHER, Snapshot, SubscriberSnapshot
 
 #: Subscribers that have series of their own.
-NAMED = 100
+MAX_NAMED = 100
 
 
 def snapshot_of(bus: Bus) -> Snapshot:
-    """What is measured, at this moment."""
+    """Measure everything at this moment."""
     now = bus.clock.monotonic()
     live, expired = bus.subscribers(), bus.expired.lanes()
     each = [_of_one(bus, lane, now) for lane in (*live, *expired)]
-    whole = _together(each)
+    total = _sum_of(each)
     return Snapshot(
-        states={**dict.fromkeys(map(str, State), 0), **whole.states},
-        pending=whole.pending,
+        states={**dict.fromkeys(map(str, State), 0), **total.states},
+        pending=total.pending,
         in_flight=bus.dispatcher.busy,
-        dead=whole.dead + bus.expired.removed_dead,
+        dead=total.dead + bus.expired.removed_dead,
         expired_dead=sum(lane.dead for lane in expired),
-        oldest_pending_seconds=whole.oldest_pending_seconds,
+        oldest_pending_seconds=total.oldest_pending_seconds,
         journal_bytes=bus.retention.room.bytes,
         journal_max_bytes=bus.settings.journal_max_bytes,
         loop_lag_seconds=bus.dispatcher.load.lag(),
-        subscribers=(*each[:NAMED], *([_together(each[NAMED:])] if len(each) > NAMED else ())),
+        subscribers=(*each[:MAX_NAMED], *([_sum_of(each[MAX_NAMED:])] if len(each) > MAX_NAMED else ())),
     )
 
 
@@ -45,7 +45,7 @@ def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberSnapshot:
     )
 
 
-def _together(several: Sequence[SubscriberSnapshot]) -> SubscriberSnapshot:
+def _sum_of(several: Sequence[SubscriberSnapshot]) -> SubscriberSnapshot:
     states: Counter[str] = Counter()
     for each in several:
         states.update(each.states)

@@ -1,4 +1,4 @@
-"""How the bus has been doing lately: a sample a second for ten minutes, in memory; and who is failing."""
+"""The time series of the last ten minutes, a sample a second, in memory; and which subscribers are failing."""
 
 import logging
 from collections import deque
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What happened since the sample before, each second, and how things were at its end."""
+    """Rates since the sample before, and the backlog at its end."""
 
     at: float  # seconds since 1970
-    events: float  # accepted, a second
-    deliveries: float  # a second
-    failures: float  # attempts that failed, a second
+    events: float  # accepted per second
+    deliveries: float  # per second
+    failures: float  # failed attempts per second
     arrival_p50: float  # seconds
     arrival_p99: float
     pending: int
@@ -38,7 +38,7 @@ class Sample:
 
 
 class TimeSeries:
-    """Takes the samples, and works out how much each subscriber gets."""
+    """Takes samples, and works out the delivery rate of each subscriber."""
 
     def __init__(self, dispatcher: Dispatcher, counters: Counters, interval_seconds: float = 1.0) -> None:
         self._interval_seconds = interval_seconds
@@ -54,15 +54,15 @@ class TimeSeries:
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
-        """Take no more."""
+        """Take no more samples."""
         self._greenlet.kill()
 
     def rate(self, key: str) -> float:
-        """Deliveries a second to a subscriber, lately."""
+        """Return the deliveries per second to a subscriber, in the last interval."""
         return self._rates.get(key, (0, 0.0))[1]
 
     def take(self) -> None:
-        """Take a sample now."""
+        """Take a sample now, whatever the interval."""
         now, counters = self._clock.monotonic(), self._counters
         before, events, deliveries, failures, counts = self._last
         arrived = list(counters.arrival.counts)
@@ -70,7 +70,7 @@ class TimeSeries:
         self._last = now, counters.accepted_events, sum(arrived), failed, arrived
         seconds = max(1e-3, now - before)
         new = [count - past for count, past in zip(arrived, counts, strict=True)]
-        bounds, (pending, oldest) = counters.arrival.bounds, self._look(now, seconds)
+        bounds, (pending, oldest) = counters.arrival.bounds, self._scan_lanes(now, seconds)
         since = None if oldest is None else self._dispatcher.event_times.at(oldest)
         self.kept.append(
             Sample(
@@ -85,10 +85,10 @@ class TimeSeries:
             )
         )
 
-    def _look(self, now: float, seconds: float) -> tuple[int, int | None]:
-        """Go through the lanes: how much each gets, and who is failing.
+    def _scan_lanes(self, now: float, seconds: float) -> tuple[int, int | None]:
+        """Update the rate of each lane, and log which have started or stopped failing.
 
-        Return what is pending, and the number of the oldest event that is.
+        Return how much is pending, and the sequence number of the oldest event that is.
         """
         pending, rates = 0, dict[str, tuple[int, float]]()
         oldest: int | None = None
@@ -99,7 +99,7 @@ class TimeSeries:
             seq = lane.oldest()
             oldest = seq if oldest is None or (seq is not None and seq < oldest) else oldest
             if not lane.closed and observe(lane, now):
-                _tell(lane, self._clock.wall())
+                _log_change(lane, self._clock.wall())
             if count % YIELD_EVERY_LANES == 0:
                 gevent.sleep(0)
         self._rates = rates
@@ -111,8 +111,8 @@ class TimeSeries:
             self.take()
 
 
-def _tell(lane: Lane, wall: float) -> None:
-    """Log, and note for whoever looks, that a subscriber has started or stopped failing."""
+def _log_change(lane: Lane, wall: float) -> None:
+    """Log, and note in the lane, that a subscriber has started or stopped failing."""
     key = lane.subscriber.key
     if lane.recent.failing:
         lane.notes.append((wall, f"is failing: {lane.last_error}"[:MAX_ERROR]))

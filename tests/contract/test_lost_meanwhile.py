@@ -199,7 +199,7 @@ def test_who_waits_for_a_lane_to_end_waits_for_the_last_that_ends_it(
             began.append(gevent.getcurrent())
             next(waits).wait()
 
-        monkeypatch.setattr(endings, "_bury", dead_letter)
+        monkeypatch.setattr(endings, "_dead_letter_all", dead_letter)
         came_back = lane_of(record_of(lane, 0, 0.0, 0.0), Rules(), retries=0, ends=0, now=0, wall=0)
         for each in (lane, came_back):
             endings.dead_letter(each)

@@ -50,7 +50,7 @@ class Heard(OwnershipListener):
         self.lanes += lanes
 
     @override
-    def surplus(self, count: int) -> None:
+    def rebalance(self, count: int) -> None:
         self.too_many.append(count)
 
     @override

@@ -51,7 +51,7 @@ def kept(bus: SharedBus) -> list[str]:
 def move(giver: SharedBus, taker: SharedBus) -> None:
     """Hand all lanes from one bus to another."""
     keys = list(giver.bus.dispatcher.lanes)
-    giver.sharing.surplus(len(keys))
+    giver.sharing.rebalance(len(keys))
     eventually(lambda: not giver.bus.dispatcher.lanes and not giver.journal.members.owned(), 10)
     for key in keys:
         taker.sharing.claim(key)

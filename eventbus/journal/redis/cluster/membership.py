@@ -187,7 +187,7 @@ class Membership:
         elif answer.new:
             self._listener.acquired(answer.new)
         elif answer.owned > answer.fair + 1 and self._kind == "again":
-            self._listener.surplus(min(HANDOVER_LANES, answer.owned - answer.fair))
+            self._listener.rebalance(min(HANDOVER_LANES, answer.owned - answer.fair))
 
     def hurry(self) -> None:
         """Send the next heartbeat at once: something was refused that this node may do."""
