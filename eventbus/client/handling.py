@@ -67,8 +67,12 @@ class Handling:
         self._seen = seen
         self._in_flight = in_flight
         self._event = job.event
-        self.result: Any = None
+        self._result: Any = None
         self.response = HANDLED
+
+    def complete(self, result: Any) -> None:
+        """Take what the handler returned."""
+        self._result = result
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +80,7 @@ class Handling:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        result = self.result if error is None else error
+        result = self._result if error is None else error
         self.response = response_to(result)
         try:
             (self._seen.done if self.response is HANDLED else self._seen.forget)(self._event.id)

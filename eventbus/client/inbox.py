@@ -56,6 +56,10 @@ class Inbox:
         self._in_flight = InFlight()
         self._keep_alive = KeepAlive(self._register, on_state)
 
+    def use_address(self, address: str) -> None:
+        """Register under this address from the next registration on."""
+        self.address = address
+
     def on(self, *patterns: str) -> Callable[[H], H]:
         """Make a function the handler of events whose topics match. The first handler that matches gets an event."""
         chosen = check_patterns(patterns)
@@ -81,10 +85,11 @@ class Inbox:
         if isinstance(job, InboxResponse):
             return job
         with Handling(self._seen, self._in_flight, job) as handling:
-            handling.result = job.handler(job.event)
-            if inspect.iscoroutine(handling.result):
-                handling.result.close()
+            result = job.handler(job.event)
+            if inspect.iscoroutine(result):
+                result.close()
                 raise UsageError(f"The handler {job.handler!r} is async: serve this inbox by its ASGI adapter.")
+            handling.complete(result)
         return handling.response
 
     async def dispatch_async(self, method: str, headers: Headers, body: bytes) -> InboxResponse:
@@ -94,11 +99,12 @@ class Inbox:
             return job
         with Handling(self._seen, self._in_flight, job) as handling:
             if inspect.iscoroutinefunction(job.handler):
-                handling.result = await job.handler(job.event)
+                result = await job.handler(job.event)
             else:
-                handling.result = await asyncio.to_thread(run_handler, job)
-            if inspect.isawaitable(handling.result):  # of a callable that only makes a coroutine
-                handling.result = await handling.result
+                result = await asyncio.to_thread(run_handler, job)
+            if inspect.isawaitable(result):  # of a callable that only makes a coroutine
+                result = await result
+            handling.complete(result)
         return handling.response
 
     def _job(self, method: str, headers: Headers, body: bytes) -> Job | InboxResponse:

@@ -33,7 +33,7 @@ class Server:
         self._server = Listener((host, port), inbox, f"{path}/event")
         self.port = self._server.server_address[1]
         if inbox.address is None:
-            inbox.address = f"{host}:{self.port}"
+            inbox.use_address(f"{host}:{self.port}")
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_INTERVAL_SECONDS,), name="eventbus-inbox", daemon=True
         )

@@ -60,7 +60,7 @@ class FakeBus(Bus):
 
     def fail_next(self, *errors: BusError) -> None:
         """Make the next calls raise these errors, one each."""
-        self._fake.errors += errors
+        self._fake.errors.extend(errors)
 
 
 class FakeTransport(Transport):
@@ -165,7 +165,7 @@ def _event_json(event: Event) -> dict[str, Any]:
 
 
 def _subscriber_json(query: Mapping[str, list[str]], known: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A subscriber as the bus shows it: what it asks for over what it had, and nothing delivered yet."""
+    """Return a subscriber as the bus writes it: given options over former ones, and nothing delivered yet."""
     now = datetime.now(UTC)
     payload = {
         "address": query["address"][0],

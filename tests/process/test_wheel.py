@@ -22,7 +22,7 @@ from tests.support.server import ROOT
 SOURCES = ("LICENSE", "pyproject.toml")
 #: What the server needs and the client does not.
 SERVER = ("flask", "gevent", "gunicorn", "requests", "urllib3", "werkzeug")
-#: A publish, and what is received of it, by who has the wheel and the true server of its tests.
+#: A publish, and what is received of it, by who has the wheel and the live server of its tests.
 TALK = """
 from pathlib import Path
 from eventbus.testing import LiveServer
@@ -169,6 +169,6 @@ def test_an_installed_bus_has_its_pages(served: Caller) -> None:
 
 
 @pytest.mark.soak
-def test_an_installed_package_starts_the_true_server(full: Environment) -> None:
-    """The true server for tests starts without a checkout."""
+def test_an_installed_package_starts_a_live_server(full: Environment) -> None:
+    """The live server for tests starts without a checkout."""
     assert full.run("python", "-c", TALK).stdout == "['{\"order\":42}']\n"
