@@ -78,7 +78,7 @@ def arrivals(caller: Caller, healthy: list[RecordingSubscriber]) -> list[float]:
 
 @pytest.mark.parametrize("verify", ["none", "handshake"])
 @pytest.mark.parametrize(("count", "rounds"), [(90, 1), pytest.param(5_000, 10, marks=pytest.mark.soak)])
-def test_tarpits_of_every_kind_delay_nobody(tmp_path: Path, count: int, rounds: int, verify: str) -> None:
+def test_silent_subscribers_of_every_kind_delay_nobody(tmp_path: Path, count: int, rounds: int, verify: str) -> None:
     """Beside thousands of tarpits, each event is soon with subscribers that answer; how soon is printed."""
     settings = {"EVENTBUS_VERIFY": verify, "EVENTBUS_LOG_LEVEL": "warning", "EVENTBUS_MAX_IN_FLIGHT": "16"}
     if count > 1_000:

@@ -1,6 +1,7 @@
 """Where several nodes are one bus, any of them answers for all: by asking the one that knows, or every one."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,8 @@ from tests.support.deadline import eventually
 from tests.support.in_process_nodes import InProcessNode, in_process_nodes
 
 HERE, THERE = "127.0.0.1:8001", "127.0.0.1:8002"
+#: What is left of 10 seconds is less on a busy machine.
+SILENT = r"Node there did not answer within (10|9(\.\d+)?) s\."
 JSON = {"Accept": "application/json"}
 HTML = {"Accept": "text/html"}
 ADMIN = "admin-0123456789"
@@ -162,7 +165,7 @@ def test_an_owner_that_does_not_answer_is_told(two: Two) -> None:
     here.silent.add("there")
     answer = here.ask("POST", f"/registerAndKeepAlive?address={THERE}")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert answer.text == "Error:Node there did not answer within 10 s."
+    assert re.fullmatch(f"Error:{SILENT}", answer.text)
     problem = here.ask("POST", f"/replay?address={THERE}&from=now", JSON)
     assert (problem.status_code, problem.content_type) == (503, "application/problem+json")
     assert problem.headers["Retry-After"] == "1"
@@ -234,7 +237,7 @@ def test_a_page_of_an_owner_that_does_not_answer_waits(two: Two) -> None:
     assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
     assert page.headers["Content-Security-Policy"]
     assert '<section id="reason" data-live="1">' in page.text
-    assert "Node there did not answer within 10 s." in page.text
+    assert re.search(SILENT, page.text)
     problem = here.ask("GET", f"/dashboard/subscriber?address={THERE}", JSON)
     assert (problem.status_code, problem.content_type) == (503, "application/problem+json")
 
