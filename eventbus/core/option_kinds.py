@@ -11,8 +11,8 @@ from eventbus.core.override import override
 from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, PATTERN_REGEX, check_patterns
 
 JsonSchema = dict[str, Any]
-#: Characters of a wrong value that an error quotes.
-QUOTED_CHARACTERS = 40
+QUOTED_CHARACTERS = 40  # of a wrong value, in an error
+_CONTAINS_EMPTY, _CONTAINS_TEXT = {"contains": {"const": ""}}, {"contains": {"minLength": 1}}
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")
 
 
@@ -64,11 +64,11 @@ class Kind(ABC):
 
 @dataclass(frozen=True)
 class Number(Kind):
-    """A decimal number from ``low`` to ``high``; ``unit`` is what a display adds."""
+    """A decimal number from ``low`` to ``high``."""
 
     low: float
     high: float
-    unit: str = ""
+    noun, json_type, unit = "number", "number", ""
 
     @override
     def value_of(self, text: str) -> Any:
@@ -77,43 +77,33 @@ class Number(Kind):
     @property
     @override
     def allowed(self) -> str:
-        return f"a number from {self.low:g} to {self.high:g}"
+        return f"a {self.noun} from {self.low:g} to {self.high:g}"
 
     @property
     @override
     def json_schema(self) -> JsonSchema:
-        return {"type": "number", "minimum": self.low, "maximum": self.high}
+        return {"type": self.json_type, "minimum": self.low, "maximum": self.high}
 
     @override
     def display(self, value: Any) -> str:
         return f"{value:,.12g} {self.unit}".rstrip()
 
 
-@dataclass(frozen=True)
 class Duration(Number):
     """A time span in seconds from ``low`` to ``high``."""
 
-    unit: str = "s"
+    unit = "s"
 
 
-@dataclass(frozen=True)
 class Integer(Number):
     """An integer from ``low`` to ``high``; ``2.0`` in a query is one."""
+
+    noun, json_type = "whole number", "integer"
 
     @override
     def value_of(self, text: str) -> Any:
         value = super().value_of(text)
         return None if value is None or value != int(value) else int(value)
-
-    @property
-    @override
-    def allowed(self) -> str:
-        return f"a whole number from {self.low:g} to {self.high:g}"
-
-    @property
-    @override
-    def json_schema(self) -> JsonSchema:
-        return {**super().json_schema, "type": "integer"}
 
 
 @dataclass(frozen=True)
@@ -190,6 +180,7 @@ class Texts(Text):
     """At most ``max_items`` different texts, each of the pattern. One empty text alone is the empty list."""
 
     max_items: int = 64
+    empty = "none"
 
     @override
     def parse(self, parameter: str, texts: Sequence[str]) -> Any:
@@ -209,8 +200,8 @@ class Texts(Text):
     @override
     def query_schema(self) -> JsonSchema:
         text = {"type": "string", "maxLength": self.max_length, "pattern": f"^(?:|{self.pattern})$"}
-        several = {"allOf": [{"contains": {"const": ""}}, {"contains": {"minLength": 1}}]}
-        return {"type": "array", "items": text, "not": several}  # a repeated text counts once: there is no maxItems
+        # no maxItems: a repeated text counts once
+        return {"type": "array", "items": text, "not": {"allOf": [_CONTAINS_EMPTY, _CONTAINS_TEXT]}}
 
     @override
     def query_values(self, value: Any) -> list[Any]:
@@ -226,11 +217,13 @@ class Texts(Text):
 
     @override
     def display(self, value: Any) -> str:
-        return ", ".join(value) or "none"
+        return ", ".join(value) or self.empty
 
 
 class TopicPatterns(Texts):
     """Patterns of topics; no pattern, and the pattern ``>``, are everything."""
+
+    empty = "everything"
 
     def __init__(self) -> None:
         super().__init__(PATTERN_REGEX, "topic patterns", MAX_TOPIC_LENGTH, MAX_PATTERNS)
@@ -239,22 +232,15 @@ class TopicPatterns(Texts):
     def parse(self, parameter: str, texts: Sequence[str]) -> Any:
         return check_patterns(texts)
 
-    @override
-    def display(self, value: Any) -> str:
-        return super().display(value) if value else "everything"
-
 
 class Position(Kind):
-    """A position in the journal. Which event it stands for, the journal tells."""
+    """A position in the journal. Only the journal can tell whether it exists."""
+
+    allowed = "a position"
 
     @override
     def value_of(self, text: str) -> Any:
         return text
-
-    @property
-    @override
-    def allowed(self) -> str:
-        return "a position"
 
     @property
     @override
