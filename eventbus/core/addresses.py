@@ -1,4 +1,4 @@
-"""What a subscriber's address may be, and the one spelling that each address has."""
+"""Subscribers' addresses: parsing, and the canonical spelling of each."""
 
 import ipaddress
 import re
@@ -11,45 +11,45 @@ MAX_ADDRESS_LENGTH = 512
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>.*))?\Z")
-#: A host name: RFC 1123 labels, underscores allowed since container platforms use them.
+#: A host name: RFC 1123 labels, with underscores, which container platforms use.
 _HOST_NAME = re.compile(
     r"(?!.{254})[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?\Z"
 )
-#: RFC 3986 path characters; escapes are checked apart.
+#: RFC 3986 path characters; escapes are checked separately.
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*\Z")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
-#: RFC 3986, 2.3: what means the same with and without its escape.
+#: RFC 3986, 2.3: characters whose escapes mean the same.
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a subscriber is: ``text`` as it was written, ``key`` in its one spelling."""
+    """A subscriber's address: ``text`` as it was given, ``key`` in its canonical spelling."""
 
     text: str
     scheme: str  # http or https
     host: str  # lower case, no brackets
     port: int
     path: str  # prefix, without a last slash; may be empty
-    kept: str = ""  # the key under which a journal has it, where that is another spelling than today's
+    legacy_key: str = ""  # the key in the journal, if an earlier version spelled it otherwise
 
     @property
     def authority(self) -> str:
-        """Host and port as in a URL and a ``Host`` header; the default port is left out."""
+        """Host and port as in a URL and a ``Host`` header, without the default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def key(self) -> str:
-        """The one spelling, equal for all ways to write this address."""
-        if self.kept:
-            return self.kept
+        """The canonical spelling, equal for all ways to write this address."""
+        if self.legacy_key:
+            return self.legacy_key
         prefix = "" if self.scheme == "http" else "https://"
         return f"{prefix}{self.authority}{self.path}"
 
     @property
     def url(self) -> str:
-        """Where events are POSTed."""
+        """The URL that events are POSTed to."""
         return f"{self.scheme}://{self.authority}{self.path}/event"
 
 
@@ -63,14 +63,14 @@ def parse_address(text: str) -> Address:
     if len(text) > MAX_ADDRESS_LENGTH:
         raise BadAddress(f"An address has at most {MAX_ADDRESS_LENGTH} characters, not {len(text)}.")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise BadAddress("An address is visible ASCII without spaces; write other names as punycode.")
+        raise BadAddress("An address must be visible ASCII without spaces; write other host names as punycode.")
     scheme, rest = _split_scheme(text)
     authority, slash, path = rest.partition("/")
     _check_no_extras(text, authority)
     host, port = _split_authority(authority, scheme)
     address = Address(text, scheme, host, port, _check_path(slash + path))
     if len(address.key) > MAX_ADDRESS_LENGTH:
-        raise BadAddress(f"An address has at most {MAX_ADDRESS_LENGTH} characters in its one spelling.")
+        raise BadAddress(f"An address has at most {MAX_ADDRESS_LENGTH} characters in its canonical spelling.")
     return address
 
 
@@ -79,32 +79,32 @@ def _split_scheme(text: str) -> tuple[str, str]:
     if not separator or "/" in before:
         return "http", text
     if before.lower() not in DEFAULT_PORTS:
-        raise BadAddress(f"The scheme is http or https, not {before!r}.")
+        raise BadAddress(f"The scheme must be http or https, not {before!r}.")
     return before.lower(), after
 
 
 def _check_no_extras(text: str, authority: str) -> None:
     if "@" in authority:
-        raise BadAddress("An address holds no user name or password.")
+        raise BadAddress("An address must not contain a user name or password.")
     if "?" in text:
-        raise BadAddress("An address holds no query.")
+        raise BadAddress("An address must not contain a query.")
     if "#" in text:
-        raise BadAddress("An address holds no fragment.")
+        raise BadAddress("An address must not contain a fragment.")
 
 
 def _split_authority(authority: str, scheme: str) -> tuple[str, int]:
     if authority.count(":") > 1 and not authority.startswith("["):
-        raise BadAddress("An IPv6 address stands in brackets: [::1]:8000.")
+        raise BadAddress("An IPv6 address needs brackets: [::1]:8000.")
     match = _AUTHORITY.match(authority)
     if match is None:
-        raise BadAddress("An address is host, host:port or [v6]:port.")
+        raise BadAddress("An address must be host, host:port or [v6]:port.")
     port = match["port"]
     return _host(match["host"]), DEFAULT_PORTS[scheme] if port is None else _port(port)
 
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65_535:
-        raise BadAddress(f"The port is a number from 1 to 65535, not {text!r}.")
+        raise BadAddress(f"The port must be a number from 1 to 65535, not {text!r}.")
     return int(text)
 
 
@@ -116,12 +116,12 @@ def _host(text: str) -> str:
     if _is_number(text.rstrip(".").rpartition(".")[2]):
         return _ipv4(text)
     if not _HOST_NAME.match(text.lower()):
-        raise BadAddress(f"{text!r} is no host name.")
+        raise BadAddress(f"{text!r} is not a host name.")
     return text.lower().removesuffix(".")
 
 
 def _is_number(label: str) -> bool:
-    """Whether a last label makes the whole a number, so that a resolver would read it as IPv4."""
+    """Return whether the last label makes a resolver read the host as an IPv4 address."""
     return bool(re.fullmatch(r"[0-9]+|0[xX][0-9A-Fa-f]*", label))
 
 
@@ -129,43 +129,43 @@ def _ipv4(text: str) -> str:
     try:
         return str(ipaddress.IPv4Address(text))
     except ValueError:
-        raise BadAddress(f"{text!r} is no IPv4 address; write four decimal numbers.") from None
+        raise BadAddress(f"{text!r} is not an IPv4 address; write four decimal numbers.") from None
 
 
 def _ipv6(text: str) -> str:
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
-        raise BadAddress(f"{text!r} is no IPv6 address.") from None
+        raise BadAddress(f"{text!r} is not an IPv6 address.") from None
     if address.scope_id is not None:
-        raise BadAddress("An IPv6 address holds no zone.")
+        raise BadAddress("An IPv6 address must not have a zone.")
     return address.compressed if address.ipv4_mapped is None else f"::ffff:{address.ipv4_mapped}"
 
 
 def _check_path(path: str) -> str:
     path = path.rstrip("/")
     if not _PATH.match(path):
-        raise BadAddress(f"{path!r} is no path.")
-    path = _ESCAPE.sub(_spelt, path)
+        raise BadAddress(f"{path!r} is not a path.")
+    path = _ESCAPE.sub(_canonical_escape, path)
     if any(part in (".", "..") for part in path.split("/")):
-        raise BadAddress("A path holds no . or .. parts.")
+        raise BadAddress("A path must not contain . or .. segments.")
     return path
 
 
-def _spelt(escape: re.Match[str]) -> str:
-    """An escape in the one spelling: as its character where that may stand for itself (RFC 3986, 6.2.2), else upper."""
+def _canonical_escape(escape: re.Match[str]) -> str:
+    """Return an escape in the canonical spelling (RFC 3986, 6.2.2): its unreserved character, else in upper case."""
     character = chr(int(escape[0][1:], 16))
     return character if _UNRESERVED.match(character) else escape[0].upper()
 
 
 def address_with_key(text: str, key: str) -> Address:
-    """An address as a journal has it: under ``key``, which may be a spelling of before."""
+    """Return an address under the key that a journal has for it, which may be the spelling of an earlier version."""
     address = parse_address(text)
-    return address if address.key == key else replace(address, kept=key)
+    return address if address.key == key else replace(address, legacy_key=key)
 
 
 def legacy_key(text: str) -> str:
-    """The spelling that a version had which read no escape as its character."""
+    """Return the key of a version that did not decode unreserved escapes."""
     address = parse_address(text)
     _, slash, path = _split_scheme(text)[1].partition("/")
     return replace(address, path=_ESCAPE.sub(lambda match: match[0].upper(), (slash + path).rstrip("/"))).key

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: exponential with full jitter.
+"""The delay before the next attempt: exponential backoff with full jitter.
 
 Why full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 """
@@ -9,12 +9,12 @@ from collections.abc import Callable
 FIRST_DELAY_SECONDS = 0.5
 #: Seconds before any retry, at most.
 MAX_DELAY_SECONDS = 60.0
-#: Doublings beyond which every longest delay is reached; it keeps the power within what a float holds.
+#: Doublings beyond which any longest delay is reached; it keeps the power within a float.
 _MAX_DOUBLINGS = 64
 
 
 def full_jitter(tries: int, rng: float, first: float, longest: float) -> float:
-    """Return the seconds to wait after so many tries (from 1): up to ``first``, doubled each time, up to ``longest``.
+    """Return the seconds to wait after ``tries`` attempts (from 1): up to ``first``, doubled each time to ``longest``.
 
     ``rng`` is from 0 to 1.
     """
@@ -22,5 +22,5 @@ def full_jitter(tries: int, rng: float, first: float, longest: float) -> float:
 
 
 def delay(failures: int, rng: Callable[[], float]) -> float:
-    """Return the seconds to wait after so many failures in a row (from 1); ``rng`` gives 0 to 1."""
+    """Return the seconds to wait after consecutive failures (from 1); ``rng`` returns 0 to 1."""
     return full_jitter(failures, rng(), FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS)

@@ -1,4 +1,4 @@
-"""The two clocks: one that only runs forward, for how long; one that people read, for when."""
+"""The monotonic and the wall clock, and RFC 3339 times."""
 
 import re
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 _EPOCH = date(1970, 1, 1).toordinal()
-#: The calendar repeats itself after so many years, which have so many days.
+#: The calendar repeats after this number of years; and their days.
 _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(\.\d+)?"
@@ -18,9 +18,9 @@ _RFC3339 = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Seconds from each clock.
+    """Both clocks, in seconds.
 
-    Durations are measured on ``monotonic`` alone, so that no step of the wall clock ends a lease or a wait.
+    Durations are measured with ``monotonic``, so that a step of the wall clock ends no lease and no wait.
     """
 
     monotonic: Callable[[], float] = time.monotonic
@@ -28,12 +28,12 @@ class Clock:
 
 
 def rfc3339(seconds: float) -> str:
-    """A wall-clock time in UTC with whole seconds, RFC 3339."""
+    """Return a wall-clock time in UTC with whole seconds (RFC 3339)."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds_of(text: str) -> float | None:
-    """Return the seconds since 1970 of an RFC 3339 time with its offset, None for what is none.
+    """Return the seconds since 1970 of an RFC 3339 time; None for an invalid one.
 
     A leap second (``23:59:60`` in UTC, RFC 3339, 5.7) counts as the second after it.
     """

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""The bus's errors, as one tree.
 
 EventbusError
 ├── SettingsError               a setting is wrong; the start stops
@@ -6,37 +6,37 @@ EventbusError
 │   ├── JournalLocked           another process owns it
 │   ├── JournalFull             the disk has no room (507)
 │   ├── BacklogFull             the journal's own limit is reached (503)
-│   └── JournalUnavailable      it cannot be written just now (503)
-│       ├── JournalTimeout      it does not answer, and nobody knows what it did (503)
-│       ├── StaleEpoch          what was read does not count any more: this node lost its subscriptions since (503)
+│   └── JournalUnavailable      it cannot be written now (503)
+│       ├── JournalTimeout      it does not answer; the result is unknown (503)
+│       ├── StaleEpoch          what was read is outdated: this node lost its subscriptions (503)
 │       └── JournalOutOfMemory  its server has no memory left (503)
-├── Draining                    the bus is stopping and accepts nothing new (503)
-├── TooManyStreams              as many long-lived connections are open as are allowed (503)
-├── BadRequest                  a request says something that cannot be done (400)
-│   ├── BadAddress              an address that cannot be delivered to
-│   └── BadQuery                a query string that does not parse
-├── KeyReused                   an idempotency key that was used for something else (422; 400 in plain text)
-├── NotFound                    what was asked for does not exist (404)
-├── NoAccess                    a token is needed, or another one
-│   ├── Unauthorized            there is none, or it is not known (401)
-│   └── Forbidden               it is known, and may do other things (403)
-├── CrossOrigin                 a page from another origin wants to change something (403)
-│   └── ForeignHost             a browser asks for the bus by a name that it does not know (403)
+├── Draining                    the bus shuts down and accepts nothing new (503)
+├── TooManyStreams              a limit of connections or of held bytes is reached (503)
+├── BadRequest                  a request is invalid (400)
+│   ├── BadAddress              an address that is invalid or not allowed
+│   └── BadQuery                a query string that cannot be parsed
+├── KeyReused                   an idempotency key was used for something else (422; 400 in plain text)
+├── NotFound                    the requested thing does not exist (404)
+├── NoAccess                    a token is required, or another one
+│   ├── Unauthorized            it is missing or unknown (401)
+│   └── Forbidden               it has other scopes (403)
+├── CrossOrigin                 a page of another origin requests a change (403)
+│   └── ForeignHost             a browser uses an unknown host name (403)
 ├── NotOwner                    another node of the cluster owns the subscription (503)
-├── Conflict                    what was asked for contradicts what is there (409)
-├── TooMany                     a limit on how much may be asked for at once (429)
-├── CallRefused                 a call from another node that does not count; only that node is told
-└── NodeTimeout                 another node was asked, and does not answer (503)
-    └── NotAccepted             the node did not accept the call, and never will (503)
+├── Conflict                    the request contradicts the current state (409)
+├── TooMany                     a limit of rate or number is exceeded (429)
+├── CallRefused                 a call from another node is invalid; only that node gets it
+└── NodeTimeout                 another node does not answer (503)
+    └── NotAccepted             it did not accept the call, and never will (503)
 """
 
 
 class EventbusError(Exception):
-    """Base of every error that the bus raises on purpose; its text is a sentence for people."""
+    """Base of all errors of the bus; the text is a sentence for the client or the operator."""
 
 
 class SettingsError(EventbusError):
-    """A setting is wrong; the text names it."""
+    """A setting is invalid; the text names it."""
 
 
 class JournalError(EventbusError):
@@ -48,73 +48,73 @@ class JournalLocked(JournalError):
 
 
 class JournalFull(JournalError):
-    """The disk has no room for more."""
+    """The disk is full."""
 
 
 class BacklogFull(JournalError):
-    """The journal has reached ``EVENTBUS_JOURNAL_MAX_BYTES`` with events that are pending, or not removed yet."""
+    """The journal has reached ``EVENTBUS_JOURNAL_MAX_BYTES``."""
 
 
 class JournalUnavailable(JournalError):
-    """The journal cannot be written just now."""
+    """The journal cannot be read or written now."""
 
 
 class JournalTimeout(JournalUnavailable):
-    """The journal does not answer; what became of the last commit is not known."""
+    """The journal does not answer; whether the last commit succeeded is unknown."""
 
 
 class StaleEpoch(JournalUnavailable):
-    """This node has lost all its subscriptions since what a decision is based on was read."""
+    """This node has lost its subscriptions since the state was read that a decision is based on."""
 
-    def __init__(self, text: str = "This node lost its subscriptions to other nodes meanwhile; ask again.") -> None:
+    def __init__(self, text: str = "This node lost its subscriptions to other nodes; try again.") -> None:
         super().__init__(text)
 
 
 class JournalOutOfMemory(JournalUnavailable):
-    """The journal's server has no memory left for more events."""
+    """The journal's server is out of memory."""
 
 
 class Draining(EventbusError):
-    """The bus is stopping and accepts nothing new."""
+    """The bus drains and accepts nothing new."""
 
 
 class TooManyStreams(EventbusError):
-    """There are as many streams and long polls as there may be."""
+    """A limit of long-lived connections, or of held bytes, is reached."""
 
 
 class BadRequest(EventbusError):
-    """A request says something that cannot be done."""
+    """A request is invalid."""
 
 
 class BadAddress(BadRequest):
-    """An address that cannot be, or may not be, delivered to; empty text when none was given."""
+    """An address is invalid or not allowed; the text is empty if none was given."""
 
 
 class BadQuery(BadRequest):
-    """A query string that does not parse."""
+    """A query string cannot be parsed."""
 
 
 class KeyReused(EventbusError):
     """The idempotency key of a publish was used for another topic or body."""
 
     def __init__(
-        self, said: str = "This Idempotency-Key was used for another topic or body; nothing of this was kept."
+        self, text: str = "This Idempotency-Key was used for another topic or body; this publish was not accepted."
     ) -> None:
-        super().__init__(said)
+        super().__init__(text)
 
 
 class NotFound(EventbusError):
-    """What was asked for is not there."""
+    """The requested thing does not exist."""
 
 
 class NoAccess(EventbusError):
-    """A request needs a token, or another one. ``challenge`` is what ``WWW-Authenticate`` says (RFC 6750, 3)."""
+    """A request needs a token, or another one. ``challenge`` is the ``WWW-Authenticate`` header (RFC 6750, 3)."""
 
     challenge = 'Bearer realm="eventbus"'
 
 
 class Unauthorized(NoAccess):
-    """No token, or one that is not known; ``error`` is RFC 6750's word for the latter."""
+    """The token is missing or unknown; ``error`` is RFC 6750's code for the latter."""
 
     def __init__(self, text: str, *, error: str | None = None) -> None:
         super().__init__(text)
@@ -123,7 +123,7 @@ class Unauthorized(NoAccess):
 
 
 class Forbidden(NoAccess):
-    """The token may do other things; ``scope`` is what would be needed."""
+    """The token lacks a scope; ``scope`` is the required one."""
 
     def __init__(self, text: str, *, scope: str) -> None:
         super().__init__(text)
@@ -131,35 +131,35 @@ class Forbidden(NoAccess):
 
 
 class CrossOrigin(EventbusError):
-    """A page that somebody else served wants to change something, in a browser that may come where it may not."""
+    """A page of another origin requests a change."""
 
 
 class ForeignHost(CrossOrigin):
-    """A browser asks for the bus by a name that may be somebody else's, which leads here to read as if it were here."""
+    """A browser uses an unknown host name, which a foreign page may have made resolve to the bus (DNS rebinding)."""
 
 
 class NotOwner(EventbusError):
-    """Another of the buses that share the journal has the subscriber that is meant."""
+    """Another node owns the subscription."""
 
-    def __init__(self, said: str = "This subscriber went to another bus, or ended, in this moment; ask again.") -> None:
-        super().__init__(said)
+    def __init__(self, text: str = "Another node acquired this subscription, or it was removed; try again.") -> None:
+        super().__init__(text)
 
 
 class Conflict(EventbusError):
-    """What was asked for contradicts what is there."""
+    """A request contradicts the current state."""
 
 
 class TooMany(EventbusError):
-    """More was asked for at once than the bus allows."""
+    """A limit of rate or number is exceeded."""
 
 
 class NodeTimeout(EventbusError):
-    """Another node of the bus was asked, and does not answer; whether it did what it was asked is not known."""
+    """Another node does not answer; whether it did what was requested is unknown."""
 
 
 class CallRefused(EventbusError):
-    """What came from another node, or says so, does not count: it is not signed, or not as it has to be."""
+    """A call or response between nodes is invalid: it has no valid signature, or is malformed."""
 
 
 class NotAccepted(NodeTimeout):
-    """Another node did not take what it was asked, which was taken back: nothing of it was done, or will be."""
+    """Another node did not accept a call in time, and the call was withdrawn: it will never be executed."""

@@ -1,45 +1,45 @@
-"""Event ids: UUID version 7 (RFC 9562, section 5.7), which sort by the time they were made."""
+"""Event ids: UUID version 7 (RFC 9562, section 5.7), which sort by their time."""
 
 import os
 import re
 import time
 
-#: Characters in an idempotency key, and in an id that a journal of before may hold, at most.
+#: Characters in an idempotency key, and in an id of an earlier version's journal, at most.
 MAX_ID_LENGTH = 256
-#: A random digit with its two high bits set to 10, the variant.
+#: A random hex digit, with its two high bits set to 10, the variant.
 _VARIANT = {f"{digit:x}": f"{0x8 | digit & 0x3:x}" for digit in range(16)}
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
-_GIVEN_ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}\Z")
+_HEADER_SAFE = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}\Z")
 
 
 def new_event_id(unix_ms: int | None = None, entropy: bytes | None = None) -> str:
-    """Make an id from milliseconds since 1970 and ten random bytes; both default to the real ones."""
+    """Make an id from milliseconds since 1970 and ten random bytes; by default the current time and os.urandom."""
     ms = time.time_ns() // 1_000_000 if unix_ms is None else unix_ms
-    return _laid_out(_start(ms), (os.urandom(10) if entropy is None else entropy).hex())
+    return _format(_start(ms), (os.urandom(10) if entropy is None else entropy).hex())
 
 
 def new_event_ids(count: int) -> list[str]:
-    """Make so many ids at once, of the same millisecond."""
+    """Make ``count`` ids of the same millisecond."""
     beginning, noise = _start(time.time_ns() // 1_000_000), os.urandom(10 * count).hex()
-    return [_laid_out(beginning, noise[start : start + 20]) for start in range(0, 20 * count, 20)]
+    return [_format(beginning, noise[start : start + 20]) for start in range(0, 20 * count, 20)]
 
 
 def _start(unix_ms: int) -> str:
-    """Twelve digits of time, and the version."""
+    """Return twelve digits of time and the version."""
     ms = f"{unix_ms:012x}"
     return f"{ms[:8]}-{ms[8:]}-7"
 
 
-def _laid_out(start: str, noise: str) -> str:
-    """Twenty digits of chance after the start."""
+def _format(start: str, noise: str) -> str:
+    """Return an id of its start and twenty random digits."""
     return f"{start}{noise[:3]}-{_VARIANT[noise[3]]}{noise[4:7]}-{noise[7:19]}"
 
 
 def is_header_safe(text: str) -> bool:
-    """Whether a publisher's key can travel as a header's value: visible ASCII, not too long."""
-    return _GIVEN_ID.match(text) is not None
+    """Return whether a key can be a header's value: visible ASCII, at most MAX_ID_LENGTH characters."""
+    return _HEADER_SAFE.match(text) is not None
 
 
 def unix_ms_of(event_id: str) -> int | None:
-    """When an id was made, in milliseconds since 1970; None for one that is no UUID version 7."""
+    """Return when an id was made, in milliseconds since 1970; None if it is not a UUID version 7."""
     return int(event_id[:8] + event_id[9:13], 16) if _UUID7.match(event_id) else None

@@ -1,12 +1,12 @@
-"""The headers that an event keeps, as one text: what of it may go on the wire. Pure."""
+"""The kept headers of an event, as one text: whether they may be sent. Pure."""
 
 import re
 from functools import lru_cache
 
-#: Heads that are remembered, and the bytes that one of them may have: most events have one of a few.
+#: Heads that are cached, and the bytes of one of them, at most: most events have one of a few heads.
 MAX_CACHED_HEADS, MAX_CACHED_BYTES = 256, 256
-#: Kept headers as they may go on the wire: of these names, so that none says where a request ends or for whom it is,
-#: and with values that stay one line (RFC 9110, 5.5).
+#: Kept headers that may be sent: only these names, so that none changes a request's end or host, and values of one line
+#: (RFC 9110, 5.5).
 _HEAD = re.compile(
     rb"(?:(?:Content-Type|Content-Encoding|traceparent|tracestate|ce-[!#$%&'*+.^_`|~0-9A-Za-z-]*)"
     rb": [\t\x20-\x7e\x80-\xff]*\r\n)*+\Z",
@@ -15,16 +15,16 @@ _HEAD = re.compile(
 
 
 def is_valid_head(head: bytes) -> bool:
-    """Whether a head from the journal may be sent: whoever can write there may have put anything into it."""
-    global _last  # noqa: PLW0603 - a cache of one, since those of a batch are the same
+    """Return whether a head from the journal may be sent: whoever can write to the journal may have changed it."""
+    global _last  # noqa: PLW0603 - a cache of one: all events of a batch have the same head
     if head == _last:
         return True
     if len(head) > MAX_CACHED_BYTES:
         return _matches(head)
-    sound = _remembered(head)
-    if sound:
+    valid = _cached(head)
+    if valid:
         _last = head
-    return sound
+    return valid
 
 
 def _matches(head: bytes) -> bool:
@@ -32,4 +32,4 @@ def _matches(head: bytes) -> bool:
 
 
 _last = b""
-_remembered = lru_cache(MAX_CACHED_HEADS)(_matches)
+_cached = lru_cache(MAX_CACHED_HEADS)(_matches)

@@ -1,6 +1,6 @@
-"""Who holds back more of a full journal than its quota, and what each of those gives up. Pure.
+"""Which subscriptions hold back more of a full journal than their quota, and what each of them drops. Pure.
 
-It goes by a sample of the events, since nobody counts bytes for each subscription while events come and go.
+The bytes of each subscription are estimated from a sample of the events, since they are not counted as events come.
 """
 
 import heapq
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SampledEvent:
-    """An event of the sample: its bytes in the journal, and by key the subscriptions that need it.
+    """An event of the sample: its bytes in the journal, and the keys of subscriptions that need it.
 
-    ``waiting`` are those for which it is deferred; ``dead`` those with a dead letter of it, and the bytes of that.
+    ``waiting``: those with a retry of it. ``dead``: those with a dead letter of it, and that letter's bytes.
     """
 
     seq: int
@@ -25,7 +25,7 @@ class SampledEvent:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An event, and who needs it: pending there, or as a dead letter."""
+    """An event of the sample, and the keys of the subscriptions for which it is pending."""
 
     event: SampledEvent
     pending: frozenset[str]
@@ -33,7 +33,7 @@ class Held:
 
 @dataclass(slots=True)
 class Cut:
-    """What a subscription gives up: all up to these numbers; 0 is nothing."""
+    """What a subscription drops: all up to these sequence numbers; 0 is nothing."""
 
     dead: int = 0  # bodies of dead letters
     pending: int = 0
@@ -42,19 +42,19 @@ class Cut:
 @dataclass(slots=True)
 class _Holder:
     bytes: float = 0.0
-    dead: deque[tuple[int, float]] = field(default_factory=deque)  # index in the sample, and bytes; the oldest first
+    dead: deque[tuple[int, float]] = field(default_factory=deque)  # index in the sample, and bytes; oldest first
     pending: deque[tuple[int, float]] = field(default_factory=deque)
 
 
 def cuts(sample: Sequence[Held], journal_bytes: int, quota: int, need: float) -> dict[str, Cut]:
-    """What is given up, so that about ``need`` bytes of the journal become free, by whom.
+    """Return what each subscription drops so that about ``need`` bytes of the journal become free.
 
-    Always the one gives up next that holds back most, as long as that is more than the quota: the body of its oldest
-    dead letter, and where it has none its oldest pending event.
+    The next to drop something is always the one that holds back most, while that is more than the quota: first the
+    body of its oldest dead letter, without dead letters its oldest pending event.
     """
     sample = sorted(sample, key=lambda held: held.event.seq)
-    whole = sum(held.event.size + sum(size for _, size in held.event.dead) for held in sample)
-    scale = journal_bytes / whole if whole else 0.0
+    sampled_bytes = sum(held.event.size + sum(size for _, size in held.event.dead) for held in sample)
+    scale = journal_bytes / sampled_bytes if sampled_bytes else 0.0
     holders = _holders(sample, scale)
     needed = [len(held.pending) + len(held.event.dead) for held in sample]
     order = [(-holder.bytes, key) for key, holder in holders.items()]

@@ -1,4 +1,4 @@
-"""The registry: who is registered, and until when. Pure: it is told the time and does no I/O."""
+"""The leases of all registrations. Pure: the time is an argument."""
 
 import heapq
 import math
@@ -10,7 +10,7 @@ from eventbus.core.model import Subscriber
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One subscriber's lease. ``ends`` counts on the monotonic clock, the others are seconds since 1970."""
+    """One subscriber's lease. ``ends`` is on the monotonic clock, the other times are seconds since 1970."""
 
     subscriber: Subscriber
     registered_at: float
@@ -19,24 +19,23 @@ class Lease:
 
 
 class Leases:
-    """All leases by the address's one spelling.
+    """All leases, by the subscriber's key.
 
-    A lease ends at its second whether or not anybody looks: every question takes ``now`` and answers
-    for the leases that are live at that moment.
+    A lease expires exactly on time, however late expired leases are taken out: every method takes ``now``.
     """
 
     def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}
-        self._ends: list[tuple[float, str]] = []  # a heap of when to look at whom, never too late
-        self._looks: dict[str, float] = {}  # the entry of that heap that counts for each lease
+        self._ends: list[tuple[float, str]] = []  # a heap of times at which to check a lease, never later than its end
+        self._checks: dict[str, float] = {}  # by key: the time of the heap's entry that is valid
 
     def get(self, key: str, now: float) -> Lease | None:
-        """The live lease of this address."""
+        """Return the live lease of a subscriber, None without one."""
         lease = self._leases.get(key)
         return lease if lease is not None and lease.ends > now else None
 
     def renew(self, subscriber: Subscriber, now: float, wall: float) -> Lease:
-        """Begin or renew a lease for the whole of the subscriber's term."""
+        """Begin or renew a subscriber's lease, for the lease in its options."""
         key = subscriber.key
         known = self._leases.get(key)
         began = known.registered_at if known is not None and known.ends > now else wall
@@ -45,33 +44,33 @@ class Leases:
         return lease
 
     def restore(self, lease: Lease) -> None:
-        """Put a lease back that a journal kept."""
+        """Add a lease from the journal."""
         self._put(lease)
 
     def end(self, key: str) -> Lease | None:
-        """Take a lease out, live or not."""
-        self._looks.pop(key, None)
+        """Remove a lease, live or not."""
+        self._checks.pop(key, None)
         return self._leases.pop(key, None)
 
     def take_expired(self, now: float) -> Iterator[Lease]:
-        """Take out the leases that have ended, the earliest first."""
+        """Remove and yield the expired leases, earliest first."""
         while self._ends and self._ends[0][0] <= now:
-            look, key = heapq.heappop(self._ends)
-            if self._looks.get(key) != look:
+            check_at, key = heapq.heappop(self._ends)
+            if self._checks.get(key) != check_at:
                 continue
-            del self._looks[key]
+            del self._checks[key]
             lease = self._leases[key]
-            if lease.ends <= look:
+            if lease.ends <= check_at:
                 yield self._leases.pop(key)
             else:
                 self._put(lease)
 
     def next_expiry(self) -> float | None:
-        """When to look again: never later than the next lease's end, sometimes earlier."""
+        """Return when to call take_expired next, at the latest when a lease ends; None without leases."""
         return self._ends[0][0] if self._ends else None
 
     def live(self, now: float) -> list[Lease]:
-        """The live leases, by address."""
+        """Return the live leases, sorted by key."""
         return sorted(
             (lease for lease in self._leases.values() if lease.ends > now),
             key=lambda lease: lease.subscriber.key,
@@ -80,11 +79,11 @@ class Leases:
     def _put(self, lease: Lease) -> None:
         key = lease.subscriber.key
         self._leases[key] = lease
-        if lease.ends < self._looks.get(key, math.inf):
-            self._looks[key] = lease.ends
+        if lease.ends < self._checks.get(key, math.inf):
+            self._checks[key] = lease.ends
             heapq.heappush(self._ends, (lease.ends, key))
-        if len(self._ends) > 2 * len(self._looks) + 64:
-            self._ends = [(look, key) for key, look in self._looks.items()]
+        if len(self._ends) > 2 * len(self._checks) + 64:
+            self._ends = [(check_at, key) for key, check_at in self._checks.items()]
             heapq.heapify(self._ends)
 
     def __len__(self) -> int:

@@ -1,18 +1,18 @@
-"""Something that fails, and is tried again and again: worth a line when it begins, and one when it is over. Pure."""
+"""Logging of a repeated failure: one line when it begins, and one when it is over. Pure."""
 
 
 class LogOnce:
-    """Whether something is failing just now. Say what became of each try; the answer is whether that is news."""
+    """Tells which results of a repeated operation are worth a log line: changes between failure and success."""
 
     def __init__(self) -> None:
-        self._lasts = False
+        self._failing = False
 
     def raised(self) -> bool:
-        """It has failed; whether it had not before."""
-        lasted, self._lasts = self._lasts, True
-        return not lasted
+        """Note a failure; return whether it is the first in a row."""
+        was_failing, self._failing = self._failing, True
+        return not was_failing
 
     def cleared(self) -> bool:
-        """It has not failed; whether it had before."""
-        lasted, self._lasts = self._lasts, False
-        return lasted
+        """Note a success; return whether a failure preceded it."""
+        was_failing, self._failing = self._failing, False
+        return was_failing

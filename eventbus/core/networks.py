@@ -1,7 +1,7 @@
-"""Which networks a subscriber may be in: rules over IP addresses, told apart from every way to disguise one. Pure.
+"""The networks that subscribers may be in: rules for IP addresses, including those embedded in IPv6 ones. Pure.
 
-``ipaddress`` has its own ideas of what is private or global, and they differ between versions of Python; the
-networks that nobody may be sent to are listed here by name.
+``ipaddress`` changes what it takes for private or global between versions of Python, so the denied networks are listed
+here.
 """
 
 import ipaddress
@@ -13,10 +13,10 @@ from eventbus.core.errors import SettingsError
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-#: In ``EVENTBUS_DENY_NETWORKS``: all that is not allowed.
+#: In ``EVENTBUS_DENY_NETWORKS``: all networks that are not allowed.
 ALL_NETWORKS = "*"
-#: Where nobody is delivered to unless the network, or a part of it, is allowed by name, and what it is.
-#: IANA's registries of special-purpose addresses, and the metadata services of cloud providers.
+#: Networks that are denied unless they, or parts of them, are allowed explicitly, and what they are: IANA's registries
+#: of special-purpose addresses, and the metadata services of cloud providers.
 DENIED_NETWORKS: tuple[tuple[Network, str], ...] = tuple(
     (ipaddress.ip_network(network), what)
     for network, what in (
@@ -49,7 +49,7 @@ _COMPATIBLE = ipaddress.ip_network("::/96")
 _TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _WORD = 0xFFFF_FFFF
-#: The third word of an ISATAP address, but for the bit that says whether it is unique in the world.
+#: The third word of an ISATAP address, without the bit for a globally unique address.
 _ISATAP = 0x0000_5EFE
 
 
@@ -64,12 +64,12 @@ class NetworkRules:
     allow: tuple[Network, ...] = ()
 
     def refusal(self, ip: Ip) -> str | None:
-        """Why nothing may be sent to this address; None where it may. What it stands for counts as well."""
-        itself = ip.ipv4_mapped or ip if ip.version == 6 else ip
-        for seen in (itself, *embedded(itself)):
-            reason = self._refusal(seen)
+        """Return why an address is denied; None if it is allowed. Embedded IPv4 addresses are checked, too."""
+        plain = ip.ipv4_mapped or ip if ip.version == 6 else ip
+        for address in (plain, *embedded(plain)):
+            reason = self._refusal(address)
             if reason is not None:
-                return reason if seen == ip else f"{reason}, which is what {ip} stands for"
+                return reason if address == ip else f"{reason}, which is embedded in {ip}"
         return None
 
     def _refusal(self, ip: Ip) -> str | None:
@@ -78,7 +78,7 @@ class NetworkRules:
             if ip in network and allowed < network.prefixlen:
                 return f"{ip} is {what}"
         if _closest(self.deny, ip) >= max(0, allowed):
-            return f"{ip} is in a network that this bus is told not to deliver to"
+            return f"{ip} is in a network that is denied by EVENTBUS_DENY_NETWORKS"
         return None
 
 
@@ -89,7 +89,7 @@ def rules_of(deny: str, allow: str) -> NetworkRules:
 
 
 def embedded(ip: Ip) -> Iterator[ipaddress.IPv4Address]:
-    """The IPv4 addresses that an IPv6 one leads to.
+    """Yield the IPv4 addresses that are embedded in an IPv6 one.
 
     IPv4-compatible (RFC 4291, 2.5.5.1) and -translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo
     (RFC 4380: its server and its client) and ISATAP (RFC 5214, 6.1).
@@ -108,15 +108,17 @@ def embedded(ip: Ip) -> Iterator[ipaddress.IPv4Address]:
 
 
 def _closest(networks: Iterable[Network], ip: Ip) -> int:
-    """The length of the longest prefix that holds this address; -1 for none."""
+    """Return the longest prefix length of the networks that contain an address; -1 if none does."""
     return max((network.prefixlen for network in networks if ip in network), default=-1)
 
 
 def _networks(name: str, text: str) -> tuple[Network, ...]:
     found = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
+    for part in filter(None, (item.strip() for item in text.split(","))):
         try:
             found.append(ipaddress.ip_network(part))
         except ValueError as error:
-            raise SettingsError(f"{name} is a list of networks such as 10.0.0.0/8, comma-separated: {error}") from None
+            raise SettingsError(
+                f"{name} must be a list of networks such as 10.0.0.0/8, comma-separated: {error}"
+            ) from None
     return tuple(found)

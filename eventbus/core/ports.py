@@ -1,17 +1,17 @@
-"""Ports of protocols that are no HTTP, to which nothing is delivered unless they are allowed. Pure.
+"""Ports of protocols other than HTTP, to which the bus does not deliver unless they are allowed. Pure.
 
-Services that read lines may take those of a request for commands: the body is the publisher's, line by line. Others
-close their doors to a host that speaks to them wrongly again and again, which would be the bus's. Browsers refuse
-such ports for the same reason (https://fetch.spec.whatwg.org/#port-blocking).
+A service with a line protocol may take the lines of a request, which a publisher chooses, for commands. Others block a
+host that keeps sending invalid requests. Browsers block such ports for the same reasons
+(https://fetch.spec.whatwg.org/#port-blocking).
 """
 
 import re
 
 from eventbus.core.errors import SettingsError
 
-#: In ``EVENTBUS_ALLOW_PORTS``: all of them.
+#: In ``EVENTBUS_ALLOW_PORTS``: all ports.
 ALL_PORTS = "*"
-#: The port, and whose it is.
+#: Each denied port, and its protocol.
 DENIED_PORTS: dict[int, str] = {
     **dict.fromkeys((20, 21, 989, 990), "FTP"),
     22: "SSH",
@@ -51,17 +51,19 @@ DENIED_PORTS: dict[int, str] = {
 
 def ports_of(text: str) -> frozenset[int]:
     """Read ``EVENTBUS_ALLOW_PORTS``: ports, comma-separated. Raises SettingsError."""
-    parts = [part for piece in text.split(",") if (part := piece.strip())]
+    parts = [part for item in text.split(",") if (part := item.strip())]
     if ALL_PORTS in parts:
         return frozenset(DENIED_PORTS)
     for part in parts:
         if not re.fullmatch(r"[0-9]{1,5}", part) or not 1 <= int(part) <= 65_535:
-            raise SettingsError(f"EVENTBUS_ALLOW_PORTS is ports from 1 to 65535, comma-separated, or *, not {part!r}")
+            raise SettingsError(
+                f"EVENTBUS_ALLOW_PORTS must be ports from 1 to 65535, comma-separated, or *, not {part!r}"
+            )
     return frozenset(map(int, parts))
 
 
 def port_refusal(port: int, allowed: frozenset[int]) -> str | None:
-    """Why nothing may be sent to this port; None where it may."""
+    """Return why a port is denied; None if it is allowed."""
     if port not in DENIED_PORTS or port in allowed:
         return None
-    return f"Port {port} is that of {DENIED_PORTS[port]}, and not of HTTP; EVENTBUS_ALLOW_PORTS={port} allows it."
+    return f"Port {port} is that of {DENIED_PORTS[port]}, not of HTTP; EVENTBUS_ALLOW_PORTS={port} allows it."

@@ -1,4 +1,4 @@
-"""How a journal on Redis is named: one server, or where to ask which server it is."""
+"""URLs of journals on Redis: a single server, Sentinels, or a cluster."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,32 +7,32 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 
 class Topology(StrEnum):
-    """How the server is found that takes writes."""
+    """How the server that accepts writes is found."""
 
-    SERVER = "server"  # it is named
-    SENTINEL = "sentinel"  # Sentinels know it, by the name of what they watch
-    CLUSTER = "cluster"  # every server of the cluster knows it, by the slot of the journal's keys
+    SERVER = "server"  # the URL names it
+    SENTINEL = "sentinel"  # Sentinels know it, by the name of a service
+    CLUSTER = "cluster"  # any server of the cluster knows it, by the slot of the journal's keys
 
 
-#: The port where a URL names none.
-PORTS = {Topology.SERVER: 6379, Topology.SENTINEL: 26_379, Topology.CLUSTER: 6379}
-#: Every scheme, with the way that it means and whether it speaks TLS.
+#: The port if the URL has none.
+DEFAULT_PORTS = {Topology.SERVER: 6379, Topology.SENTINEL: 26_379, Topology.CLUSTER: 6379}
+#: Each scheme: its topology, and whether it uses TLS.
 SCHEMES = {
     f"{scheme}{'' if topology is Topology.SERVER else f'+{topology}'}": (topology, tls)
     for topology in Topology
     for scheme, tls in (("redis", False), ("rediss", True))
 }
-#: The forms of a URL, for people.
+#: The forms of a URL, for error messages.
 FORMS = (
     "redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER]",
     "redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/SERVICE[/NUMBER]",
     "redis+cluster://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]",
 )
-#: What may be said of TLS after a question mark.
+#: The options for TLS in the query.
 TLS_OPTIONS = frozenset({"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"})
-#: A name or an IPv4 address, or an IPv6 address in brackets, and perhaps a port.
+#: A name, an IPv4 address, or an IPv6 address in brackets, with an optional port.
 _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?\Z")
-#: What is watched has a name of these characters (as Sentinel asks for).
+#: The name of a service (Sentinel allows these characters).
 _SERVICE = re.compile(r"[A-Za-z0-9._-]+\Z")
 #: A database's number.
 _NUMBER = re.compile(r"[0-9]{1,5}\Z")
@@ -40,13 +40,13 @@ _NUMBER = re.compile(r"[0-9]{1,5}\Z")
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """A URL in its parts. ``hosts`` has one host for a server, and any number of those that are asked."""
+    """The parts of a URL. ``hosts`` is one host for a server, and one or more for Sentinels and clusters."""
 
     topology: Topology
     tls: bool
     hosts: tuple[tuple[str, int], ...]
-    redacted: str  #: the URL without what is secret in it, and without options
-    service: str = ""  #: what Sentinels call it
+    redacted: str  #: the URL without its secrets and options
+    service: str = ""  #: the name that Sentinels know
     database: int = 0
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
@@ -54,19 +54,19 @@ class RedisUrl:
 
 
 def is_redis(url: str) -> bool:
-    """Whether a URL names a journal on Redis, rightly or not."""
+    """Return whether a URL has a scheme of Redis; the rest may be invalid."""
     return url.partition("://")[0] in SCHEMES and "://" in url
 
 
 def parse(url: str) -> RedisUrl:
-    """Take a URL apart. Raises ValueError, which does not repeat it: there may be a password in it."""
+    """Parse a URL. Raises ValueError, whose text does not repeat the URL: it may hold a password."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or parts.fragment:
         raise ValueError("no URL of a Redis server")
     topology, tls = SCHEMES[parts.scheme]
     account, _, named = parts.netloc.rpartition("@")
     username, _, password = account.partition(":")
-    hosts = tuple(_host(text, PORTS[topology]) for text in named.split(","))
+    hosts = tuple(_host(text, DEFAULT_PORTS[topology]) for text in named.split(","))
     if topology is Topology.SERVER and len(hosts) > 1:
         raise ValueError("more than one server")
     service, database = _path(topology, parts.path)
@@ -92,12 +92,12 @@ def _host(text: str, port: int) -> tuple[str, int]:
 
 
 def _path(topology: Topology, path: str) -> tuple[str, int]:
-    """The service that is asked for, and the database's number; a cluster has neither."""
+    """Return the service for Sentinels, and the number of the database; a cluster has neither."""
     path = path.removeprefix("/")
-    said = path.split("/") if path else []
-    service = said.pop(0) if topology is Topology.SENTINEL and said else ""
-    number = said.pop(0) if topology is not Topology.CLUSTER and said else "0"
-    if said or not _NUMBER.match(number) or (topology is Topology.SENTINEL and not _SERVICE.match(service)):
+    parts = path.split("/") if path else []
+    service = parts.pop(0) if topology is Topology.SENTINEL and parts else ""
+    number = parts.pop(0) if topology is not Topology.CLUSTER and parts else "0"
+    if parts or not _NUMBER.match(number) or (topology is Topology.SENTINEL and not _SERVICE.match(service)):
         raise ValueError("no service, or no number of a database")
     return service, int(number)
 

@@ -1,4 +1,4 @@
-"""Every setting, its default and its unit: read once from the environment, and checked."""
+"""All settings, with defaults and units: read once from the environment and validated."""
 
 import difflib
 import re
@@ -14,69 +14,69 @@ from eventbus.core.redis_url import FORMS, TLS_OPTIONS, is_redis, parse
 from eventbus.core.signing import secrets_of
 from eventbus.core.tokens import Scope, Tokens, tokens_of
 
-#: Known to the client, not to the server: no reason for a warning.
+#: Settings of the client, which need no warning.
 CLIENT_NAMES = frozenset({"EVENTBUS_URL", "EVENTBUS_TOKEN"})
-#: What Kubernetes sets in every pod beside a service called ``eventbus``.
+#: Names that Kubernetes sets in every pod if there is a service called ``eventbus``.
 KUBERNETES_NAME = re.compile(r"EVENTBUS_(PORT|PORT_.*|SERVICE_.*)\Z")
 
-#: How the embedded journal is named, and the one that ends with the process.
+#: The prefix of an embedded journal's URL, and the path of one in memory.
 SQLITE = "sqlite:///"
 MEMORY = ":memory:"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the bus was told, each value with its unit."""
+    """The settings of a bus, each with its unit."""
 
-    # Where to listen
+    # Listening
     port: int = 3000  # TCP port, on all interfaces
 
-    # Where events are kept
+    # Journal
     journal: str = field(default="sqlite:///eventbus.db", repr=False)  # or sqlite:///:memory:, or redis://HOST/NUMBER
-    redis_replicas: int = 0  # of a Redis server, that have to have an event before it counts as accepted
-    redis_fsync: bool = False  # whether it has to be on disk there and on those, as the server tells
-    journal_max_bytes: int = 1_073_741_824  # bytes; past this, settled events go early
+    redis_replicas: int = 0  # of the Redis server, which must have an event before it is accepted
+    redis_fsync: bool = False  # whether the server and its replicas must have it on disk
+    journal_max_bytes: int = 1_073_741_824  # bytes; beyond it, settled events are trimmed early
     journal_quota_bytes: int = 0  # bytes of a full journal that one subscription may hold back; 0 is a quarter
-    retention_seconds: float = 86_400  # seconds that settled events and dead letters stay
+    retention_seconds: float = 86_400  # seconds that settled events and dead letters are kept
 
     # Subscribers
-    lease_seconds: float = 120  # seconds a lease lasts where the subscriber does not say
-    sweep_seconds: float = 60  # seconds between two looks for ended leases, at most
+    lease_seconds: float = 120  # seconds; the lease of a subscriber that does not set one
+    sweep_seconds: float = 60  # seconds between two checks for expired leases, at most
 
-    max_subscribers: int = 20_000  # those whose places are kept included
+    max_subscribers: int = 20_000  # including those whose positions are kept
     max_subscribers_per_host: int = 2_000  # on one host or address
 
     # Publishing
     max_body_bytes: int = 1_048_576  # bytes in the largest event
-    max_bodies_bytes: int = 268_435_456  # bytes of all bodies being read, and of answers that are not, at once
+    max_bodies_bytes: int = 268_435_456  # bytes of request bodies and unread responses that are held at once
     max_connections_per_address: int = 0  # of clients; 0 is three quarters of all
-    request_seconds: float = 30  # seconds in which a request's head has to come, and its body
+    request_seconds: float = 30  # seconds in which a request's head has to arrive, and then its body
 
-    # Delivering
-    max_in_flight: int = 512  # deliveries under way at once, over all subscribers
-    retry_seconds: float = 86_400  # seconds that one delivery is tried
+    # Delivery
+    max_in_flight: int = 512  # deliveries in flight, over all subscribers
+    retry_seconds: float = 86_400  # seconds for which a delivery is attempted
 
     # Security
     networks: NetworkRules = field(default_factory=NetworkRules)  # where subscribers may be
-    allow_ports: frozenset[int] = frozenset()  # of those that are no HTTP's, where subscribers may be nevertheless
-    tokens: Tokens = field(default_factory=Tokens, repr=False)  # who may do what; none is everybody, everything
-    hosts: str = ""  # names by which browsers may ask without tokens, beside localhost and private ones; * is any
-    ca_file: str = ""  # a PEM file of authorities that are trusted too; none is the system's and certifi's alone
-    signing_secrets: tuple[bytes, ...] = field(default=(), repr=False)  # none is unsigned
-    verify: str = "none"  # or handshake: a subscriber is asked for its consent first
-    origin: str = "eventbus"  # the name under which consent is asked for
+    allow_ports: frozenset[int] = frozenset()  # ports of other protocols than HTTP to which the bus may deliver
+    tokens: Tokens = field(default_factory=Tokens, repr=False)  # by scope; without any, everything is open
+    hosts: str = ""  # host names for browsers without tokens, in addition to private ones; * is any
+    ca_file: str = ""  # a PEM file of further trusted authorities
+    signing_secrets: tuple[bytes, ...] = field(default=(), repr=False)  # without any, deliveries are not signed
+    verify: str = "none"  # or handshake: a subscriber has to consent first
+    origin: str = "eventbus"  # the name in the request for consent
 
-    # Telling
+    # Logging
     log_format: str = "text"  # or json
     log_level: str = "info"  # debug, info, warning or error
     tracing: str = "none"  # or otel: spans for OpenTelemetry, by the extra of that name
 
-    # Stopping
-    drain_seconds: float = 20  # seconds that deliveries under way get at SIGTERM
+    # Shutdown
+    drain_seconds: float = 20  # seconds for deliveries in flight to finish at SIGTERM
 
     @property
     def journal_path(self) -> str:
-        """The SQLite file, or ``:memory:``."""
+        """The path of the SQLite file, or ``:memory:``."""
         return self.journal.removeprefix(SQLITE)
 
     @property
@@ -86,11 +86,11 @@ class Settings:
 
     @property
     def journal_redacted(self) -> str:
-        """The journal's URL without what is secret in it."""
+        """The journal's URL without its secrets."""
         return parse(self.journal).redacted if self.on_redis else self.journal
 
 
-#: Environment name -> (field, smallest, largest) for every number.
+#: For each numeric setting: the field, the smallest and the largest value.
 _NUMBERS: dict[str, tuple[str, float, float]] = {
     "PORT": ("port", 1, 65_535),
     "EVENTBUS_JOURNAL_MAX_BYTES": ("journal_max_bytes", 1_048_576, 2**50),
@@ -130,47 +130,47 @@ _TEXTS = (
     _TRACING,
 )
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
-#: What is asked in the name of: a host name (CloudEvents web hooks, 4.1.1), or one with a port.
+#: A host name, with an optional port (CloudEvents web hooks, 4.1.1).
 _ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read the settings; an empty value counts as not set.
 
-    Raises SettingsError with a sentence that names the first one that is wrong.
+    Raises SettingsError for the first invalid one.
     """
-    said: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, (key, low, high) in _NUMBERS.items():
         if text := environment.get(name, "").strip():
-            said[key] = _number(name, text, low, high, whole=_is_whole(key))
+            values[key] = _number(name, text, low, high, integer=_is_integer(key))
     if text := environment.get("EVENTBUS_JOURNAL", "").strip():
-        said["journal"] = _journal(text)
+        values["journal"] = _journal(text)
     if text := environment.get(_FSYNC, "").strip():
-        said["redis_fsync"] = _one_of(_FSYNC, text, "no", "yes") == "yes"
-    said["ca_file"] = environment.get(_CA_FILE, "").strip()
+        values["redis_fsync"] = _one_of(_FSYNC, text, "no", "yes") == "yes"
+    values["ca_file"] = environment.get(_CA_FILE, "").strip()
     deny, allow = (environment.get(name, "") for name in _NETWORKS)
-    said["networks"] = rules_of(deny, allow)
-    said["allow_ports"] = ports_of(environment.get(_ALLOW_PORTS, ""))
-    said["tokens"] = tokens_of({scope: environment.get(name, "") for scope, name in _TOKENS.items()})
-    said["hosts"] = names_of(environment.get(_HOSTS, ""))
-    said["signing_secrets"] = secrets_of(environment.get(_SECRETS, ""))
+    values["networks"] = rules_of(deny, allow)
+    values["allow_ports"] = ports_of(environment.get(_ALLOW_PORTS, ""))
+    values["tokens"] = tokens_of({scope: environment.get(name, "") for scope, name in _TOKENS.items()})
+    values["hosts"] = names_of(environment.get(_HOSTS, ""))
+    values["signing_secrets"] = secrets_of(environment.get(_SECRETS, ""))
     if text := environment.get(_VERIFY, "").strip():
-        said["verify"] = _one_of(_VERIFY, text, "none", "handshake")
+        values["verify"] = _one_of(_VERIFY, text, "none", "handshake")
     if text := environment.get(_LOG_FORMAT, "").strip():
-        said["log_format"] = _one_of(_LOG_FORMAT, text, "text", "json")
+        values["log_format"] = _one_of(_LOG_FORMAT, text, "text", "json")
     if text := environment.get(_TRACING, "").strip():
-        said["tracing"] = _one_of(_TRACING, text, "none", "otel")
+        values["tracing"] = _one_of(_TRACING, text, "none", "otel")
     if text := environment.get(_LOG_LEVEL, "").strip():
-        said["log_level"] = _one_of(_LOG_LEVEL, text, "debug", "info", "warning", "error")
+        values["log_level"] = _one_of(_LOG_LEVEL, text, "debug", "info", "warning", "error")
     if text := environment.get(_ORIGIN, "").strip():
-        said["origin"] = _origin(text)
-    return Settings(**said)
+        values["origin"] = _origin(text)
+    return Settings(**values)
 
 
 def unknown_names(environment: Mapping[str, str]) -> list[str]:
-    """One warning for each ``EVENTBUS_`` name that means nothing, with the nearest that does."""
+    """Return a warning for each unknown ``EVENTBUS_`` name, with the nearest known one."""
     return [
-        f"{name} is no setting of the bus{_nearest(name)}"
+        f"{name} is not a setting of the bus{_nearest(name)}"
         for name in sorted(environment)
         if name.startswith("EVENTBUS_")
         and name not in _KNOWN
@@ -180,32 +180,32 @@ def unknown_names(environment: Mapping[str, str]) -> list[str]:
 
 
 def _nearest(name: str) -> str:
-    """Told by what comes after the prefix, which all of them share."""
+    """Return a hint at the nearest known name, compared without the common prefix."""
     ends = {known.removeprefix("EVENTBUS_"): known for known in sorted(_KNOWN)}
     close = difflib.get_close_matches(name.removeprefix("EVENTBUS_"), ends, n=1, cutoff=0.75)
     return f"; did you mean {ends[close[0]]}?" if close else ""
 
 
-def _is_whole(key: str) -> bool:
+def _is_integer(key: str) -> bool:
     return {f.name: f.type for f in fields(Settings)}[key] in ("int", int)
 
 
-def _number(name: str, text: str, low: float, high: float, *, whole: bool) -> float:
-    kind, pattern = ("a whole number", r"[0-9]+") if whole else ("a number", r"[0-9]+(\.[0-9]+)?")
-    value = (int(text) if whole else float(text)) if re.fullmatch(pattern, text, re.ASCII) else None
+def _number(name: str, text: str, low: float, high: float, *, integer: bool) -> float:
+    kind, pattern = ("a whole number", r"[0-9]+") if integer else ("a number", r"[0-9]+(\.[0-9]+)?")
+    value = (int(text) if integer else float(text)) if re.fullmatch(pattern, text, re.ASCII) else None
     if value is None or not low <= value <= high:
-        raise SettingsError(f"{name} must be {kind} from {_plain(low)} to {_plain(high)}, not {text!r}")
+        raise SettingsError(f"{name} must be {kind} from {_number_text(low)} to {_number_text(high)}, not {text!r}")
     return value
 
 
-def _plain(number: float) -> str:
-    """A bound as people write it."""
+def _number_text(number: float) -> str:
+    """Return a bound without a needless decimal point."""
     return str(int(number)) if number == int(number) else str(number)
 
 
-def _one_of(name: str, text: str, *values: str) -> str:
-    if text not in values:
-        raise SettingsError(f"{name} must be {' or '.join(values)}, not {text!r}")
+def _one_of(name: str, text: str, *allowed: str) -> str:
+    if text not in allowed:
+        raise SettingsError(f"{name} must be {' or '.join(allowed)}, not {text!r}")
     return text
 
 
@@ -221,26 +221,26 @@ def _journal(text: str) -> str:
     if not text.startswith(SQLITE) or text == SQLITE:
         raise SettingsError(
             f"EVENTBUS_JOURNAL must be sqlite:///PATH, sqlite:///:memory: or redis://HOST:PORT/NUMBER,"
-            f" not {_kind(text)}"
+            f" not {_safe_part(text)}"
         )
     return text
 
 
-def _kind(text: str) -> str:
-    """What a journal's URL seems to name. What follows its scheme, or has a place for an account, may be secret."""
+def _safe_part(text: str) -> str:
+    """Return what may be repeated of an invalid URL: after a scheme there may be secrets."""
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+-]{0,30}:", text)
     if scheme:
-        return f"{scheme[0]!r} and what follows"
-    return repr(text[:200]) if re.fullmatch(r"[\w./-]+", text) else "what it is"
+        return f"a URL that begins with {scheme[0]!r}"
+    return repr(text[:200]) if re.fullmatch(r"[\w./-]+", text) else "the current value"
 
 
 def _redis(text: str) -> str:
-    """A Redis URL, whose text is not repeated: there may be a password in it."""
+    """Return a valid Redis URL. Raises SettingsError, which does not repeat it: it may hold a password."""
     try:
         parse(text)
     except ValueError:
         raise SettingsError(
-            f"EVENTBUS_JOURNAL on Redis must be {', '.join(FORMS)}; with rediss for TLS, and then, after a question"
-            f" mark, where they are needed, {', '.join(sorted(TLS_OPTIONS))}"
+            f"EVENTBUS_JOURNAL on Redis must be {', '.join(FORMS)}; with rediss for TLS, and then optionally a"
+            f" query with {', '.join(sorted(TLS_OPTIONS))}"
         ) from None
     return text

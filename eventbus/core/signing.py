@@ -1,7 +1,7 @@
 """Sign deliveries and check signatures: Standard Webhooks, ``v1``, and ``Eventbus-Signature``.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-covers id, timestamp and body. ``Eventbus-Signature`` covers the topic and CloudEvents' headers too: docs/security.md.
+covers id, timestamp and body. ``Eventbus-Signature`` also covers the topic and CloudEvents' headers: docs/security.md.
 """
 
 import base64
@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from eventbus.core.errors import SettingsError
 
 PREFIX = "whsec_"
-#: Bytes that a secret may have.
+#: Bytes in a secret.
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
-#: The first line of what ``Eventbus-Signature`` signs. It holds no dot, and no id holds a newline: so it is never what
-#: ``Webhook-Signature`` signs.
+#: The first line of what ``Eventbus-Signature`` signs. It has no dot and no id has a newline, so ``Webhook-Signature``
+#: never signs the same.
 SCHEME = b"eventbus-v1\n"
 #: Headers that are signed beside ``ce-*``; ``traceparent`` and ``tracestate`` may be changed by what forwards.
 SIGNED_HEADERS = frozenset({b"eventbus-topic", b"content-type", b"content-encoding"})
@@ -25,7 +25,7 @@ SECRET_FORMAT = f"{PREFIX} and the Base64 of {MIN_SECRET_BYTES} to {MAX_SECRET_B
 
 
 def secrets_of(text: str) -> tuple[bytes, ...]:
-    """Read secrets, comma-separated, the newest first. Raises SettingsError, which does not repeat them."""
+    """Read secrets, comma-separated, newest first. Raises SettingsError, which does not repeat them."""
     return tuple(_secret(number, part) for number, part in enumerate(filter(None, map(str.strip, text.split(","))), 1))
 
 

@@ -1,7 +1,7 @@
-"""Bearer tokens and what each may do. Pure.
+"""Bearer tokens and their scopes. Pure.
 
-A token is compared in constant time with every one that is known, so that neither how much of it is right nor
-which one it is shows in how long that takes.
+A token is compared with every known one in constant time, so that the time tells neither how much of it is right nor
+which one it is.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from enum import StrEnum
 
 from eventbus.core.errors import SettingsError
 
-#: RFC 6750, 2.1: what a bearer token may be made of.
+#: RFC 6750, 2.1: the syntax of a bearer token.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*\Z")
-#: Characters in a token, at least: a shorter one can be guessed.
+#: Characters in a token, at least: shorter ones can be guessed.
 MIN_TOKEN_CHARACTERS = 16
 
 
 class Scope(StrEnum):
-    """What a request does; whoever may administer may do all."""
+    """What a token permits; ADMIN includes all others."""
 
     PUBLISH = "publish"
     SUBSCRIBE = "subscribe"
@@ -29,26 +29,26 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The digests of all tokens, by scope. With none at all, everything is open."""
+    """The digests of all tokens, by scope. Without any, everything is open."""
 
     digests: dict[Scope, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
     def __bool__(self) -> bool:
-        """Whether a token is needed for anything."""
+        """Return whether any token is set."""
         return bool(self.digests)
 
     def scopes_of(self, token: str) -> frozenset[Scope]:
-        """What a token may do; nothing for one that is not known."""
-        asked = _digest(token)
+        """Return a token's scopes; none for an unknown token."""
+        digest_of_token = _digest(token)
         found = set()
         for scope, known in self.digests.items():
             for digest in known:
-                if hmac.compare_digest(asked, digest):
+                if hmac.compare_digest(digest_of_token, digest):
                     found.add(scope)
         return frozenset(Scope) if Scope.ADMIN in found else frozenset(found)
 
     def by_digest(self) -> dict[bytes, frozenset[Scope]]:
-        """What the token of each digest may do."""
+        """Return the scopes of each token, by its digest."""
         found: dict[bytes, set[Scope]] = {}
         for scope, digests in self.digests.items():
             for digest in digests:
@@ -57,7 +57,7 @@ class Tokens:
 
     @property
     def closed(self) -> tuple[Scope, ...]:
-        """What nobody may do: tokens are needed, and there are none for it."""
+        """The scopes without a token, while other scopes have one."""
         if not self or Scope.ADMIN in self.digests:
             return ()
         return tuple(scope for scope in Scope if scope not in self.digests)
@@ -71,13 +71,13 @@ def tokens_of(texts: dict[Scope, str]) -> Tokens:
 
 def _read(scope: Scope, text: str) -> Iterable[str]:
     tokens = [token for token in map(str.strip, text.split(",")) if token]
-    if text.strip() and not tokens:  # a blank one is not set, as container platforms leave it
+    if text.strip() and not tokens:  # container platforms leave an unset one blank
         raise SettingsError(f"EVENTBUS_{scope.upper()}_TOKENS is set, but holds no token; give it one, or unset it")
     for number, token in enumerate(tokens, 1):
         if len(token) < MIN_TOKEN_CHARACTERS or not _TOKEN.match(token):
             raise SettingsError(
-                f"EVENTBUS_{scope.upper()}_TOKENS: number {number} is no token; one has {MIN_TOKEN_CHARACTERS} or more"
-                " letters, digits and ._~+/-"
+                f"EVENTBUS_{scope.upper()}_TOKENS: number {number} is not a token; one has"
+                f" {MIN_TOKEN_CHARACTERS} or more letters, digits and ._~+/-"
             )
         yield token
 

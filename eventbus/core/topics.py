@@ -1,4 +1,4 @@
-"""Topics and the patterns that subscribers choose them by.
+"""Topics, and the patterns that match them.
 
 A topic is words between dots (``orders.created``). In a pattern ``*`` stands for exactly one word and a
 last ``>`` for one or more words: the subject syntax of NATS, https://docs.nats.io/nats-concepts/subjects.
@@ -32,17 +32,17 @@ PATTERN_REGEX = (
 
 
 def check_topic(text: str) -> str:
-    """Return ``text`` if it can be an event's topic; raises BadRequest."""
+    """Return ``text`` if it is a valid topic. Raises BadRequest."""
     _check_words(text, "topic")
     if any(word in ("*", ">") for word in text.split(".")):
-        raise BadRequest(f"A topic holds no wildcards: {text!r}")
+        raise BadRequest(f"A topic must not contain wildcards: {text!r}")
     return text
 
 
 def check_patterns(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the patterns, each once, in their order; raises BadRequest.
+    """Return the patterns without duplicates, in order. Raises BadRequest.
 
-    ``>``, or an empty one alone, is everything: ().
+    ``>``, or a single empty pattern, matches everything: ().
     """
     patterns = tuple(dict.fromkeys(texts))
     if patterns == ("",):
@@ -51,7 +51,7 @@ def check_patterns(texts: Sequence[str]) -> tuple[str, ...]:
         _check_words(text, "topic pattern")
         words = text.split(".")
         if ">" in words[:-1]:
-            raise BadRequest(f"In a topic pattern > comes last: {text!r}")
+            raise BadRequest(f"In a topic pattern > must be the last word: {text!r}")
         if has_too_many(words):
             raise BadRequest(f"A topic pattern of more than {SHORT_WORDS} words has at most {MAX_STARS} *: {text!r}")
     if len(patterns) > MAX_PATTERNS:
@@ -60,7 +60,7 @@ def check_patterns(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def matches(patterns: tuple[str, ...], topic: str | None) -> bool:
-    """Whether an event with this topic goes to who chose these patterns. None chosen means everything."""
+    """Return whether any of the patterns matches a topic. No patterns match everything."""
     if not patterns:
         return True
     if topic is None:
@@ -81,9 +81,9 @@ def _check_words(text: str, what: str) -> None:
     if len(text) > MAX_TOPIC_LENGTH:
         raise BadRequest(f"A {what} has at most {MAX_TOPIC_LENGTH} characters, not {len(text)}")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise BadRequest(f"A {what} is visible ASCII without spaces: {text!r}")
+        raise BadRequest(f"A {what} must be visible ASCII without spaces: {text!r}")
     words = text.split(".")
     if not all(words):
-        raise BadRequest(f"A {what} is words between dots, none of them empty: {text!r}")
+        raise BadRequest(f"A {what} must be words separated by dots, none of them empty: {text!r}")
     if len(words) > MAX_WORDS:
         raise BadRequest(f"A {what} has at most {MAX_WORDS} words, not {len(words)}")

@@ -1,39 +1,38 @@
-"""The patterns with wildcards that could match a topic: one for each shape that patterns have, whatever their number.
+"""Matching a topic against any number of patterns with wildcards, by the shapes of the patterns. Pure.
 
-A shape is where a pattern has its wildcards. Put into a shape, a topic makes the only pattern of that shape that
-matches it. So the work for a topic is bounded by its length and the shapes that are allowed, and memory by the number
-of patterns.
+A shape says which words of a pattern are wildcards. For each shape there is exactly one pattern that matches a given
+topic, so it is looked up. The cost of a topic is bounded by the number of shapes, the memory by that of patterns.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 
-#: Patterns of more words than this have few ``*``: each further word could double the shapes.
+#: Patterns of more words may have few ``*``: each further word could double the number of shapes.
 SHORT_WORDS, MAX_STARS = 8, 2
 
-#: For each word of a pattern its place in ``("*", ">", *words of the topic)``.
+#: For each word of a pattern its index in ``("*", ">", *words of the topic)``.
 Shape = tuple[int, ...]
-#: Puts such words into a shape.
+#: Picks the words of a shape.
 Put = Callable[[Sequence[str]], Sequence[str]]
-#: Whether a topic of these words matches a pattern.
+#: Tells whether a topic's words match a pattern.
 Test = Callable[[Sequence[str]], bool]
 
 
 def has_too_many(words: list[str]) -> bool:
-    """Whether a pattern of these words has more wildcards than are allowed."""
+    """Return whether a pattern has more wildcards than are allowed."""
     return len(words) > SHORT_WORDS and words.count("*") > MAX_STARS
 
 
 class Shapes:
-    """The shapes of some patterns; those without wildcards have none."""
+    """The shapes of a set of patterns; those without wildcards have none."""
 
     def __init__(self) -> None:
         self._counts: dict[Shape, int] = {}
-        self._same: dict[int, dict[Shape, Put]] = {}  # for topics of so many words
-        self._open: dict[int, dict[Shape, Put]] = {}  # for topics of so many words, or more
+        self._same: dict[int, dict[Shape, Put]] = {}  # by the number of words in the topic
+        self._open: dict[int, dict[Shape, Put]] = {}  # by the least number of words in the topic
 
     def add(self, pattern: str) -> None:
-        """Add a pattern, which was not added before."""
+        """Add a pattern that is not in the set."""
         shape = _shape_of(pattern)
         if shape is None:
             return
@@ -42,7 +41,7 @@ class Shapes:
             self._group(shape).setdefault(len(shape), {})[shape] = itemgetter(*shape)
 
     def remove(self, pattern: str) -> None:
-        """Remove a pattern that was added."""
+        """Remove a pattern from the set."""
         shape = _shape_of(pattern)
         if shape is None:
             return
@@ -55,7 +54,7 @@ class Shapes:
                 del group[len(shape)]
 
     def candidates(self, topic: str) -> Iterator[str]:
-        """The patterns with wildcards that would match; only those that were added do."""
+        """Yield the pattern of each shape that matches a topic; it may not be in the set."""
         words = ["*", ">", *topic.split(".")]
         count = len(words) - 2
         for put in self._same.get(count, {}).values():
@@ -73,7 +72,7 @@ class Shapes:
 
 
 def tester_of(pattern: str) -> Test | None:
-    """Return what tells whether a topic matches a pattern with wildcards; None for one that has none."""
+    """Return a function that matches topics against a pattern with wildcards; None for one without wildcards."""
     shape = _shape_of(pattern)
     if shape is None:
         return None
@@ -91,7 +90,7 @@ def _shape_of(pattern: str) -> Shape | None:
     if "*" not in pattern and ">" not in pattern:
         return None
     words = pattern.split(".")
-    shape = [0 if word == "*" else place for place, word in enumerate(words, 2)]
+    shape = [0 if word == "*" else index for index, word in enumerate(words, 2)]
     if words[-1] == ">":
         shape[-1] = 1
     return tuple(shape) if min(shape) < 2 else None

@@ -1,1 +1,1 @@
-"""What an operator sees: log lines and metrics."""
+"""Log lines and metrics."""

@@ -1,4 +1,4 @@
-"""Log records as lines, of text or of JSON: one record is one line, whatever the values in it hold."""
+"""Log formats, text and JSON: one record is one line, whatever its values hold."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 
 #: Characters of one line, at most.
 MAX_LINE_CHARACTERS = 4_000
-#: What a record may carry beside its text, by ``extra``.
+#: The fields that a record may carry by ``extra``.
 FIELDS = frozenset({"address", "event", "target", "count", "client", "scope", "forwarded_for", "terms"})
 
 
@@ -32,30 +32,30 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record as one line; JSON escapes what could break it."""
-        said: dict[str, Any] = {
+        payload: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _short(record.getMessage()),
+            "message": _truncated(record.getMessage()),
         }
-        said |= {name: _told(value) for name, value in vars(record).items() if name in FIELDS}
+        payload |= {name: _json_value(value) for name, value in vars(record).items() if name in FIELDS}
         if record.exc_info:
-            said["error"] = _short(self.formatException(record.exc_info))
-        return json.dumps(said)
+            payload["error"] = _truncated(self.formatException(record.exc_info))
+        return json.dumps(payload)
 
 
-def _told(value: Any) -> str | int:
-    return value if isinstance(value, int) else _short(str(value))
+def _json_value(value: Any) -> str | int:
+    return value if isinstance(value, int) else _truncated(str(value))
 
 
-def _short(text: str) -> str:
+def _truncated(text: str) -> str:
     return text if len(text) <= MAX_LINE_CHARACTERS else f"{text[:MAX_LINE_CHARACTERS]}... ({len(text)} characters)"
 
 
 def one_line(text: str) -> str:
-    """The text with everything escaped that could break, forge or hide a line."""
-    kept = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
-    return _short(kept)
+    """Return the text with all characters escaped that could break, forge or hide a line."""
+    printable = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+    return _truncated(printable)
 
 
 def _escaped(character: str) -> str:

@@ -1,21 +1,21 @@
-"""The metrics of several nodes as one exposition, whichever of them is asked. Pure.
+"""Merges the metrics of all nodes into one exposition. Pure.
 
-What is counted keeps a series for each node, with the label ``node``: a sum would fall when a node ends or does not
-answer, which Prometheus takes for a restart and counts anew. What is measured is added up, or the largest is taken.
+Counters and histograms keep a series for each node, with the label ``node``: a sum would fall when a node stops or does
+not answer, which Prometheus takes for a reset. Gauges are added up, or the largest is taken.
 
-It is done line by line, in the format that ``Metrics`` renders: a parser would hold the event loop for long.
+The text is merged line by line, in the format that ``Metrics`` renders: a parser would block the event loop for long.
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-#: Kinds of metrics that keep a series for each node; so do those of processes, and which version runs.
+#: Types of metrics that keep a series for each node; so do the metrics of processes, and the version.
 _COUNTED = frozenset({"counter", "histogram"})
 _OF_A_PROCESS = ("process_", "eventbus_build_info")
-#: Counted with a subscriber, wherever that is: its counts go with it from node to node.
+#: Metrics of subscriptions, whose counts move with their ownership.
 _OF_A_SUBSCRIBER = "eventbus_subscriber_"
-#: Of what is measured, where the largest is what counts; a journal is the same for all.
+#: Gauges of which the largest is taken; the journal is the same for all nodes.
 _LARGEST = frozenset(
     {
         "eventbus_oldest_pending_seconds",
@@ -29,7 +29,7 @@ _LARGEST = frozenset(
 
 @dataclass(slots=True)
 class _Family:
-    """A metric, with the values of its series by what stands before them."""
+    """A metric, with the values of its series by name and labels."""
 
     name: str
     help: str
@@ -38,19 +38,19 @@ class _Family:
 
     @property
     def by_node(self) -> bool:
-        """Whether each node keeps series of its own."""
+        """Whether each node keeps its own series."""
         if self.name.startswith(_OF_A_SUBSCRIBER):
             return False
         return self.kind in _COUNTED or self.name.startswith(_OF_A_PROCESS)
 
     def add(self, series: str, value: float) -> None:
-        """Join a node's value with what the nodes before it had."""
+        """Merge a node's value into a series."""
         before = self.values.get(series, 0.0)
         self.values[series] = max(before, value) if self.name in _LARGEST else before + value
 
 
 def merge_metrics(expositions: Mapping[str, str]) -> bytes:
-    """One exposition of several, which are given by the node they are from."""
+    """Merge expositions, given by node, into one."""
     families: dict[str, _Family] = {}
     for node, exposition in expositions.items():
         _add(families, node, exposition)
@@ -67,11 +67,11 @@ def _add(families: dict[str, _Family], node: str, exposition: str) -> None:
             family.kind = line.rpartition(" ")[2]
         else:
             series, _, value = line.rpartition(" ")
-            family.add(_marked(series, node) if family.by_node else series, float(value))
+            family.add(_with_node(series, node) if family.by_node else series, float(value))
 
 
-def _marked(series: str, node: str) -> str:
-    """A series with one more label."""
+def _with_node(series: str, node: str) -> str:
+    """Return a series with the label ``node``."""
     if series.endswith("}"):
         return f'{series[:-1]},node="{node}"}}'
     return f'{series}{{node="{node}"}}'

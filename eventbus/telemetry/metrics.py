@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: worked out from plain counters when they are asked for.
+"""Metrics for Prometheus, computed from plain counters with each scrape.
 
 Names and units by https://prometheus.io/docs/practices/naming/.
 """
@@ -11,18 +11,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from eventbus import __version__
+from eventbus.core.override import override
 from eventbus.telemetry.counters import Counters, Histogram
 
-#: What all subscribers beyond those with series of their own are summed up as.
+#: The label of all subscribers without series of their own.
 OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriberSnapshot:
-    """What is measured of one subscriber, or of several together."""
+    """The gauges and counts of one subscriber, or of several together."""
 
     name: str
-    states: Mapping[str, int]  # how many are in each state
+    states: Mapping[str, int]  # the number in each state
     pending: int
     oldest_pending_seconds: float
     delivered: int
@@ -32,7 +33,7 @@ class SubscriberSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is measured at a moment, over all live and expired subscribers."""
+    """The gauges at one moment, over all live and expired subscribers."""
 
     states: dict[str, int]
     pending: int
@@ -47,33 +48,33 @@ class Snapshot:
 
 
 class Metrics:
-    """Renders meters and readings in Prometheus's text format, from a registry of its own."""
+    """Renders counters and a snapshot in Prometheus's text format, from its own registry."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self, counters: Counters, read: Callable[[], Snapshot]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Counted(counters))
-        self._registry.register(_Read(read))
+        self._registry.register(_CounterCollector(counters))
+        self._registry.register(_GaugeCollector(read))
         ProcessCollector(registry=self._registry)
 
     def render(self) -> bytes:
-        """The exposition."""
+        """Return the exposition."""
         return generate_latest(self._registry)
 
 
 class _Collector(Collector):
     def describe(self) -> list[Metric]:
-        """Nothing is read before it is asked for."""
+        """Return nothing, so that registering a collector does not collect."""
         return []
 
 
-class _Counted(_Collector):
+class _CounterCollector(_Collector):
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 
+    @override
     def collect(self) -> Iterator[Metric]:
-        """What has been counted since the start."""
         counters = self._counters
         build = GaugeMetricFamily("eventbus_build_info", "The version that runs.", labels=["version"])
         build.add_metric([__version__], 1)
@@ -110,12 +111,12 @@ def _connections(counters: Counters) -> Iterator[Metric]:
     yield _counter("eventbus_connections_closed_idle", "Idle connections closed to make room.", closed)
 
 
-class _Read(_Collector):
+class _GaugeCollector(_Collector):
     def __init__(self, read: Callable[[], Snapshot]) -> None:
         self._read = read
 
+    @override
     def collect(self) -> Iterator[Metric]:
-        """How things are now."""
         now = self._read()
         states = GaugeMetricFamily("eventbus_subscribers", "Subscribers, by state.", labels=["state"])
         for state, count in sorted(now.states.items()):

@@ -1,4 +1,4 @@
-"""Who may call what: each view says which scope it needs, and a bearer token (RFC 6750) says which one a client has."""
+"""Access control: each view has a scope, and a bearer token (RFC 6750) gives its client some of the scopes."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -9,17 +9,17 @@ from eventbus.core.errors import Draining, Forbidden, Unauthorized
 from eventbus.core.host_names import HostNames
 from eventbus.core.tokens import Scope, Tokens
 from eventbus.services.bus import Bus
-from eventbus.web.browsers import READING, check_browser
+from eventbus.web.browsers import SAFE_METHODS, check_browser
 from eventbus.web.cluster.rpc_codec import FORWARDED, SCOPES
 
-#: What a view needs that says nothing, so that one that is forgotten is closed.
-USUAL = Scope.ADMIN
+#: The scope of a view that has none set, so that a forgotten one is closed.
+DEFAULT_SCOPE = Scope.ADMIN
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 def needs(scope: Scope | None) -> Callable[[View], View]:
-    """Marks a view with the scope that a client needs; None lets everybody in."""
+    """Return a decorator that sets the scope which a view's clients need; None admits everyone."""
 
     def mark(view: View) -> View:
         view.scope = scope  # type: ignore[attr-defined]
@@ -29,23 +29,23 @@ def needs(scope: Scope | None) -> Callable[[View], View]:
 
 
 def scope_of(view: Callable[..., Any]) -> Scope | None:
-    """What a view needs."""
-    scope: Scope | None = getattr(view, "scope", USUAL)
+    """Return the scope of a view."""
+    scope: Scope | None = getattr(view, "scope", DEFAULT_SCOPE)
     return scope
 
 
 def guard(tokens: Tokens, hosts: HostNames) -> Callable[[Request], None]:
-    """A function that lets a request through, or raises CrossOrigin, ForeignHost, Unauthorized or Forbidden.
+    """Return a guard that raises CrossOrigin, ForeignHost, Unauthorized or Forbidden.
 
-    Where tokens are set, a browser may ask by any name: it gets nothing without a token, which no foreign page has.
+    If tokens are set, a browser may use any host name: a foreign page has no token, and gets nothing without one.
     """
-    asked_for = None if tokens else hosts
+    known_hosts = None if tokens else hosts
 
     def check_request(request: Request) -> None:
         environ = request.environ
-        if not environ.get(FORWARDED):  # the node that it came to has looked
-            check_browser(environ, asked_for)
-        if tokens and request.endpoint is not None:  # what leads nowhere is told so
+        if not environ.get(FORWARDED):  # else the forwarding node has checked
+            check_browser(environ, known_hosts)
+        if tokens and request.endpoint is not None:  # without an endpoint it is 404
             view = current_app.view_functions[request.endpoint]
             check(tokens, scope_of(view), environ)
 
@@ -53,44 +53,44 @@ def guard(tokens: Tokens, hosts: HostNames) -> Callable[[Request], None]:
 
 
 def drain_guard(bus: Bus) -> Callable[[Request], None]:
-    """A function that refuses whatever may change something, while the bus drains. It raises Draining.
+    """Return a guard that raises Draining for requests that change something, while the bus drains.
 
-    What is asked for before may still be under way: it is answered with success where it is saved.
+    Earlier requests may still be in progress: they succeed if their changes are saved.
     """
 
     def check_open(request: Request) -> None:
-        if bus.draining and request.environ["REQUEST_METHOD"] not in READING:
-            raise Draining("The bus is stopping; ask again in a few seconds.")
+        if bus.draining and request.environ["REQUEST_METHOD"] not in SAFE_METHODS:
+            raise Draining("The bus is draining; try again in a few seconds.")
 
     return check_open
 
 
 def check(tokens: Tokens, scope: Scope | None, environ: Mapping[str, Any]) -> None:
-    """Let a client through by its ``Authorization`` header. Raises Unauthorized and Forbidden."""
+    """Return if a client has the scope, by its ``Authorization`` header. Raises Unauthorized and Forbidden."""
     if scope is None:
         return
     if environ.get("HTTP_AUTHORIZATION") is None and environ.get(SCOPES) is None:
-        raise Unauthorized("A token is needed: send Authorization: Bearer and the token.")
+        raise Unauthorized("A token is required: send Authorization: Bearer TOKEN.")
     scopes = scopes_of(environ, tokens)
     if not scopes:
-        raise Unauthorized("The token is not known.", error="invalid_token")
+        raise Unauthorized("The token is unknown.", error="invalid_token")
     if scope not in scopes:
-        raise Forbidden(f"This token may not {_DOES[scope]}.", scope=scope)
+        raise Forbidden(f"This token may not {_VERBS[scope]}.", scope=scope)
 
 
 def scopes_of(environ: Mapping[str, Any], tokens: Tokens) -> frozenset[Scope]:
-    """What a request's client may do: by its token, or as the node has found that passed the request on."""
-    passed: frozenset[Scope] | None = environ.get(SCOPES)
-    return tokens.scopes_of(token_of(environ.get("HTTP_AUTHORIZATION"))) if passed is None else passed
+    """Return the scopes of a request's client: by its token, or as the forwarding node has checked them."""
+    forwarded: frozenset[Scope] | None = environ.get(SCOPES)
+    return tokens.scopes_of(token_of(environ.get("HTTP_AUTHORIZATION"))) if forwarded is None else forwarded
 
 
 def token_of(authorization: str | None) -> str:
-    """The bearer token in an ``Authorization`` header; empty where there is none."""
+    """Return the bearer token in an ``Authorization`` header; empty if there is none."""
     kind, _, token = (authorization or "").strip().partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
 
 
-_DOES = {
+_VERBS = {
     Scope.PUBLISH: "publish",
     Scope.SUBSCRIBE: "subscribe",
     Scope.ADMIN: "administer",

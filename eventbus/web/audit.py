@@ -1,4 +1,4 @@
-"""A log line for what somebody has changed by a request: what, of whom, how much, and who asked as far as is known."""
+"""Audit log: one line for each change by a request, with what changed, how many, and which client asked."""
 
 import logging
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from eventbus.core.tokens import Scope, Tokens
 from eventbus.web.access import scopes_of
 from eventbus.web.current import the_bus
 
-#: Characters of what a proxy says of its client.
-MAX_FORWARDED = 100
-#: How an IPv4 address begins that came to a socket of both kinds.
+#: Characters of an ``X-Forwarded-For`` header that are logged.
+MAX_FORWARDED_CHARACTERS = 100
+#: The prefix of an IPv4 address on a dual-stack socket.
 _MAPPED = "::ffff:"
 
 log = logging.getLogger(__name__)
 
 
 class Changed(StrEnum):
-    """What can be changed, by the name that its log line has for programs: ``event`` where logs are JSON."""
+    """What can be changed; the value is the ``event`` of its log line."""
 
     REGISTERED = "subscriber.registered"
     TERMS = "subscriber.changed"
@@ -31,32 +31,31 @@ class Changed(StrEnum):
 
 
 def log_change(changed: Changed, target: str, count: int, **more: str) -> None:
-    """Log what the current request has changed: so many, of the ``target``; and what ``more`` there is to say."""
+    """Log that the current request has changed ``count`` things of the ``target``, with ``more`` fields."""
     who = asked_by(request.environ, the_bus().settings.tokens) | more
     fields = {"event": changed.value, "target": target, "count": count, **who}
-    said = " ".join(f"{name}={value}" for name, value in who.items())
-    log.info("%s: %d, of %s, asked by %s", changed.value, count, target, said, extra=fields)
+    details = " ".join(f"{name}={value}" for name, value in who.items())
+    log.info("%s: %d, of %s, asked by %s", changed.value, count, target, details, extra=fields)
 
 
 def asked_by(environ: Mapping[str, Any], tokens: Tokens) -> dict[str, str]:
-    """Who has sent a request: ``client``, its address; ``scope``, what its token may do, where tokens are set.
+    """Return who has sent a request: ``client``, its address, and ``scope``, its token's scopes, if tokens are set.
 
-    ``forwarded_for`` is what a proxy, or the client itself, says of whom it asks for; nobody has checked that. A token
-    is not told.
+    ``forwarded_for`` is the header of a proxy, or of the client itself, and not verified. Tokens are not logged.
     """
-    told = {"client": _client(environ)}
+    fields = {"client": _client(environ)}
     if tokens:
         scopes = scopes_of(environ, tokens)
-        told["scope"] = Scope.ADMIN if Scope.ADMIN in scopes else "+".join(sorted(scopes))
+        fields["scope"] = Scope.ADMIN if Scope.ADMIN in scopes else "+".join(sorted(scopes))
     if forwarded := environ.get("HTTP_X_FORWARDED_FOR"):
-        told["forwarded_for"] = str(forwarded)[:MAX_FORWARDED]
-    return told
+        fields["forwarded_for"] = str(forwarded)[:MAX_FORWARDED_CHARACTERS]
+    return fields
 
 
 def client_of(environ: Mapping[str, Any]) -> str:
-    """The address that a request came from, and whom it says that it asks for as a proxy, which nobody has checked."""
+    """Return the address that a request came from, with an unverified ``X-Forwarded-For``."""
     forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-    return f"{_client(environ)} for {str(forwarded)[:MAX_FORWARDED]}" if forwarded else _client(environ)
+    return f"{_client(environ)} for {str(forwarded)[:MAX_FORWARDED_CHARACTERS]}" if forwarded else _client(environ)
 
 
 def _client(environ: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which status each error of the bus has, and how it is phrased."""
+"""Error responses: the status of each error, and its text or problem details."""
 
 import logging
 from http import HTTPStatus
@@ -34,7 +34,7 @@ from eventbus.web.replies import Reply, problem, text
 
 log = logging.getLogger(__name__)
 
-#: The first match counts, so the more special come first. Seconds for Retry-After, where waiting helps.
+#: Status and seconds for Retry-After of each error; the first match counts, so the more specific ones come first.
 _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (Draining, 503, 5),
     (JournalFull, 507, 10),
@@ -54,7 +54,7 @@ _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (Conflict, 409, None),
     (TooMany, 429, 10),
 )
-#: How a refusal is counted; else by its status. There are only so many.
+#: The reason under which a refused request is counted; by default the name of its status.
 _REASONS: dict[type[EventbusError], str] = {
     Draining: "draining",
     JournalFull: "disk_full",
@@ -69,23 +69,23 @@ _REASONS: dict[type[EventbusError], str] = {
     CrossOrigin: "cross_origin",
     ForeignHost: "foreign_host",
 }
-#: The four routes, whose errors are part of the wire contract.
-FOUR = frozenset({"/registerAndKeepAlive", "/deregister", "/sendMessage", "/listSubscribers"})
+#: The four plain routes, whose error texts are part of the wire contract.
+PLAIN_ROUTES = frozenset({"/registerAndKeepAlive", "/deregister", "/sendMessage", "/listSubscribers"})
 
 
 def install(app: Flask) -> None:
-    """Phrase every error as the protocol says."""
+    """Register the handlers that make the protocol's responses of errors."""
     app.register_error_handler(EventbusError, _bus_error)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _bug)
+    app.register_error_handler(Exception, _unexpected)
 
 
 def _bus_error(error: EventbusError) -> Reply:
     kind, status, wait = status_of(error)
     count_refused(the_bus(), error)
     if kind is KeyReused and not wants_json(request):
-        status = 400  # clients of the four routes know no other for what is wrong with a request
-    response = _phrased(status, str(error))
+        status = 400  # the four routes use it for any wrong request
+    response = _response(status, str(error))
     if wait is not None:
         response.headers["Retry-After"] = str(wait)
     if isinstance(error, NoAccess):
@@ -100,33 +100,33 @@ def count_refused(bus: Bus, error: EventbusError) -> None:
 
 
 def status_of(error: EventbusError) -> tuple[type[EventbusError], int, int | None]:
-    """Of which kind an error is, its status, and seconds to wait, where that helps."""
+    """Return an error's class in the table, its status, and the seconds for Retry-After, if waiting helps."""
     return next(row for row in _STATUSES if isinstance(error, row[0]))
 
 
 def _http_error(error: HTTPException) -> Reply:
     the_bus().counters.refused[_KNOWN_STATUSES.get(error.code or 500, "other")] += 1
-    if isinstance(error, MethodNotAllowed) and request.path in FOUR:
+    if isinstance(error, MethodNotAllowed) and request.path in PLAIN_ROUTES:
         allowed = "".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
-        response = _phrased(400, f"Only {allowed} accepted", separator=": ")
+        response = _response(400, f"Only {allowed} accepted", separator=": ")
         response.headers["Allow"] = allowed
         return response
-    response = _phrased(error.code or 500, error.description or error.name)
+    response = _response(error.code or 500, error.description or error.name)
     for name, value in error.get_headers(request.environ):
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response
 
 
-def _bug(error: Exception) -> Reply:
+def _unexpected(error: Exception) -> Reply:
     log.error("unexpected error in a request", exc_info=error)
-    return _phrased(500, "Internal error; see the server log.")
+    return _response(500, "Internal error; see the server log.")
 
 
 _KNOWN_STATUSES = {status.value: status.name.lower() for status in HTTPStatus if 400 <= status < 600}
 
 
-def _phrased(status: int, detail: str, separator: str = ":") -> Reply:
+def _response(status: int, detail: str, separator: str = ":") -> Reply:
     if wants_json(request):
         return problem(status, detail)
-    return text(f"Error{separator}{detail}" if request.path in FOUR else f"Error: {detail}", status)
+    return text(f"Error{separator}{detail}" if request.path in PLAIN_ROUTES else f"Error: {detail}", status)

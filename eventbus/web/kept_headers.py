@@ -1,4 +1,4 @@
-"""Which of a publisher's headers travel with the event, checked so that they can be sent as they are."""
+"""The headers of a publish that are kept with the event, checked so that they can be sent unchanged."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from eventbus.core.topics import check_topic
 
 #: Bytes of kept headers, at most.
 MAX_HEAD_BYTES = 16_384
-#: CGI name -> name on the wire, for those that are always kept.
+#: The headers that are always kept: the CGI name, and the name on the wire.
 _ALWAYS = {
     "CONTENT_TYPE": "Content-Type",
     "HTTP_CONTENT_ENCODING": "Content-Encoding",
@@ -19,12 +19,12 @@ _ALWAYS = {
 }
 _CLOUDEVENTS = "HTTP_CE_"
 _QUOTED_PAIR = re.compile(r"\\(.)")
-#: RFC 9110, 5.5: visible characters, spaces and tabs, and what is beyond ASCII.
+#: RFC 9110, 5.5: visible characters, spaces, tabs and bytes beyond ASCII.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 
 
 def kept_head(environ: Mapping[str, Any]) -> bytes:
-    """The kept headers as lines on the wire. Raises BadRequest."""
+    """Return the kept headers as lines on the wire. Raises BadRequest."""
     lines = [f"{name}: {_checked(name, environ[key])}\r\n" for key, name in _ALWAYS.items() if environ.get(key)]
     for key, value in environ.items():
         if key.startswith(_CLOUDEVENTS):
@@ -32,17 +32,17 @@ def kept_head(environ: Mapping[str, Any]) -> bytes:
             lines.append(f"{name}: {_checked(name, value)}\r\n")
     head = "".join(lines).encode("latin-1")
     if len(head) > MAX_HEAD_BYTES:
-        raise BadRequest(f"The headers that are kept have {len(head)} bytes; at most {MAX_HEAD_BYTES} may be.")
+        raise BadRequest(f"The kept headers have {len(head)} bytes; at most {MAX_HEAD_BYTES} are allowed.")
     return head
 
 
-def topic_asked(asked: str | None) -> str | None:
-    """The topic that the query names; None where it names none. Raises BadRequest for what is no topic."""
-    return check_topic(asked) if asked else None
+def topic_in_query(text: str | None) -> str | None:
+    """Return the topic in the query, None without one. Raises BadRequest for an invalid one."""
+    return check_topic(text) if text else None
 
 
 def topic_of_type(ce_type: str) -> str | None:
-    """The topic that a CloudEvent's type is; None for a type that is no topic, which CloudEvents allows."""
+    """Return a CloudEvent's type as a topic; None for a type that is no valid topic, which CloudEvents allows."""
     try:
         return check_topic(ce_type) if ce_type else None
     except BadRequest:
@@ -50,9 +50,9 @@ def topic_of_type(ce_type: str) -> str | None:
 
 
 def attribute(environ: Mapping[str, Any], name: str) -> str:
-    """Return a CloudEvents attribute of binary mode, decoded (HTTP binding 1.0.2, 3.1.3.2); empty where it is not set.
+    """Return a CloudEvents attribute of binary mode, decoded (HTTP binding 1.0.2, 3.1.3.2); empty if it is not set.
 
-    Bytes that are no UTF-8 stay apart from each other, as surrogates.
+    Bytes that are not UTF-8 become surrogates, so that different ones stay different.
     """
     value: str = environ.get(f"{_CLOUDEVENTS}{name.upper()}", "").strip(" \t")
     if not value:
@@ -64,5 +64,5 @@ def attribute(environ: Mapping[str, Any], name: str) -> str:
 
 def _checked(name: str, value: str) -> str:
     if not _VALUE.match(value):
-        raise BadRequest(f"The header {name} holds a character that no header may hold.")
+        raise BadRequest(f"The header {name} holds a character that is not allowed in headers.")
     return value

@@ -1,11 +1,11 @@
-"""Whether a request that a browser sends comes from a page of this bus. Pure.
+"""Checks whether a browser's request comes from a page of this bus. Pure.
 
-A browser tells where a page is from, and a page cannot change what it tells, nor send a header of its own to another
-origin without being let. So the bus's own pages are known by any of these:
+A browser sends the origin of a page in headers that the page cannot change, and a page cannot send custom headers to
+another origin without a preflight. So the bus's own pages are recognized by any of these:
 
-- ``Sec-Fetch-Site``, which decides wherever it is sent (Fetch Metadata): over https, and on the machine itself;
-- ``Authorization: Bearer``, or ``Eventbus-Page``, which the dashboard sends: a page from elsewhere cannot;
-- ``Origin``, where it names the host that was asked for: by ``Host``, or by ``X-Forwarded-Host`` where a proxy set it.
+- ``Sec-Fetch-Site`` (Fetch Metadata), which decides if it is sent: over https, and on localhost;
+- ``Authorization: Bearer``, or ``Eventbus-Page``, which the dashboard sends and a page of another origin cannot send;
+- ``Origin``, if it names the requested host: that of ``Host``, or of a proxy's ``X-Forwarded-Host``.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from eventbus.core.host_names import split_host
 
 _SITE, _ORIGIN = "HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN"
 _PORTS = {"http": "80", "https": "443"}
-#: Characters of a header that an error repeats.
-_SHOWN = 100
+#: Characters of a header that an error message repeats.
+_MAX_REPEATED = 100
 
 
 def by_browser(environ: Mapping[str, Any]) -> bool:
-    """Whether a browser sent the request for a page, or may have."""
+    """Return whether a browser sent the request for a page, or may have."""
     return _ORIGIN in environ or _SITE in environ
 
 
 def is_ours(environ: Mapping[str, Any]) -> bool:
-    """Whether the page that sends it is one of this bus."""
+    """Return whether the request comes from a page of this bus."""
     site = environ.get(_SITE)
     if site is not None:
         return site in ("same-origin", "none")
@@ -36,7 +36,7 @@ def is_ours(environ: Mapping[str, Any]) -> bool:
 
 
 def is_at(origin: str, host: str) -> bool:
-    """Whether an origin is at a host, as ``Host`` names one: without a port, at whichever of its ports."""
+    """Return whether an origin has this host, written as in ``Host``; without a port, any port matches."""
     scheme, separator, there = origin.strip().lower().partition("://")
     name, port = split_host(there)
     asked_name, asked_port = split_host(host.strip().lower())
@@ -46,11 +46,11 @@ def is_at(origin: str, host: str) -> bool:
 
 
 def refusal(environ: Mapping[str, Any]) -> str:
-    """The sentence for a page that is not this bus's, with what helps where it is after all."""
+    """Return the error text for a page of another origin, with a hint for a misconfigured proxy."""
     if _SITE in environ:
         return "A page from elsewhere may not change anything here."
-    origin, host = (repr(str(environ.get(name, ""))[:_SHOWN]) for name in (_ORIGIN, "HTTP_HOST"))
+    origin, host = (repr(str(environ.get(name, ""))[:_MAX_REPEATED]) for name in (_ORIGIN, "HTTP_HOST"))
     return (
         f"A page from elsewhere may not change anything here: its Origin is {origin}, and the Host that was asked for "
-        f"is {host}. Where a proxy has changed that, let it pass it on: in nginx, proxy_set_header Host $http_host."
+        f"is {host}. If a proxy changes the Host, configure it to keep it: in nginx, proxy_set_header Host $http_host."
     )

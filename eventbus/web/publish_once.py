@@ -1,4 +1,4 @@
-"""Under which key a publish happens once: as the publisher gives it, or derived from a CloudEvent's source and id."""
+"""Idempotency keys of publishes: given by the publisher, or derived from a CloudEvent's source and id."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from eventbus.web.query import Query
 
 
 def once_key(environ: Mapping[str, Any], query: Query, event: CloudEvent | None) -> str | None:
-    """The key of one event, None where it may be published again; ``event`` is a structured one. Raises BadRequest."""
+    """Return the key of one event, None without one; ``event`` is a structured CloudEvent. Raises BadRequest."""
     given = _given(environ, query)
     if "once" not in query.values:
         return given
@@ -22,20 +22,20 @@ def once_key(environ: Mapping[str, Any], query: Query, event: CloudEvent | None)
     )
     if not source or not event_id:
         raise BadRequest(
-            "once=ce needs a CloudEvent with a source and an id: ce-source and ce-id, or a structured one."
+            "once=ce requires a CloudEvent with a source and an id: ce-source and ce-id, or a structured event."
         )
     return derived(source, event_id)
 
 
 def once_key_of_batch(environ: Mapping[str, Any], query: Query) -> str | None:
-    """The key of a batch, None where it may be published again. Raises BadRequest."""
+    """Return the key of a batch, None without one. Raises BadRequest."""
     if "once" in query.values:
-        raise BadRequest("once=ce is for one event; give a batch an Idempotency-Key.")
+        raise BadRequest("once=ce applies to a single event; send a batch with an Idempotency-Key.")
     return _given(environ, query)
 
 
 def derived(source: str, event_id: str) -> str:
-    """The key that stands for a CloudEvent: two are one when source and id are the same (CloudEvents 1.0.2, 3.1.1)."""
+    """Return the key of a CloudEvent: events with the same source and id are duplicates (CloudEvents 1.0.2, 3.1.1)."""
     named = b"%d:%s%s" % (len(source), _bytes(source), _bytes(event_id))
     return f"{DERIVED_KEY}{hashlib.sha256(named).hexdigest()}"
 
@@ -43,15 +43,15 @@ def derived(source: str, event_id: str) -> str:
 def _given(environ: Mapping[str, Any], query: Query) -> str | None:
     key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not is_header_safe(key):
-        raise BadRequest("An Idempotency-Key is 1 to 256 visible ASCII characters.")
+        raise BadRequest("The Idempotency-Key must be 1 to 256 visible ASCII characters.")
     if "once" in query.values:
         if query.first("once") != "ce":
-            raise BadRequest(f"once is ce, or left out, not {(query.first('once') or '')[:40]!r}.")
+            raise BadRequest(f"once must be ce or left out, not {(query.first('once') or '')[:40]!r}.")
         if key is not None:
-            raise BadRequest("Give an Idempotency-Key or once=ce, not both.")
+            raise BadRequest("Send either an Idempotency-Key or once=ce, not both.")
     return key
 
 
 def _bytes(text: str) -> bytes:
-    """UTF-8, and whatever else a header or JSON may hold as it was."""
+    """Return a text as UTF-8, with surrogates, which headers and JSON may hold, unchanged."""
     return text.encode("utf-8", "surrogatepass")

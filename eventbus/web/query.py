@@ -1,4 +1,4 @@
-"""Query strings, read as Go's net/url.ParseQuery reads them: the errors are part of the wire contract.
+"""Query strings, parsed like Go's net/url.ParseQuery: the error texts are part of the wire contract.
 
 https://pkg.go.dev/net/url#ParseQuery
 """
@@ -15,26 +15,26 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The values of each key, in their order."""
+    """The values of each key, in order."""
 
     values: dict[str, list[str]]
 
     def first(self, key: str) -> str | None:
-        """The first value, since a key that is given twice counts once."""
+        """Return the first value of a key, None if the key is missing."""
         found = self.values.get(key)
         return found[0] if found else None
 
     def all(self, key: str) -> list[str] | None:
-        """All values; None when the key is missing."""
+        """Return all values of a key; None if the key is missing."""
         return self.values.get(key)
 
 
 EMPTY = Query({})
-_KEPT = "eventbus.query"
+_PARSED = "eventbus.query"
 
 
 def parse_query(raw: str) -> Query:
-    """Parse a raw query, as WSGI hands it over (bytes as Latin-1). Raises BadQuery with Go's words."""
+    """Parse a raw query as in WSGI (bytes as Latin-1). Raises BadQuery with Go's error text."""
     if not raw:
         return EMPTY
     values: dict[str, list[str]] = {}
@@ -56,14 +56,14 @@ def parse_query(raw: str) -> Query:
 
 
 def query_of(environ: MutableMapping[str, Any]) -> Query:
-    """The query of a request, parsed once. Raises BadQuery with Go's words."""
+    """Return the query of a request, parsed once. Raises BadQuery with Go's error text."""
     raw: str = environ["QUERY_STRING"]
     if not raw:
         return EMPTY
-    kept: tuple[str, Query] | None = environ.get(_KEPT)
-    if kept is None or kept[0] is not raw:
-        kept = environ[_KEPT] = raw, parse_query(raw)
-    return kept[1]
+    parsed: tuple[str, Query] | None = environ.get(_PARSED)
+    if parsed is None or parsed[0] is not raw:
+        parsed = environ[_PARSED] = raw, parse_query(raw)
+    return parsed[1]
 
 
 def _unescape(text: bytes) -> str:
@@ -76,9 +76,9 @@ def _unescape(text: bytes) -> str:
 
 
 def _quoted(text: bytes) -> str:
-    """As Go's strconv.Quote writes it."""
-    shown = text.decode("utf-8", "surrogateescape")
-    return '"' + "".join(_quoted_character(character) for character in shown) + '"'
+    """Return a text as Go's strconv.Quote writes it."""
+    characters = text.decode("utf-8", "surrogateescape")
+    return '"' + "".join(_quoted_character(character) for character in characters) + '"'
 
 
 def _quoted_character(character: str) -> str:

@@ -1,4 +1,4 @@
-"""How answers are phrased: text for who asked for nothing more, JSON and problem details for who did."""
+"""Responses: plain text by default, JSON and problem details for clients that ask for JSON."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-#: Lets a browser take an answer for nothing but what its type says: its text may be somebody else's.
+#: Keeps browsers from guessing another content type: a response may repeat a client's text.
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -16,7 +16,7 @@ _STATUS_LINES = {int(status): f"{status.value} {status.phrase}" for status in HT
 
 @dataclass(slots=True)
 class Reply:
-    """A whole answer, as a WSGI application: what a route returns where Flask's own Response does too much."""
+    """A complete response, as a WSGI application; it costs less than Flask's Response."""
 
     body: bytes
     status: int = 200
@@ -34,16 +34,16 @@ class Reply:
 
 
 def text(body: str, status: int = 200) -> Reply:
-    """A plain text answer, with no newline at its end but those in ``body``."""
+    """Return a response in plain text, without adding a newline."""
     return Reply(body.encode(), status)
 
 
 def as_json(value: Any, status: int = 200) -> Reply:
-    """A JSON answer."""
+    """Return a response in JSON."""
     return Reply(f"{json.dumps(value, separators=(',', ':'))}\n".encode(), status, JSON)
 
 
 def problem(status: int, detail: str) -> Reply:
-    """Problem details (RFC 9457)."""
+    """Return problem details (RFC 9457)."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return Reply(f"{json.dumps(body)}\n".encode(), status, "application/problem+json")

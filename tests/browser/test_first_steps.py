@@ -59,7 +59,7 @@ def test_what_cannot_be_sent_is_told(user: DashboardUser) -> None:
     user.open("/dashboard/send")
     user.fill("#topic", "a..b")
     user.click("Send")
-    user.see("Failed: A topic is words between dots, none of them empty: 'a..b'", "#sent")
+    user.see("Failed: A topic must be words separated by dots, none of them empty: 'a..b'", "#sent")
     assert user.run("return document.querySelector('#topic').value") == "a..b"
 
 

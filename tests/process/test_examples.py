@@ -154,7 +154,7 @@ def test_a_publisher_tells_what_is_refused(examples: Examples, language: str) ->
     assert publisher.ended() == 1
     assert publisher.lines == []
     assert "400" in publisher.errors
-    assert "words between dots" in publisher.errors
+    assert "words separated by dots" in publisher.errors
 
 
 @pytest.mark.parametrize("language", TOOLS)

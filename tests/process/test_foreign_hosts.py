@@ -107,8 +107,8 @@ def test_with_tokens_a_browser_may_ask_by_any_name(tmp_path_factory: pytest.Temp
     with BusServer(tmp_path_factory.mktemp("closed"), {"EVENTBUS_ADMIN_TOKENS": ADMIN}) as bus:
         for method, target in TARGETS[3:6]:
             assert ask(bus, method, target, THEIRS, BROWSERS[1]).status == 401
-        door = ask(bus, "GET", "/", THEIRS, BROWSERS[0])
-        assert (door.status, "A token is needed" in door.text) == (401, True)
+        login = ask(bus, "GET", "/", THEIRS, BROWSERS[0])
+        assert (login.status, "A token is required" in login.text) == (401, True)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_setting_that_would_leave_it_open_stops_the_start(
 ) -> None:
     """One sentence names the setting."""
     sentence = refusal(BusServer(tmp_path_factory.mktemp("bus"), {name: value}), name)
-    assert sentence.startswith(f"eventbus cannot start: {name} is")
+    assert sentence.startswith(f"eventbus cannot start: {name} ")
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_the_dashboard_tells_of_an_open_bus(
     with BusServer(tmp_path, settings, port=port, arguments=[bind.format(port) for bind in binds]):
         page = Caller(port).call("GET", "/", [("Authorization", f"Bearer {ADMIN}")])
         assert page.status == 200
-        assert ("No tokens are set: whoever can reach this bus" in page.text) is warned
+        assert ("No tokens are set: everyone who can reach this bus" in page.text) is warned

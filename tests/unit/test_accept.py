@@ -3,7 +3,7 @@
 import pytest
 from flask import Request
 
-from eventbus.web.accept import LONGEST, REMEMBERED, VARIES, wants_json, wants_stream
+from eventbus.web.accept import MAX_CACHED_CHARACTERS, MAX_CACHED_VALUES, VARIES, wants_json, wants_stream
 
 
 def request(accept: str | None) -> Request:
@@ -34,7 +34,7 @@ def request(accept: str | None) -> Request:
         ("text/plain;q=0, */*, application/json;q=0.1", True),
         ("application/json;q=high", False),
         ("application/problem+json", False),
-        ("x" * LONGEST + ", application/json", True),
+        ("x" * MAX_CACHED_CHARACTERS + ", application/json", True),
         (",;,application/json,;q=", True),
     ],
 )
@@ -57,8 +57,8 @@ def test_a_stream_is_for_who_names_it(accept: str | None, wanted: bool) -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     """However many different values come, only so many are remembered."""
-    from eventbus.web.accept import _remembered  # noqa: PLC0415 - only here
+    from eventbus.web.accept import _cached_ranges  # noqa: PLC0415 - only here
 
-    for number in range(2 * REMEMBERED):
+    for number in range(2 * MAX_CACHED_VALUES):
         wants_json(request(f"application/json;q=0.{number}"))
-    assert _remembered.cache_info().currsize <= REMEMBERED
+    assert _cached_ranges.cache_info().currsize <= MAX_CACHED_VALUES

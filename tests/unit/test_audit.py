@@ -11,7 +11,7 @@ from eventbus.journal.sqlite import SqliteJournal
 from eventbus.journal.sqlite.store import MEMORY
 from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
-from eventbus.web.audit import MAX_FORWARDED, asked_by
+from eventbus.web.audit import MAX_FORWARDED_CHARACTERS, asked_by
 from tests.support.scripted import ScriptedTransport
 
 TOKENS = tokens_of(
@@ -56,7 +56,7 @@ def test_what_a_proxy_says_is_told_apart_and_bounded() -> None:
     told = asked_by(environ(HTTP_X_FORWARDED_FOR="1.2.3.4, " + "9" * 5_000), NONE)
     assert told["client"] == "10.0.0.7"
     assert told["forwarded_for"].startswith("1.2.3.4, 9")
-    assert len(told["forwarded_for"]) == MAX_FORWARDED
+    assert len(told["forwarded_for"]) == MAX_FORWARDED_CHARACTERS
 
 
 def test_every_view_that_changes_something_logs_it() -> None:

@@ -177,7 +177,7 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
         (["send", "--file", "not-there"], "'not-there' does not exist"),
         (["events", "--after", "2026-11-24T06:00:00"], "has no offset; add it, for UTC: 2026-11-24T06:00:00Z"),
         (["events", "--after", "2026-11-24T99:00:00Z"], "is not a time in RFC 3339"),
-        (["listen", "a..b"], "A topic pattern is words between dots"),
+        (["listen", "a..b"], "A topic pattern must be words separated by dots"),
         (["listen", "--register", "a.*"], "not HOST:PORT with an IPv4 host; topics stand before this option"),
         (["listen", "--register", "[::1]:80"], "not HOST:PORT with an IPv4 host"),
         (["listen", "--raw", "--json"], "--raw and --json"),

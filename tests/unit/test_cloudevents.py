@@ -66,7 +66,7 @@ def ours(body: bytes) -> tuple[str, str] | None:
         event = parse_one(body)
     except BadRequest:
         return None
-    assert event.written == body
+    assert event.raw == body
     return event.id, event.type
 
 
@@ -139,7 +139,7 @@ def test_what_is_valid_is_taken(changes: dict[str, Any]) -> None:
     body = written(event)
     for found in (parse_one(body), *parse_batch(b"[" + body + b"]", LONGEST)):
         assert (found.id, found.source, found.type) == (event["id"], event["source"], event["type"])
-        assert found.written == body
+        assert found.raw == body
 
 
 @pytest.mark.parametrize(("body", "taken"), DIFFERENCES.values(), ids=DIFFERENCES)
@@ -171,7 +171,7 @@ def test_each_event_of_a_batch_has_its_own_bytes(data: st.DataObject, contents: 
             list(parse_batch(body, LONGEST))
         return
     found = list(parse_batch(body, LONGEST))
-    assert [(event.id, event.written.decode()) for event in found] == [(str(n), text) for n, text in enumerate(texts)]
+    assert [(event.id, event.raw.decode()) for event in found] == [(str(n), text) for n, text in enumerate(texts)]
 
 
 @given(st.binary(max_size=60) | st.text(st.sampled_from('[]{},:"\\ 1eE.-tfn\n'), max_size=60).map(str.encode))

@@ -67,7 +67,7 @@ def test_a_star_is_every_name() -> None:
 )
 def test_what_is_no_host_name_stops_the_start(text: str) -> None:
     """A sentence says what a name is."""
-    with pytest.raises(SettingsError, match=r"^EVENTBUS_HOSTS is"):
+    with pytest.raises(SettingsError, match=r"^EVENTBUS_HOSTS must"):
         names_of(text)
 
 

@@ -128,7 +128,7 @@ def test_registering_again_and_again_takes_no_memory(deregister: bool) -> None:
         if deregister:
             leases.end(lease.subscriber.key)
     assert len(leases._ends) <= 66  # noqa: SLF001 - that it is bounded shows nowhere else
-    assert len(leases) == len(leases._looks) == (0 if deregister else 1)  # noqa: SLF001
+    assert len(leases) == len(leases._checks) == (0 if deregister else 1)  # noqa: SLF001
 
 
 _SHORT, _LONG = subscriber("a", 5), subscriber("a", 86_400)

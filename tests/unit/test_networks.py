@@ -242,7 +242,7 @@ def test_a_disguise_is_named_with_what_it_stands_for() -> None:
 def test_what_is_no_network_stops_the_start(name: str, text: str) -> None:
     """A list with anything but networks in it is refused with the variable's name."""
     deny, allow = ("10.0.0.0/8," + text, "") if "DENY" in name else ("", text)
-    with pytest.raises(SettingsError, match=f"^{name} is a list of networks"):
+    with pytest.raises(SettingsError, match=f"^{name} must be a list of networks"):
         rules_of(deny, allow)
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from eventbus.web.pages import PIECE_BYTES, fitting, long_json, separated
+from eventbus.web.pages import CHUNK_BYTES, fitting, long_json, separated
 
 ROWS = [{"n": number, "x": "y" * 90} for number in range(2_000)]
 
@@ -43,7 +43,7 @@ def test_a_short_list_is_one_answer_and_a_long_one_is_made_as_it_is_sent() -> No
     assert len(made) < len(ROWS)
     pieces = list(answer({"REQUEST_METHOD": "GET"}, lambda *_: None))
     assert json.loads(b"[%s]" % b"".join(pieces)) == ROWS
-    assert max(map(len, pieces)) < PIECE_BYTES + 200
+    assert max(map(len, pieces)) < CHUNK_BYTES + 200
 
 
 def headers_of(answer: Any) -> list[tuple[str, str]]:

@@ -148,15 +148,15 @@ def test_a_redis_url_that_names_no_server_stops_the_start(text: str) -> None:
 def test_a_misspelt_name_is_warned_of_with_the_nearest() -> None:
     """A misspelt setting is warned of, with the one that was probably meant."""
     assert unknown_names({"EVENTBUS_LEASE_SECOND": "60"}) == [
-        "EVENTBUS_LEASE_SECOND is no setting of the bus; did you mean EVENTBUS_LEASE_SECONDS?"
+        "EVENTBUS_LEASE_SECOND is not a setting of the bus; did you mean EVENTBUS_LEASE_SECONDS?"
     ]
 
 
 def test_a_name_like_no_other_is_warned_of_alone() -> None:
     """An unknown setting that resembles none is warned of without a guess, each in its turn."""
     assert unknown_names({"EVENTBUS_ZZZ": "", "EVENTBUS_COLOUR": "red"}) == [
-        "EVENTBUS_COLOUR is no setting of the bus",
-        "EVENTBUS_ZZZ is no setting of the bus",
+        "EVENTBUS_COLOUR is not a setting of the bus",
+        "EVENTBUS_ZZZ is not a setting of the bus",
     ]
 
 

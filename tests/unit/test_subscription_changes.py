@@ -16,7 +16,7 @@ def test_a_change_is_told_to_others_only() -> None:
 
 def test_only_so_many_are_remembered() -> None:
     """The one whose change is the oldest is forgotten first."""
-    changes = Changes(most=2)
+    changes = Changes(limit=2)
     for key in ("a", "b", "a", "c"):
         changes.note(key, 1.0, "x")
     assert [key for key in "abc" if changes.by_another(key, "y")] == ["a", "c"]

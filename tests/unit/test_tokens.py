@@ -64,7 +64,7 @@ def test_what_is_no_token_stops_the_start_and_is_not_repeated(scope: Scope, text
     with pytest.raises(SettingsError) as error:
         tokens_of({scope: f"{PUBLISHER},{text}"})
     said = str(error.value)
-    assert said.startswith(f"EVENTBUS_{scope.upper()}_TOKENS: number 2 is no token")
+    assert said.startswith(f"EVENTBUS_{scope.upper()}_TOKENS: number 2 is not a token")
     assert text not in said
     assert PUBLISHER not in said
     assert error.value.__cause__ is error.value.__context__ is None

@@ -9,7 +9,7 @@ from eventbus.telemetry.merge import merge_metrics
 from eventbus.web.dashboard import cluster_views
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query
-from eventbus.web.routes.dead_letters import MAX_PAGE, USUAL_PAGE
+from eventbus.web.routes.dead_letters import DEFAULT_PAGE_LETTERS, MAX_PAGE_LETTERS
 
 #: Seconds within which a node has to answer a query, or a change of many dead letters; else it is left out.
 QUERY_SECONDS, CHANGE_SECONDS = 2.0, 10.0
@@ -61,7 +61,7 @@ def redelivered(parts: Sequence[Any], _: Query) -> Any:
 
 def dead_letters(parts: Sequence[Any], query: Query) -> Any:
     """Return a page of dead letters: a node knows its own sooner than its peers do. The shortest page sets the end."""
-    limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
+    limit = count_in(query, "limit", DEFAULT_PAGE_LETTERS, 1, MAX_PAGE_LETTERS)
     ends = min((part["next"] for part in parts if part["next"] is not None), default=None)
     found = cluster_views.letters([part["dead_letters"] for part in parts], limit)
     if ends is not None:

@@ -5,7 +5,7 @@ from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, 
 from eventbus.web.openapi.operation import operation
 from eventbus.web.openapi.schemas import A_DEAD_LETTER, A_REPLAY
 from eventbus.web.openapi.subscribers import address
-from eventbus.web.routes.dead_letters import MAX_PAGE, USUAL_PAGE
+from eventbus.web.routes.dead_letters import DEFAULT_PAGE_LETTERS, MAX_PAGE_LETTERS
 
 _CHOICE = [
     address("One subscriber's.", required=False),
@@ -30,7 +30,7 @@ LIST = operation(
         address("Only this subscriber's.", required=False),
         build.query("after", "Begin after this number.", count(maximum=2**62, default=0)),
         build.query("limit", "Dead letters in one page, at most.",
-                    count(minimum=1, maximum=MAX_PAGE, default=USUAL_PAGE)),
+                    count(minimum=1, maximum=MAX_PAGE_LETTERS, default=DEFAULT_PAGE_LETTERS)),
     ],
     ok=build.answer(
         "A page.", build.content(JSON, _PAGE, {"dead_letters": [A_DEAD_LETTER], "next": None}), NODES_HEADER

@@ -1,4 +1,4 @@
-"""``/deadLetters``: look at what could not be delivered, put it back as pending, or discard it."""
+"""``/deadLetters``: list, redeliver or discard dead letters."""
 
 import re
 from typing import Any
@@ -22,8 +22,8 @@ from eventbus.web.query import Query, query_of
 from eventbus.web.replies import JSON, Reply, as_json
 from eventbus.web.routes.subscribers import address_in
 
-#: Dead letters in one page: at most, and where the client does not say.
-MAX_PAGE, USUAL_PAGE = 1_000, 100
+#: Dead letters on one page: at most, and by default.
+MAX_PAGE_LETTERS, DEFAULT_PAGE_LETTERS = 1_000, 100
 
 blueprint = Blueprint("dead_letters", __name__)
 
@@ -31,10 +31,10 @@ blueprint = Blueprint("dead_letters", __name__)
 @blueprint.get("/deadLetters")
 @needs(Scope.ADMIN)
 def list_dead_letters() -> Reply:
-    """A page of dead letters, the oldest first; ``next`` continues it."""
+    """Return a page of dead letters, oldest first; ``next`` leads to the next page."""
     query = query_of(request.environ)
     after = count_in(query, "after", 0, 0, 2**62)
-    limit = count_in(query, "limit", USUAL_PAGE, 1, MAX_PAGE)
+    limit = count_in(query, "limit", DEFAULT_PAGE_LETTERS, 1, MAX_PAGE_LETTERS)
     bus = the_bus()
     letters = bus.dead_letters.page(_key(query), after, limit)
     parts = fitting(map(dead_letter_payload, letters), bus.give_way)
@@ -45,17 +45,17 @@ def list_dead_letters() -> Reply:
 @blueprint.post("/deadLetters/replay")
 @needs(Scope.ADMIN)
 def replay_dead_letters() -> Reply:
-    """Put dead letters back as pending; the answer says by which id their outcome can be asked for."""
+    """Redeliver dead letters; the response has the id by which their outcome can be requested."""
     query, letters = query_of(request.environ), the_bus().dead_letters
-    goes_on = query.first("replay")
-    if goes_on is not None:
-        letters.outcome(goes_on)
-    replay = goes_on or request.environ.get(REQUEST) or new_event_id()
+    earlier = query.first("replay")
+    if earlier is not None:
+        letters.outcome(earlier)
+    replay = earlier or request.environ.get(REQUEST) or new_event_id()
     chosen = _chosen(query)
     count = letters.replay(chosen, replay)
     if count:
         log_change(Changed.REPLAYED, _target(chosen), count)
-    known = replay if count or goes_on else None
+    known = replay if count or earlier else None
     outcome = None if known is None else f"/deadLetters/replays/{known}"
     return as_json({"replayed": count, "replay": known, "outcome": outcome})
 
@@ -63,14 +63,14 @@ def replay_dead_letters() -> Reply:
 @blueprint.get("/deadLetters/replays/<replay>")
 @needs(Scope.ADMIN)
 def replay_outcome(replay: str) -> Reply:
-    """What has become of the dead letters that were put back together."""
+    """Return the outcome of dead letters that were redelivered together."""
     return as_json(redelivery_payload(the_bus().dead_letters.outcome(replay)))
 
 
 @blueprint.delete("/deadLetters")
 @needs(Scope.ADMIN)
 def discard_dead_letters() -> Reply:
-    """Discard dead letters for good."""
+    """Discard dead letters."""
     chosen = _chosen(query_of(request.environ))
     count = the_bus().dead_letters.discard(chosen)
     if count:
@@ -79,19 +79,19 @@ def discard_dead_letters() -> Reply:
 
 
 def _chosen(query: Query) -> Chosen:
-    """Which are meant: nobody means all by leaving something out."""
+    """Return the selected dead letters. All of them need ``all=true``, so that an omission never selects all."""
     key, letter_id, everything = _key(query), query.first("id"), query.first("all")
     if sum(given is not None for given in (key, letter_id, everything)) != 1:
-        raise BadRequest("Say which dead letters: address=A, id=ID, or all=true.")
+        raise BadRequest("Select dead letters by exactly one of address=A, id=ID or all=true.")
     if everything not in (None, "true"):
-        raise BadRequest("all is true, or left out.")
+        raise BadRequest("all must be true or left out.")
     if letter_id is not None and not re.fullmatch("[0-9]{1,18}", letter_id):
-        raise BadRequest("id is the number of a dead letter.")
+        raise BadRequest("id must be the number of a dead letter.")
     return Chosen(key, None if letter_id is None else int(letter_id))
 
 
 def _target(chosen: Chosen) -> str:
-    """Which were meant, in a word."""
+    """Return the selection as a text for the log."""
     return chosen.key or ("all" if chosen.id is None else f"dead letter {chosen.id}")
 
 
@@ -101,7 +101,7 @@ def _key(query: Query) -> str | None:
 
 
 def dead_letter_payload(kept: KeptDeadLetter) -> dict[str, Any]:
-    """A dead letter as JSON."""
+    """Return a dead letter as JSON."""
     letter = kept.letter
     return {
         "id": kept.id,
@@ -120,7 +120,7 @@ def dead_letter_payload(kept: KeptDeadLetter) -> dict[str, Any]:
 
 
 def redelivery_payload(replay: Redelivery) -> dict[str, Any]:
-    """A replay as JSON; what is not settled is pending."""
+    """Return a redelivery's outcome as JSON."""
     return {
         "replay": replay.id,
         "at": rfc3339(replay.at),

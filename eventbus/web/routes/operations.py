@@ -1,4 +1,4 @@
-"""What machines ask of a running bus: is it alive, can it accept."""
+"""Health checks and metrics."""
 
 from flask import Blueprint, request
 
@@ -17,14 +17,14 @@ blueprint = Blueprint("operations", __name__)
 @blueprint.get("/healthz")
 @needs(None)
 def healthz() -> Reply:
-    """The process lives and its event loop turns."""
+    """Answer that the process is alive and its event loop runs."""
     return as_json({"status": "ok"}) if wants_json(request) else text("ok")
 
 
 @blueprint.get("/readyz")
 @needs(None)
 def readyz() -> Reply:
-    """Publishing would be accepted: the journal can be written, and the bus is not draining."""
+    """Answer whether publishing is possible: the journal is writable, and the bus is not draining."""
     bus = the_bus()
     if bus.draining:
         return _not_ready("draining")
@@ -38,7 +38,7 @@ def readyz() -> Reply:
 @blueprint.get("/metrics")
 @needs(Scope.ADMIN)
 def metrics() -> Reply:
-    """What Prometheus scrapes."""
+    """Return the metrics for Prometheus."""
     bus = the_bus()
     return Reply(Metrics(bus.counters, lambda: snapshot_of(bus)).render(), 200, Metrics.content_type)
 

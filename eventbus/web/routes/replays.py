@@ -1,4 +1,4 @@
-"""``/replay``: deliver a part of the journal again, to one subscriber."""
+"""``/replay``: deliver a past range of the journal to one subscriber again."""
 
 from flask import Blueprint, request
 
@@ -17,11 +17,11 @@ blueprint = Blueprint("replays", __name__)
 @blueprint.post("/replay")
 @needs(Scope.ADMIN)
 def replay() -> Reply:
-    """Begin a replay; answers how many events it has."""
+    """Begin a replay; the response has its number of events."""
     query = query_of(request.environ)
     start = query.first("from")
     if not start:
-        raise BadRequest("Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")
+        raise BadRequest("from is required: earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")
     key = address_in(query).key
     count = the_bus().replays.begin(key, start, query.first("to") or "now")
     if count:

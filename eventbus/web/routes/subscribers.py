@@ -36,7 +36,7 @@ def register_and_keep_alive() -> Reply:
     query = query_of(request.environ)
     bus, address = the_bus(), address_in(query)
     client, changes = client_of(request.environ), the_changes()
-    with _wire_words():
+    with _wire_error():
         registration = bus.register(address, terms_of(query), query.first("from") or None)
     other = changes.by_another(address.key, client)
     if registration.created:
@@ -60,16 +60,16 @@ def register_and_keep_alive() -> Reply:
 
 
 def warnings(address: Address) -> list[str]:
-    """What may not be meant as it was said."""
+    """Return warnings about an address that may be a mistake."""
     if not address.path.endswith("/event"):
         return []
-    return [f"Deliveries go to {address.url}: the bus adds /event to an address by itself."]
+    return [f"Deliveries go to {address.url}: the bus adds /event to every address."]
 
 
 @blueprint.delete("/deregister", provide_automatic_options=False)
 @needs(Scope.SUBSCRIBE)
 def deregister() -> Reply:
-    """End an address's lease, and discard what is pending for it."""
+    """Deregister an address, and discard its pending deliveries."""
     address = address_in(query_of(request.environ))
     bus = the_bus()
     known = address.key in bus.dispatcher.lanes or address.key in bus.expired
@@ -83,12 +83,12 @@ def deregister() -> Reply:
 @blueprint.get("/listSubscribers", provide_automatic_options=False)
 @needs(Scope.SUBSCRIBE)
 def list_subscribers() -> Reply | Response:
-    """List the live subscribers, or those that are expired."""
+    """List the live or the expired subscribers."""
     if request.method != "GET":
         raise MethodNotAllowed(["GET"])
     expired = query_of(request.environ).first("expired")
     if expired not in (None, "true", "false"):
-        raise BadRequest("expired is true or false.")
+        raise BadRequest("expired must be true or false.")
     bus = the_bus()
     lanes = bus.expired.lanes() if expired == "true" else bus.subscribers()
     if wants_json(request):
@@ -102,7 +102,7 @@ def list_subscribers() -> Reply | Response:
 
 
 def subscriber_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
-    """A subscriber as JSON: what it asked for, and how it is doing."""
+    """Return a subscriber as JSON: its options, lease, state and account."""
     options, lease = lane.subscriber.options, lane.lease
     now, wall = bus.clock.monotonic(), bus.clock.wall()
     state, error_rate = status(lane, now), lane.recent.error_rate(now)
@@ -135,14 +135,14 @@ def subscriber_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
 
 
 def address_in(query: Query) -> Address:
-    """The address in the query. Raises BadAddress in the wire contract's words."""
-    with _wire_words():
+    """Return the address in the query. Raises BadAddress with the wire contract's text."""
+    with _wire_error():
         return parse_address(query.first("address") or "")
 
 
 @contextmanager
-def _wire_words() -> Iterator[None]:
-    """What is wrong with an address, as the wire contract says it."""
+def _wire_error() -> Iterator[None]:
+    """Phrase a BadAddress as the wire contract says."""
     try:
         yield
     except BadAddress as error:
