@@ -50,7 +50,7 @@ def enter(user: DashboardUser, token: str, path: str = "/") -> None:
 def test_a_page_asks_for_a_token_and_shows_nothing_before(user: DashboardUser, path: str) -> None:
     """Before a token is given no page shows more than the question for one."""
     user.open(path)
-    user.see("A token is needed: send Authorization: Bearer and the token.")
+    user.see("A token is required: send Authorization: Bearer TOKEN.")
     assert user.count("main table, main .tile, main canvas, main pre") == 0
 
 

@@ -62,5 +62,5 @@ def test_a_page_shows_nothing_without_a_token(closed: BusServer, path: str) -> N
     """It asks for one."""
     response = ask(closed, "GET", path)
     assert response.status == 401
-    assert "A token is needed" in response.text
+    assert "A token is required" in response.text
     assert "secret" not in response.text
