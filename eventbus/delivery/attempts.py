@@ -6,10 +6,10 @@ from typing import Protocol
 
 from eventbus.core.clock import Clock
 from eventbus.core.model import Event, State
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Moment
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.outcome import DELIVERED_STATUSES, DeliveryResponse, Verdict, classify_response
-from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.lane_registry import LaneRegistry
 from eventbus.delivery.slots import CutShort, Slot
 from eventbus.delivery.slow_pool import SLOW_SECONDS
@@ -60,17 +60,17 @@ class Attempts:
         if not answer.made:
             lane.release(delivery, self._clock.monotonic() + RESOURCE_RETRY_SECONDS)
             return
-        took = self._clock.monotonic() - now
-        self._counters.attempt.observe(took)
+        seconds = self._clock.monotonic() - now
+        self._counters.attempt.observe(seconds)
         if answer.status in DELIVERED_STATUSES:  # as classify_response says, without the cost of a call
-            waited = wall - event.accepted_at + took
+            waited = wall - event.accepted_at + seconds
             self._counters.arrival.observe(waited if waited > 0 else 0.0)  # the wall clock may have been set back
-            if lane.slow is not (took > SLOW_SECONDS):
+            if lane.slow is not (seconds > SLOW_SECONDS):
                 self._change_pace(lane)
             lane.deliver(delivery, now)
         else:
             result = classify_response(answer, wall)
-            lane.set_slow(slow=took > SLOW_SECONDS or answer.status is None)
+            lane.set_slow(slow=seconds > SLOW_SECONDS or answer.status is None)
             self._counters.attempts[result.verdict.value] += 1
             lane.fail(delivery, result, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
             if result.verdict is Verdict.GONE and not lane.closed:

@@ -11,17 +11,17 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, JournalTimeout, NotOwner
 from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Checkpoint, Retry
-from eventbus.delivery.decision import Collected, Decision, joined, rows_of
+from eventbus.delivery.decision import Decision, LaneChanges, merge, unsaved_rows_of
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import Journal
 
 #: Seconds between two checkpoints, at least: what a crash may repeat.
-INTERVAL = 0.1
+INTERVAL_SECONDS = 0.1
 #: Part of the time that making checkpoints may take; past this they come less often.
-SHARE = 0.03
+MAX_TIME_SHARE = 0.03
 #: Lanes that are looked at without letting other greenlets run.
-SLICE = 200
+YIELD_EVERY_LANES = 200
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,10 @@ class Checkpointer:
     def _run(self) -> None:
         cost = 0.0
         while True:
-            gevent.sleep(max(INTERVAL, cost / SHARE))
+            gevent.sleep(max(INTERVAL_SECONDS, cost / MAX_TIME_SHARE))
             began = self._clock.monotonic()
             self.try_save()
-            cost = min(1.0, self._clock.monotonic() - began) if self._lane_count > SLICE else 0.0
+            cost = min(1.0, self._clock.monotonic() - began) if self._lane_count > YIELD_EVERY_LANES else 0.0
 
     def try_save(self) -> None:
         """Save; a journal that cannot be written is logged once, and tried again."""
@@ -115,13 +115,13 @@ class Checkpointer:
             except BaseException:
                 self._keep(changes)
                 raise
-            self._commit(joined(changes, decided), changes, decision)
+            self._commit(merge(changes, decided), changes, decision)
 
     def _introduce(self, decision: Decision, transaction: Transaction) -> None:
         self.flush()
         transaction.check()
         changes = Checkpoint(self._clock.wall(), self._saved_scanned)
-        self._commit(joined(changes, decision.change()), changes, decision)
+        self._commit(merge(changes, decision.change()), changes, decision)
 
     def flush(self) -> None:
         """Save what could not be saved before. Raises JournalError."""
@@ -181,16 +181,16 @@ class Checkpointer:
 
     def unsaved_rows(self, lane: Lane) -> dict[tuple[int, int], Retry | None]:
         """The rows of a lane that could not be saved yet; None for one that has to go."""
-        return rows_of(self._unsaved, lane, self._clock)
+        return unsaved_rows_of(self._unsaved, lane, self._clock)
 
     def save_last(self, lanes: Sequence[Lane]) -> None:
         """Save lanes that were removed at this moment, for who carries on with them. Raises JournalError."""
-        collected = Collected()
+        collected = LaneChanges()
         for lane in lanes:
             collected.take(lane, self._scanned(), self._clock)
         self._journal.checkpoint(collected.checkpoint(self._clock.wall(), self._saved_scanned))
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Save nothing of what has changed so far: it is others' now."""
         self._epoch += 1
         self._saved_scanned = 0
@@ -205,7 +205,7 @@ class Checkpointer:
         Whoever ends this greenlet while others run loses nothing: what was collected is kept for next time.
         """
         scanned = self._scanned()
-        waiting, collected = list(self._changed), Collected()
+        waiting, collected = list(self._changed), LaneChanges()
         self._changed.clear()
         self._lane_count = len(waiting)
         try:
@@ -213,7 +213,7 @@ class Checkpointer:
                 lane = waiting.pop()
                 if not lane.closed:
                     collected.take(lane, self._scanned(), self._clock)
-                if waiting and len(waiting) % SLICE == 0:
+                if waiting and len(waiting) % YIELD_EVERY_LANES == 0:
                     gevent.sleep(0)
         except BaseException:
             self._changed.extend(waiting)

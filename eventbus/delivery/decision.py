@@ -23,7 +23,7 @@ class Decision:
     keys: Collection[str] = ()  # whose decision it is: another bus may have one of these by now
 
 
-class Collected:
+class LaneChanges:
     """Changes of lanes that have been taken out of them."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Collected:
         now, wall = clock.monotonic(), clock.wall()
         self._lanes.append(record_of(lane, scanned, now, wall))
         self._retries += retry_rows_of(lane, now, wall)
-        self._settled_retries += ((lane.subscriber.key, seq, replay_id) for seq, replay_id in lane.retries.gone)
+        self._settled_retries += ((lane.subscriber.key, seq, replay_id) for seq, replay_id in lane.retries.removed_rows)
         self._dead += lane.dead_letters
         lane.clear_changes()
 
@@ -53,7 +53,7 @@ class Collected:
         )
 
 
-def joined(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
+def merge(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
     """One checkpoint of what has changed, and of what was decided then; where a lane is in both, the latter counts."""
     later = {record.subscriber.key for record in decided.lanes}
     return replace(
@@ -66,13 +66,13 @@ def joined(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
     )
 
 
-def rows_of(unsaved: Iterable[Checkpoint], lane: Lane, clock: Clock) -> dict[tuple[int, int], Retry | None]:
+def unsaved_rows_of(unsaved: Iterable[Checkpoint], lane: Lane, clock: Clock) -> dict[tuple[int, int], Retry | None]:
     """The rows of a lane that are in checkpoints, or have changed since; None for one that has to go."""
     key, rows = lane.subscriber.key, dict[tuple[int, int], Retry | None]()
     for checkpoint in unsaved:
         rows.update(((seq, replay_id), None) for of, seq, replay_id in checkpoint.settled_retries if of == key)
         rows.update(((row.seq, row.replay_id), row) for row in checkpoint.retries if row.key == key)
-    rows.update((row, None) for row in lane.retries.gone)
+    rows.update((row, None) for row in lane.retries.removed_rows)
     waiting = retry_rows_of(lane, clock.monotonic(), clock.wall())
     rows.update(((row.seq, row.replay_id), row) for row in waiting)
     return rows

@@ -43,12 +43,12 @@ def in_parts(
         yield slice(len(topics))
         return
     start, pairs, seen = 0, 0, set[int]()
-    for place, topic in enumerate(topics):
+    for position, topic in enumerate(topics):
         entries = index.specific(topic)
         more = 0 if id(entries) in seen else len(entries)
-        if place > start and (place - start >= MAX_EVENTS or pairs + more > MAX_PAIRS or is_over()):
-            yield slice(start, place)
-            start, pairs, more, seen = place, 0, len(entries), set()
+        if position > start and (position - start >= MAX_EVENTS or pairs + more > MAX_PAIRS or is_over()):
+            yield slice(start, position)
+            start, pairs, more, seen = position, 0, len(entries), set()
         seen.add(id(entries))
         pairs += more
     yield slice(start, len(topics))

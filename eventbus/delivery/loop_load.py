@@ -11,11 +11,11 @@ from typing import Any
 from gevent.hub import Waiter, get_hub
 
 #: Seconds over which the loop is looked at.
-SPAN = 0.02
+SATURATION_SPAN_SECONDS = 0.02
 #: With less than this part of the time spent waiting, the loop is saturated.
-SPARE = 0.1
+MIN_IDLE_SHARE = 0.1
 #: Seconds for which the longest turn is remembered, at least; at most twice as long.
-LAG_SPAN = 15.0
+LAG_SPAN_SECONDS = 15.0
 #: Seconds that a turn of the loop has taken when work that may be long waits for the turn's end, and that what waits
 #: for it takes there.
 TURN_SECONDS = 0.001
@@ -114,10 +114,10 @@ class LoopLoad:
         now = self.turn_began = self._looked = time.monotonic()
         self._waited += now - self._waiting_since
         span = now - self._span_began
-        if span >= SPAN:
-            self.saturated = self._waited < SPARE * span
+        if span >= SATURATION_SPAN_SECONDS:
+            self.saturated = self._waited < MIN_IDLE_SHARE * span
             self._span_began, self._waited = now, 0.0
-            if now - self._lag_began >= LAG_SPAN:
+            if now - self._lag_began >= LAG_SPAN_SECONDS:
                 self._longest_before, self._longest, self._lag_began = self._longest, 0.0, now
 
 

@@ -28,13 +28,13 @@ class LaneReader:
         self._reading: set[Lane] = set()
         self._waiting: set[Lane] = set()  # for which the journal could not be read
 
-    def fails(self, lane: Lane, error: JournalError) -> None:
+    def note_failure(self, lane: Lane, error: JournalError) -> None:
         """The journal could not be read for a lane."""
         if not self._waiting:
             log.warning("events cannot be read from the journal, and their deliveries wait: %s", error)
         self._waiting.add(lane)
 
-    def works(self, lane: Lane) -> None:
+    def note_success(self, lane: Lane) -> None:
         """It could."""
         if lane in self._waiting:
             self._waiting.remove(lane)
@@ -61,7 +61,7 @@ class LaneReader:
     def find(self, lane: Lane, seq: int) -> Event | None:
         """Read one event for a lane; return None if the journal has it no more. Raises JournalError."""
         found = self._journal.find([seq])
-        self.works(lane)
+        self.note_success(lane)
         return found[0] if found else None
 
     def read(self, lane: Lane) -> None:
@@ -71,7 +71,7 @@ class LaneReader:
                 self._load(lane, self._unsaved(lane))
             if (part := lane.unread()) is not None:
                 self._read_range(lane, part)
-            self.works(lane)
+            self.note_success(lane)
 
     def read_retries(self, lane: Lane) -> None:
         """Read back the first of the deliveries that were spilled. Raises JournalError, also where saving fails."""

@@ -14,8 +14,8 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
 from eventbus.core.model import Event
 from eventbus.delivery.attempts import Attempts
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.loop_load import LoopLoad
 from eventbus.delivery.reader import LaneReader
 from eventbus.delivery.slots import Slot, Slots
@@ -147,7 +147,7 @@ class RunQueue:
 
     def _work(self) -> None:
         """Give turns, in a greenlet of the group."""
-        slot = self._slots.new()
+        slot = self._slots.add()
         while True:
             lane = self._queue.get()
             self._idle -= 1
@@ -211,7 +211,7 @@ class RunQueue:
                     self._schedule(lane, self._monotonic())
         except JournalError as error:
             if not lane.closed:
-                self._reader.fails(lane, error)
+                self._reader.note_failure(lane, error)
             self._timer.set(lane, self._monotonic() + UNREAD_RETRY_SECONDS)
         except Exception:
             key = lane.subscriber.key

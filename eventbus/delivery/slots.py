@@ -19,9 +19,9 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool, Turn
 
 #: Seconds between two looks at what is under way: an attempt is found to be slow so much later.
-LOOK_SECONDS = 0.2
+CHECK_INTERVAL_SECONDS = 0.2
 #: Seconds between two lines of the log.
-LOG_SECONDS = 60.0
+LOG_INTERVAL_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Slots:
         pool: SlowPool,
         monotonic: Callable[[], float],
         others_wait: Callable[[], bool],
-        log_seconds: float = LOG_SECONDS,
+        log_interval_seconds: float = LOG_INTERVAL_SECONDS,
     ) -> None:
         self._pool = pool
         self._monotonic = monotonic
@@ -66,7 +66,7 @@ class Slots:
         self._slots: list[Slot] = []
         self._hanging: deque[tuple[Slot, Turn]] = deque()  # turns that were taken over, the oldest first
         self._cut = 0  # attempts that were cut short since the last line
-        self._log_seconds, self._logged = log_seconds, -math.inf
+        self._log_seconds, self._logged = log_interval_seconds, -math.inf
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class Slots:
         if self._greenlet is not None:
             self._greenlet.kill()
 
-    def new(self) -> Slot:
+    def add(self) -> Slot:
         """A slot for the greenlet that asks for it."""
         slot = Slot()
         self._slots.append(slot)
@@ -86,10 +86,10 @@ class Slots:
 
     def _run(self) -> None:
         while True:
-            gevent.sleep(LOOK_SECONDS)
-            self.look()
+            gevent.sleep(CHECK_INTERVAL_SECONDS)
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Count what has come to take long, and end what others wait for."""
         now = self._monotonic()
         for slot in self._slots:
@@ -103,7 +103,7 @@ class Slots:
         while self._hanging and not _under_way(*self._hanging[0]):
             self._hanging.popleft()
         if self._hanging:
-            self._end(self._pool.surplus(others_wait=self._others_wait()), now)
+            self._end(self._pool.excess(others_wait=self._others_wait()), now)
 
     def _found_slow(self, slot: Slot, lane: Lane) -> None:
         lane.set_slow(slow=True)

@@ -23,35 +23,35 @@ class SlowPool:
     room for those that were not tried yet; one host, whatever its subscribers, has no more than a quarter.
 
     An attempt that takes long though nothing spoke for that is counted here while it is under way (``take_over``). So
-    there may be more than that; how many have to end for others that wait is the ``surplus``.
+    there may be more than that; how many have to end for others that wait is the ``excess``.
     """
 
     def __init__(self, max_in_flight: int, hosts_of: Callable[[Lane], Hosts]) -> None:
-        self._most = max(1, max_in_flight // 2)
-        self._failed_most = max(1, max_in_flight * 3 // 8)
-        self._host_most = max(1, max_in_flight // 4)
+        self._limit = max(1, max_in_flight // 2)
+        self._failed_limit = max(1, max_in_flight * 3 // 8)
+        self._host_limit = max(1, max_in_flight // 4)
         self._hosts_of = hosts_of
         self.busy = self._failed_busy = 0  # turns under way
         self._hosts: Counter[str] = Counter()  # turns under way by host
         self._waiting = _Waiting()
         self._waiting_for: defaultdict[str, _Waiting] = defaultdict(_Waiting)
-        self._place: dict[Lane, _Waiting] = {}  # where each slow lane waits that does
+        self._waiting_in: dict[Lane, _Waiting] = {}  # where each slow lane waits that does
 
     @property
     def waits(self) -> int:
         """How many slow lanes wait for room."""
-        return len(self._place)
+        return len(self._waiting_in)
 
     def admit(self, lane: Lane) -> "Turn | None":
         """Count a turn of a lane, to be given to ``end``; None where there is no room, and then the lane waits."""
         hosts = self._hosts_of(lane)
-        full = next((host for host in hosts if self._hosts[host] >= self._host_most), None)
+        full = next((host for host in hosts if self._hosts[host] >= self._host_limit), None)
         if full is None and self._has_room_for(lane):
             turn = Turn(hosts, failed=has_failed(lane))
             self._count(turn, 1)
             return turn
-        self._place[lane] = self._waiting if full is None else self._waiting_for[full]
-        self._place[lane].add(lane)
+        self._waiting_in[lane] = self._waiting if full is None else self._waiting_for[full]
+        self._waiting_in[lane].add(lane)
         return None
 
     def take_over(self, lane: Lane, turn: "Turn | None") -> "Turn | None":
@@ -68,20 +68,20 @@ class SlowPool:
         lane.begin_hanging()
         return turn
 
-    def surplus(self, *, others_wait: bool) -> int:
+    def excess(self, *, others_wait: bool) -> int:
         """How many turns that were taken over have to end, where lanes that are not slow wait for room or do not.
 
         Those that were not tried yet wait for room in here.
         """
-        over = self.busy - self._most if others_wait else 0
-        return max(over, self._failed_busy - self._failed_most if self._waiting.untried else 0, 0)
+        over = self.busy - self._limit if others_wait else 0
+        return max(over, self._failed_busy - self._failed_limit if self._waiting.untried else 0, 0)
 
     def leave(self, lane: Lane) -> bool:
         """Take a lane out that is not slow any more; whether it waited."""
-        place = self._place.pop(lane, None)
-        if place is not None:
-            place.remove(lane)
-        return place is not None
+        waiting = self._waiting_in.pop(lane, None)
+        if waiting is not None:
+            waiting.remove(lane)
+        return waiting is not None
 
     def end(self, turn: "Turn") -> Iterator[Lane]:
         """Count a turn no more; takes lanes out for which there is room now, one for each of its hosts and one other.
@@ -93,7 +93,7 @@ class SlowPool:
             turn.hangs.end_hanging()
         for host in turn.hosts:
             waiting = self._waiting_for.get(host)
-            if waiting is not None and self._hosts[host] < self._host_most:
+            if waiting is not None and self._hosts[host] < self._host_limit:
                 yield from self._next_of(waiting, lambda _: True)
                 if not waiting:
                     del self._waiting_for[host]
@@ -102,11 +102,11 @@ class SlowPool:
     def _next_of(self, waiting: "_Waiting", may_go: Callable[[Lane], bool]) -> Iterator[Lane]:
         lane = waiting.take(may_go)
         if lane is not None:
-            del self._place[lane]
+            del self._waiting_in[lane]
             yield lane
 
     def _has_room_for(self, lane: Lane) -> bool:
-        return self.busy < self._most and not (has_failed(lane) and self._failed_busy >= self._failed_most)
+        return self.busy < self._limit and not (has_failed(lane) and self._failed_busy >= self._failed_limit)
 
     def _count(self, turn: "Turn", change: int) -> None:
         self.busy += change

@@ -121,14 +121,14 @@ class TopicIndex(Generic[T]):
             return ()
         if answer is None:
             answer = self._older.get(topic)
-        found = answer[1] if answer is not None and self._holds(topic, answer[0]) else self._find_anew(topic)
+        found = answer[1] if answer is not None and self._holds(topic, answer[0]) else self._find_and_remember(topic)
         if len(self._answers) >= REMEMBERED:
             self._older, self._answers = self._answers, {}
         self._answers[topic] = len(self._changes), found
         return found
 
     def _holds(self, topic: str, since: int) -> bool:
-        """Whether no change concerns a topic; false, too, where looking would take longer than finding anew."""
+        """Whether no change concerns a topic; false, too, where looking would take longer than finding again."""
         if len(self._changes) - since > len(self._shapes):
             return False
         if len(self._changes) == since:
@@ -136,7 +136,7 @@ class TopicIndex(Generic[T]):
         words = topic.split(".")
         return not any(concerns(words) for concerns in self._changes[since:])
 
-    def _find_anew(self, topic: str) -> tuple[T, ...]:
+    def _find_and_remember(self, topic: str) -> tuple[T, ...]:
         found = self._find(topic)
         known = self._known.get(found)
         if known is None:

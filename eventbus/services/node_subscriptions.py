@@ -115,7 +115,7 @@ class NodeSubscriptions(LocalSubscriptions):
     def remove_all(self) -> None:
         self._dispatcher.recent.expire()
         self.remove(list(self._dispatcher.lanes))
-        self._checkpointer.forget()
+        self._checkpointer.reset()
 
     @override
     def reset(self, newest: int) -> None:

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import gevent
 
 from eventbus.core.journal_quota import Held, SampledEvent, cuts
-from eventbus.delivery.lane.closing import dead_letter_page
+from eventbus.delivery.lane.closing import JOURNAL_QUOTA, dead_letter_buffered, dead_letter_page, unread_part
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of
-from eventbus.delivery.lane.over_quota import JOURNAL_QUOTA, give_up_ready, unread_part
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.node import Node
 
@@ -115,7 +114,7 @@ class QuotaEnforcer:
 
     def _give_up_part(self, lane: Lane, end: int) -> None:
         now, wall = self._clock.monotonic(), self._clock.wall()
-        give_up_ready(lane, end, now, wall)
+        dead_letter_buffered(lane, end, now, wall)
         if lane.retries.count:
             self._dispatcher.checkpointer.save()  # so that all that are deferred have rows
             lane.retries.begin_load()

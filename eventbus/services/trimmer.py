@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from eventbus.delivery.held_events import HeldEvents
-from eventbus.delivery.lane.remote_lane import RemoteLane, floor_of
+from eventbus.delivery.held_events import HeldEvents, RemoteLane, floor_of
 from eventbus.services.journal_room import JournalRoom
 from eventbus.services.node import Node
 

@@ -98,7 +98,7 @@ def test_places_are_saved_again_after_a_bus_began_anew_in_the_midst_of_it(
             tried.append(changes)
             if len(tried) == 1:
                 raise JournalUnavailable("The journal is not there.")
-            checkpointer.forget()
+            checkpointer.reset()
             keep(changes)
 
         monkeypatch.setattr(bus.journal, "checkpoint", refused_and_forgotten)

@@ -4,12 +4,12 @@ from typing import Any
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.model import Options, Subscriber
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 from eventbus.delivery.lane.outcome import DELIVERED, DeliveryResponse, classify_response
-from eventbus.delivery.lane.retries import Delivery
 
 ADDRESS = "127.0.0.1:8000"
 #: What the wall clock shows, in seconds since 1970, when the monotonic one shows zero.

@@ -45,7 +45,7 @@ def test_what_is_saved_is_cleared_by_its_rows() -> None:
     """Spilled deliveries whose rows are saved are discarded with their rows."""
     lane = busy_lane(3)
     saved = {row.seq for row in retry_rows_of(lane, 0.0, EPOCH)}
-    lane.retries.saved.clear()
+    lane.retries.unsaved_rows.clear()
     pending = lane.backlog
     checkpoint = discard_checkpoint(lane, EVENTS, 1.0, EPOCH)
     assert checkpoint.cleared == (lane.subscriber.key,)

@@ -8,11 +8,11 @@ import pytest
 
 from eventbus.core.leases import Lease
 from eventbus.core.model import State
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import FIRST_WINDOW, Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, record_of
 from eventbus.delivery.lane.outcome import DeliveryResponse
-from eventbus.delivery.lane.retries import Delivery
 from tests.support.lanes import (
     BUSY,
     EPOCH,

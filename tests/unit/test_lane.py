@@ -8,7 +8,7 @@ import pytest
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
 from eventbus.core.model import Interest, Span, State
-from eventbus.delivery.lane.health import FIRST_WINDOW, SUSPECTS, Moment, Rules
+from eventbus.delivery.lane.health import FIRST_WINDOW, MAX_SUSPECTS, Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record, record_of
@@ -45,7 +45,7 @@ def keep_alive(lane: Lane, now: float, *, ends: float = 1_000_000) -> None:
 
 def go_down(lane: Lane, now: float) -> None:
     """Several events in a row get no answer."""
-    for _ in range(SUSPECTS):
+    for _ in range(MAX_SUSPECTS):
         attempt(lane, REFUSED, now)
     assert (lane.state, lane.failures) == (State.DOWN, 1)
 
@@ -191,7 +191,7 @@ def test_a_delivery_is_tried_for_so_long_and_then_dead() -> None:
     assert (letter.seq, letter.replay_id, letter.attempts) == (1, 0, lane.failed_attempts)
     assert (letter.status, letter.error, letter.answer) == (500, "answered 500", b"busy")
     assert (letter.first_at, letter.last_at) == (EPOCH, EPOCH + last)
-    assert (lane.dead, lane.retries.saved) == (1, {})
+    assert (lane.dead, lane.retries.unsaved_rows) == (1, {})
     assert holds_together(lane)
 
 
@@ -270,7 +270,7 @@ def test_a_subscriber_that_is_down_is_probed_with_one_event_at_a_time() -> None:
         moments.append(now)
     waits = [later - earlier for earlier, later in zip([0.0, *moments], moments, strict=False)]
     assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert lane.failed_attempts == SUSPECTS + 10
+    assert lane.failed_attempts == MAX_SUSPECTS + 10
 
 
 def test_one_success_ends_the_backoff() -> None:

@@ -16,13 +16,13 @@ from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane import ranges
 from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import CloseReason
-from eventbus.delivery.lane.retries import Delivery
 from eventbus.services.recovery import restore
 from eventbus.telemetry.counters import Counters
 from tests.support.lane_journal import LaneJournal, NoListener, NoTransport
@@ -255,7 +255,7 @@ class LaneAccount(RuleBasedStateMachine):
         if lane.closed:
             return set()
         found = {(d.seq, d.replay_id) for d in lane.in_flight}
-        found |= (set(self.journal.waiting) | set(waits.saved)) - waits.gone
+        found |= (set(self.journal.waiting) | set(waits.unsaved_rows)) - waits.removed_rows
         for part in lane.ranges():
             found |= {(seq, part.replay_id) for seq in part.buffered}
             found |= {(seq, part.replay_id) for seq in self._behind(part)}

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from eventbus.core.addresses import parse_address
 from eventbus.core.backoff import MAX_DELAY_SECONDS
 from eventbus.core.model import Account, Interest, LaneRecord, Options, Retry, Span, State, Subscriber
-from eventbus.delivery.lane.health import SUSPECTS, Rules
+from eventbus.delivery.lane.delivery import Delivery
+from eventbus.delivery.lane.health import MAX_SUSPECTS, Rules
 from eventbus.delivery.lane.lane_record import (
-    LONGEST_WAIT,
+    MAX_WAIT_SECONDS,
     deliveries_of,
     lane_of,
     new_record,
     record_of,
     retry_rows_of,
 )
-from eventbus.delivery.lane.retries import Delivery
 from eventbus.journal import lane_json
 from tests.support.lanes import BUSY, EPOCH, REFUSED, attempt, high, lane_with, subscriber_with, wait_please
 
@@ -77,7 +77,7 @@ def test_a_record_that_is_written_is_read_as_it_was(record: LaneRecord) -> None:
 def test_a_lane_restored_and_kept_again_is_the_same(record: LaneRecord, now: float) -> None:
     """A restart by itself changes nothing of what is kept, but that first attempts under way wait as retries."""
     wall = 1.8e9
-    longest = LONGEST_WAIT if record.state is State.PAUSED else MAX_DELAY_SECONDS
+    longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else MAX_DELAY_SECONDS
     soonest = min(max(record.not_before, wall), wall + longest)
     record = replace(record, not_before=soonest if record.state is not State.OK else wall)
     record = replace(record, down_since=None if record.down_since is None else min(record.down_since, wall))
@@ -86,7 +86,7 @@ def test_a_lane_restored_and_kept_again_is_the_same(record: LaneRecord, now: flo
     assert again.not_before == pytest.approx(record.not_before, abs=1e-3)
     assert (again.down_since is None) == (record.down_since is None)
     assert again.down_since is None or again.down_since == pytest.approx(record.down_since, abs=1e-3)
-    assert set(lane.retries.saved) == set(record.in_flight)
+    assert set(lane.retries.unsaved_rows) == set(record.in_flight)
     same = replace(again, not_before=record.not_before, down_since=record.down_since, in_flight=record.in_flight)
     assert replace(same, wait_seconds=record.wait_seconds) == record
 
@@ -123,7 +123,7 @@ def test_a_retry_under_way_is_kept_by_its_row_alone() -> None:
 def test_a_backoff_goes_on_after_a_restart() -> None:
     """A subscriber that was down is probed after a restart when it would have been, and not before."""
     lane = lane_with(*range(1, 50))
-    for _ in range(SUSPECTS + 4):
+    for _ in range(MAX_SUSPECTS + 4):
         attempt(lane, REFUSED, max(0.0, lane.next_moment()))
     now = lane.next_moment() - 5
     record = record_of(lane, 50, now, EPOCH + now)
@@ -170,7 +170,7 @@ def test_a_step_of_the_clock_lengthens_no_pause(step: float) -> None:
     left = restored(saved, 0.0, EPOCH + 8.0 + step).not_before
     assert max(0.0, left) == pytest.approx(max(0.0, min(12.0, 12.0 - step)))
     old = restored(replace(saved, wait_seconds=None), 0.0, EPOCH + 8.0 + step).not_before
-    assert left <= max(0.0, old) <= LONGEST_WAIT
+    assert left <= max(0.0, old) <= MAX_WAIT_SECONDS
 
 
 def row(first_at: float, due_at: float) -> Retry:

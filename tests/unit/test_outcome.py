@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.delivery.lane.outcome import LONGEST_PAUSE, AttemptResult, DeliveryResponse, Verdict, classify_response
+from eventbus.delivery.lane.outcome import (
+    MAX_PAUSE_SECONDS,
+    AttemptResult,
+    DeliveryResponse,
+    Verdict,
+    classify_response,
+)
 
 NOW = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC).timestamp()
 
@@ -122,11 +128,11 @@ def test_no_retry_after_stops_the_bus(retry_after: str, wall: float) -> None:
     outcome = classify_response(DeliveryResponse(503, retry_after), wall)
     assert outcome.verdict in (Verdict.PAUSE, Verdict.RETRY)
     assert math.isfinite(outcome.wait)
-    assert 0 <= outcome.wait <= LONGEST_PAUSE
+    assert 0 <= outcome.wait <= MAX_PAUSE_SECONDS
 
 
 @given(st.integers(-7_200, 7_200))
 def test_a_date_pauses_until_it_comes(seconds: int) -> None:
     """A date within the hour pauses for exactly the seconds until then; one that has passed pauses for none."""
     date = format_datetime(datetime.fromtimestamp(NOW + seconds, UTC), usegmt=True)
-    assert classify_response(DeliveryResponse(503, date), NOW).wait == min(LONGEST_PAUSE, max(0, seconds))
+    assert classify_response(DeliveryResponse(503, date), NOW).wait == min(MAX_PAUSE_SECONDS, max(0, seconds))

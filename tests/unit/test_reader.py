@@ -7,9 +7,9 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalUnavailable
 from eventbus.core.model import Checkpoint, Retry
 from eventbus.delivery.checkpointer import Checkpointer
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
-from eventbus.delivery.lane.retries import Delivery
 from eventbus.delivery.reader import LaneReader
 from eventbus.delivery.recent_events import RecentEvents
 from tests.support.lane_journal import LaneJournal

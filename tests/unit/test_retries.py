@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS
-from eventbus.delivery.lane.retries import Delivery, Retries
+from eventbus.delivery.lane.retries import Retries
 
 IN_MEMORY = DEFAULT_LIMITS.retries
 
@@ -79,7 +80,7 @@ def test_a_spilled_delivery_is_read_back_when_its_turn_comes(ordered: bool) -> N
         assert popped.seq == seq
         retries.forget(popped)
     assert retries.wants_rows(IN_MEMORY + 1.0)
-    retries.gone.clear()
+    retries.removed_rows.clear()
     retries.begin_load()
     retries.load(rows(*everything[-2:]), [], more=False)
     assert not retries.wants_rows(1e9)
@@ -157,19 +158,19 @@ def test_a_row_is_written_once_and_removed_when_it_is_settled() -> None:
     retries = Retries(ordered=False)
     one = delivery(1)
     retries.push(one)
-    assert (set(retries.saved), retries.gone) == ({(1, 0)}, set())
+    assert (set(retries.unsaved_rows), retries.removed_rows) == ({(1, 0)}, set())
     assert retries.pop(0.0) is one
     retries.forget(one)
-    assert (retries.saved, retries.gone) == ({}, {(1, 0)})
+    assert (retries.unsaved_rows, retries.removed_rows) == ({}, {(1, 0)})
     retries.push(one)
-    assert (set(retries.saved), retries.gone) == ({(1, 0)}, set())
+    assert (set(retries.unsaved_rows), retries.removed_rows) == ({(1, 0)}, set())
 
 
 def test_a_first_attempt_that_succeeds_touches_no_row() -> None:
     """A delivery that was never deferred leaves nothing to be removed."""
     retries = Retries(ordered=False)
     retries.forget(delivery(1))
-    assert retries.gone == set()
+    assert retries.removed_rows == set()
 
 
 def test_rows_from_elsewhere_are_read_at_once() -> None:
@@ -209,5 +210,5 @@ def test_clearing_forgets_everything() -> None:
     retries = Retries(ordered=False, count=5)
     retries.push(delivery(1))
     retries.clear()
-    assert (retries.count, retries.spilled, retries.saved, retries.gone) == (0, 0, {}, set())
+    assert (retries.count, retries.spilled, retries.unsaved_rows, retries.removed_rows) == (0, 0, {}, set())
     assert retries.pop(0.0) is None

@@ -25,15 +25,15 @@ class Attempts:
             gevent.spawn(self._attempt, lane)
         gevent.sleep(0)
 
-    def look(self, later: float = 0.0) -> None:
+    def check(self, later: float = 0.0) -> None:
         """Look, and once more so much later."""
         for seconds in (0.0, later):
             self.now += seconds
-            self.slots.look()
+            self.slots.check()
             gevent.sleep(0.001)
 
     def _attempt(self, lane: Lane) -> None:
-        slot = self.slots.new()
+        slot = self.slots.add()
         slot.at = lane
         try:
             self.over.wait()
@@ -58,10 +58,10 @@ def test_a_lane_is_slow_while_its_attempt_takes_long() -> None:
     """A lane counts as slow from a second on, though no answer has come yet, and once for each attempt."""
     attempts, (lane,) = Attempts(8), quick(1)
     attempts.begin(lane)
-    attempts.look(SLOW_SECONDS / 2)
+    attempts.check(SLOW_SECONDS / 2)
     assert (lane.slow, attempts.pool.busy) == (False, 0)
     for _ in range(3):
-        attempts.look(SLOW_SECONDS)
+        attempts.check(SLOW_SECONDS)
     assert (lane.slow, lane.hanging, attempts.pool.busy) == (True, 1, 1)
 
 
@@ -69,12 +69,12 @@ def test_attempts_that_hang_end_for_others_and_for_nobody_else() -> None:
     """Above half of all slots, attempts that hang are cut short when others wait: the oldest, and once each."""
     attempts, lanes = Attempts(8), quick(8)
     attempts.begin(*lanes)
-    attempts.look(2 * SLOW_SECONDS)
-    attempts.look()
+    attempts.check(2 * SLOW_SECONDS)
+    attempts.check()
     assert (attempts.pool.busy, attempts.cut) == (8, [])
     attempts.wait = True
     for _ in range(3):
-        attempts.look()
+        attempts.check()
     assert attempts.cut == [lane.subscriber.key for lane in lanes[:4]]
     assert attempts.pool.busy == 4
 
@@ -83,9 +83,9 @@ def test_what_has_just_ended_is_not_cut_short() -> None:
     """An attempt that ends in the moment in which it is to be cut short has ended, and nothing else is hurt."""
     attempts, lanes = Attempts(2), quick(2)
     attempts.begin(*lanes)
-    attempts.look(2 * SLOW_SECONDS)
+    attempts.check(2 * SLOW_SECONDS)
     attempts.wait = True
-    attempts.slots.look()
+    attempts.slots.check()
     attempts.over.set()  # its greenlets go on before what the look has asked for, or after
     gevent.sleep(0.001)
     assert attempts.pool.busy == 0
@@ -98,7 +98,7 @@ def test_it_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     attempts.wait = True
     for _ in range(3):
         attempts.begin(*quick(3))
-        attempts.look(2 * SLOW_SECONDS)
+        attempts.check(2 * SLOW_SECONDS)
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["2 attempts were cut short"]
-    attempts.look(60)
+    attempts.check(60)
     assert [record.getMessage().split(":")[0] for record in caplog.records][1:] == ["6 attempts were cut short"]

@@ -123,12 +123,12 @@ def test_an_attempt_that_has_come_to_take_long_counts_while_it_is_under_way() ->
     hanging = hosts(10, of=2)
     turns = [pool.take_over(lane, None) for lane in hanging]
     assert (pool.busy, begun(pool, *hosts(1, of=3))) == (12, [])
-    assert (pool.surplus(others_wait=False), pool.surplus(others_wait=True)) == (0, 4)
+    assert (pool.excess(others_wait=False), pool.excess(others_wait=True)) == (0, 4)
     assert [lane.hanging for lane in hanging] == [1] * 10
     for turn in turns[:4]:
         assert turn is not None
         assert list(pool.end(turn)) == []
-    assert (pool.busy, pool.surplus(others_wait=True)) == (8, 0)
+    assert (pool.busy, pool.excess(others_wait=True)) == (8, 0)
     assert [lane.hanging for lane in hanging] == [0] * 4 + [1] * 6
 
 
@@ -139,10 +139,10 @@ def test_who_was_not_tried_yet_does_not_wait_for_others_that_hang() -> None:
     turns = begun(pool, *new)
     assert len(turns) == 8
     assert [pool.take_over(lane, turn) for lane, turn in zip(new, turns, strict=True)] == turns
-    assert pool.surplus(others_wait=True) == 0
+    assert pool.excess(others_wait=True) == 0
     another = lane_at("another", tried=False)
     assert begun(pool, *new, another) == []  # and the eight wait as those that failed do
-    assert pool.surplus(others_wait=False) == 2
+    assert pool.excess(others_wait=False) == 2
     assert list(pool.end(turns[0])) == [another]
 
 

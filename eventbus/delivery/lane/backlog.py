@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from eventbus.core.model import Interest, LaneRecord
 from eventbus.core.override import override
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health, Rules
 from eventbus.delivery.lane.ranges import Range
-from eventbus.delivery.lane.retries import Delivery, Retries
+from eventbus.delivery.lane.retries import Retries
 
 #: While a lane is held back, one probe in so many is a retry though there are events that were not attempted yet.
-PROBES = 4
+RETRY_EVERY_PROBES = 4
 
 
 class Backlog(Health):
@@ -91,7 +92,7 @@ class Backlog(Health):
         if retry is None:
             return self._fresh()
         over = now - retry.first >= self._rules.retry_seconds
-        yields = now < self._retries_yield_until or (self.held and self.failures % PROBES)
+        yields = now < self._retries_yield_until or (self.held and self.failures % RETRY_EVERY_PROBES)
         if yields and not over and self._fresh_waits():
             return self._fresh()
         self.retries.pop(now)
@@ -104,8 +105,8 @@ class Backlog(Health):
         Only a retry counts: retries are without end, and would leave no time for anything else.
         """
         if delivery in self._retried:
-            alone = now - delivery.began if self.limit == 1 and not self.held else 0.0
-            self._retries_yield_until = now + alone + 2 * pause
+            duration = now - delivery.began if self.limit == 1 and not self.held else 0.0
+            self._retries_yield_until = now + duration + 2 * pause
 
     def _fresh(self) -> Delivery:
         source = self._source()
@@ -124,7 +125,7 @@ class Backlog(Health):
     def numbers(self) -> Iterator[int]:
         """Return the events that are in flight, newly deferred or newly dead."""
         yield from (delivery.seq for delivery in self.in_flight)
-        yield from (seq for seq, _ in self.retries.saved)
+        yield from (seq for seq, _ in self.retries.unsaved_rows)
         yield from (letter.seq for letter in self.dead_letters)
 
     def covers(self, part: Range, seq: int, topic: str | None) -> bool:
@@ -143,8 +144,8 @@ class Backlog(Health):
     @override
     def clear_changes(self) -> None:
         super().clear_changes()
-        self.retries.saved.clear()
-        self.retries.gone.clear()
+        self.retries.unsaved_rows.clear()
+        self.retries.removed_rows.clear()
 
     def drop_remaining(self, part: Range) -> int:
         """The journal has no more events for what a stretch still counts: discarded. Answers how many."""

@@ -5,19 +5,21 @@ from dataclasses import replace
 
 from eventbus.core.model import Checkpoint, Discard, Span
 from eventbus.delivery.lane import interests
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of
 from eventbus.delivery.lane.ranges import Range
-from eventbus.delivery.lane.retries import Delivery
 
 #: Why a delivery is dead when its subscriber did not renew.
 LEASE_ENDED = "lease ended"
+#: Why a delivery is dead whose event the journal had no room for any longer.
+JOURNAL_QUOTA = "journal quota"
 
 
 def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
     """What has to be saved to close a lane and discard all that is pending; the lane stays as it is."""
     key = lane.subscriber.key
-    numbers = {d.seq for d in (*lane.in_flight, *lane.retries.in_memory(), *lane.retries.saved.values())}
+    numbers = {d.seq for d in (*lane.in_flight, *lane.retries.in_memory(), *lane.retries.unsaved_rows.values())}
     discards = [Discard(key, seq, seq) for seq in sorted(numbers)]
     discards += [
         Discard(key, part.span().cursor + 1, scanned if part.end is None else part.end)
@@ -34,7 +36,7 @@ def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Che
         account=replace(record.account, discarded=record.account.discarded + lane.backlog),
         interests=interests.ended(record.interests, scanned),
     )
-    gone = tuple((key, seq, replay_id) for seq, replay_id in lane.retries.gone)
+    gone = tuple((key, seq, replay_id) for seq, replay_id in lane.retries.removed_rows)
     return Checkpoint(
         at=wall,
         scanned=scanned,
@@ -82,3 +84,15 @@ def dead_letter_page(
     part.remaining -= len(mine)
     part.cursor = cursor
     lane.touch()
+
+
+def dead_letter_buffered(lane: Lane, end: int, now: float, wall: float) -> None:
+    """Dead-letter what waits for its first attempt, up to a number, as far as it is in memory."""
+    for part in lane.ranges():
+        while part.buffered and part.buffered[0] <= end:
+            lane.dead_letter(Delivery(part.buffered.popleft(), part.replay_id), JOURNAL_QUOTA, b"", now, wall)
+
+
+def unread_part(lane: Lane, end: int) -> Range | None:
+    """A stretch with deliveries up to a number that are only in the journal."""
+    return next((s for s in lane.ranges() if s.remaining and not s.buffered and s.cursor < end), None)

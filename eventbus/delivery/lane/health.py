@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from eventbus.core import backoff
 from eventbus.core.model import LaneRecord, State
 from eventbus.delivery.lane.account import LaneAccount
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
-from eventbus.delivery.lane.retries import Delivery
 
 #: Deliveries under way at once to a subscriber that has not shown yet what it can take.
 FIRST_WINDOW = 4
 #: So many different events without an answer hold a lane back.
-SUSPECTS = FIRST_WINDOW
+MAX_SUSPECTS = FIRST_WINDOW
 #: Characters of an error that are kept.
 MAX_ERROR = 300
 #: Changes of state that are remembered.
@@ -101,8 +101,8 @@ class Health(LaneAccount):
         """Work out how many deliveries may be under way at once, as things are, and whether a success changes that."""
         options, self.works = self.subscriber.options, self.state is State.OK  # finding State.OK is dear in Python 3.11
         self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
-        alone = options.ordered or self.held or self.state is State.PAUSED or not self.consented
-        self.limit = 1 if alone else min(self.window, options.max_in_flight)
+        one_at_a_time = options.ordered or self.held or self.state is State.PAUSED or not self.consented
+        self.limit = 1 if one_at_a_time else min(self.window, options.max_in_flight)
         self.steady = self.works and not self._suspects and self.window >= options.max_in_flight
 
     def consent(self, per_minute: int | None, now: float) -> None:
@@ -153,10 +153,10 @@ class Health(LaneAccount):
         """Take an attempt that got no answer."""
         event = delivery.seq, delivery.replay_id
         again = event in self._suspects
-        if len(self._suspects) < SUSPECTS:
+        if len(self._suspects) < MAX_SUSPECTS:
             self._suspects.add(event)
         self.down_since = now if self.down_since is None else self.down_since
-        several = len(self._suspects) == SUSPECTS or (again and len(self._suspects) > 1)
+        several = len(self._suspects) == MAX_SUSPECTS or (again and len(self._suspects) > 1)
         holds = self.held or several or not self.consented
         if holds and delivery.began >= self._held_at:  # those that failed together count once
             self.failures, self._held_at = self.failures + 1, now

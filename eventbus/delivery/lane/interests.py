@@ -15,11 +15,13 @@ def ended(interests: tuple[Interest, ...], scanned: int) -> tuple[Interest, ...]
     return interests if last.until is not None else (*interests[:-1], replace(last, until=scanned))
 
 
-def changed(interests: tuple[Interest, ...], topics: tuple[str, ...], scanned: int, place: int) -> tuple[Interest, ...]:
-    """Other topics hold from now on; spans are forgotten only where all up to ``place`` is settled. Raises TooMany."""
+def changed(
+    interests: tuple[Interest, ...], topics: tuple[str, ...], scanned: int, cursor: int
+) -> tuple[Interest, ...]:
+    """Other topics hold from now on; spans are forgotten only where all up to ``cursor`` is settled. Raises TooMany."""
     kept = ended(interests, scanned)
     if len(kept) >= MAX_SPANS:
-        kept = tuple(interest for interest in kept if interest.until is None or interest.until > place)
+        kept = tuple(interest for interest in kept if interest.until is None or interest.until > cursor)
         if len(kept) >= MAX_SPANS:
             raise TooMany("The topics were changed too often while events wait for this subscriber.")
     return (*kept, Interest(scanned, None, topics))

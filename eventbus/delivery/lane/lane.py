@@ -11,13 +11,13 @@ from eventbus.core import backoff
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
 from eventbus.core.model import DeadLetter, Interest, LaneRecord, Span
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lifecycle import Lifecycle
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
 from eventbus.delivery.lane.phase import ACTIVE, CLOSED, ENDING
 from eventbus.delivery.lane.ranges import Range
-from eventbus.delivery.lane.retries import Delivery
 
 
 class QueueEntry:
@@ -45,7 +45,7 @@ class Lane(Lifecycle):
         if self.phase is not ACTIVE or (self.spacing and now < self._started + self.spacing):
             return False
         retries = self.retries
-        if (self.dead_letters or retries.saved or retries.gone) and self.waits_for_save():
+        if (self.dead_letters or retries.unsaved_rows or retries.removed_rows) and self.waits_for_save():
             return False
         if not retries.count and not self.replays:  # as is usual
             return bool(self.live.buffered)
@@ -69,7 +69,7 @@ class Lane(Lifecycle):
 
     def unsaved(self) -> int:
         """Deferrals and dead letters that the journal has not got yet."""
-        return len(self.dead_letters) + len(self.retries.saved) + len(self.retries.gone)
+        return len(self.dead_letters) + len(self.retries.unsaved_rows) + len(self.retries.removed_rows)
 
     def next_moment(self) -> float:
         """When this lane should be looked at again though nothing happens to it; infinity for never."""

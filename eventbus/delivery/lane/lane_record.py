@@ -9,13 +9,13 @@ from dataclasses import replace
 from eventbus.core import backoff
 from eventbus.core.leases import Lease
 from eventbus.core.model import Account, Interest, LaneRecord, Retry, Span, State, Subscriber
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.retries import Delivery
 
 #: Seconds that a pause lasts at most.
-LONGEST_WAIT = 3_600.0
+MAX_WAIT_SECONDS = 3_600.0
 
 
 def new_record(subscriber: Subscriber, wall: float, scanned: int) -> LaneRecord:
@@ -109,7 +109,7 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
     lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
     lane = Lane(record, lease, rules, retries=retries)
     if record.state is not State.OK and (record.failures or record.not_before > wall):
-        longest = LONGEST_WAIT if record.state is State.PAUSED else backoff.MAX_DELAY_SECONDS
+        longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else backoff.MAX_DELAY_SECONDS
         if record.wait_seconds is not None:  # the wall clock may have been set back since
             longest = min(longest, record.wait_seconds)
         lane.hold(now + min(longest, max(0.0, record.not_before - wall)))
@@ -128,7 +128,7 @@ def retry_rows_of(lane: Lane, now: float, wall: float) -> tuple[Retry, ...]:
             lane.subscriber.key, d.seq, d.replay_id, d.attempts,
             wall - (now - d.first), wall + (d.due - now), d.status, d.error, d.past,
         )
-        for d in lane.retries.saved.values()
+        for d in lane.retries.unsaved_rows.values()
     )  # fmt: skip
 
 

@@ -7,11 +7,11 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 #: Seconds that a subscriber may ask the bus to wait, at most.
-LONGEST_PAUSE = 3_600.0
+MAX_PAUSE_SECONDS = 3_600.0
 #: Statuses that mean that the subscriber has taken the event: here is decided what "delivered" is.
 DELIVERED_STATUSES = frozenset(range(200, 300))
 #: Statuses that speak of this event at this moment, so that the same may work later.
-RETRIED = frozenset({404, 408, 409, 425, 429})
+RETRIED_STATUSES = frozenset({404, 408, 409, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def classify_response(answer: DeliveryResponse, wall: float) -> AttemptResult:
         return GONE
     if status in (429, 503) and (wait := _seconds(answer.retry_after, wall)) > 0:
         return AttemptResult(Verdict.PAUSE, wait)
-    if status >= 500 or status in RETRIED:
+    if status >= 500 or status in RETRIED_STATUSES:
         return RETRY
     return REJECTED
 
@@ -81,10 +81,10 @@ def _seconds(retry_after: str | None, wall: float) -> float:
     """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3); 0 where it says nothing sensible."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
-        return min(LONGEST_PAUSE, float(text[:20]))
+        return min(MAX_PAUSE_SECONDS, float(text[:20]))
     try:
         moment = parsedate_to_datetime(text)
         wait = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - wall
     except (ValueError, TypeError, OverflowError):
         return 0.0
-    return min(LONGEST_PAUSE, wait) if math.isfinite(wait) and wait > 0 else 0.0
+    return min(MAX_PAUSE_SECONDS, wait) if math.isfinite(wait) and wait > 0 else 0.0

@@ -3,37 +3,9 @@
 import heapq
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from eventbus.core.model import Past
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS
-
-
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """One event for one subscriber, on its way. Times are seconds on the monotonic clock."""
-
-    seq: int
-    replay_id: int = 0
-    attempts: int = 0
-    first: float = 0.0  # when it was first attempted
-    began: float = 0.0  # when its last attempt began
-    due: float = 0.0
-    status: int | None = None
-    error: str = ""
-    kept: bool = False  # the journal has, or is about to get, a row for it
-    past: Past | None = None
-
-    @property
-    def tries(self) -> int:
-        """Attempts since it was put back by a replay, or all."""
-        return self.attempts if self.past is None else self.attempts - self.past.attempts
-
-    def first_at(self, now: float, wall: float) -> float | None:
-        """When it was attempted first, in seconds since 1970; None where it was not."""
-        if self.past is not None and self.past.first_at is not None:
-            return self.past.first_at
-        return wall - (now - self.first) if self.attempts else None
 
 
 class Retries:
@@ -42,25 +14,35 @@ class Retries:
     ``count`` is all that wait; those beyond the bound have been spilled, and are only in the journal.
     """
 
-    __slots__ = ("_forgotten", "_heap", "_limit", "_ordered", "_spill_key", "_ticket", "count", "gone", "saved")
+    __slots__ = (
+        "_first_spilled",
+        "_heap",
+        "_limit",
+        "_ordered",
+        "_settled_meanwhile",
+        "_ticket",
+        "count",
+        "removed_rows",
+        "unsaved_rows",
+    )
 
     def __init__(self, *, ordered: bool, count: int = 0, limit: int = DEFAULT_LIMITS.retries) -> None:
         self._limit = limit
         self._ordered = ordered
         self._heap: list[tuple[float, int, Delivery]] = []
         self._ticket = 0  # breaks ties, so that equals leave in the order they came
-        self._spill_key = -math.inf if count else math.inf
+        self._first_spilled = -math.inf if count else math.inf
         self.count = count
-        self.saved: dict[tuple[int, int], Delivery] = {}  # to be written with the next checkpoint
-        self.gone: set[tuple[int, int]] = set()  # to be removed with it
-        self._forgotten: set[tuple[int, int]] | None = None  # while rows are being read: not to be taken
+        self.unsaved_rows: dict[tuple[int, int], Delivery] = {}  # to be written with the next checkpoint
+        self.removed_rows: set[tuple[int, int]] = set()  # to be removed with it
+        self._settled_meanwhile: set[tuple[int, int]] | None = None  # while rows are being read: not to be taken
 
     def push(self, delivery: Delivery) -> None:
         """Defer a delivery until its ``due``."""
         self.count += 1
         delivery.kept = True
-        self.saved[delivery.seq, delivery.replay_id] = delivery
-        self.gone.discard((delivery.seq, delivery.replay_id))
+        self.unsaved_rows[delivery.seq, delivery.replay_id] = delivery
+        self.removed_rows.discard((delivery.seq, delivery.replay_id))
         self._insert(delivery)
 
     def pop(self, now: float) -> Delivery | None:
@@ -74,10 +56,10 @@ class Retries:
         """Remove the row of a delivery that is settled."""
         if delivery.kept:
             row = delivery.seq, delivery.replay_id
-            self.saved.pop(row, None)
-            self.gone.add(row)
-            if self._forgotten is not None:
-                self._forgotten.add(row)
+            self.unsaved_rows.pop(row, None)
+            self.removed_rows.add(row)
+            if self._settled_meanwhile is not None:
+                self._settled_meanwhile.add(row)
 
     def due(self, now: float) -> bool:
         """Whether the first one in memory may be attempted."""
@@ -97,15 +79,15 @@ class Retries:
     def next_due(self) -> float:
         """When to look again, on the monotonic clock; infinity when nothing waits."""
         first = self._heap[0][2].due if self._heap else math.inf
-        return first if self._ordered else min(first, self._spill_key)
+        return first if self._ordered else min(first, self._first_spilled)
 
     def wants_rows(self, now: float) -> bool:
         """Whether deliveries that were spilled should be read back now."""
         if not self.spilled:
             return False
         if self._ordered:
-            return not self._heap or self._spill_key < self._heap[0][0]
-        return self._spill_key <= now and (len(self._heap) < self._limit // 2 or not self.due(now))
+            return not self._heap or self._first_spilled < self._heap[0][0]
+        return self._first_spilled <= now and (len(self._heap) < self._limit // 2 or not self.due(now))
 
     @property
     def spilled(self) -> int:
@@ -113,9 +95,9 @@ class Retries:
         return self.count - len(self._heap)
 
     def begin_load(self) -> None:
-        """Rows are about to be read; ``gone`` has been written before."""
-        self._forgotten = set(self.gone)
-        self._spill_key = math.inf
+        """Rows are about to be read; ``removed_rows`` have been written before."""
+        self._settled_meanwhile = set(self.removed_rows)
+        self._first_spilled = math.inf
 
     def load(self, rows: Iterable[Delivery], under_way: Iterable[Delivery], *, more: bool) -> None:
         """Take the first rows in order; ``more`` when others remain.
@@ -123,8 +105,8 @@ class Retries:
         Rows that are in memory, under way, or were settled while they were being read are passed over.
         """
         here = {(d.seq, d.replay_id) for d in self.in_memory()} | {(d.seq, d.replay_id) for d in under_way}
-        here |= self._forgotten or set()
-        self._forgotten = None
+        here |= self._settled_meanwhile or set()
+        self._settled_meanwhile = None
         last = -math.inf
         for delivery in rows:
             last = max(last, self._key(delivery))
@@ -133,27 +115,27 @@ class Retries:
                 self._heap.append((self._key(delivery), self._ticket, delivery))
         self._heap.sort(key=lambda entry: entry[:2])  # a sorted list is a heap
         if len(self._heap) > self._limit:
-            self._spill_key = min(self._spill_key, self._heap[self._limit][0])
+            self._first_spilled = min(self._first_spilled, self._heap[self._limit][0])
             del self._heap[self._limit :]
         if more:
-            self._spill_key = min(self._spill_key, last)
+            self._first_spilled = min(self._first_spilled, last)
 
     def take_rows(self, rows: Iterable[Delivery], under_way: Iterable[Delivery]) -> list[Delivery]:
         """Take out those that were read since ``begin_load``, but for what is under way or was settled meanwhile."""
-        busy = {(d.seq, d.replay_id) for d in under_way} | (self._forgotten or set())
-        self._forgotten = None
+        busy = {(d.seq, d.replay_id) for d in under_way} | (self._settled_meanwhile or set())
+        self._settled_meanwhile = None
         taken = {(d.seq, d.replay_id): d for d in rows if (d.seq, d.replay_id) not in busy}
         here = [entry for entry in self._heap if (entry[2].seq, entry[2].replay_id) in taken]
         taken |= {(entry[2].seq, entry[2].replay_id): entry[2] for entry in here}
         self._heap = [entry for entry in self._heap if (entry[2].seq, entry[2].replay_id) not in taken]
         heapq.heapify(self._heap)
         self.count -= len(taken)
-        self._spill_key = -math.inf if self.spilled else math.inf
+        self._first_spilled = -math.inf if self.spilled else math.inf
         return list(taken.values())
 
     def expect_rows(self) -> None:
         """Rows that ``count`` holds already were put into the journal by other means: read them now."""
-        self._spill_key = -math.inf
+        self._first_spilled = -math.inf
 
     def reorder(self, *, ordered: bool) -> None:
         """Sort by number or by due time from now on."""
@@ -161,7 +143,7 @@ class Retries:
             self._ordered = ordered
             self._heap = [(self._key(delivery), ticket, delivery) for _, ticket, delivery in self._heap]
             heapq.heapify(self._heap)
-            self._spill_key = -math.inf if self.spilled else math.inf
+            self._first_spilled = -math.inf if self.spilled else math.inf
 
     def take_all(self) -> list[Delivery]:
         """Take out all that are in memory."""
@@ -174,8 +156,8 @@ class Retries:
         """Forget everything, the journal's rows too: they are removed by other means."""
         self.count = 0
         self._heap.clear()
-        self.saved.clear()
-        self.gone.clear()
+        self.unsaved_rows.clear()
+        self.removed_rows.clear()
 
     def in_memory(self) -> list[Delivery]:
         """Those in memory, in no order."""
@@ -191,4 +173,4 @@ class Retries:
             latest = max(self._heap)
             self._heap.remove(latest)
             heapq.heapify(self._heap)
-            self._spill_key = min(self._spill_key, latest[0])
+            self._first_spilled = min(self._first_spilled, latest[0])

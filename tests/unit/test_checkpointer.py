@@ -135,7 +135,7 @@ def test_a_decision_that_is_refused_drops_nothing() -> None:
 def test_all_that_its_lanes_have_is_saved_with_a_decision() -> None:
     """A lane that is not among the changed ones is saved too, at the moment of the decision."""
     scene = Scene()
-    scene.checkpointer.forget()
+    scene.checkpointer.reset()
     scene.decide([scene.lane])
     assert [len(kept.dead) for kept in scene.journal.kept] == [1]
 
@@ -161,7 +161,7 @@ def test_a_decision_of_another_epoch_is_not_applied(error: BaseException | None)
     """Where all was reset while it was saved, nothing of it is kept here or applied."""
     scene = Scene()
     scene.journal.fails = [error] if error else []
-    scene.journal.meanwhile = scene.checkpointer.forget
+    scene.journal.meanwhile = scene.checkpointer.reset
     with pytest.raises(JournalUnavailable):
         scene.decide()
     scene.journal.meanwhile = lambda: None
@@ -189,7 +189,7 @@ def test_a_transaction_is_stale_once_all_was_reset(act: str) -> None:
     scene = Scene()
     transaction = scene.checkpointer.optimistic_transaction()
     transaction.check()
-    scene.checkpointer.forget()
+    scene.checkpointer.reset()
     assert transaction.stale
     with pytest.raises(StaleEpoch):
         transaction.check() if act == "check" else getattr(transaction, act)(scene.decision())

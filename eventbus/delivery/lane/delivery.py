@@ -1,0 +1,32 @@
+"""A delivery: one event for one subscription, from its first attempt on. Pure."""
+
+from dataclasses import dataclass
+
+from eventbus.core.model import Past
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One event for one subscriber, on its way. Times are seconds on the monotonic clock."""
+
+    seq: int
+    replay_id: int = 0
+    attempts: int = 0
+    first: float = 0.0  # when it was first attempted
+    began: float = 0.0  # when its last attempt began
+    due: float = 0.0
+    status: int | None = None
+    error: str = ""
+    kept: bool = False  # the journal has, or is about to get, a row for it
+    past: Past | None = None
+
+    @property
+    def tries(self) -> int:
+        """Attempts since it was put back by a replay, or all."""
+        return self.attempts if self.past is None else self.attempts - self.past.attempts
+
+    def first_at(self, now: float, wall: float) -> float | None:
+        """When it was attempted first, in seconds since 1970; None where it was not."""
+        if self.past is not None and self.past.first_at is not None:
+            return self.past.first_at
+        return wall - (now - self.first) if self.attempts else None
