@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event as Signal
 
 from eventbus.core.errors import JournalUnavailable, NodeTimeout, NotAccepted
-from eventbus.journal.redis.cluster.calls import AT_ONCE, MAX_BYTES, MAX_WAITING, Calls
+from eventbus.journal.redis.cluster.calls import MAX_BYTES, MAX_CONCURRENT_CALLS, MAX_WAITING_CALLS, Calls
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.timing import RedisTiming
 from tests.support.deadline import eventually
@@ -114,11 +114,11 @@ def test_so_many_calls_are_handled_at_once_and_no_more(start: Start) -> None:
         return request
 
     node = start("node", slow)
-    asked = [gevent.spawn(node.call, "node", b"%d" % number, LONG) for number in range(AT_ONCE + 20)]
-    eventually(lambda: under_way == AT_ONCE, LONG)
+    asked = [gevent.spawn(node.call, "node", b"%d" % number, LONG) for number in range(MAX_CONCURRENT_CALLS + 20)]
+    eventually(lambda: under_way == MAX_CONCURRENT_CALLS, LONG)
     go.set()
-    assert [each.get(timeout=LONG) for each in asked] == [b"%d" % number for number in range(AT_ONCE + 20)]
-    assert most == AT_ONCE
+    assert [each.get(timeout=LONG) for each in asked] == [b"%d" % number for number in range(MAX_CONCURRENT_CALLS + 20)]
+    assert most == MAX_CONCURRENT_CALLS
 
 
 def test_a_large_request_and_its_answer_come_through_whole(start: Start) -> None:
@@ -218,20 +218,20 @@ def test_an_answer_that_comes_late_is_nobodys(start: Start, redis: RedisServer) 
 def test_a_node_that_has_too_much_to_answer_is_not_asked(start: Start) -> None:
     """Past so many calls that wait for a node, one more is refused at once."""
     node = start("node", echo)
-    asked = [gevent.spawn(expect_silence, lambda: node.call("gone", b"?", LONG)) for _ in range(MAX_WAITING)]
+    asked = [gevent.spawn(expect_silence, lambda: node.call("gone", b"?", LONG)) for _ in range(MAX_WAITING_CALLS)]
     refused = gevent.spawn(until_refused, node)
     assert "calls to answer first" in refused.get(timeout=LONG)
     gevent.killall(asked)
 
 
 def test_a_handler_that_fails_is_told_to_the_caller(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """Where the node that is asked makes a mistake, its caller need not wait, and its log says more."""
+    """Where the node that is called fails, its caller need not wait, and its log says more."""
 
     def broken(_: bytes) -> bytes:
         raise ValueError("a mistake")
 
     node = start("node", broken)
-    with pytest.raises(NodeTimeout, match="it made a mistake"):
+    with pytest.raises(NodeTimeout, match="internal error"):
         node.call("node", b"?", LONG)
     assert "a mistake" in caplog.text
 

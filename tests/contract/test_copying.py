@@ -156,7 +156,7 @@ def test_a_copy_that_is_not_what_was_copied_is_no_journal(
         copying.begin()
         copying.run(lambda _: None)
         late = UsedKey("not in the source", "x", EPOCH) if more else None
-        ends[1].take([late] if late else [], replace(copying.mark, digest=copying.mark.digest + (not more)))
+        ends[1].write([late] if late else [], replace(copying.mark, digest=copying.mark.digest + (not more)))
         again = Copying(*ends)
         again.begin()
         again.run(lambda _: None)
@@ -177,7 +177,7 @@ def test_nothing_is_copied_over_a_journal(sides: tuple[JournalFolder, JournalFol
     assert target.content() == before
     empty(target)
     with open_both(source, target) as (first, second):
-        second.take((), replace(Copying(first, second).begin(), source="elsewhere"))
+        second.write((), replace(Copying(first, second).begin(), source="elsewhere"))
         for one, other, why in ((first, second, "copy of elsewhere"), (second, first, "unfinished copy")):
             with pytest.raises(JournalError, match=why):
                 Copying(one, other).begin()
@@ -222,7 +222,7 @@ def test_batches_are_bounded_in_rows_and_bytes(sides: tuple[JournalFolder, Journ
         for kind in (Kind.EVENTS, Kind.KEYS):
             places, counts = [""], []
             while (batch := journal.export(kind, places[-1], 100, 50_000)).rows:
-                places.append(batch.place)
+                places.append(batch.position)
                 counts.append(len(batch.rows))
             assert all(first != second for first, second in pairwise(places))
             assert max(counts) <= 100

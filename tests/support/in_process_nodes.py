@@ -60,7 +60,7 @@ class InProcessNode:
             assert is_current()
             self._bury(node)
             assert not is_current()
-            raise NotAccepted(f"Node {node} did not take what it was asked.")
+            raise NotAccepted(f"Node {node} did not take the call.")
         if node in self.silent:
             raise NodeTimeout(f"Node {node} did not answer within {seconds:.3g} s.")
         self.calls.append(request)

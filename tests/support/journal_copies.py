@@ -73,11 +73,11 @@ class FailingTarget:
         self._left = nth
         self._kept = kept
 
-    def take(self, rows: Sequence[Row], mark: Mark) -> None:
+    def write(self, rows: Sequence[Row], mark: Mark) -> None:
         """Keep a batch, or break."""
         self._left -= 1
         if self._left or self._kept:
-            self._target.take(rows, mark)
+            self._target.write(rows, mark)
         if not self._left:
             raise BrokenOffError
 

@@ -1,7 +1,7 @@
-"""A journal is copied into another, of whichever kind, while no bus runs on either.
+"""Copies a journal into another one, of the same or another kind, while no bus runs on either.
 
-Rows go over in batches. With each batch the target keeps a mark that says how far it has come, so that a copy that
-was broken off goes on where it stood, and no bus takes what is unfinished for a journal.
+Rows are copied in batches. With each batch the target saves a mark that says how far the copy has come. So an
+interrupted copy continues there, and no bus starts on an unfinished one.
 """
 
 import json
@@ -18,11 +18,11 @@ ROWS, BYTES = 1_000, 4 * 1_048_576
 
 
 class Kind(StrEnum):
-    """What a journal holds, in the order in which it is copied."""
+    """The kinds of rows of a journal, in the order in which they are copied."""
 
     EVENTS = "events"
     LANES = "lanes"
-    DEFERRED = "deferred"
+    RETRIES = "deferred"
     DEAD_LETTERS = "dead_letters"
     DISCARDS = "discards"
     KEYS = "idempotency_keys"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much a journal holds, and how far it has counted."""
+    """How many rows a journal has, and its newest numbers."""
 
     last_seq: int  # of an event, which may be gone
     last_letter: int  # id of a dead letter, which may be gone
@@ -44,20 +44,20 @@ class Extent:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was ever kept."""
+        """Whether the journal was never used."""
         return not (self.last_seq or self.last_letter or self.total)
 
     def same_content(self, other: Self) -> bool:
-        """Whether both hold as much, and count on from the same numbers."""
+        """Return whether both have as many rows, and the same newest numbers."""
         return replace(self, scanned=0) == replace(other, scanned=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one kind, and the place after the last, in the words of the journal that they are from."""
+    """Rows of one kind, and the position after the last, as the journal that they are from writes it."""
 
     rows: tuple[Row, ...]
-    place: str
+    position: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,83 +67,83 @@ class Mark:
     source: str  # what is copied, without what is secret in its name
     extent: Extent  # of the source, when it began
     kind: Kind = Kind.EVENTS
-    place: str = ""  # among the rows of that kind
+    position: str = ""  # among the rows of that kind
     done: int = 0  # rows of all kinds
     digest: int = field(default=0, repr=False)  # of all those rows
 
     def after(self, batch: Batch) -> "Mark":
-        """The mark that goes with a batch."""
+        """Return the mark to save with a batch."""
         digest = (self.digest + sum(map(fingerprint, batch.rows))) % MODULUS
-        return replace(self, place=batch.place, done=self.done + len(batch.rows), digest=digest)
+        return replace(self, position=batch.position, done=self.done + len(batch.rows), digest=digest)
 
     def at(self, kind: Kind) -> "Mark":
-        """Where a kind begins; the same where it has begun."""
-        return self if kind is self.kind else replace(self, kind=kind, place="")
+        """Return the mark at the beginning of a kind, or this one if that kind has begun."""
+        return self if kind is self.kind else replace(self, kind=kind, position="")
 
     def to_json(self) -> str:
-        """As the target keeps it."""
+        """Write the mark as the target saves it."""
         extent = self.extent
-        told = {"source": self.source, "kind": self.kind, "place": self.place, "done": self.done}
+        progress = {"source": self.source, "kind": self.kind, "place": self.position, "done": self.done}
         counted = {"last_seq": extent.last_seq, "last_letter": extent.last_letter, "scanned": extent.scanned}
-        return json.dumps({**told, "digest": f"{self.digest:x}", "extent": {**counted, "counts": extent.counts}})
+        return json.dumps({**progress, "digest": f"{self.digest:x}", "extent": {**counted, "counts": extent.counts}})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """A mark that a target has kept."""
-        said: dict[str, Any] = json.loads(text)
-        extent = said.pop("extent")
+        """Parse a mark that a target has saved."""
+        fields: dict[str, Any] = json.loads(text)
+        extent = fields.pop("extent")
         counts = {Kind(kind): count for kind, count in extent.pop("counts").items()}
-        kind, digest = Kind(said.pop("kind")), int(said.pop("digest"), 16)
-        return cls(kind=kind, digest=digest, extent=Extent(counts=counts, **extent), **said)
+        kind, position, digest = Kind(fields.pop("kind")), fields.pop("place"), int(fields.pop("digest"), 16)
+        return cls(kind=kind, position=position, digest=digest, extent=Extent(counts=counts, **extent), **fields)
 
 
 class Copyable(Protocol):
-    """A journal that can be copied, and be a copy. All of it raises JournalError."""
+    """A journal that can be the source or the target of a copy. All methods raise JournalError."""
 
     @property
     def name(self) -> str:
-        """What it is called, without what is secret in its URL."""
+        """The journal's URL without secrets."""
 
     def open(self, *, create: bool) -> tuple[str, ...]:
-        """Open it, a new one only where ``create`` says so; what an operator should know of it.
+        """Open the journal, or create it with ``create``; return warnings for the operator.
 
-        Raises JournalLocked for one in use.
+        Raises JournalLocked if it is in use.
         """
 
     def check_unused(self) -> None:
-        """Raises JournalLocked where a bus runs on it."""
+        """Raise JournalLocked if a bus runs on the journal."""
 
     def extent(self) -> Extent:
-        """How much it holds."""
+        """Return how many rows the journal has."""
 
     def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
-        """The next rows of a kind after a place, where "" is the beginning; none where there are no more.
+        """Return the next rows of a kind after a position, where "" is the beginning; none at the end.
 
         The order is the journal's own, and always the same.
         """
 
     def mark(self) -> Mark | None:
-        """How far it has come, where it is an unfinished copy."""
+        """Return the mark of an unfinished copy; None for a journal."""
 
     def begin(self, mark: Mark) -> None:
-        """Be a copy from now on, and count as the source does. No bus starts on it until ``finish``."""
+        """Begin a copy, with the source's newest numbers. No bus starts on it until ``finish``."""
 
-    def take(self, rows: Sequence[Row], mark: Mark) -> None:
-        """Keep rows, all of the mark's kind, and the mark: all of it or nothing."""
+    def write(self, rows: Sequence[Row], mark: Mark) -> None:
+        """Write rows, all of the mark's kind, and the mark: all of it or nothing."""
 
     def finish(self) -> None:
-        """Be a journal."""
+        """Remove the mark, so that a bus can start on the journal."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the journal."""
 
 
-#: Told how many rows are done.
-Tell = Callable[[int], None]
+#: Called with how many rows are done.
+OnProgress = Callable[[int], None]
 
 
 class Copying:
-    """One run of copying ``source`` into ``target``, which may go on with what an earlier one began."""
+    """Copies ``source`` into ``target``, which may continue an interrupted copy."""
 
     def __init__(self, source: Copyable, target: Copyable, rows: int = ROWS) -> None:
         self._source = source
@@ -151,7 +151,7 @@ class Copying:
         self._rows = rows
 
     def begin(self) -> Mark:
-        """Look whether it can be done, and where it goes on. Raises JournalError."""
+        """Check that the copy is possible, and return where it continues. Raises JournalError."""
         for journal in (self._source, self._target):
             journal.check_unused()
         if (unfinished := self._source.mark()) is not None:
@@ -172,21 +172,21 @@ class Copying:
         self.mark = found or fresh
         return self.mark
 
-    def run(self, tell: Tell) -> None:
-        """Copy what is not there yet. Raises JournalError."""
+    def run(self, on_progress: OnProgress) -> None:
+        """Copy the remaining rows. Raises JournalError."""
         kinds = list(Kind)
         for kind in kinds[kinds.index(self.mark.kind) :]:
             self.mark = self.mark.at(kind)
-            for batch in self._batches(self._source, kind, self.mark.place):
+            for batch in self._batches(self._source, kind, self.mark.position):
                 mark = self.mark.after(batch)
-                self._target.take(batch.rows, mark)
+                self._target.write(batch.rows, mark)
                 self.mark = mark
-                tell(mark.done)
+                on_progress(mark.done)
 
-    def finish(self, tell: Tell) -> None:
-        """Read back all that was copied, and where it is what was read make the target a journal.
+    def finish(self, on_progress: OnProgress) -> None:
+        """Read the copy back, compare it with what was read from the source, and finish it.
 
-        Raises JournalError where it is not; no bus starts on the target then.
+        Raises JournalError if they differ; no bus starts on the target then.
         """
         self._source.check_unused()
         if self._source.extent() != self.mark.extent:
@@ -195,7 +195,7 @@ class Copying:
         for kind in Kind:
             for batch in self._batches(self._target, kind, ""):
                 digest = (digest + sum(map(fingerprint, batch.rows))) % MODULUS
-                tell(done := done + len(batch.rows))
+                on_progress(done := done + len(batch.rows))
         if digest != self.mark.digest or not self._target.extent().same_content(self.mark.extent):
             raise JournalError(
                 f"{self._target.name} does not hold what was copied ({done:,} rows of {self.mark.extent.total:,});"
@@ -203,14 +203,14 @@ class Copying:
             )
         self._target.finish()
 
-    def _batches(self, journal: Copyable, kind: Kind, place: str) -> Iterator[Batch]:
-        while (batch := journal.export(kind, place, self._rows, BYTES)).rows:
+    def _batches(self, journal: Copyable, kind: Kind, position: str) -> Iterator[Batch]:
+        while (batch := journal.export(kind, position, self._rows, BYTES)).rows:
             yield batch
-            place = batch.place
+            position = batch.position
 
 
 def refusal(name: str, mark: Mark) -> JournalError:
-    """Why nothing starts on an unfinished copy."""
+    """Return the error for a bus that starts on an unfinished copy."""
     return JournalError(
         f"The journal {name} is an unfinished copy of {mark.source}: finish it by 'eventbus journal copy',"
         " or begin with an empty one."

@@ -1,4 +1,4 @@
-"""Fingerprints of what a journal holds, alike in every kind of journal, by which a copy is checked."""
+"""Fingerprints of rows, the same for every kind of journal, to compare a copy with its source."""
 
 import json
 from dataclasses import astuple, dataclass
@@ -39,14 +39,14 @@ class UsedKey:
     content: str = ""  # a digest of the topics and bodies; keys of older versions have none
 
 
-#: One thing that is kept.
+#: One row of a journal.
 Row = Event | LaneRecord | Retry | NumberedLetter | DatedDiscard | UsedKey
 
 
 def fingerprint(row: Row) -> int:
-    """A number that rows share only where they are the same."""
-    told, *bodies = _parts(row)
-    found = sha256(json.dumps([type(row).__name__, told, *map(len, bodies)]).encode())
+    """Return a number that only equal rows share."""
+    fields, *bodies = _parts(row)
+    found = sha256(json.dumps([type(row).__name__, fields, *map(len, bodies)]).encode())
     for body in bodies:
         found.update(body)
     return int.from_bytes(found.digest(), "big")
@@ -54,7 +54,7 @@ def fingerprint(row: Row) -> int:
 
 @singledispatch
 def _parts(row: Any) -> tuple[Any, ...]:
-    """What there is to tell of a row, and its bytes. Times are told as floats, as which one journal or other reads."""
+    """Return a row's fields, then its bytes. Times are floats, since one kind of journal may read them as integers."""
     raise TypeError(f"A journal holds no {type(row).__name__}")
 
 
@@ -77,9 +77,9 @@ def _(row: Retry) -> tuple[Any, ...]:
 
 @_parts.register
 def _(row: NumberedLetter) -> tuple[Any, ...]:
-    *told, first_at, last_at, status, error, answer, event_id, topic = astuple(row.letter)
+    *fields, first_at, last_at, status, error, answer, event_id, topic = astuple(row.letter)
     first = None if first_at is None else float(first_at)
-    return (row.id, *told, first, float(last_at), status, error, event_id, topic), answer
+    return (row.id, *fields, first, float(last_at), status, error, event_id, topic), answer
 
 
 @_parts.register

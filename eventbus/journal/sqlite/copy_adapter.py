@@ -1,4 +1,4 @@
-"""A SQLite journal as what is copied, and as the copy."""
+"""A SQLite journal as the source or the target of a copy."""
 
 import json
 import sqlite3
@@ -9,8 +9,9 @@ from typing import Any
 
 from eventbus.core.errors import JournalError
 from eventbus.core.model import DeadLetter, Discard, Event
+from eventbus.core.override import override
 from eventbus.journal import lane_json
-from eventbus.journal.copy.copying import Batch, Extent, Kind, Mark
+from eventbus.journal.copy.copying import Batch, Copyable, Extent, Kind, Mark
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS
 from eventbus.journal.sqlite.queries import RETRY_COLUMNS, retry_of
@@ -21,7 +22,7 @@ from eventbus.journal.sqlite.store import Store
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Where rows of one kind are. The first ``order`` columns are its order, and name a place in it."""
+    """The table of one kind. Its first ``order`` columns are its order, and a position in it."""
 
     name: str
     columns: str
@@ -31,12 +32,12 @@ class _Table:
 
     @property
     def rows(self) -> str:
-        """All rows. Two that are the same count as one, as they do for who asks."""
+        """All rows; equal ones count as one."""
         return f"SELECT DISTINCT {self.columns} FROM {self.name}"
 
     @property
-    def place(self) -> str:
-        """The columns that name a place."""
+    def position(self) -> str:
+        """The columns of a position."""
         return ", ".join(self.columns.split(", ")[: self.order])
 
 
@@ -49,7 +50,7 @@ _TABLES = {
         lambda row: lane_json.from_json(row[1]),
         lambda lane: (lane.subscriber.key, lane_json.to_json(lane), int(lane.open), lane.ended_at),
     ),
-    Kind.DEFERRED: _Table(
+    Kind.RETRIES: _Table(
         "deferred",
         RETRY_COLUMNS,
         3,
@@ -74,54 +75,55 @@ _TABLES = {
 }
 
 
-class SqliteCopying:
-    """``eventbus.journal.copy.copying.Copyable`` on a SQLite file. Holding it open keeps every bus away."""
+class SqliteCopying(Copyable):
+    """A SQLite file that is copied. No bus can start on it while it is open."""
 
     def __init__(self, path: str) -> None:
         self._store = Store(path)
         self._path = Path(path)
 
     @property
+    @override
     def name(self) -> str:
-        """See Copyable.name."""
         return f"sqlite:///{self._path.resolve()}"
 
+    @override
     def open(self, *, create: bool) -> tuple[str, ...]:
-        """See Copyable.open."""
         if not create and not (self._path.is_file() and self._path.stat().st_size):
             raise JournalError(f"There is no journal {self._path}.")
         return self._store.connect()
 
+    @override
     def check_unused(self) -> None:
-        """See Copyable.check_unused: the lock on the file has been taken."""
+        """Return: this process has the lock on the file."""
 
+    @override
     def extent(self) -> Extent:
-        """See Copyable.extent."""
         return self._store.export(_extent)
 
+    @override
     def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
-        """See Copyable.export."""
         return self._store.export(_export, _TABLES[kind], after, limit, max_bytes)
 
+    @override
     def mark(self) -> Mark | None:
-        """See Copyable.mark."""
         text = self._store.mark()
         return None if text is None else Mark.from_json(text)
 
+    @override
     def begin(self, mark: Mark) -> None:
-        """See Copyable.begin."""
         self._store.change(_begin, mark)
 
-    def take(self, rows: Sequence[Row], mark: Mark) -> None:
-        """See Copyable.take."""
-        self._store.change(_take, rows, mark)
+    @override
+    def write(self, rows: Sequence[Row], mark: Mark) -> None:
+        self._store.change(_write, rows, mark)
 
+    @override
     def finish(self) -> None:
-        """See Copyable.finish."""
         self._store.change(_finish)
 
+    @override
     def close(self) -> None:
-        """See Copyable.close."""
         self._store.close()
 
 
@@ -138,21 +140,21 @@ def _extent(db: sqlite3.Connection) -> Extent:
 
 
 def _counted(table: _Table) -> str:
-    """What is counted: a table, but for the one that has no key."""
+    """Return what is counted: the table, or its distinct rows if it has no key."""
     return f"({table.rows})" if table is _TABLES[Kind.DISCARDS] else table.name
 
 
 def _export(db: sqlite3.Connection, table: _Table, after: str, limit: int, max_bytes: int) -> Batch:
     values = json.loads(after) if after else []
-    where = f"WHERE ({table.place}) > ({', '.join('?' * table.order)})" if after else ""
-    cursor = db.execute(f"{table.rows} {where} ORDER BY {table.place} LIMIT ?", (*values, limit))
+    where = f"WHERE ({table.position}) > ({', '.join('?' * table.order)})" if after else ""
+    cursor = db.execute(f"{table.rows} {where} ORDER BY {table.position} LIMIT ?", (*values, limit))
     found = _fitting(cursor, max_bytes)
     cursor.close()  # or the statement would hold its snapshot
     return Batch(tuple(map(table.read, found)), json.dumps(found[-1][: table.order]) if found else after)
 
 
 def _fitting(rows: Iterable[tuple[Any, ...]], max_bytes: int) -> list[tuple[Any, ...]]:
-    """The first rows, as many as reach the bytes."""
+    """Return the first rows, until they reach so many bytes."""
     found, size = [], 0
     for row in rows:
         found.append(row)
@@ -166,12 +168,12 @@ def _begin(db: sqlite3.Connection, mark: Mark) -> None:
     extent = mark.extent
     db.execute(f"CREATE TABLE {MARK_TABLE} (mark TEXT NOT NULL)")
     db.execute(f"INSERT INTO {MARK_TABLE} VALUES (?)", (mark.to_json(),))
-    places = [("scanned", extent.scanned), ("last", extent.last_seq)]
-    db.executemany("INSERT OR REPLACE INTO places VALUES (?, ?)", places)
+    cursors = [("scanned", extent.scanned), ("last", extent.last_seq)]
+    db.executemany("INSERT OR REPLACE INTO places VALUES (?, ?)", cursors)
     db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('dead_letters', ?)", (extent.last_letter,))
 
 
-def _take(db: sqlite3.Connection, rows: Sequence[Row], mark: Mark) -> None:
+def _write(db: sqlite3.Connection, rows: Sequence[Row], mark: Mark) -> None:
     table = _TABLES[mark.kind]
     values = ", ".join("?" * len(table.columns.split(", ")))
     db.executemany(f"INSERT INTO {table.name} ({table.columns}) VALUES ({values})", map(table.write, rows))

@@ -1,4 +1,4 @@
-"""A batch as the commit script takes it. Numbers that have to stay exact are told as text."""
+"""A batch as the commit script reads it. Numbers that have to stay exact are written as text."""
 
 import json
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from eventbus.journal.base import KEY_OVERHEAD, MAX_REDELIVERIES
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.redis.store.rows import delivery_name, letter_text, retry_text, topic_text
 
-#: Bytes that an event takes beside its own: its entry, and its place among the ids.
-OVERHEAD = 160
+#: Bytes that an event takes beside its own: its entry, and its row among the ids.
+EVENT_OVERHEAD = 160
 
 
 def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, no_memory: bool = False) -> str:
     """Return the batch as JSON, but for the messages; with ``no_memory`` no message is to be kept."""
     return json.dumps(
         {
-            "overhead": OVERHEAD,
+            "overhead": EVENT_OVERHEAD,
             "key_overhead": KEY_OVERHEAD,
             "no_memory": no_memory,
             "max_redeliveries": MAX_REDELIVERIES,
@@ -30,7 +30,7 @@ def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, 
 
 
 def parts_of(publishes: Sequence[Publish]) -> list[str | bytes]:
-    """The messages, five parts each."""
+    """Return the messages, five arguments each."""
     return [
         part
         for publish in publishes
@@ -43,28 +43,28 @@ def parts_of(publishes: Sequence[Publish]) -> list[str | bytes]:
 
 
 def _publish(publish: Publish) -> dict[str, Any]:
-    told: dict[str, Any] = {"count": len(publish.messages)}
+    plan: dict[str, Any] = {"count": len(publish.messages)}
     if publish.idempotency_key is not None:
         at = publish.messages[0].accepted_at if publish.messages else 0.0
-        told |= {"key": publish.idempotency_key, "at": repr(at), "content": publish.content}
-    return told
+        plan |= {"key": publish.idempotency_key, "at": repr(at), "content": publish.content}
+    return plan
 
 
-def lane_told(record: LaneRecord) -> dict[str, str]:
-    """A lane: its topics where it gets new events, and when it ended where nobody has to carry on with it."""
-    told = {"key": record.subscriber.key, "record": lane_json.to_json(record), "scanned": str(record.scanned)}
+def lane_plan(record: LaneRecord) -> dict[str, str]:
+    """Return a lane's record, its topics if it gets new events, and when it ended if it is closed."""
+    plan = {"key": record.subscriber.key, "record": lane_json.to_json(record), "scanned": str(record.scanned)}
     if record.interests[-1].until is None:
-        told["topics"] = " ".join(record.subscriber.options.topics) or ">"
+        plan["topics"] = " ".join(record.subscriber.options.topics) or ">"
     if not record.open:
-        told["ended"] = repr(record.ended_at)
-    return told
+        plan["ended"] = repr(record.ended_at)
+    return plan
 
 
 def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "at": repr(checkpoint.at),
         "scanned": str(checkpoint.scanned),
-        "lanes": [lane_told(record) for record in checkpoint.lanes],
+        "lanes": [lane_plan(record) for record in checkpoint.lanes],
         "settled_retries": [(key, delivery_name(seq, replay_id)) for key, seq, replay_id in checkpoint.settled_retries],
         "retries": [
             (row.key, delivery_name(row.seq, row.replay_id), repr(row.due_at), retry_text(row))

@@ -1,10 +1,11 @@
-"""A journal on a Redis server as what is copied, and as the copy."""
+"""A journal on a Redis server as the source or the target of a copy."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from eventbus.core.errors import JournalLocked
-from eventbus.journal.copy.copying import Batch, Extent, Kind, Mark
+from eventbus.core.override import override
+from eventbus.journal.copy.copying import Batch, Copyable, Extent, Kind, Mark
 from eventbus.journal.copy.fingerprints import Row
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys, server
@@ -14,11 +15,11 @@ from eventbus.journal.redis.store.queries import RedisQueries
 from eventbus.journal.redis.store.server import translate_errors
 
 #: Lanes that are read at once.
-LANES = 100
+PAGE_LANES = 100
 
 
-class RedisCopying:
-    """``eventbus.journal.copy.copying.Copyable`` on Redis at ``url``, which is called ``name``."""
+class RedisCopying(Copyable):
+    """A journal on Redis at ``url`` that is copied; ``name`` is its URL without secrets."""
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
@@ -29,17 +30,17 @@ class RedisCopying:
         self._name = name
 
     @property
+    @override
     def name(self) -> str:
-        """See Copyable.name."""
         return self._name
 
+    @override
     def open(self, *, create: bool) -> tuple[str, ...]:
-        """See Copyable.open; a database is always there."""
         with translate_errors("cannot be opened"):
             return server.examine(self._client, self._url)[1]
 
+    @override
     def check_unused(self) -> None:
-        """See Copyable.check_unused: every node shows that it lives."""
         with translate_errors("does not tell whether a bus runs on it"):
             ((seconds, micros),) = self._queries.pipelined(("TIME",))
             now = int(seconds) * 1_000 + int(micros) // 1_000
@@ -52,8 +53,8 @@ class RedisCopying:
             f"A bus runs on {self._name}, or was killed a few seconds ago; stop all that share it, and try again."
         )
 
+    @override
     def extent(self) -> Extent:
-        """See Copyable.extent."""
         with translate_errors("cannot be read"):
             seq, letter, *counts = self._queries.pipelined(
                 ("GET", keys.SEQ), ("GET", keys.DEAD_ID), ("XLEN", keys.EVENTS), ("HLEN", keys.LANES),
@@ -63,24 +64,25 @@ class RedisCopying:
             return Extent(last, int(letter or 0), self._scanned(last), dict(zip(Kind, counts, strict=True)))
 
     def _scanned(self, last: int) -> int:
-        """Nodes are not equally far: all lanes have been offered what the last of them has."""
+        """Return up to which event all lanes have seen the journal: nodes are not equally far."""
         names = self._queries.open_lanes()
-        parts = (self._queries.lane_records(names[start : start + LANES]) for start in range(0, len(names), LANES))
-        return min((record.scanned for part in parts for record, _ in part), default=last)
+        pages = (names[start : start + PAGE_LANES] for start in range(0, len(names), PAGE_LANES))
+        records = (record for page in pages for record, _ in self._queries.lane_records(page))
+        return min((record.scanned for record in records), default=last)
 
+    @override
     def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
-        """See Copyable.export."""
         with translate_errors("cannot be read"):
             return self._exports.batch(kind, after, limit, max_bytes)
 
+    @override
     def mark(self) -> Mark | None:
-        """See Copyable.mark."""
         with translate_errors("cannot be read"):
             (text,) = self._queries.pipelined(("GET", keys.COPY))
         return None if text is None else Mark.from_json(text.decode())
 
+    @override
     def begin(self, mark: Mark) -> None:
-        """See Copyable.begin."""
         extent = mark.extent
         with translate_errors("cannot be written"):
             begun = self._begin(
@@ -89,8 +91,8 @@ class RedisCopying:
         if not begun:
             raise self._used()
 
-    def take(self, rows: Sequence[Row], mark: Mark) -> None:
-        """See Copyable.take: one transaction, which Redis runs whole or not at all."""
+    @override
+    def write(self, rows: Sequence[Row], mark: Mark) -> None:
         pipeline: Any = self._client.pipeline(transaction=True)
         for command in commands(mark.kind, rows):
             pipeline.execute_command(*command)
@@ -98,11 +100,11 @@ class RedisCopying:
         with translate_errors("cannot be written"):
             pipeline.execute()
 
+    @override
     def finish(self) -> None:
-        """See Copyable.finish."""
         with translate_errors("cannot be written"):
             self._queries.pipelined(("DEL", keys.COPY))
 
+    @override
     def close(self) -> None:
-        """See Copyable.close."""
         self._client.close()

@@ -1,4 +1,4 @@
-"""What puts rows into a journal in Redis that is a copy: the same as the commit script leaves behind."""
+"""The Redis commands that write rows into a copy: the same keys as the commit script writes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -8,29 +8,29 @@ from eventbus.journal.base import KEY_OVERHEAD
 from eventbus.journal.copy.copying import Kind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
-from eventbus.journal.redis.store.commit_plan import OVERHEAD, lane_told
+from eventbus.journal.redis.store.commit_plan import EVENT_OVERHEAD, lane_plan
 from eventbus.journal.redis.store.rows import FIELDS, delivery_name, letter_text, retry_text, topic_text
 
 Command = tuple[Any, ...]
 
 
 def commands(kind: Kind, rows: Sequence[Row]) -> Iterator[Command]:
-    """The commands that keep rows of one kind."""
+    """Return the commands that write rows of one kind."""
     for row in rows:
         yield from _COMMANDS[kind](row)
 
 
 def _event(event: Event) -> Iterator[Command]:
     topic, at = topic_text(event.topic), repr(event.accepted_at)
-    told = zip(FIELDS, (event.id, topic, event.head, event.body, at), strict=True)
-    yield ("XADD", keys.EVENTS, f"{event.seq}-0", *(part for pair in told for part in pair))
+    fields = zip(FIELDS, (event.id, topic, event.head, event.body, at), strict=True)
+    yield ("XADD", keys.EVENTS, f"{event.seq}-0", *(part for pair in fields for part in pair))
     yield ("HSET", keys.IDS, event.id, event.seq)
-    size = len(event.id.encode()) + len(topic.encode()) + len(event.head) + len(event.body) + OVERHEAD
+    size = len(event.id.encode()) + len(topic.encode()) + len(event.head) + len(event.body) + EVENT_OVERHEAD
     yield ("INCRBY", keys.BYTES, size)
 
 
 def _lane(record: LaneRecord) -> Iterator[Command]:
-    lane = lane_told(record)
+    lane = lane_plan(record)
     key = lane["key"]
     yield ("HSET", keys.LANES, key, lane["record"])
     if "topics" in lane:
@@ -42,7 +42,7 @@ def _lane(record: LaneRecord) -> Iterator[Command]:
         yield ("SADD", keys.UNCLAIMED, key)
 
 
-def _deferral(row: Retry) -> Iterator[Command]:
+def _retry(row: Retry) -> Iterator[Command]:
     delivery = delivery_name(row.seq, row.replay_id)
     yield ("HSET", keys.waits(row.key), delivery, retry_text(row))
     yield ("ZADD", keys.due(row.key), repr(row.due_at), delivery)
@@ -78,7 +78,7 @@ def _used_key(used: UsedKey) -> Iterator[Command]:
 _COMMANDS: dict[Kind, Callable[[Any], Iterator[Command]]] = {
     Kind.EVENTS: _event,
     Kind.LANES: _lane,
-    Kind.DEFERRED: _deferral,
+    Kind.RETRIES: _retry,
     Kind.DEAD_LETTERS: _letter,
     Kind.DISCARDS: _discard,
     Kind.KEYS: _used_key,

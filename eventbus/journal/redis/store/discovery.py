@@ -37,33 +37,33 @@ MAX_KNOWN_SERVERS = 100
 
 
 class ReplicationIdChanged(redis.ConnectionError):
-    """A server has another replication id than the one that is wanted: nothing was sent to it."""
+    """A server has another replication id than the expected one: nothing was sent to it."""
 
 
 class DiscoveredConnection(Connection):
-    """Connects to the server that is the master, and stays while that has the ``replication_id`` that is wanted."""
+    """Connects to the server that is the master, and stays while that has the expected ``replication_id``."""
 
     def __init__(self, *, master: Master, replication_id: Callable[[], str], **options: Any) -> None:
         self._master = master
-        self._wanted = replication_id
+        self._expected = replication_id
         self._replication_id = ""  # of the server that it is connected to
         super().__init__(**options)  # type: ignore[no-untyped-call]
 
     def connect(self) -> None:
-        """Connect, anew if the server's replication id is not the one that is wanted any more."""
-        if self._sock is not None and self._wanted() not in ("", self._replication_id):
+        """Connect; first disconnect from a server that does not have the expected replication id any more."""
+        if self._sock is not None and self._expected() not in ("", self._replication_id):
             self.disconnect()
         super().connect()  # type: ignore[no-untyped-call]
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is called
         """Check the connection, and that this is the right server. Raises ConnectionError and ReplicationIdChanged."""
         super().on_connect_check_health(check_health)
-        if wanted := self._wanted():
+        if expected := self._expected():
             self.send_command("EVAL", script("role"), 0, check_health=False)  # type: ignore[no-untyped-call]
             role, replication_id = (part.decode() for part in self.read_response())
             if role != "master":
                 raise redis.ConnectionError(f"the server has not got the journal: it is a {role}")
-            if replication_id != wanted:
+            if replication_id != expected:
                 raise ReplicationIdChanged("it has started again, or another server stands for it")
             self._replication_id = replication_id
 
@@ -85,23 +85,23 @@ class DiscoveredTLSConnection(DiscoveredConnection, SSLConnection):
 
 
 class BySentinel:
-    """Asks Sentinels for the master of ``service``, each of ``ways`` to connect to them after the other."""
+    """Asks Sentinels for the master of ``service``, with each of several connection options in turn."""
 
-    def __init__(self, hosts: Sequence[Address], service: str, ways: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, hosts: Sequence[Address], service: str, options: Sequence[Mapping[str, Any]]) -> None:
         self._service = service
-        self._asked = [Sentinel(list(hosts), sentinel_kwargs=dict(way)) for way in ways]
+        self._sentinels = [Sentinel(list(hosts), sentinel_kwargs=dict(each)) for each in options]
 
     def __call__(self) -> Address:
-        """The master's address. Raises RedisError where no Sentinel knows one."""
+        """Return the master's address. Raises RedisError if no Sentinel knows one."""
         failed: MasterNotFoundError | None = None
-        for asked in self._asked:
+        for sentinel in self._sentinels:
             try:
-                host, port = asked.discover_master(self._service)
+                host, port = sentinel.discover_master(self._service)
             except MasterNotFoundError as error:
                 failed = error
             else:
                 return str(host), int(port)
-        hosts = ", ".join(_named(sentinel) for sentinel in self._asked[0].sentinels)
+        hosts = ", ".join(_named(sentinel) for sentinel in self._sentinels[0].sentinels)
         raise redis.ConnectionError(f"no Sentinel of {hosts} knows a master of {self._service!r}") from failed
 
 
@@ -109,17 +109,17 @@ class ByCluster:
     """Asks servers of a cluster which of them has the slot of the journal's keys."""
 
     def __init__(self, hosts: Sequence[Address], options: Mapping[str, Any]) -> None:
-        self._named = tuple(hosts)
-        self._heard: tuple[Address, ...] = ()
+        self._configured = tuple(hosts)
+        self._discovered: tuple[Address, ...] = ()
         self._options = options
         self._turn = 0
 
     def __call__(self) -> Address:
-        """The master's address. Raises RedisError where no server of the cluster tells.
+        """Return the master's address. Raises RedisError if no server of the cluster knows it.
 
-        Another one is asked first each time: one that is cut off from the others may tell what was once so.
+        Another server is asked first each time: one that is cut off from its peers may answer with old data.
         """
-        known = list(dict.fromkeys((*self._heard, *self._named)))
+        known = list(dict.fromkeys((*self._discovered, *self._configured)))
         self._turn += 1
         start = self._turn % len(known)
         failed: Exception | None = None
@@ -128,23 +128,23 @@ class ByCluster:
                 return self._ask(host, port)
             except (redis.RedisError, OSError) as error:
                 failed = error
-        raise redis.ConnectionError(f"no server of the cluster tells which one has the journal: {failed}") from failed
+        raise redis.ConnectionError(f"no server of the cluster knows which one has the journal: {failed}") from failed
 
     def _ask(self, host: str, port: int) -> Address:
         with closing(redis.Redis(host=host, port=port, **self._options)) as client:
             slots: Any = client.execute_command("CLUSTER SLOTS")  # first, last, the master, its replicas
-        servers = [_address(said, host) for _, _, *those in slots for said in those]
-        self._heard = tuple(dict.fromkeys(servers))[:MAX_KNOWN_SERVERS]
-        wanted = key_slot(keys.PREFIX.encode())
+        found = [_address(server, host) for _, _, *servers in slots for server in servers]
+        self._discovered = tuple(dict.fromkeys(found))[:MAX_KNOWN_SERVERS]
+        slot = key_slot(keys.PREFIX.encode())
         for first, last, master, *_ in slots:
-            if first <= wanted <= last:
+            if first <= slot <= last:
                 return _address(master, host)
-        raise redis.ConnectionError(f"nobody has slot {wanted}")
+        raise redis.ConnectionError(f"nobody has slot {slot}")
 
 
-def _address(said: Sequence[Any], asked: str) -> Address:
-    """A server's address; one that was asked may leave out its own host."""
-    return (said[0] or b"").decode() or asked, int(said[1])
+def _address(server: Sequence[Any], asked: str) -> Address:
+    """Return a server's address; the one that was asked may leave out its own host."""
+    return (server[0] or b"").decode() or asked, int(server[1])
 
 
 def _named(sentinel: redis.Redis) -> str:

@@ -1,4 +1,4 @@
-"""What a journal in Redis holds, in batches, in an order that stays the same while nobody writes."""
+"""The rows of a journal on Redis in batches, in an order that stays the same while nobody writes."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -11,10 +11,10 @@ from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.queries import RedisQueries
 from eventbus.journal.redis.store.rows import letter_of, retry_of
 
-#: A number that no event has.
-BEYOND = 2**53 - 1
-#: Rows that are read at once, before it is looked at how many bytes they have.
-PIECE = 50
+#: A sequence number above all others.
+MAX_SEQ = 2**53 - 1
+#: Rows that are read at once, before their bytes are counted.
+PAGE_ROWS = 50
 
 #: A member of a sorted set, and its score; a lane has none.
 Name = tuple[bytes, float]
@@ -23,44 +23,44 @@ Read = tuple[Row, int]
 
 
 class Exports:
-    """Reads through ``queries``. The place of an event is its number, that of others how many come before it."""
+    """Reads through ``queries``. An event's position is its number, that of another row how many come before it."""
 
     def __init__(self, queries: RedisQueries) -> None:
         self._queries = queries
-        self._ways: dict[Kind, tuple[str, Callable[[Sequence[Name]], list[Read]]]] = {
+        self._readers: dict[Kind, tuple[str, Callable[[Sequence[Name]], list[Read]]]] = {
             Kind.LANES: (keys.LANES, self._lanes),
-            Kind.DEFERRED: (keys.WAITING, self._retries),
+            Kind.RETRIES: (keys.WAITING, self._retries),
             Kind.DEAD_LETTERS: (keys.DEAD_IDS, self._letters),
             Kind.DISCARDS: (keys.DISCARDS, self._discards),
             Kind.KEYS: (keys.KEYS_AT, self._used_keys),
         }
 
     def batch(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
-        """The next rows of a kind after a place. Raises RedisError."""
+        """Return the next rows of a kind after a position. Raises RedisError."""
         if kind is Kind.EVENTS:
-            page = self._queries.page(int(after or 0), BEYOND, limit, max_bytes)
+            page = self._queries.page(int(after or 0), MAX_SEQ, limit, max_bytes)
             return Batch(page.events, str(page.events[-1].seq) if page.events else after)
-        where, read = self._ways[kind]
-        place, found, size = int(after or 0), list[Row](), 0
+        where, read = self._readers[kind]
+        position, found, size = int(after or 0), list[Row](), 0
         while len(found) < limit and size < max_bytes:
-            names = self._names(where, place, min(PIECE, limit - len(found)))
+            names = self._names(where, position, min(PAGE_ROWS, limit - len(found)))
             if not names:
                 break
             rows = read(names)
             found += [row for row, _ in rows]
             size += sum(length for _, length in rows)
-            place += len(names)
-        return Batch(tuple(found), str(place))
+            position += len(names)
+        return Batch(tuple(found), str(position))
 
     def _names(self, where: str, first: int, count: int) -> list[Name]:
         if where == keys.LANES:
             return [(name, 0.0) for name in self._lane_names[first : first + count]]
-        (said,) = self._queries.pipelined(("ZRANGE", where, first, first + count - 1, "WITHSCORES"))
-        return [(name, float(score)) for name, score in zip(said[::2], said[1::2], strict=True)]
+        (members,) = self._queries.pipelined(("ZRANGE", where, first, first + count - 1, "WITHSCORES"))
+        return [(name, float(score)) for name, score in zip(members[::2], members[1::2], strict=True)]
 
     @cached_property
     def _lane_names(self) -> list[bytes]:
-        """All of them, since Redis keeps them in no order: a name for each subscriber."""
+        """All names, since Redis keeps them in no order."""
         (names,) = self._queries.pipelined(("HKEYS", keys.LANES))
         return sorted(names)
 
@@ -70,10 +70,11 @@ class Exports:
 
     def _retries(self, names: Sequence[Name]) -> list[Read]:
         parts = [name.decode().split(":", 2) for name, _ in names]
-        wanted = [(lane, f"{seq}:{replay_id}") for seq, replay_id, lane in parts]
-        texts = self._queries.pipelined(*(("HGET", keys.waits(lane), delivery) for lane, delivery in wanted))
+        deliveries = [(lane, f"{seq}:{replay_id}") for seq, replay_id, lane in parts]
+        texts = self._queries.pipelined(*(("HGET", keys.waits(lane), delivery) for lane, delivery in deliveries))
         return [
-            (retry_of(lane, delivery, text), len(text)) for (lane, delivery), text in zip(wanted, texts, strict=True)
+            (retry_of(lane, delivery, text), len(text))
+            for (lane, delivery), text in zip(deliveries, texts, strict=True)
         ]
 
     def _letters(self, names: Sequence[Name]) -> list[Read]:

@@ -102,7 +102,7 @@ class RedisJournal(QueriedJournal, ClusterJournal):
         self.checkpoint(Checkpoint(self._clock.wall(), 0))
         self.wait_durable()
         if self.usage().memory > 1:
-            raise server.is_out_of_memory("could not keep an event just now")
+            raise server.out_of_memory_error("could not keep an event just now")
 
     @override
     def listen(self, listener: CommitListener) -> None:

@@ -12,7 +12,7 @@ from eventbus.journal import lane_json
 from eventbus.journal.base import JournalQueries, KeptDeadLetter, Page, Redelivery, Usage
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
-from eventbus.journal.redis.store.commit_plan import OVERHEAD
+from eventbus.journal.redis.store.commit_plan import EVENT_OVERHEAD
 from eventbus.journal.redis.store.rows import events_of, letter_of, number_of, retry_of, topic_of
 from eventbus.journal.redis.store.server import memory_in_use
 
@@ -88,11 +88,11 @@ class RedisQueries(JournalQueries):
 
     @override
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
-        rows = self._sample(keys=[keys.NODES], args=[OVERHEAD, *seqs])
+        rows = self._sample(keys=[keys.NODES], args=[EVENT_OVERHEAD, *seqs])
         return [
             SampledEvent(
                 int(seq), topic_of(topic), size, tuple(key.decode() for key in waiting),
-                tuple((key.decode(), int(taken)) for key, taken in zip(dead[::2], dead[1::2], strict=True)),
+                tuple((key.decode(), int(used)) for key, used in zip(dead[::2], dead[1::2], strict=True)),
             )
             for seq, topic, size, waiting, dead in rows
         ]  # fmt: skip

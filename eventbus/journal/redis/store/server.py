@@ -1,4 +1,4 @@
-"""The Redis server: how it is connected to, what it must be, and what its errors mean."""
+"""The Redis server: connects to it, checks what it must be, and translates its errors."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,10 +21,10 @@ from eventbus.journal.redis.store.discovery import (
 )
 from eventbus.journal.redis.timing import DEFAULT_TIMING, RedisTiming
 
-#: Connections at once, at most; who needs one more waits for it.
-CONNECTIONS = 16
-#: The oldest version that knows what is asked of it (scripts that may run where memory is short).
-OLDEST = (7, 0)
+#: Connections at once, at most; a caller that needs one more waits for it.
+MAX_CONNECTIONS = 16
+#: The oldest version with all that is needed (scripts that may run when memory is short).
+MIN_VERSION = (7, 0)
 
 
 def connect(
@@ -45,7 +45,7 @@ def connect(
         **once,
         **options,
         db=named.database,
-        max_connections=CONNECTIONS,
+        max_connections=MAX_CONNECTIONS,
         timeout=timing.answer_seconds,
         socket_keepalive=True,
         client_name=name,
@@ -54,9 +54,9 @@ def connect(
 
 
 def _options(named: RedisUrl) -> dict[str, Any]:
-    """Who connects, and by which certificates, as redis-py has it."""
+    """Return the credentials and certificates as redis-py names them."""
     scheme = "rediss" if named.tls else "redis"
-    # It knows which option is a number, and which is yes or no.
+    # redis-py knows which option is a number, and which is yes or no.
     options: dict[str, Any] = parse_url(f"{scheme}://any?{urlencode(named.tls_options)}")
     del options["host"]
     options.pop("connection_class", None)
@@ -64,72 +64,72 @@ def _options(named: RedisUrl) -> dict[str, Any]:
 
 
 def _master(named: RedisUrl, options: Mapping[str, Any]) -> Master:
-    """Who tells where the server is; asked, where that is another server, by the same options."""
+    """Return what finds the server; Sentinels and cluster servers are connected to with the same options."""
     if named.topology is Topology.SERVER:
         return lambda: named.hosts[0]
     return ByCluster(named.hosts, options) if named.topology is Topology.CLUSTER else _by_sentinel(named, options)
 
 
 def _by_sentinel(named: RedisUrl, options: Mapping[str, Any]) -> BySentinel:
-    """Sentinels are mostly without a password where their servers have one; where not, it is the same one."""
-    nobody = dict(options) | {"username": None, "password": None}
-    return BySentinel(named.hosts, named.service, (nobody, options) if named.password else (nobody,))
+    """Try Sentinels without a password first: mostly only their servers have one. If not, it is the same one."""
+    anonymous = dict(options) | {"username": None, "password": None}
+    return BySentinel(named.hosts, named.service, (anonymous, options) if named.password else (anonymous,))
 
 
 def examine(client: redis.Redis, url: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the server at ``url`` says of itself, and what an operator should know of it.
+    """Return the INFO of the server at ``url``, and warnings for the operator.
 
-    Raises RedisError, and JournalError for one that cannot hold a journal.
+    Raises RedisError, and JournalError if the server cannot hold a journal.
     """
     info: Any = client.info()
     return info, check(info, appendfsync(client), in_cluster=parse(url).topology is Topology.CLUSTER)
 
 
 def appendfsync(client: redis.Redis) -> str | None:
-    """When the server's append-only file reaches the disk; None where it does not tell."""
+    """Return the server's ``appendfsync``; None if it does not let that be read."""
     try:
         return client.config_get("appendfsync").get("appendfsync")
-    except redis.ResponseError:  # some hosts do not let it be asked
+    except redis.ResponseError:  # some hosting providers refuse CONFIG GET
         return None
 
 
 @contextmanager
 def translate_errors(what: str) -> Iterator[None]:
-    """Tell what Redis raises in the journal's own errors."""
+    """Raise the journal's errors for those of Redis; ``what`` says what failed."""
     try:
         yield
     except redis.exceptions.OutOfMemoryError as error:
-        raise is_out_of_memory(what) from error
+        raise out_of_memory_error(what) from error
     except (redis.RedisError, OSError) as error:
-        raise JournalUnavailable(f"The journal {what}: {_said(error)}.") from error
+        raise JournalUnavailable(f"The journal {what}: {_text_of(error)}.") from error
 
 
-def is_out_of_memory(what: str) -> JournalOutOfMemory:
-    """What is said where the server has reached its ``maxmemory``."""
+def out_of_memory_error(what: str) -> JournalOutOfMemory:
+    """Return the error for a server that has reached its ``maxmemory``."""
     return JournalOutOfMemory(f"The journal {what}: the Redis server has no memory left (maxmemory).")
 
 
 def memory_in_use(info: Mapping[str, Any]) -> float:
-    """The part of its ``maxmemory`` that the server has in use, by ``INFO memory``; 0 without one.
+    """Return the part of ``maxmemory`` that is in use, by ``INFO memory``; 0 without a limit.
 
-    Past 1 it refuses what needs memory. What it holds for replicas and for its append-only file is not counted.
+    Above 1 the server refuses what needs memory. Buffers for replicas and for the append-only file do not count.
     """
     limit = int(info.get("maxmemory", 0))
     used = int(info.get("used_memory", 0)) - int(info.get("mem_not_counted_for_evict", 0))
     return used / limit if limit else 0.0
 
 
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__
 
 
 def check(info: Mapping[str, Any], appendfsync: str | None, *, in_cluster: bool = False) -> tuple[str, ...]:
-    """What an operator should know of this server. Raises JournalError for one that cannot hold a journal.
+    """Return warnings for the operator. Raises JournalError if the server cannot hold a journal.
 
-    ``info`` is the answer to INFO; ``appendfsync`` is None where the server does not tell; ``in_cluster`` is whether
-    it is connected to as one of a cluster.
+    ``info`` is the answer to INFO; ``appendfsync`` is None if it cannot be read; ``in_cluster`` says whether the URL
+    names a cluster.
     """
-    if version_of(info) < OLDEST:
+    if version_of(info) < MIN_VERSION:
         raise JournalError(
             f"The Redis server is version {info.get('redis_version')}; the journal needs 7.0 or newer, or Valkey."
         )
@@ -147,7 +147,7 @@ def check(info: Mapping[str, Any], appendfsync: str | None, *, in_cluster: bool 
 
 
 def version_of(info: Mapping[str, Any]) -> tuple[int, ...]:
-    """The server's version, its first two numbers; Valkey tells the one of Redis that it speaks like."""
+    """Return the first two numbers of the server's version; Valkey reports the version of Redis that it emulates."""
     return tuple(int(part) for part in str(info.get("redis_version", "0")).split(".")[:2])
 
 

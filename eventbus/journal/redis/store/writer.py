@@ -1,4 +1,4 @@
-"""What changes the journal: one script a commit, which Redis runs whole or not at all."""
+"""Writes the journal: one script for each commit, which Redis runs completely or not at all."""
 
 import time
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ from eventbus.journal.group_commit import CommitResult, Publish
 from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
-from eventbus.journal.redis.store.commit_plan import OVERHEAD, parts_of, plan_of
+from eventbus.journal.redis.store.commit_plan import EVENT_OVERHEAD, parts_of, plan_of
 from eventbus.journal.redis.store.discovery import ReplicationIdChanged
 from eventbus.journal.redis.store.replication import ReplicationPolicy
 from eventbus.journal.redis.store.rows import letter_text
 from eventbus.journal.redis.store.server import translate_errors
 from eventbus.journal.redis.timing import RedisTiming
 
-#: What lets a script run where there is no memory left. All but the one that keeps events begin with it: what they
-#: write is small, mostly replaces what is there, and is needed to deliver, settle and remove what was accepted.
+#: Lets a script run when the server has no memory left. All but the one that keeps events begin with it: what they
+#: write is small, mostly replaces older values, and is needed to deliver, settle and remove what was accepted.
 #: https://redis.io/docs/latest/develop/programmability/eval-intro/#script-flags
-WHERE_MEMORY_IS_SHORT = "#!lua flags=allow-oom\n"
+ALLOW_OOM = "#!lua flags=allow-oom\n"
 UNWRITTEN = "could not be written, and nothing of this was kept"
 UNKNOWN = "whether this was kept is not known: publish it again with the same Idempotency-Key"
-#: How an error begins that tells a node that the replication id is not the one that it has read the journal under.
+#: How the error begins if the replication id is not the one that the node has read the journal under.
 RESTARTED = "RESTARTED"
 
 
 class Writer:
     """Writes in the name of a node, which hears of lanes that peers own by now. Not for two greenlets at once.
 
-    A commit whose answer does not come may have been made. Redis is asked, for a while; and it refuses one that comes
-    to it late, so that what was told to be not kept is not kept afterwards.
+    A commit whose answer is lost may have been made. The writer asks Redis for its outcome, for a while; and Redis
+    refuses a commit that arrives late, so that nothing is kept after publishers were told that it was not.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Writer:
         self._replication = replication
         self._timing = timing
         self._publish = client.register_script(script("commit"))
-        self._save = client.register_script(WHERE_MEMORY_IS_SHORT + script("commit"))
+        self._save = client.register_script(ALLOW_OOM + script("commit"))
         self._trim = client.register_script(script("trim"))
         self._give_up = client.register_script(script("give_up_bodies"))
         self._outcome = client.register_script(script("commit_outcome"))
@@ -54,9 +54,9 @@ class Writer:
         self._number = 0  # of the last commit
 
     def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
-        """Keep all of it. Raises JournalError, and then nothing is kept, or it is said that nobody knows.
+        """Keep all of it. Raises JournalError if nothing is kept, and JournalTimeout if nobody knows.
 
-        Where memory is short only new events are refused: what is settled makes room, and has to be kept for that.
+        If the server has no memory only new events are refused: what is settled makes room, and is kept for that.
         """
         if not publishes and not checkpoints:
             return [], []
@@ -77,16 +77,16 @@ class Writer:
         run = self._publish if publishes and no_memory is None else self._save
         parts = parts_of(publishes) if no_memory is None else []
         deadline = f"{self._node.deadline(self._timing.commit_seconds):.0f}"
-        said: list[Any] = [node, self._number, deadline, self._node.replication_id]
-        said.append(plan_of(publishes, checkpoints, no_memory=no_memory is not None))
+        arguments: list[Any] = [node, self._number, deadline, self._node.replication_id]
+        arguments.append(plan_of(publishes, checkpoints, no_memory=no_memory is not None))
         with translate_errors(UNWRITTEN):
             try:
-                answers, refused = run(keys=[keys.NODES], args=[*said, *parts])
+                answers, refused = run(keys=[keys.NODES], args=[*arguments, *parts])
             except ReplicationIdChanged:
                 self._node.hurry()
                 raise
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-                answers, refused = self._became(node, error)
+                answers, refused = self._outcome_of(node, error)
             except redis.ResponseError as error:
                 if str(error).startswith(RESTARTED):
                     self._node.hurry()
@@ -103,9 +103,9 @@ class Writer:
         ]
 
     def _missing(self, node: str) -> str | None:
-        """What is missing of what is wanted of a commit with events. Raises JournalTimeout.
+        """Wait until a commit with events is replicated, and return what is missing. Raises JournalTimeout.
 
-        A place that is lost in a failover means deliveries that are repeated, and is not waited for.
+        Checkpoints alone are not waited for: one that a failover loses means repeated deliveries, but no lost event.
         """
         if not self._replication.waits:
             return None
@@ -114,12 +114,12 @@ class Writer:
         except (redis.RedisError, OSError) as error:
             raise JournalTimeout(f"The journal does not answer ({error}); {UNKNOWN}.") from error
 
-    def _became(self, node: str, error: Exception) -> Any:
-        """What the last commit answered, though that was lost. Raises the error where it was not made."""
+    def _outcome_of(self, node: str, error: Exception) -> Any:
+        """Ask for the result of the last commit, whose answer was lost. Raises ``error`` if it was not made."""
         ends = time.monotonic() + self._timing.outcome_seconds
         while True:
             try:
-                said = self._outcome(keys=[keys.NODES], args=[node, self._number])
+                result = self._outcome(keys=[keys.NODES], args=[node, self._number])
             except (redis.ConnectionError, redis.TimeoutError, OSError) as silence:
                 if isinstance(silence, ReplicationIdChanged):
                     self._node.hurry()
@@ -127,34 +127,34 @@ class Writer:
                     raise JournalTimeout(f"The journal does not answer ({error}); {UNKNOWN}.") from error
                 gevent.sleep(self._timing.outcome_interval_seconds)
                 continue
-            if said is None:
+            if result is None:
                 raise error
-            return said
+            return result
 
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
-        """See Journal.give_up_bodies."""
-        given = [(one, replace(one.letter, event_id=one.event_id, topic=one.topic, answer=b"")) for one in letters]
-        parts = [part for one, letter in given for part in (one.id, letter.seq, letter_text(letter))]
+        """Detach dead letters from the bodies of their events. Raises JournalError."""
+        changed = [(one, replace(one.letter, event_id=one.event_id, topic=one.topic, answer=b"")) for one in letters]
+        parts = [part for one, letter in changed for part in (one.id, letter.seq, letter_text(letter))]
         with translate_errors("could not be written"):
             self._give_up(keys=[keys.NODES], args=parts)
 
     def trim(
         self, replication_id: str, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float
     ) -> int:
-        """See Journal.trim; nothing goes where another node does so for all, nor of another history."""
+        """Remove settled events, and return how many; 0 if a peer is the trimmer or the replication id has changed."""
         numbers = "[" + ",".join(f'"{seq}"' for seq in seqs) + "]"
-        forgotten = (wall - IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS)
-        most = 2**62 if max_key_bytes is None else max_key_bytes
+        expired_keys = (wall - IDEMPOTENCY_SECONDS, MAX_IDEMPOTENCY_KEYS)
+        sizes = (EVENT_OVERHEAD, 2**62 if max_key_bytes is None else max_key_bytes, KEY_OVERHEAD)
         with translate_errors("could not be trimmed"):
-            gone: int = self._trim(
+            removed: int = self._trim(
                 keys=[keys.NODES],
-                args=[self._node.id, replication_id, numbers, forget_before, *forgotten, OVERHEAD, most, KEY_OVERHEAD],
+                args=[self._node.id, replication_id, numbers, forget_before, *expired_keys, *sizes],
             )
-        return gone
+        return removed
 
 
 def _events(publishes: Sequence[Publish], answers: Sequence[Any]) -> list[Event]:
-    """What is new in the journal."""
+    """Return the new events of a commit."""
     return [
         Event(seq, *message)
         for publish, answer in zip(publishes, answers, strict=True)
