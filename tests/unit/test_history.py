@@ -1,0 +1,65 @@
+"""The rules of an event's history: its fate for each subscriber that it was accepted for."""
+
+import pytest
+
+from eventbus.core.errors import NotFound
+from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.history import History
+from tests.support.lanes import TAKEN, attempt
+from tests.support.memory_node import A, B, C, MemoryNode
+
+
+class Scene(MemoryNode):
+    """A node whose events are looked up."""
+
+    def fates(self, event_id: str) -> dict[str, str]:
+        """Return the state of an event by subscriber."""
+        _, fates = History(self.node).of(event_id)
+        return {fate.address: fate.state for fate in fates}
+
+
+def test_an_event_is_pending_until_it_is_delivered() -> None:
+    """Each subscriber has its own fate, by address."""
+    scene = Scene()
+    first, _ = scene.lane(A), scene.lane(B)
+    (event,) = scene.publish(None)
+    assert scene.fates(event.id) == {A: "pending", B: "pending"}
+    attempt(first, TAKEN, 0.0)
+    assert scene.fates(event.id) == {A: "delivered", B: "pending"}
+
+
+def test_who_did_not_want_it_is_not_named() -> None:
+    """An event that came before a registration, or with another topic, was not accepted for that subscriber."""
+    scene = Scene()
+    scene.lane(A, topics=("a",))
+    (event,) = scene.publish("b")
+    scene.lane(B)
+    assert scene.fates(event.id) == {}
+
+
+def test_what_failed_for_good_is_dead_or_discarded() -> None:
+    """As the journal has it, for lanes that are there and for those that have ended."""
+    scene = Scene()
+    first, second = scene.lane(A), scene.lane(B)
+    scene.lane(C)
+    (event,) = scene.publish(None)
+    attempt(first, TAKEN, 0.0)
+    LeaseExpiry(scene.node, lambda _: None).discard(second)
+    scene.journal.failed = {event.seq: [(A, "dead"), (B, "discarded")]}
+    assert scene.fates(event.id) == {A: "dead", B: "discarded", C: "pending"}
+
+
+def test_who_has_left_since_keeps_its_fate() -> None:
+    """What was delivered before a subscriber deregistered was delivered."""
+    scene = Scene()
+    lane = scene.lane(A)
+    (event,) = scene.publish(None)
+    attempt(lane, TAKEN, 0.0)
+    LeaseExpiry(scene.node, lambda _: None).discard(lane)
+    assert scene.fates(event.id) == {A: "delivered"}
+
+
+def test_an_event_that_is_not_there_has_no_history() -> None:
+    """NotFound names it."""
+    with pytest.raises(NotFound, match="nowhere"):
+        Scene().fates("nowhere")
