@@ -35,15 +35,15 @@ def _number(
     "--rate", type=click.FloatRange(0.1), metavar="N", help="Publishes per second in all; else as many as possible."
 )
 @with_context
-def bench(context: CommandContext, **typed: Any) -> None:
+def bench(context: CommandContext, **arguments: Any) -> None:
     """Measure a running bus under a load.
 
     Publishes, and receives what is delivered, on a topic and by subscribers of its own, which are deregistered at
     the end; the events stay in the journal for its retention. Publishers and subscribers are this one Python
     process, and so part of what is measured: a bus can do more than they.
     """
-    load = Load(**typed)
-    context.check_ready()
+    load = Load(**arguments)
+    context.readiness()
     with (
         stop_on_signals(),
         context.bus(retry=context.timeout) as bus,

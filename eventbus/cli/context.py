@@ -46,7 +46,7 @@ class CommandContext:
         finally:
             transport.close()
 
-    def check_ready(self) -> Response:
+    def readiness(self) -> Response:
         """Return the response of ``/readyz``, ready or not. Raises BusError where there is no bus."""
         response = self.get("/readyz")
         if response.status in (502, 504):

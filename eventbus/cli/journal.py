@@ -82,12 +82,12 @@ def _copy(source: "Copyable", target: "Copyable", screen: Screen) -> None:
     screen.note(f"{escape(target.name)} is a journal now; {escape(source.name)} is as it was.")
 
 
-def _journal_of(argument: str, typed: str) -> "Copyable":
+def _journal_of(argument: str, given: str) -> "Copyable":
     """Return the journal that an argument names, not opened yet. Raises UsageError."""
     from eventbus.core.settings import MEMORY, Settings  # noqa: PLC0415
     from eventbus.journal.sqlite.copy_adapter import SqliteCopying  # noqa: PLC0415 - the server's, and only here
 
-    settings = Settings(journal=_check_url(argument, _url(argument, typed)))
+    settings = Settings(journal=_check_url(argument, _url(argument, given)))
     if settings.on_redis:
         try:
             from eventbus.journal.redis.store.copy_adapter import RedisCopying  # noqa: PLC0415 - an extra
@@ -99,19 +99,19 @@ def _journal_of(argument: str, typed: str) -> "Copyable":
     return SqliteCopying(settings.journal_path)
 
 
-def _url(argument: str, typed: str) -> str:
+def _url(argument: str, given: str) -> str:
     """Return the URL. Refuse one with a password on the command line, which others can see."""
-    if typed.startswith(ENVIRONMENT_PREFIX):
-        name = typed.removeprefix(ENVIRONMENT_PREFIX)
+    if given.startswith(ENVIRONMENT_PREFIX):
+        name = given.removeprefix(ENVIRONMENT_PREFIX)
         found = os.environ.get(name, "").strip()
         if not found:
             raise click.UsageError(f"{argument} is in {name}, which is not set")
         return found
-    if "@" in typed.partition(":")[2] and not typed.startswith("sqlite:"):
+    if "@" in given.partition(":")[2] and not given.startswith("sqlite:"):
         raise click.UsageError(
             f"{argument} has a password in it: put it into a variable, and give {ENVIRONMENT_PREFIX}NAME"
         )
-    return typed
+    return given
 
 
 def _check_url(argument: str, url: str) -> str:

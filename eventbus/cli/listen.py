@@ -82,15 +82,15 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 )
 @subscription_options(_REGISTERING)
 @with_context
-def listen(context: CommandContext, **typed: Any) -> None:
+def listen(context: CommandContext, **arguments: Any) -> None:
     """Print events as they come.
 
     All, or those that match a TOPIC, until Ctrl-C. Reads the feed, and resumes when the bus has
     restarted. With --register each delivery is answered when it has been printed, and the subscriber is
     deregistered at the end.
     """
-    given = {name: value for name, value in take_options(typed, _REGISTERING).items() if value is not None}
-    options = ListenOptions(subscription=given, **typed)
+    given = {name: value for name, value in take_options(arguments, _REGISTERING).items() if value is not None}
+    options = ListenOptions(subscription=given, **arguments)
     check_patterns(options.topics)
     if options.raw and context.screen.as_json:
         raise click.UsageError("--raw and --json contradict each other: leave one out")
@@ -105,7 +105,7 @@ def listen(context: CommandContext, **typed: Any) -> None:
 
 def _follow(context: CommandContext, options: ListenOptions, show: Callable[[Event], None]) -> None:
     """Print events from the feed. Wait for as long as the bus is unreachable."""
-    context.check_ready()
+    context.readiness()
     if context.screen.error_terminal:
         context.screen.note(f"Listening at {escape(context.url)}; Ctrl-C ends.")
     with (

@@ -15,7 +15,7 @@ _FORMER_NAMES = {"ordered": (" /--unordered",)}
 
 
 def subscription_options(options: Iterable[Option]) -> Callable[[Function], Function]:
-    """Give a command an option for each of these; what is not typed is None."""
+    """Give a command an option for each of these; an option that is not given is None."""
 
     def add(function: Function) -> Function:
         for one in reversed(tuple(options)):
@@ -25,9 +25,9 @@ def subscription_options(options: Iterable[Option]) -> Callable[[Function], Func
     return add
 
 
-def take_options(typed: dict[str, Any], options: Iterable[Option]) -> dict[str, Any]:
-    """Remove what was typed for these options, and return it by the options' names."""
-    return {one.name: typed.pop(_parameter(one)) for one in options}
+def take_options(arguments: dict[str, Any], options: Iterable[Option]) -> dict[str, Any]:
+    """Remove the values of these options, and return them by the names of the options."""
+    return {one.name: arguments.pop(_parameter(one)) for one in options}
 
 
 def _parameter(one: Option) -> str:

@@ -120,7 +120,9 @@ def program() -> None:
     """An HTTP event bus: start one, publish to it, listen to it, inspect it and repair it."""
 
 
-for _command in (
+#: All commands, in the order of the help. To add one, decorate a function in a module of its own by ``@command``, and
+#: list it here.
+COMMANDS = (
     serve.serve,
     send.send,
     listen.listen,
@@ -135,10 +137,11 @@ for _command in (
     bench.bench,
     diagnosis.doctor,
     completion.completion,
-):
+)
+for _command in COMMANDS:
     program.add_command(_command)
 
 
 def main() -> NoReturn:
-    """Run what was typed."""
+    """Run the command line."""
     program.main()

@@ -23,12 +23,12 @@ from eventbus.core.options import registration_options
 @click.argument("address")
 @subscription_options(registration_options())
 @with_context
-def register(context: CommandContext, address: str, **typed: Any) -> None:
+def register(context: CommandContext, address: str, **arguments: Any) -> None:
     """Register an address, or renew its lease.
 
     What is left out of a renewal stays as it was.
     """
-    options = take_options(typed, registration_options())
+    options = take_options(arguments, registration_options())
     with context.bus() as bus:
         found = bus.register(address, topics=options.pop("topics"), terms=Terms(**options))
     if context.screen.as_json:

@@ -104,13 +104,13 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
     help="How long to try again while the bus does not take it.",
 )  # fmt: skip
 @with_context
-def send(context: CommandContext, **typed: Any) -> None:
+def send(context: CommandContext, **arguments: Any) -> None:
     """Publish an event, or one for each line.
 
-    Prints the id when the event is safe. DATA may be - for standard input. Without a TOPIC, or with '', the event
+    Prints the id when the event is durable. DATA may be - for standard input. Without a TOPIC, or with '', the event
     goes only to subscribers to everything.
     """
-    options = SendOptions(**typed)
+    options = SendOptions(**arguments)
     options.check()
     if options.retry and context.screen.error_terminal:
         _note_if_unreachable(context, options.retry)
@@ -123,7 +123,7 @@ def send(context: CommandContext, **typed: Any) -> None:
 def _note_if_unreachable(context: CommandContext, retry: float) -> None:
     """Say why nothing happens for a while."""
     try:
-        context.check_ready()
+        context.readiness()
     except BusError:
         context.screen.note(f"The bus at {escape(context.url)} does not answer; trying for {retry:g} seconds.")
 

@@ -31,7 +31,7 @@ class BusFacts:
 def inspect(context: CommandContext) -> BusFacts:
     """Call the bus, and return the facts. Raises BusError where no bus answers."""
     before = time.time()
-    response = context.check_ready()
+    response = context.readiness()
     now = (before + time.time()) / 2
     return BusFacts(
         context.url, response.status, _reason(response), _version(context), _ahead(response, now), _open(context)
