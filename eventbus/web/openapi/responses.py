@@ -54,7 +54,7 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
         "The event has no source: a text that is not empty is required.", {}),
     "NoPosition": (
         404, "The event that is given as a position is not in the journal.",
-        "'order-42' is no event in the journal, and no time as RFC 3339 has it.", {}),
+        "'order-42' is neither an event in the journal nor an RFC 3339 time.", {}),
     "NoEvent": (404, "There is no event with this id.", "Event 'order-42' is not in the journal.", {}),
     "NoDeadLetter": (404, "There is no dead letter with this id.", "There is no dead letter 1.", {}),
     "NoReplay": (404, "There is no such replay.", "There is no replay 'x'; the newest 1000 are known.", {}),

@@ -8,22 +8,8 @@ from eventbus.core.model import Options, State
 from eventbus.core.option_kinds import TopicPatterns
 from eventbus.core.options import SubscriptionOptions, options_of, to_json
 from eventbus.core.topics import MAX_TOPIC_LENGTH, TOPIC_REGEX
-from eventbus.web.openapi.builder import (
-    A_TIME,
-    AN_ADDRESS,
-    AN_ID,
-    Json,
-    count,
-    described,
-    flag,
-    items,
-    nullable,
-    schema,
-    shape,
-    text,
-    time,
-    typed,
-)
+from eventbus.web.openapi import builder as build
+from eventbus.web.openapi.builder import A_TIME, AN_ADDRESS, AN_ID, Json, count, nullable, text, time
 from eventbus.web.openapi.cloud_event import CLOUD_EVENT
 
 TOPIC = text(maxLength=MAX_TOPIC_LENGTH, pattern=f"^{TOPIC_REGEX}$")
@@ -33,7 +19,7 @@ TOPIC_PATTERNS = TopicPatterns().query_schema
 ADDRESS = text(minLength=1, maxLength=MAX_ADDRESS_LENGTH, pattern="^[!-~]+$")
 #: An event's id, or an idempotency key.
 VISIBLE_ASCII = text(pattern=f"^[!-~]{{1,{MAX_ID_LENGTH}}}$")
-_STATUS = nullable(typed("integer", "Null without a response.", minimum=100, maximum=999))
+_STATUS = nullable(build.typed("integer", "Null without a response.", minimum=100, maximum=999))
 
 _SUBSCRIBER: Json = {
     "address": text("As the client wrote it."),
@@ -41,13 +27,13 @@ _SUBSCRIBER: Json = {
     "renewed_at": time("When it was renewed last."),
     "expires_at": time("When it expires, if it is not renewed."),
     "expired_at": nullable(time("When it expired; null while it has not.")),
-    "renew_after": typed("number", "Seconds after which to renew: a third of the lease."),
-    **{one.name: described(one.kind.json_schema, one.summary) for one in options_of(SubscriptionOptions)},
+    "renew_after": build.typed("number", "Seconds after which to renew: a third of the lease."),
+    **{one.name: build.described(one.kind.json_schema, one.summary) for one in options_of(SubscriptionOptions)},
     "state": text("How it is doing.", enum=[state.value for state in State]),
     "pending": count("All that is not settled."),
     "backlog": count("Pending, but not in flight."),
     "in_flight": count("Attempts in flight."),
-    "oldest_pending_seconds": typed("number", "Age of the oldest pending event.", minimum=0),
+    "oldest_pending_seconds": build.typed("number", "Age of the oldest pending event.", minimum=0),
     "accepted": count("Events accepted for it: pending, delivered, dead and discarded."),
     "delivered": count("Events that were delivered to it."),
     "failed_attempts": count("Attempts that failed."),
@@ -56,7 +42,9 @@ _SUBSCRIBER: Json = {
     "last_error": nullable(text("What went wrong last.")),
     "last_error_at": nullable(time("When that was.")),
     "error_rate": nullable(
-        typed("number", "Failed attempts of the last minute's, as a fraction; null without any.", minimum=0, maximum=1)
+        build.typed(
+            "number", "Failed attempts of the last minute's, as a fraction; null without any.", minimum=0, maximum=1
+        )
     ),
     "recent_successes": count("Attempts of the last ten minutes that succeeded."),
     "recent_failures": count("Attempts of the last ten minutes that failed."),
@@ -73,21 +61,21 @@ A_REGISTRATION: Json = {
     "origin": None, "warnings": [],
 }  # fmt: skip
 _REGISTRATION: Json = {
-    "created": flag("Whether this was no renewal."),
+    "created": build.flag("Whether this was no renewal."),
     **_SUBSCRIBER,
     "changed_at": nullable(
         time("When another client than this one last registered, changed or deregistered this address; else null.")
     ),
     "changed_by": nullable(text("The address of that client, and the client for which it says that it asks.")),
     "origin": nullable(text("By which name the bus asks subscribers for their consent; null where it does not.")),
-    "warnings": items(text(), "What may not be meant as it was given."),
+    "warnings": build.items(text(), "What may not be meant as it was given."),
 }
 _EVENT: Json = {
     "id": text("A UUID of version 7, which the bus gives."),
     "topic": nullable(text("Null where none was given.")),
     "accepted_at": time(),
-    "headers": typed("object", "The headers that were kept.", additionalProperties=text()),
-    "body": schema("Body"),
+    "headers": build.typed("object", "The headers that were kept.", additionalProperties=text()),
+    "body": build.schema("Body"),
 }
 AN_EVENT: Json = {
     "id": AN_ID, "topic": "orders.created", "accepted_at": A_TIME,
@@ -111,8 +99,10 @@ _DEAD_LETTER: Json = {
     "last_attempt_at": time("When it was attempted last, or given up."),
     "last_status": _STATUS,
     "last_error": nullable(text()),
-    "last_answer": described(schema("Body"), "The first KiB of the subscriber's last response."),
-    "body_given_up": flag("Its event's body is gone, since the journal was full: it can be discarded, not replayed."),
+    "last_answer": build.described(build.schema("Body"), "The first KiB of the subscriber's last response."),
+    "body_given_up": build.flag(
+        "Its event's body is gone, since the journal was full: it can be discarded, not replayed."
+    ),
 }
 A_DEAD_LETTER: Json = {
     "id": 1, "event": AN_ID, "topic": "orders.created", "subscriber": AN_ADDRESS, "reason": "rejected",
@@ -133,21 +123,21 @@ A_REPLAY: Json = {
 }  # fmt: skip
 _ACCEPTED: Json = {
     "subscribers": count("How many get at least one event of this; 0 for a duplicate."),
-    "duplicate": flag("Whether the key was known, and nothing was kept."),
+    "duplicate": build.flag("Whether the key was known, and nothing was kept."),
 }
-_IDS: Json = {"ids": items(text(), "In the batch's order.")}
+_IDS: Json = {"ids": build.items(text(), "In the batch's order.")}
 
 #: Objects: what each is, its properties, an example, and the properties that may be missing.
 _SHAPES: dict[str, tuple[Any, ...]] = {
     "Problem": ("Problem details (RFC 9457).", {
         "type": text(const="about:blank"),
         "title": text("The name of the status."),
-        "status": typed("integer"),
+        "status": build.typed("integer"),
         "detail": text("What is wrong, with which value, and what is allowed."),
     }),
     "Subscriber": ("A subscriber: its options, and how it is doing.", _SUBSCRIBER, A_SUBSCRIBER),
     "Registration": ("A subscriber as it is now.", _REGISTRATION, A_REGISTRATION),
-    "SubscriberList": ("Subscribers, by address.", {"subscribers": items(schema("Subscriber"))}),
+    "SubscriberList": ("Subscribers, by address.", {"subscribers": build.items(build.schema("Subscriber"))}),
     "Deregistered": ("An address that is registered no more.", {
         "address": text(), "discarded": count("How many deliveries were pending."),
     }),
@@ -159,7 +149,7 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
     ),
     "EventWithDeliveries": (
         "An event, and its state for each subscriber that it was accepted for.",
-        {**_EVENT, "deliveries": items(schema("Delivery"))}, {**AN_EVENT, "deliveries": [A_DELIVERY]},
+        {**_EVENT, "deliveries": build.items(build.schema("Delivery"))}, {**AN_EVENT, "deliveries": [A_DELIVERY]},
     ),
     "DeadLetter": ("A delivery that will not be attempted again.", _DEAD_LETTER, A_DEAD_LETTER),
     "Replay": ("Dead letters that were put back together, and their outcome.", _REPLAY, A_REPLAY),
@@ -177,8 +167,8 @@ SCHEMAS: Json = {
     "Error": text(
         "`Error:` and a sentence, with no newline; on all but the four routes a space between them.", pattern="^Error:"
     ),
-    **{name: shape(*described_as) for name, described_as in _SHAPES.items()},
-    "Data": typed(
+    **{name: build.shape(*described_as) for name, described_as in _SHAPES.items()},
+    "Data": build.typed(
         "object",
         "An event's body as JSON: an object, or, as `*/*` says, anything else. It is not parsed.",
         additionalProperties=True,
@@ -186,8 +176,8 @@ SCHEMAS: Json = {
     "Body": {
         "description": "A body: as text where it is UTF-8, else as Base64.",
         "oneOf": [
-            shape("UTF-8.", {"text": text()}),
-            shape("Anything else.", {"base64": text(contentEncoding="base64")}),
+            build.shape("UTF-8.", {"text": text()}),
+            build.shape("Anything else.", {"base64": text(contentEncoding="base64")}),
         ],
     },
     "CloudEvent": CLOUD_EVENT,
