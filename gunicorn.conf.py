@@ -1,3 +1,3 @@
-"""What gunicorn reads where it is started here. The settings stand in the package, so that a wheel has them too."""
+"""gunicorn's configuration if it is started here. It is in the package, so that a wheel has it, too."""
 
-from eventbus.gunicorn_config import *  # noqa: F403 - gunicorn takes the names that it knows
+from eventbus.gunicorn_config import *  # noqa: F403 - gunicorn uses the names that it knows

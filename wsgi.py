@@ -1,4 +1,4 @@
-"""What gunicorn loads where it is started here: patch first, then the app that the package holds."""
+"""What gunicorn loads if it is started here: patch first, then import the application from the package."""
 
 from gevent import monkey
 

@@ -1,4 +1,4 @@
-"""What gunicorn loads: patch first, then build the bus, the app over it, and start."""
+"""What gunicorn loads: patch first, then start the bus, and make its application."""
 
 from gevent import monkey
 
@@ -13,7 +13,7 @@ from eventbus.start import start_bus  # noqa: E402
 from eventbus.web.app import application  # noqa: E402
 from eventbus.web.server.listeners import noted  # noqa: E402
 
-#: gunicorn's own status for an app that does not load: it stops instead of trying again for ever.
+#: gunicorn's exit status for an app that does not load: gunicorn stops instead of restarting the worker forever.
 APP_LOAD_ERROR = 4
 
 try:
@@ -22,7 +22,7 @@ except EventbusError as error:
     print(f"eventbus cannot start: {error}", file=sys.stderr)
     sys.exit(APP_LOAD_ERROR)
 
-# What has been loaded stays: a collection that looks at all of it holds the event loop for 20 ms and more.
+# What is loaded stays: a collection that scans all of it blocks the event loop for 20 ms and more.
 gc.collect()
 gc.freeze()
 gc.set_threshold(10_000, 20, 20)

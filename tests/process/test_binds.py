@@ -100,6 +100,6 @@ def test_what_cannot_be_bound_stops_the_start(tmp_path: Path) -> None:
         assert f"port {port} of {LOOPBACK} cannot be used" in refusal(bus, "cannot start")
     (tmp_path / "file").write_text("mine")
     bus = BusServer(tmp_path, arguments=["-b", f"unix:{tmp_path}/file"])
-    assert "is no socket" in refusal(bus, "cannot start")
+    assert "is not a socket" in refusal(bus, "cannot start")
     bus = BusServer(tmp_path, arguments=["-b", f"unix:{tmp_path}/nowhere/bus.sock"])
-    assert "no socket can be made" in refusal(bus, "cannot start")
+    assert "no socket can be created" in refusal(bus, "cannot start")

@@ -13,32 +13,8 @@ from tests.support.subscriber import RecordingSubscriber
 
 METADATA = "169.254.169.254"
 WRONG = "Error:Wrong input address."
-DENIED = [
-    METADATA,
-    f"{METADATA}:80/latest",
-    f"http://{METADATA}",
-    f"https://{METADATA}",
-    "100.100.100.200",
-    "168.63.129.16",
-    "0.0.0.0:8000",
-    "224.0.0.1",
-    "240.0.0.1",
-    "255.255.255.255",
-    "[::]:8000",
-    "[fe80::1]",
-    "[fd00:ec2::254]",
-    "[ff02::1]",
-    f"[::ffff:{METADATA}]",
-    "[::ffff:a9fe:a9fe]",
-    "[0:0:0:0:0:FFFF:A9FE:A9FE]",
-    f"[::{METADATA}]",
-    f"[64:ff9b::{METADATA}]",
-    "[2002:a9fe:a9fe::1]",
-    "[2002:a9fe:a9fe::5efe:808:808]",
-    "[2001:0:808:808::5601:5601]",
-    "[2001:0:808:808:0:5efe:5601:5601]",
-]
-SPELLINGS = ["0", "127.1", "2852039166", "0251.0376.0251.0376", "0xa9fea9fe", "0xa9.254.169.254", "169.254.43518"]
+#: One of each kind; tests/unit/test_networks.py has the rules.
+DENIED = [f"https://{METADATA}/latest", "[fe80::1]", f"[::ffff:{METADATA}]", "[2002:a9fe:a9fe::1]"]
 REASON = "is in a network that is denied by EVENTBUS_DENY_NETWORKS."
 
 
@@ -69,14 +45,13 @@ def test_the_reason_is_told(caller: Caller) -> None:
     assert problem["detail"] == f"Wrong input address. {reason}."
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_number_that_only_some_programs_read_is_no_address(caller: Caller, spelling: str) -> None:
-    """Short, decimal, octal and hexadecimal spellings of IPv4 are refused as addresses."""
-    response = caller.call("POST", register_target(f"{spelling}:8000"))
-    assert_says(response, 400, f"{WRONG} {spelling!r} is not an IPv4 address; write four decimal numbers.")
+def test_a_number_that_only_some_programs_read_is_no_address(caller: Caller) -> None:
+    """A decimal spelling of IPv4 is refused as an address."""
+    response = caller.call("POST", register_target("2852039166:8000"))
+    assert_says(response, 400, f"{WRONG} '2852039166' is not an IPv4 address; write four decimal numbers.")
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "192.168.0.1:80", "127.0.0.1:9", "[::1]:9", "[fd12::1]", "8.8.8.8"])
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1:9", "[fd12::1]", "8.8.8.8"])
 def test_private_loopback_and_public_addresses_are_registered(caller: Caller, address: str) -> None:
     """Services live in private networks, on this machine and in public: all of them may register."""
     assert registered(caller, address) == 200
@@ -106,19 +81,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
 
 @pytest.mark.parametrize(
     ("address", "status"),
-    [
-        ("10.2.0.1", 400),
-        ("[::ffff:10.2.0.1]", 400),
-        ("10.1.0.1", 200),
-        ("[::ffff:10.1.0.1]", 200),
-        ("[fd12:2::1]", 400),
-        ("[fd12:1::1]", 200),
-        (METADATA, 200),
-        ("169.254.169.253", 400),
-        ("[fe80::1]", 400),
-        ("11.0.0.1", 200),
-        ("127.0.0.1:9", 200),
-    ],
+    [("10.2.0.1", 400), ("10.1.0.1", 200), ("[fd12:1::1]", 200), (METADATA, 200), ("[fe80::1]", 400)],
 )
 def test_the_more_specific_setting_counts(strict: Caller, address: str, status: int) -> None:
     """A part of a denied network may be allowed, and of what is always denied what is named, and nothing else."""
@@ -196,13 +159,7 @@ def _failed(caller: Caller, address: str) -> dict[str, object] | None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("EVENTBUS_DENY_NETWORKS", "10.0.0.0/33"),
-        ("EVENTBUS_ALLOW_NETWORKS", "*"),
-        ("EVENTBUS_DENY_NETWORKS", "localhost"),
-        ("EVENTBUS_ALLOW_PORTS", "smtp"),
-    ],
+    ("name", "value"), [("EVENTBUS_DENY_NETWORKS", "10.0.0.0/33"), ("EVENTBUS_ALLOW_PORTS", "smtp")]
 )
 def test_what_is_no_network_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
     """A list with anything but networks in it stops the start, in a sentence that names the setting."""

@@ -186,7 +186,7 @@ def test_a_malformed_header_is_refused_without_its_token(closed: BusServer, line
 
 def warnings_of(bus: BusServer) -> list[str]:
     """What the start warns of with regard to who may do what, each warning once."""
-    return re.findall(r"WARNING \S+ (nobody may \w+|whoever can reach this port)", bus.log_text())
+    return re.findall(r"WARNING \S+ (nobody may \w+|everyone who can reach this port)", bus.log_text())
 
 
 def test_what_has_no_token_is_closed_and_the_start_says_so(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_an_administrators_token_closes_the_rest_but_to_itself(tmp_path: Path) -
 
 def test_without_tokens_everything_is_open_and_the_start_says_so(bus: BusServer, caller: Caller) -> None:
     """A bus with no tokens at all takes every request, a token in it or not, and has warned of that."""
-    assert warnings_of(bus) == ["whoever can reach this port"]
+    assert warnings_of(bus) == ["everyone who can reach this port"]
     for method, target, _, status in ROUTES:
         assert caller.call(method, target).status == status
         assert caller.call(method, target, [bearer(UNKNOWN)]).status == status

@@ -1,6 +1,4 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from eventbus.core.addresses import MAX_ADDRESS_LENGTH, parse_address
 from eventbus.core.errors import BadAddress
@@ -77,17 +75,6 @@ REFUSED = [
     ("localhost/.%2e/b", ". or .."),
 ]
 
-LABELS = st.from_regex(r"[A-Za-z_]([A-Za-z0-9_-]{0,5}[A-Za-z0-9])?", fullmatch=True)
-HOSTS = st.one_of(
-    st.lists(LABELS, min_size=1, max_size=4).map(".".join),
-    st.ip_addresses(v=4).map(str),
-    st.ip_addresses(v=6).map(lambda address: f"[{address.exploded}]"),
-)
-SCHEMES = st.sampled_from(["", "http://", "https://", "HTTP://", "Https://"])
-PORTS = st.one_of(st.just(""), st.sampled_from([80, 443]).map(":{}".format), st.integers(1, 65_535).map(":{}".format))
-PATHS = st.from_regex(r"(/[a-zA-Z0-9:@_-]{0,5}){0,4}", fullmatch=True)
-ADDRESSES = st.builds("".join, st.tuples(SCHEMES, HOSTS, PORTS, PATHS))
-
 
 @pytest.mark.parametrize(("written", "key", "url"), ACCEPTED)
 def test_an_address_has_one_spelling_and_one_url(written: str, key: str, url: str) -> None:
@@ -118,21 +105,3 @@ def test_an_address_may_be_long_but_not_longer() -> None:
     assert len(parse_address(longest).key) == 512
     with pytest.raises(BadAddress, match="513"):
         parse_address(longest + "a")
-
-
-@given(ADDRESSES)
-def test_the_one_spelling_is_an_address_that_leads_to_the_same_place(written: str) -> None:
-    """The one spelling, parsed again, is itself and leads to the same URL."""
-    address = parse_address(written)
-    again = parse_address(address.key)
-    assert (again.key, again.url) == (address.key, address.url)
-
-
-@given(st.text(alphabet="aA1.:/[]@?#%2e_-\\ x", max_size=12))
-def test_any_text_is_an_address_or_refused(text: str) -> None:
-    """Whatever is sent as an address is either refused or has a spelling that parses to itself."""
-    try:
-        key = parse_address(text).key
-    except BadAddress:
-        return
-    assert parse_address(key).key == key

@@ -19,7 +19,18 @@ PIECES = [
     "\\", "*", "é", "１", "。", "\u200b", "\ud800",
 ]  # fmt: skip
 MADE = st.lists(st.sampled_from(PIECES), max_size=10).map("".join)
-ANYTHING = st.one_of(st.text(), MADE, st.binary().map(lambda data: data.decode("latin-1")))
+#: Addresses as people write them.
+LABELS = st.from_regex(r"[A-Za-z_]([A-Za-z0-9_-]{0,5}[A-Za-z0-9])?", fullmatch=True)
+ANY_HOSTS = st.one_of(
+    st.lists(LABELS, min_size=1, max_size=4).map(".".join),
+    st.ip_addresses(v=4).map(str),
+    st.ip_addresses(v=6).map(lambda address: f"[{address.exploded}]"),
+)
+SCHEMES = st.sampled_from(["", "http://", "https://", "HTTP://", "Https://"])
+PORTS = st.one_of(st.just(""), st.sampled_from([80, 443]).map(":{}".format), st.integers(1, 65_535).map(":{}".format))
+PATHS = st.from_regex(r"(/[a-zA-Z0-9:@_-]{0,5}){0,4}", fullmatch=True)
+ADDRESSES = st.builds("".join, st.tuples(SCHEMES, ANY_HOSTS, PORTS, PATHS))
+ANYTHING = st.one_of(st.text(), MADE, ADDRESSES, st.binary().map(lambda data: data.decode("latin-1")))
 #: Hosts that have a longer spelling than they may be written in, and others.
 HOSTS = st.sampled_from(["[::ffff:7f00:1]", "[::ffff:1:1]", "[1::]", "localhost", "Example.Com.", "127.0.0.1"])
 VISIBLE = re.compile(r"[!-~]+\Z")

@@ -94,12 +94,3 @@ def test_whatever_is_escaped_comes_back(pairs: list[tuple[str, str]]) -> None:
     for key, value in pairs:
         expected.setdefault(key, []).append(value)
     assert parse_query(raw).values == expected
-
-
-@given(st.text(st.characters(max_codepoint=255)))
-def test_any_bytes_are_read_or_refused(raw: str) -> None:
-    """No query at all raises anything but a refusal, and that can be shown to people."""
-    try:
-        parse_query(raw)
-    except BadQuery as refusal:
-        str(refusal).encode()

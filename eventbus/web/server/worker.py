@@ -30,7 +30,7 @@ from eventbus.web.server.response_writer import (
     has_long_rest,
 )
 
-#: Seconds between two checks whether the worker was told to stop.
+#: Seconds between two checks whether the worker has to stop.
 POLL_INTERVAL_SECONDS = 0.1
 #: Seconds before the same error about missing file descriptors is logged again.
 LOG_INTERVAL_SECONDS = 60.0
@@ -76,7 +76,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         self._connections = Connections(limit, bus.counters, time.monotonic, budget, per_address)
 
     def run(self) -> None:
-        """Serve until told to stop; return when the bus has drained."""
+        """Serve until the worker has to stop; return when the bus has drained."""
         hub: Any = get_hub()
         hub.print_exception = self._log_uncaught
         drain = gevent.spawn(self._drain)
