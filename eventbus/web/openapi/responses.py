@@ -24,34 +24,34 @@ _NOT_OWNER = (
 )
 #: Responses before the route is known, and what each means: text, and the end of the connection.
 _BEFORE_ANY_ROUTE = {
-    "NoHttp": "What came is no sound HTTP request.",
-    "TooSlow": "The request's head did not come within `EVENTBUS_REQUEST_SECONDS`.",
-    "LineTooLong": "The request's first line is too long.",
-    "Expectation": "`Expect` says something else than `100-continue`.",
-    "HeadTooLong": "The request's headers are too many, or too long.",
+    "NoHttp": "The request is not valid HTTP.",
+    "TooSlow": "The request's head did not arrive within `EVENTBUS_REQUEST_SECONDS`.",
+    "LineTooLong": "The request line is too long.",
+    "Expectation": "`Expect` is not `100-continue`.",
+    "HeadTooLong": "The headers are too long or too many.",
 }
 #: Errors of routes: status, meaning, an example of the sentence, and headers.
 _ERRORS: dict[str, tuple[int, str, str, Json]] = {
     "InternalError": (
         500, "An internal error; the server log says more.", "Internal error; see the server log.", {}),
     "Unauthorized": (
-        401, "Tokens are set, and the request has none, or one that is not known.",
-        "A token is needed: send Authorization: Bearer and the token.", _CHALLENGE),
+        401, "Tokens are set, and the request has none, or an unknown one.",
+        "A token is required: send Authorization: Bearer TOKEN.", _CHALLENGE),
     "Forbidden": (403, _FORBIDDEN, "This token may not publish.", _MAY_CHALLENGE),
     "WrongAddress": (
         400, "The address is missing, cannot be or may not be delivered to, or a parameter is malformed.",
-        "Wrong input address. The port is a number from 1 to 65535, not '80a'.", {}),
+        "Wrong input address. The port must be a number from 1 to 65535, not '80a'.", {}),
     "WrongQuery": (400, "The query does not parse.", 'invalid URL escape "%zz"', {}),
-    "WrongLimit": (400, "A malformed parameter.", "limit is a whole number from 1 to 1000, not '0'.", {}),
+    "WrongLimit": (400, "A malformed parameter.", "limit must be a whole number from 1 to 1000, not '0'.", {}),
     "WrongChoice": (
         400, "Not exactly one choice, or a malformed one.",
-        "Say which dead letters: address=A, id=ID, or all=true.", {}),
+        "Select dead letters by exactly one of address=A, id=ID or all=true.", {}),
     "WrongPosition": (
         400, "A malformed address, position or query.",
-        "Say from where: from=earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.", {}),
+        "from is required: earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.", {}),
     "WrongEvent": (
         400, "A malformed parameter, header, CloudEvent or batch: which one, and why.",
-        "The event has no source: a text that is not empty is required.", {}),
+        "The event has no source; it must be a non-empty string.", {}),
     "NoPosition": (
         404, "The event that is given as a position is not in the journal.",
         "'order-42' is neither an event in the journal nor an RFC 3339 time.", {}),
@@ -60,7 +60,7 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
     "NoReplay": (404, "There is no such replay.", "There is no replay 'x'; the newest 1000 are known.", {}),
     "BodyTooSlow": (
         408, "The request did not come within `EVENTBUS_REQUEST_SECONDS`.",
-        "The body did not come within 30 seconds.", {}),
+        "The body did not arrive within 30 seconds.", {}),
     "NotRegistered": (
         409, "The subscriber is not registered, so that nothing can be delivered to it.",
         "This address is not registered; register it, and replay then.", {}),

@@ -50,6 +50,11 @@ class ClientConnection:
         self.long_lived = self.long_lived or self._all.acquire_long_lived(self.peer)
         return self.long_lived
 
+    def wrap(self, wrapper: Callable[[Any], Any]) -> Any:
+        """Replace the socket by one that wraps it, for TLS, and return that."""
+        self.client = wrapper(self.client)
+        return self.client
+
     def mark_idle(self) -> None:
         """Note that the connection waits for a request; release what its last request held."""
         self._all.mark_idle(self)

@@ -132,7 +132,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def _do_handshake(self, connection: ClientConnection, secure: Callable[[Any], Any]) -> Any:
         """Return the connection wrapped in TLS; it counts as idle during the handshake. Raises OSError."""
-        connection.client = client = secure(connection.client)
+        client = connection.wrap(secure)
         connection.mark_idle()
         try:
             client.do_handshake_in(min(HANDSHAKE_SECONDS, self._seconds), self.wsgi.bus.give_way)
