@@ -45,6 +45,14 @@ def test_the_journal_comes_in_pages(caller: Caller, repair: RepairClient) -> Non
     assert repair.answer("GET", "/events", after=ids[-1]) == {"events": [], "next": None}
 
 
+def test_paging_from_now_on_misses_nothing(caller: Caller, repair: RepairClient) -> None:
+    """``after=now`` answers where now is, so that the following page has what was published in between."""
+    newest = caller.publish()
+    assert repair.answer("GET", "/events", after="now") == {"events": [], "next": newest}
+    later = caller.publish()
+    assert pages(repair, after=newest) == [[later]]
+
+
 def test_an_event_is_told_whole(caller: Caller, repair: RepairClient) -> None:
     """An event tells its id, topic, time, headers and body: as text where it is text, else as Base64."""
     first = caller.publish("caf\xe9".encode(), ("Content-Type", "text/plain"), topic="a.b")

@@ -54,14 +54,17 @@ def list_events() -> Reply | Response:
             return Reply(b"", content_type=STREAM)
         return _streamed(bus, query, patterns)
     epoch = bus.feed.epoch
-    start = bus.positions.resume(query.first("after") or "earliest")
+    position = query.first("after") or "earliest"
+    start = bus.positions.resume(position)
     limit = count_in(query, "limit", DEFAULT_PAGE_EVENTS, 1, MAX_PAGE_EVENTS)
     wait = count_in(query, "wait", 0, 0, MAX_WAIT_SECONDS)
     if wait:
         _hold_connection()
     page = EventPage(limit, _connection())
     cursor = _collect(bus, epoch, start.cursor, patterns, page, wait)
-    last = page.last or (bus.journal.find([cursor])[:1] if cursor > start.cursor else [])
+    # "now" is another position with the next request: the events until then come after the newest one of now.
+    names_position = cursor > start.cursor or position == "now"
+    last = page.last or (bus.journal.find([cursor])[:1] if names_position else [])
     if bus.feed.epoch != epoch:  # sequence numbers may belong to other events now; ids do not
         last = page.last
     return Reply(page.encode(name_of(last[0]) if last else None), content_type=JSON, headers=_resumed_header(start))
