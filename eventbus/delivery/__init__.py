@@ -1,1 +1,1 @@
-"""From the journal to the subscribers."""
+"""Delivers events from the journal to the subscribers."""

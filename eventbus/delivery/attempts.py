@@ -30,7 +30,7 @@ class SubscriberListener(Protocol):
 
 
 class Attempts:
-    """Makes attempts."""
+    """Makes attempts, and settles the deliveries."""
 
     def __init__(
         self,

@@ -18,16 +18,16 @@ from eventbus.journal.base import Journal
 
 #: Seconds between two checkpoints, at least: what a crash may repeat.
 INTERVAL_SECONDS = 0.1
-#: Part of the time that making checkpoints may take; past this they come less often.
+#: Share of the time that checkpoints may take; beyond it they come less often.
 MAX_TIME_SHARE = 0.03
-#: Lanes that are looked at without letting other greenlets run.
+#: Lanes after which other greenlets may run.
 YIELD_EVERY_LANES = 200
 
 log = logging.getLogger(__name__)
 
 
 class Checkpointer:
-    """Collects from the lanes what has changed and saves it whole; what could not be saved is kept for next time."""
+    """Saves what has changed in the lanes in one commit; what a commit fails to save goes with the next."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Checkpointer:
     ) -> None:
         self._journal = journal
         self._clock = clock
-        self._changed: list[Lane] = []  # lanes put themselves here
+        self._changed: list[Lane] = []  # lanes add themselves
         self._scanned = scanned
         self._saved_scanned = 0
         self._unsaved: list[Checkpoint] = []
@@ -45,10 +45,10 @@ class Checkpointer:
         self._lock = RLock()  # held by whoever changes lanes and saves that together with a decision
         self._log_once = LogOnce()
         self._epoch = 0  # how often everything was reset
-        self._watching: dict[object, set[str]] = {}  # by commit that is under way: lanes of which nothing was kept
+        self._watching: dict[object, set[str]] = {}  # by commit in progress: lanes whose changes were refused
 
     def watch(self, lane: Lane) -> None:
-        """Save a lane from now on whenever it changes, and what has changed in it so far."""
+        """Save a lane whenever it changes from now on, and what has changed in it so far."""
         lane.report_changes_to(self._changed)
 
     def start(self) -> None:
@@ -56,7 +56,7 @@ class Checkpointer:
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
-        """Save no more."""
+        """Stop saving."""
         self._greenlet.kill()
 
     def _run(self) -> None:
@@ -68,7 +68,7 @@ class Checkpointer:
             cost = min(1.0, self._clock.monotonic() - began) if self._lane_count > YIELD_EVERY_LANES else 0.0
 
     def try_save(self) -> None:
-        """Save; a journal that cannot be written is logged once, and tried again."""
+        """Save; log once that the journal cannot be written, and save again later."""
         try:
             self.save()
         except JournalError as error:
@@ -157,16 +157,16 @@ class Checkpointer:
         if decision is not None:
             transaction.check()
             if not refused.isdisjoint(decision.keys):
-                raise NotOwner("This subscriber is another bus's by now; ask again.")
+                raise NotOwner("Another node owns this subscription now; ask again.")
             decision.happen()
 
     def _keep(self, changes: Checkpoint) -> None:
-        """Save this with the next commit."""
+        """Save changes with the next commit."""
         if not changes.empty:
             self._unsaved.append(changes)
 
     def refuse(self, keys: Iterable[str]) -> None:
-        """Nothing was kept of these lanes: they are another bus's."""
+        """Note that the journal refused changes of these lanes: other nodes own them."""
         lost = set(keys)
         for refused in self._watching.values():
             refused.update(lost)
@@ -180,29 +180,28 @@ class Checkpointer:
                 self._unsaved.pop(0)
 
     def unsaved_rows(self, lane: Lane) -> dict[tuple[int, int], Retry | None]:
-        """The rows of a lane that could not be saved yet; None for one that has to go."""
+        """Return the rows of a lane that could not be saved yet; None stands for one to be removed."""
         return unsaved_rows_of(self._unsaved, lane, self._clock)
 
     def save_last(self, lanes: Sequence[Lane]) -> None:
-        """Save lanes that were removed at this moment, for who carries on with them. Raises JournalError."""
+        """Save lanes that were removed just now, for the nodes that go on with them. Raises JournalError."""
         collected = LaneChanges()
         for lane in lanes:
             collected.take(lane, self._scanned(), self._clock)
         self._journal.checkpoint(collected.checkpoint(self._clock.wall(), self._saved_scanned))
 
     def reset(self) -> None:
-        """Save nothing of what has changed so far: it is others' now."""
+        """Drop what has changed so far, and begin another epoch: other nodes own the lanes."""
         self._epoch += 1
         self._saved_scanned = 0
         self._changed.clear()
         self._unsaved.clear()
 
     def _collect(self, last: Sequence[Lane]) -> Checkpoint:
-        """What has changed, lane by lane; ``scanned`` is from before the first, so that no lane is behind it.
+        """Collect what has changed, lane by lane, and from the ``last`` lanes at the end, at one moment.
 
-        Of the ``last`` lanes all is taken at the end, and at one moment.
-
-        Whoever ends this greenlet while others run loses nothing: what was collected is kept for next time.
+        ``scanned`` is from before the first lane, so that no lane's cursor is below it. If this greenlet is killed
+        while others run, what was collected is kept for the next commit.
         """
         scanned = self._scanned()
         waiting, collected = list(self._changed), LaneChanges()

@@ -1,4 +1,4 @@
-"""A decision, and what is collected from lanes to be saved with it."""
+"""A decision, and the changes of lanes that are saved with it."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,20 +11,20 @@ from eventbus.delivery.lane.lane_record import record_of, retry_rows_of
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A change that is saved first and happens in memory then: a registration, a deregistration, a replay, ....
+    """A change that is saved first, and applied in memory then: a registration, a deregistration, a replay, ....
 
-    ``change`` works out what to save and changes nothing; what it raises refuses the decision. ``happen`` makes it
-    true in memory; it does not wait, and cannot fail. Between the two, the ``lanes`` it is about go on.
+    ``change`` returns what to save and changes nothing; what it raises refuses the decision. ``happen`` applies it in
+    memory; it does not wait, and cannot fail. Between the two, its ``lanes`` go on.
     """
 
     change: Callable[[], Checkpoint]
     happen: Callable[[], object]
-    lanes: Sequence[Lane] = ()  # all that has changed in these is saved with it
-    keys: Collection[str] = ()  # whose decision it is: another bus may have one of these by now
+    lanes: Sequence[Lane] = ()  # everything that has changed in these is saved with it
+    keys: Collection[str] = ()  # lanes that this node has to own for the decision to count
 
 
 class LaneChanges:
-    """Changes of lanes that have been taken out of them."""
+    """Collects the changes of lanes."""
 
     def __init__(self) -> None:
         self._lanes: list[LaneRecord] = []
@@ -33,7 +33,7 @@ class LaneChanges:
         self._dead: list[DeadLetter] = []
 
     def take(self, lane: Lane, scanned: int, clock: Clock) -> None:
-        """Take what has changed in a lane, all at one moment."""
+        """Move what has changed in a lane into this collection, at one moment."""
         now, wall = clock.monotonic(), clock.wall()
         self._lanes.append(record_of(lane, scanned, now, wall))
         self._retries += retry_rows_of(lane, now, wall)
@@ -42,7 +42,7 @@ class LaneChanges:
         lane.clear_changes()
 
     def checkpoint(self, wall: float, scanned: int) -> Checkpoint:
-        """All of it."""
+        """Return all changes as one checkpoint."""
         return Checkpoint(
             at=wall,
             scanned=scanned,
@@ -54,7 +54,7 @@ class LaneChanges:
 
 
 def merge(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
-    """One checkpoint of what has changed, and of what was decided then; where a lane is in both, the latter counts."""
+    """Return one checkpoint of changes and of what was decided after them; if a lane is in both, the latter counts."""
     later = {record.subscriber.key for record in decided.lanes}
     return replace(
         decided,
@@ -67,7 +67,7 @@ def merge(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
 
 
 def unsaved_rows_of(unsaved: Iterable[Checkpoint], lane: Lane, clock: Clock) -> dict[tuple[int, int], Retry | None]:
-    """The rows of a lane that are in checkpoints, or have changed since; None for one that has to go."""
+    """Return the rows of a lane that are in checkpoints, or have changed since; None stands for a removed one."""
     key, rows = lane.subscriber.key, dict[tuple[int, int], Retry | None]()
     for checkpoint in unsaved:
         rows.update(((seq, replay_id), None) for of, seq, replay_id in checkpoint.settled_retries if of == key)

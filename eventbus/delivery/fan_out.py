@@ -1,11 +1,11 @@
-"""Who gets which events of a batch: each lane once, however many topics there are. Pure."""
+"""Which lanes get which events of a batch: each lane once, however many topics there are. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from eventbus.delivery.topic_index import TopicIndex
 
-#: Events that are offered in one go, and pairs of a lane and a topic that are looked at for it.
+#: Events that are offered in one go at most, and pairs of a lane and a topic that they may have.
 MAX_EVENTS, MAX_PAIRS = 1_000, 10_000
 
 T = TypeVar("T")
@@ -14,7 +14,7 @@ Share = tuple[Sequence[T], Sequence[int]]
 
 
 def fan_out(seqs: Sequence[int], topics: Sequence[str | None], index: TopicIndex[T]) -> Iterator[Share[T]]:
-    """Entries with the numbers that go to them, rising; each entry comes once at most."""
+    """Yield entries with the sequence numbers of the events that each gets, rising; each entry once at most."""
     if _is_one(topics):
         yield index.matching(topics[0]), seqs
         return
@@ -38,7 +38,7 @@ def fan_out(seqs: Sequence[int], topics: Sequence[str | None], index: TopicIndex
 def in_parts(
     topics: Sequence[str | None], index: TopicIndex[T], is_over: Callable[[], bool] = lambda: False
 ) -> Iterator[slice]:
-    """Cut a batch into parts, in order, each of which is offered in one go; a part ends when its time is over."""
+    """Cut a batch into parts, in order, that are offered in one go each; a part ends when ``is_over``."""
     if len(topics) <= MAX_EVENTS and _is_one(topics):
         yield slice(len(topics))
         return
@@ -55,5 +55,5 @@ def in_parts(
 
 
 def _is_one(topics: Sequence[str | None]) -> bool:
-    """Whether all events have the same topic; there is one event at least."""
+    """Return whether all events have the same topic; there is at least one event."""
     return topics.count(topics[0]) == len(topics)

@@ -1,4 +1,4 @@
-"""Which events lanes still need: looked up by number and topic, whatever the number of lanes and patterns. Pure."""
+"""Which events lanes still need: found by sequence number and topic, whatever the number of lanes. Pure."""
 
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -14,14 +14,14 @@ Numbers = tuple[int, float]
 
 
 class HeldEvents:
-    """What some lanes hold at this moment.
+    """The events that some lanes hold at this moment.
 
-    Later they hold less of the events that there are, for as long as no replay begins: what is pending is attempted,
-    and what was attempted is delivered, or deferred, or dead.
+    Later they hold fewer of them, as long as no replay begins: what is pending is attempted, and what was attempted is
+    delivered, waits for a retry, or is dead.
     """
 
     def __init__(self, lanes: Iterable[Lane], give_way: Callable[[], None] = lambda: None) -> None:
-        """Look at the lanes; others may have their turns after each."""
+        """Read what the lanes hold; call ``give_way`` after each lane."""
         self._numbers = set[int]()
         self._index = TopicIndex[Numbers]()
         keys = count()
@@ -37,18 +37,18 @@ class HeldEvents:
             give_way()
 
     def holds(self, seq: int, topic: str | None) -> bool:
-        """Whether one of the lanes holds an event, as ``Lane.holds`` says."""
+        """Return whether one of the lanes holds an event; see ``Backlog.holds``."""
         return seq in self._numbers or any(after < seq <= until for after, until in self._index.matching(topic))
 
 
 def floor_of(lane: Lane) -> int:
-    """No event before this number is pending or newly dead in a lane, but for those that have rows."""
+    """Return the first sequence number that may be pending or newly dead in a lane; retries with rows are left out."""
     cursors = [part.span().cursor + 1 for part in lane.ranges() if part.left]
     return min([*cursors, *lane.numbers()], default=2**63)
 
 
 class RemoteLane:
-    """A lane of another bus, as far as retention asks: by its record, since which it may have done more."""
+    """A lane of another node, as its record describes it; it may have settled more since."""
 
     def __init__(self, record: LaneRecord) -> None:
         self._lane = lane_of(record, Rules(0), retries=0, ends=0, now=0, wall=0)
@@ -56,9 +56,9 @@ class RemoteLane:
         self.floor = min(floor_of(self._lane), record.scanned + 1, *(seq for seq, _ in record.in_flight))
 
     def holds(self, seq: int, topic: str | None) -> bool:
-        """Whether an event may be pending there; deferred ones have rows, which keep it anyway.
+        """Return whether an event may be pending there; retries have rows, which keep it anyway.
 
-        A lane whose topics do not match what comes is saved no more: of the newest events it holds those that match.
+        A lane whose topics do not match the newest events is not saved: of those it holds the ones that match.
         """
         new = seq > self._scanned and self._lane.covers(self._lane.live, seq, topic)
         return new or self._lane.holds(seq, topic)

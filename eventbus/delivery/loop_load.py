@@ -1,6 +1,6 @@
-"""Whether the event loop has time left: more deliveries at a time are of use only where it has.
+"""Whether the event loop has time left: more attempts in flight are of use only where it has.
 
-And who waits for the loop's next turn, since work whose length a peer decides has taken long enough in this one.
+Here is also what waits for the loop's next turn: work whose length a peer decides, once it has taken long in one turn.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 
 from gevent.hub import Waiter, get_hub
 
-#: Seconds over which the loop is looked at.
+#: Seconds over which the loop's load is measured.
 SATURATION_SPAN_SECONDS = 0.02
 #: With less than this part of the time spent waiting, the loop is saturated.
 MIN_IDLE_SHARE = 0.1
@@ -32,7 +32,7 @@ class LoopLoad:
         self.saturated = False
         self._waiting_since = self._span_began = self._lag_began = time.monotonic()
         self.turn_began = math.inf  #: when a turn of the loop, or its end, began; never, while nothing is measured
-        self._looked = time.monotonic()  # when the loop looked at what had come
+        self._looked = time.monotonic()  # when the loop last looked for what had arrived
         self._next_turn: deque[Waiter[None]] = deque()
         self._urgent: deque[Waiter[None]] = deque()  # wait for the next turn, too, and go on before the others
         self._waited = 0.0
@@ -49,7 +49,7 @@ class LoopLoad:
         self._check.start(self._end_wait)
 
     def stop(self) -> None:
-        """Measure no more."""
+        """Stop measuring."""
         self.turn_began = math.inf
         for waiters in (self._urgent, self._next_turn):
             while waiters:
@@ -60,21 +60,21 @@ class LoopLoad:
         self.saturated = False
 
     def give_way(self) -> None:
-        """Wait for the turn's end, or that of a later one, where this one has taken long.
+        """Wait for the end of the loop's turn, or of a later one, if this one has taken long.
 
-        Called between two steps of work whose length a peer decides. However many such works there are, a turn takes
-        twice TURN_SECONDS and a step. State that others see has to be sound meanwhile.
+        Call it between two steps of work whose length a peer decides. However many such works there are, a turn takes
+        at most twice TURN_SECONDS and a step. State that others see has to be consistent meanwhile.
         """
         if time.monotonic() - self.turn_began > TURN_SECONDS:
             self._wait_for_turn(self._next_turn)
 
     def give_way_urgently(self) -> None:
-        """The same for work that others wait for, such as all publishers: it has more of a turn, and goes on first."""
+        """Give way in work that others wait for, such as all publishers: it gets more of a turn, and goes on first."""
         if self.urgent_turn_is_over():
             self._wait_for_turn(self._urgent)
 
     def urgent_turn_is_over(self) -> bool:
-        """Whether the loop's turn has taken long for work that others wait for."""
+        """Return whether the turn has taken long for work that others wait for."""
         return time.monotonic() - self.turn_began > URGENT_TURN_SECONDS
 
     def _wait_for_turn(self, waiters: "deque[Waiter[None]]") -> None:
@@ -85,7 +85,7 @@ class LoopLoad:
         waiter.get()
 
     def _release(self) -> None:
-        """Go on with what waits for a turn, in its order, one at least, until that has taken long, too."""
+        """Resume what waits for a turn, in order, at least one, until that has taken long, too."""
         self.turn_began = time.monotonic()
         if self._urgent:
             self._urgent.popleft().switch(None)
@@ -95,13 +95,13 @@ class LoopLoad:
                 break
 
     def lag(self) -> float:
-        """Seconds of the longest turn lately: how long what had come waited until it was looked at."""
+        """Return the seconds of the longest recent turn: how long what arrived waited until it was looked at."""
         return max(self._longest, self._longest_before)
 
     def _begin_wait(self) -> None:
-        """All that had come has had its turn: now what waits for the end of it, and then the loop looks again.
+        """Resume what waits for the end of the turn; then the loop looks for what has arrived.
 
-        So what has come waits for what is long once, not twice: it goes on before this, as soon as it was looked at.
+        So what arrives waits for long work once, not twice: it has its turn before this.
         """
         if self._next_turn or self._urgent:
             self._release()
@@ -122,4 +122,4 @@ class LoopLoad:
 
 
 def _nothing() -> None:
-    """Keeps the loop awake."""
+    """Keep the loop awake."""

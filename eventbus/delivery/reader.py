@@ -1,4 +1,4 @@
-"""Reads on for a lane: the next numbers of a stretch, or deferred deliveries that were not in memory."""
+"""The reader: reads pages of events for lanes, and retries that were spilled."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class LaneReader:
-    """Fills lanes from the tail in memory where it reaches, else from the journal."""
+    """Fills lanes from the recent events in memory where they reach back far enough, else from the journal."""
 
     def __init__(self, journal: Journal, recent: RecentEvents, checkpointer: Checkpointer, clock: Clock) -> None:
         self._journal = journal
@@ -29,20 +29,20 @@ class LaneReader:
         self._waiting: set[Lane] = set()  # for which the journal could not be read
 
     def note_failure(self, lane: Lane, error: JournalError) -> None:
-        """The journal could not be read for a lane."""
+        """Note that the journal could not be read for a lane; log the first one."""
         if not self._waiting:
             log.warning("events cannot be read from the journal, and their deliveries wait: %s", error)
         self._waiting.add(lane)
 
     def note_success(self, lane: Lane) -> None:
-        """It could."""
+        """Note that the journal was read for a lane; log it once no lane waits any more."""
         if lane in self._waiting:
             self._waiting.remove(lane)
             if not self._waiting:
                 log.info("events are read from the journal again")
 
     def forget(self, lane: Lane) -> None:
-        """Nothing is read for a lane any more."""
+        """Drop what is noted about a lane."""
         self._waiting.discard(lane)
 
     def is_reading(self, lane: Lane) -> bool:
@@ -59,7 +59,7 @@ class LaneReader:
             self._reading.discard(lane)
 
     def find(self, lane: Lane, seq: int) -> Event | None:
-        """Read one event for a lane; return None if the journal has it no more. Raises JournalError."""
+        """Read one event for a lane; return None if the journal does not have it. Raises JournalError."""
         found = self._journal.find([seq])
         self.note_success(lane)
         return found[0] if found else None
@@ -74,15 +74,15 @@ class LaneReader:
             self.note_success(lane)
 
     def read_retries(self, lane: Lane) -> None:
-        """Read back the first of the deliveries that were spilled. Raises JournalError, also where saving fails."""
+        """Read the first of the spilled retries. Raises JournalError, also where saving fails."""
         lane.touch()
         self._checkpointer.save()
         self._load(lane, {})
 
     def _unsaved(self, lane: Lane) -> dict[tuple[int, int], Retry | None]:
-        """Save the lane; where that fails, answer the rows that are not in the journal as they have to be.
+        """Save the lane; if that fails, return the rows as they should be in the journal.
 
-        So deliveries go on while nothing can be saved, as on a full disk. Raises JournalError past a number of them.
+        So deliveries go on while nothing can be saved, as on a full disk. Raises JournalError if there are too many.
         """
         lane.touch()
         transaction = self._checkpointer.optimistic_transaction()

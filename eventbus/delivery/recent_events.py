@@ -1,4 +1,4 @@
-"""The events in memory: the journal's newest, and pages read for lanes that lag. Bounded in bytes."""
+"""The events in memory: the newest ones, and pages read for lanes that lag. Bounded in bytes."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ OVERHEAD = 600
 
 
 class RecentEvents:
-    """Events by number. What it does not hold is read from the journal again."""
+    """Events by sequence number. Those that are not here are read from the journal."""
 
     def __init__(self, tail_bytes: int = TAIL_BYTES, page_bytes: int = PAGE_BYTES) -> None:
         self._tail: OrderedDict[int, Event] = OrderedDict()
@@ -26,15 +26,15 @@ class RecentEvents:
         self.epoch = 0  #: how often all was forgotten: what a number stands for may have changed each time
 
     def start(self, newest: int) -> None:
-        """The tail begins after this event."""
+        """Begin the tail after an event."""
         self.after = self.newest = newest
 
     def expire(self) -> None:
-        """What a number stands for may be something else from now on."""
+        """Begin another epoch: sequence numbers may stand for other events from now on."""
         self.epoch += 1
 
     def reset(self, newest: int) -> None:
-        """Forget all: the journal is not what it was."""
+        """Drop all events: the journal is another one."""
         self._room += sum(map(_size, self._tail.values()))
         self._page_room += sum(map(_size, self._pages.values()))
         self._tail.clear()
@@ -43,7 +43,7 @@ class RecentEvents:
         self.start(newest)
 
     def add(self, events: Sequence[Event]) -> None:
-        """Take the newest events, one at least, and let the oldest of the tail go where there is no room."""
+        """Add the newest events, at least one, and drop the oldest of the tail if there is no room."""
         tail, size = self._tail, 0
         for event in events:
             seq, _, _, head, body, _ = event  # cheaper than three looks by name
@@ -57,14 +57,14 @@ class RecentEvents:
             self.after = seq
 
     def forget(self, end: int) -> None:
-        """Events up to this one may be gone from the journal: the tail begins after it."""
+        """Drop the events up to one that may be gone from the journal."""
         while self._tail and next(iter(self._tail)) <= end:
             _, oldest = self._tail.popitem(last=False)
             self._room += _size(oldest)
         self.after = max(self.after, min(end, self.newest))
 
     def add_page(self, events: Iterable[Event]) -> None:
-        """Take events that were read for a lane, and let older pages go where there is no room."""
+        """Add events that were read for a lane, and drop older pages if there is no room."""
         tail, pages = self._tail, self._pages
         for event in events:
             seq = event.seq
@@ -76,11 +76,11 @@ class RecentEvents:
             self._page_room += _size(oldest)
 
     def get(self, seq: int) -> Event | None:
-        """The event with this number, if it is in memory."""
+        """Return the event with this sequence number if it is in memory."""
         return self._tail.get(seq) or self._pages.get(seq)
 
     def tail_after(self, cursor: int, limit: int) -> list[Event] | None:
-        """Up to ``limit`` numbers' events after ``cursor``, in order; None where the tail begins later."""
+        """Return the events of up to ``limit`` sequence numbers after ``cursor``; None if the tail begins later."""
         if cursor < self.after:
             return None
         numbers = range(cursor + 1, min(self.newest, cursor + limit) + 1)

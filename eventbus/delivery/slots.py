@@ -1,8 +1,8 @@
-"""The slots of the deliveries under way, and which attempts take so long that they are slow ones from then on.
+"""The slots of attempts in flight, and which attempts take so long that they count as slow.
 
-A subscriber may answer for years and then hang, and so may hundreds at once: until their time is over they would hold
-all slots. So an attempt is slow as soon as it has taken long, and where attempts that turned out so hold more than slow
-ones may, and others wait, they end: those deliveries wait as if they had not been taken.
+A subscriber may answer for years and then hang, and so may hundreds at once: until they time out they would hold all
+slots. So an attempt counts as slow as soon as it has taken long. If such attempts hold more slots than slow ones may,
+and others wait, the oldest are cut short: their deliveries wait as if they had not been attempted.
 """
 
 import logging
@@ -18,7 +18,7 @@ from gevent.hub import get_hub
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool, Turn
 
-#: Seconds between two looks at what is under way: an attempt is found to be slow so much later.
+#: Seconds between two looks at what is in flight: an attempt is found to be slow so much later.
 CHECK_INTERVAL_SECONDS = 0.2
 #: Seconds between two lines of the log.
 LOG_INTERVAL_SECONDS = 60.0
@@ -27,22 +27,22 @@ log = logging.getLogger(__name__)
 
 
 class CutShort(Exception):
-    """The attempt under way has ended, since others wait for its slot. No word about the subscriber."""
+    """Ends the attempt in flight, since others wait for its slot. It says nothing about the subscriber."""
 
 
 class Slot:
-    """A greenlet of the pool, made by itself, and what it is at."""
+    """One greenlet of the run queue, which creates it, and its attempt in flight."""
 
     __slots__ = ("at", "greenlet", "turn")
 
     def __init__(self) -> None:
         self.greenlet: Any = getcurrent()
-        self.at: Lane | Watched | None = None  # at whose subscriber an attempt is under way
+        self.at: Lane | Watched | None = None  # at whose subscriber an attempt is in flight
         self.turn: Turn | None = None  # as it was counted among the slow ones
 
 
 class Watched:
-    """An attempt that was under way when that was looked at; it takes the place of its lane, until it ends."""
+    """An attempt that was in flight at a check; it stands in the slot instead of the lane until it ends."""
 
     __slots__ = ("lane", "since")
 
@@ -51,7 +51,7 @@ class Watched:
 
 
 class Slots:
-    """Looks at the attempts under way on a clock, so that it costs a delivery nothing to be watched."""
+    """Checks the attempts in flight at intervals, so that a delivery costs nothing more for it."""
 
     def __init__(
         self,
@@ -70,16 +70,16 @@ class Slots:
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to check."""
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         if self._greenlet is not None:
             self._greenlet.kill()
 
     def add(self) -> Slot:
-        """A slot for the greenlet that asks for it."""
+        """Return a slot for the greenlet that calls this."""
         slot = Slot()
         self._slots.append(slot)
         return slot
@@ -90,7 +90,7 @@ class Slots:
             self.check()
 
     def check(self) -> None:
-        """Count what has come to take long, and end what others wait for."""
+        """Count the attempts that have become slow, and cut short those that others wait for."""
         now = self._monotonic()
         for slot in self._slots:
             at = slot.at
@@ -130,6 +130,6 @@ def _under_way(slot: Slot, turn: Turn) -> bool:
 
 
 def _cut_short(slot: Slot, turn: Turn) -> None:
-    """Runs in the hub, as time-outs do: there the attempt is either over or waits."""
+    """Cut an attempt short; runs in the hub, as time-outs do: there the attempt is either over or waits."""
     if _under_way(slot, turn):
         slot.greenlet.throw(CutShort)

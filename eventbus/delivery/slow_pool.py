@@ -1,7 +1,7 @@
-"""Keeps room for subscribers that answer: those that do not, or only slowly, have a part of all slots. Pure.
+"""Keeps room for subscribers that answer: those that do not, or only slowly, get a part of all slots. Pure.
 
-A subscriber that does not answer holds its greenlet until its time is over. Without a limit of their own a few hundred
-of them hold all, and everybody waits.
+A subscriber that does not answer holds its greenlet until the time-out. Without a limit of their own a few hundred
+such subscribers would hold all, and everybody would wait.
 """
 
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -17,13 +17,13 @@ Hosts = Collection[str]
 
 
 class SlowPool:
-    """The turns under way of slow lanes, and the slow lanes that wait for room.
+    """The turns in progress of slow lanes, and the slow lanes that wait for room.
 
-    They have half of all deliveries, and those that have failed before no more than three eighths, so that there is
-    room for those that were not tried yet; one host, whatever its subscribers, has no more than a quarter.
+    They get half of all attempts, and those that have failed before at most three eighths, so that there is room for
+    those that were not attempted yet. One host gets a quarter at most, whatever the number of its subscribers.
 
-    An attempt that takes long though nothing spoke for that is counted here while it is under way (``take_over``). So
-    there may be more than that; how many have to end for others that wait is the ``excess``.
+    An attempt that takes long unexpectedly is counted here while it is in flight (``take_over``). So there may be more
+    turns than that; the ``excess`` is how many have to end for others that wait.
     """
 
     def __init__(self, max_in_flight: int, hosts_of: Callable[[Lane], Hosts]) -> None:
@@ -31,19 +31,19 @@ class SlowPool:
         self._failed_limit = max(1, max_in_flight * 3 // 8)
         self._host_limit = max(1, max_in_flight // 4)
         self._hosts_of = hosts_of
-        self.busy = self._failed_busy = 0  # turns under way
-        self._hosts: Counter[str] = Counter()  # turns under way by host
+        self.busy = self._failed_busy = 0  # turns in flight
+        self._hosts: Counter[str] = Counter()  # turns in flight by host
         self._waiting = _Waiting()
         self._waiting_for: defaultdict[str, _Waiting] = defaultdict(_Waiting)
         self._waiting_in: dict[Lane, _Waiting] = {}  # where each slow lane waits that does
 
     @property
     def waits(self) -> int:
-        """How many slow lanes wait for room."""
+        """Return how many slow lanes wait for room."""
         return len(self._waiting_in)
 
     def admit(self, lane: Lane) -> "Turn | None":
-        """Count a turn of a lane, to be given to ``end``; None where there is no room, and then the lane waits."""
+        """Count a turn of a lane, and return it for ``end``; return None if there is no room, and let the lane wait."""
         hosts = self._hosts_of(lane)
         full = next((host for host in hosts if self._hosts[host] >= self._host_limit), None)
         if full is None and self._has_room_for(lane):
@@ -55,7 +55,7 @@ class SlowPool:
         return None
 
     def take_over(self, lane: Lane, turn: "Turn | None") -> "Turn | None":
-        """Count a turn that has taken long as one of a lane that does; None where it was counted so from its start."""
+        """Count a turn that takes long as one that failed; return None if it was counted so from its start."""
         if turn is None:
             turn = Turn(self._hosts_of(lane), failed=True)
             self._count(turn, 1)
@@ -69,24 +69,24 @@ class SlowPool:
         return turn
 
     def excess(self, *, others_wait: bool) -> int:
-        """How many turns that were taken over have to end, where lanes that are not slow wait for room or do not.
+        """Return how many of the turns that were taken over have to end, if lanes that are not slow wait, or not.
 
-        Those that were not tried yet wait for room in here.
+        Lanes that were not attempted yet wait in this pool.
         """
         over = self.busy - self._limit if others_wait else 0
         return max(over, self._failed_busy - self._failed_limit if self._waiting.untried else 0, 0)
 
     def leave(self, lane: Lane) -> bool:
-        """Take a lane out that is not slow any more; whether it waited."""
+        """Remove a lane that is not slow any more; return whether it waited."""
         waiting = self._waiting_in.pop(lane, None)
         if waiting is not None:
             waiting.remove(lane)
         return waiting is not None
 
     def end(self, turn: "Turn") -> Iterator[Lane]:
-        """Count a turn no more; takes lanes out for which there is room now, one for each of its hosts and one other.
+        """Stop counting a turn; yield lanes for which there is room now, one for each of its hosts and one other.
 
-        Each of them asks again to be admitted.
+        Each of them has to be admitted again.
         """
         self._count(turn, -1)
         if turn.hangs is not None:
@@ -118,7 +118,7 @@ class SlowPool:
 
 
 def has_failed(lane: Lane) -> bool:
-    """Whether an attempt at a lane has failed, or has taken long though nothing spoke for that."""
+    """Return whether an attempt at a lane has failed, or has taken long unexpectedly."""
     return lane.failed_attempts > 0 or lane.hung > 0
 
 
@@ -133,7 +133,7 @@ class Turn:
 
 
 class _Waiting:
-    """Lanes that wait: those that have delivered before, were not tried yet, or only failed, each of a kind in turn."""
+    """Lanes that wait, in turn: those that delivered before, were not attempted yet, or only failed."""
 
     def __init__(self) -> None:
         self._kinds: deque[OrderedDict[Lane, None]] = deque(OrderedDict() for _ in range(3))
@@ -148,7 +148,7 @@ class _Waiting:
             kind.pop(lane, None)
 
     def take(self, may_go: Callable[[Lane], bool]) -> Lane | None:
-        """The next one that may go; None for none."""
+        """Remove and return the next lane that may go; None if there is none."""
         for number, kind in enumerate(self._kinds, 1):
             if kind and may_go(next(iter(kind))):
                 self._kinds.rotate(-number)
@@ -157,7 +157,7 @@ class _Waiting:
 
     @property
     def untried(self) -> bool:
-        """Whether a lane waits that was not tried yet."""
+        """Return whether a lane waits that was not attempted yet."""
         return bool(self._untried)
 
     def __bool__(self) -> bool:

@@ -20,17 +20,17 @@ class SubscriberHosts:
         return len(self._counts)
 
     def add(self, key: str, hosts: Iterable[str]) -> None:
-        """Count a lane at these hosts; one that is counted already stays where it is."""
+        """Count a lane at these hosts; nothing changes if it is counted already."""
         if key not in self._of:
             found = self._of[key] = frozenset(hosts)
             self._counts.update(found)
 
     def of(self, key: str) -> frozenset[str]:
-        """Where a lane is; nowhere if it is not counted."""
+        """Return the hosts of a lane; none if it is not counted."""
         return self._of.get(key, frozenset())
 
     def remove(self, key: str) -> None:
-        """Count a lane no more."""
+        """Stop counting a lane."""
         for host in self._of.pop(key, ()):
             self._counts[host] -= 1
             if not self._counts[host]:

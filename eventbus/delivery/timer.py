@@ -1,4 +1,4 @@
-"""Wakes lanes when their time comes: one greenlet, one heap, one timer for all of them."""
+"""The timer: wakes lanes when their time comes, all with one greenlet and one heap."""
 
 import heapq
 import math
@@ -11,7 +11,7 @@ from eventbus.delivery.lane.lane import Lane
 
 
 class Timer:
-    """Calls ``ring(lane)`` at each lane's next moment on the monotonic clock."""
+    """Calls ``ring(lane)`` at each lane's next wake-up time (monotonic seconds)."""
 
     def __init__(self, ring: Callable[[Lane], None], monotonic: Callable[[], float]) -> None:
         self._ring = ring
@@ -22,15 +22,15 @@ class Timer:
         self._earlier = Signal()
 
     def start(self) -> None:
-        """Begin to wait."""
+        """Begin to wake lanes."""
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
-        """Wake nobody any more."""
+        """Wake no lane any more."""
         self._greenlet.kill()
 
     def set(self, lane: Lane, moment: float) -> None:
-        """Wake a lane at ``moment``, or earlier where it is set already; infinity is never."""
+        """Wake a lane at ``moment``, or at the earlier moment that was set before; inf is never."""
         if moment >= self._set_for.get(lane, math.inf):
             return
         self._set_for[lane] = moment

@@ -1,4 +1,4 @@
-"""Which lanes an event goes to: found by the patterns that match, so that a publish touches only these lanes. Pure."""
+"""The lanes that an event goes to, found by the patterns that match: a publish touches only these. Pure."""
 
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
@@ -27,7 +27,7 @@ class TopicIndex(Generic[T]):
         self._forget()
 
     def _forget(self) -> None:
-        """Forget what was found."""
+        """Drop all answers."""
         #: Without those that get everything, and how many changes there had been.
         self._answers: dict[str | None, tuple[int, tuple[T, ...]]] = {}
         self._older: dict[str | None, tuple[int, tuple[T, ...]]] = {}  # what was found before these were too many
@@ -36,16 +36,16 @@ class TopicIndex(Generic[T]):
         self._forget_same()
 
     def _forget_same(self) -> None:
-        """Forget which answers are the same: those that were found stay."""
+        """Drop which answers are the same; the answers stay."""
         self._all: tuple[T, ...] | None = None
         self._known: dict[tuple[T, ...], tuple[T, ...]] = {(): ()}  # the same answers, once
         self._joined: dict[int, tuple[T, ...]] = {}  # with those that get everything, by the answer's identity
         self._joined_entries = 0
 
     def _change(self, patterns: tuple[str, ...]) -> None:
-        """Forget the answers for topics that match: who matches is not the same any more.
+        """Drop the answers for topics that match, since other entries match now.
 
-        The others stay, however often somebody registers: a batch's topics are looked up before it is kept, while
+        The others stay, however often somebody registers: a batch's topics are looked up before it is committed, while
         others have their turns, and must not have to be looked up again when all wait for it.
         """
         self._forget_same()
@@ -60,7 +60,7 @@ class TopicIndex(Generic[T]):
             self._forget()
 
     def put(self, key: str, patterns: tuple[str, ...], entry: T) -> None:
-        """Add an entry, or change what it chose."""
+        """Add an entry, or change its patterns."""
         if key in self._patterns:
             if self._patterns[key] == patterns and self._has(key, patterns, entry):
                 return
@@ -81,7 +81,7 @@ class TopicIndex(Generic[T]):
         return there.get(key) is entry
 
     def remove(self, key: str) -> None:
-        """Take an entry out; unknown ones are passed over."""
+        """Remove an entry; ignore an unknown one."""
         self._everything.pop(key, None)
         patterns = self._patterns.pop(key, ())
         for pattern in patterns:
@@ -93,7 +93,7 @@ class TopicIndex(Generic[T]):
         self._change(patterns)
 
     def matching(self, topic: str | None) -> tuple[T, ...]:
-        """The entries that an event with this topic goes to, each once."""
+        """Return the entries that an event with this topic goes to, each once."""
         specific, everything = self.specific(topic), self.everything()
         if not specific or not everything:
             return specific or everything
@@ -107,13 +107,13 @@ class TopicIndex(Generic[T]):
         return found
 
     def everything(self) -> tuple[T, ...]:
-        """The entries that get every event."""
+        """Return the entries that get every event."""
         if self._all is None:
             self._all = tuple(self._everything.values())
         return self._all
 
     def specific(self, topic: str | None) -> tuple[T, ...]:
-        """The entries with a pattern that matches, each once; the same ones are the same object."""
+        """Return the entries with a pattern that matches, each once; equal answers are the same object."""
         answer = self._answers.get(topic)
         if answer is not None and answer[0] == len(self._changes):
             return answer[1]
@@ -128,7 +128,7 @@ class TopicIndex(Generic[T]):
         return found
 
     def _holds(self, topic: str, since: int) -> bool:
-        """Whether no change concerns a topic; false, too, where looking would take longer than finding again."""
+        """Return whether no change concerns a topic; also False if finding out would take longer than a new search."""
         if len(self._changes) - since > len(self._shapes):
             return False
         if len(self._changes) == since:
@@ -148,7 +148,7 @@ class TopicIndex(Generic[T]):
         return known
 
     def among(self, topics: Iterable[str | None], give_way: Callable[[], None] = lambda: None) -> set[T]:
-        """All entries that events with these topics go to; others may have their turns after each topic."""
+        """Return all entries that events with these topics go to; call ``give_way`` after each topic."""
         found, seen = set(self.everything()), dict[int, tuple[T, ...]]()
         for topic in topics:
             specific = self.specific(topic)

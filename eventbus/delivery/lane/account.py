@@ -1,4 +1,4 @@
-"""The counters of one lane, and whether they are saved. Pure."""
+"""The account of one lane, and whether it is saved. Pure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from eventbus.delivery.lane.recent_attempts import RecentAttempts
 
 
 class LaneAccount:
-    """Counts where a subscriber's deliveries went: accepted = pending + delivered + dead + discarded."""
+    """Counts what became of a subscription's deliveries: accepted = pending + delivered + dead + discarded."""
 
     def __init__(self, record: LaneRecord) -> None:
         account = record.account
@@ -38,12 +38,12 @@ class LaneAccount:
         self.dead_letters.clear()
 
     def count_discarded(self, count: int) -> None:
-        """So many dead letters are discarded."""
+        """Count dead letters as discarded."""
         self.dead -= count
         self.discarded += count
         self.touch()
 
     @property
     def account(self) -> Account:
-        """The counters."""
+        """Return the counters."""
         return Account(self.accepted, self.delivered, self.dead, self.discarded)

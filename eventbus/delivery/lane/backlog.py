@@ -1,4 +1,4 @@
-"""What is pending for one subscriber, where it is, and what is attempted next. Pure."""
+"""The backlog of one lane: what is pending, and which delivery is attempted next. Pure."""
 
 import math
 from collections import deque
@@ -16,7 +16,7 @@ RETRY_EVERY_PROBES = 4
 
 
 class Backlog(Health):
-    """The stretches that a lane works through, its retries, and what is under way."""
+    """The ranges that a lane works through, its retries, and its deliveries in flight."""
 
     def __init__(self, record: LaneRecord, rules: Rules, retries: int) -> None:
         super().__init__(record, rules)
@@ -32,17 +32,17 @@ class Backlog(Health):
         self._replay_next = False  # whose turn it is, a replay's or the live events'
 
     def ranges(self) -> Sequence[Range]:
-        """All stretches, the live one first."""
+        """Return all ranges, the live one first."""
         return (self.live, *self.replays)
 
     @property
     def backlog(self) -> int:
-        """Deliveries that are not settled, counted where they are."""
+        """Return how many deliveries are pending, in flight included."""
         waiting = self.live.left + sum(replay.left for replay in self.replays)
         return waiting + self.retries.count + len(self.in_flight)
 
     def oldest(self) -> int | None:
-        """The number of the oldest event that is pending, as far as memory knows."""
+        """Return the sequence number of the oldest pending event that memory knows of."""
         seqs = [d.seq for d in self.in_flight] + [d.seq for d in self.retries.in_memory()]
         seqs += [part.span().cursor + 1 for part in self.ranges() if part.left]
         return min(seqs, default=None)
@@ -50,7 +50,7 @@ class Backlog(Health):
     # What is next
 
     def unread(self) -> Range | None:
-        """The stretch that should be read on: the live one or the first replay; for a probe one number is enough."""
+        """Return the range that needs a page: the live one, or the first replay; for a probe one event is enough."""
         if self.held and self._source() is not None:
             return None
         if self.live.wants_page():
@@ -61,15 +61,15 @@ class Backlog(Health):
         return not (self.subscriber.options.ordered and self.retries.count)
 
     def _fresh_waits(self) -> bool:
-        """Whether an event that was not attempted yet may be."""
+        """Return whether an event that was not attempted yet may be."""
         return self._fresh_allowed() and self._source() is not None
 
     def _retry_allowed(self) -> bool:
-        """Whether one more retry may start: half of the window is for other events, as retries may take their time."""
+        """Return whether one more retry may start: half of the window is for events not attempted yet."""
         return len(self._retried) < max(1, self.limit // 2)
 
     def _source(self) -> Range | None:
-        """The stretch to take from: a replay in turn with live events; alone, before them, when ordered."""
+        """Return the range to take from: replay and live events in turn; if ordered, the replay first."""
         while self.replays and not self.replays[0].left:
             self.replays.popleft()
             self.touch()
@@ -82,10 +82,10 @@ class Backlog(Health):
         return self.live if self.live.buffered else None
 
     def _next(self, now: float) -> Delivery:
-        """A retry that is due, else an event that was not attempted yet.
+        """Return a retry that is due, else an event that was not attempted yet.
 
-        The other way round while the lane is held back, so that each probe is another event: there may be one that gets
-        an answer. A retry whose time is over comes first all the same, and each fourth probe is a retry. Also the other
+        While the lane is held back it is the other way round, so that each probe is another event, one of which may get
+        an answer. Still, a retry whose time is over comes first, and each fourth probe is a retry. It is also the other
         way round for as long as the last retry kept all others from being attempted.
         """
         retry = self.retries.first(now) if self._retry_allowed() else None
@@ -117,25 +117,25 @@ class Backlog(Health):
     # Which events are here
 
     def holds(self, seq: int, topic: str | None) -> bool:
-        """Whether an event is pending or newly dead here, as far as memory knows; the journal's rows are not read."""
+        """Return whether an event is pending or newly dead here, as far as memory knows; rows are not read."""
         return seq in self.numbers() or any(
             part.left and part.span().cursor < seq and self.covers(part, seq, topic) for part in self.ranges()
         )
 
     def numbers(self) -> Iterator[int]:
-        """Return the events that are in flight, newly deferred or newly dead."""
+        """Yield the sequence numbers of the events that are in flight, newly waiting for a retry, or newly dead."""
         yield from (delivery.seq for delivery in self.in_flight)
         yield from (seq for seq, _ in self.retries.unsaved_rows)
         yield from (letter.seq for letter in self.dead_letters)
 
     def covers(self, part: Range, seq: int, topic: str | None) -> bool:
-        """Whether an event is one of those that a stretch of this lane counts."""
+        """Return whether an event is one of those that a range of this lane counts."""
         if part is self.live:
             return any(interest.covers(seq, topic) for interest in self.interests)
         return Interest(-1, part.end, part.topics).covers(seq, topic)
 
     def covers_all(self, part: Range) -> bool:
-        """Whether every event after a stretch's cursor is one of those that it counts."""
+        """Return whether every event after a range's cursor is one of those that it counts."""
         if part is not self.live:
             return not part.topics
         first = self.interests[0]
@@ -148,7 +148,7 @@ class Backlog(Health):
         self.retries.removed_rows.clear()
 
     def drop_remaining(self, part: Range) -> int:
-        """The journal has no more events for what a stretch still counts: discarded. Answers how many."""
+        """Discard what a range still counts, since the journal has no more events for it; return how many."""
         lost, part.remaining = part.remaining, 0
         self.discarded += lost
         self.touch()

@@ -1,4 +1,4 @@
-"""How a lane ends: what is pending is discarded at once, or becomes dead letters part by part. Pure."""
+"""What becomes of pending deliveries: discarded at once, or dead letters part by part. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ JOURNAL_QUOTA = "journal quota"
 
 
 def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
-    """What has to be saved to close a lane and discard all that is pending; the lane stays as it is."""
+    """Return what has to be saved to close a lane and discard all that is pending; change nothing."""
     key = lane.subscriber.key
     numbers = {d.seq for d in (*lane.in_flight, *lane.retries.in_memory(), *lane.retries.unsaved_rows.values())}
     discards = [Discard(key, seq, seq) for seq in sorted(numbers)]
@@ -49,7 +49,7 @@ def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Che
 
 
 def discard_pending(lane: Lane, scanned: int, wall: float) -> None:
-    """Count all that is pending in a lane as discarded, which has been saved; the caller closes the lane then."""
+    """Count all that is pending in a lane as discarded, once that is saved; the caller closes the lane then."""
     lane.unsubscribe(scanned)
     lane.discarded += lane.backlog
     lane.ended_at = wall
@@ -61,7 +61,7 @@ def discard_pending(lane: Lane, scanned: int, wall: float) -> None:
 
 
 def dead_letter_memory(lane: Lane, now: float, wall: float) -> None:
-    """Make dead letters of all that waits in memory, but for what is under way."""
+    """Dead-letter all that waits in memory, but for what is in flight."""
     for delivery in lane.retries.take_all():
         lane.dead_letter(delivery, LEASE_ENDED, b"", now, wall)
     for part in lane.ranges():
@@ -77,7 +77,7 @@ def dead_letter_page(
     wall: float,
     reason: str = LEASE_ENDED,
 ) -> None:
-    """Make dead letters of the matching events of a page that ended at ``cursor``."""
+    """Dead-letter the matching events of a page that ended at ``cursor``."""
     mine = [seq for seq, topic in page if lane.covers(part, seq, topic)]
     for seq in mine:
         lane.dead_letter(Delivery(seq, part.replay_id), reason, b"", 0.0, wall)
@@ -87,12 +87,12 @@ def dead_letter_page(
 
 
 def dead_letter_buffered(lane: Lane, end: int, now: float, wall: float) -> None:
-    """Dead-letter what waits for its first attempt, up to a number, as far as it is in memory."""
+    """Dead-letter what waits in memory for its first attempt, up to a sequence number."""
     for part in lane.ranges():
         while part.buffered and part.buffered[0] <= end:
             lane.dead_letter(Delivery(part.buffered.popleft(), part.replay_id), JOURNAL_QUOTA, b"", now, wall)
 
 
 def unread_part(lane: Lane, end: int) -> Range | None:
-    """A stretch with deliveries up to a number that are only in the journal."""
+    """Return a range with deliveries up to a sequence number that are only in the journal."""
     return next((s for s in lane.ranges() if s.remaining and not s.buffered and s.cursor < end), None)

@@ -7,7 +7,7 @@ from eventbus.core.model import Past
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One event for one subscriber, on its way. Times are seconds on the monotonic clock."""
+    """One event for one subscription. Times are seconds on the monotonic clock."""
 
     seq: int
     replay_id: int = 0
@@ -22,11 +22,11 @@ class Delivery:
 
     @property
     def tries(self) -> int:
-        """Attempts since it was put back by a replay, or all."""
+        """Return the attempts since the delivery was redelivered, or all of them."""
         return self.attempts if self.past is None else self.attempts - self.past.attempts
 
     def first_at(self, now: float, wall: float) -> float | None:
-        """When it was attempted first, in seconds since 1970; None where it was not."""
+        """Return when the first attempt began, in seconds since 1970; None if there was none."""
         if self.past is not None and self.past.first_at is not None:
             return self.past.first_at
         return wall - (now - self.first) if self.attempts else None

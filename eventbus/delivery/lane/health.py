@@ -1,8 +1,8 @@
-"""How one subscriber is doing: its window, and when it may be tried again. Pure.
+"""How a subscriber is doing: its window, and when it may be attempted again. Pure.
 
-A window (deliveries under way at once) grows with successes and shrinks on failures. A subscriber is down when an event
-gets no answer twice, and no other has got one since. Where several events get none, the lane is held back, and probed
-with one event at a time. One that fails while others are answered says nothing of the subscriber: it waits by itself.
+The window is how many attempts may be in flight. It grows with successes and shrinks on failures. A subscriber is down
+when one event gets no answer twice, and no other event has got one since. When several events get no answer, the lane
+is held back, and probed with one event at a time. An event that fails while others are answered waits by itself.
 """
 
 import math
@@ -18,13 +18,13 @@ from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
 
-#: Deliveries under way at once to a subscriber that has not shown yet what it can take.
+#: Attempts in flight to a subscriber that has not delivered yet.
 FIRST_WINDOW = 4
-#: So many different events without an answer hold a lane back.
+#: Different events without an answer that hold a lane back.
 MAX_SUSPECTS = FIRST_WINDOW
 #: Characters of an error that are kept.
 MAX_ERROR = 300
-#: Changes of state that are remembered.
+#: Changes of state that are kept.
 MAX_NOTES = 20
 
 
@@ -40,7 +40,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When an answer came."""
+    """When an answer came, and how long the event had waited."""
 
     now: float  # monotonic
     wall: float  # seconds since 1970
@@ -62,13 +62,13 @@ class Health(LaneAccount):
         self.notes: deque[tuple[float, str]] = deque(maxlen=MAX_NOTES)  #: what happened lately, and when (wall clock)
         #: The last attempt took long or got no answer, or there was none: the next one may hold its greenlet for long.
         self.slow = not record.account.delivered or record.state is State.DOWN
-        self.hung = self.hanging = 0  # attempts that took long unexpectedly, in this process; those under way
+        self.hung = self.hanging = 0  # attempts that took long unexpectedly, in this process; those in flight
         self.consented = not rules.handshake
         self.spacing = 0.0  # seconds between the starts of two deliveries, at least
         self._started = -math.inf  # when the last one started, where that counts
         self._held_at = -math.inf  # when it was last held back
         self._answered_at = -math.inf  # when the latest attempt began that got an answer, in this process
-        self._suspects: set[tuple[int, int]] = set()  # events (seq, run) that have got none since
+        self._suspects: set[tuple[int, int]] = set()  # events (sequence number, replay id) that have got none since
         self._fit()
 
     def note(self, text: str, wall: float) -> None:
@@ -94,19 +94,19 @@ class Health(LaneAccount):
         self._fit()
 
     def state_at(self, now: float) -> State:
-        """How the subscriber is doing; a pause that is over is none."""
+        """Return the subscriber's state at a moment; a pause that is over is none."""
         return State.OK if self.state is State.PAUSED and now >= self.not_before else self.state
 
     def _fit(self) -> None:
-        """Work out how many deliveries may be under way at once, as things are, and whether a success changes that."""
-        options, self.works = self.subscriber.options, self.state is State.OK  # finding State.OK is dear in Python 3.11
+        """Compute how many attempts may be in flight, and whether a success changes that."""
+        options, self.works = self.subscriber.options, self.state is State.OK  # a look-up is slow in Python 3.11
         self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
         one_at_a_time = options.ordered or self.held or self.state is State.PAUSED or not self.consented
         self.limit = 1 if one_at_a_time else min(self.window, options.max_in_flight)
         self.steady = self.works and not self._suspects and self.window >= options.max_in_flight
 
     def consent(self, per_minute: int | None, now: float) -> None:
-        """The subscriber consents to deliveries, of which the first starts now, perhaps to no more than so many."""
+        """Note that the subscriber consents to deliveries, perhaps to ``per_minute`` at most; the first starts now."""
         self.consented, self.spacing, self._started = True, 60.0 / per_minute if per_minute else 0.0, now
         self._fit()
 
@@ -118,7 +118,7 @@ class Health(LaneAccount):
             self._answered(now)
 
     def _answered(self, now: float) -> None:
-        """The subscriber has shown that it works; a pause that it asked for goes on all the same."""
+        """Note that the subscriber works; a pause that it asked for goes on all the same."""
         if self._paused(now):
             return
         self.state, self.failures, self.down_since = State.OK, 0, None
@@ -132,7 +132,7 @@ class Health(LaneAccount):
         self.last_error, self.last_error_at = delivery.error, wall
 
     def _slow_down(self, outcome: AttemptResult, delivery: Delivery, now: float) -> None:
-        """Draw the consequences of an answer other than success, or of none, for the subscriber."""
+        """Change window, state and pause after an attempt that failed."""
         known = delivery.first < self._answered_at  # others were answered since its first attempt: it fails by itself
         if outcome.verdict is not Verdict.DOWN:
             self._answered_at = delivery.began
@@ -150,7 +150,7 @@ class Health(LaneAccount):
         self._fit()
 
     def _not_reached(self, delivery: Delivery, now: float) -> None:
-        """Take an attempt that got no answer."""
+        """Count an attempt that got no answer, and hold the lane back where that is not the first."""
         event = delivery.seq, delivery.replay_id
         again = event in self._suspects
         if len(self._suspects) < MAX_SUSPECTS:
@@ -173,6 +173,6 @@ class Health(LaneAccount):
         return self.state is State.PAUSED and now < self.not_before
 
     def _tried_for(self, delivery: Delivery, moment: Moment) -> float:
-        """Seconds since the first attempt; or, longer, that it has waited for a subscriber that was down."""
+        """Return the seconds since the first attempt; if longer, those waited for a subscriber that was down."""
         down = 0.0 if self.down_since is None else moment.now - self.down_since
         return max(moment.now - delivery.first, min(moment.waited, down))

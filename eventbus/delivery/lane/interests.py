@@ -1,4 +1,4 @@
-"""Which spans of the journal a subscriber was registered for, and for which topics. Pure."""
+"""Which ranges of the journal a subscriber was registered for, and for which topics. Pure."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ MAX_SPANS = 16
 
 
 def ended(interests: tuple[Interest, ...], scanned: int) -> tuple[Interest, ...]:
-    """Nothing after ``scanned`` is for the subscriber any more."""
+    """Return the interests without any event after ``scanned``."""
     last = interests[-1]
     return interests if last.until is not None else (*interests[:-1], replace(last, until=scanned))
 
@@ -18,7 +18,10 @@ def ended(interests: tuple[Interest, ...], scanned: int) -> tuple[Interest, ...]
 def changed(
     interests: tuple[Interest, ...], topics: tuple[str, ...], scanned: int, cursor: int
 ) -> tuple[Interest, ...]:
-    """Other topics hold from now on; spans are forgotten only where all up to ``cursor`` is settled. Raises TooMany."""
+    """Return the interests with other topics after ``scanned``. Raises TooMany.
+
+    The oldest are dropped only where everything up to the ``cursor`` is settled.
+    """
     kept = ended(interests, scanned)
     if len(kept) >= MAX_SPANS:
         kept = tuple(interest for interest in kept if interest.until is None or interest.until > cursor)

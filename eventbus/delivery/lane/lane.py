@@ -1,7 +1,7 @@
-"""A lane: one subscriber's share of the deliveries, and how the subscriber is doing. Pure.
+"""A lane: the in-memory delivery state of one subscription. Pure.
 
-It is told the time (seconds on the monotonic clock) and the dice, and does no I/O. Every delivery that was
-accepted for the subscriber is in exactly one place: in a stretch, deferred, under way, or settled and counted.
+The time (seconds on the monotonic clock) and the random generator are passed in; there is no I/O. Every delivery that
+was accepted for the subscription is in a range, waits for a retry, is in flight, or is settled and counted.
 """
 
 import math
@@ -30,7 +30,7 @@ class QueueEntry:
 
 
 class Lane(Lifecycle):
-    """One subscriber's deliveries."""
+    """The deliveries of one subscription."""
 
     def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0) -> None:
         super().__init__(record, lease, rules, retries=retries)
@@ -39,7 +39,7 @@ class Lane(Lifecycle):
     # What there is to do
 
     def sendable(self, now: float) -> bool:
-        """Whether an attempt may start."""
+        """Return whether an attempt may start."""
         if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends:
             return False
         if self.phase is not ACTIVE or (self.spacing and now < self._started + self.spacing):
@@ -54,7 +54,7 @@ class Lane(Lifecycle):
         return (retries.due(now) and self._retry_allowed()) or self._fresh_waits()
 
     def wants_page(self, now: float) -> bool:
-        """Whether numbers or deferred deliveries should be read from the journal."""
+        """Return whether events or retries should be read from the journal."""
         live = self.live
         if not self.retries.count and not self.replays:
             if not live.remaining or not live.wants_page() or (self.held and live.buffered):
@@ -68,18 +68,18 @@ class Lane(Lifecycle):
         return self.unsaved() >= self.limits.unsaved_changes
 
     def unsaved(self) -> int:
-        """Deferrals and dead letters that the journal has not got yet."""
+        """Return how many retries and dead letters the journal does not have yet."""
         return len(self.dead_letters) + len(self.retries.unsaved_rows) + len(self.retries.removed_rows)
 
     def next_moment(self) -> float:
-        """When this lane should be looked at again though nothing happens to it; infinity for never."""
+        """Return the next wake-up time (monotonic seconds), or inf if there is none."""
         due = -math.inf if self._fresh_waits() else self.retries.next_due()
         return max(due, self.not_before, self._started + self.spacing)
 
     # Deliveries
 
     def offer(self, seqs: Sequence[int]) -> None:
-        """New events are for this subscriber."""
+        """Accept new events, whose sequence numbers rise."""
         self.accepted += len(seqs)
         if not self.dirty:
             self.touch()
@@ -92,12 +92,12 @@ class Lane(Lifecycle):
         self.touch()
 
     def skip_to(self, scanned: int) -> None:
-        """Move the cursor of a lane that nothing waits for up to ``scanned``: nothing before was for it."""
+        """Move the cursor up to ``scanned`` if nothing is pending: no event before that is for this lane."""
         if not self.live.left:
             self.live.cursor = max(self.live.cursor, scanned)
 
     def take(self, now: float) -> Delivery | None:
-        """The next delivery to attempt, now under way; None when there is none to start."""
+        """Start the next delivery and return it; return None if none may start."""
         if not self.sendable(now):
             return None
         if not self.retries.count and not self.replays:
@@ -116,12 +116,12 @@ class Lane(Lifecycle):
         return delivery
 
     def _leave(self, delivery: Delivery) -> None:
-        """The attempt is over."""
+        """Remove a delivery from those in flight."""
         self.in_flight.discard(delivery)
         self._retried.discard(delivery)
 
     def release(self, delivery: Delivery, due: float) -> None:
-        """The attempt did not take place after all: the delivery waits until then as if it had not been taken."""
+        """Undo ``take``, since no attempt was made: let the delivery wait until ``due``."""
         self._leave(delivery)
         if self.phase is CLOSED:
             return
@@ -131,7 +131,7 @@ class Lane(Lifecycle):
         self.touch()
 
     def drop_missing(self, delivery: Delivery) -> None:
-        """The event is not in the journal any more, so that nothing can be attempted: discarded."""
+        """Discard a delivery whose event is not in the journal any more."""
         self._leave(delivery)
         if self.phase is not CLOSED:
             self.retries.forget(delivery)
@@ -170,9 +170,9 @@ class Lane(Lifecycle):
         self.retries.push(delivery)
 
     def _own_wait(self, delivery: Delivery, verdict: Verdict, *, held: bool) -> float:
-        """Seconds that an event which failed waits by itself, so that it cannot hold up the others again and again.
+        """Return the seconds that an event which failed waits by itself, so that it does not keep others waiting.
 
-        What fails while a lane is held back is the subscriber's failure: the event does not have to wait longer for it.
+        While a lane is held back the failure is the subscriber's, and the event does not wait longer for it.
         """
         if verdict is Verdict.GONE:
             return 0.0
@@ -196,7 +196,7 @@ class Lane(Lifecycle):
         )  # fmt: skip
 
     def deliver(self, delivery: Delivery, now: float) -> None:
-        """Count a delivery that the subscriber has taken; ``now`` is when the attempt began."""
+        """Count a delivery that the subscriber has accepted; ``now`` is when the attempt began."""
         self.in_flight.discard(delivery)
         if self.phase is CLOSED:
             self._leave(delivery)
@@ -214,19 +214,19 @@ class Lane(Lifecycle):
     # Redeliveries and replays
 
     def requeue(self, count: int) -> None:
-        """Count dead letters as retries again, whose rows the journal has by now."""
+        """Count dead letters as retries again; the journal has their rows by now."""
         self.dead -= count
         self.retries.count += count
         self.retries.expect_rows()
         self.touch()
 
     def check_replays(self) -> None:
-        """Raise TooMany where there may be no more replays at once."""
+        """Raise TooMany if no further replay may begin."""
         if len(self.replays) >= MAX_SPANS:
-            raise TooMany(f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.")
+            raise TooMany(f"This subscriber has {MAX_SPANS} replays in progress; wait until one has ended.")
 
     def add_replay(self, after: int, end: int, count: int) -> None:
-        """Work through a part of the journal again; ``count`` events there match the topics."""
+        """Begin to deliver a past range of the journal again; ``count`` events in it match the topics."""
         self.runs += 1
         self.accepted += count
         self.touch()

@@ -1,6 +1,6 @@
 """A lane as a record that outlives the process, and back. Pure.
 
-Memory counts on the monotonic clock, a record in seconds since 1970; here one becomes the other.
+Lanes count on the monotonic clock, records in seconds since 1970; the functions here translate.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ MAX_WAIT_SECONDS = 3_600.0
 
 
 def new_record(subscriber: Subscriber, wall: float, scanned: int) -> LaneRecord:
-    """The record of a subscriber that gets all events after ``scanned``."""
+    """Return the record of a subscriber that gets all events after ``scanned``."""
     return LaneRecord(
         subscriber=subscriber,
         registered_at=wall,
@@ -36,7 +36,7 @@ def new_record(subscriber: Subscriber, wall: float, scanned: int) -> LaneRecord:
 
 
 def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
-    """What to keep of a lane at this moment."""
+    """Return the record of a lane at this moment."""
     return LaneRecord(
         subscriber=lane.subscriber,
         registered_at=lane.lease.registered_at,
@@ -63,7 +63,7 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
 
 
 def continued_record(record: LaneRecord, past: LaneRecord) -> LaneRecord:
-    """The record of a subscriber that has come again after its last lease had ended: its account goes on."""
+    """Return the record of a subscriber that registers again after its lease ended: its account goes on."""
     return replace(
         record,
         account=past.account,
@@ -76,7 +76,7 @@ def continued_record(record: LaneRecord, past: LaneRecord) -> LaneRecord:
 
 
 def renewed_record(lane: Lane, subscriber: Subscriber, scanned: int, now: float, wall: float) -> LaneRecord:
-    """What to keep of a lane whose subscriber has renewed like this. Raises TooMany."""
+    """Return the record of a lane as it is once its subscriber has renewed. Raises TooMany."""
     record = record_of(lane, scanned, now, wall)
     if record.interests[-1].until is not None:
         record = replace(record, spans=(Span(0, scanned, None, 0), *record.spans[1:]))
@@ -93,7 +93,7 @@ def renewed_record(lane: Lane, subscriber: Subscriber, scanned: int, now: float,
 
 
 def replaying_record(record: LaneRecord, after: int, end: int, count: int) -> LaneRecord:
-    """The record of a lane that works through a part of the journal again, where ``count`` events match its topics."""
+    """Return the record of a lane once a replay has begun, in which ``count`` events match its topics."""
     replay_id, topics = record.runs + 1, record.subscriber.options.topics
     return replace(
         record,
@@ -105,7 +105,7 @@ def replaying_record(record: LaneRecord, after: int, end: int, count: int) -> La
 
 
 def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now: float, wall: float) -> Lane:
-    """The lane that a record describes, with a lease until ``ends``. First attempts under way are made again."""
+    """Return the lane that a record describes, with a lease until ``ends``; first attempts in flight are made again."""
     lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
     lane = Lane(record, lease, rules, retries=retries)
     if record.state is not State.OK and (record.failures or record.not_before > wall):
@@ -122,7 +122,7 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
 
 
 def retry_rows_of(lane: Lane, now: float, wall: float) -> tuple[Retry, ...]:
-    """The rows for deliveries that have been deferred, or changed, since the last checkpoint."""
+    """Return the rows of the retries that have changed since the last checkpoint."""
     return tuple(
         Retry(
             lane.subscriber.key, d.seq, d.replay_id, d.attempts,
@@ -135,9 +135,9 @@ def retry_rows_of(lane: Lane, now: float, wall: float) -> tuple[Retry, ...]:
 def merge_unsaved(
     rows: Iterable[Retry], unsaved: Mapping[tuple[int, int], Retry | None], *, by_seq: bool, more: bool
 ) -> list[Retry]:
-    """Rows that were read, as they would be had what could not be saved been saved: None is a row that has gone.
+    """Return rows as they would be if the unsaved changes were saved; None stands for a row that is removed.
 
-    Where there are ``more`` rows than were read, none comes in that would be after the last of those.
+    If there are ``more`` rows than were read, no unsaved one that comes after the last of those is added.
     """
     order: Callable[[Retry], tuple[float, int]] = (
         (lambda row: (row.seq, row.replay_id)) if by_seq else (lambda row: (row.due_at, 0))
@@ -150,7 +150,7 @@ def merge_unsaved(
 
 
 def deliveries_of(rows: Iterable[Retry], now: float, wall: float) -> list[Delivery]:
-    """Deferred deliveries that were read back."""
+    """Return the deliveries of rows that were read back."""
     return [_delivery_of(row, now, wall) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""A lane's life: its lease and its phase, one method for each transition. Pure."""
+"""A lane's lifecycle: its lease and its phase, one method for each transition. Pure."""
 
 from dataclasses import replace
 
@@ -26,22 +26,22 @@ class Lifecycle(Backlog):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is delivered, or counted, any more."""
+        """Return whether nothing is delivered, or counted, any more."""
         return self.phase is Phase.CLOSED
 
     @property
     def renewable(self) -> bool:
-        """Whether the subscriber may renew; a lane that is about to close takes neither renewals nor redeliveries."""
+        """Return whether the subscriber may renew; a lane about to close takes neither renewals nor redeliveries."""
         return self.phase in RENEWABLE
 
     @property
     def expired(self) -> bool:
-        """Whether the lease has ended and what was pending then has become dead letters; the record keeps that."""
+        """Return whether the lease has ended and what was pending then is dead letters; the record keeps that."""
         return self._lease_phase in (Phase.EMPTIED, Phase.EXPIRED)
 
     @property
     def _lease_phase(self) -> Phase:
-        """The phase, as if the lane were not about to be handed over."""
+        """Return the phase, as if the lane were not about to be handed over."""
         return self._stays_as if self.phase is Phase.LEAVING else self.phase
 
     def _enter(self, phase: Phase) -> None:

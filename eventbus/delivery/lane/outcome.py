@@ -1,4 +1,4 @@
-"""What an answer means: a pure table from a status (or none) to what becomes of the delivery."""
+"""What a response means: from a status, or none, to what becomes of the delivery. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-#: Seconds that a subscriber may ask the bus to wait, at most.
+#: The longest pause, in seconds, that a subscriber may ask for.
 MAX_PAUSE_SECONDS = 3_600.0
-#: Statuses that mean that the subscriber has taken the event: here is decided what "delivered" is.
+#: Statuses that mean "delivered"; nothing else decides that.
 DELIVERED_STATUSES = frozenset(range(200, 300))
-#: Statuses that speak of this event at this moment, so that the same may work later.
+#: Statuses 4xx that are about this moment, so that the same event may be accepted later.
 RETRIED_STATUSES = frozenset({404, 408, 409, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResponse:
-    """What came back from one attempt: a status, or the reason why there is none."""
+    """The response to one attempt: a status, or the reason why there is none."""
 
     status: int | None
     retry_after: str | None = None
     error: str = ""
     excerpt: bytes = b""  # the first KiB of the body
-    sendable: bool = True  # False where the event is none that may be sent
-    made: bool = True  # False where the bus itself was short of files, ports or memory: no word about the subscriber
+    sendable: bool = True  # False if the event may not be sent
+    made: bool = True  # False if this node had no files, ports or memory: it says nothing about the subscriber
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Consent:
 
 
 class Verdict(Enum):
-    """What an answer means for the delivery and its subscriber."""
+    """What a response means for the delivery and its subscriber."""
 
     DELIVERED = "delivered"
     RETRY = "retry"  # this event again, on its schedule
@@ -48,7 +48,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """A verdict; ``wait`` is the seconds that a pause lasts."""
+    """A verdict, and the seconds that a pause lasts."""
 
     verdict: Verdict
     wait: float = 0.0
@@ -62,7 +62,7 @@ REJECTED = AttemptResult(Verdict.REJECTED)
 
 
 def classify_response(answer: DeliveryResponse, wall: float) -> AttemptResult:
-    """Read an answer; ``wall`` is seconds since 1970, for a Retry-After that names a date."""
+    """Return what a response means; ``wall`` is seconds since 1970, for a Retry-After that names a date."""
     status = answer.status
     if status in DELIVERED_STATUSES:
         return DELIVERED
@@ -78,7 +78,7 @@ def classify_response(answer: DeliveryResponse, wall: float) -> AttemptResult:
 
 
 def _seconds(retry_after: str | None, wall: float) -> float:
-    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3); 0 where it says nothing sensible."""
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3); 0 if it is missing or invalid."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
         return min(MAX_PAUSE_SECONDS, float(text[:20]))

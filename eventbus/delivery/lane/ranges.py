@@ -1,4 +1,4 @@
-"""A stretch of the journal that a lane works through: a cursor, and a window of numbers in memory. Pure."""
+"""A range of the journal that a lane works through: a cursor, and sequence numbers in memory. Pure."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 
 
 class Range:
-    """Numbers that match and wait, in order: ``buffered`` ones in memory, ``remaining`` ones in the journal only."""
+    """Events that match and wait, in order: ``buffered`` ones in memory, ``remaining`` ones only in the journal."""
 
     __slots__ = ("_low_water", "_room", "buffered", "cursor", "end", "remaining", "replay_id", "topics")
 
@@ -22,7 +22,7 @@ class Range:
         self.buffered: deque[int] = deque()
 
     def offer(self, seqs: Sequence[int]) -> None:
-        """Take new events' numbers; past the window they are only counted, and read later."""
+        """Take the sequence numbers of new events; those for which memory has no room are counted, and read later."""
         if self.remaining:  # thousands of subscribers may be so, and each is offered each event
             self.remaining += len(seqs)
             return
@@ -37,39 +37,39 @@ class Range:
             self.cursor = taken[-1]
 
     def wants_page(self) -> bool:
-        """Whether the next numbers should be read now."""
+        """Return whether the next page should be read."""
         return self.remaining > 0 and len(self.buffered) < self._low_water
 
     def load(self, seqs: Sequence[int], cursor: int) -> None:
-        """Take the matching numbers of a page that ended at ``cursor``."""
+        """Take the matching events of a page that ended at ``cursor``."""
         self.buffered.extend(seqs)
         self.remaining -= len(seqs)
         self.cursor = max(self.cursor, cursor)
 
     def rewind(self, seq: int) -> None:
-        """Forget the numbers in memory from ``seq``, which was the next, on: they are read again later."""
+        """Drop the sequence numbers in memory from ``seq``, which was the next; they are read again later."""
         self.remaining += 1 + len(self.buffered)
         self.buffered.clear()
         self.cursor = seq - 1
 
     def shrink(self) -> None:
-        """Keep only the next number in memory."""
+        """Keep only the next sequence number in memory."""
         if len(self.buffered) > 1:
             first, second = self.buffered.popleft(), self.buffered.popleft()
             self.rewind(second)
             self.buffered.append(first)
 
     def empty(self) -> None:
-        """Count nothing any more."""
+        """Drop everything."""
         self.remaining = 0
         self.buffered.clear()
 
     @property
     def left(self) -> int:
-        """How many wait, in memory and in the journal."""
+        """Return how many events wait, in memory and in the journal."""
         return self.remaining + len(self.buffered)
 
     def span(self) -> Span:
-        """Where this stretch would carry on after a restart."""
+        """Return the range as it is to be saved."""
         cursor = self.buffered[0] - 1 if self.buffered else self.cursor
         return Span(self.replay_id, cursor, self.end, self.left, self.topics)

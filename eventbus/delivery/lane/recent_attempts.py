@@ -1,4 +1,4 @@
-"""How a subscriber's attempts went lately, and whether it is failing. Pure: told the time and the counters.
+"""How a subscriber's recent attempts went, and whether it is failing. Pure: time and counters are passed in.
 
 Nothing is counted where a delivery is made: the counters of the lane are sampled.
 """
@@ -25,7 +25,7 @@ class RecentAttempts:
         self.failing = False
 
     def sample(self, now: float, succeeded: int, failed: int) -> bool:
-        """Count what has happened since the last sample; whether anything has."""
+        """Count what has happened since the last sample; return whether anything has."""
         successes, failures = succeeded - self._succeeded, failed - self._failed
         if not successes and not failures:
             return False
@@ -64,7 +64,7 @@ class RecentAttempts:
             self.failing = self.counts(now)[1] > 0
 
     def clear(self, now: float) -> None:
-        """Judge nothing that has been attempted so far: the subscriber was down, or asked for a pause."""
+        """Ignore everything attempted so far: the subscriber was down, or asked for a pause."""
         self.failing, self._after = False, _number(now)
 
     def __len__(self) -> int:

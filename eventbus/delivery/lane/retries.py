@@ -1,4 +1,4 @@
-"""The deliveries of one lane that wait for their next attempt: the nearest in memory, all in the journal. Pure."""
+"""The retries of one lane: the next ones in memory, all in the journal. Pure."""
 
 import heapq
 import math
@@ -9,9 +9,9 @@ from eventbus.delivery.lane.limits import DEFAULT_LIMITS
 
 
 class Retries:
-    """A bounded heap by due time, or by number where the lane is ordered.
+    """A bounded heap by due time, or by sequence number where the lane is ordered.
 
-    ``count`` is all that wait; those beyond the bound have been spilled, and are only in the journal.
+    ``count`` is how many wait; those beyond the bound are spilled: they are only in the journal.
     """
 
     __slots__ = (
@@ -38,7 +38,7 @@ class Retries:
         self._settled_meanwhile: set[tuple[int, int]] | None = None  # while rows are being read: not to be taken
 
     def push(self, delivery: Delivery) -> None:
-        """Defer a delivery until its ``due``."""
+        """Add a delivery that waits until its ``due``."""
         self.count += 1
         delivery.kept = True
         self.unsaved_rows[delivery.seq, delivery.replay_id] = delivery
@@ -46,7 +46,7 @@ class Retries:
         self._insert(delivery)
 
     def pop(self, now: float) -> Delivery | None:
-        """Take the first one out if it is due. Its row stays until ``forget``."""
+        """Remove and return the first retry if it is due. Its row stays until ``forget``."""
         if not self.due(now):
             return None
         self.count -= 1
@@ -62,27 +62,27 @@ class Retries:
                 self._settled_meanwhile.add(row)
 
     def due(self, now: float) -> bool:
-        """Whether the first one in memory may be attempted."""
+        """Return whether the first retry in memory may be attempted."""
         return bool(self._heap) and self._heap[0][2].due <= now
 
     def first(self, now: float) -> Delivery | None:
-        """The first one in memory where it is due; it stays."""
+        """Return the first retry in memory if it is due; it stays."""
         return self._heap[0][2] if self.due(now) else None
 
     def hasten(self, now: float) -> None:
-        """Make the first one in memory due at once."""
+        """Make the first retry in memory due at once."""
         if self._heap and not self.due(now):
             _, ticket, delivery = self._heap[0]
             delivery.due = now
             self._heap[0] = self._key(delivery), ticket, delivery  # it was the first, and is so all the more
 
     def next_due(self) -> float:
-        """When to look again, on the monotonic clock; infinity when nothing waits."""
+        """Return when the next retry is due or has to be read (monotonic seconds), or inf if none waits."""
         first = self._heap[0][2].due if self._heap else math.inf
         return first if self._ordered else min(first, self._first_spilled)
 
     def wants_rows(self, now: float) -> bool:
-        """Whether deliveries that were spilled should be read back now."""
+        """Return whether spilled retries should be read back now."""
         if not self.spilled:
             return False
         if self._ordered:
@@ -91,18 +91,18 @@ class Retries:
 
     @property
     def spilled(self) -> int:
-        """How many are only in the journal."""
+        """Return how many retries are only in the journal."""
         return self.count - len(self._heap)
 
     def begin_load(self) -> None:
-        """Rows are about to be read; ``removed_rows`` have been written before."""
+        """Prepare for rows to be read; the ``removed_rows`` have been removed before."""
         self._settled_meanwhile = set(self.removed_rows)
         self._first_spilled = math.inf
 
     def load(self, rows: Iterable[Delivery], under_way: Iterable[Delivery], *, more: bool) -> None:
-        """Take the first rows in order; ``more`` when others remain.
+        """Add the first rows, in order; ``more`` tells whether others remain.
 
-        Rows that are in memory, under way, or were settled while they were being read are passed over.
+        Rows of retries that are in memory, in flight, or were settled while they were read, are ignored.
         """
         here = {(d.seq, d.replay_id) for d in self.in_memory()} | {(d.seq, d.replay_id) for d in under_way}
         here |= self._settled_meanwhile or set()
@@ -121,7 +121,7 @@ class Retries:
             self._first_spilled = min(self._first_spilled, last)
 
     def take_rows(self, rows: Iterable[Delivery], under_way: Iterable[Delivery]) -> list[Delivery]:
-        """Take out those that were read since ``begin_load``, but for what is under way or was settled meanwhile."""
+        """Remove and return the rows read since ``begin_load``, but for those in flight or settled meanwhile."""
         busy = {(d.seq, d.replay_id) for d in under_way} | (self._settled_meanwhile or set())
         self._settled_meanwhile = None
         taken = {(d.seq, d.replay_id): d for d in rows if (d.seq, d.replay_id) not in busy}
@@ -134,11 +134,11 @@ class Retries:
         return list(taken.values())
 
     def expect_rows(self) -> None:
-        """Rows that ``count`` holds already were put into the journal by other means: read them now."""
+        """Have rows read as soon as possible: others have put some into the journal that ``count`` includes."""
         self._first_spilled = -math.inf
 
     def reorder(self, *, ordered: bool) -> None:
-        """Sort by number or by due time from now on."""
+        """Sort by sequence number, or by due time, from now on."""
         if ordered != self._ordered:
             self._ordered = ordered
             self._heap = [(self._key(delivery), ticket, delivery) for _, ticket, delivery in self._heap]
@@ -146,21 +146,21 @@ class Retries:
             self._first_spilled = -math.inf if self.spilled else math.inf
 
     def take_all(self) -> list[Delivery]:
-        """Take out all that are in memory."""
+        """Remove and return all retries in memory."""
         taken = self.in_memory()
         self.count -= len(taken)
         self._heap.clear()
         return taken
 
     def clear(self) -> None:
-        """Forget everything, the journal's rows too: they are removed by other means."""
+        """Drop everything; the caller removes the rows in the journal."""
         self.count = 0
         self._heap.clear()
         self.unsaved_rows.clear()
         self.removed_rows.clear()
 
     def in_memory(self) -> list[Delivery]:
-        """Those in memory, in no order."""
+        """Return the retries in memory, in no order."""
         return [delivery for _, _, delivery in self._heap]
 
     def _key(self, delivery: Delivery) -> float:

@@ -1,4 +1,4 @@
-"""How a subscriber is doing, as it is shown. Pure."""
+"""The state of a subscriber, as users see it. Pure."""
 
 from eventbus.core.model import State
 from eventbus.delivery.lane.lane import Lane
