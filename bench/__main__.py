@@ -44,11 +44,11 @@ def median_of(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 def row_of(scenario: Scenario, rounds: int) -> dict[str, Any]:
     """Measure a scenario so many times."""
     row = median_of([measure(scenario) for _ in range(rounds)])
-    print(f"{scenario.name}: {shown(row['deliveries/s'])} deliveries/s", flush=True)
+    print(f"{scenario.name}: {format_figure(row['deliveries/s'])} deliveries/s", flush=True)
     return row
 
 
-def shown(value: Any) -> str:
+def format_figure(value: Any) -> str:
     """A figure as a person reads it."""
     return f"{value:,.0f}" if isinstance(value, float) and value >= 100 else f"{value:.3g}" if value != "" else ""
 
@@ -59,7 +59,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| " + " | ".join(names) + " |", "| --- " + "| ---: " * (len(names) - 1) + "|"]
     for row in rows:
         values = [row.get(name, "") for name in names]
-        cells = [value if isinstance(value, str) else shown(value) for value in values]
+        cells = [value if isinstance(value, str) else format_figure(value) for value in values]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

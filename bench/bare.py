@@ -29,7 +29,7 @@ HEAD = (
 READ = 1
 
 
-class Told:
+class ResponseEvents:
     """Told by the parser that an answer is complete."""
 
     complete = False
@@ -47,9 +47,9 @@ def post(port: int, first: int, count: int) -> None:
     readable = hub.loop.io(peer.fileno(), READ)
     for number in range(first, first + count):
         raw.send(HEAD + b"%016x%016x" % (number, time.time_ns()) + b"x" * 992)
-        told = Told()
-        parser = httptools.HttpResponseParser(told)
-        while not told.complete:
+        events = ResponseEvents()
+        parser = httptools.HttpResponseParser(events)
+        while not events.complete:
             hub.wait(readable)
             parser.feed_data(raw.recv(65_536))
         if parser.get_status_code() != 200:

@@ -23,15 +23,15 @@ SIZE = 1_024
 
 def call(path: str, query: str, body: bytes = b"") -> None:
     """One request. Raises RuntimeError where it is not answered with success."""
-    said: list[str] = []
+    statuses: list[str] = []
     environ = create_environ(path, query_string=query, method="POST", data=body)
 
     def start(status: str, _headers: list[tuple[str, str]], _error: Any = None) -> Any:
-        said.append(status)
+        statuses.append(status)
 
     answer = b"".join(app(environ, start))
-    if not said[0].startswith("2"):
-        raise RuntimeError(f"{path} was answered {said[0]}: {answer!r}")
+    if not statuses[0].startswith("2"):
+        raise RuntimeError(f"{path} was answered {statuses[0]}: {answer!r}")
 
 
 def _publish(count: int, query: str, body: bytes) -> None:

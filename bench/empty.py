@@ -14,7 +14,7 @@ from eventbus.telemetry.counters import Counters  # noqa: E402
 
 
 class Nothing:
-    """In the place of the bus, for its worker."""
+    """Stands in for the bus; the worker reads it."""
 
     settings, counters = Settings(), Counters()
     dispatcher = SimpleNamespace(load=LoopLoad())

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from bench.run import Scenario, Stolen, bus, cpu_seconds, load, measure, sink
+from bench.run import Scenario, StealTime, bus, cpu_seconds, load, measure, sink
 
 FANOUT = 100
 DELIVERIES = 64_000
@@ -36,8 +36,8 @@ def publish(seconds: float) -> float:
 def _request(seconds: float, app: str, options: tuple[str, ...]) -> float:
     with tempfile.TemporaryDirectory() as folder, bus(f"sqlite:///{folder}/bus.db", app, *options) as (pid, port):
         before = cpu_seconds(pid)
-        said = load(port, Scenario(0, seconds=seconds))
-        return (cpu_seconds(pid) - before) / float(said["accepted"]) * 1e6
+        published = load(port, Scenario(0, seconds=seconds))
+        return (cpu_seconds(pid) - before) / float(published["accepted"]) * 1e6
 
 
 def delivery(seconds: float) -> float:
@@ -69,12 +69,12 @@ def main() -> None:
     ask.add_argument("--rounds", type=int, default=3)
     ask.add_argument("--seconds", type=float, default=4)
     arguments = ask.parse_args()
-    stolen = Stolen()
+    steal = StealTime()
     rounds = [{name: way(arguments.seconds) for name, way in WAYS.items()} for _ in range(arguments.rounds)]
     figures = {name: statistics.median(each[name] for each in rounds) for name in WAYS}
     ratios = {f"{high} / {low}": figures[high] / figures[low] for high, low in RATIOS}
-    told = {**figures, **ratios, "stolen %": stolen.percent}
-    print(json.dumps({name: round(figure, 2) for name, figure in told.items()}, indent=2))
+    report = {**figures, **ratios, "stolen %": steal.percent}
+    print(json.dumps({name: round(figure, 2) for name, figure in report.items()}, indent=2))
 
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ def main() -> None:
         counter = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/counts"]
         counted = ["-m", "bench.counted", str(arguments.publishes), str(arguments.batch), *map(str, ports)]
         environment = os.environ | {"EVENTBUS_JOURNAL": f"sqlite:///{folder}/bus.db", "PYTHONHASHSEED": "0"}
-        said = subprocess.run(
+        output = subprocess.run(
             [*counter, sys.executable, *counted], check=True, capture_output=True, text=True, env=environment
         ).stderr
-    found = re.search(r"Collected : (\d+)", said)
-    assert found is not None, said  # noqa: S101 - callgrind ends with it
+    found = re.search(r"Collected : (\d+)", output)
+    assert found is not None, output  # noqa: S101 - callgrind ends with it
     deliveries = arguments.publishes * arguments.batch * arguments.fanout
     print(json.dumps({"instructions/delivery": round(int(found[1]) / deliveries)}))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 #: Seconds without an arrival after which the rest counts as lost.
-PATIENCE = 5.0
+MAX_IDLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +54,45 @@ def measure(scenario: Scenario) -> dict[str, Any]:
         pid, port = stack.enter_context(bus(journal, nodes=scenario.nodes))
         for each in ports[: scenario.fanout]:
             call(f"http://127.0.0.1:{port}/registerAndKeepAlive?address=127.0.0.1:{each}&lease=3600", "POST")
-        before, began, stolen = Spent.by(pid, server), time.time(), Stolen()
-        said = load(port, scenario)
+        before, began, steal = Spent.by(pid, server), time.time(), StealTime()
+        published = load(port, scenario)
         healthy = scenario.fanout - scenario.slow - scenario.dead
-        stats = settled(ports[0], said["accepted"] * healthy)
+        stats = settled(ports[0], published["accepted"] * healthy)
         spent = Spent.by(pid, server).since(before)
-        shown = figures(scenario, said, stats, spent.bus, began) | {"peak MiB": peak_mib(pid)}
+        row = figures(scenario, published, stats, spent.bus, began) | {"peak MiB": peak_mib(pid)}
         if scenario.redis:
-            shown["Redis cpu us/publish"] = spent.redis / max(1, said["accepted"]) * 1e6
-        shown["load and sink cpu us/delivery"] = spent.others / stats["requests"] * 1e6 if stats["requests"] else 0.0
-        shown["stolen %"] = stolen.percent
-        return shown
+            row["Redis cpu us/publish"] = spent.redis / max(1, published["accepted"]) * 1e6
+        row["load and sink cpu us/delivery"] = spent.clients / stats["requests"] * 1e6 if stats["requests"] else 0.0
+        row["stolen %"] = steal.percent
+        return row
 
 
 def load(port: int, scenario: Scenario) -> dict[str, Any]:
     """Publish as the scenario says; what became of it."""
     command = [sys.executable, "-m", "bench.load", str(port), "--seconds", str(scenario.seconds)]
     command += ["--size", str(scenario.size), "--rate", str(scenario.rate), "--batch", str(scenario.batch)]
-    said: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return said
+    published: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return published
 
 
 def figures(
-    scenario: Scenario, said: dict[str, Any], stats: dict[str, Any], spent: float, began: float
+    scenario: Scenario, published: dict[str, Any], stats: dict[str, Any], spent: float, began: float
 ) -> dict[str, Any]:
-    """What is shown of a run."""
-    deliveries, accepted = stats["requests"], max(1, said["accepted"])
-    whole = not scenario.slow and not scenario.dead
+    """Return the table row of a run."""
+    deliveries, accepted = stats["requests"], max(1, published["accepted"])
+    total = not scenario.slow and not scenario.dead
     return {
         "scenario": scenario.name,
-        "publishes/s": said["accepted"] / said["seconds"],
+        "publishes/s": published["accepted"] / published["seconds"],
         "deliveries/s": deliveries / max(1e-3, stats["last"] - began) if deliveries else 0.0,
         "cpu us/publish": spent / accepted * 1e6,
         "cpu us/delivery": spent / deliveries * 1e6 if deliveries else 0.0,
-        "publish p99 ms": said["p99"],
+        "publish p99 ms": published["p99"],
         "arrival p50 ms": stats["ms"]["p50"],
         "arrival p99 ms": stats["ms"]["p99"],
         "arrival p99.9 ms": stats["ms"]["p99.9"],
-        "lost": max(0, said["accepted"] * scenario.fanout - stats["distinct"]) if whole else "",
-        "duplicated": stats["requests"] - stats["distinct"] if whole else "",
+        "lost": max(0, published["accepted"] * scenario.fanout - stats["distinct"]) if total else "",
+        "duplicated": stats["requests"] - stats["distinct"] if total else "",
     }
 
 
@@ -103,7 +103,7 @@ def settled(port: int, goal: int) -> dict[str, Any]:
         stats: dict[str, Any] = json.loads(call(f"http://127.0.0.1:{port}/stats"))
         if stats["requests"] != last:
             last, moved = stats["requests"], time.monotonic()
-        if stats["distinct"] >= goal or time.monotonic() - moved > PATIENCE:
+        if stats["distinct"] >= goal or time.monotonic() - moved > MAX_IDLE_SECONDS:
             return stats
         time.sleep(0.05)
 
@@ -167,7 +167,7 @@ def free_port() -> int:
 
 def until_answered(url: str) -> None:
     """Return when somebody answers there; give up after a while."""
-    deadline = time.monotonic() + PATIENCE * 2
+    deadline = time.monotonic() + MAX_IDLE_SECONDS * 2
     while True:
         try:
             call(url)
@@ -181,7 +181,7 @@ def until_answered(url: str) -> None:
 
 def until_listening(port: int) -> None:
     """Return when somebody listens there; give up after a while."""
-    deadline = time.monotonic() + PATIENCE * 2
+    deadline = time.monotonic() + MAX_IDLE_SECONDS * 2
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -210,7 +210,7 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
 
 
-class Stolen:
+class StealTime:
     """The time that the machine's host has spent on others since this was made, while a processor was wanted here.
 
     ``steal`` of proc_stat(5). Where it is more than a few tenths of a percent the machine has busy neighbours, who
@@ -223,8 +223,8 @@ class Stolen:
     @property
     def percent(self) -> float:
         """Of all processors' time."""
-        whole = (time.monotonic() - self._began) * (os.cpu_count() or 1)
-        return (self._seconds() - self._before) / whole * 100
+        total = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        return (self._seconds() - self._before) / total * 100
 
     @staticmethod
     def _seconds() -> float:
@@ -238,19 +238,19 @@ class Spent:
 
     bus: float
     redis: float
-    others: float
+    clients: float
 
     @classmethod
     def by(cls, bus: int, server: int) -> "Spent":
         """What these processes have taken so far; ``server`` is 0 where there is no Redis."""
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        whole = cpu_seconds(os.getpid()) + ended.ru_utime + ended.ru_stime
+        total = cpu_seconds(os.getpid()) + ended.ru_utime + ended.ru_stime
         first, second = cpu_seconds(bus), cpu_seconds(server) if server else 0.0
-        return cls(first, second, whole - first - second)
+        return cls(first, second, total - first - second)
 
     def since(self, before: "Spent") -> "Spent":
         """What was taken since then."""
-        return Spent(self.bus - before.bus, self.redis - before.redis, self.others - before.others)
+        return Spent(self.bus - before.bus, self.redis - before.redis, self.clients - before.clients)
 
 
 def peak_mib(pid: int) -> float:

@@ -36,9 +36,9 @@ class Client:
     def _request(self, method: str, path: str, body: bytes) -> None:
         self._connection.request(method, path, body)
         answer = self._connection.getresponse()
-        said = answer.read()
+        body_text = answer.read()
         if answer.status != 200:
-            raise SystemExit(f"{method} {path}: {answer.status} {said!r}")
+            raise SystemExit(f"{method} {path}: {answer.status} {body_text!r}")
 
 
 def at_rest(pid: int, seconds: float) -> float:

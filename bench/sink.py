@@ -90,8 +90,8 @@ class Subscriber(asyncio.Protocol):
                 self._buffer = self._buffer[start:]
                 self._tell(head)
                 continue
-            place = head.rindex(b"Content-Length: ") + 16
-            length = int(head[place:].split(b"\r\n", 1)[0])
+            length_at = head.rindex(b"Content-Length: ") + 16
+            length = int(head[length_at:].split(b"\r\n", 1)[0])
             if len(self._buffer) < start + length:
                 return
             body, self._buffer = self._buffer[start : start + length], self._buffer[start + length :]

@@ -86,9 +86,9 @@ def test_the_next_event_is_attempted_again(run: IsolationRun) -> None:
 
 def test_its_standing_tells_what_came_of_it(run: IsolationRun) -> None:
     """State and account are what the protocol's table says, and the last error says what was wrong."""
-    expected = run.behaviour.meaning.standing(len(run.baits))
-    eventually(run.stands(**expected), LONG, f"it was not {expected}, but {run.standing()}")
-    error = run.standing()["last_error"]
+    expected = run.behaviour.meaning.status(len(run.baits))
+    eventually(run.stands(**expected), LONG, f"it was not {expected}, but {run.status()}")
+    error = run.status()["last_error"]
     assert run.behaviour.error in (error or ""), error
     assert (error is None) == (run.behaviour.meaning is Meaning.DELIVERED)
 
@@ -97,10 +97,10 @@ def test_each_failed_attempt_is_counted(run: IsolationRun) -> None:
     """As many attempts have failed as the subscriber has seen, but for those that were delivered."""
 
     def counted() -> bool:
-        found = run.standing()
+        found = run.status()
         return found["failed_attempts"] == len(run.hostile.attempts) - found["delivered"]
 
-    eventually(counted, LONG, f"{len(run.hostile.attempts)} attempts, but {run.standing()}")
+    eventually(counted, LONG, f"{len(run.hostile.attempts)} attempts, but {run.status()}")
 
 
 def test_only_what_it_rejects_is_dead(run: IsolationRun) -> None:

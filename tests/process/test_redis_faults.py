@@ -100,7 +100,7 @@ def test_a_node_that_is_cut_off_from_redis_has_its_subscribers_taken_over(
         subscriber.wait_for_ids(ids)
     eventually(lambda: publishers[0].result.refused, 30)
     assert attempts(cluster.nodes[0]) == before
-    connection.mend()
+    connection.repair()
     eventually(lambda: is_whole(cluster), 30)
     cluster.assert_all_well(subscribers, publishers, faults=1)
 
@@ -123,7 +123,7 @@ def test_a_way_to_redis_that_comes_and_goes_loses_nothing(
         publishers[1].wait_accepted(number * 150)
         connection.cut()
         gevent.sleep(rng.choice([0.5, 3, 5, 7, 12]))  # what is tested is time that passes
-        connection.mend()
+        connection.repair()
         gevent.sleep(rng.choice([0.5, 2, 4]))  # the same
     cluster.assert_all_well(subscribers, publishers, faults=8)
     eventually(lambda: is_whole(cluster), 30)
@@ -169,7 +169,7 @@ def cut_off(connection: Proxy) -> None:
     """Let nothing pass between the first node and Redis for longer than it may be silent."""
     connection.cut()
     gevent.sleep(9)  # what is tested is time that passes
-    connection.mend()
+    connection.repair()
 
 
 def restarted(redis: RedisServer) -> None:

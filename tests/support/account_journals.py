@@ -113,8 +113,8 @@ class Database:
         self._tell("FLUSHALL")
 
     def _tell(self, *command: str) -> None:
-        said = self._server.ask(*command)
-        assert said[:1] in (b"+", b":"), said
+        reply = self._server.ask(*command)
+        assert reply[:1] in (b"+", b":"), reply
 
 
 @contextmanager

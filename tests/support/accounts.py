@@ -6,11 +6,11 @@ from typing import Any
 from tests.support.caller import Caller
 
 
-def account_of(standing: dict[str, Any]) -> dict[str, int]:
+def account_of(status: dict[str, Any]) -> dict[str, int]:
     """The numbers that have to add up, all of which do."""
-    account = {name: standing[name] for name in ("accepted", "pending", "delivered", "dead", "discarded")}
-    assert account["pending"] == standing["backlog"] + standing["in_flight"], standing
-    assert account["accepted"] == sum(account.values()) - account["accepted"], standing
+    account = {name: status[name] for name in ("accepted", "pending", "delivered", "dead", "discarded")}
+    assert account["pending"] == status["backlog"] + status["in_flight"], status
+    assert account["accepted"] == sum(account.values()) - account["accepted"], status
     return account
 
 
@@ -22,11 +22,11 @@ def account(caller: Caller, address: str) -> dict[str, int]:
 def settled(caller: Caller, address: str, **counts: int) -> Callable[[], bool]:
     """Whether nothing is pending any more and the account holds these numbers."""
 
-    def look() -> bool:
+    def check() -> bool:
         found = account(caller, address)
         return found["pending"] == 0 and counts.items() <= found.items()
 
-    return look
+    return check
 
 
 def holds(caller: Caller, address: str, **counts: int) -> Callable[[], bool]:

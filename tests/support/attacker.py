@@ -173,15 +173,15 @@ class Attacker:
         patterns = worst_patterns()
         while chosen := list(islice(patterns, MAX_PATTERNS)):
             terms = "&".join(f"topic={pattern}" for pattern in chosen)
-            place = f"{self._address}:9/wild-{next(self._numbers)}"
-            self.call("POST", f"/registerAndKeepAlive?address={place}&{terms}&lease=600")
+            address = f"{self._address}:9/wild-{next(self._numbers)}"
+            self.call("POST", f"/registerAndKeepAlive?address={address}&{terms}&lease=600")
         gevent.sleep(600)
 
     def reject(self) -> None:
         """Be a subscriber that rejects all events, each of which becomes a dead letter."""
         listener = self._stack.enter_context(socket.create_server((self._address, 0)))
-        place = f"{self._address}:{listener.getsockname()[1]}/reject"
-        self.call("POST", f"/registerAndKeepAlive?address={place}&topic={FILLING}&lease=3600")
+        address = f"{self._address}:{listener.getsockname()[1]}/reject"
+        self.call("POST", f"/registerAndKeepAlive?address={address}&topic={FILLING}&lease=3600")
         while True:
             connection, _ = listener.accept()
             gevent.spawn(answer_badly, connection)
@@ -190,8 +190,8 @@ class Attacker:
         """Be a subscriber that pours out bytes without end."""
         listener = self._stack.enter_context(socket.create_server((self._address, 0)))
         scheme = "http" if context is None else "https"
-        place = f"{scheme}://{self._address}:{listener.getsockname()[1]}"
-        self.call("POST", f"/registerAndKeepAlive?address={place}&topic={BAIT}&lease=600&timeout=5")
+        address = f"{scheme}://{self._address}:{listener.getsockname()[1]}"
+        self.call("POST", f"/registerAndKeepAlive?address={address}&topic={BAIT}&lease=600&timeout=5")
         while True:
             connection, _ = listener.accept()
             gevent.spawn(pour, connection, context, *POURS[name])

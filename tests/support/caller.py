@@ -71,9 +71,9 @@ def cleaning_caller(port: int) -> Iterator[Caller]:
 
 def register_target(address: str, **options: Any) -> str:
     """The request target that registers ``address`` with these options."""
-    told = {name: _told(value) for name, value in options.items()}
-    return "/registerAndKeepAlive?" + urlencode({"address": address, **told}, doseq=True)
+    values = {name: _query_value(value) for name, value in options.items()}
+    return "/registerAndKeepAlive?" + urlencode({"address": address, **values}, doseq=True)
 
 
-def _told(value: Any) -> Any:
+def _query_value(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value

@@ -34,7 +34,7 @@ class Cluster:
         """One for each node."""
         return [Caller(node.port) for node in self.nodes]
 
-    def standing(self, address: str) -> dict[str, object] | None:
+    def status(self, address: str) -> dict[str, object] | None:
         """How a subscriber is doing, by the node that has it; None while none tells."""
         for caller in self.callers():
             try:
@@ -45,7 +45,7 @@ class Cluster:
 
     def is_at_rest(self, address: str) -> bool:
         """Whether a subscriber has nothing pending, and its account adds up."""
-        found = self.standing(address)
+        found = self.status(address)
         if found is None or found["pending"] != 0:
             return False
         settled = [found[name] for name in ("delivered", "dead", "discarded")]
@@ -89,11 +89,11 @@ class Cluster:
         for subscriber in subscribers:
             eventually(lambda address=subscriber.address: self.is_at_rest(address), 30)
             assert subscriber.counts.total() - len(subscriber.counts) <= faults * REPEATED
-        order = {event_id: place for place, event_id in enumerate(self.journal_order())}
+        order = {event_id: index for index, event_id in enumerate(self.journal_order())}
         for number in ORDERED:
             first = list(dict.fromkeys(request.id for request in subscribers[number].received))
-            places = [order[event_id] for event_id in first if event_id in order]
-            assert places == sorted(places)
+            indexes = [order[event_id] for event_id in first if event_id in order]
+            assert indexes == sorted(indexes)
 
 
 @contextmanager

@@ -22,15 +22,15 @@ class Meaning(Enum):
 
     DELIVERED = "delivered"
     REJECTED = "a dead letter at once"
-    AGAIN = "this event again, on its schedule"
+    RETRY = "this event again, on its schedule"
     LATER = "the whole subscriber waits"
     DOWN = "the subscriber is down: it backs off"
 
-    def standing(self, events: int) -> dict[str, Any]:
+    def status(self, events: int) -> dict[str, Any]:
         """How the subscriber is doing after so many events, as ``GET /listSubscribers`` tells it."""
         delivered = events if self is Meaning.DELIVERED else 0
         dead = events if self is Meaning.REJECTED else 0
-        state = {Meaning.DOWN: "down", Meaning.LATER: "paused", Meaning.AGAIN: "failing"}.get(self, "ok")
+        state = {Meaning.DOWN: "down", Meaning.LATER: "paused", Meaning.RETRY: "failing"}.get(self, "ok")
         pending = events - delivered - dead
         return {"state": state, "delivered": delivered, "dead": dead, "pending": pending}
 
@@ -74,8 +74,8 @@ def _redirect(location: str, status: int = 302) -> HostileBehaviour:
 
 
 def _busy(status: int, retry_after: str, meaning: Meaning) -> HostileBehaviour:
-    told = answer(status, ("Retry-After", retry_after))
-    return HostileBehaviour(say(told), meaning, error=f"answered {status}", sound=True)
+    response = answer(status, ("Retry-After", retry_after))
+    return HostileBehaviour(say(response), meaning, error=f"answered {status}", sound=True)
 
 
 def _redirect_with(body: Behaviour) -> HostileBehaviour:
@@ -138,9 +138,9 @@ REJECTED = {
 OBEYED = {"10^18 seconds": "1" + "0" * 18, "in 9999": "Fri, 31 Dec 9999 23:59:59 GMT"}
 NONSENSE = {"1e18": "1e18", "-1": "-1", "NaN": "NaN", "in 1970": "Thu, 01 Jan 1970 00:00:01 GMT", "nothing": ""}
 BUSY = {
-    f"{status}, later: {name}": _busy(status, told, meaning)
-    for meaning, said in ((Meaning.LATER, OBEYED), (Meaning.AGAIN, NONSENSE))
-    for name, told in said.items()
+    f"{status}, later: {name}": _busy(status, value, meaning)
+    for meaning, said in ((Meaning.LATER, OBEYED), (Meaning.RETRY, NONSENSE))
+    for name, value in said.items()
     for status in (429, 503)
 }
 ALL = HANGING | NO_ANSWER | DELIVERED | REJECTED | BUSY

@@ -58,7 +58,7 @@ class InProcessNode:
         self.asked.append(node)
         if is_current is not None and node in self.dead:
             assert is_current()
-            self._bury(node)
+            self._reassign(node)
             assert not is_current()
             raise NotAccepted(f"Node {node} did not take the call.")
         if node in self.silent:
@@ -69,7 +69,7 @@ class InProcessNode:
         except CallRefused as refused:
             raise NodeTimeout(f"Node {node} did not answer: it refused the call: {refused}.") from refused
 
-    def _bury(self, node: str) -> None:
+    def _reassign(self, node: str) -> None:
         """Others have now what a dead node had."""
         for key in [key for key, owner in self.owners.items() if owner == node]:
             del self.owners[key]

@@ -71,14 +71,14 @@ class IsolationRun:
         eventually(lambda: self.hostile.quiet, LONG, "an attempt went on")
         before = len(self.hostile.attempts)
         if self.behaviour.meaning is Meaning.LATER:
-            self.start_anew()
+            self.register_again()
         self.register()
         self.publish()
         healthy_at = time.monotonic()
         eventually(lambda: self._attempted(before), LONG, "there was no further attempt")
         self.rounds.append((healthy_at, self.hostile.attempts[before]))
 
-    def start_anew(self) -> None:
+    def register_again(self) -> None:
         """Deregister: a pause that was asked for is over when it registers again, and what was pending is dropped."""
         self.caller.deregister(self.hostile.address)
         self.baits = []
@@ -106,7 +106,7 @@ class IsolationRun:
 
     # How the hostile subscriber is doing
 
-    def standing(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """As ``GET /listSubscribers`` tells it, with an account that adds up."""
         found = self.caller.subscriber(self.hostile.address)
         account_of(found)
@@ -114,7 +114,7 @@ class IsolationRun:
 
     def stands(self, **expected: Any) -> Callable[[], bool]:
         """Whether this is how it is doing, with nothing under way."""
-        return lambda: {"in_flight": 0, **expected}.items() <= self.standing().items()
+        return lambda: {"in_flight": 0, **expected}.items() <= self.status().items()
 
 
 @contextmanager

@@ -51,13 +51,13 @@ def lane_with(
     return lane
 
 
-def answer(lane: Lane, delivery: Delivery, said: DeliveryResponse, now: float, *, waited: float = 0.0) -> None:
+def answer(lane: Lane, delivery: Delivery, response: DeliveryResponse, now: float, *, waited: float = 0.0) -> None:
     """Settle a delivery by what was answered."""
-    result = classify_response(said, EPOCH + now)
+    result = classify_response(response, EPOCH + now)
     if result is DELIVERED:
         lane.deliver(delivery, delivery.began)
     else:
-        lane.fail(delivery, result, said, Moment(now, EPOCH + now, waited))
+        lane.fail(delivery, result, response, Moment(now, EPOCH + now, waited))
 
 
 def take_all(lane: Lane, now: float) -> list[Delivery]:
@@ -68,10 +68,10 @@ def take_all(lane: Lane, now: float) -> list[Delivery]:
     return taken
 
 
-def attempt(lane: Lane, said: DeliveryResponse, now: float) -> int | None:
+def attempt(lane: Lane, response: DeliveryResponse, now: float) -> int | None:
     """Make one attempt that is answered at once; the number of its event, None where none may start."""
     delivery = lane.take(now)
     if delivery is None:
         return None
-    answer(lane, delivery, said, now)
+    answer(lane, delivery, response, now)
     return delivery.seq

@@ -17,12 +17,12 @@ from tests.support.server import ROOT
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 #: Where distributions put it, which is not on every user's path.
-_PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+_PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 
 
 def find_nginx() -> str | None:
     """The nginx binary."""
-    return shutil.which("nginx", path=_PLACES)
+    return shutil.which("nginx", path=_PATHS)
 
 
 def adapt(text: str, *, port: int, upstream_port: int, folder: Path) -> str:

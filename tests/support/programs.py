@@ -12,7 +12,7 @@ from tests.support.deadline import eventually
 from tests.support.processes import group_runs
 
 #: Seconds in which what is waited for has come.
-PATIENCE = 30.0
+MAX_WAIT_SECONDS = 30.0
 
 
 class Program:
@@ -61,7 +61,7 @@ class Program:
     def wait(self, condition: Callable[[], object], what: str) -> None:
         """Wait for a condition; where it does not come true, ``what`` and the program's errors are told."""
         try:
-            eventually(condition, PATIENCE, what)
+            eventually(condition, MAX_WAIT_SECONDS, what)
         except AssertionError as error:
             error.add_note(f"What the program complained of:\n{self.errors}")
             raise
@@ -77,8 +77,8 @@ class Program:
 
     def ended(self) -> int:
         """Wait until it has ended, and all that it has started; its exit status."""
-        status = self._process.wait(PATIENCE)
-        eventually(lambda: not group_runs(self._process.pid), PATIENCE, "what it has started still runs")
+        status = self._process.wait(MAX_WAIT_SECONDS)
+        eventually(lambda: not group_runs(self._process.pid), MAX_WAIT_SECONDS, "what it has started still runs")
         return status
 
     @property

@@ -25,7 +25,7 @@ class Proxy:
         """Pass nothing from now on, of new connections neither; what comes meanwhile waits here."""
         self._passes.clear()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Pass what waits, and all that comes."""
         self._passes.set()
 

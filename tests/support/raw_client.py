@@ -44,12 +44,12 @@ class RawConnection:
     ``timeout`` is in seconds; with a ``context`` the port is spoken to by TLS.
     """
 
-    def __init__(self, place: int | Path, timeout: float = 30.0, context: ssl.SSLContext | None = None) -> None:
-        if isinstance(place, int):
-            self._socket = socket.create_connection((LOOPBACK, place), timeout)
+    def __init__(self, target: int | Path, timeout: float = 30.0, context: ssl.SSLContext | None = None) -> None:
+        if isinstance(target, int):
+            self._socket = socket.create_connection((LOOPBACK, target), timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
-            self._socket = _connected_to(place, timeout)
+            self._socket = _connected_to(target, timeout)
         if context is not None:
             self._socket = context.wrap_socket(self._socket, server_hostname=LOOPBACK)
         self._reader = cast(BinaryIO, self._socket.makefile("rb"))

@@ -16,7 +16,7 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.subscriber import Received
 
 #: Seconds after which whatever a server does on a connection is over.
-PATIENCE = 20.0
+MAX_CONNECTION_SECONDS = 20.0
 
 
 class Peer:
@@ -105,7 +105,7 @@ class RawServer:
         self.connections += 1
         self.open += 1
         try:
-            with gevent.Timeout(PATIENCE, exception=False), ExitStack() as stack:
+            with gevent.Timeout(MAX_CONNECTION_SECONDS, exception=False), ExitStack() as stack:
                 stack.enter_context(connection)
                 if self._tls is not None:
                     connection = stack.enter_context(self._tls.wrap_socket(connection, server_side=True))

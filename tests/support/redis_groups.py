@@ -98,8 +98,8 @@ def clustered(folder: Path) -> Iterator[Group]:
         for server in servers:
             eventually(lambda asked=server: _is_whole(asked), 30)
         eventually(master.has_replica, 30)
-        others = [server for server in masters if server is not master]
-        named = ",".join(f"{LOOPBACK}:{server.port}" for server in others)
+        peers = [server for server in masters if server is not master]
+        named = ",".join(f"{LOOPBACK}:{server.port}" for server in peers)
         yield Group(f"redis+cluster://{named}", master, replica, replica, ("CLUSTER", "FAILOVER"))
 
 
@@ -171,6 +171,6 @@ def _sentinel(folder: Path, master: RedisServer, agree: int = 2) -> RedisServer:
 
 def _sees_all(sentinel: RedisServer) -> bool:
     """Whether a Sentinel knows of the replica and of the other Sentinels."""
-    said = sentinel.ask("SENTINEL", "MASTER", SERVICE).split(b"\r\n")
-    known = dict(zip(said[2::4], said[4::4], strict=False))
+    reply = sentinel.ask("SENTINEL", "MASTER", SERVICE).split(b"\r\n")
+    known = dict(zip(reply[2::4], reply[4::4], strict=False))
     return known.get(b"num-slaves") == b"1" and known.get(b"num-other-sentinels") == str(SENTINELS - 1).encode()

@@ -17,8 +17,8 @@ class RepairClient:
 
     def ask(self, method: str, path: str, headers: Iterable[tuple[str, str]] = (JSON,), **query: Any) -> Response:
         """Send one request and read its answer, whatever it is."""
-        told = {name.removesuffix("_"): value for name, value in query.items()}
-        target = f"{path}?{urlencode(told, doseq=True)}" if told else path
+        values = {name.removesuffix("_"): value for name, value in query.items()}
+        target = f"{path}?{urlencode(values, doseq=True)}" if values else path
         return Caller(self.port).call(method, target, headers)
 
     def answer(self, method: str, path: str, **query: Any) -> Any:

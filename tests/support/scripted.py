@@ -42,25 +42,25 @@ class ScriptedTransport(Transport):
     def close(self) -> None:
         """Do nothing."""
 
-    def answer(self, attempts: Sequence[Attempt], said: DeliveryResponse) -> None:
+    def answer(self, attempts: Sequence[Attempt], response: DeliveryResponse) -> None:
         """Answer these attempts."""
         for attempt in attempts:
-            attempt.answer.set(said)
+            attempt.answer.set(response)
 
     def post(self, key: str, event: Event) -> DeliveryResponse:
         """Wait for what comes back."""
-        said = self.always or self._wait(Attempt(key, event))
-        if said.status is not None and 200 <= said.status < 300:
+        response = self.always or self._wait(Attempt(key, event))
+        if response.status is not None and 200 <= response.status < 300:
             self.taken[key, event.id] += 1
-        return said
+        return response
 
     def _wait(self, attempt: Attempt) -> DeliveryResponse:
         self.held.append(attempt)
         try:
-            said: DeliveryResponse = attempt.answer.get()
+            response: DeliveryResponse = attempt.answer.get()
         finally:
             self.held.remove(attempt)
-        return said
+        return response
 
 
 @dataclass(frozen=True, slots=True)

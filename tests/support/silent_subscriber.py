@@ -66,16 +66,16 @@ class SilentPort:
 
     def __init__(self, host: str, port: int) -> None:
         self._stack = ExitStack()
-        self._place = host, port
+        self._address = host, port
 
     def __enter__(self) -> Self:
         listener = self._stack.enter_context(socket.socket())
-        listener.bind(self._place)
+        listener.bind(self._address)
         listener.listen(0)
         for _ in range(4):
             waiting = self._stack.enter_context(socket.socket())
             waiting.settimeout(0)
-            waiting.connect_ex(self._place)
+            waiting.connect_ex(self._address)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 #: What gunicorn is configured with under that library.
 CONFIGURATION = "tests/support/faketime_gunicorn.py"
 #: Where distributions put the library; the directory of a multi-arch triplet is any.
-_PLACES = ("usr/lib/*/faketime", "usr/lib/faketime", "usr/lib64/faketime", "usr/local/lib/faketime")
+_PATHS = ("usr/lib/*/faketime", "usr/lib/faketime", "usr/lib64/faketime", "usr/local/lib/faketime")
 
 
 def find_library() -> Path | None:
@@ -15,8 +15,8 @@ def find_library() -> Path | None:
 
 
 def _found() -> Iterator[Path]:
-    for place in _PLACES:
-        yield from Path("/").glob(f"{place}/libfaketimeMT.so.1")
+    for path in _PATHS:
+        yield from Path("/").glob(f"{path}/libfaketimeMT.so.1")
 
 
 class SteppedClock:

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.__main__ import PACED, median_of, paced, shown, table
+from bench.__main__ import PACED, format_figure, median_of, paced, table
 from bench.chart import chart
 from bench.run import Scenario
 from bench.sink import PRECISION, Tally, bucket_of
@@ -15,7 +15,7 @@ def test_each_figure_is_the_median_of_the_rounds() -> None:
 @pytest.mark.parametrize(("value", "text"), [(1234.5, "1,234"), (12.345, "12.3"), (0, "0"), ("", "")])
 def test_figures_are_shown_as_people_read_them(value: object, text: str) -> None:
     """Three digits count; what is not known is left empty."""
-    assert shown(value) == text
+    assert format_figure(value) == text
 
 
 def test_the_table_is_markdown() -> None:
