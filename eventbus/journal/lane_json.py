@@ -7,12 +7,12 @@ from eventbus.core.addresses import address_with_key, legacy_key, parse_address
 from eventbus.core.model import Account, Interest, LaneRecord, Options, Span, State, Subscriber
 from eventbus.core.options import from_record, to_record
 
-#: States that were called otherwise in older journals.
+#: States that had another name in older journals.
 _RENAMED = {"backing_off": "down"}
 
 
 def to_json(record: LaneRecord) -> str:
-    """Write a record. Only what is written here survives a restart."""
+    """Write a record as JSON. Only what is written here survives a restart."""
     account = record.account
     return json.dumps(
         {
@@ -45,25 +45,27 @@ def to_json(record: LaneRecord) -> str:
 
 
 def from_json(text: str) -> LaneRecord:
-    """Read a record."""
-    said: dict[str, Any] = json.loads(text)
-    options = from_record(Options, said.pop("options"))
-    shown = said.pop("address")
+    """Parse a record."""
+    fields: dict[str, Any] = json.loads(text)
+    options = from_record(Options, fields.pop("options"))
+    address_text = fields.pop("address")
     address = (
-        address_with_key(shown, said.pop("key", None) or legacy_key(shown)) if "%" in shown else parse_address(shown)
+        address_with_key(address_text, fields.pop("key", None) or legacy_key(address_text))
+        if "%" in address_text
+        else parse_address(address_text)
     )
     return LaneRecord(
         subscriber=Subscriber(address, options),
         spans=tuple(
             Span(replay_id, cursor, end, remaining, tuple(topics))
-            for replay_id, cursor, end, remaining, topics in said.pop("spans")
+            for replay_id, cursor, end, remaining, topics in fields.pop("spans")
         ),
-        in_flight=tuple((seq, replay_id) for seq, replay_id in said.pop("in_flight")),
-        account=Account(*said.pop("account")),
-        interests=_interests(said.pop("interests")),
-        replayed=_interests(said.pop("replayed")),
-        state=State(_RENAMED.get(state := said.pop("state"), state)),
-        **said,
+        in_flight=tuple((seq, replay_id) for seq, replay_id in fields.pop("in_flight")),
+        account=Account(*fields.pop("account")),
+        interests=_interests(fields.pop("interests")),
+        replayed=_interests(fields.pop("replayed")),
+        state=State(_RENAMED.get(state := fields.pop("state"), state)),
+        **fields,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a publish holds, as a short text, by which a second one under the same idempotency key is told from another."""
+"""Digests of publishes, to compare two under the same idempotency key."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -7,8 +7,8 @@ import gevent
 
 from eventbus.core.model import Message
 
-#: Bytes of a digest; and bytes that are hashed without letting other greenlets run.
-_DIGEST_BYTES, SLICE_BYTES = 16, 1_048_576
+#: Bytes of a digest; and bytes that are hashed before other greenlets run.
+_DIGEST_BYTES, YIELD_EVERY_BYTES = 16, 1_048_576
 #: How a key begins that is derived from a CloudEvent's source and id.
 DERIVED_KEY = "ce:"
 
@@ -33,7 +33,7 @@ def content_of(messages: Sequence[Message]) -> str:
     for part in _parts(messages):
         digest.update(part)
         hashed += len(part)
-        if hashed > SLICE_BYTES:
+        if hashed > YIELD_EVERY_BYTES:
             hashed = 0
             gevent.sleep(0)
     return digest.hexdigest()

@@ -1,7 +1,7 @@
 """By what a publish is known again under its idempotency key."""
 
 from eventbus.core.model import Message
-from eventbus.journal.publish_digest import SLICE_BYTES, content_of
+from eventbus.journal.publish_digest import YIELD_EVERY_BYTES, content_of
 from tests.support.events import message
 
 
@@ -24,7 +24,7 @@ def test_anything_else_is_another_content() -> None:
         [message("a", b"y", topic="x")],
         [message("a", b"", topic="xy")],
         [message("a", b"2:0:xy")],
-        [message("a", b"x" * SLICE_BYTES)] * 3,
-        [message("a", b"x" * SLICE_BYTES)] * 2,
+        [message("a", b"x" * YIELD_EVERY_BYTES)] * 3,
+        [message("a", b"x" * YIELD_EVERY_BYTES)] * 2,
     ]
     assert len({content_of(content) for content in contents}) == len(contents)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from eventbus.core.errors import JournalFull, JournalUnavailable
-from eventbus.journal.sqlite.disk import LEAST_WAL_PAGES, WAL_PAGES, Disk, wal_pages
-from eventbus.journal.sqlite.disk_reserve import LEAST_BYTES, MOST_BYTES, reserve_size
+from eventbus.journal.sqlite.disk import MIN_WAL_PAGES, WAL_PAGES, Disk, wal_pages
+from eventbus.journal.sqlite.disk_reserve import MAX_BYTES, MIN_BYTES, reserve_size
 from eventbus.journal.sqlite.file import PAGE_SIZE
 from eventbus.journal.sqlite.store import MEMORY, Store
 from tests.support.faulty_sqlite import sqlite_error
@@ -21,12 +21,12 @@ MIB, GIB = 1_048_576, 1_073_741_824
     ("free", "max_bytes", "size"),
     [
         (100 * GIB, GIB, 16 * MIB),
-        (100 * GIB, 2**50, MOST_BYTES),
+        (100 * GIB, 2**50, MAX_BYTES),
         (100 * GIB, 256 * MIB, 4 * MIB),
-        (100 * GIB, MIB, LEAST_BYTES),
+        (100 * GIB, MIB, MIN_BYTES),
         (8 * MIB, GIB, MIB),
-        (2 * LEAST_BYTES, GIB, LEAST_BYTES),
-        (2 * LEAST_BYTES - 1, GIB, 0),
+        (2 * MIN_BYTES, GIB, MIN_BYTES),
+        (2 * MIN_BYTES - 1, GIB, 0),
         (0, GIB, 0),
     ],
 )
@@ -41,11 +41,11 @@ def test_what_was_given_up_is_taken_back_whole() -> None:
     assert reserve_size(2 * MIB, GIB, least=MIB) == MIB
 
 
-@pytest.mark.parametrize("reserve", [LEAST_BYTES, MIB, 4 * MIB, MOST_BYTES])
+@pytest.mark.parametrize("reserve", [MIN_BYTES, MIB, 4 * MIB, MAX_BYTES])
 def test_the_log_fits_twice_into_the_reserve(reserve: int) -> None:
     """All pages of a log that is due to be emptied, and as much again, find room in the reserve."""
     pages = wal_pages(reserve)
-    assert LEAST_WAL_PAGES <= pages <= WAL_PAGES
+    assert MIN_WAL_PAGES <= pages <= WAL_PAGES
     assert 2 * pages * PAGE_SIZE <= reserve
 
 
@@ -89,7 +89,7 @@ def test_a_quota_counts_as_a_full_disk(tmp_path: Path, quota: Quota, error: int)
         disk.admit(1)
     quota.error = None
     disk.admit(1)
-    assert (tmp_path / "bus.db-reserve").stat().st_size == MOST_BYTES
+    assert (tmp_path / "bus.db-reserve").stat().st_size == MAX_BYTES
     db.close()
 
 
@@ -99,7 +99,7 @@ def test_a_disk_that_fails_is_not_full(tmp_path: Path, quota: Quota, error: int 
     disk, db = opened(tmp_path)
     quota.error = error
     assert isinstance(disk.failed(sqlite_error("SQLITE_IOERR_WRITE")), JournalUnavailable)
-    assert (tmp_path / "bus.db-reserve").stat().st_size == MOST_BYTES
+    assert (tmp_path / "bus.db-reserve").stat().st_size == MAX_BYTES
     disk.admit(1)
     db.close()
 

@@ -1,4 +1,4 @@
-"""Brings lanes of a version that spelt some addresses otherwise under the spelling of today."""
+"""Updates lanes that an older version stored under another spelling of their address."""
 
 import json
 import logging
@@ -8,15 +8,15 @@ from eventbus.core.addresses import parse_address
 
 log = logging.getLogger(__name__)
 
-#: Where a lane's key stands.
+#: Tables with a lane's key.
 _TABLES = ("lanes", "deferred", "dead_letters", "discards")
 
 
 def respell(db: sqlite3.Connection) -> None:
-    """Give each lane its address's one spelling, with all that refers to it.
+    """Rename lanes to the normalised spelling of their address, in all tables.
 
-    Where both spellings have a lane, they stay two: the one with the old spelling is renewed by nobody, and ends. So it
-    is where the journal has no room for this; it is tried again at the next start.
+    If both spellings have a lane, both stay: nobody renews the one with the old spelling, and it expires. If there is
+    no room for the change, the next start tries again.
     """
     rows = db.execute("SELECT key, record FROM lanes WHERE instr(key, '%')").fetchall()
     moves = [(old, new, record) for old, record in rows if (new := parse_address(old).key) != old]
@@ -34,7 +34,7 @@ def respell(db: sqlite3.Connection) -> None:
 
 
 def _move(db: sqlite3.Connection, old: str, new: str, record: str) -> None:
-    """Give a lane another key, unless that has one."""
+    """Rename a lane, unless there is one with the new key."""
     if db.execute("SELECT 1 FROM lanes WHERE key = ?", (new,)).fetchone() is not None:
         return
     for table in _TABLES:

@@ -1,4 +1,4 @@
-"""What the disk under a journal allows: there is room, or some was kept back, and the files are where they were."""
+"""Watches the disk under a journal: whether there is room, beside a reserve, and whether the files are still there."""
 
 import os
 import shutil
@@ -17,26 +17,26 @@ from eventbus.journal.sqlite.file import PAGE_SIZE
 from eventbus.journal.sqlite.file_watch import WatchedFiles
 
 #: Pages in the write-ahead log at which SQLite moves them into the database: at most, and at least.
-WAL_PAGES, LEAST_WAL_PAGES = 2_000, 16
-#: Free bytes above which nobody fills a disk between two looks at it.
-PLENTY = 1_073_741_824
-#: Bytes in pages that hold nothing, beside the reserve, for which settled events go: who publishes needs twice a size.
-KEPT_FREE = 4 * 1_048_576
+WAL_PAGES, MIN_WAL_PAGES = 2_000, 16
+#: Free bytes above which nobody fills a disk between two inspections.
+AMPLE_FREE_BYTES = 1_073_741_824
+#: Bytes in free pages, beside the reserve, for which settled events are trimmed: a publish needs twice its size.
+FREE_PAGE_BYTES = 4 * 1_048_576
 
 T = TypeVar("T")
 
 
 def wal_pages(reserve: int) -> int:
-    """Pages that the log may hold, so that a reserve of these bytes has room for all of them in the database."""
-    return max(LEAST_WAL_PAGES, min(WAL_PAGES, reserve // 2 // PAGE_SIZE))
+    """Return how many pages the log may hold, so that all of them fit the database on a reserve of these bytes."""
+    return max(MIN_WAL_PAGES, min(WAL_PAGES, reserve // 2 // PAGE_SIZE))
 
 
 @dataclass(frozen=True, slots=True)
 class DiskState:
-    """What was found at a look: sentences that are empty where all is well."""
+    """The result of an inspection; texts are empty if all is well."""
 
     files: str = ""  # what became of the journal's files
-    reserve: str = ""  # why no room can be kept back
+    reserve: str = ""  # why there can be no reserve
     full: bool = False
 
 
@@ -53,46 +53,46 @@ class Disk:
         self._reserve = Reserve(real, max_bytes)
         self._files: WatchedFiles | None = None
         self._log_bytes = WAL_PAGES * PAGE_SIZE
-        self._scarce = True  # free room is looked at with each commit
+        self._scarce = True  # free bytes are read with each commit
         self._refused = 0  # bytes for which there was no room
 
     def begin(self, name: str, db: sqlite3.Connection) -> None:
-        """Watch the files of an open journal, and keep room back."""
+        """Watch the files of an open journal, and reserve room."""
         self._db = db
         self._files = WatchedFiles(name, self._real)
         self._reserve.find()
         # A log that is empty is left alone: emptied before it begins, it would not get a random origin.
         if Path(f"{self._real}-wal").stat().st_size and not self._empty_log(cut=True) and self._reserve.give_up():
             self._empty_log()
-        self._look_for_room()
+        self._update_reserve()
 
     def check(self) -> None:
-        """Raise JournalUnavailable where the files were not there at the last look."""
+        """Raise JournalUnavailable if the files were missing at the last inspection."""
         if self._files is not None:
             self._files.check()
 
     def confirm(self, *, events: bool) -> None:
-        """Raise JournalTimeout where the files are not there now; ``events`` where some were just written."""
+        """Raise JournalTimeout if the files are missing now; ``events`` says whether events were just written."""
         if self._files is not None:
             self._files.confirm(events=events)
 
     def inspect(self) -> DiskState:
-        """Look at the files, and keep room back again where there is some. Once a second."""
+        """Inspect the files, and reserve room again if there is some. Called once a second."""
         if self._files is None:
             return DiskState()
         files = self._files.inspect()
         if files and self._files.lacks_log_alone():
-            self._empty_log()  # before it is gone for good
+            self._empty_log()  # before its content is lost
         if not files:
-            self._look_for_room()
-        return DiskState(files, self._reserve.trouble, self._is_short(self._refused))
+            self._update_reserve()
+        return DiskState(files, self._reserve.reason, self._is_short(self._refused))
 
     @contextmanager
     def sparing_log(self) -> Iterator[bool]:
-        """Close the database within this; yields whether the log may be emptied into it before.
+        """Protect the log while the database is closed in this context; yield whether to empty the log first.
 
-        Where a copy has taken the database's place, the log belongs to the copy by now, and closing would delete it.
-        Where the log was cut, closing would move what is not in it any more into the database.
+        If a copy has replaced the database, the log belongs to the copy by now, and closing would delete it. If the log
+        was cut, closing would move pages that it no longer holds into the database.
         """
         log = Path(f"{self._real}-wal")
         aside = log.with_name(f"{log.name}.{time.time_ns()}")
@@ -110,25 +110,25 @@ class Disk:
             yield True
 
     def admit(self, size: int) -> None:
-        """Raise JournalFull where events of so many bytes could fill the disk for good."""
-        if self._is_short(size) and not self._has_free_pages(size) and not self._finds_room(size):
+        """Raise JournalFull if events of so many bytes could fill the disk for good."""
+        if self._is_short(size) and not self._has_free_pages(size) and not self._makes_room(size):
             self._refused = max(self._refused, size)
             raise JournalFull(FULL)
         if size >= self._refused:
             self._refused = 0
 
     def failed(self, error: sqlite3.Error) -> JournalError:
-        """What a write that failed means, after it was rolled back. On a full disk the reserve is given up."""
-        told = writing_error(error)
-        named = getattr(error, "sqlite_errorname", "") or ""
-        if named.startswith("SQLITE_IOERR") and self._files is not None and self._reserve.is_disk_full():
-            told = JournalFull(FULL)  # a quota: SQLite does not tell it from a disk that fails
-        if isinstance(told, JournalFull) and self._reserve.give_up():
+        """Return the error for a failed write, which was rolled back. On a full disk this gives up the reserve."""
+        raised = writing_error(error)
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name.startswith("SQLITE_IOERR") and self._files is not None and self._reserve.is_disk_full():
+            raised = JournalFull(FULL)  # a quota: SQLite reports it like a failing disk
+        if isinstance(raised, JournalFull) and self._reserve.give_up():
             self._empty_log()
-        return told
+        return raised
 
     def on_reserve(self, write: Callable[..., T], *values: object) -> T:
-        """Write, and once more where the reserve was given up for it."""
+        """Write, and repeat the write if it failed and the reserve was given up for it."""
         held = self._reserve.held
         try:
             return write(*values)
@@ -137,12 +137,12 @@ class Disk:
                 raise
             return write(*values)
 
-    def most_bytes(self) -> int | None:
-        """Bytes that the journal may hold on a full disk; None where it is not full, or where that helps nobody."""
+    def max_bytes(self) -> int | None:
+        """Return how many bytes the journal may hold on a full disk; None if it is not full, or trimming is no help."""
         if not self._is_short(self._refused):
             return None
         pages = self._db.execute("PRAGMA page_count").fetchone()[0] * PAGE_SIZE
-        free = self._reserve.size + max(KEPT_FREE, 2 * self._refused)
+        free = self._reserve.size + max(FREE_PAGE_BYTES, 2 * self._refused)
         return max(0, pages - free) if pages > self._reserve.size else None
 
     @property
@@ -151,40 +151,40 @@ class Disk:
         return self._log_bytes // PAGE_SIZE // 2
 
     def _is_short(self, size: int) -> bool:
-        """Whether there is no reserve, or no room beside it for so many bytes and what is in the log."""
+        """Return whether there is no reserve, or no room beside it for so many bytes and the log."""
         if not self._reserve.held:
-            return self._reserve.lacking
+            return self._reserve.is_missing
         check = self._scarce or size > self._reserve.held // 4
         return check and free_bytes(self._real) < self._log_bytes + 3 * size
 
-    def _look_for_room(self) -> None:
-        self._keep_back()
-        self._scarce = self._files is not None and free_bytes(self._real) < PLENTY
+    def _update_reserve(self) -> None:
+        self._reserve_room()
+        self._scarce = self._files is not None and free_bytes(self._real) < AMPLE_FREE_BYTES
 
-    def _keep_back(self) -> bool:
-        """Keep room back where there is some; whether there was."""
+    def _reserve_room(self) -> bool:
+        """Reserve room if there is some; return whether it is reserved."""
         size = self._reserve.held
         if self._reserve.ensure() and self._reserve.held != size:
             self._log_bytes = wal_pages(self._reserve.held) * PAGE_SIZE
             self._db.execute(f"PRAGMA wal_autocheckpoint = {self._log_bytes // PAGE_SIZE}")
             self._db.execute(f"PRAGMA journal_size_limit = {2 * self._log_bytes}")
-        if self._reserve.lacking:
+        if self._reserve.is_missing:
             self._empty_log()
         return self._reserve.held > 0
 
     def _has_free_pages(self, size: int) -> bool:
-        """Whether pages of the database that hold nothing are enough for a reserve and so many bytes."""
+        """Return whether the free pages of the database are enough for a reserve and so many bytes."""
         pages: int = self._db.execute("PRAGMA freelist_count").fetchone()[0]
         return pages * PAGE_SIZE >= self._reserve.size + 2 * size
 
-    def _finds_room(self, size: int) -> bool:
-        """Whether others have made room since the last look."""
-        return not self._reserve.held and self._keep_back() and not self._is_short(size)
+    def _makes_room(self, size: int) -> bool:
+        """Return whether there is room again since the last inspection."""
+        return not self._reserve.held and self._reserve_room() and not self._is_short(size)
 
     def _empty_log(self, *, cut: bool = False) -> bool:
-        """Move what is in the log into the database, so that it is begun anew. Whether there was room for that.
+        """Move the log's pages into the database, so that the log starts again; return whether there was room for it.
 
-        Its file stays as long as it is, unless it is ``cut``: on a full disk others would take that room.
+        The file keeps its length, unless it is ``cut``: on a full disk other programs would take that room.
         """
         try:
             self._db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if cut else 'PASSIVE'})").fetchone()

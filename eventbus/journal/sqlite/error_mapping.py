@@ -1,4 +1,4 @@
-"""What SQLite and the system raise, told in the journal's own errors."""
+"""Translates the errors of SQLite and of the system into the journal's."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ FULL = "The disk that holds the journal is full; nothing of this was kept."
 
 @contextmanager
 def opening(path: str) -> Iterator[None]:
-    """Tell what goes wrong while a journal is opened."""
+    """Translate errors while a journal is opened. Raises JournalError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -28,7 +28,7 @@ def opening(path: str) -> Iterator[None]:
 
 
 def writing_error(error: sqlite3.Error) -> JournalError:
-    """What a write that failed means."""
+    """Return the journal's error for a failed write."""
     if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
         return JournalFull(FULL)
     return JournalUnavailable(f"The journal cannot be written just now ({error}); nothing of this was kept.")

@@ -1,7 +1,7 @@
-"""The journal's file before SQLite opens it: made so that a torn end loses nothing, and mended where it was torn.
+"""Creates, checks and repairs the journal's file before SQLite opens it.
 
-Every page ends in bytes that SQLite leaves alone ("reserved space"). A file that has lost up to so many bytes
-at its end has lost none of its content: it is padded. https://www.sqlite.org/fileformat2.html
+Every page ends in bytes that SQLite does not use ("reserved space"). A file that has lost up to so many bytes at its
+end has lost none of its content, and is padded again. https://www.sqlite.org/fileformat2.html
 """
 
 import errno
@@ -21,12 +21,12 @@ _WAL_MAGICS = (0x377F0682, 0x377F0683)
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 #: Where SQLite's locks are in a file, and how many bytes they take (https://www.sqlite.org/src/file/src/os.h).
 _LOCKS, _LOCK_BYTES = 0x4000_0000, 512
-#: Where Linux tells what is mounted (proc(5)).
+#: The mounts of Linux (proc(5)).
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def prepare(path: str) -> list[str]:
-    """Create the file, or repair its end; answers what was dropped or repaired, as sentences.
+    """Create the file, or repair its end; return what was dropped or repaired, as sentences.
 
     Raises OSError, and ValueError for a file of another kind, which is left as it is.
     """
@@ -39,38 +39,38 @@ def prepare(path: str) -> list[str]:
     if not file.exists() or _is_blank(file):
         return _create(file)
     check_kind(file)
-    return _mend(file) + _torn_wal(Path(f"{path}-wal"))
+    return _repair(file) + _torn_wal(Path(f"{path}-wal"))
 
 
 def is_mounted(file: Path, mounts: Path) -> bool:
-    """Whether the file is a mount point: then what stands beside it is on another disk."""
+    """Return whether the file is a mount point: then the files beside it are on another disk."""
     try:
         lines = mounts.read_text(errors="surrogateescape").splitlines()
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-            return False  # no Linux, or nothing is told
+            return False  # no Linux, or not readable
         raise
     name = "".join(f"\\{ord(char):03o}" if char in " \t\n\\" else char for char in str(file.absolute()))
     return any(line.split(" ")[4] == name for line in lines)
 
 
 def _is_blank(file: Path) -> bool:
-    """Whether nothing is in a file: one that a volume came with, or whose creation a power loss broke off."""
+    """Return whether a file is empty or all zeros: from a new volume, or after a power loss while it was created."""
     size = file.stat().st_size
     return size == 0 or (size <= PAGE_SIZE and not file.read_bytes().strip(b"\0"))
 
 
 def _create(file: Path) -> list[str]:
-    """Make an empty database that is a journal already: whatever a power loss leaves of it later, it is known as one.
+    """Create an empty database that is marked as a journal, so that it is one whatever a power loss leaves of it.
 
-    It is locked as SQLite locks it, so that of two processes that create it one is refused.
+    The lock is SQLite's own: of two processes that create the file, one is refused.
     """
     remarks: list[str] = []
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCK_BYTES, _LOCKS)
         if _is_blank(file):
-            remarks = [said for end in ("-wal", "-journal") for said in _set_aside(Path(f"{file}{end}"))]
+            remarks = [remark for end in ("-wal", "-journal") for remark in _set_aside(Path(f"{file}{end}"))]
             os.pwrite(descriptor, _first_page(), 0)
             os.fsync(descriptor)
             sync_folder(file)
@@ -80,7 +80,7 @@ def _create(file: Path) -> list[str]:
 
 
 def _first_page() -> bytes:
-    """A database of one page in WAL mode: a header, and a leaf without cells (sections 1.3 and 1.6)."""
+    """Return a database of one page in WAL mode: a header, and a leaf without cells (sections 1.3 and 1.6)."""
     header = struct.pack(
         ">16sH6B12I20x2I",
         _MAGIC, PAGE_SIZE, 2, 2, RESERVED, 64, 32, 32, 1, 1, 0, 0, 0, 4, 0, 0, 1, 0, 0, 0, 1, 3_040_000,
@@ -100,7 +100,7 @@ def sync_folder(file: Path) -> None:
 
 
 def _set_aside(log: Path) -> list[str]:
-    """Keep a new database from what another one has left: SQLite would read it into this one."""
+    """Rename a log that another database has left: SQLite would read it into the new one."""
     if not log.exists() or log.stat().st_size == 0:
         return []
     aside = log.with_name(f"{log.name}.{time.time_ns()}")
@@ -109,7 +109,7 @@ def _set_aside(log: Path) -> list[str]:
 
 
 def check_kind(file: Path) -> None:
-    """Look at the header before SQLite does, which would change that of another program's database."""
+    """Check the header before SQLite opens the file, which would change another program's. Raises ValueError."""
     with file.open("rb") as database:
         head = database.read(105)
         one_page = os.fstat(database.fileno()).st_size <= int.from_bytes(head[16:18], "big")
@@ -123,7 +123,7 @@ def check_kind(file: Path) -> None:
         raise ValueError(f"was written by a newer version of eventbus (schema {version}, known {len(MIGRATIONS)})")
 
 
-def _mend(file: Path) -> list[str]:
+def _repair(file: Path) -> list[str]:
     """Pad a last page that was cut within its reserved bytes."""
     with file.open("r+b") as database:
         head = database.read(21)
@@ -138,24 +138,24 @@ def _mend(file: Path) -> list[str]:
 
 
 def _torn_wal(wal: Path) -> list[str]:
-    """Say what SQLite will drop: frames of a commit that did not reach its end."""
+    """Return what SQLite will drop: frames of an incomplete commit."""
     if not wal.exists() or wal.stat().st_size < _WAL_HEADER:
         return []
     with wal.open("rb") as log:
         magic, _, page, _, *salts = struct.unpack(">IIIIII8x", log.read(_WAL_HEADER))
         if magic not in _WAL_MAGICS:
             return [f"the write-ahead log {wal} cannot be read, and is dropped"]
-        committed = place = _WAL_HEADER
+        committed = offset = _WAL_HEADER
         size = os.fstat(log.fileno()).st_size
-        while place + _FRAME_HEADER <= size:
-            log.seek(place)
+        while offset + _FRAME_HEADER <= size:
+            log.seek(offset)
             _, commit, *frame_salts = struct.unpack(">IIII8x", log.read(_FRAME_HEADER))
             if frame_salts != salts:
                 break
-            place += _FRAME_HEADER + page
-            if commit and place <= size:
-                committed = place
-    if place == committed:
+            offset += _FRAME_HEADER + page
+            if commit and offset <= size:
+                committed = offset
+    if offset == committed:
         return []
-    dropped = min(place, size) - committed
+    dropped = min(offset, size) - committed
     return [f"the write-ahead log ends within a commit: its last {dropped} bytes are dropped, and nothing before them"]

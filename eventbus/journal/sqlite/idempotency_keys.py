@@ -1,4 +1,4 @@
-"""The idempotency keys of a SQLite journal: how many there are, their bytes, and which go first."""
+"""The idempotency keys of a SQLite journal: their number and bytes, and which expire first."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from eventbus.core.errors import KeyReused
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended
 from eventbus.journal.group_commit import Publish, PublishResult
 
-#: Keys that are forgotten in one commit, at most.
-PAGE = 1_000
+#: Keys that are removed in one commit, at most.
+PAGE_KEYS = 1_000
 _SIZE = f"length(key) + length(ids) + {KEY_OVERHEAD}"
 
 
@@ -21,11 +21,11 @@ class KeyTotals:
     size: int = 0
 
     def plus(self, count: int, size: int) -> "KeyTotals":
-        """The totals with so many more."""
+        """Return the totals with so many more."""
         return KeyTotals(self.count + count, self.size + size)
 
     def over(self, max_bytes: int | None) -> bool:
-        """Whether the oldest have to go before their day is over."""
+        """Return whether the oldest have to be removed before their day is over."""
         return self.count > MAX_IDEMPOTENCY_KEYS or (max_bytes is not None and self.size > max_bytes)
 
 
@@ -35,7 +35,7 @@ def key_totals(db: sqlite3.Connection) -> KeyTotals:
 
 
 def find_key(db: sqlite3.Connection, key: str, content: str) -> PublishResult | None:
-    """What a publish under this key is answered with; None where the key is new."""
+    """Return the result of a publish under this key; None if the key is new."""
     row = db.execute("SELECT ids, content FROM idempotency WHERE key = ?", (key,)).fetchone()
     if row is None:
         return None
@@ -43,21 +43,21 @@ def find_key(db: sqlite3.Connection, key: str, content: str) -> PublishResult | 
 
 
 def remember_key(db: sqlite3.Connection, key: str, ids: Sequence[str], publish: Publish) -> int:
-    """Keep the key of a publish; answers the bytes that it takes."""
+    """Save the key of a publish; return the bytes that it takes."""
     at = publish.messages[0].accepted_at if publish.messages else 0.0
     joined = "\n".join(ids)
     db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (key, joined, at, publish.content))
     return len(key) + len(joined) + KEY_OVERHEAD
 
 
-def keys_to_forget(
+def expired_keys(
     db: sqlite3.Connection, totals: KeyTotals, wall: float, max_bytes: int | None
 ) -> tuple[list[str], KeyTotals]:
-    """The oldest keys that have had their day, or are too many or too large together; and the totals without them."""
-    gone: list[str] = []
-    for key, at, size in db.execute(f"SELECT key, at, {_SIZE} FROM idempotency ORDER BY at LIMIT {PAGE}"):
+    """Return the oldest keys that are past their day or beyond the limits, and the totals without them."""
+    expired: list[str] = []
+    for key, at, size in db.execute(f"SELECT key, at, {_SIZE} FROM idempotency ORDER BY at LIMIT {PAGE_KEYS}"):
         if at >= wall - IDEMPOTENCY_SECONDS and not totals.over(max_bytes):
             break
-        gone.append(key)
+        expired.append(key)
         totals = totals.plus(-1, -size)
-    return gone, totals
+    return expired, totals

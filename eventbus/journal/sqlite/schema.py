@@ -1,14 +1,14 @@
-"""The tables of a SQLite journal, and how an older one becomes the newest, in place."""
+"""The tables of a SQLite journal, and the migrations of older ones."""
 
 import re
 import sqlite3
 
 #: Marks a file as a journal of ours ("evbu"), https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID = 0x65766275
-#: What is in a journal only while it is an unfinished copy of another: the mark that says how far it has come.
+#: The table with the mark of an unfinished copy.
 MARK_TABLE = "unfinished_copy"
 
-#: What brings a journal from each version to the next; the first makes an empty file a journal.
+#: The migrations from each version to the next; the first makes an empty file a journal.
 MIGRATIONS = (
     """
     CREATE TABLE events (
@@ -93,19 +93,19 @@ MIGRATIONS = (
 )
 
 
-#: What a journal may hold besides what the steps make: SQLite's own, and what comes and goes.
+#: Tables that a journal may have besides those of the migrations: SQLite's own, and temporary ones.
 _OTHERS = frozenset({("table", "sqlite_sequence"), ("table", MARK_TABLE), ("table", "log_origin")})
 _MADE = frozenset(
     (kind.lower(), name) for kind, name in re.findall(r"CREATE (?:UNIQUE )?(TABLE|INDEX) (\w+)", "".join(MIGRATIONS))
 )
-#: What SQLite would run by itself, in the text of a table or an index.
+#: Words in the SQL of a table or an index with which SQLite would run code by itself.
 _RUNS_BY_ITSELF = re.compile(r"\b(GENERATED|CHECK|VIRTUAL|WHERE|AS)\b", re.IGNORECASE)
 
 
 def check_schema(db: sqlite3.Connection) -> None:
-    """Raise ValueError where a file holds what no journal has: somebody else has made it, or has changed it.
+    """Raise ValueError if a file has tables, indexes, triggers or views that no journal has.
 
-    Triggers and views would run in the bus's own statements, and as long as they like. Nothing else is read before.
+    Triggers and views would run in the bus's own statements. Nothing else is read before this check.
     """
     db.execute("PRAGMA trusted_schema = OFF")
     for kind, name, text in db.execute("SELECT type, name, sql FROM sqlite_master"):
@@ -115,7 +115,7 @@ def check_schema(db: sqlite3.Connection) -> None:
 
 
 def migrate(db: sqlite3.Connection) -> bool:
-    """Bring the journal to the newest version, one transaction a step; whether anything was changed.
+    """Migrate the journal to the newest version, one transaction a step; return whether anything was changed.
 
     A blank database is marked as a journal before all else, in the file itself: of a checkpoint that a power loss
     breaks off, the disk may hold any of the pages, and perhaps not the first.

@@ -1,7 +1,7 @@
 """The SQL of a commit.
 
-Many rows go into one statement: each statement that ends lets go of, and waits for, the interpreter's lock,
-which a busy event loop holds.
+Many rows go into one statement: at the end of each, sqlite3 releases the interpreter's lock and waits for it again,
+while a busy event loop holds it.
 """
 
 import json
@@ -15,10 +15,10 @@ from eventbus.journal import lane_json
 from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter
 from eventbus.journal.group_commit import Publish
 
-#: Events that one statement takes, at most.
-ONE_STATEMENT = 64
+#: Events that one statement inserts, at most.
+MAX_STATEMENT_EVENTS = 64
 #: Rows in one INSERT of events: many together, the rest exactly, so that there are few statements to prepare.
-_INSERT_SIZES = (256, *range(ONE_STATEMENT, 0, -1))
+_INSERT_SIZES = (256, *range(MAX_STATEMENT_EVENTS, 0, -1))
 _INSERT_EVENTS = {
     size: "INSERT INTO events (seq, id, topic, head, body, at) VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)
     for size in _INSERT_SIZES
@@ -31,23 +31,23 @@ sqlite3.register_adapter(type(None), {None: None}.get)
 
 
 def insert_events(db: sqlite3.Connection, events: Sequence[Event]) -> None:
-    """Insert events in as few statements as can be."""
+    """Insert events in as few statements as possible."""
     start = 0
     while left := len(events) - start:
-        size = _INSERT_SIZES[0] if left >= _INSERT_SIZES[0] else min(left, ONE_STATEMENT)
+        size = _INSERT_SIZES[0] if left >= _INSERT_SIZES[0] else min(left, MAX_STATEMENT_EVENTS)
         db.execute(_INSERT_EVENTS[size], list(chain.from_iterable(events[start : start + size])))
         start += size
 
 
-def is_one_statement(publishes: Sequence[Publish]) -> bool:
-    """Whether one INSERT keeps all of it."""
+def fits_one_statement(publishes: Sequence[Publish]) -> bool:
+    """Return whether one INSERT keeps all of it."""
     if any(publish.idempotency_key is not None for publish in publishes):
         return False
-    return sum(len(publish.messages) for publish in publishes) <= ONE_STATEMENT
+    return sum(len(publish.messages) for publish in publishes) <= MAX_STATEMENT_EVENTS
 
 
 def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
-    """Write what has changed. A delivery may leave one table and enter another in the same checkpoint."""
+    """Save a checkpoint. A delivery may leave one table and enter another in it."""
     if checkpoint.lanes:
         rows = [(r.subscriber.key, lane_json.to_json(r), int(r.open), r.ended_at) for r in checkpoint.lanes]
         _each(db, f"INSERT OR REPLACE INTO lanes SELECT {_columns(4)} FROM json_each(?)", rows)
@@ -87,7 +87,7 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
 
 
 def _save_decisions(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
-    """What people, or the end of a registration, decided about what was waiting or dead."""
+    """Save what people, or the end of a registration, decided about retries and dead letters."""
     for key in checkpoint.cleared:
         sql = "SELECT replay, count(*) FROM deferred WHERE key = ? AND replay <> '' GROUP BY replay"
         _count(db, "discarded", dict(db.execute(sql, (key,)).fetchall()))
@@ -100,7 +100,7 @@ def _save_decisions(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
             " first_at FROM dead_letters WHERE id IN (SELECT value FROM json_each(?3))",
             (checkpoint.at, checkpoint.replay, ids),
         ).rowcount
-        _begin_replay(db, checkpoint, count)
+        _begin_redelivery(db, checkpoint, count)
         db.execute("DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     if checkpoint.dropped:
         ids = json.dumps(checkpoint.dropped)
@@ -117,8 +117,8 @@ def _save_decisions(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         db.execute("DELETE FROM lanes WHERE key = ?", (key,))
 
 
-def _begin_replay(db: sqlite3.Connection, checkpoint: Checkpoint, count: int) -> None:
-    """Count what was put back; the replay is known from the first of its checkpoints on that puts back something."""
+def _begin_redelivery(db: sqlite3.Connection, checkpoint: Checkpoint, count: int) -> None:
+    """Count redelivered dead letters; a redelivery exists from its first checkpoint that redelivers something."""
     if not checkpoint.replay or not count:
         return
     db.execute(
@@ -133,7 +133,7 @@ def _begin_replay(db: sqlite3.Connection, checkpoint: Checkpoint, count: int) ->
 
 
 def _count_settled(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
-    """Count, for their replays, the deliveries whose rows are about to go: dead again where there is a letter."""
+    """Count settled retries for their redeliveries: dead again if the checkpoint has a letter, else delivered."""
     sql = (
         f"SELECT replay, key, seq, run FROM deferred WHERE replay <> ''"
         f" AND (key, seq, run) IN (SELECT {_columns(3)} FROM json_each(?))"
@@ -146,20 +146,20 @@ def _count_settled(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
 
 
 def _count(db: sqlite3.Connection, how: str, counts: Mapping[str, int]) -> None:
-    """Count deliveries of replays that are settled in one way, which is a column's name."""
+    """Add to the counts of redeliveries; ``how`` is the column."""
     db.executemany(f"UPDATE replays SET {how} = {how} + ? WHERE id = ?", [(n, replay) for replay, n in counts.items()])
 
 
 def retry_row(row: Retry) -> tuple[object, ...]:
-    """A deferral's columns."""
+    """Return the columns of a retry."""
     past = ("", None, None) if row.past is None else (row.past.replay, row.past.attempts, row.past.first_at)
-    told = row.key, row.seq, row.replay_id, row.attempts, row.first_at, row.due_at, row.status, row.error
-    return (*told, *past)
+    columns = row.key, row.seq, row.replay_id, row.attempts, row.first_at, row.due_at, row.status, row.error
+    return (*columns, *past)
 
 
 def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> int:
-    """Remove settled events, and what is remembered of older times; answers how many events went."""
-    gone = db.execute(
+    """Remove settled events and some old discards; return how many events."""
+    removed = db.execute(
         "DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?))"
         " AND NOT EXISTS (SELECT 1 FROM deferred WHERE deferred.seq = events.seq)"
         " AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.seq = events.seq AND d.event_id = '')",
@@ -169,29 +169,29 @@ def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> i
         "DELETE FROM discards WHERE rowid IN (SELECT rowid FROM discards WHERE at < ? LIMIT 1000)",
         (forget_before,),
     )
-    return gone
+    return removed
 
 
 def give_up_bodies(db: sqlite3.Connection, letters: Sequence[KeptDeadLetter]) -> None:
-    """Let dead letters go without the bodies of their events: what is left says which event that was."""
+    """Detach dead letters from the bodies of their events: they keep the event's id and topic themselves."""
     db.executemany(
         "UPDATE dead_letters SET event_id = ?, topic = ?, answer = x'' WHERE id = ?",
         [(one.event_id, one.topic, one.id) for one in letters],
     )
 
 
-def are_discards_before(db: sqlite3.Connection, moment: float) -> bool:
-    """Whether it is remembered who discarded something before a moment."""
+def has_discards_before(db: sqlite3.Connection, moment: float) -> bool:
+    """Return whether there are discards before a moment."""
     return db.execute("SELECT 1 FROM discards WHERE at < ? LIMIT 1", (moment,)).fetchone() is not None
 
 
 def forget_keys(db: sqlite3.Connection, keys: Sequence[str]) -> None:
-    """Forget idempotency keys."""
+    """Remove idempotency keys."""
     db.execute("DELETE FROM idempotency WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
 
 
 def _columns(count: int) -> str:
-    """The first elements of a JSON array, as columns."""
+    """Return the first elements of a JSON array as columns."""
     return ", ".join(f"json_extract(value, '$[{number}]')" for number in range(count))
 
 

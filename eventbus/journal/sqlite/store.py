@@ -17,7 +17,7 @@ from eventbus.journal.sqlite import file, statements
 from eventbus.journal.sqlite.address_spelling import respell
 from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
 from eventbus.journal.sqlite.error_mapping import opening, writing_error
-from eventbus.journal.sqlite.idempotency_keys import KeyTotals, find_key, key_totals, keys_to_forget, remember_key
+from eventbus.journal.sqlite.idempotency_keys import KeyTotals, expired_keys, find_key, key_totals, remember_key
 from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.schema import MARK_TABLE, check_schema, migrate
 from eventbus.journal.sqlite.wal_owner import check_log, log_origin, mark_log
@@ -32,10 +32,10 @@ T = TypeVar("T")
 
 
 class Store:
-    """All SQL that changes the journal goes through ``commit``: one transaction, one fsync."""
+    """Writes the journal through ``commit``: one transaction, one fsync."""
 
     def __init__(self, path: str, max_bytes: int = 0) -> None:
-        """Name the file, and the journal's limit where room is to be kept back on its disk."""
+        """Name the file, and the journal's limit if room is to be reserved on its disk."""
         self._path = path
         self._real = MEMORY if path == MEMORY else os.path.realpath(path)
         self._disk = Disk(self._real, 0 if path == MEMORY else max_bytes)
@@ -46,7 +46,7 @@ class Store:
         self._probe_error: JournalError | None = None
 
     def open(self) -> Recovered:
-        """Open or create the database, and read back what the bus starts from."""
+        """Open or create the database, and read what the bus starts from. Raises JournalError."""
         remarks = self.connect()
         with opening(self._path):
             if (mark := self.mark()) is not None:
@@ -61,7 +61,7 @@ class Store:
             return recovered
 
     def connect(self) -> tuple[str, ...]:
-        """Open or create the database, whatever it holds; answers what was mended, as sentences."""
+        """Open or create the database, even an unfinished copy; return what was repaired, as sentences."""
         remarks: list[str] = []
         with opening(self._path):
             if self._path != MEMORY:
@@ -75,13 +75,13 @@ class Store:
         return tuple(remarks)
 
     def mark(self) -> str | None:
-        """How far it has come, where it is an unfinished copy."""
+        """Return the mark of an unfinished copy as JSON; None for a journal."""
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (MARK_TABLE,)).fetchall():
             return None
         return str(self._db.execute(f"SELECT mark FROM {MARK_TABLE}").fetchone()[0])
 
     def _prepare(self) -> None:
-        """One connection that owns the file; WAL without shared memory; durable at every commit."""
+        """Set up one connection that owns the file: WAL without shared memory, durable at every commit."""
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         check_schema(self._db)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -99,7 +99,7 @@ class Store:
     def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         """Keep all of it in one transaction, or raise and keep nothing.
 
-        On a full disk the publishes alone are refused: what is settled goes on being saved, which makes room.
+        On a full disk only the publishes are refused: checkpoints are still saved, since that makes room.
         """
         self._disk.check()
         if self._origin is None:
@@ -117,7 +117,7 @@ class Store:
         return kept
 
     def _own_log(self) -> None:
-        """Let the journal's file know its log."""
+        """Write the origin of the log into the journal's file."""
         if self._path != MEMORY and self._origin is None:
             self._origin = self._disk.on_reserve(self._mark_log)
 
@@ -133,14 +133,14 @@ class Store:
     ) -> tuple[list[Event], list[PublishResult]]:
         last_seq, keys = self._last_seq, self._keys
         # One statement is a transaction of its own, unless a rollback has failed and left another one open.
-        alone = not checkpoints and statements.is_one_statement(publishes) and not self._db.in_transaction
+        single = not checkpoints and statements.fits_one_statement(publishes) and not self._db.in_transaction
         try:
-            if not alone:
+            if not single:
                 self._db.execute("BEGIN IMMEDIATE")
             events, answers = self._publish(publishes)
             for checkpoint in checkpoints:
                 statements.save_checkpoint(self._db, checkpoint)
-            if not alone:
+            if not single:
                 self._db.execute("COMMIT")
         except BaseException as error:
             self._last_seq, self._keys = last_seq, keys
@@ -192,26 +192,26 @@ class Store:
         self._db.execute("INSERT INTO places VALUES ('last', ?)", (self._last_seq,))
 
     def trim_parts(self, seqs: Sequence[int]) -> list[list[int]]:
-        """Cut what is to be trimmed into parts, each a call of ``trim``, so that commits go in between."""
+        """Divide what is to be trimmed into parts, each for one call of ``trim``, so that commits run in between."""
         return self.read(self.queries.trim_parts, seqs, self._disk.trim_size)
 
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float) -> int:
-        """See Journal.trim; for a part."""
+        """Trim one part; see Journal.trim."""
         self._disk.check()
-        gone, totals = keys_to_forget(self._db, self._keys, wall, max_key_bytes)
-        if not seqs and not gone and not statements.are_discards_before(self._db, forget_before):
+        expired, totals = expired_keys(self._db, self._keys, wall, max_key_bytes)
+        if not seqs and not expired and not statements.has_discards_before(self._db, forget_before):
             return 0  # nothing is written for nothing
         trimmed = self._disk.on_reserve(self._trim, seqs, forget_before)
-        if gone:
-            self._disk.on_reserve(self._forget_keys, gone)
+        if expired:
+            self._disk.on_reserve(self._forget_keys, expired)
             self._keys = totals
         return trimmed
 
     def _trim(self, seqs: Sequence[int], forget_before: float) -> int:
         def change() -> int:
-            gone = statements.trim(self._db, seqs, forget_before)
+            removed = statements.trim(self._db, seqs, forget_before)
             self._db.execute("INSERT OR REPLACE INTO places VALUES ('last', ?)", (self._last_seq,))
-            return gone
+            return removed
 
         return self._removing(change)
 
@@ -219,7 +219,7 @@ class Store:
         self._removing(lambda: statements.forget_keys(self._db, keys))
 
     def _removing(self, change: Callable[[], T]) -> T:
-        """Remove something in a transaction of its own."""
+        """Remove something in a transaction of its own. Raises JournalError."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             done = change()
@@ -230,12 +230,12 @@ class Store:
         return done
 
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
-        """See Journal.give_up_bodies."""
+        """Detach dead letters from the bodies of their events. Raises JournalError."""
         self._disk.check()
         self._disk.on_reserve(self._removing, lambda: statements.give_up_bodies(self._db, letters))
 
     def change(self, change: Callable[..., object], *values: object) -> None:
-        """Run what changes the journal in a transaction of its own."""
+        """Run a change in a transaction of its own. Raises JournalError."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             change(self._db, *values)
@@ -261,18 +261,18 @@ class Store:
         """Bytes in pages that hold something, and events, counted from the first number to the last."""
         pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
         events = self._one("SELECT coalesce((SELECT max(seq) FROM events) - (SELECT min(seq) FROM events) + 1, 0)")
-        return Usage(pages * self._one("PRAGMA page_size"), events, max_bytes=self._disk.most_bytes())
+        return Usage(pages * self._one("PRAGMA page_size"), events, max_bytes=self._disk.max_bytes())
 
     def inspect(self) -> DiskState:
-        """Look after the disk. Once a second."""
+        """Inspect the disk, and whether SQLite has started another log. Called once a second."""
         state = self._disk.inspect()
         found = log_origin(Path(f"{self._real}-wal")) if self._origin is not None and not state.files else None
         if found is not None and found[0] != self._origin:
-            self._origin = None  # SQLite has begun another log: the next commit makes it known
+            self._origin = None  # SQLite has started another log: the next commit writes its origin
         return state
 
     def close(self) -> None:
-        """Move what is in the WAL into the database, as far as there is room, and let go of the file."""
+        """Move the log into the database, as far as there is room, and close the file."""
         with self._disk.sparing_log() as may_empty:
             try:
                 if may_empty:
