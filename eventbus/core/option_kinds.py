@@ -23,7 +23,7 @@ class Kind(ABC):
         """Return the value that a query gives; of several texts the first counts. Raises BadRequest."""
         value = self.value_of(texts[0])
         if value is None:
-            raise BadRequest(f"{parameter} is {self.allowed}, not {texts[0][:QUOTED_CHARACTERS]!r}.")
+            raise BadRequest(f"{parameter} must be {self.allowed}, not {texts[0][:QUOTED_CHARACTERS]!r}.")
         return value
 
     @abstractmethod

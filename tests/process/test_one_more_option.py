@@ -40,13 +40,13 @@ def test_a_renewal_keeps_a_new_option(more: dict[str, Any]) -> None:
 def test_a_wrong_value_of_a_new_option_is_refused(more: dict[str, Any]) -> None:
     """The error names the parameter, what is allowed, and the value."""
     assert more["refused"] == [
-        "group is a word of letters, not 'X'.",
-        "retry_seconds is a number from 1 to 86400, not '0.5'.",
-        "rate is a number from 0.5 to 1000, not '1001'.",
-        "batch_size is a whole number from 1 to 500, not '1.5'.",
-        "mode is push or pull, not 'both'.",
-        "metadata_only is true or false, not 'yes'.",
-        "filter is filters, not 'A'.",
+        "group must be a word of letters, not 'X'.",
+        "retry_seconds must be a number from 1 to 86400, not '0.5'.",
+        "rate must be a number from 0.5 to 1000, not '1001'.",
+        "batch_size must be a whole number from 1 to 500, not '1.5'.",
+        "mode must be push or pull, not 'both'.",
+        "metadata_only must be true or false, not 'yes'.",
+        "filter must be filters, not 'A'.",
     ]
 
 

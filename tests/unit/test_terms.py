@@ -47,14 +47,14 @@ def test_a_number_may_be_its_smallest_and_its_largest(parameter: str, field: str
 @pytest.mark.parametrize(("parameter", "text"), BEYOND + [(n[0], text) for n in NUMBERS for text in NO_NUMBERS])
 def test_what_is_no_number_of_the_range_is_refused(parameter: str, text: str) -> None:
     """Anything but a plain decimal number within its range is refused, with the parameter and the value."""
-    with pytest.raises(BadRequest, match=f"^{parameter} is a (whole )?number from") as refusal:
+    with pytest.raises(BadRequest, match=f"^{parameter} must be a (whole )?number from") as refusal:
         terms(**{parameter: text})
     assert repr(text) in str(refusal.value)
 
 
 def test_a_fraction_of_a_delivery_is_refused() -> None:
     """Deliveries in flight are counted in whole numbers; seconds may have a fraction."""
-    with pytest.raises(BadRequest, match=r"max_in_flight is a whole number from 1 to 1000, not '2\.5'"):
+    with pytest.raises(BadRequest, match=r"max_in_flight must be a whole number from 1 to 1000, not '2\.5'"):
         terms(max_in_flight="2.5")
     assert terms(max_in_flight="2.0").max_in_flight == 2
     assert terms(timeout="2.5", lease="30.25") == Terms(timeout=2.5, lease=30.25)
@@ -66,7 +66,7 @@ def test_a_switch_is_true_or_false(parameter: str) -> None:
     assert getattr(terms(**{parameter: "true"}), parameter) is True
     assert getattr(terms(**{parameter: "false"}), parameter) is False
     for text in ("", "True", "1", "yes", "true "):
-        with pytest.raises(BadRequest, match=f"^{parameter} is true or false, not") as refusal:
+        with pytest.raises(BadRequest, match=f"^{parameter} must be true or false, not") as refusal:
             terms(**{parameter: text})
         assert repr(text) in str(refusal.value)
 
