@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def _number(
     flag: str, default: int, within: click.IntRange, described: str, metavar: str = "N"
 ) -> Callable[[Function], Function]:
-    """Return an option that takes a whole number, ``described`` in its help."""
+    """Return an option that takes an integer, ``described`` in its help."""
     return click.option(flag, type=within, default=default, show_default=True, metavar=metavar, help=described)
 
 

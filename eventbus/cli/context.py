@@ -83,7 +83,7 @@ def _check_url(_: click.Context, __: click.Parameter, value: str) -> str:
 
 
 def _read_token(file: Path | None) -> str | None:
-    """Return the token in a file, else in the environment; never on the command line, which others can see."""
+    """Return the token in a file, else in the environment; never on the command line, since that is public."""
     token = (os.environ.get("EVENTBUS_TOKEN", "") if file is None else read_text(file)).strip()
     if token and not re.fullmatch("[!-~]+", token):
         where = "EVENTBUS_TOKEN" if file is None else f"the file {str(file)!r}"

@@ -5,7 +5,7 @@ Control characters become what Python and JSON would write: ``\x1b``, ``\u202e``
 
 import unicodedata
 
-#: Invisible, yet needed within words and emoji of many scripts.
+#: Invisible, yet needed within emoji and the text of many scripts.
 _JOINERS = "\u200c\u200d"
 #: Unicode's categories of control characters: controls, formats, surrogates, separators of lines.
 _CONTROL_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))

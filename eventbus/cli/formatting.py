@@ -30,7 +30,7 @@ def body_lines(event: Event) -> list[str]:
 
 
 def bytes_lines(body: bytes, *, is_json_type: bool = False) -> list[str]:
-    """Return bytes for people, as ``body_lines`` does. They count as JSON where they look like it, too."""
+    """Return bytes for people, as ``body_lines`` does. They are JSON, too, if they begin like it."""
     text = decode_text(body)
     if text is None:
         return hex_lines(body)
@@ -168,7 +168,7 @@ def indent(lines: list[str]) -> Iterator[str]:
 
 
 def event_printer(screen: Screen, *, raw: bool) -> Callable[[Event], None]:
-    """Return what prints one event: as JSON, as its body alone if ``raw``, else for people."""
+    """Return what prints one event: as JSON, as only its body if ``raw``, else for people."""
     if screen.as_json:
         return lambda event: screen.value(event_to_json(event))
     return (lambda event: print_body(screen, event, end=b"\n")) if raw else (lambda event: print_event(screen, event))

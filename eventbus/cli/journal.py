@@ -100,7 +100,7 @@ def _journal_of(argument: str, given: str) -> "Copyable":
 
 
 def _url(argument: str, given: str) -> str:
-    """Return the URL. Refuse one with a password on the command line, which others can see."""
+    """Return the URL. Refuse one with a password on the command line, which is public on the machine."""
     if given.startswith(ENVIRONMENT_PREFIX):
         name = given.removeprefix(ENVIRONMENT_PREFIX)
         found = os.environ.get(name, "").strip()

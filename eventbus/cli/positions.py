@@ -50,7 +50,7 @@ def feed_position(position: Position) -> Position:
 def count_events_between(bus: Bus, topics: Sequence[str], start: Position, end: Position) -> int:
     """Count the events with these topics from one position to another, both included.
 
-    Times are compared in whole seconds, as the bus writes them. Raises BusError.
+    Times are compared in seconds without fractions, as the bus writes them. Raises BusError.
     """
     last = end if isinstance(end, str) and end != "now" else None
     if last is not None:

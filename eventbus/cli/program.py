@@ -83,7 +83,7 @@ class _OutputClosed(BaseException):
 
 
 def _sentence(error: click.ClickException) -> str:
-    """Return what is wrong, and for a wrong command line where to look."""
+    """Return what is wrong, and for a wrong command line which help to read."""
     sentence = " ".join(error.format_message().split())
     if not isinstance(error, click.UsageError):
         return sentence

@@ -1,4 +1,4 @@
-"""Serve an inbox under any ASGI server: alone, or in front of an application such as FastAPI's or Starlette's.
+"""Serve an inbox under any ASGI server: by itself, or in front of an application such as FastAPI's or Starlette's.
 
 https://asgi.readthedocs.io/en/latest/specs/main.html
 """
@@ -21,7 +21,7 @@ class InboxApp:
     """Takes events at ``path``, below where it is mounted. Everything else goes to ``app``, if there is one.
 
     It starts the inbox when the server has started, and closes it when the server stops, unless ``start`` is
-    False. Async handlers run in the server's loop, others in threads.
+    False. Async handlers run in the server's loop, the rest in threads.
     """
 
     def __init__(self, app: App | None = None, *, inbox: Inbox, path: str = "/event", start: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""HTTP with keep-alive connections, on the standard library alone.
+"""HTTP with keep-alive connections, by the standard library.
 
 Works under threads, in a process that gevent has patched, and after a fork: connections are never shared with
 the parent. It holds no lock, so that a fork can find none held.
@@ -101,11 +101,11 @@ class HttpTransport(Transport):
         idle = None if fresh else self._take()
         if idle is not None:
             with translate_errors(sent=True), suppress(*_STALE_ERRORS):  # then it is sent again, on a new connection
-                return self._exchange(idle, request)
+                return self._send_and_read(idle, request)
         with translate_errors(sent=False):
             connection = self._connect(request)
         with translate_errors(sent=True):
-            return self._exchange(connection, request)
+            return self._send_and_read(connection, request)
 
     @override
     def stream(self, request: Request) -> "HttpStream":
@@ -127,7 +127,7 @@ class HttpTransport(Transport):
         connection.connect()
         return connection
 
-    def _exchange(self, connection: HTTPConnection, request: Request) -> Response:
+    def _send_and_read(self, connection: HTTPConnection, request: Request) -> Response:
         response = self._send(connection, request)
         try:
             result = _response(response, response.read())

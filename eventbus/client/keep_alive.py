@@ -41,7 +41,7 @@ class Registration:
     error: BusError | None = None
 
 
-#: Registers once; its argument tells whether it is the first time in this process.
+#: Registers once; its argument is whether it is the first time in this process.
 Register = Callable[[bool], Subscriber]
 OnState = Callable[[Registration], object]
 

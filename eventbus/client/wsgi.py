@@ -1,4 +1,4 @@
-"""Serve an inbox under any WSGI server (PEP 3333): alone, or in front of an application."""
+"""Serve an inbox under any WSGI server (PEP 3333): by itself, or in front of an application."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus

@@ -64,7 +64,7 @@ def _access(facts: BusFacts) -> list[Finding]:
     if not facts.open:
         return []
     text = f"Whoever can reach the bus at {facts.url} may publish, subscribe and administer: it has no tokens."
-    return [warning("access", text, "Set tokens (docs/security.md), or bind it to 127.0.0.1 alone.")]
+    return [warning("access", text, "Set tokens (docs/security.md), or bind it only to 127.0.0.1.")]
 
 
 def _clock(ahead: float | None) -> list[Finding]:
@@ -80,7 +80,7 @@ def _clock(ahead: float | None) -> list[Finding]:
 
 
 def _ahead(response: Response, now: float) -> float | None:
-    """Compare with the ``Date`` header, which has whole seconds: half a second later is the best guess."""
+    """Compare with the ``Date`` header, which has no fractions: half a second later is the best guess."""
     try:
         return parsedate_to_datetime(response.headers["date"]).timestamp() + 0.5 - now
     except (KeyError, ValueError):
