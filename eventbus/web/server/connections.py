@@ -103,9 +103,7 @@ class Connections:
         self._counters = counters
         self._clock = clock
         self._open: set[ClientConnection] = set()
-        self._idle: dict[
-            str, dict[ClientConnection, None]
-        ] = {}  # by peer; the one that is idle for the longest time first
+        self._idle: dict[str, dict[ClientConnection, None]] = {}  # by peer; longest idle first
         self._logged_at = -LOG_INTERVAL_SECONDS
         counters.connections_limit = limit
 
