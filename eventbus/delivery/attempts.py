@@ -48,7 +48,7 @@ class Attempts:
 
     def make(self, lane: Lane, delivery: Delivery, event: Event, now: float, slot: Slot) -> None:
         """Send an event to a lane's subscriber, and settle the delivery or let it wait for a retry."""
-        wall, state = self._clock.wall(), lane.state
+        wall = self._clock.wall()
         slot.at = lane
         try:
             route = self._routes[lane]
@@ -60,6 +60,7 @@ class Attempts:
         if not answer.made:
             lane.release(delivery, self._clock.monotonic() + RESOURCE_RETRY_SECONDS)
             return
+        state = lane.state  # of this moment: of several attempts in flight one changes it
         seconds = self._clock.monotonic() - now
         self._counters.attempt.observe(seconds)
         if answer.status in DELIVERED_STATUSES:  # as classify_response says, without the cost of a call

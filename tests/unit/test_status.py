@@ -81,6 +81,23 @@ def test_a_subscriber_that_is_down_or_paused_is_not_called_failing_too() -> None
     assert status(lane, 701.0) is State.PAUSED
 
 
+def test_a_subscriber_that_asks_for_one_pause_after_another_is_failing() -> None:
+    """Whoever asks for a third pause, and has taken nothing since before the first, is failing between its pauses."""
+    lane = lane_with(*range(1, 20))
+    for pause in (1, 2, 3):
+        now = max(0.0, lane.next_moment())
+        for delivery in take_all(lane, now):
+            answer(lane, delivery, wait_please(5), now)
+        assert observe(lane, now) is (pause == 3)
+        assert status(lane, now) is State.PAUSED
+        assert observe(lane, now + 5) is False
+        assert status(lane, now + 5) is (State.FAILING if pause == 3 else State.OK)
+    for now in range(20, 30):
+        attempt(lane, TAKEN, float(now))
+    assert observe(lane, 30.0) is True
+    assert status(lane, 30.0) is State.OK
+
+
 def test_a_state_of_an_older_journal_is_read_by_its_new_name() -> None:
     """And what older records do not hold is as it is at first."""
     record = replace(new_record(subscriber_with(), EPOCH, 0), state=State.DOWN)

@@ -56,6 +56,7 @@ class Health(LaneAccount):
         self.subscriber = record.subscriber
         self.state, self.failures = record.state, record.failures  # how often in a row it was held back
         self.not_before = -math.inf  # no attempt starts earlier
+        self.pauses = 0  # that it asked for, one after another, without a delivery in between
         self.down_since: float | None = None  # since when it has given no answer
         self.last_error, self.last_error_at = record.last_error, record.last_error_at
         self.window = FIRST_WINDOW
@@ -111,6 +112,7 @@ class Health(LaneAccount):
         self._fit()
 
     def _succeeded(self, now: float) -> None:
+        self.pauses = 0
         if self.window < self.subscriber.options.max_in_flight:
             self.window += 1
             self._fit()
@@ -141,6 +143,7 @@ class Health(LaneAccount):
                 self._halve()
             self._answered(now)
         elif outcome.verdict is Verdict.PAUSE:
+            self.pauses += not self._paused(now)
             self.state, self.window = State.PAUSED, FIRST_WINDOW
             self.failures, self.down_since = 0, None
             self._suspects.clear()

@@ -5,6 +5,8 @@ from eventbus.delivery.lane.lane import Lane
 
 #: States in which nobody needs to do anything.
 WELL = frozenset({State.NEW, State.OK})
+#: Pauses one after another, without a delivery in between, that are failing: a subscriber takes nothing.
+STUCK_PAUSES = 3
 
 
 def status(lane: Lane, now: float) -> State:
@@ -23,10 +25,13 @@ def observe(lane: Lane, now: float) -> bool:
     """Sample a lane's counters; return whether its subscriber has started or stopped failing."""
     recent, failing = lane.recent, lane.recent.failing
     changed = recent.sample(now, lane.delivered, lane.failed_attempts)
-    if lane.state_at(now) is not State.OK or lane.lease.ends <= now:
+    state = lane.state_at(now)
+    if lane.pauses >= STUCK_PAUSES and state is not State.DOWN and lane.lease.ends > now:
+        recent.failing = True
+    elif state is not State.OK or lane.lease.ends <= now:
         recent.clear(now)
         return False
-    if changed or failing:
+    elif changed or failing:
         recent.judge(now, oldest_failures(lane))
     return recent.failing is not failing
 
