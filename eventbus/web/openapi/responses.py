@@ -71,11 +71,11 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
         422, "The `Idempotency-Key` was used for another topic or body. Nothing was kept. `400` in plain text.",
         str(KeyReused()), {}),
     "TooManySubscribers": (
-        429, "There are as many subscribers as are allowed, or as many replays or changes of topics under way.",
+        429, "There are as many subscribers as are allowed, or as many replays or changes of topics in progress.",
         "There are 20000 subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).", RETRY_AFTER),
     "TooManyReplays": (
-        429, "As many replays as are allowed are under way for this subscriber.",
-        f"This subscriber has {MAX_SPANS} replays under way; wait until one has ended.", RETRY_AFTER),
+        429, "As many replays as are allowed are in progress for this subscriber.",
+        f"This subscriber has {MAX_SPANS} replays in progress; wait until one has ended.", RETRY_AFTER),
     "Unavailable": (503, _UNAVAILABLE, "The bus is stopping; publish again in a few seconds.", RETRY_AFTER),
     "NotOwner": (
         503, _NOT_OWNER, "The ownership of this subscriber is moving to another node; try again.", RETRY_AFTER),
