@@ -1,4 +1,4 @@
-"""From the environment to a bus that runs."""
+"""Builds the bus from the environment, and starts it."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequence[tuple[str, int]]]) -> Bus:
     """Read the settings, open the journal, and begin to deliver. Raises SettingsError and JournalError.
 
-    ``listeners`` tells where the bus itself listens, given its ``PORT``: nothing is delivered there.
+    ``listeners`` returns the addresses at which the bus itself listens, given its ``PORT``: nothing is delivered there.
     """
     settings = from_environment(environment)
     for warning in unknown_names(environment):
         log.warning("%s", warning)
     log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal_redacted, SQLITE_VERSION)
-    _tell_limits(settings, environment)
+    _log_limits(settings, environment)
     dialer = Dialer(settings.networks, listeners(settings.port), settings.allow_ports)
     tls = client_context(settings.ca_file)
     asks_consent = settings.verify == "handshake"
@@ -55,13 +55,13 @@ def _on_redis(settings: Settings, transport: Transport) -> Bus:
     return Bus(settings, journal, transport, cluster=Ownership(journal))
 
 
-def _tell_limits(settings: Settings, environment: Mapping[str, str]) -> None:
-    """What an operator should know of where this journal lives."""
+def _log_limits(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Log what an operator should know of this journal."""
     if settings.journal_path == MEMORY:
         log.warning("the journal is in memory: a restart loses what is pending")
     elif "DYNO" in environment and not settings.on_redis:
         log.warning("this host's disk does not outlive the process: what is pending at a restart is lost")
     if not settings.on_redis and (settings.redis_replicas or settings.redis_fsync):
-        log.warning("EVENTBUS_REDIS_REPLICAS and EVENTBUS_REDIS_FSYNC mean nothing to a journal in a file")
+        log.warning("EVENTBUS_REDIS_REPLICAS and EVENTBUS_REDIS_FSYNC have no effect on a journal in a file")
     if not settings.on_redis and environment.get("WEB_CONCURRENCY", "1").strip() not in ("", "1"):
-        log.info("WEB_CONCURRENCY is passed over: one process owns a SQLite journal")
+        log.info("ignoring WEB_CONCURRENCY: one process owns a SQLite journal")
