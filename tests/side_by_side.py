@@ -1,7 +1,7 @@
-"""Runs the tests in shares, side by side: most of them wait for a server, and cost a processor next to nothing.
+"""Runs the tests in shares, side by side: most of them wait for a server, and need little processor time.
 
-``python tests/side_by_side.py ARGUMENTS`` gives every share pytest's ARGUMENTS and its part of the test files.
-The first share prints as it goes; what the others print follows, whole, when they have ended.
+``python tests/side_by_side.py ARGUMENTS`` gives every share pytest's ARGUMENTS and a part of the test files. The output
+of the first share is printed at once, that of the others when they have ended.
 """
 
 import os
@@ -14,19 +14,42 @@ from typing import IO
 
 ROOT = Path(__file__).parents[1]
 SHARES = 3
-#: What pytest exits with where a share has no test that was asked for.
+#: pytest's exit status if no test was selected.
 NO_TESTS = 5
-#: Its place among the shares, for each: "0/2".
+#: The environment variable with the number of a share: "0/3".
 SHARE_NAME = "TESTS_SHARE"
+#: About how many seconds the slowest files take, by ``pytest --durations=0``, and each of the others in their folder.
+SLOW_FILES = {
+    "process/test_hostile_subscribers": 70, "contract/test_transport": 55, "process/test_redis_faults": 50,
+    "process/test_expired": 45, "process/test_drain": 45, "process/test_attacks": 40, "process/test_disk_drill": 40,
+    "process/test_strain": 35, "process/test_bench": 30, "process/test_docs": 30, "process/test_cli_commands": 27,
+    "process/test_account": 26, "process/test_many_dead_hosts": 22, "process/test_dead_letters_mending": 21,
+    "process/test_client_frameworks": 20, "process/test_client_hosts": 20, "process/test_examples": 19,
+    "process/test_deploy": 16, "process/test_dead_letters": 16, "process/test_binds": 16,
+    "process/test_client_inbox": 15, "contract/test_tls": 15, "process/test_sudden_silence": 14,
+    "process/test_cli_terminal": 14, "process/test_dashboard_many": 14, "contract/test_early_answers": 14,
+    "process/test_failing_events": 13, "process/test_feed": 13, "process/test_delivery_outcomes": 13,
+    "process/test_crash": 13, "process/test_faults": 11, "web/test_forwarding": 11, "process/test_client_bus": 10,
+    "process/test_changed_heads": 10, "process/test_audit": 10, "process/test_backlog": 9,
+}  # fmt: skip
+OTHER_FILES = {"unit": 0.5, "web": 2, "contract": 3, "process": 5, "browser": 8}
+
+
+def seconds(file: Path) -> float:
+    """Return about how long a test file takes."""
+    return SLOW_FILES.get(f"{file.parent.name}/{file.stem}", OTHER_FILES.get(file.parent.name, 1))
 
 
 def deal(files: Sequence[Path], shares: int) -> list[list[Path]]:
-    """Deal the files out in turn; those of one folder and the same beginning tend to take the same time."""
-    return [list(files[number::shares]) for number in range(shares)]
+    """Deal the files out, the slowest first, each to the share that has least to do."""
+    dealt: list[list[Path]] = [[] for _ in range(shares)]
+    for file in sorted(files, key=lambda file: (-seconds(file), file)):
+        min(dealt, key=lambda part: sum(map(seconds, part))).append(file)
+    return [sorted(part) for part in dealt]
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run all shares; the first exit status that tells of a failure, else 0."""
+    """Run all shares; return the first exit status of a failure, else 0."""
     parts = deal(sorted(ROOT.glob("tests/*/test_*.py")), SHARES)
     with tempfile.TemporaryFile() as later:
         first, *others = [
