@@ -140,7 +140,7 @@ def test_nothing_changes_while_a_bus_drains(tmp_path: Path) -> None:
         gate.open()
         assert bus.ended(30) == 0
         assert {answer.status for answer in refused} == {503}, refused
-        assert all(answer.header("Retry-After") and "stopping" in answer.text for answer in refused)
+        assert all(answer.header("Retry-After") and "draining" in answer.text for answer in refused)
         bus.start()
         after = caller.subscriber(subscriber.address)
         kept = ("address", "topics", "registered_at", "accepted", "dead", "discarded")
