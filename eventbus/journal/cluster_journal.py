@@ -66,7 +66,7 @@ class Members(Protocol):
         """This node's name; it changes when the node loses its lanes and joins again."""
 
     def start(self, listener: OwnershipListener) -> None:
-        """Send heartbeats and acquire lanes from now on, and tell the listener. Raises JournalError."""
+        """Send heartbeats and acquire lanes from now on, for the listener. Raises JournalError."""
 
     def peers(self) -> list[str]:
         """Return the other live nodes. Raises JournalError."""

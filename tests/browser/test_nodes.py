@@ -151,10 +151,10 @@ def test_without_redis_pages_wait(user: DashboardUser, cluster: Cluster, address
     user.open(page)
     cluster.redis.kill()
     try:
-        user.see("The journal does not tell", "#connection")
+        user.see("The journal does not return", "#connection")
         assert "Options" in user.text()
         user.open(page)
-        user.see("The journal does not tell", "#reason")
+        user.see("The journal does not return", "#reason")
     finally:
         cluster.redis.start()
     user.see("Options")

@@ -32,8 +32,8 @@ class Kind(StrEnum):
 class Extent:
     """How many rows a journal has, and its newest numbers."""
 
-    last_seq: int  # of an event, which may be gone
-    last_letter: int  # id of a dead letter, which may be gone
+    last_seq: int  # of an event, which may be trimmed
+    last_letter: int  # id of a dead letter, which may be removed
     scanned: int  # every event up to here has been offered to all lanes, or is in their own records
     counts: dict[Kind, int]
 

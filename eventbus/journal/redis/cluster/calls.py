@@ -218,7 +218,7 @@ class Calls:
 
 
 def _still(is_current: IsCurrent) -> bool:
-    """Return whether the node is still the one to call; true if the journal does not tell."""
+    """Return whether the node is still the one to call; true if the journal cannot be read."""
     with suppress(JournalError):
         return is_current()
     return True

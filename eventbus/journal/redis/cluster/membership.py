@@ -75,7 +75,7 @@ class Membership:
         self.until = -math.inf  #: this node may act until then, on the monotonic clock
         self._ahead = 0.0  # ms that Redis's clock is ahead of the monotonic one
         self._greenlet: gevent.Greenlet[[], None] | None = None
-        self._kind = "again"  # what a heartbeat says; "leaving" from the moment that this node is about to end
+        self._kind = "again"  # of its heartbeats; "leaving" from the moment that this node is about to end
         self._log_once = LogOnce()
         self._hurried = Signal()  # to send a heartbeat at once
         self.replication_id = ""  #: of the server that this node reads: what it writes counts for no other one
@@ -95,7 +95,7 @@ class Membership:
                 self._remove(node.decode())
 
     def start(self, listener: OwnershipListener) -> None:
-        """Acquire lanes at once and from now on, and tell the listener. Raises JournalUnavailable."""
+        """Acquire lanes at once and from now on, for the listener. Raises JournalUnavailable."""
         self._listener = listener
         with translate_errors("cannot be shared"):
             self.heartbeat()
@@ -124,7 +124,7 @@ class Membership:
 
     def claim(self, lane: str) -> str | None:
         """Acquire a lane; return the node that owns it where that is a peer. Raises JournalUnavailable."""
-        with translate_errors("does not tell who owns a subscription"):
+        with translate_errors("does not return who owns a subscription"):
             answer = self._run_script(self._claim, self.id, lane)
             if answer[0] == b"dead":
                 raise redis.ConnectionError("this node's heartbeats came too late")
@@ -138,7 +138,7 @@ class Membership:
 
     def owner(self, lane: str) -> str | None:
         """Return the live peer that owns a lane, or None. Raises JournalUnavailable."""
-        with translate_errors("does not tell who owns a subscription"):
+        with translate_errors("does not return who owns a subscription"):
             found = self._run_script(self._owner, lane)
         return None if found is None or found.decode() == self.id else str(found.decode())
 
@@ -151,7 +151,7 @@ class Membership:
 
     def has_orphans(self) -> bool:
         """Return whether some open lane has no live owner. Raises JournalUnavailable."""
-        with translate_errors("does not tell who owns the subscriptions"):
+        with translate_errors("does not return who owns the subscriptions"):
             return bool(self._run_script(self._orphans))
 
     def deadline(self, seconds: float) -> float:
@@ -217,7 +217,7 @@ class Membership:
     def owned(self) -> set[str]:
         """Return the lanes that this node owns, according to Redis. Raises JournalUnavailable."""
         client: Any = self._client
-        with translate_errors("does not tell what this node owns"):
+        with translate_errors("does not return what this node owns"):
             found = client.execute_command("SMEMBERS", keys.of(self.id))
         return {lane.decode() for lane in found} - {keys.RETENTION}
 

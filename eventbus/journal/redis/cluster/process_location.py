@@ -26,7 +26,7 @@ def has_ended(location: str) -> bool:
         return _began(int(pid)) != began
     except FileNotFoundError:
         return True
-    except (OSError, ValueError):  # this machine does not tell
+    except (OSError, ValueError):  # not readable on this machine
         return False
 
 

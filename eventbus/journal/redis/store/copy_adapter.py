@@ -41,7 +41,7 @@ class RedisCopying(Copyable):
 
     @override
     def check_unused(self) -> None:
-        with translate_errors("does not tell whether a bus runs on it"):
+        with translate_errors("does not return whether a bus runs on it"):
             ((seconds, micros),) = self._queries.pipelined(("TIME",))
             now = int(seconds) * 1_000 + int(micros) // 1_000
             (live,) = self._queries.pipelined(("ZCOUNT", keys.NODES, now, "+inf"))

@@ -182,7 +182,7 @@ class RedisJournal(QueriedJournal, ClusterJournal):
             return
         self._group.close()
         self._tail.stop()
-        with suppress(redis.RedisError, OSError):  # then it counts as gone by itself
+        with suppress(redis.RedisError, OSError):  # then it counts as dead after a while
             self._members.leave()
         self._nodes.stop()
         self._client.close()

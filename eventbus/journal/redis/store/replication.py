@@ -1,6 +1,6 @@
-"""Where a commit has to be before it counts, beside the server that made it: on replicas, and on disks.
+"""Waits until a commit is on replicas and on disks, beside the server that made it.
 
-By ``WAIT`` and ``WAITAOF``, which wait for all that was written before them.
+It uses ``WAIT`` and ``WAITAOF``, which wait for all that was written before them.
 https://redis.io/docs/latest/commands/wait/, https://redis.io/docs/latest/commands/waitaof/
 """
 
@@ -13,8 +13,8 @@ import redis
 from eventbus.core.errors import JournalError
 from eventbus.journal.redis.store.server import version_of
 
-#: The oldest version that tells what is on disk.
-OLDEST_ON_DISK = (7, 2)
+#: The oldest version with WAITAOF.
+MIN_WAITAOF_VERSION = (7, 2)
 #: Milliseconds until the key that is written to expires, as the commit script has it.
 KEY_EXPIRY_MS = 86_400_000
 
@@ -66,7 +66,7 @@ class ReplicationPolicy:
 
     def check(self, info: Mapping[str, Any]) -> Iterator[str]:
         """Return what an operator should know of a server with this INFO. Raises JournalError if it cannot do that."""
-        if self.on_disk and version_of(info) < OLDEST_ON_DISK:
+        if self.on_disk and version_of(info) < MIN_WAITAOF_VERSION:
             raise JournalError("The Redis server is older than 7.2, and cannot tell what is on disk; leave "
                                "EVENTBUS_REDIS_FSYNC out.")  # fmt: skip
         if self.on_disk and not info.get("aof_enabled"):

@@ -14,7 +14,7 @@ local function is_alive(node, now)
   return alive_until and tonumber(alive_until) >= now
 end
 -- The server's replication id. One that has restarted, or was promoted, has another id than before, and perhaps other
--- events under the same numbers. Where a server does not tell, it is the id of its process.
+-- events under the same numbers. If a server does not show it, it is the id of its process.
 -- https://redis.io/docs/latest/operate/oss_and_stack/management/replication/ (replication ID)
 local function replication_id()
   return string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
