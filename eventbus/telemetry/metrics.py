@@ -81,15 +81,17 @@ class _CounterCollector(_Collector):
         yield build
         yield _counter("eventbus_events_accepted", "Events accepted.", counters.accepted_events)
         yield _counter("eventbus_event_bytes", "Bytes in the bodies of accepted events.", counters.accepted_bytes)
-        yield _counter("eventbus_duplicates_suppressed", "Publishes known by their key.", counters.duplicates)
-        ignored = "Requests with a parameter that their route does not take."
+        yield _counter("eventbus_duplicates_suppressed", "Publishes with a known idempotency key.", counters.duplicates)
+        ignored = "Accepted requests with an unknown parameter."
         yield _counter("eventbus_ignored_parameters", ignored, counters.ignored_parameters)
         refused = CounterMetricFamily("eventbus_requests_refused", "Requests refused.", labels=["reason"])
         for reason, count in sorted(counters.refused.items()):
             refused.add_metric([reason], count)
         yield refused
         yield from _connections(counters)
-        given_up = CounterMetricFamily("eventbus_journal_quota", "Given up over the journal quota.", labels=["what"])
+        given_up = CounterMetricFamily(
+            "eventbus_journal_quota", "Deliveries dropped for the journal quota.", labels=["what"]
+        )
         for what in ("pending", "bodies", "discarded"):
             given_up.add_metric([what], counters.quota[what])
         yield given_up
@@ -97,16 +99,16 @@ class _CounterCollector(_Collector):
         for outcome, count in sorted({**counters.attempts, "delivered": counters.arrival.count}.items()):
             attempts.add_metric([outcome], count)
         yield attempts
-        yield _histogram("eventbus_arrival_seconds", "From publish to arrival.", counters.arrival)
-        yield _histogram("eventbus_attempt_seconds", "What an attempt takes.", counters.attempt)
-        yield _histogram("eventbus_journal_commit_seconds", "What a commit of the journal takes.", counters.commit)
+        yield _histogram("eventbus_arrival_seconds", "End-to-end latency, accepted to delivered.", counters.arrival)
+        yield _histogram("eventbus_attempt_seconds", "Delivery latency: the duration of an attempt.", counters.attempt)
+        yield _histogram("eventbus_journal_commit_seconds", "Duration of a commit of the journal.", counters.commit)
         yield _histogram("eventbus_journal_commit_events", "Events in one commit.", counters.commit_events)
 
 
 def _connections(counters: Counters) -> Iterator[Metric]:
-    yield _gauge("eventbus_connections", "Clients' connections that are open.", counters.connections)
-    yield _gauge("eventbus_connections_limit", "Connections that may be open.", counters.connections_limit)
-    yield _gauge("eventbus_connections_lasting", "Of them, streams and long polls.", counters.connections_lasting)
+    yield _gauge("eventbus_connections", "Open connections of clients.", counters.connections)
+    yield _gauge("eventbus_connections_limit", "Limit of open connections.", counters.connections_limit)
+    yield _gauge("eventbus_connections_lasting", "Open streams and long polls.", counters.connections_lasting)
     closed = counters.connections_closed_idle
     yield _counter("eventbus_connections_closed_idle", "Idle connections closed to make room.", closed)
 
@@ -124,13 +126,17 @@ class _GaugeCollector(_Collector):
         yield states
         for name, text, value in (
             ("eventbus_deliveries_pending", "Deliveries that are not settled.", now.pending),
-            ("eventbus_deliveries_in_flight", "Attempts under way.", now.in_flight),
+            ("eventbus_deliveries_in_flight", "Attempts in flight.", now.in_flight),
             ("eventbus_dead_letters", "Dead letters.", now.dead),
             ("eventbus_expired_dead_letters", "Dead letters of expired subscribers.", now.expired_dead),
             ("eventbus_oldest_pending_seconds", "Age of the oldest pending event.", now.oldest_pending_seconds),
             ("eventbus_journal_bytes", "Bytes in use in the journal.", now.journal_bytes),
             ("eventbus_journal_max_bytes", "Bytes at which publishing is refused.", now.journal_max_bytes),
-            ("eventbus_event_loop_lag_seconds", "The loop's longest turn lately.", now.loop_lag_seconds),
+            (
+                "eventbus_event_loop_lag_seconds",
+                "Event loop lag: its longest recent turn.",
+                now.loop_lag_seconds,
+            ),
         ):
             yield GaugeMetricFamily(name, text, value)
         yield from _by_subscriber(now.subscribers)
@@ -138,7 +144,7 @@ class _GaugeCollector(_Collector):
 
 def _by_subscriber(subscribers: tuple[SubscriberSnapshot, ...]) -> Iterator[Metric]:
     states = GaugeMetricFamily(
-        "eventbus_subscriber_state", "1 for the state that a subscriber is in.", labels=["subscriber", "state"]
+        "eventbus_subscriber_state", "1 for the current state of a subscriber.", labels=["subscriber", "state"]
     )
     for each in subscribers:
         for state, count in each.states.items():

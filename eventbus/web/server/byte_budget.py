@@ -19,7 +19,7 @@ class ByteBudget:
         self._by_peer: Counter[str] = Counter()
 
     def take(self, peer: str, count: int) -> None:
-        """Count so many bytes more. Raises TooManyStreams if that would exceed a limit."""
+        """Count ``count`` more bytes. Raises TooManyStreams if that would exceed a limit."""
         if self.held + count > self.limit or self._by_peer[peer] + count > self.per_peer:
             raise TooManyStreams(
                 "The memory limit for request bodies and unread responses is reached; try again later."
@@ -28,7 +28,7 @@ class ByteBudget:
         self._by_peer[peer] += count
 
     def release(self, peer: str, count: int) -> None:
-        """Count so many bytes less."""
+        """Count ``count`` fewer bytes."""
         self.held -= count
         self._by_peer[peer] -= count
         if not self._by_peer[peer]:

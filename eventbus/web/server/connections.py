@@ -64,12 +64,12 @@ class ClientConnection:
         self._all.mark_busy(self)
 
     def take(self, count: int) -> None:
-        """Count so many bytes more, until the request is over. Raises TooManyStreams."""
+        """Count ``count`` more bytes as held until the request is over. Raises TooManyStreams."""
         self._all.budget.take(self.peer, count)
         self.held += count
 
     def release(self, count: int) -> None:
-        """Count so many bytes less."""
+        """Count ``count`` fewer bytes as held."""
         self._all.budget.release(self.peer, count)
         self.held -= count
 
@@ -158,7 +158,7 @@ class Connections:
             connection.end()
 
     def end_rest(self, seconds: float) -> None:
-        """Wait so many seconds for the open connections to close, then cut the rest: a client may never read."""
+        """Wait at most ``seconds`` for the open connections to close, then cut the rest: a client may never read."""
         deadline = self._clock() + seconds
         while self._open and self._clock() < deadline:
             gevent.sleep(POLL_INTERVAL_SECONDS)

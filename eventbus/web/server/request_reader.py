@@ -137,7 +137,7 @@ class Waiting:
             self._timeout = gevent.Timeout.start_new(self._head_seconds, HeadTooSlow())
 
     def hold(self, count: int) -> None:
-        """Count so many bytes of the head as held until the request is over. Raises TooManyStreams."""
+        """Count ``count`` bytes of the head as held until the request is over. Raises TooManyStreams."""
         self._connection.take(count)
 
     def __enter__(self) -> Self:

@@ -35,7 +35,7 @@ class TlsClient:
         self._early_data = b""  # data that came with the end of the handshake
 
     def do_handshake_in(self, seconds: float, give_way: Callable[[], None]) -> None:
-        """Complete the TLS handshake within so many seconds; give way before each step. Raises OSError."""
+        """Complete the TLS handshake within ``seconds``; give way before each step. Raises OSError."""
         with gevent.Timeout(seconds, TimeoutError("the TLS handshake did not end in time")):
             received = 0
             while not self._step(give_way):
