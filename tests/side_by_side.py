@@ -27,7 +27,7 @@ SLOW_FILES = {
     "process/test_client_frameworks": 20, "process/test_client_hosts": 20, "process/test_examples": 19,
     "process/test_deploy": 16, "process/test_dead_letters": 16, "process/test_binds": 16,
     "process/test_client_inbox": 15, "contract/test_tls": 15, "process/test_sudden_silence": 14,
-    "process/test_cli_terminal": 14, "process/test_dashboard_many": 14, "contract/test_early_answers": 14,
+    "process/test_cli_terminal": 14, "process/test_dashboard_many": 14, "contract/test_early_responses": 14,
     "process/test_failing_events": 13, "process/test_feed": 13, "process/test_delivery_outcomes": 13,
     "process/test_crash": 13, "process/test_faults": 11, "web/test_forwarding": 11, "process/test_client_bus": 10,
     "process/test_changed_heads": 10, "process/test_audit": 10, "process/test_backlog": 9,

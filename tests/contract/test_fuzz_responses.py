@@ -22,7 +22,7 @@ from eventbus.delivery.transport.limits import EXCERPT_BYTES, MAX_HEAD_BYTES, MA
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from tests.support.authority import Authority
 from tests.support.events import event
-from tests.support.mutated_answers import PIECES, SOUND, mutated
+from tests.support.mutated_responses import PIECES, SOUND, mutated
 from tests.support.raw_server import Peer, RawServer
 
 #: Seconds that an attempt has, and how much later it may end on a busy machine.
