@@ -13,22 +13,22 @@ EVENTS = 30
 
 
 def numbers(checkpoint: Checkpoint) -> set[int]:
-    """The events that are told to be discarded."""
+    """The events that are to be discarded."""
     return {seq for discard in checkpoint.discards for seq in range(discard.first, discard.last + 1)}
 
 
 def busy_lane(in_memory: int) -> Lane:
     """A lane that holds so few deferred deliveries in memory, with some under way, some waiting, and some fresh."""
     lane = lane_with(*range(1, EVENTS + 1), max_in_flight=8, limits=LaneLimits(retries=in_memory))
-    for said in (TAKEN, TAKEN, BUSY, BUSY, BUSY):
+    for response in (TAKEN, TAKEN, BUSY, BUSY, BUSY):
         for delivery in take_all(lane, 0.0):
-            answer(lane, delivery, said, 0.0)
+            answer(lane, delivery, response, 0.0)
     take_all(lane, 0.0)
     return lane
 
 
 @pytest.mark.parametrize("in_memory", [1_000, 3])
-def test_whatever_is_pending_is_told_to_be_discarded(in_memory: int) -> None:
+def test_whatever_is_pending_is_among_the_discards(in_memory: int) -> None:
     """Under way, waiting in memory or spilled, not yet saved, or fresh: each pending event is among the discards."""
     lane = busy_lane(in_memory)
     delivered, pending = lane.delivered, lane.backlog

@@ -131,10 +131,10 @@ def test_what_is_left_of_a_batch_is_not_offered_to_another_journal(monkeypatch: 
     lane = lane_of(new_record(subscriber_with(), EPOCH, 0), Rules(), retries=0, ends=0.0, now=0.0, wall=EPOCH)
     dispatcher.registry.add(lane)
 
-    def lose() -> None:
+    def reset() -> None:
         if dispatcher.recent.newest:
             dispatcher.reset(5)
 
-    monkeypatch.setattr(dispatcher.load, "give_way_urgently", lose)
+    monkeypatch.setattr(dispatcher.load, "give_way_urgently", reset)
     dispatcher.committed([event(seq) for seq in range(1, 3_001)])
     assert (lane.accepted, dispatcher.recent.newest) == (1_000, 5)

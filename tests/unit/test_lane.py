@@ -76,7 +76,7 @@ def test_every_attempt_is_counted_from_one() -> None:
         answer(lane, delivery, BUSY, now)
 
 
-def test_an_attempt_that_did_not_take_place_does_not_count() -> None:
+def test_an_attempt_that_was_not_made_does_not_count() -> None:
     """A delivery that is put back waits as if it had not been taken."""
     lane = lane_with(1)
     delivery = lane.take(1.0)
@@ -245,7 +245,7 @@ def test_a_rejected_event_is_dead_at_once() -> None:
 
 
 def test_the_last_error_is_kept_but_not_at_any_length() -> None:
-    """The last error is told, cut to 300 characters; a status stands for itself."""
+    """The last error is kept, cut to 300 characters; a status stands for itself."""
     lane = lane_with(1, 2)
     attempt(lane, DeliveryResponse(None, error="x" * 5_000), 0.0)
     assert lane.last_error == "x" * 300
@@ -283,12 +283,12 @@ def test_one_success_ends_the_backoff() -> None:
     assert lane.limit == FIRST_WINDOW + 1
 
 
-@pytest.mark.parametrize("said", [BUSY, UNWANTED])
-def test_any_answer_shows_that_a_subscriber_is_up(said: DeliveryResponse) -> None:
+@pytest.mark.parametrize("response", [BUSY, UNWANTED])
+def test_any_answer_shows_that_a_subscriber_is_up(response: DeliveryResponse) -> None:
     """A subscriber that answers, if only to refuse one event, is not down any more."""
     lane = lane_with(*range(1, 100))
     go_down(lane, 0.0)
-    attempt(lane, said, 1.0)
+    attempt(lane, response, 1.0)
     assert (lane.state, lane.failures) == (State.OK, 0)
     assert lane.sendable(1.0)
 
@@ -303,7 +303,7 @@ def test_what_fails_together_counts_once() -> None:
     assert lane.failed_attempts == FIRST_WINDOW
 
 
-def test_what_fails_together_counts_once_however_the_dice_fall() -> None:
+def test_what_fails_together_counts_once_whatever_the_random_wait() -> None:
     """Attempts that failed together are one failure even where the first wait is thrown as nothing."""
     rules = Rules(rng=lambda: 0.0)
     lane = lane_of(new_record(subscriber_with(), EPOCH, 0), rules, retries=0, ends=1e6, now=0, wall=EPOCH)
@@ -382,13 +382,13 @@ def test_a_keep_alive_ends_no_pause() -> None:
     assert lane.sendable(30.0)
 
 
-@pytest.mark.parametrize("said", [TAKEN, BUSY, UNWANTED, REFUSED])
-def test_what_was_under_way_ends_no_pause(said: DeliveryResponse) -> None:
+@pytest.mark.parametrize("response", [TAKEN, BUSY, UNWANTED, REFUSED])
+def test_what_was_under_way_ends_no_pause(response: DeliveryResponse) -> None:
     """A pause is obeyed though attempts that were under way when it was asked for end in another way."""
     lane = lane_with(*range(1, 100))
     first, second, *_ = take_all(lane, 0.0)
     answer(lane, first, wait_please(30), 1.0)
-    answer(lane, second, said, 1.1)
+    answer(lane, second, response, 1.1)
     lane.in_flight.clear()
     assert not lane.sendable(30.9)
     assert lane.sendable(31.0)
@@ -477,11 +477,11 @@ def test_an_ordered_lane_sends_one_at_a_time_and_in_order_through_failures() -> 
     """Where order counts, a failing event holds back those behind it until it is delivered."""
     lane = lane_with(1, 2, 3, ordered=True)
     now, seen = 0.0, []
-    said = iter([BUSY, BUSY, TAKEN, REFUSED, wait_please(5), TAKEN, TAKEN])
+    response = iter([BUSY, BUSY, TAKEN, REFUSED, wait_please(5), TAKEN, TAKEN])
     while lane.backlog:
         now = max(now, lane.next_moment())
         (delivery,) = take_all(lane, now)
-        answer(lane, delivery, next(said), now)
+        answer(lane, delivery, next(response), now)
         seen.append(delivery.seq)
     assert seen == [1, 1, 1, 2, 2, 2, 3]
     assert now == 0.5 + 1 + 0.5 + 5
@@ -643,7 +643,7 @@ WAITING: list[tuple[str, Callable[[Lane], object], int | None]] = [
 def test_the_oldest_pending_event_is_known_wherever_it_is(
     where: str, put: Callable[[Lane], object], oldest: int | None
 ) -> None:
-    """The oldest pending event is found in the stretches, among the deferred, and under way."""
+    """The oldest pending event is found in the ranges, among the deferred, and under way."""
     lane = lane_with()
     put(lane)
     if where == "ready":

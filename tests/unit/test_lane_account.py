@@ -79,12 +79,12 @@ class LaneAccount(RuleBasedStateMachine):
                 self.accepted.add((event.seq, 0))
                 self.lane.offer([event.seq])
 
-    @rule(count=st.integers(1, 3), said=ANSWERS)
-    def attempt(self, count: int, said: DeliveryResponse) -> None:
+    @rule(count=st.integers(1, 3), response=ANSWERS)
+    def attempt(self, count: int, response: DeliveryResponse) -> None:
         for _ in range(count):
             self._read()
             if (delivery := self.lane.take(self.now)) is not None:
-                self._settle(delivery, said)
+                self._settle(delivery, response)
 
     @rule()
     def begin(self) -> None:
@@ -92,9 +92,9 @@ class LaneAccount(RuleBasedStateMachine):
         self.lane.take(self.now)
 
     @precondition(lambda self: self.lane.in_flight)
-    @rule(said=ANSWERS, data=st.data())
-    def end(self, said: DeliveryResponse, data: st.DataObject) -> None:
-        self._settle(self._one_under_way(data), said)
+    @rule(response=ANSWERS, data=st.data())
+    def end(self, response: DeliveryResponse, data: st.DataObject) -> None:
+        self._settle(self._one_under_way(data), response)
 
     @precondition(lambda self: self.lane.in_flight)
     @rule(data=st.data())
@@ -113,10 +113,10 @@ class LaneAccount(RuleBasedStateMachine):
         self.now += seconds
 
     @precondition(lambda self: self.lane.in_flight and not self.lane.closed)
-    @rule(said=ANSWERS, data=st.data())
-    def read_while_an_attempt_ends(self, said: DeliveryResponse, data: st.DataObject) -> None:
+    @rule(response=ANSWERS, data=st.data())
+    def read_while_an_attempt_ends(self, response: DeliveryResponse, data: st.DataObject) -> None:
         delivery = self._one_under_way(data)
-        self.journal.before_rows = lambda: delivery in self.lane.in_flight and self._settle(delivery, said)
+        self.journal.before_rows = lambda: delivery in self.lane.in_flight and self._settle(delivery, response)
         self._read()
         self.journal.before_rows = lambda: None
 
@@ -187,14 +187,14 @@ class LaneAccount(RuleBasedStateMachine):
 
     @invariant()
     def the_account_adds_up(self) -> None:
-        """Accepted = pending + delivered + dead + discarded, where pending is counted in its places."""
+        """Accepted = pending + delivered + dead + discarded, where pending is counted part by part."""
         lane = self.lane
         assert lane.accepted == lane.backlog + lane.delivered + lane.dead + lane.discarded
         assert lane.accepted == len(self.accepted)
 
     @invariant()
     def every_delivery_is_somewhere(self) -> None:
-        """Each accepted delivery is pending in one place, or was settled."""
+        """Each accepted delivery is pending once, or was settled."""
         pending = self._pending()
         assert len(pending) == self.lane.backlog
         assert self.accepted == pending | set(self.settled) | self.discarded
@@ -238,10 +238,10 @@ class LaneAccount(RuleBasedStateMachine):
         if self.lane.wants_page(self.now):
             self.dispatcher.reader.read(self.lane)
 
-    def _settle(self, delivery: Delivery, said: DeliveryResponse) -> None:
+    def _settle(self, delivery: Delivery, response: DeliveryResponse) -> None:
         ticket = delivery.seq, delivery.replay_id
         closed, before = self.lane.closed, self.lane.delivered + self.lane.dead
-        answer(self.lane, delivery, said, self.now, waited=self.now)
+        answer(self.lane, delivery, response, self.now, waited=self.now)
         if not closed and self.lane.delivered + self.lane.dead > before:
             self.settled[ticket] += 1
 

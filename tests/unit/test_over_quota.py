@@ -1,4 +1,4 @@
-"""How a lane gives up its oldest pending deliveries."""
+"""A lane over its quota of the journal gives up its oldest pending deliveries."""
 
 from eventbus.delivery.lane.closing import JOURNAL_QUOTA, dead_letter_buffered, unread_part
 from tests.support.lanes import EPOCH, lane_with

@@ -56,7 +56,7 @@ def test_a_page_never_moves_the_cursor_back() -> None:
     assert part.cursor == 10
 
 
-def test_a_place_is_before_the_first_number_that_waits() -> None:
+def test_a_span_begins_before_the_first_number_that_waits() -> None:
     """What is kept of a range carries on with the first number that was not taken."""
     part = range_of(3, 7, 9)
     assert part.span() == Span(0, 2, None, 3)
@@ -66,7 +66,7 @@ def test_a_place_is_before_the_first_number_that_waits() -> None:
     assert part.span() == Span(0, 9, None, 0)
 
 
-def test_a_replays_place_keeps_its_end_and_its_topics() -> None:
+def test_a_replays_span_keeps_its_end_and_its_topics() -> None:
     """What is kept of a replay names its run, where it ends, and what it chose."""
     span = Span(3, 10, 90, 5, ("orders.*",))
     assert Range(span).span() == span
