@@ -15,8 +15,6 @@ from eventbus.services.node import Node
 
 #: Why a dead letter cannot be redelivered.
 NO_BODY = "The body of the event was given up, since the journal was full (journal quota); it can only be discarded."
-#: Dead letters that change in one commit.
-PAGE_LETTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class DeadLetters:
         self._journal = node.journal
         self._clock = node.clock
         self._cluster = node.cluster
+        self._page_letters = node.timing.commit_rows
         self._keep = keep  # puts an expired subscriber's lane back, and returns whether it is one
 
     def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
@@ -93,7 +92,7 @@ class DeadLetters:
     def expire(self, before: float) -> int:
         """Discard one page of those that were last attempted before a moment; return how many."""
         with self._dispatcher.checkpointer.transaction() as transaction:
-            return self._discard(self._mine(self._journal.dead_before(before, PAGE_LETTERS)), transaction)
+            return self._discard(self._mine(self._journal.dead_before(before, self._page_letters)), transaction)
 
     def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
         """Return those whose subscriptions no peer owns."""
@@ -110,9 +109,9 @@ class DeadLetters:
         last = self._journal.last_dead_letter()
         while after < last:
             with self._dispatcher.checkpointer.transaction() as transaction:
-                page = self._journal.dead_letters(chosen.key, after, PAGE_LETTERS)
+                page = self._journal.dead_letters(chosen.key, after, self._page_letters)
                 changed += change(self._mine([letter for letter in page if letter.id <= last]), transaction)
-            after = page[-1].id if len(page) == PAGE_LETTERS else last
+            after = page[-1].id if len(page) == self._page_letters else last
         return changed
 
     def _one(self, letter_id: int, change: Change) -> int:

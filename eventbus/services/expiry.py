@@ -14,9 +14,6 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import CloseReason, Phase
 from eventbus.services.node import Node
 
-#: Events that become dead letters in one commit.
-PAGE_EVENTS = 1_000
-
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +27,7 @@ class LeaseExpiry:
         self._dispatcher = node.dispatcher
         self._journal = node.journal
         self._clock = node.clock
+        self._page_events = node.timing.commit_rows
         self._retry_seconds = node.timing.retry_delay_seconds
         self._greenlets: dict[str, gevent.Greenlet[..., None]] = {}
         self._on_expired = on_expired  # called with a lane that is closed, since its lease expired
@@ -148,7 +146,7 @@ class LeaseExpiry:
             self._dispatcher.reader.read_retries(lane)
         elif part is not None:
             end, began = self._dispatcher.recent.newest if part.end is None else part.end, part.cursor
-            page = self._journal.topics(part.cursor, end, PAGE_EVENTS)
+            page = self._journal.topics(part.cursor, end, self._page_events)
             if part.cursor != began:
                 return True
             dead_letter_page(lane, part, [row[:2] for row in page], page[-1][0] if page else end, wall)

@@ -15,9 +15,6 @@ from eventbus.delivery.lane.lane_record import record_of, replaying_record
 from eventbus.services.node import Node
 from eventbus.services.positions import Positions
 
-#: Events that are counted in one step.
-PAGE_EVENTS = 2_000
-
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -36,6 +33,7 @@ class Replays:
         self._dispatcher = node.dispatcher
         self._journal = node.journal
         self._clock = node.clock
+        self._page_events = node.timing.replay_page_events
         self._positions = positions
 
     def begin(self, key: str, start: str, end: str) -> int:
@@ -97,7 +95,7 @@ class Replays:
 
     def _count(self, topics: tuple[str, ...], after: int, end: int) -> int:
         count = 0
-        while rows := self._journal.topics(after, end, PAGE_EVENTS):
+        while rows := self._journal.topics(after, end, self._page_events):
             for _, topic, _ in rows:
                 count += matches(topics, topic)
                 self._dispatcher.load.give_way()

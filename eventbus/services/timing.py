@@ -13,6 +13,10 @@ class ServiceTiming:
     retention_interval_seconds: float = 1.0
     #: Events that the retention reads in one step.
     retention_page_events: int = 1_000
+    #: Events or dead letters that change in one commit.
+    commit_rows: int = 1_000
+    #: Events that are counted for a replay in one step.
+    replay_page_events: int = 2_000
     #: That a publish waits for settled events to be removed, before it is refused.
     room_seconds: float = 3.0
     #: Between two samples of the time series, at least.

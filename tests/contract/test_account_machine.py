@@ -30,7 +30,7 @@ from eventbus.core.topics import matches
 from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import Phase
-from eventbus.services import dead_letters, expiry, recovery, replays
+from eventbus.services import recovery
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.timing import ServiceTiming
@@ -50,6 +50,8 @@ SETTINGS = Settings(retry_seconds=90, retention_seconds=10_000_000, journal_max_
 BODY = b"x" * 500
 #: Memory for a few deliveries, so that a short history already fills it.
 TIMING = ServiceTiming(
+    commit_rows=4,
+    replay_page_events=4,
     lanes=LaneLimits(buffered_events=10, low_water=6, retries=3, page_events=3, retry_rows=12),
 )
 #: More rows than any history makes.
@@ -61,9 +63,8 @@ Ticket = tuple[str, str]
 
 @pytest.fixture
 def _short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short pages, so that a short history already fills them."""
-    for module in (dead_letters, expiry, replays, recovery):
-        monkeypatch.setattr(module, "PAGE", 4)
+    """Short pages of a recovery, so that a short history already fills them."""
+    monkeypatch.setattr(recovery, "PAGE_EVENTS", 4)
 
 
 class BusAccount(RuleBasedStateMachine):
