@@ -1,5 +1,8 @@
 """The figures that tests/structure.py gives of the code, and the drawing in the documentation."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from tests.structure import ROOT, cycle_in, dependencies, drawing, levels, needed, report
@@ -12,6 +15,8 @@ DIAMOND = {
 }
 #: Units directly under ``eventbus``, at most: a reader takes them in at one look.
 MAX_UNITS = 20
+#: Lines of a file and of a function, at most.
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 40
 
 
 def test_a_level_is_one_more_than_the_highest_that_is_imported() -> None:
@@ -50,3 +55,15 @@ def test_the_drawing_in_the_documentation_is_of_this_code() -> None:
     if cycle_in(graph):
         pytest.fail("units import each other")
     assert (ROOT / "docs" / "structure.svg").read_text("utf-8") == drawing(graph)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "eventbus").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_files_and_functions_are_as_short_as_the_rules_say(path: Path) -> None:
+    """A file has at most 250 lines, a function 40, as CONTRIBUTING.md states."""
+    source = path.read_text("utf-8")
+    assert source.count("\n") <= MAX_FILE_LINES
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, node.name
