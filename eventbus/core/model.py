@@ -11,7 +11,7 @@ from eventbus.core.topics import matches
 
 
 class Message(NamedTuple):
-    """What a publisher sent, before it has a place in the journal. A tuple: the cheapest of frozen values to make."""
+    """An event before it has a sequence number. A tuple: the cheapest of frozen values to make."""
 
     id: str
     topic: str | None
@@ -21,7 +21,7 @@ class Message(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A message with its place in the journal: the number, and then the message. Shared by all who deliver it."""
+    """An event: its sequence number, and then the message. Shared by all lanes that deliver it."""
 
     seq: int
     id: str
@@ -43,10 +43,10 @@ class Event(NamedTuple):
 class Options(SubscriptionOptions[Never]):
     """The options of a subscription."""
 
-    def differing(self, others: "Options") -> tuple[str, ...]:
-        """Return the names of the options in which others differ."""
+    def differing(self, former: "Options") -> tuple[str, ...]:
+        """Return the names of the options that had another value in the former ones."""
         names = (one.name for one in options_of(type(self)))
-        return tuple(name for name in names if getattr(self, name) != getattr(others, name))
+        return tuple(name for name in names if getattr(self, name) != getattr(former, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Terms(SubscriptionOptions[None]):
     """The options that one registration or renewal gives; None leaves an option as it was."""
 
     def applied(self, options: Options) -> Options:
-        """Return the options, with those that are given in place of what was."""
+        """Return the options, changed to those that are given."""
         values = {one.name: getattr(self, one.name) for one in options_of(type(self))}
         return replace(options, **{name: value for name, value in values.items() if value is not None})
 

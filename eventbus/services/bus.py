@@ -74,20 +74,17 @@ class Bus(SubscriberListener):
         self.dead_letters = DeadLetters(node, self.expired.keep)
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(node)
-        self.quota = QuotaEnforcer(
-            node, settings.journal_quota_bytes or settings.journal_max_bytes // 4, self.dead_letters
-        )
+        quota = settings.journal_quota_bytes or settings.journal_max_bytes // 4
+        self.quota = QuotaEnforcer(node, quota, self.dead_letters)
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, self.quota)
         self.time_series = TimeSeries(self.dispatcher, self.counters, timing.sample_interval_seconds)
         self.subscriptions = NodeSubscriptions(node, self.sweeper, self.expiry, self.retention, self.feed)
-        #: In the order in which they start; they stop in reverse.
-        self._services: tuple[Service, ...] = (
+        self._services: tuple[Service, ...] = (  # started in this order, stopped in reverse
             self.dispatcher, self.expiry, self.retention, self.expired, self.time_series, self.subscriptions,
             self.sweeper,
         )  # fmt: skip
         self._running: list[Service] = []
-        self.draining = False
-        self.first_seq = 0  #: the number of the last event before this start
+        self.draining, self.first_seq = False, 0  #: first_seq is the number of the last event before this start
 
     # Start and stop
 

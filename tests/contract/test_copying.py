@@ -11,7 +11,7 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, JournalLocked
 from eventbus.core.model import Discard
 from eventbus.journal.base import Journal
-from eventbus.journal.copy.copying import Copying, Kind
+from eventbus.journal.copy.copying import Copying, RecordKind
 from eventbus.journal.copy.fingerprints import UsedKey
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.sqlite import SqliteJournal
@@ -219,16 +219,16 @@ def test_batches_are_bounded_in_rows_and_bytes(sides: tuple[JournalFolder, Journ
         begun.journal.append([message(f"keyed-{number}", b"")], f"key-{number}")
     begun.journal.close()
     with source.opened(create=False) as journal:
-        for kind in (Kind.EVENTS, Kind.KEYS):
+        for kind in (RecordKind.EVENTS, RecordKind.KEYS):
             places, counts = [""], []
             while (batch := journal.export(kind, places[-1], 100, 50_000)).rows:
                 places.append(batch.position)
                 counts.append(len(batch.rows))
             assert all(first != second for first, second in pairwise(places))
             assert max(counts) <= 100
-            assert sum(counts) == (240 if kind is Kind.EVENTS else 120)
-        assert len(journal.export(Kind.EVENTS, "", 100, 50_000).rows) <= 50
-        assert len(journal.export(Kind.EVENTS, "", 100, 10).rows) == 1
+            assert sum(counts) == (240 if kind is RecordKind.EVENTS else 120)
+        assert len(journal.export(RecordKind.EVENTS, "", 100, 50_000).rows) <= 50
+        assert len(journal.export(RecordKind.EVENTS, "", 100, 10).rows) == 1
 
 
 def test_a_span_that_was_discarded_twice_at_once_counts_once(sides: tuple[JournalFolder, JournalFolder]) -> None:
@@ -238,4 +238,4 @@ def test_a_span_that_was_discarded_twice_at_once_counts_once(sides: tuple[Journa
     save(found.journal, discards=(Discard(B, 1, 2), Discard(B, 1, 2), Discard(B, 2, 2)))
     found.journal.close()
     copy_all(source, target, rows=1)
-    assert len(target.content()[Kind.DISCARDS]) == 2 + 2
+    assert len(target.content()[RecordKind.DISCARDS]) == 2 + 2

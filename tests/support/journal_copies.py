@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventbus.journal.copy.copying import BYTES, Copyable, Copying, Kind, Mark
+from eventbus.journal.copy.copying import BYTES, Copyable, Copying, Mark, RecordKind
 from eventbus.journal.copy.fingerprints import Row
 from eventbus.journal.redis.store.copy_adapter import RedisCopying
 from eventbus.journal.sqlite.copy_adapter import SqliteCopying
@@ -37,10 +37,10 @@ class JournalFolder:
         finally:
             made.close()
 
-    def content(self) -> dict[Kind, list[Any]]:
+    def content(self) -> dict[RecordKind, list[Any]]:
         """All rows, and at the end of each kind's what the journal counts."""
         with self.opened() as journal:
-            rows = {kind: journal.export(kind, "", ALL, BYTES).rows for kind in Kind}
+            rows = {kind: journal.export(kind, "", ALL, BYTES).rows for kind in RecordKind}
             extent = journal.extent()
         return {kind: [*sorted(map(repr, found)), extent.last_seq, extent.last_letter] for kind, found in rows.items()}
 

@@ -17,7 +17,7 @@ from eventbus.journal.copy.fingerprints import MODULUS, Row, fingerprint
 ROWS, BYTES = 1_000, 4 * 1_048_576
 
 
-class Kind(StrEnum):
+class RecordKind(StrEnum):
     """The kinds of rows of a journal, in the order in which they are copied."""
 
     EVENTS = "events"
@@ -35,7 +35,7 @@ class Extent:
     last_seq: int  # of an event, which may be trimmed
     last_letter: int  # id of a dead letter, which may be removed
     scanned: int  # every event up to here has been offered to all lanes, or is in their own records
-    counts: dict[Kind, int]
+    counts: dict[RecordKind, int]
 
     @property
     def total(self) -> int:
@@ -66,7 +66,7 @@ class Mark:
 
     source: str  # what is copied, without what is secret in its name
     extent: Extent  # of the source, when it began
-    kind: Kind = Kind.EVENTS
+    kind: RecordKind = RecordKind.EVENTS
     position: str = ""  # among the rows of that kind
     done: int = 0  # rows of all kinds
     digest: int = field(default=0, repr=False)  # of all those rows
@@ -76,7 +76,7 @@ class Mark:
         digest = (self.digest + sum(map(fingerprint, batch.rows))) % MODULUS
         return replace(self, position=batch.position, done=self.done + len(batch.rows), digest=digest)
 
-    def at(self, kind: Kind) -> "Mark":
+    def at(self, kind: RecordKind) -> "Mark":
         """Return the mark at the beginning of a kind, or this one if that kind has begun."""
         return self if kind is self.kind else replace(self, kind=kind, position="")
 
@@ -92,8 +92,8 @@ class Mark:
         """Parse a mark that a target has saved."""
         fields: dict[str, Any] = json.loads(text)
         extent = fields.pop("extent")
-        counts = {Kind(kind): count for kind, count in extent.pop("counts").items()}
-        kind, position, digest = Kind(fields.pop("kind")), fields.pop("place"), int(fields.pop("digest"), 16)
+        counts = {RecordKind(kind): count for kind, count in extent.pop("counts").items()}
+        kind, position, digest = RecordKind(fields.pop("kind")), fields.pop("place"), int(fields.pop("digest"), 16)
         return cls(kind=kind, position=position, digest=digest, extent=Extent(counts=counts, **extent), **fields)
 
 
@@ -116,7 +116,7 @@ class Copyable(Protocol):
     def extent(self) -> Extent:
         """Return how many rows the journal has."""
 
-    def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
+    def export(self, kind: RecordKind, after: str, limit: int, max_bytes: int) -> Batch:
         """Return the next rows of a kind after a position, where "" is the beginning; none at the end.
 
         The order is the journal's own, and always the same.
@@ -174,7 +174,7 @@ class Copying:
 
     def run(self, on_progress: OnProgress) -> None:
         """Copy the remaining rows. Raises JournalError."""
-        kinds = list(Kind)
+        kinds = list(RecordKind)
         for kind in kinds[kinds.index(self.mark.kind) :]:
             self.mark = self.mark.at(kind)
             for batch in self._batches(self._source, kind, self.mark.position):
@@ -192,7 +192,7 @@ class Copying:
         if self._source.extent() != self.mark.extent:
             raise _changed(self._source.name)
         done = digest = 0
-        for kind in Kind:
+        for kind in RecordKind:
             for batch in self._batches(self._target, kind, ""):
                 digest = (digest + sum(map(fingerprint, batch.rows))) % MODULUS
                 on_progress(done := done + len(batch.rows))
@@ -203,7 +203,7 @@ class Copying:
             )
         self._target.finish()
 
-    def _batches(self, journal: Copyable, kind: Kind, position: str) -> Iterator[Batch]:
+    def _batches(self, journal: Copyable, kind: RecordKind, position: str) -> Iterator[Batch]:
         while (batch := journal.export(kind, position, self._rows, BYTES)).rows:
             yield batch
             position = batch.position

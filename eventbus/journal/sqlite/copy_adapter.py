@@ -11,7 +11,7 @@ from eventbus.core.errors import JournalError
 from eventbus.core.model import DeadLetter, Discard, Event
 from eventbus.core.override import override
 from eventbus.journal import lane_json
-from eventbus.journal.copy.copying import Batch, Copyable, Extent, Kind, Mark
+from eventbus.journal.copy.copying import Batch, Copyable, Extent, Mark, RecordKind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS
 from eventbus.journal.sqlite.queries import RETRY_COLUMNS, retry_of
@@ -42,36 +42,36 @@ class _Table:
 
 
 _TABLES = {
-    Kind.EVENTS: _Table("events", EVENT_COLUMNS, 1, Event._make, tuple),
-    Kind.LANES: _Table(
+    RecordKind.EVENTS: _Table("events", EVENT_COLUMNS, 1, Event._make, tuple),
+    RecordKind.LANES: _Table(
         "lanes",
         "key, record, open, ended_at",
         1,
         lambda row: lane_json.from_json(row[1]),
         lambda lane: (lane.subscriber.key, lane_json.to_json(lane), int(lane.open), lane.ended_at),
     ),
-    Kind.RETRIES: _Table(
+    RecordKind.RETRIES: _Table(
         "deferred",
         RETRY_COLUMNS,
         3,
         retry_of,
         retry_row,
     ),
-    Kind.DEAD_LETTERS: _Table(
+    RecordKind.DEAD_LETTERS: _Table(
         "dead_letters",
         "id, key, seq, run, reason, attempts, first_at, last_at, status, error, answer, event_id, topic",
         1,
         lambda row: NumberedLetter(row[0], DeadLetter(*row[1:])),
         lambda kept: (kept.id, *astuple(kept.letter)),
     ),
-    Kind.DISCARDS: _Table(
+    RecordKind.DISCARDS: _Table(
         "discards",
         "last, first, key, at",
         4,
         lambda row: DatedDiscard(Discard(row[2], row[1], row[0]), row[3]),
         lambda kept: (kept.span.last, kept.span.first, kept.span.key, kept.at),
     ),
-    Kind.KEYS: _Table("idempotency", "key, ids, at, content", 1, lambda row: UsedKey(*row), astuple),
+    RecordKind.KEYS: _Table("idempotency", "key, ids, at, content", 1, lambda row: UsedKey(*row), astuple),
 }
 
 
@@ -102,7 +102,7 @@ class SqliteCopying(Copyable):
         return self._store.export(_extent)
 
     @override
-    def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
+    def export(self, kind: RecordKind, after: str, limit: int, max_bytes: int) -> Batch:
         return self._store.export(_export, _TABLES[kind], after, limit, max_bytes)
 
     @override
@@ -141,7 +141,7 @@ def _extent(db: sqlite3.Connection) -> Extent:
 
 def _counted(table: _Table) -> str:
     """Return what is counted: the table, or its distinct rows if it has no key."""
-    return f"({table.rows})" if table is _TABLES[Kind.DISCARDS] else table.name
+    return f"({table.rows})" if table is _TABLES[RecordKind.DISCARDS] else table.name
 
 
 def _export(db: sqlite3.Connection, table: _Table, after: str, limit: int, max_bytes: int) -> Batch:

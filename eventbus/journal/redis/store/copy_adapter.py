@@ -5,7 +5,7 @@ from typing import Any
 
 from eventbus.core.errors import JournalLocked
 from eventbus.core.override import override
-from eventbus.journal.copy.copying import Batch, Copyable, Extent, Kind, Mark
+from eventbus.journal.copy.copying import Batch, Copyable, Extent, Mark, RecordKind
 from eventbus.journal.copy.fingerprints import Row
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys, server
@@ -61,7 +61,7 @@ class RedisCopying(Copyable):
                 ("ZCARD", keys.WAITING), ("HLEN", keys.DEAD), ("ZCARD", keys.DISCARDS), ("HLEN", keys.KEYS),
             )  # fmt: skip
             last = int(seq or 0)
-            return Extent(last, int(letter or 0), self._scanned(last), dict(zip(Kind, counts, strict=True)))
+            return Extent(last, int(letter or 0), self._scanned(last), dict(zip(RecordKind, counts, strict=True)))
 
     def _scanned(self, last: int) -> int:
         """Return up to which event all lanes have seen the journal: nodes are not equally far."""
@@ -71,7 +71,7 @@ class RedisCopying(Copyable):
         return min((record.scanned for record in records), default=last)
 
     @override
-    def export(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
+    def export(self, kind: RecordKind, after: str, limit: int, max_bytes: int) -> Batch:
         with translate_errors("cannot be read"):
             return self._exports.batch(kind, after, limit, max_bytes)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from eventbus.core.model import Event, LaneRecord, Retry
 from eventbus.journal.base import KEY_OVERHEAD
-from eventbus.journal.copy.copying import Kind
+from eventbus.journal.copy.copying import RecordKind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.commit_plan import EVENT_OVERHEAD, lane_plan
@@ -14,7 +14,7 @@ from eventbus.journal.redis.store.rows import FIELDS, delivery_name, letter_text
 Command = tuple[Any, ...]
 
 
-def commands(kind: Kind, rows: Sequence[Row]) -> Iterator[Command]:
+def commands(kind: RecordKind, rows: Sequence[Row]) -> Iterator[Command]:
     """Return the commands that write rows of one kind."""
     for row in rows:
         yield from _COMMANDS[kind](row)
@@ -75,11 +75,11 @@ def _used_key(used: UsedKey) -> Iterator[Command]:
     yield ("ZADD", keys.KEYS_AT, repr(used.at), used.key)
 
 
-_COMMANDS: dict[Kind, Callable[[Any], Iterator[Command]]] = {
-    Kind.EVENTS: _event,
-    Kind.LANES: _lane,
-    Kind.RETRIES: _retry,
-    Kind.DEAD_LETTERS: _letter,
-    Kind.DISCARDS: _discard,
-    Kind.KEYS: _used_key,
+_COMMANDS: dict[RecordKind, Callable[[Any], Iterator[Command]]] = {
+    RecordKind.EVENTS: _event,
+    RecordKind.LANES: _lane,
+    RecordKind.RETRIES: _retry,
+    RecordKind.DEAD_LETTERS: _letter,
+    RecordKind.DISCARDS: _discard,
+    RecordKind.KEYS: _used_key,
 }

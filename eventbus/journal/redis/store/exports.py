@@ -5,7 +5,7 @@ from functools import cached_property
 
 from eventbus.core.model import Discard
 from eventbus.journal import lane_json
-from eventbus.journal.copy.copying import Batch, Kind
+from eventbus.journal.copy.copying import Batch, RecordKind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.queries import RedisQueries
@@ -27,17 +27,17 @@ class Exports:
 
     def __init__(self, queries: RedisQueries) -> None:
         self._queries = queries
-        self._readers: dict[Kind, tuple[str, Callable[[Sequence[Name]], list[Read]]]] = {
-            Kind.LANES: (keys.LANES, self._lanes),
-            Kind.RETRIES: (keys.WAITING, self._retries),
-            Kind.DEAD_LETTERS: (keys.DEAD_IDS, self._letters),
-            Kind.DISCARDS: (keys.DISCARDS, self._discards),
-            Kind.KEYS: (keys.KEYS_AT, self._used_keys),
+        self._readers: dict[RecordKind, tuple[str, Callable[[Sequence[Name]], list[Read]]]] = {
+            RecordKind.LANES: (keys.LANES, self._lanes),
+            RecordKind.RETRIES: (keys.WAITING, self._retries),
+            RecordKind.DEAD_LETTERS: (keys.DEAD_IDS, self._letters),
+            RecordKind.DISCARDS: (keys.DISCARDS, self._discards),
+            RecordKind.KEYS: (keys.KEYS_AT, self._used_keys),
         }
 
-    def batch(self, kind: Kind, after: str, limit: int, max_bytes: int) -> Batch:
+    def batch(self, kind: RecordKind, after: str, limit: int, max_bytes: int) -> Batch:
         """Return the next rows of a kind after a position. Raises RedisError."""
-        if kind is Kind.EVENTS:
+        if kind is RecordKind.EVENTS:
             page = self._queries.page(int(after or 0), MAX_SEQ, limit, max_bytes)
             return Batch(page.events, str(page.events[-1].seq) if page.events else after)
         where, read = self._readers[kind]
