@@ -19,6 +19,17 @@ from eventbus.journal.sqlite import journal
 #: Publishes before the counting begins, and publishers at once.
 WARM_UP, PUBLISHERS = 16, 8
 SIZE = 1_024
+#: What else is done at intervals, or by time, which under the counter passes too fast; and the event loop is taken to
+#: be busy, as it is under load.
+CONSTANTS = (
+    (checkpointer, "INTERVAL_SECONDS", NEVER),
+    (watchdog, "POLL_INTERVAL_SECONDS", NEVER),
+    (slots, "CHECK_INTERVAL_SECONDS", NEVER),
+    (journal, "INSPECT_INTERVAL_SECONDS", NEVER),
+    (loop_load, "MIN_IDLE_SHARE", 1.0),
+    (loop_load, "TURN_SECONDS", NEVER),
+    (loop_load, "URGENT_TURN_SECONDS", NEVER),
+)
 
 #: What would depend on the time that the counter takes: intervals, the loop's load, and turns of it that take long.
 QUIET = (
