@@ -76,12 +76,12 @@ def test_an_oldest_event_that_failed_three_times_is_failing() -> None:
 
 
 def test_what_is_failing_remains_so_until_something_shows_that_it_works() -> None:
-    """Not for want of attempts; but when most succeed, or when nothing has failed for ten minutes."""
+    """Not for want of attempts; but when three of five succeed, or when nothing has failed for ten minutes."""
     one = Subscriber()
     assert one.attempts(0.0, failed=20) is True
     assert one.attempts(100.0) is True
     assert one.attempts(101.0, 1, 2) is True
-    assert one.attempts(102.0, 1) is False
+    assert one.attempts(102.0, 2) is False
     assert one.attempts(103.0, failed=20) is True
     assert one.attempts(699.0) is True
     assert one.attempts(703.0 + BUCKET_SECONDS) is False
@@ -95,3 +95,13 @@ def test_failures_of_a_time_that_is_over_are_not_held_against_it() -> None:
     assert one.attempts(6.0, 1, oldest_failures=9) is False
     assert one.recent.counts(6.0) == (1, 20)
     assert one.attempts(12.0, failed=10) is True
+
+
+def test_an_error_rate_around_the_limit_does_not_change_the_state_again_and_again() -> None:
+    """What is failing at more than half remains so until three of five attempts succeed."""
+    one = Subscriber()
+    assert one.attempts(0.0, 9, 11) is True
+    assert one.attempts(61.0, 10, 10) is True
+    assert one.attempts(122.0, 11, 9) is True
+    assert one.attempts(183.0, 12, 8) is False
+    assert one.attempts(244.0, 10, 10) is False

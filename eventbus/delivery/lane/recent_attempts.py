@@ -7,8 +7,9 @@ Nothing is counted where a delivery is made: the counters of the lane are sample
 BUCKET_SECONDS = 10.0
 #: Buckets of the last minute, and of the last ten.
 MINUTE, TEN_MINUTES = 6, 60
-#: Attempts within the last minute that an error rate is judged by, at least, and the rate that is failing.
-JUDGED_ATTEMPTS, FAILING_RATE = 10, 0.5
+#: Attempts within the last minute that an error rate is judged by, at least; the rate above which a subscriber starts
+#: failing, and the lower one at which it stops, so that one in between does not change all the time.
+JUDGED_ATTEMPTS, FAILING_RATE, RECOVERED_RATE = 10, 0.5, 0.4
 #: Times that the oldest pending event has failed that are failing.
 STUCK_FAILURES = 3
 
@@ -59,7 +60,7 @@ class RecentAttempts:
         if oldest_failures >= STUCK_FAILURES and self._since(max(_number(now) - TEN_MINUTES, self._after))[1]:
             self.failing = True
         elif attempts >= JUDGED_ATTEMPTS or (self.failing and attempts):
-            self.failing = failures > FAILING_RATE * attempts
+            self.failing = failures > (RECOVERED_RATE if self.failing else FAILING_RATE) * attempts
         elif self.failing:
             self.failing = self.counts(now)[1] > 0
 
