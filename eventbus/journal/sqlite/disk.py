@@ -71,10 +71,10 @@ class Disk:
         if self._files is not None:
             self._files.check()
 
-    def confirm(self, *, events: bool) -> None:
+    def verify(self, *, events: bool) -> None:
         """Raise JournalTimeout if the files are missing now; ``events`` says whether events were just written."""
         if self._files is not None:
-            self._files.confirm(events=events)
+            self._files.verify(events=events)
 
     def inspect(self) -> DiskState:
         """Inspect the files, and reserve room again if there is some. Called once a second."""

@@ -36,7 +36,7 @@ class WatchedFiles:
         if self._problem:
             raise JournalUnavailable(f"{self._refusal()}; nothing of this was kept.")
 
-    def confirm(self, *, events: bool) -> None:
+    def verify(self, *, events: bool) -> None:
         """Raise JournalTimeout if the last write may have missed the files that the names find.
 
         If it held events, this process must write no more: their numbers are used, but nobody has received them.

@@ -168,6 +168,12 @@ class SqliteQueries(JournalQueries):
         row = self._row("SELECT id, at, replayed, delivered, dead, discarded FROM replays WHERE id = ?", replay_id)
         return None if row is None else Redelivery(*row)
 
+    def usage(self) -> tuple[int, int]:
+        """Return the bytes of pages in use, and the events from the first sequence number to the last."""
+        size, pages, free = (self._number(f"PRAGMA {name}") for name in ("page_size", "page_count", "freelist_count"))
+        events = "SELECT coalesce((SELECT max(seq) FROM events) - (SELECT min(seq) FROM events) + 1, 0)"
+        return size * (pages - free), self._number(events)
+
     def _number(self, sql: str) -> int:
         return int(self._db.execute(sql).fetchone()[0])
 

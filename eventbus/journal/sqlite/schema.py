@@ -127,3 +127,10 @@ def migrate(db: sqlite3.Connection) -> bool:
     for number, step in enumerate(MIGRATIONS[version:], version + 1):
         db.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT")
     return version < len(MIGRATIONS)
+
+
+def copy_mark(db: sqlite3.Connection) -> str | None:
+    """Return the mark of an unfinished copy as JSON; None for a journal."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (MARK_TABLE,)).fetchall():
+        return None
+    return str(db.execute(f"SELECT mark FROM {MARK_TABLE}").fetchone()[0])

@@ -1,6 +1,5 @@
 """The SQLite database of a journal: one connection, used by one thread, knowing nothing of greenlets."""
 
-import math
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -14,19 +13,17 @@ from eventbus.journal.base import Appended, KeptDeadLetter, Usage
 from eventbus.journal.copy.copying import Mark, refusal
 from eventbus.journal.group_commit import CommitResult, Publish, PublishResult
 from eventbus.journal.sqlite import file, statements
-from eventbus.journal.sqlite.address_spelling import respell
-from eventbus.journal.sqlite.disk import WAL_PAGES, Disk, DiskState
-from eventbus.journal.sqlite.error_mapping import opening, writing_error
+from eventbus.journal.sqlite.connection import connect
+from eventbus.journal.sqlite.disk import Disk, DiskState
+from eventbus.journal.sqlite.error_mapping import opening
 from eventbus.journal.sqlite.idempotency_keys import KeyTotals, expired_keys, find_key, key_totals, remember_key
 from eventbus.journal.sqlite.queries import SqliteQueries
-from eventbus.journal.sqlite.schema import MARK_TABLE, check_schema, migrate
+from eventbus.journal.sqlite.schema import copy_mark
 from eventbus.journal.sqlite.wal_owner import check_log, log_origin, mark_log
+from eventbus.journal.sqlite.write_probe import WriteProbe
 
 #: A journal that ends with the process.
 MEMORY = ":memory:"
-
-#: Seconds for which it stays known whether the journal can be written.
-PROBE_INTERVAL_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -42,8 +39,7 @@ class Store:
         self._origin: int | None = None  # of the log, where the journal's file keeps it
         self._last_seq = 0
         self._keys = KeyTotals()
-        self._probed_at = -math.inf  # on the monotonic clock
-        self._probe_error: JournalError | None = None
+        self._probe = WriteProbe()
 
     def open(self) -> Recovered:
         """Open or create the database, and read what the bus starts from. Raises JournalError."""
@@ -67,34 +63,13 @@ class Store:
             if self._path != MEMORY:
                 remarks = file.prepare(self._real)
                 self._origin = check_log(self._real)
-            self._db = sqlite3.connect(
-                self._real, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
-            )
-            self._prepare()
+            self._db = connect(self._real)
             self.queries = SqliteQueries(self._db)
         return tuple(remarks)
 
     def mark(self) -> str | None:
         """Return the mark of an unfinished copy as JSON; None for a journal."""
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (MARK_TABLE,)).fetchall():
-            return None
-        return str(self._db.execute(f"SELECT mark FROM {MARK_TABLE}").fetchone()[0])
-
-    def _prepare(self) -> None:
-        """Set up one connection that owns the file: WAL without shared memory, durable at every commit."""
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        check_schema(self._db)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute(f"PRAGMA journal_size_limit = {2 * WAL_PAGES * file.PAGE_SIZE}")
-        self._db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-        self._db.execute("PRAGMA temp_store = MEMORY")
-        self._db.execute("PRAGMA secure_delete = FAST")  # or each page of what is removed is written once more
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("COMMIT")
-        if migrate(self._db):  # nothing has been accepted yet: what it is made of is in the file before something is
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        respell(self._db)
+        return copy_mark(self._db)
 
     def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         """Keep all of it in one transaction, or raise and keep nothing.
@@ -113,7 +88,7 @@ class Store:
                 raise
             self._disk.on_reserve(self._transact, (), checkpoints)
             kept = [], [error] * len(publishes)
-        self._disk.confirm(events=bool(kept[0]))
+        self._disk.verify(events=bool(kept[0]))
         return kept
 
     def _own_log(self) -> None:
@@ -170,26 +145,18 @@ class Store:
         return events, answers
 
     def probe(self, now: float) -> None:
-        """Write once a second at most, and raise what that has raised. Raise nothing for a full disk.
-
-        The row is removed and put back: SQLite writes nothing where it finds the same.
-        """
+        """Raise what writing raises now, or has within the last second. Raise nothing for a full disk."""
         self._disk.check()
-        if now >= self._probed_at + PROBE_INTERVAL_SECONDS:
-            self._probed_at, self._probe_error = now, None
-            try:
-                self._disk.admit(0)
-                self._removing(self._rewrite_last)
-            except JournalFull:
-                pass  # settled events are removed on the reserve
-            except JournalError as error:
-                self._probe_error = error
-        if self._probe_error is not None:
-            raise self._probe_error.with_traceback(None)
+        self._probe.run(now, self._try_to_write)
+
+    def _try_to_write(self) -> None:
+        """Write what changes nothing: a row is removed and put back, since SQLite skips a write of the same."""
+        self._disk.admit(0)
+        self._removing(self._rewrite_last)
 
     def _rewrite_last(self) -> None:
         self._db.execute("DELETE FROM places WHERE name = 'last'")
-        self._db.execute("INSERT INTO places VALUES ('last', ?)", (self._last_seq,))
+        self._save_last()
 
     def trim_parts(self, seqs: Sequence[int]) -> list[list[int]]:
         """Divide what is to be trimmed into parts, each for one call of ``trim``, so that commits run in between."""
@@ -210,10 +177,13 @@ class Store:
     def _trim(self, seqs: Sequence[int], forget_before: float) -> int:
         def change() -> int:
             removed = statements.trim(self._db, seqs, forget_before)
-            self._db.execute("INSERT OR REPLACE INTO places VALUES ('last', ?)", (self._last_seq,))
+            self._save_last()
             return removed
 
         return self._removing(change)
+
+    def _save_last(self) -> None:
+        self._db.execute("INSERT OR REPLACE INTO places VALUES ('last', ?)", (self._last_seq,))
 
     def _forget_keys(self, keys: Sequence[str]) -> None:
         self._removing(lambda: statements.forget_keys(self._db, keys))
@@ -237,13 +207,9 @@ class Store:
     def change(self, change: Callable[..., object], *values: object) -> None:
         """Run a change in a transaction of its own. Raises JournalError."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            change(self._db, *values)
-            self._db.execute("COMMIT")
-        except BaseException as error:
+            self._removing(lambda: change(self._db, *values))
+        except BaseException:
             self._roll_back()
-            if isinstance(error, sqlite3.Error):
-                raise writing_error(error) from error
             raise
 
     def read(self, query: Callable[..., T], *values: object) -> T:
@@ -258,10 +224,9 @@ class Store:
         return self.read(query, self._db, *values)
 
     def usage(self) -> Usage:
-        """Bytes in pages that hold something, and events, counted from the first number to the last."""
-        pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
-        events = self._one("SELECT coalesce((SELECT max(seq) FROM events) - (SELECT min(seq) FROM events) + 1, 0)")
-        return Usage(pages * self._one("PRAGMA page_size"), events, max_bytes=self._disk.max_bytes())
+        """Return the bytes and events in use, and how many bytes the disk allows."""
+        used_bytes, events = self.queries.usage()
+        return Usage(used_bytes, events, max_bytes=self._disk.max_bytes())
 
     def inspect(self) -> DiskState:
         """Inspect the disk, and whether SQLite has started another log. Called once a second."""
@@ -279,9 +244,6 @@ class Store:
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 self._db.close()
-
-    def _one(self, sql: str) -> int:
-        return int(self._db.execute(sql).fetchone()[0])
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:

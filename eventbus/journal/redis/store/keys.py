@@ -34,7 +34,7 @@ REPLAYS = f"{PREFIX}replays"  # sorted set: replays of dead letters, by when
 COPY = f"{PREFIX}copy"  # the mark of an unfinished copy
 
 
-#: The node that owns this lane, which is no subscription's, trims the journal.
+#: The node that owns this lane, which is no subscription's, is the one that may trim the journal.
 RETENTION = ".retention"
 
 

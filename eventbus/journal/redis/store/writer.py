@@ -36,7 +36,7 @@ class Writer:
     """Writes in the name of a node, which hears of lanes that peers own by now. Not for two greenlets at once.
 
     A commit whose answer is lost may have been made. The writer asks Redis for its outcome, for a while; and Redis
-    refuses a commit that arrives late, so that nothing is kept after publishers were told that it was not.
+    refuses a commit that arrives late, so that nothing is kept after publishers were answered that it was not.
     """
 
     def __init__(
