@@ -1,4 +1,4 @@
-"""The delay before the next attempt: exponential backoff with full jitter.
+"""The retry schedule: the delay before the next attempt is an exponential backoff with full jitter.
 
 Why full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 """

@@ -147,7 +147,7 @@ class Lifecycle(Backlog):
         self.interests = interests.ended(self.interests, scanned)
 
     def _wake(self, now: float) -> None:
-        """Probe a subscriber that is down at once, since it has renewed."""
+        """Wake a subscriber that is down, on renewal: it is probed at once."""
         if self.state is State.DOWN:
             self.not_before = min(self.not_before, now)
             if not self._fresh_waits():
