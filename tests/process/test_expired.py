@@ -100,7 +100,7 @@ def test_an_unknown_choice_of_list_is_refused(tmp_path: Path) -> None:
     """``expired`` is true or false."""
     with BusServer(tmp_path) as bus:
         answer = Caller(bus.port).call("GET", "/listSubscribers?expired=maybe", [JSON])
-        assert (answer.status, answer.json()["detail"]) == (400, "expired is true or false.")
+        assert (answer.status, answer.json()["detail"]) == (400, "expired must be true or false.")
         assert Caller(bus.port).call("GET", "/listSubscribers?expired=false").status == 200
 
 

@@ -96,18 +96,22 @@ class Disk:
         """
         log = Path(f"{self._real}-wal")
         aside = log.with_name(f"{log.name}.{time.time_ns()}")
-        if self._files is not None and self._files.has_damaged_log():
-            shutil.copyfile(log, aside)
-            os.truncate(log, 0)  # reading it fails from here on, and so does SQLite's last checkpoint
-            yield False
-        elif self._files is not None and self._files.lacks_database_alone():
-            log.rename(aside)
-            try:
+        try:
+            if self._files is not None and self._files.has_damaged_log():
+                shutil.copyfile(log, aside)
+                os.truncate(log, 0)  # reading it fails from here on, and so does SQLite's last checkpoint
                 yield False
-            finally:
-                aside.rename(log)
-        else:
-            yield True
+            elif self._files is not None and self._files.lacks_database_alone():
+                log.rename(aside)
+                try:
+                    yield False
+                finally:
+                    aside.rename(log)
+            else:
+                yield True
+        finally:
+            if self._files is not None:
+                self._files.close()
 
     def admit(self, size: int) -> None:
         """Raise JournalFull if events of so many bytes could fill the disk for good."""

@@ -1,6 +1,7 @@
 """Watches whether the journal's files are still those that were opened, since anybody may delete or replace them."""
 
 import os
+import weakref
 from pathlib import Path
 
 from eventbus.core.errors import JournalTimeout, JournalUnavailable
@@ -22,8 +23,15 @@ class WatchedFiles:
         self._database, self._log = str(Path(name).absolute()), f"{real}-wal"
         self._inodes = {path: _inode(path) for path in (self._database, self._log)}
         self._bytes = 0  # of the database, which never gets smaller by itself
+        # Kept open: with each commit the log is read, also when this process may open no more files.
+        self._open_log = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        self._closing = weakref.finalize(self, os.close, self._open_log)
         self._problem = ""
         self._caught = False  # something was written to files that have no name
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._closing()
 
     def inspect(self) -> str:
         """Inspect the files; return what is wrong, or an empty text."""
@@ -79,7 +87,7 @@ class WatchedFiles:
             if (found.st_dev, found.st_ino) != self._inodes[path]:
                 return "was replaced by another file"
             if path == self._log:
-                return _DAMAGED if found.st_size and not _has_header(path) else ""
+                return _DAMAGED if found.st_size and os.pread(self._open_log, 4, 0) not in _LOG_MAGICS else ""
         except FileNotFoundError:
             return "was deleted or moved away"
         except OSError as error:
@@ -88,15 +96,6 @@ class WatchedFiles:
             return _DAMAGED
         self._bytes = found.st_size
         return ""
-
-
-def _has_header(log: str) -> bool:
-    """Return whether a log begins with SQLite's header. Raises OSError."""
-    descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.pread(descriptor, 4, 0) in _LOG_MAGICS
-    finally:
-        os.close(descriptor)
 
 
 def _inode(path: str) -> tuple[int, int]:
