@@ -15,8 +15,6 @@ from eventbus.delivery.lane.lane_record import lane_of
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.journal.base import Journal
 
-#: Events that are offered again in one step.
-PAGE_EVENTS = 2_000
 #: Samples of events' times that are read, so that ages are known.
 MAX_TIME_SAMPLES = 64
 
@@ -42,7 +40,7 @@ def restore(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, rule
         for record in recovered.lanes
     ]
     _put_back(lanes, dispatcher)
-    _offer_again(recovered, journal, dispatcher)
+    _offer_again(recovered, journal, dispatcher, rules.limits.recovery_page_events)
     dispatcher.recent.start(recovered.last_seq)
     _sample_event_times(recovered, journal, dispatcher)
     return lanes
@@ -62,14 +60,14 @@ def adopt(
     for lane in lanes:
         if not _is_over(lane):
             index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
-    scanned = {record.subscriber.key: record.scanned for record, _ in kept}
+    scanned, page = {record.subscriber.key: record.scanned for record, _ in kept}, rules.limits.recovery_page_events
     cursor = min(scanned.values(), default=dispatcher.recent.newest)
     while cursor < dispatcher.recent.newest:
         newest = dispatcher.recent.newest
-        rows = journal.topics(cursor, newest, PAGE_EVENTS)
+        rows = journal.topics(cursor, newest, page)
         _offer(rows, partial(fan_out, index=index), scanned)
         dispatcher.load.give_way()
-        cursor = rows[-1][0] if len(rows) == PAGE_EVENTS else newest
+        cursor = rows[-1][0] if len(rows) == page else newest
     _put_back(lanes, dispatcher)
     return lanes
 
@@ -95,10 +93,10 @@ def _lane(record: LaneRecord, retries: int, scanned: int, rules: Rules, clock: C
     return lane
 
 
-def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher) -> None:
+def _offer_again(recovered: Recovered, journal: Journal, dispatcher: Dispatcher, page: int) -> None:
     scanned = {record.subscriber.key: record.scanned for record in recovered.lanes}
     cursor = recovered.scanned
-    while rows := journal.topics(cursor, recovered.last_seq, PAGE_EVENTS):
+    while rows := journal.topics(cursor, recovered.last_seq, page):
         _offer(rows, dispatcher.registry.fan_out, scanned)
         cursor = rows[-1][0]
 

@@ -30,7 +30,6 @@ from eventbus.core.topics import matches
 from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import Phase
-from eventbus.services import recovery
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.timing import ServiceTiming
@@ -52,19 +51,13 @@ BODY = b"x" * 500
 TIMING = ServiceTiming(
     commit_rows=4,
     replay_page_events=4,
-    lanes=LaneLimits(buffered_events=10, low_water=6, retries=3, page_events=3, retry_rows=12),
+    lanes=LaneLimits(buffered_events=10, low_water=6, retries=3, page_events=3, retry_rows=12, recovery_page_events=4),
 )
 #: More rows than any history makes.
 ALL = 1_000_000
 
 #: A subscriber and an event's id.
 Ticket = tuple[str, str]
-
-
-@pytest.fixture
-def _short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short pages of a recovery, so that a short history already fills them."""
-    monkeypatch.setattr(recovery, "PAGE_EVENTS", 4)
 
 
 class BusAccount(RuleBasedStateMachine):
@@ -407,7 +400,6 @@ _needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-ser
         pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, _needs_redis]),
     ],
 )
-@pytest.mark.usefixtures("_short_pages")
 def test_nothing_that_a_bus_accepted_vanishes(
     journals: Callable[[Path], AbstractContextManager[Journals]], examples: int, tmp_path: Path
 ) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from eventbus.core.errors import CallRefused
 from eventbus.core.tokens import Scope, Tokens, tokens_of
-from eventbus.web.cluster import signed_calls
 from eventbus.web.cluster.signed_calls import (
     MAX_DEADLINE_MS,
     MAX_SKEW_MS,
@@ -189,10 +188,9 @@ def test_a_call_counts_in_its_time(now: float) -> None:
         opened(keys(admin=ADMIN), call(keys(admin=ADMIN)).text, now)
 
 
-def test_so_many_calls_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_calls_are_remembered_and_no_more() -> None:
     """Past that they are refused until the oldest can count no more."""
-    monkeypatch.setattr(signed_calls, "MAX_SEEN", 3)
-    reader, of = CallReader(keys(admin=ADMIN)), keys(admin=ADMIN)
+    reader, of = CallReader(keys(admin=ADMIN), max_seen=3), keys(admin=ADMIN)
     for _ in range(3):
         reader.open(call(of).text, "there", NOW)
     with pytest.raises(CallRefused, match="too many"):

@@ -15,6 +15,7 @@ class LaneLimits:
     page_bytes: int = 262_144  # bytes of one page
     probe_events: int = 64  # events read for a lane that is held back: one is sent, and the rest dropped if that fails
     retry_rows: int = 3_000  # rows read at once: enough to find some that are neither in memory nor in flight
+    recovery_page_events: int = 2_000  # events that are offered again in one step, for all lanes that are read back
     unsaved_rows: int = 50_000  # rows that could not be saved, past which nothing more is read until they are
 
 

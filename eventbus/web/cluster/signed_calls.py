@@ -83,8 +83,8 @@ def sign(
 class CallReader:
     """Verifies calls, and remembers the ones that it has accepted."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
-        self._keys = keys
+    def __init__(self, keys: Sequence[Key], max_seen: int = MAX_SEEN) -> None:
+        self._keys, self._max_seen = keys, max_seen
         self._seen: dict[str, float] = {}  # by name: until when (ms) a call has to be remembered
 
     def open(self, call: bytes, node: str, now: float) -> OpenedCall:
@@ -111,7 +111,7 @@ class CallReader:
             del self._seen[next(iter(self._seen))]
         if fields["name"] in self._seen:
             raise CallRefused("it was accepted before")
-        if len(self._seen) >= MAX_SEEN:
+        if len(self._seen) >= self._max_seen:
             raise CallRefused("too many calls arrived at once")
         self._seen[fields["name"]] = now + MAX_DEADLINE_MS + 3 * MAX_SKEW_MS  # equal for all: the oldest is first
 
