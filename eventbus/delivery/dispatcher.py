@@ -116,10 +116,6 @@ class Dispatcher:
         """Return how many attempts are in flight."""
         return self._queue.busy
 
-    def is_busy_with(self, lane: Lane) -> bool:
-        """Return whether a lane is queued, or read for; attempts in flight aside."""
-        return lane.queue_entry.queued or self.reader.is_reading(lane)
-
     # The end
 
     def drain(self, seconds: float) -> bool:

@@ -62,7 +62,6 @@ class Bus(SubscriberListener):
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
         rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake", limits=timing.lanes)
         self.node = node = Node(journal, self.dispatcher, self.cluster, rules, timing)
-        self.leases = node.leases
         self.expired = ExpiredSubscribers(node)
         self.expiry = LeaseExpiry(node, self.expired.note)
         self.sweeper = Sweeper(node, self.expiry, settings.sweep_seconds)
@@ -74,9 +73,9 @@ class Bus(SubscriberListener):
         self.dead_letters = DeadLetters(node, self.expired.keep)
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(node)
-        quota = settings.journal_quota_bytes or settings.journal_max_bytes // 4
-        self.quota = QuotaEnforcer(node, quota, self.dead_letters)
-        self.retention = Retention(node, settings, self.expiry, self.dead_letters, self.quota)
+        quota_bytes = settings.journal_quota_bytes or settings.journal_max_bytes // 4
+        quota = QuotaEnforcer(node, quota_bytes, self.dead_letters)
+        self.retention = Retention(node, settings, self.expiry, self.dead_letters, quota)
         self.time_series = TimeSeries(self.dispatcher, self.counters, timing.sample_interval_seconds)
         self.subscriptions = NodeSubscriptions(node, self.sweeper, self.expiry, self.retention, self.feed)
         self._services: tuple[Service, ...] = (  # started in this order, stopped in reverse
@@ -84,7 +83,8 @@ class Bus(SubscriberListener):
             self.sweeper,
         )  # fmt: skip
         self._running: list[Service] = []
-        self.draining, self.first_seq = False, 0  #: first_seq is the number of the last event before this start
+        self.draining = False
+        self.first_seq = 0  #: the number of the last event before this start
 
     # Start and stop
 
@@ -101,7 +101,7 @@ class Bus(SubscriberListener):
             service.start()
             self._running.append(service)
         backlog = sum(lane.backlog for lane in lanes)
-        log.info("journal read: %d subscribers, %d deliveries pending", len(self.leases), backlog)
+        log.info("journal read: %d subscribers, %d deliveries pending", len(self.node.leases), backlog)
 
     def drain(self) -> None:
         """Accept and start nothing more, finish the deliveries in flight, save all, and close the journal."""
@@ -159,7 +159,7 @@ class Bus(SubscriberListener):
 
     def subscribers(self) -> list[Lane]:
         """Return the lanes of registered subscribers, by address."""
-        live = self.leases.live(self.clock.monotonic())
+        live = self.node.leases.live(self.clock.monotonic())
         return [self.dispatcher.lanes[lease.subscriber.key] for lease in live]
 
     def oldest_pending_seconds(self, lane: Lane) -> float:

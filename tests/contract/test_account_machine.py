@@ -357,7 +357,8 @@ class BusAccount(RuleBasedStateMachine):
         for _ in range(3):
             gevent.sleep(0)
         dispatcher = self.bus.dispatcher
-        moving = any(map(dispatcher.is_busy_with, dispatcher.lanes.values()))
+        lanes = dispatcher.lanes.values()
+        moving = any(lane.queue_entry.queued or dispatcher.reader.is_reading(lane) for lane in lanes)
         return not moving and dispatcher.busy == len(self.transport.held)
 
     def _account(self, key: str) -> tuple[Account, int, int]:

@@ -97,7 +97,7 @@ def seen(bus: Bus) -> dict[str, Any]:
     lanes = {
         key: (
             lane.subscriber, lane.account, lane.backlog, lane.interests, [s.span() for s in lane.replays],
-            lane.lease.renewed_at, lane.lease.ends > bus.clock.monotonic(), bus.leases.get(key, 0.0),
+            lane.lease.renewed_at, lane.lease.ends > bus.clock.monotonic(), bus.node.leases.get(key, 0.0),
         )[: 7 if key in live else None]
         for key, lane in bus.dispatcher.lanes.items()
     }  # fmt: skip
@@ -183,7 +183,7 @@ def test_a_renewal_on_the_same_terms_needs_no_disk(scene: Scene) -> None:
     ends = scene.lane.lease.ends
     scene.register(A)
     assert scene.lane.lease.ends > ends
-    assert scene.bus.leases.get(A, 0.0) is scene.lane.lease
+    assert scene.bus.node.leases.get(A, 0.0) is scene.lane.lease
 
 
 def test_too_many_changes_of_topics_renew_nothing(scene: Scene) -> None:
@@ -194,11 +194,11 @@ def test_too_many_changes_of_topics_renew_nothing(scene: Scene) -> None:
             scene.publish(1)
             scene.register(A, topics=(f"t{number}",))
     assert scene.lane.lease is lease
-    assert scene.bus.leases.get(A, 0.0) is lease
+    assert scene.bus.node.leases.get(A, 0.0) is lease
     with unchanged(scene), pytest.raises(TooMany):
         scene.register(A, topics=("another",))
     scene.register(A)
-    assert scene.bus.leases.get(A, 0.0) is scene.lane.lease is not lease
+    assert scene.bus.node.leases.get(A, 0.0) is scene.lane.lease is not lease
 
 
 def test_a_place_that_is_not_known_registers_nobody(scene: Scene) -> None:
@@ -235,7 +235,7 @@ def test_an_end_that_cannot_be_refused_waits_until_it_is_saved(scene: Scene, way
         eventually(lambda: scene.transport.held, 10)
         scene.transport.answer(list(scene.transport.held), ENOUGH)
     else:
-        lease = scene.bus.leases.end(A)
+        lease = scene.bus.node.leases.end(A)
         assert lease is not None
         scene.bus.sweeper.expire(lease)
     eventually(lambda: not scene.bus.subscribers() or way == "not renewed", 10)
