@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from eventbus.core.clock import Clock
-from eventbus.core.model import LaneRecord
+from eventbus.core.records import LaneRecord
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transaction import Transaction
 from eventbus.journal.cluster_journal import Nodes

@@ -13,8 +13,8 @@ from eventbus.cluster.base import Cluster, LocalSubscriptions
 from eventbus.cluster.handover import Handover
 from eventbus.cluster.timing import DEFAULT_TIMING, ClusterTiming
 from eventbus.core.errors import JournalError, NotOwner
-from eventbus.core.model import LaneRecord
 from eventbus.core.override import override
+from eventbus.core.records import LaneRecord
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transaction import Transaction
 from eventbus.journal.cluster_journal import ClusterJournal, Nodes, OwnershipListener

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from eventbus.cluster.base import Cluster, LocalSubscriptions
-from eventbus.core.model import LaneRecord
 from eventbus.core.override import override
+from eventbus.core.records import LaneRecord
 
 
 class SingleNode(Cluster):

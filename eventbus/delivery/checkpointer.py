@@ -10,7 +10,7 @@ from gevent.lock import RLock
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, JournalTimeout, NotOwner
 from eventbus.core.log_once import LogOnce
-from eventbus.core.model import Checkpoint, Retry
+from eventbus.core.records import Checkpoint, Retry
 from eventbus.delivery.decision import Decision, LaneChanges, merge, unsaved_rows_of
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transaction import Transaction

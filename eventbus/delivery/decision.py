@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.core.clock import Clock
-from eventbus.core.model import Checkpoint, DeadLetter, LaneRecord, Retry
+from eventbus.core.records import Checkpoint, DeadLetter, LaneRecord, Retry
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of, retry_rows_of
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from itertools import count
 
-from eventbus.core.model import Interest, LaneRecord
+from eventbus.core.model import Interest
+from eventbus.core.records import LaneRecord
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of

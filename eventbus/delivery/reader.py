@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
-from eventbus.core.model import Event, Retry
+from eventbus.core.model import Event
+from eventbus.core.records import Retry
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved

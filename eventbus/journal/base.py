@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Checkpoint, DeadLetter, Event, LaneRecord, Message, Recovered, Retry
+from eventbus.core.model import Event, Message
+from eventbus.core.records import Checkpoint, DeadLetter, LaneRecord, Recovered, Retry
 
 #: Seconds that an idempotency key is remembered.
 IDEMPOTENCY_SECONDS = 86_400

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from eventbus.core.model import LaneRecord
+from eventbus.core.records import LaneRecord
 
 
 class Nodes(Protocol):

@@ -12,7 +12,8 @@ from gevent.event import Event as Signal
 from eventbus.core.clock import Clock
 from eventbus.core.columns import body_bytes, ids_of
 from eventbus.core.errors import JournalError, JournalUnavailable, KeyReused
-from eventbus.core.model import Checkpoint, Event, Message
+from eventbus.core.model import Event, Message
+from eventbus.core.records import Checkpoint
 from eventbus.journal.base import Appended, CommitListener, CommitWatcher
 from eventbus.journal.publish_digest import compared_content
 

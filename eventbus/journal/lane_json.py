@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from eventbus.core.addresses import address_with_key, legacy_key, parse_address
-from eventbus.core.model import Account, Interest, LaneRecord, Options, Span, State, Subscriber
+from eventbus.core.model import Account, Interest, Options, State, Subscriber
 from eventbus.core.options import from_record, to_record
+from eventbus.core.records import LaneRecord, Span
 
 #: States that had another name in older journals.
 _RENAMED = {"backing_off": "down"}

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Event, LaneRecord, Retry
+from eventbus.core.model import Event
 from eventbus.core.override import override
+from eventbus.core.records import LaneRecord, Retry
 from eventbus.journal.base import Journal, JournalQueries, KeptDeadLetter, Page, Redelivery
 
 P = ParamSpec("P")

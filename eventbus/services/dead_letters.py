@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.core.errors import Conflict, NotFound
-from eventbus.core.model import Checkpoint, LaneRecord
+from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of

@@ -6,7 +6,7 @@ import math
 import gevent
 
 from eventbus.core.log_once import LogOnce
-from eventbus.core.model import Checkpoint, LaneRecord
+from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.transaction import Transaction
 from eventbus.services.node import Node

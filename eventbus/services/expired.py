@@ -11,7 +11,7 @@ import gevent
 
 from eventbus.core.errors import JournalError
 from eventbus.core.log_once import LogOnce
-from eventbus.core.model import Checkpoint, LaneRecord
+from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of

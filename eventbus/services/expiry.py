@@ -7,7 +7,7 @@ import gevent
 
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.log_once import LogOnce
-from eventbus.core.model import Checkpoint
+from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.closing import dead_letter_memory, dead_letter_page, discard_checkpoint, discard_pending
 from eventbus.delivery.lane.lane import Lane

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 
 from eventbus.core.errors import NotFound
-from eventbus.core.model import Event, LaneRecord, Retry
+from eventbus.core.model import Event
+from eventbus.core.records import LaneRecord, Retry
 from eventbus.delivery.lane.lane import Lane
 from eventbus.services.node import Node
 

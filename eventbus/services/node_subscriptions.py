@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 
 from eventbus.cluster.base import LocalSubscriptions
 from eventbus.core.clock import Clock
-from eventbus.core.model import LaneRecord, Recovered
 from eventbus.core.override import override
+from eventbus.core.records import LaneRecord, Recovered
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.transaction import Transaction

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from eventbus.core.clock import Clock
-from eventbus.core.model import LaneRecord, Recovered
+from eventbus.core.records import LaneRecord, Recovered
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.fan_out import Share, fan_out
 from eventbus.delivery.lane.health import Rules

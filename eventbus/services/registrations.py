@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from eventbus.core.addresses import Address
 from eventbus.core.errors import NotOwner
-from eventbus.core.model import Checkpoint, LaneRecord, Subscriber, Terms
+from eventbus.core.model import Subscriber, Terms
+from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import continued_record, lane_of, new_record, record_of, renewed_record

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import gevent
 
 from eventbus.core.errors import Conflict, NotOwner
-from eventbus.core.model import Checkpoint, Interest
+from eventbus.core.model import Interest
+from eventbus.core.records import Checkpoint
 from eventbus.core.topics import matches
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane

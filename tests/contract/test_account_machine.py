@@ -24,7 +24,8 @@ from eventbus.core.errors import (
     TooMany,
 )
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.model import Account, Checkpoint, Message, Terms
+from eventbus.core.model import Account, Message, Terms
+from eventbus.core.records import Checkpoint
 from eventbus.core.settings import Settings
 from eventbus.core.topics import matches
 from eventbus.delivery.lane.limits import LaneLimits

@@ -10,7 +10,8 @@ import redis
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import JournalError, JournalTimeout
-from eventbus.core.model import Checkpoint, Options, Subscriber
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.records import Checkpoint
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.redis import RedisJournal, ReplicationPolicy
 from tests.support.deadline import eventually

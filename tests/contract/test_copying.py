@@ -9,7 +9,7 @@ import pytest
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, JournalLocked
-from eventbus.core.model import Discard
+from eventbus.core.records import Discard
 from eventbus.journal.base import Journal
 from eventbus.journal.copy.copying import Copying, RecordKind
 from eventbus.journal.copy.fingerprints import UsedKey

@@ -11,7 +11,8 @@ import pytest
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import JournalError, JournalFull, JournalUnavailable
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.model import Checkpoint, DeadLetter, Event, Message, Terms
+from eventbus.core.model import Event, Message, Terms
+from eventbus.core.records import Checkpoint, DeadLetter
 from eventbus.core.settings import Settings
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.group_commit import Publish

@@ -8,7 +8,8 @@ import pytest
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import JournalOutOfMemory
-from eventbus.core.model import Account, Checkpoint, DeadLetter, Discard, LaneRecord, Options, Retry, Subscriber
+from eventbus.core.model import Account, Options, Subscriber
+from eventbus.core.records import Checkpoint, DeadLetter, Discard, LaneRecord, Retry
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.redis.cluster.calls import Calls

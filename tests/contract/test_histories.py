@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from eventbus.core.errors import JournalError
-from eventbus.core.model import Checkpoint
+from eventbus.core.records import Checkpoint
 from eventbus.journal.cluster_journal import OwnershipListener
 from eventbus.journal.redis import RedisJournal, RedisTiming
 from tests.support.deadline import eventually

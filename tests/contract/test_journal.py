@@ -13,19 +13,8 @@ import pytest
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalUnavailable, KeyReused
-from eventbus.core.model import (
-    Account,
-    Checkpoint,
-    DeadLetter,
-    Discard,
-    Event,
-    LaneRecord,
-    Message,
-    Options,
-    Past,
-    Retry,
-    Subscriber,
-)
+from eventbus.core.model import Account, Event, Message, Options, Subscriber
+from eventbus.core.records import Checkpoint, DeadLetter, Discard, LaneRecord, Past, Retry
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.base import MAX_REDELIVERIES, Journal, Redelivery
 from eventbus.journal.redis import RedisJournal

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eventbus.core.errors import JournalError, JournalUnavailable
-from eventbus.core.model import Checkpoint
+from eventbus.core.records import Checkpoint
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.sqlite import file
 from eventbus.journal.sqlite.schema import migrate

@@ -11,8 +11,9 @@ import redis
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
-from eventbus.core.model import Checkpoint, LaneRecord, Options, Subscriber
+from eventbus.core.model import Options, Subscriber
 from eventbus.core.override import override
+from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.cluster_journal import OwnershipListener
 from eventbus.journal.redis import RedisJournal, RedisTiming

@@ -9,7 +9,8 @@ import pytest
 
 from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.errors import JournalError, JournalUnavailable, NotOwner
-from eventbus.core.model import Checkpoint, Event, Recovered
+from eventbus.core.model import Event
+from eventbus.core.records import Checkpoint, Recovered
 from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.redis import RedisJournal, RedisTiming
 from eventbus.services import recovery

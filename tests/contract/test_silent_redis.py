@@ -7,7 +7,8 @@ import pytest
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import JournalOutOfMemory, JournalTimeout, JournalUnavailable
-from eventbus.core.model import Checkpoint, LaneRecord, Options, Subscriber
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.redis import RedisJournal, RedisTiming
 from tests.support.deadline import eventually

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from eventbus.core.addresses import address_with_key, legacy_key, parse_address
-from eventbus.core.model import Checkpoint, DeadLetter, Discard, LaneRecord, Options, Retry, Subscriber
+from eventbus.core.model import Options, Subscriber
+from eventbus.core.records import Checkpoint, DeadLetter, Discard, LaneRecord, Retry
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal import lane_json
 from eventbus.journal.base import Journal

@@ -13,7 +13,8 @@ import gevent
 import pytest
 
 from eventbus.core.errors import JournalError, JournalFull, JournalLocked, JournalUnavailable
-from eventbus.core.model import Checkpoint, Event, Recovered, Retry
+from eventbus.core.model import Event
+from eventbus.core.records import Checkpoint, Recovered, Retry
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.schema import APPLICATION_ID, MIGRATIONS

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from eventbus.core.errors import JournalError
-from eventbus.core.model import Message, Recovered
+from eventbus.core.model import Message
+from eventbus.core.records import Recovered
 from eventbus.journal.group_commit import Publish
 from eventbus.journal.sqlite.store import Store
 from tests.support.server import ROOT

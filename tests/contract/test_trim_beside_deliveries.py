@@ -9,7 +9,8 @@ import pytest
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.model import Checkpoint, LaneRecord, Message, Terms
+from eventbus.core.model import Message, Terms
+from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.core.settings import Settings
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.journal.sqlite import SqliteJournal

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from eventbus.core.addresses import Address
-from eventbus.core.model import Checkpoint, DeadLetter, Event, Recovered, Retry, Subscriber
+from eventbus.core.model import Event, Subscriber
 from eventbus.core.override import override
+from eventbus.core.records import Checkpoint, DeadLetter, Recovered, Retry
 from eventbus.delivery.attempts import SubscriberListener
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse

@@ -9,7 +9,8 @@ from eventbus.cluster.single_node import SingleNode
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
-from eventbus.core.model import Checkpoint, Event, LaneRecord, Options, Recovered, Subscriber
+from eventbus.core.model import Event, Options, Subscriber
+from eventbus.core.records import Checkpoint, LaneRecord, Recovered
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane

@@ -9,7 +9,7 @@ import pytest
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable, NotOwner, StaleEpoch, TooMany
-from eventbus.core.model import Checkpoint
+from eventbus.core.records import Checkpoint
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane

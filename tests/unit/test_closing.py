@@ -2,7 +2,8 @@
 
 import pytest
 
-from eventbus.core.model import Account, Checkpoint
+from eventbus.core.model import Account
+from eventbus.core.records import Checkpoint
 from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import retry_rows_of

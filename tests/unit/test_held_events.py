@@ -2,7 +2,8 @@
 
 import pytest
 
-from eventbus.core.model import Interest, Span
+from eventbus.core.model import Interest
+from eventbus.core.records import Span
 from eventbus.delivery.held_events import HeldEvents
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.ranges import Range

@@ -7,7 +7,8 @@ import pytest
 
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
-from eventbus.core.model import Interest, Span, State
+from eventbus.core.model import Interest, State
+from eventbus.core.records import Span
 from eventbus.delivery.lane.health import FIRST_WINDOW, MAX_SUSPECTS, Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lane import Lane

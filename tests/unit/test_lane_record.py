@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.backoff import MAX_DELAY_SECONDS
-from eventbus.core.model import Account, Interest, LaneRecord, Options, Retry, Span, State, Subscriber
+from eventbus.core.model import Account, Interest, Options, State, Subscriber
+from eventbus.core.records import LaneRecord, Retry, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import MAX_SUSPECTS, Rules
 from eventbus.delivery.lane.lane_record import (

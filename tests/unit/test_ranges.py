@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.core.model import Span
+from eventbus.core.records import Span
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS
 from eventbus.delivery.lane.ranges import Range
 

@@ -5,7 +5,7 @@ import pytest
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalUnavailable
-from eventbus.core.model import Checkpoint, Retry
+from eventbus.core.records import Checkpoint, Retry
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.lane import Lane

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from eventbus.core.model import Recovered
+from eventbus.core.records import Recovered
 from eventbus.delivery.lane.lane import Lane
 from eventbus.services.recovery import adopt, restore
 from tests.support.lanes import EPOCH

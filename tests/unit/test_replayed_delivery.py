@@ -1,6 +1,6 @@
 """A dead letter that is put back: it has its time anew, and does not lose what was."""
 
-from eventbus.core.model import Past, Retry
+from eventbus.core.records import Past, Retry
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of, lane_of, new_record, retry_rows_of

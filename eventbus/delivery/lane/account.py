@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from eventbus.core.model import Account, DeadLetter, LaneRecord
+from eventbus.core.model import Account
+from eventbus.core.records import DeadLetter, LaneRecord
 from eventbus.delivery.lane.recent_attempts import RecentAttempts
 
 

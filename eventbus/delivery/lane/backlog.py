@@ -4,8 +4,9 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from eventbus.core.model import Interest, LaneRecord
+from eventbus.core.model import Interest
 from eventbus.core.override import override
+from eventbus.core.records import LaneRecord
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health, Rules
 from eventbus.delivery.lane.ranges import Range

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from eventbus.core.model import Checkpoint, Discard, Span
+from eventbus.core.records import Checkpoint, Discard, Span
 from eventbus.delivery.lane import interests
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.lane import Lane

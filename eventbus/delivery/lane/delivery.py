@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from eventbus.core.model import Past
+from eventbus.core.records import Past
 
 
 @dataclass(slots=True, eq=False)

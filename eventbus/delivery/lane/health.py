@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eventbus.core import backoff
-from eventbus.core.model import LaneRecord, State
+from eventbus.core.model import State
+from eventbus.core.records import LaneRecord
 from eventbus.delivery.lane.account import LaneAccount
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits

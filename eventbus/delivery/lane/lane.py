@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from eventbus.core import backoff
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
-from eventbus.core.model import DeadLetter, Interest, LaneRecord, Span
+from eventbus.core.model import Interest
+from eventbus.core.records import DeadLetter, LaneRecord, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from eventbus.core import backoff
 from eventbus.core.leases import Lease
-from eventbus.core.model import Account, Interest, LaneRecord, Retry, Span, State, Subscriber
+from eventbus.core.model import Account, Interest, State, Subscriber
+from eventbus.core.records import LaneRecord, Retry, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.interests import MAX_SPANS

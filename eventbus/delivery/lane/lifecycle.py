@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from eventbus.core.leases import Lease
-from eventbus.core.model import Interest, LaneRecord, Span, State, Subscriber
+from eventbus.core.model import Interest, State, Subscriber
+from eventbus.core.records import LaneRecord, Span
 from eventbus.delivery.lane import interests
 from eventbus.delivery.lane.backlog import Backlog
 from eventbus.delivery.lane.health import Rules

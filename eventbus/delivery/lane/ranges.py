@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from eventbus.core.model import Span
+from eventbus.core.records import Span
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 
 

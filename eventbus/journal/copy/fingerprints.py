@@ -6,7 +6,8 @@ from functools import singledispatch
 from hashlib import sha256
 from typing import Any
 
-from eventbus.core.model import DeadLetter, Discard, Event, LaneRecord, Retry
+from eventbus.core.model import Event
+from eventbus.core.records import DeadLetter, Discard, LaneRecord, Retry
 from eventbus.journal import lane_json
 
 #: Fingerprints are added up within this, so that the order in which rows are read makes no difference.

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from eventbus.core.errors import JournalError
-from eventbus.core.model import DeadLetter, Discard, Event
+from eventbus.core.model import Event
 from eventbus.core.override import override
+from eventbus.core.records import DeadLetter, Discard
 from eventbus.journal import lane_json
 from eventbus.journal.copy.copying import Batch, Copyable, Extent, Mark, RecordKind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey

@@ -11,8 +11,9 @@ from gevent.threadpool import ThreadPool
 
 from eventbus.core.clock import Clock
 from eventbus.core.log_once import LogOnce
-from eventbus.core.model import Checkpoint, Message, Recovered
+from eventbus.core.model import Message
 from eventbus.core.override import override
+from eventbus.core.records import Checkpoint, Recovered
 from eventbus.journal.base import (
     Appended,
     CommitListener,

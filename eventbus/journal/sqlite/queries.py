@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import DeadLetter, Event, LaneRecord, Past, Recovered, Retry
+from eventbus.core.model import Event
 from eventbus.core.override import override
+from eventbus.core.records import DeadLetter, LaneRecord, Past, Recovered, Retry
 from eventbus.journal.base import JournalQueries, KeptDeadLetter, Page, Redelivery
 from eventbus.journal.lane_json import from_json
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS, read_page

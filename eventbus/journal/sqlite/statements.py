@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from eventbus.core.model import Checkpoint, Event, Retry
+from eventbus.core.model import Event
+from eventbus.core.records import Checkpoint, Retry
 from eventbus.journal import lane_json
 from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter
 from eventbus.journal.group_commit import Publish

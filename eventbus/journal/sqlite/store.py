@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from eventbus.core.errors import JournalError, JournalFull, JournalUnavailable
-from eventbus.core.model import Checkpoint, Event, Recovered
+from eventbus.core.model import Event
+from eventbus.core.records import Checkpoint, Recovered
+from eventbus.core.settings import MEMORY
 from eventbus.journal.base import Appended, KeptDeadLetter, Usage
 from eventbus.journal.copy.copying import Mark, refusal
 from eventbus.journal.group_commit import CommitResult, Publish, PublishResult
@@ -21,9 +23,6 @@ from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.schema import copy_mark
 from eventbus.journal.sqlite.wal_owner import check_log, log_origin, mark_log
 from eventbus.journal.sqlite.write_probe import WriteProbe
-
-#: A journal that ends with the process.
-MEMORY = ":memory:"
 
 T = TypeVar("T")
 

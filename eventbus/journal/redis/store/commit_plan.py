@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from eventbus.core.model import Checkpoint, LaneRecord
+from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.journal import lane_json
 from eventbus.journal.base import KEY_OVERHEAD, MAX_REDELIVERIES
 from eventbus.journal.group_commit import Publish

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from eventbus.core.model import Event, LaneRecord, Retry
+from eventbus.core.model import Event
+from eventbus.core.records import LaneRecord, Retry
 from eventbus.journal.base import KEY_OVERHEAD
 from eventbus.journal.copy.copying import RecordKind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from eventbus.core.model import Discard
+from eventbus.core.records import Discard
 from eventbus.journal import lane_json
 from eventbus.journal.copy.copying import Batch, RecordKind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey

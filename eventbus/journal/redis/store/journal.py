@@ -10,8 +10,9 @@ import redis
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable
-from eventbus.core.model import Checkpoint, LaneRecord, Message, Recovered
+from eventbus.core.model import Message
 from eventbus.core.override import override
+from eventbus.core.records import Checkpoint, LaneRecord, Recovered
 from eventbus.journal.base import (
     Appended,
     CommitListener,

@@ -6,8 +6,9 @@ from typing import Any
 import redis
 
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Event, LaneRecord, Recovered, Retry
+from eventbus.core.model import Event
 from eventbus.core.override import override
+from eventbus.core.records import LaneRecord, Recovered, Retry
 from eventbus.journal import lane_json
 from eventbus.journal.base import JournalQueries, KeptDeadLetter, Page, Redelivery, Usage
 from eventbus.journal.redis.lua import script

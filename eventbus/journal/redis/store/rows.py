@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from eventbus.core.model import DeadLetter, Event, Past, Retry
+from eventbus.core.model import Event
+from eventbus.core.records import DeadLetter, Past, Retry
 from eventbus.journal.base import KeptDeadLetter
 
 #: Fields of an event in the stream, in this order: id, topic, head, body, time.

@@ -9,7 +9,8 @@ import gevent
 import redis
 
 from eventbus.core.errors import JournalError, JournalOutOfMemory, JournalTimeout, KeyReused
-from eventbus.core.model import Checkpoint, Event
+from eventbus.core.model import Event
+from eventbus.core.records import Checkpoint
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
 from eventbus.journal.group_commit import CommitResult, Publish
 from eventbus.journal.redis.cluster.membership import Membership

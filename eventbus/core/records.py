@@ -1,0 +1,141 @@
+"""The records that outlive the process: of lanes, retries and dead letters, and what one commit saves of them."""
+
+from dataclasses import dataclass, field
+
+from eventbus.core.model import Account, Interest, State, Subscriber
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of the journal that a lane still has to work through."""
+
+    replay_id: int  # 0 for live events, n for the lane's nth replay
+    cursor: int  # every event up to here is settled, under way or deferred
+    end: int | None  # the last event of the part; None for live
+    remaining: int  # matching events after the cursor
+    topics: tuple[str, ...] = ()  # what a replay chooses by; the live part goes by the lane's interests
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a delivery has behind it that was a dead letter: the replay that put it back, and its attempts until then.
+
+    ``replay`` is the replay's id; ``first_at`` is in seconds since 1970, None where it had not been attempted.
+    """
+
+    replay: str
+    attempts: int
+    first_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """One delivery that waits for its next attempt. Times are seconds since 1970.
+
+    ``attempts`` counts all, ``first_at`` is of the first one after the last replay.
+    """
+
+    key: str
+    seq: int
+    replay_id: int
+    attempts: int
+    first_at: float
+    due_at: float
+    status: int | None
+    error: str
+    past: Past | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One delivery that will not be attempted again. Times are seconds since 1970."""
+
+    key: str
+    seq: int
+    replay_id: int
+    reason: str
+    attempts: int
+    first_at: float | None
+    last_at: float
+    status: int | None
+    error: str
+    answer: bytes  # the first KiB of the last answer's body
+    event_id: str = ""  # the event's own id and topic, where its body was given up, and the event is perhaps gone
+    topic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRecord:
+    """All that a lane needs to carry on after a restart, but for its deferrals."""
+
+    subscriber: Subscriber
+    registered_at: float
+    renewed_at: float
+    ended_at: float | None
+    spans: tuple[Span, ...]  # the live one first
+    in_flight: tuple[tuple[int, int], ...]  # (seq, run) of first attempts under way
+    account: Account
+    failed_attempts: int
+    runs: int  # replays so far
+    interests: tuple[Interest, ...]
+    replayed: tuple[Interest, ...] = ()
+    scanned: int = 0  # every event up to here is in the account
+    state: State = State.OK
+    failures: int = 0  # times in a row that the subscriber was down
+    not_before: float = 0  # seconds since 1970 of the next attempt, when down or paused
+    wait_seconds: float | None = None  # from when this was saved until not_before; None in records of older versions
+    down_since: float | None = None
+    last_error: str = ""
+    last_error_at: float | None = None  # seconds since 1970
+    former_attempts: int = 0  # attempts of earlier registrations, successes included
+    expired: bool = False  # its lease ended, and what was pending then has become dead letters
+
+    @property
+    def open(self) -> bool:
+        """Whether a bus has to carry on with this lane after a restart."""
+        kept = self.subscriber.options.resume and self.interests[-1].until is None
+        return self.ended_at is None or kept or self.account.pending > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A span of numbers that a lane will not deliver: all that were pending there. ``first`` may equal ``last``."""
+
+    key: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What has changed since the last one. It is saved whole or not at all."""
+
+    at: float  # seconds since 1970
+    scanned: int  # every event up to here has been offered to the lanes
+    lanes: tuple[LaneRecord, ...] = ()
+    forgotten: tuple[str, ...] = ()  # lanes that are removed
+    retries: tuple[Retry, ...] = ()
+    settled_retries: tuple[tuple[str, int, int], ...] = ()  # (key, seq, run) that wait no more
+    cleared: tuple[str, ...] = ()  # lanes for which all that was deferred is discarded
+    dead: tuple[DeadLetter, ...] = ()
+    replayed: tuple[int, ...] = ()  # ids of dead letters that wait for an attempt again
+    replay: str = ""  # the id of the replay for which they do
+    dropped: tuple[int, ...] = ()  # ids of dead letters that are discarded
+    discards: tuple[Discard, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has changed, but perhaps how far the journal has been offered."""
+        rows = self.lanes or self.retries or self.settled_retries or self.dead or self.forgotten
+        return not (rows or self.cleared or self.replayed or self.dropped or self.discards)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a journal held when it was opened."""
+
+    last_seq: int
+    scanned: int
+    lanes: tuple[LaneRecord, ...]
+    retries: dict[str, int] = field(default_factory=dict)  # how many wait, by lane
+    remarks: tuple[str, ...] = ()  # what an operator should know, such as what was dropped
