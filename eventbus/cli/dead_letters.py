@@ -27,7 +27,7 @@ _COLUMNS = (
     Column("id", number=True), Column("last attempt"), Column("subscriber"), Column("topic"), Column("event"),
     Column("attempts", number=True), Column("reason"),
 )  # fmt: skip
-_FIELDS = ("id", "subscriber", "event", "topic", "reason", "attempts", "first_attempt_at", "last_attempt_at",
+_FIELDS = ("id", "subscriber", "event", "topic", "key", "reason", "attempts", "first_attempt_at", "last_attempt_at",
         "last_status", "last_error")  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from eventbus.client.events import Position
 
 #: Characters of a body in a list.
 MAX_BODY_CHARS = 60
-_COLUMNS = (Column("accepted"), Column("id"), Column("topic"), Column("body"))
+_COLUMNS = (Column("accepted"), Column("id"), Column("topic"), Column("key"), Column("body"))
 _DELIVERY_COLUMNS = (
     Column("address"), Column("state"), Column("attempts", number=True), Column("next attempt"),
     Column("last status", number=True), Column("last error"),
@@ -51,7 +51,7 @@ def events(context: CommandContext, start: Position, topics: tuple[str, ...], li
 
 
 def _event_row(event: Event) -> tuple[object, ...]:
-    return rfc3339(event.at), event.id, event.topic, preview(event, MAX_BODY_CHARS)
+    return rfc3339(event.at), event.id, event.topic, event.key, preview(event, MAX_BODY_CHARS)
 
 
 @command(
@@ -77,6 +77,8 @@ def event(context: CommandContext, event_id: str, raw: bool) -> None:  # noqa: F
 
 def _print_details(screen: Screen, found: Event, deliveries: Sequence[Delivery]) -> None:
     print_event(screen, found)
+    if found.key is not None:
+        screen.line(f"  {screen.styled('key:', dim=True)} {escape(found.key)}")
     for name, value in found.headers.items():
         screen.line(f"  {screen.styled(escape(name) + ':', dim=True)} {escape(value)}")
     screen.line()

@@ -32,6 +32,7 @@ class SendOptions:
     lines: bool
     content_type: str | None
     key: str | None
+    order_by: str | None
     attributes: dict[str, str]
     source: str | None
     retry: float  # seconds
@@ -42,9 +43,9 @@ class SendOptions:
             raise click.UsageError("Say what to send: DATA, - for standard input, or --file FILE; '' is an empty event")
         if self.lines and self.data not in (None, "-"):
             raise click.UsageError("--lines reads --file FILE, or - for standard input")
-        if self.lines and (self.content_type or self.attributes or self.source):
+        if self.lines and (self.content_type or self.attributes or self.source or self.order_by is not None):
             raise click.UsageError(
-                "With --lines each event is JSON: leave out --content-type, --attribute and --source"
+                "With --lines each event is JSON: leave out --content-type, --order-by, --attribute and --source"
             )
 
     def open(self) -> BinaryIO:
@@ -80,6 +81,7 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
     "eventbus send orders.created '{\"order\": 42}'",
     "echo hello | eventbus send greetings -",
     "eventbus send reports.daily --file report.pdf --content-type application/pdf",
+    "eventbus send orders.paid '{\"order\": 42}' --order-by customer-7",
     "eventbus send orders.imported --lines --file orders.ndjson",
     "eventbus send orders.paid '{\"order\": 42}' --key paid-42 --source /shop --attribute subject=42",
 )
@@ -94,6 +96,10 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
 @click.option("--lines", is_flag=True, help="Send each line, which is JSON, as an event of its own, in batches.")
 @click.option("--content-type", metavar="TYPE", help="The type of the data; else it is guessed: JSON, text or bytes.")
 @click.option("--key", metavar="KEY", help="Idempotency-Key: with the same key, within 24 hours, nothing is added.")
+@click.option(
+    "--order-by", metavar="KEY",
+    help="Order key: subscribers with --ordered key get events with the same one in order.",
+)  # fmt: skip
 @click.option(
     "--attribute", "attributes", multiple=True, callback=_attributes, metavar="NAME=VALUE",
     help="A CloudEvents attribute; may repeat.",
@@ -137,6 +143,7 @@ def _send_one(context: CommandContext, options: SendOptions) -> None:
             content_type=options.content_type or content_type_of(body),
             attributes=options.attributes or None,
             key=options.key,
+            order_by=options.order_by,
         )
     if published.duplicate:
         context.screen.note("This key was used before: nothing was added.")

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from eventbus.client.errors import BadSignature, HeadersNotSigned, Reject, Retry
 from eventbus.client.model import Event
 from eventbus.client.signatures import Verifier, time_of
+from eventbus.core.order_key import ORDER_KEY_HEADER, decode_key
 
 #: What a request's headers may come as.
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -97,7 +98,7 @@ def parse_delivery(
 
 def event_from_headers(headers: Mapping[str, str], body: bytes, now: float) -> Event:
     """Return the event of a delivery; names of ``headers`` are lower case, ``now`` is seconds since 1970."""
-    attempt = headers.get("eventbus-attempt", "1")
+    attempt, key = headers.get("eventbus-attempt", "1"), headers.get(ORDER_KEY_HEADER.lower())
     return Event(
         id=headers["webhook-id"],
         topic=headers.get("eventbus-topic"),
@@ -105,6 +106,7 @@ def event_from_headers(headers: Mapping[str, str], body: bytes, now: float) -> E
         headers=headers,
         at=time_of(headers.get("webhook-timestamp", ""), now),
         attempt=int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) < 10 else 1,
+        key=None if key is None else decode_key(key),
     )
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote_to_bytes
 from eventbus.client.errors import BadBody, UsageError
 from eventbus.core import topics
 from eventbus.core.errors import BadRequest
+from eventbus.core.order_key import check_key
 
 #: Characters that a CloudEvents attribute keeps in a header: visible ASCII but for " and % (HTTP binding, 3.1.3.2).
 _UNESCAPED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
@@ -81,6 +82,14 @@ def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
         return topics.check_patterns(tuple(patterns))
     except BadRequest as error:
         raise UsageError(f"{error}.") from error
+
+
+def order_key_query(key: str | None) -> list[tuple[str, str]]:
+    """Return the parameter of a publish with an order key; none without one. Raises UsageError."""
+    try:
+        return [] if key is None else [("key", check_key(key, "order_by"))]
+    except BadRequest as error:
+        raise UsageError(str(error)) from error
 
 
 def json_line(item: Any) -> bytes:

@@ -23,7 +23,7 @@ class Event:
     """One event. Names in ``headers`` are lower case.
 
     ``at`` is when it was accepted, for one that was read from the bus, and when this attempt was made, for one
-    that was delivered; ``attempt`` counts from 1, and is 0 for one that was read.
+    that was delivered; ``attempt`` counts from 1, and is 0 for one that was read. ``key`` is its order key.
     """
 
     id: str
@@ -32,6 +32,7 @@ class Event:
     headers: Mapping[str, str]
     at: datetime
     attempt: int = 0
+    key: str | None = None
 
     @property
     def content_type(self) -> str:
@@ -87,9 +88,8 @@ class Event:
     def from_json(cls, payload: Mapping[str, Any]) -> Self:
         """Parse an event as the bus writes it. Raises KeyError, TypeError, ValueError or AttributeError."""
         headers = {name.lower(): value for name, value in payload["headers"].items()}
-        return cls(
-            payload["id"], payload["topic"], decode_body(payload["body"]), headers, parse_time(payload["accepted_at"])
-        )
+        at, key = parse_time(payload["accepted_at"]), payload.get("key")  # an older bus gives no key
+        return cls(payload["id"], payload["topic"], decode_body(payload["body"]), headers, at, key=key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,7 @@ class DeadLetter:
     last_status: int | None
     last_error: str | None
     last_answer: bytes = field(default=b"")
+    key: str | None = None  # the event's order key
     body_given_up: bool = False  # its event's body is gone: it can be discarded, not replayed
 
 

@@ -6,7 +6,7 @@ from operator import itemgetter
 from eventbus.core.model import Event, Message
 
 #: Indexes from the end: an event has its sequence number before a message's fields.
-_ID, _HEAD, _BODY = itemgetter(-5), itemgetter(-3), itemgetter(-2)
+_ID, _HEAD, _BODY = itemgetter(-6), itemgetter(-4), itemgetter(-3)
 
 
 def ids_of(items: Iterable[Message | Event]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ class Message(NamedTuple):
     head: bytes  # the kept headers as they go on the wire, each line ended by CR LF
     body: bytes
     accepted_at: float  # seconds since 1970
+    key: str | None = None  # events with the same one may be delivered in order
 
 
 class Event(NamedTuple):
@@ -29,6 +30,7 @@ class Event(NamedTuple):
     head: bytes
     body: bytes
     accepted_at: float
+    key: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Retry:
     status: int | None
     error: str
     past: Past | None = None
+    order_key: str | None = None  # the event's; "" without one, None where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,9 @@ class DeadLetter:
     status: int | None
     error: str
     answer: bytes  # the first KiB of the last answer's body
-    event_id: str = ""  # the event's own id and topic, where its body was given up, and the event is perhaps gone
+    event_id: str = ""  # the event's own id, topic and key, where its body was given up, and it is perhaps gone
     topic: str | None = None
+    order_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Dispatcher:
         if not events:
             return
         epoch = self.recent.epoch
-        seqs, _, topics, _, _, _ = zip(*events, strict=True)
+        seqs, _, topics, _, _, _, _ = zip(*events, strict=True)
         for part in self.registry.in_parts(topics, self.load.urgent_turn_is_over):
             self.load.give_way_urgently()  # other commits wait for this one
             if self.recent.epoch != epoch:

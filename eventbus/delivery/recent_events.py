@@ -46,7 +46,7 @@ class RecentEvents:
         """Add the newest events, at least one, and drop the oldest of the tail if there is no room."""
         tail, size = self._tail, 0
         for event in events:
-            seq, _, _, head, body, _ = event  # cheaper than three looks by name
+            seq, _, _, head, body, _, _ = event  # cheaper than three looks by name
             tail[seq] = event
             size += len(body) + len(head)
         self._room -= size + OVERHEAD * len(events)

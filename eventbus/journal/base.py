@@ -47,6 +47,7 @@ class KeptDeadLetter:
     letter: DeadLetter
     event_id: str
     topic: str | None
+    order_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def compared_content(messages: Sequence[Message], idempotency_key: str | None) -
 
 
 def content_of(messages: Sequence[Message]) -> str:
-    """Return a digest of the topics and bodies, in order.
+    """Return a digest of the topics, order keys and bodies, in order.
 
     Headers are left out: a repeated publish may well have a trace of its own.
     """
@@ -43,4 +43,7 @@ def _parts(messages: Sequence[Message]) -> Iterator[bytes]:
     for message in messages:
         topic = b"-" if message.topic is None else b"=" + message.topic.encode("utf-8", "surrogatepass")
         yield b"%d:%d:%s" % (len(topic), len(message.body), topic)
+        if message.key is not None:  # an older version knew none: of those without one the digest is as it was
+            key = message.key.encode()
+            yield b"key%d:%s" % (len(key), key)
         yield message.body

@@ -12,10 +12,11 @@ from eventbus.client.encoding import encode_body
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
 from eventbus.client.signatures import encode_headers
+from eventbus.core.order_key import ORDER_KEY_HEADER, encode_key
 from eventbus.core.signing import body_signatures, header_signatures
 
 
-def deliver(
+def deliver(  # noqa: PLR0913 - each is a part of the delivery
     inbox: Inbox,
     topic: str | None,
     data: Any = b"",
@@ -23,15 +24,16 @@ def deliver(
     event_id: str | None = None,
     attempt: int = 1,
     headers: Mapping[str, str] | None = None,
+    order_by: str | None = None,
 ) -> InboxResponse:
     """Deliver an event to an inbox, as if ``Bus.publish`` had sent it. Return the inbox's response.
 
     It is signed with the inbox's first secret. ``event_id`` makes it a repetition of an earlier one, ``headers``
-    are those that the bus keeps of a publish.
+    are those that the bus keeps of a publish, ``order_by`` the event's order key.
     """
     body, kind = encode_body(data)
     kept = {**({"content-type": kind} if kind else {}), **(headers or {})}
-    event = Event(event_id or str(uuid4()), topic, body, kept, datetime.now(UTC))
+    event = Event(event_id or str(uuid4()), topic, body, kept, datetime.now(UTC), key=order_by)
     return inbox.dispatch("POST", signed_headers(inbox, event, attempt), body)
 
 
@@ -47,6 +49,8 @@ def signed_headers(inbox: Inbox, event: Event, attempt: int = 1, at: float | Non
     }
     if event.topic is not None:
         headers["eventbus-topic"] = event.topic
+    if event.key is not None:
+        headers[ORDER_KEY_HEADER.lower()] = encode_key(event.key)
     if secrets := inbox.verifier.secrets:
         made = body_signatures(secrets, event.id, stamp, event.body)
         both = header_signatures(secrets, made, encode_headers(headers))

@@ -72,7 +72,7 @@ class FakeTransport(Transport):
         self.inboxes: list[Inbox] = []
         self.errors: list[BusError] = []
         self._keys: dict[str, tuple[str, ...]] = {}
-        self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # topic and body by key
+        self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # topic, order key and body by key
         self._subscribers: dict[str, dict[str, Any]] = {}
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
             ("POST", "/sendMessage"): self._publish,
@@ -105,20 +105,23 @@ class FakeTransport(Transport):
     def _publish(self, request: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
         batch, key = "batch" in query, headers.get("idempotency-key", "")
-        duplicate, content = key in self._keys, (query.get("topic", []), request.body)
+        duplicate, content = key in self._keys, (query.get("topic", []) + query.get("key", []), request.body)
         if duplicate and self._contents[key] != content:
-            raise KeyReused(422, "This Idempotency-Key was used for another topic or body; nothing of this was kept.")
+            raise KeyReused(
+                422, "This Idempotency-Key was used for another topic, order key or body; nothing of this was kept."
+            )
         self._contents[key] = content
         if not duplicate:
             kept = {"content-type": "application/json"} if batch else _kept(headers)
             topic = query.get("topic", [kept.get("ce-type")])[0]
             bodies = (request.body or b"").split(b"\n") if batch else [request.body or b""]
-            self._keys[key] = tuple(self._accept(topic, body, kept) for body in bodies)
+            order_key = query.get("key", [kept.get("ce-partitionkey")])[0]
+            self._keys[key] = tuple(self._accept(topic, body, kept, order_key) for body in bodies)
         ids = self._keys[key]
         return {**({"ids": ids} if batch else {"id": ids[0]}), "subscribers": 0, "duplicate": duplicate}
 
-    def _accept(self, topic: str | None, body: bytes, headers: Mapping[str, str]) -> str:
-        event = Event(str(uuid4()), topic, body, headers, datetime.now(UTC))
+    def _accept(self, topic: str | None, body: bytes, headers: Mapping[str, str], order_key: str | None) -> str:
+        event = Event(str(uuid4()), topic, body, headers, datetime.now(UTC), key=order_key)
         self.events.append(event)
         for inbox in self.inboxes:
             if matches(inbox.topics, topic):
@@ -160,7 +163,7 @@ def _event_json(event: Event) -> dict[str, Any]:
         body = {"text": event.body.decode()}
     except UnicodeDecodeError:
         body = {"base64": b64encode(event.body).decode()}
-    payload = {"id": event.id, "topic": event.topic, "headers": dict(event.headers), "body": body}
+    payload = {"id": event.id, "topic": event.topic, "key": event.key, "headers": dict(event.headers), "body": body}
     return {**payload, "accepted_at": event.at.isoformat()}
 
 

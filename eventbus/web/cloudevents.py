@@ -18,6 +18,8 @@ from eventbus.core.errors import BadRequest
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 _REQUIRED = ("id", "source", "specversion", "type")
+#: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/partitioning.md
+PARTITION_KEY = "partitionkey"
 _OPTIONAL = ("datacontenttype", "dataschema", "subject", "time")
 _NAME = re.compile(r"[a-z0-9]+\Z")
 _URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+\Z")
@@ -44,6 +46,7 @@ class CloudEvent:
     source: str
     type: str
     raw: bytes
+    partition_key: str | None = None  # the extension "partitionkey"
 
 
 def parse_one(body: bytes) -> CloudEvent:
@@ -155,7 +158,10 @@ def _checked(value: Any, raw: bytes, what: str) -> CloudEvent:
     for name, attribute in value.items():
         if name not in (*_REQUIRED, *_OPTIONAL, "data", "data_base64"):
             _check_extension(name, attribute, what)
-    return CloudEvent(value["id"], value["source"], value["type"], raw)
+    partition_key = value.get(PARTITION_KEY)
+    if not isinstance(partition_key, str | None):
+        raise BadRequest(f"{what} has a {PARTITION_KEY} that is not a string.")
+    return CloudEvent(value["id"], value["source"], value["type"], raw, partition_key)
 
 
 def _check_forms(value: dict[str, Any], what: str) -> None:

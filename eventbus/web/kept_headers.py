@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from eventbus.core.errors import BadRequest
+from eventbus.core.order_key import check_key
 from eventbus.core.topics import check_topic
 
 #: Bytes of kept headers, at most.
@@ -47,6 +48,13 @@ def topic_of_type(ce_type: str) -> str | None:
         return check_topic(ce_type) if ce_type else None
     except BadRequest:
         return None
+
+
+def order_key(given: str | None, ce_key: str | None) -> str | None:
+    """Return an event's order key: the query's, else the CloudEvent's; None without one. Raises BadRequest."""
+    if given is not None:
+        return check_key(given, "key")
+    return None if ce_key is None else check_key(ce_key, "partitionkey")
 
 
 def attribute(environ: Mapping[str, Any], name: str) -> str:

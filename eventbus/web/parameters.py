@@ -20,7 +20,7 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/registerAndKeepAlive"): _REGISTERING,
     ("DELETE", "/deregister"): ("address",),
     ("GET", "/listSubscribers"): ("expired",),
-    ("POST", "/sendMessage"): ("topic", "batch", "once"),
+    ("POST", "/sendMessage"): ("topic", "key", "batch", "once"),
     ("GET", "/events"): ("after", "topic", "limit", "wait"),
     ("GET", "/deadLetters"): ("address", "after", "limit"),
     ("POST", "/deadLetters/replay"): (*_CHOICE, "replay"),

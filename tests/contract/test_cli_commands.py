@@ -133,6 +133,18 @@ def test_an_event_may_be_a_cloud_event(typed: Type, bus: Lettered) -> None:
     assert bus.published[0].attributes.items() >= {("source", "/shop"), ("subject", "a=b"), ("id", "k-1")}
 
 
+def test_an_event_may_have_an_order_key(typed: Type, bus: Lettered) -> None:
+    """``--order-by`` is an event's order key, which lists and the event itself show; a line has none."""
+    assert typed("send", "a", "1", "--order-by", "customer 7").exit_code == 0
+    event = bus.published[0]
+    assert event.key == "customer 7"
+    assert "customer 7" in typed("events").stdout
+    assert "key: customer 7" in typed("event", event.id).stdout
+    assert json.loads(typed("event", event.id, "--json").stdout)["key"] == "customer 7"
+    refused = typed("send", "a", "-", "--lines", "--order-by", "k", input="1")
+    assert (refused.exit_code, "leave out --content-type, --order-by" in refused.stderr) == (2, True)
+
+
 def test_a_key_that_was_used_adds_nothing(typed: Type, bus: Lettered) -> None:
     """The first event's id is printed again, with a note."""
     first, again = (typed("send", "a", "x", "--key", "k") for _ in range(2))

@@ -170,12 +170,14 @@ def test_a_journal_begins_empty(bench: Bench) -> None:
 
 
 def test_an_event_is_kept_byte_for_byte(journal: Journal) -> None:
-    """Id, topic, headers, body and time of an event are read back as they were published."""
+    """Id, topic, headers, body, time and order key of an event are read back as they were published."""
     head, body = "ce-type: ünïcode\r\n".encode("latin-1"), bytes(range(256)) * 10
-    for number, topic in enumerate((None, "a.b"), 1):
-        answer = journal.append([message(f"id-{number}", body, topic=topic, head=head, at=EPOCH + 0.123456)])
-        assert (answer.ids, answer.duplicate) == ((f"id-{number}",), False)
-        assert journal.event(f"id-{number}") == Event(number, f"id-{number}", topic, head, body, EPOCH + 0.123456)
+    names = ((None, None), ("a.b", None), (None, "ünïcode key"), ("a.b", "k" * 256))
+    for number, (topic, key) in enumerate(names, 1):
+        event_id = f"id-{number}"
+        answer = journal.append([message(event_id, body, topic=topic, head=head, at=EPOCH + 0.123456, key=key)])
+        assert (answer.ids, answer.duplicate) == ((event_id,), False)
+        assert journal.event(event_id) == Event(number, event_id, topic, head, body, EPOCH + 0.123456, key)
 
 
 def test_empty_and_large_bodies_are_kept(journal: Journal) -> None:
@@ -248,9 +250,9 @@ def test_a_sample_tells_who_needs_an_event(journal: Journal) -> None:
 
 
 def test_a_dead_letter_outlives_its_events_body(bench: Bench) -> None:
-    """One that has given up its body lets the event go, keeps id and topic, and is still known as dead."""
+    """One that has given up its body lets the event go, keeps id, topic and key, and is still known as dead."""
     journal = bench.journal
-    journal.append([message("a", b"body", topic="t"), message("b")])
+    journal.append([message("a", b"body", topic="t", key="k"), message("b")])
     save(journal, 2, dead=(replace(letter(1), answer=b"no"), letter(2)))
     letters = journal.dead_letters(None, 0, ALL)
     journal.give_up_bodies(letters[:1])
@@ -259,9 +261,9 @@ def test_a_dead_letter_outlives_its_events_body(bench: Bench) -> None:
     if bench.lasts:
         journal = bench.reopen()
     kept, whole = journal.dead_letters(None, 0, ALL)
-    assert (kept.event_id, kept.topic, kept.letter.event_id, kept.letter.answer) == ("a", "t", "a", b"")
-    assert (whole.event_id, whole.letter.event_id) == ("b", "")
-    assert kept.letter == replace(letters[0].letter, event_id="a", topic="t", answer=b"")
+    assert (kept.event_id, kept.topic, kept.order_key, kept.letter.event_id) == ("a", "t", "k", "a")
+    assert (whole.event_id, whole.order_key, whole.letter.event_id) == ("b", None, "")
+    assert kept.letter == replace(letters[0].letter, event_id="a", topic="t", order_key="k", answer=b"")
     save(journal, 2, dropped=(kept.id,))
     assert [one.id for one in journal.dead_letters(None, 0, ALL)] == [whole.id]
 
@@ -300,7 +302,7 @@ def test_one_key_at_once_is_one_event(bench: Bench) -> None:
     ids=["body", "topic", "fewer", "more"],
 )
 def test_a_key_that_was_used_for_something_else_is_refused(journal: Journal, other: list[Message]) -> None:
-    """The same key with another topic or body raises KeyReused, keeps nothing, and leaves the key as it was."""
+    """The same key with another topic, order key or body raises KeyReused, and leaves the key as it was."""
     journal.append([message("a"), message("b")], "key")
     with pytest.raises(KeyReused):
         journal.append(other, "key")
@@ -385,14 +387,16 @@ def test_a_page_is_bounded_in_bytes_but_never_stuck(journal: Journal) -> None:
 @pytest.mark.parametrize("last", [bytes(range(256)) * 20, bytes(range(256)) * 300], ids=["small", "large"])
 @pytest.mark.parametrize("large_first", [False, True])
 def test_a_page_holds_events_as_they_were_kept(journal: Journal, last: bytes, large_first: bool) -> None:
-    """Whatever bytes they are made of, with and without a topic, and to the bit of their times."""
+    """Whatever bytes they are made of, with and without a topic and a key, and to the bit of their times."""
     bodies = [b"", b"\0", b"a\0b", b"\n", b",", b"\xff\xfe\x80", "\u00e4\u4e16".encode(), last]
     if large_first:
         bodies.reverse()
     heads = (b"", b"Content-Type: text/plain\r\n", b"ce-subject: \xe4,\r\n")
     kept = [
-        Message(f'id-"{number}",', topic, head, body, EPOCH + number / 7)
-        for number, (body, head, topic) in enumerate(product(bodies, heads, (None, "orders.new")))
+        Message(f'id-"{number}",', topic, head, body, EPOCH + number / 7, key)
+        for number, (body, head, topic, key) in enumerate(
+            product(bodies, heads, (None, "orders.new"), (None, "7", "ä ,"))
+        )
     ]
     journal.append(kept)
     events = journal.page(0, ALL, ALL, 10**9).events
@@ -743,13 +747,13 @@ REPLAYED = replace(deferral(2), past=Past("r", 1, EPOCH - 99))
 
 def fill(journal: Journal) -> None:
     """Put one of everything into a journal."""
-    journal.append([message("a", b"body", topic="t", head=b"ce-a: b\r\n")], "key")
+    journal.append([message("a", b"body", topic="t", head=b"ce-a: b\r\n", key="k/ä")], "key")
     keep(journal, "b", "c")
     save(
         journal,
         2,
         lanes=(record(scanned=2, account=Account(accepted=2)), replace(record("over"), ended_at=EPOCH)),
-        retries=(deferral(1), REPLAYED),
+        retries=(replace(deferral(1), order_key="k/ä"), REPLAYED),
         dead=(letter(3),),
         discards=(Discard(B, 1, 1),),
     )
@@ -764,13 +768,13 @@ def assert_filled(bench: Bench) -> None:
         assert journal.lane_records(journal.open_lanes()) == [(carried_on, 2)]
     else:
         assert (recovered.scanned, recovered.lanes, dict(recovered.retries)) == (2, (carried_on,), {A: 2})
-    assert journal.event("a") == Event(1, "a", "t", b"ce-a: b\r\n", b"body", EPOCH)
+    assert journal.event("a") == Event(1, "a", "t", b"ce-a: b\r\n", b"body", EPOCH, "k/ä")
     assert held(journal) == [1, 2, 3]
-    assert journal.retries(A, by_seq=True, limit=ALL) == [deferral(1), REPLAYED]
+    assert journal.retries(A, by_seq=True, limit=ALL) == [replace(deferral(1), order_key="k/ä"), REPLAYED]
     assert [kept.letter for kept in journal.dead_letters(None, 0, ALL)] == [letter(3)]
     assert journal.lane("over") == replace(record("over"), ended_at=EPOCH)
     assert sorted(journal.failed_deliveries(1)) == [(B, "discarded")]
-    assert journal.append([message("again", b"body", topic="t")], "key").duplicate
+    assert journal.append([message("again", b"body", topic="t", key="k/ä")], "key").duplicate
     with pytest.raises(KeyReused):
         journal.append([message("other")], "key")
 

@@ -5,12 +5,20 @@ from tests.support.lanes import EPOCH
 
 
 def message(
-    event_id: str, body: bytes = b"{}", *, topic: str | None = None, head: bytes = b"", at: float = EPOCH
+    event_id: str,
+    body: bytes = b"{}",
+    *,
+    topic: str | None = None,
+    head: bytes = b"",
+    at: float = EPOCH,
+    key: str | None = None,
 ) -> Message:
     """A message as a publisher sent it."""
-    return Message(event_id, topic, head, body, at)
+    return Message(event_id, topic, head, body, at, key)
 
 
-def event(seq: int = 1, body: bytes = b"{}", *, topic: str | None = None, head: bytes = b"") -> Event:
+def event(
+    seq: int = 1, body: bytes = b"{}", *, topic: str | None = None, head: bytes = b"", key: str | None = None
+) -> Event:
     """An event with its number in its id."""
-    return Event(seq, f"id-{seq}", topic, head, body, EPOCH)
+    return Event(seq, f"id-{seq}", topic, head, body, EPOCH, key)

@@ -24,7 +24,15 @@ def test_anything_else_is_another_content() -> None:
         [message("a", b"y", topic="x")],
         [message("a", b"", topic="xy")],
         [message("a", b"2:0:xy")],
+        [message("a", b"x", key="k")],
+        [message("a", b"x", key="kk")],
+        [message("a", b"key1:kx")],
         [message("a", b"x" * YIELD_EVERY_BYTES)] * 3,
         [message("a", b"x" * YIELD_EVERY_BYTES)] * 2,
     ]
     assert len({content_of(content) for content in contents}) == len(contents)
+
+
+def test_content_without_a_key_is_what_it_was_before_there_were_keys() -> None:
+    """A publish without an order key has the digest that an older version has written into the journal."""
+    assert content_of([message("a", b"xy", topic="t.u"), message("b", b"")]) == "0b434c00be545fedb03268b96cd335ee"

@@ -50,6 +50,7 @@ SHARED_WITH_CLIENT = (
     "eventbus.core.event_ids",
     "eventbus.core.option_kinds",
     "eventbus.core.options",
+    "eventbus.core.order_key",
     "eventbus.core.override",
     "eventbus.core.signing",
     "eventbus.core.topics",

@@ -6,6 +6,7 @@ from eventbus import __version__
 from eventbus.core.errors import BadRequest
 from eventbus.core.headers import is_valid_head
 from eventbus.core.model import Event, Subscriber
+from eventbus.core.order_key import ORDER_KEY_HEADER, encode_key
 from eventbus.core.signing import signable, signature_lines
 
 #: Cached ends of requests, and their bytes: one event goes to many subscribers at about the same time.
@@ -29,10 +30,12 @@ def subscriber_head(subscriber: Subscriber, origin: str | None = None) -> bytes:
 
 def event_head(event: Event) -> bytes:
     """Return the headers that are the same for all subscribers. Raise BadRequest for one that could end the line."""
-    _, event_id, topic, head, body, _ = event  # cheaper than five attribute accesses
+    _, event_id, topic, head, body, _, key = event  # cheaper than six attribute accesses
     if not is_valid_head(head):
         raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
     line = b"" if topic is None else b"Eventbus-Topic: %s\r\n" % encode_value(topic)
+    if key is not None:
+        line += b"%s: %s\r\n" % (ORDER_KEY_HEADER.encode(), encode_key(key).encode())
     return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (head, encode_value(event_id), line, len(body))
 
 

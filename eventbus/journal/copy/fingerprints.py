@@ -61,7 +61,7 @@ def _parts(row: Any) -> tuple[Any, ...]:
 
 @_parts.register
 def _(row: Event) -> tuple[Any, ...]:
-    return (row.seq, row.id, row.topic, float(row.accepted_at)), row.head, row.body
+    return (row.seq, row.id, row.topic, float(row.accepted_at), *_given(row.key)), row.head, row.body
 
 
 @_parts.register
@@ -73,14 +73,16 @@ def _(row: LaneRecord) -> tuple[Any, ...]:
 def _(row: Retry) -> tuple[Any, ...]:
     when = (float(row.first_at), float(row.due_at))
     past = () if row.past is None else astuple(row.past)
-    return ((row.key, row.seq, row.replay_id, row.attempts, *when, row.status, row.error, *past),)
+    return (
+        (row.key, row.seq, row.replay_id, row.attempts, *when, row.status, row.error, *past, *_given(row.order_key)),
+    )
 
 
 @_parts.register
 def _(row: NumberedLetter) -> tuple[Any, ...]:
-    *fields, first_at, last_at, status, error, answer, event_id, topic = astuple(row.letter)
+    *fields, first_at, last_at, status, error, answer, event_id, topic, key = astuple(row.letter)
     first = None if first_at is None else float(first_at)
-    return (row.id, *fields, first, float(last_at), status, error, event_id, topic), answer
+    return (row.id, *fields, first, float(last_at), status, error, event_id, topic, *_given(key)), answer
 
 
 @_parts.register
@@ -91,3 +93,8 @@ def _(row: DatedDiscard) -> tuple[Any, ...]:
 @_parts.register
 def _(row: UsedKey) -> tuple[Any, ...]:
     return ((row.key, row.ids, float(row.at), row.content),)
+
+
+def _given(order_key: str | None) -> tuple[str, ...]:
+    """Return an order key as the last of the fields; none without one, as older versions count."""
+    return () if order_key is None else (order_key,)

@@ -12,7 +12,7 @@ from operator import add
 from eventbus.core.model import Event
 from eventbus.journal.base import Page
 
-EVENT_COLUMNS = "seq, id, topic, head, body, at"
+EVENT_COLUMNS = "seq, id, topic, head, body, at, order_key"
 #: Bytes of an event from which a page that begins with it is read row by row.
 LARGE_EVENT_BYTES = 8_192
 #: Parts of a second in which times are read: fine enough that each time since 1978 is a whole number of them.
@@ -27,8 +27,10 @@ _SIZES = (
 #: Heads and bodies come one after another; as text, which may hold any byte here, since only text can be joined.
 _LISTS = (
     f"SELECT group_concat(id, char(10)), group_concat(topic, char(10)), group_concat(CAST(at * {_TICKS} AS INTEGER)),"
+    " group_concat(order_key, char(10)),"
     " CAST(group_concat(CAST(head AS TEXT) || CAST(body AS TEXT), '') AS BLOB) FROM ("
-    "SELECT id, coalesce(topic, '') AS topic, at, head, body FROM events WHERE seq > ? AND seq <= ? ORDER BY seq)"
+    "SELECT id, coalesce(topic, '') AS topic, at, coalesce(order_key, '') AS order_key, head, body"
+    " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq)"
 )
 
 
@@ -47,16 +49,16 @@ def _page_by_lists(db: sqlite3.Connection, after: int, end: int, limit: int, max
     seqs, heads, bodies = ([int(number) for number in numbers.split(",")] for numbers in found)
     ends = list(accumulate(map(add, heads, bodies)))
     count = max(1, bisect_right(ends, max_bytes))
-    ids, topics, times, content = db.execute(_LISTS, (after, seqs[count - 1])).fetchone()
-    columns = ids.split("\n"), topics.split("\n"), times.split(",")
+    ids, topics, times, keys, content = db.execute(_LISTS, (after, seqs[count - 1])).fetchone()
+    columns = ids.split("\n"), topics.split("\n"), times.split(","), keys.split("\n")
     if len(content) != ends[count - 1] or any(len(column) != count for column in columns):
         return None
     events = [
         Event(
             seq, name, topic or None, content[stop - body - head : stop - body], content[stop - body : stop],
-            int(ticks) / _TICKS,
+            int(ticks) / _TICKS, key or None,
         )
-        for seq, name, topic, ticks, head, body, stop in zip(seqs, *columns, heads, bodies, ends, strict=False)
+        for seq, name, topic, ticks, key, head, body, stop in zip(seqs, *columns, heads, bodies, ends, strict=False)
     ]  # fmt: skip
     return Page(tuple(events), end if count == len(seqs) < limit else seqs[count - 1])
 

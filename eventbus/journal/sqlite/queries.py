@@ -14,10 +14,13 @@ from eventbus.journal.base import JournalQueries, KeptDeadLetter, Page, Redelive
 from eventbus.journal.lane_json import from_json
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS, read_page
 
-RETRY_COLUMNS = "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at"
+RETRY_COLUMNS = (
+    "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at, order_key"
+)
 _LETTER = (
     "d.id, d.key, d.seq, d.run, d.reason, d.attempts, d.first_at, d.last_at, d.status, d.error, d.answer,"
-    " d.event_id, d.topic, coalesce(e.id, ''), e.topic FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
+    " d.event_id, d.topic, d.order_key, coalesce(e.id, ''), e.topic, e.order_key"
+    " FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
 )
 #: One of the numbers in a JSON array that is bound.
 _LISTED = "IN (SELECT value FROM json_each(?))"
@@ -192,13 +195,13 @@ class SqliteQueries(JournalQueries):
 
 def retry_of(row: tuple[Any, ...]) -> Retry:
     """Return a retry from the columns of its row."""
-    *columns, replay, attempts, first_at = row
-    return Retry(*(*columns, None if attempts is None else Past(replay, attempts, first_at)))
+    *columns, replay, attempts, first_at, order_key = row
+    return Retry(*(*columns, None if attempts is None else Past(replay, attempts, first_at), order_key))
 
 
 def _letter_of(letter_id: int, *columns: Any) -> KeptDeadLetter:
-    *own, event_id, topic = columns
+    *own, event_id, topic, order_key = columns
     letter = DeadLetter(*own)
     if letter.event_id:  # it has given up its event's body, and keeps the names itself
-        event_id, topic = letter.event_id, letter.topic
-    return KeptDeadLetter(letter_id, letter, event_id, topic)
+        event_id, topic, order_key = letter.event_id, letter.topic, letter.order_key
+    return KeptDeadLetter(letter_id, letter, event_id, topic, order_key)

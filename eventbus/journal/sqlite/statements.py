@@ -21,7 +21,8 @@ MAX_STATEMENT_EVENTS = 64
 #: Rows in one INSERT of events: many together, the rest exactly, so that there are few statements to prepare.
 _INSERT_SIZES = (256, *range(MAX_STATEMENT_EVENTS, 0, -1))
 _INSERT_EVENTS = {
-    size: "INSERT INTO events (seq, id, topic, head, body, at) VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?)"] * size)
+    size: "INSERT INTO events (seq, id, topic, head, body, at, order_key) VALUES "
+    + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * size)
     for size in _INSERT_SIZES
 }
 
@@ -61,7 +62,7 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         )
     if checkpoint.retries:
         waiting = [retry_row(row) for row in checkpoint.retries]
-        _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(11)} FROM json_each(?)", waiting)
+        _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(12)} FROM json_each(?)", waiting)
     if checkpoint.dead:
         db.executemany(
             "INSERT OR IGNORE INTO dead_letters"
@@ -98,7 +99,8 @@ def _save_decisions(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         ids = json.dumps(checkpoint.replayed)
         count = db.execute(
             "INSERT OR REPLACE INTO deferred SELECT key, seq, run, attempts, ?1, ?1, status, error, ?2, attempts,"
-            " first_at FROM dead_letters WHERE id IN (SELECT value FROM json_each(?3))",
+            " first_at, coalesce((SELECT order_key FROM events WHERE seq = d.seq), '') FROM dead_letters d"
+            " WHERE id IN (SELECT value FROM json_each(?3))",
             (checkpoint.at, checkpoint.replay, ids),
         ).rowcount
         _begin_redelivery(db, checkpoint, count)
@@ -155,7 +157,7 @@ def retry_row(row: Retry) -> tuple[object, ...]:
     """Return the columns of a retry."""
     past = ("", None, None) if row.past is None else (row.past.replay, row.past.attempts, row.past.first_at)
     columns = row.key, row.seq, row.replay_id, row.attempts, row.first_at, row.due_at, row.status, row.error
-    return (*columns, *past)
+    return (*columns, *past, row.order_key)
 
 
 def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> int:
@@ -176,8 +178,8 @@ def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> i
 def give_up_bodies(db: sqlite3.Connection, letters: Sequence[KeptDeadLetter]) -> None:
     """Detach dead letters from the bodies of their events: they keep the event's id and topic themselves."""
     db.executemany(
-        "UPDATE dead_letters SET event_id = ?, topic = ?, answer = x'' WHERE id = ?",
-        [(one.event_id, one.topic, one.id) for one in letters],
+        "UPDATE dead_letters SET event_id = ?, topic = ?, order_key = ?, answer = x'' WHERE id = ?",
+        [(one.event_id, one.topic, one.order_key, one.id) for one in letters],
     )
 
 

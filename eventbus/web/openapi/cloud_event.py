@@ -3,6 +3,7 @@
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
+from eventbus.core.order_key import MAX_KEY_BYTES
 from eventbus.web.openapi.builder import Json, described, nullable, text
 
 _URI = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-]+$"
@@ -29,6 +30,14 @@ CLOUD_EVENT: Json = {
         "time": nullable(text(format="date-time")),
         "datacontenttype": nullable(text("A media type.", pattern=_MEDIA_TYPE)),
         "dataschema": nullable(text("A URI.", pattern=_URI)),
+        "partitionkey": nullable(
+            text(
+                "The order key: 1 to 256 bytes.",
+                minLength=1,
+                maxLength=MAX_KEY_BYTES,
+                pattern=r"^[^\u0000-\u001f\u007f-\u009f]+$",
+            )
+        ),
         "data": {"description": "Anything."},
         "data_base64": text("Bytes, instead of `data`.", contentEncoding="base64", pattern=_BASE64),
     },

@@ -6,7 +6,7 @@ from eventbus.web.openapi.builder import AN_ID, JSON, SUCCESS, TEXT, Json, answe
 from eventbus.web.openapi.builder import response_header as sent
 from eventbus.web.openapi.cloud_event import A_CLOUD_EVENT
 from eventbus.web.openapi.operation import operation
-from eventbus.web.openapi.schemas import TOPIC_OR_NONE, VISIBLE_ASCII
+from eventbus.web.openapi.schemas import ORDER_KEY, TOPIC_OR_NONE, VISIBLE_ASCII
 from eventbus.web.routes.messages import MAX_BATCH_EVENTS, MAX_BATCH_TOPICS
 from eventbus.web.server.byte_budget import MAX_BATCH_BYTES
 
@@ -15,15 +15,20 @@ _PARAMETERS = [
     query("topic", f"The event's topic: up to {MAX_WORDS} words between dots, no wildcards. Where it is missing or "
           "empty: the `ce-type` header or a CloudEvent's `type`, if that can be a topic; else none, which only "
           "subscribers to everything match.", TOPIC_OR_NONE, example="orders.created"),
+    query("key", "The event's order key: 1 to 256 bytes. Subscribers with `ordered=key` get events with the same key "
+          "one after another. Where it is missing: the `ce-partitionkey` header or a CloudEvent's `partitionkey`. A "
+          "batch takes none: there each CloudEvent has its own.", ORDER_KEY, example="customer-7"),
     query("batch", "`lines`: the body is an event on each line, all accepted or none; each line that is not blank is "
           "delivered as `application/json`.", text(enum=["lines"])),
     query("once", "`ce`: the key of `Idempotency-Key` is derived from the CloudEvent's source and id.",
           text(enum=["ce"])),
     header("Idempotency-Key", "The same key within 24 hours is answered with the first publish's ids and `duplicate: "
-           "true`, and nothing is kept; with another topic or body it is refused.", VISIBLE_ASCII,
+           "true`, and nothing is kept; with another topic, order key or body it is refused.", VISIBLE_ASCII,
            example="order-42-created"),
     header("ce-type", "The topic, where the query gives none and it can be one. This and any other `ce-*` header of a "
            "CloudEvent is sent on unchanged.", text(), example="orders.created"),
+    header("ce-partitionkey", "The order key, where the query gives none: 1 to 256 bytes, escaped as CloudEvents "
+           "attributes are. Sent on unchanged.", text(minLength=1, pattern="^[!-~]+$"), example="customer-7"),
     header("ce-id", "Sent on unchanged; it is not the event's id.", text(), example="order-42"),
     header("ce-source", _KEPT, text(), example="/shop"),
     header("ce-specversion", _KEPT, text(), example="1.0"),

@@ -7,6 +7,7 @@ from eventbus.core.event_ids import MAX_ID_LENGTH
 from eventbus.core.model import Options, State
 from eventbus.core.option_kinds import TopicPatterns
 from eventbus.core.options import SubscriptionOptions, options_of, to_json
+from eventbus.core.order_key import MAX_KEY_BYTES
 from eventbus.core.topics import MAX_TOPIC_LENGTH, TOPIC_REGEX
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import A_TIME, AN_ADDRESS, AN_ID, Json, count, nullable, text, time
@@ -16,6 +17,7 @@ TOPIC = text(maxLength=MAX_TOPIC_LENGTH, pattern=f"^{TOPIC_REGEX}$")
 #: The same, or nothing.
 TOPIC_OR_NONE = {**TOPIC, "pattern": f"^(?:{TOPIC_REGEX})?$"}
 TOPIC_PATTERNS = TopicPatterns().query_schema
+ORDER_KEY = text(minLength=1, maxLength=MAX_KEY_BYTES, pattern=r"^[^\u0000-\u001f\u007f-\u009f]+$")
 ADDRESS = text(minLength=1, maxLength=MAX_ADDRESS_LENGTH, pattern="^[!-~]+$")
 #: An event's id, or an idempotency key.
 VISIBLE_ASCII = text(pattern=f"^[!-~]{{1,{MAX_ID_LENGTH}}}$")
@@ -73,12 +75,13 @@ _REGISTRATION: Json = {
 _EVENT: Json = {
     "id": text("A UUID of version 7, which the bus gives."),
     "topic": nullable(text("Null where none was given.")),
+    "key": nullable(text("The order key; null where none was given.")),
     "accepted_at": time(),
     "headers": build.typed("object", "The headers that were kept.", additionalProperties=text()),
     "body": build.schema("Body"),
 }
 AN_EVENT: Json = {
-    "id": AN_ID, "topic": "orders.created", "accepted_at": A_TIME,
+    "id": AN_ID, "topic": "orders.created", "key": None, "accepted_at": A_TIME,
     "headers": {"Content-Type": "application/json"}, "body": {"text": '{"order": 42}'},
 }  # fmt: skip
 _RETRY: Json = {
@@ -92,6 +95,7 @@ _DEAD_LETTER: Json = {
     "id": count("A number by which to replay or discard it."),
     "event": text("The event's id."),
     "topic": nullable(text()),
+    "key": nullable(text("The event's order key.")),
     "subscriber": text("Its address, in its one spelling."),
     "reason": text("`rejected`, `lease ended`, `journal quota`, or `not delivered within` some seconds."),
     "attempts": count(),
@@ -105,7 +109,7 @@ _DEAD_LETTER: Json = {
     ),
 }
 A_DEAD_LETTER: Json = {
-    "id": 1, "event": AN_ID, "topic": "orders.created", "subscriber": AN_ADDRESS, "reason": "rejected",
+    "id": 1, "event": AN_ID, "topic": "orders.created", "key": None, "subscriber": AN_ADDRESS, "reason": "rejected",
     "attempts": 1, "first_attempt_at": A_TIME, "last_attempt_at": A_TIME, "last_status": 422,
     "last_error": "answered 422", "last_answer": {"text": "no such customer"}, "body_given_up": False,
 }  # fmt: skip

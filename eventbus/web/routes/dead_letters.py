@@ -107,6 +107,7 @@ def dead_letter_payload(kept: KeptDeadLetter) -> dict[str, Any]:
         "id": kept.id,
         "event": kept.event_id,
         "topic": kept.topic,
+        "key": kept.order_key,
         "subscriber": letter.key,
         "reason": letter.reason,
         "attempts": letter.attempts,

@@ -117,6 +117,7 @@ def event_payload(event: Event) -> dict[str, Any]:
     return {
         "id": event.id,
         "topic": event.topic,
+        "key": event.key,
         "accepted_at": rfc3339(event.accepted_at),
         "headers": event.headers,
         "body": body_payload(event.body),

@@ -16,9 +16,9 @@ from eventbus.journal.base import Appended
 from eventbus.services.bus import Bus
 from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
-from eventbus.web.cloudevents import BATCH, STRUCTURED, CloudEvent, parse_batch, parse_one
+from eventbus.web.cloudevents import BATCH, PARTITION_KEY, STRUCTURED, CloudEvent, parse_batch, parse_one
 from eventbus.web.current import the_bus, the_request
-from eventbus.web.kept_headers import attribute, kept_head, topic_in_query, topic_of_type
+from eventbus.web.kept_headers import attribute, kept_head, order_key, topic_in_query, topic_of_type
 from eventbus.web.publish_once import once_key, once_key_of_batch
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import SUCCESS, Reply, as_json, text
@@ -60,9 +60,11 @@ def send_message() -> Reply:
     ce_type = attribute(environ, "type") if event is None else event.type
     if topic is None:
         topic = topic_of_type(ce_type)
-    key = once_key(environ, query, event)
-    message = Message(new_event_id(), topic, head, body, bus.clock.wall())
-    appended = bus.publish((message,), key)
+    ce_key = (attribute(environ, PARTITION_KEY) or None) if event is None else event.partition_key
+    key = order_key(query.first("key"), ce_key)
+    once = once_key(environ, query, event)
+    message = Message(new_event_id(), topic, head, body, bus.clock.wall(), key)
+    appended = bus.publish((message,), once)
     return _response(
         bus, request, (message,), appended, {"id": appended.ids[0], **({"topic": topic} if ce_type else {})}
     )
@@ -70,7 +72,9 @@ def send_message() -> Reply:
 
 def _publish_batch(bus: Bus, request: Request, query: Query) -> Reply:
     """Publish a batch: all of it, or none."""
-    key = once_key_of_batch(request.environ, query)
+    once = once_key_of_batch(request.environ, query)
+    if "key" in query.values:
+        raise BadRequest(f"key applies to a single event; in a batch each CloudEvent has its own {PARTITION_KEY}.")
     how = query.first("batch")
     if how not in (None, "lines"):
         raise BadRequest(
@@ -85,7 +89,7 @@ def _publish_batch(bus: Bus, request: Request, query: Query) -> Reply:
     _check_topics(bus, {topic} if how else {message.topic for message in messages})
     if not messages:
         return _response(bus, request, (), Appended(()), {"ids": []})
-    appended = bus.publish(messages, key)
+    appended = bus.publish(messages, once)
     return _response(bus, request, messages, appended, _named_batch(messages, appended, cloud_events=not how))
 
 
@@ -128,7 +132,8 @@ def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> list[Message]
         if len(messages) >= MAX_BATCH_EVENTS:
             raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events.")
         event_topic = topic or topic_of_type(event.type)
-        messages.append(Message(new_event_id(), event_topic, _STRUCTURED_HEAD, event.raw, wall))
+        key = order_key(None, event.partition_key)
+        messages.append(Message(new_event_id(), event_topic, _STRUCTURED_HEAD, event.raw, wall, key))
         bus.give_way()
     _check_sizes([message.body for message in messages], bus.settings.max_body_bytes)
     return messages

@@ -2,8 +2,8 @@
 -- KEYS 1: the nodes.
 -- ARGV 1: the node that writes; 2: this commit's number; 3: the time in ms, by the clock of Redis, after which the commit
 --      comes too late; 4: the replication id under which the node has read the journal; 5: the plan, as JSON; then id,
---      topic ("=" before it, empty without), head, body and time of each message. A plan with "no_memory" comes without
---      messages, and keeps no event.
+--      topic ("=" before it, empty without), head, body, time and order key of each message. A plan with "no_memory"
+--      comes without messages, and keeps no event.
 -- Returns the number of each publish's first event, or the ids that its idempotency key stands for, or "!" where that
 -- stands for another content, or nothing where it was refused for want of memory; then the lanes of the checkpoints that
 -- peers own by now, of which nothing was kept.
@@ -39,20 +39,24 @@ for index, publish in ipairs(plan.publishes) do
   if known then
     local content = call('HGET', key('keys:content'), publish.key)
     answers[index] = content and content ~= publish.content and '!' or known
-    part = part + 5 * publish.count
+    part = part + 6 * publish.count
   elseif plan.no_memory and publish.count > 0 then
     answers[index] = false
   else
     answers[index] = seq
     local ids = {}
     for message = 1, publish.count do
-      local id, topic, head, body, at = ARGV[part], ARGV[part + 1], ARGV[part + 2], ARGV[part + 3], ARGV[part + 4]
+      local id, topic, head, body, at, order_key = unpack(ARGV, part, part + 5)
       local text = digits(seq)
-      add_event(text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at)
+      if order_key == '' then
+        add_event(text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at)
+      else
+        add_event(text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at, 'k', order_key)
+      end
       call('HSET', key('ids'), id, text)
-      bytes = bytes + #id + #topic + #head + #body + plan.overhead
+      bytes = bytes + #id + #topic + #head + #body + #order_key + plan.overhead
       ids[message] = id
-      seq, part = seq + 1, part + 5
+      seq, part = seq + 1, part + 6
     end
     if publish.key then
       local joined = table.concat(ids, '\n')
@@ -75,13 +79,23 @@ local function discard(lane, first, final, at)
   call('ZADD', key('discards'), final, member)
   call('ZADD', key('discards:at'), at, member)
 end
-local function save_retry(lane, delivery, due, row)
+-- What stands for a retry among those of its lane by order key and sequence number.
+local function order_member(order_key, delivery)
+  local text = seq_of(delivery)
+  return order_key .. '\0' .. string.rep('0', 16 - #text) .. text .. string.match(delivery, ':%d+$')
+end
+local function save_retry(lane, delivery, due, row, order_key)
   call('HSET', key('waits:' .. lane), delivery, row)
   call('ZADD', key('due:' .. lane), due, delivery)
   call('ZADD', key('line:' .. lane), seq_of(delivery), delivery)
   call('ZADD', key('waiting'), seq_of(delivery), delivery .. ':' .. lane)
+  if order_key ~= '' then call('ZADD', key('keyed:' .. lane), 0, order_member(order_key, delivery)) end
 end
 local function remove_retry(lane, delivery)
+  local row = call('HGET', key('waits:' .. lane), delivery)
+  if row and string.find(row, '"order_key"', 1, true) then
+    call('ZREM', key('keyed:' .. lane), order_member(cjson.decode(row).order_key, delivery))
+  end
   call('HDEL', key('waits:' .. lane), delivery)
   call('ZREM', key('due:' .. lane), delivery)
   call('ZREM', key('line:' .. lane), delivery)
@@ -152,7 +166,7 @@ for _, checkpoint in ipairs(plan.checkpoints) do
     remove_retry(settled[1], settled[2])
   end end
   for _, row in ipairs(checkpoint.retries) do
-    if is_owned(row[1]) then save_retry(row[1], row[2], row[3], row[4]) end
+    if is_owned(row[1]) then save_retry(row[1], row[2], row[3], row[4], row[5]) end
   end
   for _, letter in ipairs(checkpoint.dead) do
     local name = letter.delivery .. ':' .. letter.key
@@ -172,7 +186,7 @@ for _, checkpoint in ipairs(plan.checkpoints) do
       discard(lane, seq_of(delivery), seq_of(delivery), checkpoint.at)
       call('ZREM', key('waiting'), delivery .. ':' .. lane)
     end
-    call('DEL', key('waits:' .. lane), key('due:' .. lane), key('line:' .. lane))
+    call('DEL', key('waits:' .. lane), key('due:' .. lane), key('line:' .. lane), key('keyed:' .. lane))
   end end
   local replayed = 0
   for _, id in ipairs(checkpoint.replayed) do
@@ -181,12 +195,16 @@ for _, checkpoint in ipairs(plan.checkpoints) do
       remove_letter(id, letter)
       -- Numbers as they stand there: cjson would round them.
       local attempts, first = string.match(text, '"attempts": (%d+), "first_at": ([^,]+),')
+      local entry = entry_of(seq_of(letter.delivery))
+      local fields = entry and fields_of(entry)
+      local order_key = fields and fields.key or ''
       local row = string.format(
-        '{"attempts":%s,"first_at":%s,"due_at":%s,"status":%s,"error":%s,"past":{"replay":%s,"attempts":%s,"first_at":%s}}',
+        '{"attempts":%s,"first_at":%s,"due_at":%s,"status":%s,"error":%s,"order_key":%s,'
+          .. '"past":{"replay":%s,"attempts":%s,"first_at":%s}}',
         attempts, checkpoint.at, checkpoint.at, cjson.encode(letter.status), cjson.encode(letter.error),
-        cjson.encode(checkpoint.replay), attempts, first
+        cjson.encode(order_key), cjson.encode(checkpoint.replay), attempts, first
       )
-      save_retry(letter.key, letter.delivery, checkpoint.at, row)
+      save_retry(letter.key, letter.delivery, checkpoint.at, row, order_key)
       replayed = replayed + 1
     end
   end

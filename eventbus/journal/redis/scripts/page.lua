@@ -3,7 +3,7 @@
 local size, found = 0, {}
 local more = scan(ARGV[1], ARGV[2], tonumber(ARGV[3]), function(entry)
   local parts = entry[2]
-  if #parts == 10 then size = size + #parts[6] + #parts[8] end
+  if #parts >= 10 then size = size + #parts[6] + #parts[8] end
   if #found > 0 and size > tonumber(ARGV[4]) then return true end
   found[#found + 1] = entry
 end)

@@ -30,7 +30,7 @@ def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, 
 
 
 def parts_of(publishes: Sequence[Publish]) -> list[str | bytes]:
-    """Return the messages, five arguments each."""
+    """Return the messages, six arguments each."""
     return [
         part
         for publish in publishes
@@ -38,6 +38,7 @@ def parts_of(publishes: Sequence[Publish]) -> list[str | bytes]:
         for part in (
             *(message.id, topic_text(message.topic), message.head, message.body),
             repr(message.accepted_at),
+            message.key or "",
         )
     ]
 
@@ -67,7 +68,7 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "lanes": [lane_plan(record) for record in checkpoint.lanes],
         "settled_retries": [(key, delivery_name(seq, replay_id)) for key, seq, replay_id in checkpoint.settled_retries],
         "retries": [
-            (row.key, delivery_name(row.seq, row.replay_id), repr(row.due_at), retry_text(row))
+            (row.key, delivery_name(row.seq, row.replay_id), repr(row.due_at), retry_text(row), row.order_key or "")
             for row in checkpoint.retries
         ],
         "dead": [

@@ -10,7 +10,15 @@ from eventbus.journal.copy.copying import RecordKind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.commit_plan import EVENT_OVERHEAD, lane_plan
-from eventbus.journal.redis.store.rows import FIELDS, delivery_name, letter_text, retry_text, topic_text
+from eventbus.journal.redis.store.rows import (
+    FIELDS,
+    KEY_FIELD,
+    delivery_name,
+    letter_text,
+    order_member,
+    retry_text,
+    topic_text,
+)
 
 Command = tuple[Any, ...]
 
@@ -23,10 +31,13 @@ def commands(kind: RecordKind, rows: Sequence[Row]) -> Iterator[Command]:
 
 def _event(event: Event) -> Iterator[Command]:
     topic, at = topic_text(event.topic), repr(event.accepted_at)
-    fields = zip(FIELDS, (event.id, topic, event.head, event.body, at), strict=True)
+    fields: list[tuple[Any, Any]] = [*zip(FIELDS, (event.id, topic, event.head, event.body, at), strict=True)]
+    if event.key is not None:
+        fields.append((KEY_FIELD, event.key))
     yield ("XADD", keys.EVENTS, f"{event.seq}-0", *(part for pair in fields for part in pair))
     yield ("HSET", keys.IDS, event.id, event.seq)
-    size = len(event.id.encode()) + len(topic.encode()) + len(event.head) + len(event.body) + EVENT_OVERHEAD
+    names = f"{event.id}{topic}{event.key or ''}".encode()
+    size = len(names) + len(event.head) + len(event.body) + EVENT_OVERHEAD
     yield ("INCRBY", keys.BYTES, size)
 
 
@@ -49,6 +60,8 @@ def _retry(row: Retry) -> Iterator[Command]:
     yield ("ZADD", keys.due(row.key), repr(row.due_at), delivery)
     yield ("ZADD", keys.line(row.key), row.seq, delivery)
     yield ("ZADD", keys.WAITING, row.seq, f"{delivery}:{row.key}")
+    if row.order_key:
+        yield ("ZADD", keys.keyed(row.key), 0, order_member(row.order_key, row.seq, row.replay_id))
 
 
 def _letter(kept: NumberedLetter) -> Iterator[Command]:

@@ -63,6 +63,11 @@ def line(lane: str) -> str:
     return f"{PREFIX}line:{lane}"
 
 
+def keyed(lane: str) -> str:
+    """Sorted set, by name alone: a lane's retries with an order key, by that and by sequence number."""
+    return f"{PREFIX}keyed:{lane}"
+
+
 def dead_of(lane: str) -> str:
     """Sorted set: a lane's dead letters, by id."""
     return f"{PREFIX}dead:of:{lane}"

@@ -10,8 +10,9 @@ from eventbus.core.model import Event
 from eventbus.core.records import DeadLetter, Past, Retry
 from eventbus.journal.base import KeptDeadLetter
 
-#: Fields of an event in the stream, in this order: id, topic, head, body, time.
-FIELDS = [b"i", b"t", b"h", b"b", b"a"]
+#: Fields of an event in the stream, in this order: id, topic, head, body, time; and last the order key, if it has one.
+FIELDS, KEY_FIELD = [b"i", b"t", b"h", b"b", b"a"], b"k"
+_NAMES = (FIELDS, [*FIELDS, KEY_FIELD])
 
 
 def topic_text(topic: str | None) -> str:
@@ -33,11 +34,12 @@ def event_of(entry: Sequence[Any]) -> Event | None:
     """Return the event of a stream's entry (its id, then names and values by turns), or None if it is no event."""
     entry_id, parts = entry
     number, _, sub = entry_id.partition(b"-")
-    if sub != b"0" or parts[::2] != FIELDS:
+    if sub != b"0" or parts[::2] not in _NAMES:
         return None
-    _, event_id, _, topic, _, head, _, body, _, at = parts
+    event_id, topic, head, body, at, *key = parts[1::2]
     try:
-        return Event(int(number), event_id.decode(), topic_of(topic), head, body, float(at))
+        order_key = key[0].decode() if key else None
+        return Event(int(number), event_id.decode(), topic_of(topic), head, body, float(at), order_key)
     except ValueError:
         return None
 
@@ -76,11 +78,17 @@ def delivery_name(seq: int, replay_id: int) -> str:
     return f"{seq}:{replay_id:06d}"
 
 
+def order_member(order_key: str, seq: int, replay_id: int) -> str:
+    """Return what stands for a retry among those of its lane by order key and sequence number; see ``keys.keyed``."""
+    return f"{order_key}\0{seq:016d}:{replay_id:06d}"
+
+
 def retry_text(row: Retry) -> str:
     """Write a retry as JSON, without its lane and its delivery."""
     attempts = {"attempts": row.attempts, "first_at": row.first_at, "due_at": row.due_at}
     past = {} if row.past is None else {"past": asdict(row.past)}
-    return json.dumps({**attempts, "status": row.status, "error": _plain(row.error), **past})
+    key = {} if row.order_key is None else {"order_key": row.order_key}
+    return json.dumps({**attempts, "status": row.status, "error": _plain(row.error), **past, **key})
 
 
 def retry_of(lane: str, name: str, text: bytes) -> Retry:
@@ -104,21 +112,28 @@ def letter_text(letter: DeadLetter) -> str:
             "status": letter.status,
             "error": _plain(letter.error),
             "answer": base64.b64encode(letter.answer).decode(),
-            **({"event_id": letter.event_id, "topic": letter.topic} if letter.event_id else {}),
+            **(_names_of(letter) if letter.event_id else {}),
         }
     )
 
 
+def _names_of(letter: DeadLetter) -> dict[str, str | None]:
+    """Return what names the event of a dead letter that has given up its body."""
+    key = {} if letter.order_key is None else {"order_key": letter.order_key}
+    return {"event_id": letter.event_id, "topic": letter.topic, **key}
+
+
 def letter_of(letter_id: int, text: bytes, names: Sequence[bytes]) -> KeptDeadLetter:
-    """Parse a dead letter; ``names`` are its event's id and topic, and empty if the event is gone."""
+    """Parse a dead letter; ``names`` are its event's id, topic and key, and empty if the event is gone."""
     fields = json.loads(text)
     seq, replay_id = fields.pop("delivery").split(":")
     answer = base64.b64decode(fields.pop("answer"))
     letter = DeadLetter(seq=int(seq), replay_id=int(replay_id), answer=answer, **fields)
     event_id, topic = (names[0].decode(), topic_of(names[1])) if names else ("", None)
+    order_key = (names[2].decode() or None) if names else None
     if letter.event_id:
-        event_id, topic = letter.event_id, letter.topic
-    return KeptDeadLetter(letter_id, letter, event_id, topic)
+        event_id, topic, order_key = letter.event_id, letter.topic, letter.order_key
+    return KeptDeadLetter(letter_id, letter, event_id, topic, order_key)
 
 
 def _plain(text: str) -> str:

@@ -10,7 +10,7 @@ import redis
 
 from eventbus.core.errors import JournalError, JournalOutOfMemory, JournalTimeout, KeyReused
 from eventbus.core.model import Event
-from eventbus.core.records import Checkpoint
+from eventbus.core.records import Checkpoint, DeadLetter
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
 from eventbus.journal.group_commit import CommitResult, Publish
 from eventbus.journal.redis.cluster.membership import Membership
@@ -134,7 +134,7 @@ class Writer:
 
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
         """Detach dead letters from the bodies of their events. Raises JournalError."""
-        changed = [(one, replace(one.letter, event_id=one.event_id, topic=one.topic, answer=b"")) for one in letters]
+        changed = [(one, _without_body(one)) for one in letters]
         parts = [part for one, letter in changed for part in (one.id, letter.seq, letter_text(letter))]
         with translate_errors("could not be written"):
             self._give_up(keys=[keys.NODES], args=parts)
@@ -172,3 +172,8 @@ def _appended(publish: Publish, answer: Any) -> Appended | KeyReused:
     if answer == b"!":
         return KeyReused()
     return Appended(tuple(answer.decode().split("\n")), duplicate=True)
+
+
+def _without_body(kept: KeptDeadLetter) -> DeadLetter:
+    """Return a dead letter that names its event itself, since the body may be trimmed."""
+    return replace(kept.letter, event_id=kept.event_id, topic=kept.topic, order_key=kept.order_key, answer=b"")

@@ -25,10 +25,10 @@ local function entry_of(seq) return call('XRANGE', key('events'), seq .. '-0', s
 -- The fields of an entry by name, or nil where it is no event: another program may put entries among them.
 local function fields_of(entry)
   local parts = entry[2]
-  if #parts ~= 10 then return nil end
-  return {id = parts[2], topic = parts[4], head = parts[6], body = parts[8], at = parts[10]}
+  if #parts ~= 10 and #parts ~= 12 then return nil end
+  return {id = parts[2], topic = parts[4], head = parts[6], body = parts[8], at = parts[10], key = parts[12] or ''}
 end
-local function size_of(fields) return #fields.id + #fields.topic + #fields.head + #fields.body end
+local function size_of(fields) return #fields.id + #fields.topic + #fields.head + #fields.body + #fields.key end
 -- Calls visit(entry) for each entry after one number up to another, at most so many, until that returns true. Returns
 -- whether the limit was reached, or visit returned true: then there may be more.
 local function scan(after, last, limit, visit)
