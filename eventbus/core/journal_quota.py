@@ -8,6 +8,19 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+#: Bytes of a quota, or of the journal's limit, for each dead letter that there may be.
+BYTES_PER_LETTER = 4_096
+#: Dead letters that there may be, however small the quota or the limit.
+MIN_LETTERS = 100
+
+
+def max_letters(size: int) -> int:
+    """Return how many dead letters a full journal may have, of one subscription by its quota, or in all by its limit.
+
+    Both are in bytes. Beyond that they are discarded, or are not made.
+    """
+    return max(MIN_LETTERS, size // BYTES_PER_LETTER)
+
 
 @dataclass(frozen=True, slots=True)
 class SampledEvent:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.core.clock import Clock
-from eventbus.core.records import Checkpoint, DeadLetter, LaneRecord, Retry
+from eventbus.core.records import Checkpoint, DeadLetter, Discard, LaneRecord, Retry
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of, retry_rows_of
 
@@ -31,6 +31,7 @@ class LaneChanges:
         self._retries: list[Retry] = []
         self._settled_retries: list[tuple[str, int, int]] = []
         self._dead: list[DeadLetter] = []
+        self._discards: list[Discard] = []
 
     def take(self, lane: Lane, scanned: int, clock: Clock) -> None:
         """Move what has changed in a lane into this collection, at one moment."""
@@ -39,6 +40,7 @@ class LaneChanges:
         self._retries += retry_rows_of(lane, now, wall)
         self._settled_retries += ((lane.subscriber.key, seq, replay_id) for seq, replay_id in lane.retries.removed_rows)
         self._dead += lane.dead_letters
+        self._discards += lane.discards
         lane.clear_changes()
 
     def checkpoint(self, wall: float, scanned: int) -> Checkpoint:
@@ -50,6 +52,7 @@ class LaneChanges:
             retries=tuple(self._retries),
             settled_retries=tuple(self._settled_retries),
             dead=tuple(self._dead),
+            discards=tuple(self._discards),
         )
 
 
@@ -63,6 +66,7 @@ def merge(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
         retries=changes.retries + decided.retries,
         settled_retries=changes.settled_retries + decided.settled_retries,
         dead=changes.dead + decided.dead,
+        discards=changes.discards + decided.discards,
     )
 
 

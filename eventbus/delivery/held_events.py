@@ -1,7 +1,7 @@
 """Which events lanes still need: found by sequence number and topic, whatever the number of lanes. Pure."""
 
-from collections.abc import Callable, Iterable
-from itertools import count
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
 from eventbus.core.model import Interest
 from eventbus.core.records import LaneRecord
@@ -10,8 +10,8 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of
 from eventbus.delivery.topic_index import TopicIndex
 
-#: Sequence numbers of events: all after the first of these, up to the last.
-Numbers = tuple[int, float]
+#: Answers that are tried first for the next event, since the range that holds one event often holds the next.
+REMEMBERED_HOLDERS = 4
 
 
 class HeldEvents:
@@ -24,22 +24,37 @@ class HeldEvents:
     def __init__(self, lanes: Iterable[Lane], give_way: Callable[[], None] = lambda: None) -> None:
         """Read what the lanes hold; call ``give_way`` after each lane."""
         self._numbers = set[int]()
-        self._index = TopicIndex[Numbers]()
-        keys = count()
+        self._last = deque[Interest](maxlen=REMEMBERED_HOLDERS)  # that held an event
+        held: dict[tuple[tuple[str, ...], int | None], int] = {}  # thousands may wait for the same topics
         for lane in lanes:
             self._numbers.update(lane.numbers())
-            for part in lane.ranges():
-                if part.left:
-                    after = part.span().cursor
-                    live = part is lane.live
-                    for one in lane.interests if live else (Interest(-1, part.end, part.topics),):
-                        until = float("inf") if one.until is None else one.until
-                        self._index.put(str(next(keys)), one.topics, (max(after, one.after), until))
+            for one in waiting_parts(lane):
+                held[one.topics, one.until] = min(one.after, held.get((one.topics, one.until), one.after))
+            give_way()
+        self._index = TopicIndex[Interest]()
+        for number, ((topics, until), after) in enumerate(held.items()):
+            self._index.put(str(number), topics, Interest(after, until, topics))
             give_way()
 
     def holds(self, seq: int, topic: str | None) -> bool:
         """Return whether one of the lanes holds an event; see ``Backlog.holds``."""
-        return seq in self._numbers or any(after < seq <= until for after, until in self._index.matching(topic))
+        if seq in self._numbers or any(part.covers(seq, topic) for part in self._last):
+            return True
+        for part in self._index.matching(topic):
+            if part.after < seq and (part.until is None or seq <= part.until):
+                self._last.appendleft(part)
+                return True
+        return False
+
+
+def waiting_parts(lane: Lane) -> Iterator[Interest]:
+    """Yield the parts of the journal, by topics, in which events may wait for their first attempt in a lane."""
+    for part in lane.ranges():
+        if part.left:
+            after = part.span().cursor
+            for one in lane.interests if part is lane.live else (Interest(-1, part.end, part.topics),):
+                if one.until is None or one.until > after:
+                    yield Interest(max(after, one.after), one.until, one.topics)
 
 
 def floor_of(lane: Lane) -> int:

@@ -25,6 +25,7 @@ class LaneRegistry:
         self.announced: dict[str, Lane] = {}  #: lanes that are offered new events, and are not saved yet
         self.hosts = SubscriberHosts()  #: how many lanes lead to a host
         self.held: list[Interest] = []  #: events that have to stay in the journal, though no lane needs them yet
+        self.no_longer_held = 0  #: how often such a time has ended: from then on lanes may need these events
         self.routes: dict[Lane, Route] = {}
         self._index: TopicIndex[Lane] = TopicIndex()
 
@@ -86,6 +87,7 @@ class LaneRegistry:
             yield
         finally:
             self.held.remove(events)
+            self.no_longer_held += 1
 
     # Who gets an event
 

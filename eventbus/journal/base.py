@@ -86,6 +86,9 @@ class JournalQueries(Protocol):
     def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
         """Return sequence numbers, topics and times of up to ``limit`` events after ``after``, to ``end``."""
 
+    def sizes(self, after: int, end: int, limit: int) -> list[tuple[int, int]]:
+        """Return sequence numbers of up to ``limit`` events after ``after``, to ``end``, and the bytes of each."""
+
     def find(self, seqs: Sequence[int]) -> list[Event]:
         """Return the events with these sequence numbers that still exist, in order."""
 
@@ -173,8 +176,9 @@ class Journal(JournalQueries, Protocol):
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None = None) -> int:
         """Remove settled events, and return how many. Events of a retry or a dead letter stay.
 
-        Some of the discards before ``forget_before`` (seconds since 1970) are removed too, and idempotency keys after
-        their day; the oldest of those earlier, if all together take more than ``max_key_bytes``.
+        Some of the discards before ``forget_before`` (seconds since 1970), and of events that are gone, are removed
+        too, and idempotency keys after their day; the oldest of those earlier, if all together take more than
+        ``max_key_bytes``.
         """
 
     def usage(self) -> Usage:

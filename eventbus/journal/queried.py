@@ -35,6 +35,10 @@ class QueriedJournal(Journal):
         return self._read(self._queries.topics, after, end, limit)
 
     @override
+    def sizes(self, after: int, end: int, limit: int) -> list[tuple[int, int]]:
+        return self._read(self._queries.sizes, after, end, limit)
+
+    @override
     def find(self, seqs: Sequence[int]) -> list[Event]:
         return self._read(self._queries.find, seqs)
 

@@ -74,7 +74,7 @@ class Bus(SubscriberListener):
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(node)
         quota_bytes = settings.journal_quota_bytes or settings.journal_max_bytes // 4
-        quota = QuotaEnforcer(node, quota_bytes, self.dead_letters)
+        quota = QuotaEnforcer(node, quota_bytes, settings.journal_max_bytes, self.dead_letters, self.expired)
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, quota)
         self.time_series = TimeSeries(self.dispatcher, self.counters, timing.sample_interval_seconds)
         self.subscriptions = NodeSubscriptions(node, self.sweeper, self.expiry, self.retention, self.feed)

@@ -56,6 +56,12 @@ class ExpiredSubscribers:
         found += [lane for key, lane in self._closed.items() if key not in here]
         return sorted(found, key=lambda lane: lane.subscriber.key)
 
+    @property
+    def dead_letters(self) -> int:
+        """Return how many dead letters are of subscriptions that only the journal has."""
+        here = self._dispatcher.lanes
+        return self.removed_dead + sum(lane.dead for key, lane in self._closed.items() if key not in here)
+
     def __contains__(self, key: str) -> bool:
         """Return whether a subscriber was expired when the journal was read last."""
         return key in self._closed

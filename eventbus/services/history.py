@@ -1,10 +1,11 @@
 """The history of one event: what became of it for each subscription."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eventbus.core.errors import NotFound
-from eventbus.core.model import Event
+from eventbus.core.model import Event, Interest
 from eventbus.core.records import LaneRecord, Retry
 from eventbus.delivery.lane.lane import Lane
 from eventbus.services.node import Node
@@ -47,15 +48,19 @@ def _fate(lane: Lane, event: Event, waiting: dict[str, Retry], failed: dict[str,
     key, address = lane.subscriber.key, lane.subscriber.address.text
     if key in waiting or lane.holds(event.seq, event.topic):
         return Fate(address, "pending", waiting.get(key))
-    if key in failed:
-        return Fate(address, failed[key])
-    spans = (*lane.interests, *lane.replayed)
-    return Fate(address, "delivered") if any(span.covers(event.seq, event.topic) for span in spans) else None
+    return _settled(address, event, (*lane.interests, *lane.replayed), failed.get(key))
 
 
 def _past_fate(record: LaneRecord, event: Event, failed: dict[str, str]) -> Fate | None:
     key, address = record.subscriber.key, record.subscriber.address.text
-    if key in failed:
-        return Fate(address, failed[key])
-    spans = (*record.interests, *record.replayed)
-    return Fate(address, "delivered") if any(span.covers(event.seq, event.topic) for span in spans) else None
+    return _settled(address, event, (*record.interests, *record.replayed), failed.get(key))
+
+
+def _settled(address: str, event: Event, spans: Sequence[Interest], failed: str | None) -> Fate | None:
+    """Return the fate of an event that is not pending; None where it was not accepted for the subscriber.
+
+    ``failed``: dead, or in a range that was discarded, where other events may be for other subscribers.
+    """
+    if failed == "dead" or any(span.covers(event.seq, event.topic) for span in spans):
+        return Fate(address, failed or "delivered")
+    return None

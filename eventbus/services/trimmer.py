@@ -1,6 +1,7 @@
 """Removes settled events from the journal, the oldest first: those that no subscription of any node still needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from eventbus.delivery.held_events import HeldEvents, RemoteLane, floor_of
 from eventbus.services.journal_room import JournalRoom
@@ -19,20 +20,20 @@ class Trimmer:
         self._cluster = node.cluster
         self._room = room
         self._page_events = page_events
-        self._remote_lanes: list[RemoteLane] | None = None  # None: to be read again
+        self._holders: _Holders | None = None  # None: to be read again
         self._moves = 0  # how often lanes have moved between nodes
 
     def lanes_moved(self) -> None:
         """Read the peers' lanes again before anything is removed: some have got lanes of this node."""
         self._moves += 1
-        self._remote_lanes = None
+        self._holders = None
 
     def trim(self, before: float) -> None:
         """Remove settled events that were accepted before a moment, and later ones while room is needed.
 
         Raises NotOwner and JournalError.
         """
-        self._remote_lanes = None
+        self._holders = None
         cursor, newest, goal = 0, self._dispatcher.recent.newest, self._room.goal
         moves = self._moves
         while rows := self._journal.topics(cursor, newest, self._page_events):
@@ -54,7 +55,7 @@ class Trimmer:
         with self._dispatcher.checkpointer.transaction():
             settled = self._settled(events)
             if moves != self._moves:  # some lanes were perhaps not asked: the next run removes these
-                self._remote_lanes = None
+                self._holders = None
             elif settled:
                 self._dispatcher.recent.forget(settled[-1])
                 self._remove(settled, before)
@@ -66,26 +67,45 @@ class Trimmer:
         """Return the events that no lane still has to deliver."""
         if not events:
             return []
-        if self._remote_lanes is None:
-            self._remote_lanes = [RemoteLane(record) for record in self._cluster.records()]
-        self._dispatcher.checkpointer.save()
         registry = self._dispatcher.registry
-        lanes, counted = (*registry.lanes.values(), *registry.announced.values()), registry.held
-        local = [lane for lane in lanes if lane.backlog or lane.dead_letters]
-        floors = (
-            *map(floor_of, local), *(lane.floor for lane in self._remote_lanes), *(part.after + 1 for part in counted),
-        )  # fmt: skip
-        floor = min(floors, default=None)
-        if floor is None or events[-1][0] < floor:
+        holders = self._holders
+        if holders is None or holders.no_longer_held != registry.no_longer_held:
+            holders = self._holders = self._read_holders()
+        before = tuple(registry.held)  # also what is no longer held soon: a lane may need it then
+        floor = min((holders.floor, *(part.after + 1 for part in before)))
+        if events[-1][0] < floor:
             return [seq for seq, _ in events]
-        load = self._dispatcher.load
-        give_way = load.give_way_urgently if self._room.under_pressure else load.give_way  # publishers wait for room
-        holders: tuple[HeldEvents | RemoteLane, ...] = (HeldEvents(local, give_way), *self._remote_lanes)
+        give_way = self._give_way()
         settled: list[int] = []
         for seq, topic in events:
             if seq >= floor:
                 give_way()
-                if any(each.holds(seq, topic) for each in holders) or any(part.covers(seq, topic) for part in counted):
+                held = any(each.holds(seq, topic) for each in holders.each)
+                if held or any(part.covers(seq, topic) for part in (*before, *registry.held)):
                     continue
             settled.append(seq)
         return settled
+
+    def _read_holders(self) -> "_Holders":
+        """Read what lanes of all nodes hold. They hold fewer events later, but for replays that begin meanwhile."""
+        remote = [RemoteLane(record) for record in self._cluster.records()]
+        self._dispatcher.checkpointer.save()
+        registry = self._dispatcher.registry
+        no_longer_held = registry.no_longer_held
+        lanes = (*registry.lanes.values(), *registry.announced.values())
+        local = [lane for lane in lanes if lane.backlog or lane.dead_letters]
+        floor = min((*map(floor_of, local), *(lane.floor for lane in remote)), default=2**63)
+        return _Holders((HeldEvents(local, self._give_way()), *remote), floor, no_longer_held)
+
+    def _give_way(self) -> Callable[[], None]:
+        load = self._dispatcher.load
+        return load.give_way_urgently if self._room.under_pressure else load.give_way  # publishers wait for room
+
+
+@dataclass(frozen=True, slots=True)
+class _Holders:
+    """What lanes held when they were read; ``floor`` is the first event of these."""
+
+    each: tuple[HeldEvents | RemoteLane, ...]
+    floor: int
+    no_longer_held: int  # the registry's count at that moment

@@ -261,10 +261,13 @@ class BusAccount(RuleBasedStateMachine):
         except (Conflict, JournalError, NotFound):
             return
 
-    @rule(share=st.sampled_from([0.1, 0.5, 1.0]))
-    def the_journal_is_full(self, share: float) -> None:
-        """Whoever holds back events gives up the oldest of them: they are dead, and their bodies go."""
-        keeper = QuotaEnforcer(self.bus.node, 0, self.bus.dead_letters)
+    @rule(share=st.sampled_from([0.1, 0.5, 1.0]), letters=st.sampled_from([0, 3, 1_000]))
+    def the_journal_is_full(self, share: float, letters: int) -> None:
+        """Whoever holds back events gives up the oldest of them: they are dead, or discarded where too many are."""
+        keeper = QuotaEnforcer(self.bus.node, 0, 0, self.bus.dead_letters, self.bus.expired)
+        keeper.max_letters = letters
+        if letters < 1_000:
+            self._may_discard(*KEYS)
         with suppress(JournalError):
             keeper.relieve(1_000_000, int(1_000_000 * share))
 

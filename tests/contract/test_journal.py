@@ -249,6 +249,17 @@ def test_a_sample_tells_who_needs_an_event(journal: Journal) -> None:
     assert (second.topic, second.waiting, [key for key, _ in second.dead]) == (None, (A,), [letter(2).key])
 
 
+def test_sizes_tell_what_events_take(journal: Journal) -> None:
+    """Each event between two numbers is told with about the bytes that it takes, and no more than are asked for."""
+    journal.append([message("a", b"x" * 1_000, topic="t"), message("b"), message("c"), message("d", b"x" * 5_000)])
+    (first, large), (second, small) = journal.sizes(0, 3, 2)
+    assert (first, second) == (1, 2)
+    assert 0 < small < 1_000 < large < 1_500
+    assert [seq for seq, _ in journal.sizes(2, 3, ALL)] == [3]
+    assert [size // 1_000 for _, size in journal.sizes(3, 9, ALL)] == [5]
+    assert journal.sizes(4, 9, ALL) == []
+
+
 def test_a_dead_letter_outlives_its_events_body(bench: Bench) -> None:
     """One that has given up its body lets the event go, keeps id, topic and key, and is still known as dead."""
     journal = bench.journal

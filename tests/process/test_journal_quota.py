@@ -18,6 +18,8 @@ LIMIT = 4 * MIB
 BODY = b"x" * 65_536
 #: Events that are twice as much as the journal may hold.
 EVENTS = 2 * LIMIT // len(BODY)
+#: Subscribers that are down, which give up more deliveries than there may be dead letters.
+SEVERAL = 40
 
 
 @pytest.fixture
@@ -34,8 +36,13 @@ def publish_all(caller: Caller) -> list[str]:
 
 def told(caller: Caller, what: str) -> float:
     """What the metrics say was given up."""
+    return metric(caller, f'eventbus_journal_quota_total{{what="{what}"}}')
+
+
+def metric(caller: Caller, name: str) -> float:
+    """The value of a metric."""
     text = caller.call("GET", "/metrics").text
-    line = next(line for line in text.splitlines() if line.startswith(f'eventbus_journal_quota_total{{what="{what}"}}'))
+    line = next(line for line in text.splitlines() if line.startswith(f"{name} "))
     return float(line.rpartition(" ")[2])
 
 
@@ -61,6 +68,31 @@ def test_a_subscriber_that_is_down_keeps_nobody_from_publishing(small: BusServer
         assert gone.isdisjoint(ids[-8:])  # half of what the quota leaves it
         assert set(down.counts) == set(ids) - gone
         assert "over the journal quota" in small.log_text()
+
+
+def test_many_subscribers_that_are_down_do_not_fill_it_with_dead_letters(small: BusServer) -> None:
+    """Beyond one dead letter for each 4 KiB of the journal what is given up is discarded, and is in the accounts."""
+    caller, most = Caller(small.port), LIMIT // 4_096
+    with RecordingSubscriber(keep_bodies=False) as good, RecordingSubscriber(keep_bodies=False) as down:
+        caller.register(good.address)
+        addresses = [f"{down.address}/{number}" for number in range(SEVERAL)]
+        for address in addresses:
+            caller.register(address, lease=600)
+        down.down()
+        ids = publish_all(caller)
+        eventually(settled(caller, good.address, accepted=EVENTS, delivered=EVENTS), 60)
+        accounts = [account(caller, address) for address in addresses]
+        dead, discarded = (sum(each[name] for each in accounts) for name in ("dead", "discarded"))
+        assert most // 2 < dead <= most
+        assert discarded > SEVERAL
+        assert (told(caller, "pending"), told(caller, "discarded")) == (dead, discarded)
+        assert metric(caller, "eventbus_journal_bytes") < LIMIT
+        eventually(lambda: "were discarded, the others are dead letters" in small.log_text(), 30)
+        down.up()
+        for address in addresses:
+            caller.register(address)
+            eventually(settled(caller, address, accepted=EVENTS, pending=0), 60)
+        assert set(ids[-8:]) <= set(down.counts)
 
 
 def test_a_subscriber_that_rejects_keeps_nobody_from_publishing(small: BusServer) -> None:

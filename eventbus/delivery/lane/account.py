@@ -3,7 +3,7 @@
 from typing import Any
 
 from eventbus.core.model import Account
-from eventbus.core.records import DeadLetter, LaneRecord
+from eventbus.core.records import DeadLetter, Discard, LaneRecord
 from eventbus.delivery.lane.recent_attempts import RecentAttempts
 
 
@@ -18,6 +18,7 @@ class LaneAccount:
         self.former_attempts = record.former_attempts  # those of earlier registrations, successes included
         self.recent = RecentAttempts(self.delivered, self.failed_attempts)
         self.dead_letters: list[DeadLetter] = []  # to be written with the next checkpoint
+        self.discards: list[Discard] = []  # the same
         self.dirty = False  # whether it has changed since the last checkpoint, and is among the changed lanes
         self._changed_lanes: list[Any] = []  # the checkpointer's, where lanes that have changed put themselves
 
@@ -37,6 +38,7 @@ class LaneAccount:
         """Forget what has changed: it is in a checkpoint."""
         self.dirty = False
         self.dead_letters.clear()
+        self.discards.clear()
 
     def count_discarded(self, count: int) -> None:
         """Count dead letters as discarded."""

@@ -12,15 +12,13 @@ from eventbus.delivery.lane.ranges import Range
 
 #: Why a delivery is dead when its subscriber did not renew.
 LEASE_ENDED = "lease ended"
-#: Why a delivery is dead whose event the journal had no room for any longer.
-JOURNAL_QUOTA = "journal quota"
 
 
 def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
     """Return what has to be saved to close a lane and discard all that is pending; change nothing."""
     key = lane.subscriber.key
     numbers = {d.seq for d in (*lane.in_flight, *lane.retries.in_memory(), *lane.retries.unsaved_rows.values())}
-    discards = [Discard(key, seq, seq) for seq in sorted(numbers)]
+    discards = [*lane.discards, *(Discard(key, seq, seq) for seq in sorted(numbers))]
     discards += [
         Discard(key, part.span().cursor + 1, scanned if part.end is None else part.end)
         for part in lane.ranges()
@@ -56,6 +54,7 @@ def discard_pending(lane: Lane, scanned: int, wall: float) -> None:
     lane.in_flight.clear()
     lane.retries.clear()
     lane.dead_letters.clear()
+    lane.discards.clear()
     lane.replays.clear()
     lane.live.empty()
 
@@ -69,30 +68,11 @@ def dead_letter_memory(lane: Lane, now: float, wall: float) -> None:
             lane.dead_letter(Delivery(part.buffered.popleft(), part.replay_id), LEASE_ENDED, b"", now, wall)
 
 
-def dead_letter_page(
-    lane: Lane,
-    part: Range,
-    page: Sequence[tuple[int, str | None]],
-    cursor: int,
-    wall: float,
-    reason: str = LEASE_ENDED,
-) -> None:
+def dead_letter_page(lane: Lane, part: Range, page: Sequence[tuple[int, str | None]], cursor: int, wall: float) -> None:
     """Dead-letter the matching events of a page that ended at ``cursor``."""
     mine = [seq for seq, topic in page if lane.covers(part, seq, topic)]
     for seq in mine:
-        lane.dead_letter(Delivery(seq, part.replay_id), reason, b"", 0.0, wall)
+        lane.dead_letter(Delivery(seq, part.replay_id), LEASE_ENDED, b"", 0.0, wall)
     part.remaining -= len(mine)
     part.cursor = cursor
     lane.touch()
-
-
-def dead_letter_buffered(lane: Lane, end: int, now: float, wall: float) -> None:
-    """Dead-letter what waits in memory for its first attempt, up to a sequence number."""
-    for part in lane.ranges():
-        while part.buffered and part.buffered[0] <= end:
-            lane.dead_letter(Delivery(part.buffered.popleft(), part.replay_id), JOURNAL_QUOTA, b"", now, wall)
-
-
-def unread_part(lane: Lane, end: int) -> Range | None:
-    """Return a range with deliveries up to a sequence number that are only in the journal."""
-    return next((s for s in lane.ranges() if s.remaining and not s.buffered and s.cursor < end), None)

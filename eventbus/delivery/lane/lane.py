@@ -11,7 +11,7 @@ from eventbus.core import backoff
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
 from eventbus.core.model import Interest
-from eventbus.core.records import DeadLetter, LaneRecord, Span
+from eventbus.core.records import DeadLetter, Discard, LaneRecord, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
@@ -195,6 +195,14 @@ class Lane(Lifecycle):
                 delivery.first_at(now, wall), wall, delivery.status, delivery.error, excerpt,
             )
         )  # fmt: skip
+
+    def discard(self, first: int, last: int, count: int) -> None:
+        """Discard ``count`` deliveries: all that were pending from one sequence number to another."""
+        self.discarded += count
+        self.touch()
+        if self.discards and self.discards[-1].last + 1 == first:
+            first = self.discards.pop().first
+        self.discards.append(Discard(self.subscriber.key, first, last))
 
     def deliver(self, delivery: Delivery, now: float) -> None:
         """Count a delivery that the subscriber has accepted; ``now`` is when the attempt began."""

@@ -70,6 +70,12 @@ class SqliteQueries(JournalQueries):
         return self._db.execute(sql, (after, end, limit)).fetchall()
 
     @override
+    def sizes(self, after: int, end: int, limit: int) -> list[tuple[int, int]]:
+        size = f"length(head) + length(body) + {EVENT_OVERHEAD}"
+        sql = f"SELECT seq, {size} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        return self._db.execute(sql, (after, end, limit)).fetchall()
+
+    @override
     def find(self, seqs: Sequence[int]) -> list[Event]:
         sql = f"SELECT {EVENT_COLUMNS} FROM events WHERE seq {_LISTED} ORDER BY seq"
         return [Event._make(row) for row in self._db.execute(sql, (json.dumps(seqs),))]

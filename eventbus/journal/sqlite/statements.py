@@ -6,7 +6,7 @@ while a busy event loop holds it.
 
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
@@ -136,16 +136,21 @@ def _begin_redelivery(db: sqlite3.Connection, checkpoint: Checkpoint, count: int
 
 
 def _count_settled(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
-    """Count settled retries for their redeliveries: dead again if the checkpoint has a letter, else delivered."""
+    """Count settled retries for their redeliveries: dead or discarded in the same checkpoint, else delivered."""
     sql = (
         f"SELECT replay, key, seq, run FROM deferred WHERE replay <> ''"
         f" AND (key, seq, run) IN (SELECT {_columns(3)} FROM json_each(?))"
     )
     rows = db.execute(sql, (json.dumps(checkpoint.settled_retries),)).fetchall()
     if rows:
+        outcomes: dict[str, Counter[str]] = defaultdict(Counter)
         dead = {(letter.key, letter.seq, letter.replay_id) for letter in checkpoint.dead}
-        _count(db, "dead", Counter(replay for replay, *delivery in rows if tuple(delivery) in dead))
-        _count(db, "delivered", Counter(replay for replay, *delivery in rows if tuple(delivery) not in dead))
+        for replay, key, seq, replay_id in rows:
+            discarded = any(span.key == key and span.first <= seq <= span.last for span in checkpoint.discards)
+            how = "dead" if (key, seq, replay_id) in dead else "discarded" if discarded else "delivered"
+            outcomes[how][replay] += 1
+        for how, counts in outcomes.items():
+            _count(db, how, counts)
 
 
 def _count(db: sqlite3.Connection, how: str, counts: Mapping[str, int]) -> None:
@@ -161,7 +166,7 @@ def retry_row(row: Retry) -> tuple[object, ...]:
 
 
 def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> int:
-    """Remove settled events and some old discards; return how many events."""
+    """Remove settled events, some old discards, and some of events that are gone; return how many events."""
     removed = db.execute(
         "DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?))"
         " AND NOT EXISTS (SELECT 1 FROM deferred WHERE deferred.seq = events.seq)"
@@ -171,6 +176,10 @@ def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> i
     db.execute(
         "DELETE FROM discards WHERE rowid IN (SELECT rowid FROM discards WHERE at < ? LIMIT 1000)",
         (forget_before,),
+    )
+    db.execute(
+        "DELETE FROM discards WHERE rowid IN"
+        " (SELECT rowid FROM discards WHERE last < (SELECT min(seq) FROM events) LIMIT 10000)"
     )
     return removed
 

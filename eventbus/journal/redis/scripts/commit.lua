@@ -101,12 +101,21 @@ local function remove_retry(lane, delivery)
   call('ZREM', key('line:' .. lane), delivery)
   call('ZREM', key('waiting'), delivery .. ':' .. lane)
 end
--- A redelivered dead letter is settled: its redelivery counts how.
-local function count_settled(lane, delivery, how)
+-- The redelivery to which a retry belongs that is settled: it counts how.
+local function redelivery_of(lane, delivery)
   local row = call('HGET', key('waits:' .. lane), delivery)
   if not row or not string.find(row, '"replay"', 1, true) then return end
   local redelivery = key('replay:' .. cjson.decode(row).past.replay)
-  if call('EXISTS', redelivery) == 1 then call('HINCRBY', redelivery, how, 1) end
+  return call('EXISTS', redelivery) == 1 and redelivery
+end
+-- What became of a retry that waits no more: dead or discarded in the same checkpoint, else delivered.
+local function outcome_of(checkpoint, dead, lane, delivery)
+  if dead[delivery .. ':' .. lane] then return 'dead' end
+  local seq = tonumber(seq_of(delivery))
+  for _, span in ipairs(checkpoint.discards) do
+    if span[1] == lane and tonumber(span[2]) <= seq and seq <= tonumber(span[3]) then return 'discarded' end
+  end
+  return 'delivered'
 end
 local function begin_redelivery(id, count, at)
   if id == '' or count == 0 then return end
@@ -162,7 +171,8 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   local dead = {}
   for _, letter in ipairs(checkpoint.dead) do dead[letter.delivery .. ':' .. letter.key] = true end
   for _, settled in ipairs(checkpoint.settled_retries) do if is_owned(settled[1]) then
-    count_settled(settled[1], settled[2], dead[settled[2] .. ':' .. settled[1]] and 'dead' or 'delivered')
+    local redelivery = redelivery_of(settled[1], settled[2])
+    if redelivery then call('HINCRBY', redelivery, outcome_of(checkpoint, dead, settled[1], settled[2]), 1) end
     remove_retry(settled[1], settled[2])
   end end
   for _, row in ipairs(checkpoint.retries) do
@@ -182,7 +192,8 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   end
   for _, lane in ipairs(checkpoint.cleared) do if is_owned(lane) then
     for _, delivery in ipairs(call('HKEYS', key('waits:' .. lane))) do
-      count_settled(lane, delivery, 'discarded')
+      local redelivery = redelivery_of(lane, delivery)
+      if redelivery then call('HINCRBY', redelivery, 'discarded', 1) end
       discard(lane, seq_of(delivery), seq_of(delivery), checkpoint.at)
       call('ZREM', key('waiting'), delivery .. ':' .. lane)
     end

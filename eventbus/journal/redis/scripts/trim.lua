@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Removes settled events, and what is remembered of older times.
+-- Removes settled events, and what is remembered of older times and of events that are gone.
 -- KEYS 1: the nodes.
 -- ARGV 1: the node that trims for all; 2: the replication id under which it has read the journal; 3: the numbers, as
 --      JSON; 4: discards before this moment are removed; 5: idempotency keys before this one; 6: how many of those stay
@@ -24,9 +24,17 @@ for _, seq in ipairs(cjson.decode(ARGV[3])) do
   end
 end
 if bytes > 0 then call('DECRBY', key('bytes'), bytes) end
-for _, member in ipairs(call('ZRANGEBYSCORE', key('discards:at'), '-inf', '(' .. ARGV[4], 'LIMIT', 0, ROWS)) do
-  call('ZREM', key('discards:at'), member)
-  call('ZREM', key('discards'), member)
+local function forget_discards(members)
+  for _, member in ipairs(members) do
+    call('ZREM', key('discards:at'), member)
+    call('ZREM', key('discards'), member)
+  end
+end
+forget_discards(call('ZRANGEBYSCORE', key('discards:at'), '-inf', '(' .. ARGV[4], 'LIMIT', 0, ROWS))
+local oldest_event = call('XRANGE', key('events'), '-', '+', 'COUNT', 1)[1]
+if oldest_event then
+  local first = string.match(oldest_event[1], '^%d+')
+  forget_discards(call('ZRANGEBYSCORE', key('discards'), '-inf', '(' .. first, 'LIMIT', 0, ROWS))
 end
 local count, size, freed = call('ZCARD', key('keys:at')), tonumber(call('GET', key('keys:bytes')) or '0'), 0
 local oldest = call('ZRANGE', key('keys:at'), 0, ROWS - 1, 'WITHSCORES')

@@ -28,6 +28,7 @@ class RedisQueries(JournalQueries):
         self._client = client
         self._page = client.register_script(script("page"))
         self._topics = client.register_script(script("topics"))
+        self._sizes = client.register_script(script("sizes"))
         self._event_names = client.register_script(script("event_names"))
         self._sample = client.register_script(script("sample"))
         self._position_at = client.register_script(script("position_at"))
@@ -70,6 +71,11 @@ class RedisQueries(JournalQueries):
     def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
         rows = self._topics(keys=[keys.EVENTS], args=[max(0, after), end, limit])
         return [(int(seq), topic_of(topic), float(at)) for seq, topic, at in rows]
+
+    @override
+    def sizes(self, after: int, end: int, limit: int) -> list[tuple[int, int]]:
+        found = self._sizes(keys=[keys.EVENTS], args=[max(0, after), end, limit, EVENT_OVERHEAD])
+        return [(int(seq), int(size)) for seq, size in zip(found[::2], found[1::2], strict=True)]
 
     @override
     def find(self, seqs: Sequence[int]) -> list[Event]:
