@@ -5,14 +5,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from eventbus.core.model import Subscriber
+from eventbus.core.model import Subscription
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One subscriber's lease. ``ends`` is on the monotonic clock, the other times are seconds since 1970."""
+    """One subscription's lease. ``ends`` is on the monotonic clock, the other times are seconds since 1970."""
 
-    subscriber: Subscriber
+    subscriber: Subscription
     registered_at: float
     renewed_at: float
     ends: float
@@ -34,7 +34,7 @@ class Leases:
         lease = self._leases.get(key)
         return lease if lease is not None and lease.ends > now else None
 
-    def renew(self, subscriber: Subscriber, now: float, wall: float) -> Lease:
+    def renew(self, subscriber: Subscription, now: float, wall: float) -> Lease:
         """Begin or renew a subscriber's lease, for the lease in its options."""
         key = subscriber.key
         known = self._leases.get(key)

@@ -9,6 +9,9 @@ from eventbus.core.headers import is_valid_head
 from eventbus.core.options import SubscriptionOptions, changes, options_of
 from eventbus.core.topics import matches
 
+#: How the keys of groups begin.
+GROUP_PREFIX = "group="
+
 
 class Message(NamedTuple):
     """An event before it has a sequence number. A tuple: the cheapest of frozen values to make."""
@@ -50,6 +53,15 @@ class Options(SubscriptionOptions[Never]):
         names = (one.name for one in options_of(type(self)))
         return tuple(name for name in names if getattr(self, name) != getattr(former, name))
 
+    def of_member(self) -> "Options":
+        """Return the options with the defaults of those that a group has, and not each member."""
+        return replace(self, **{one.name: one.default for one in options_of(Options) if one.shared})
+
+    def of_group(self, topics: tuple[str, ...]) -> "Options":
+        """Return the options with the defaults of those that each member has, and the topics of all members."""
+        own = {one.name: one.default for one in options_of(Options) if not one.shared}
+        return replace(self, **own | {"topics": topics})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 @changes
@@ -73,6 +85,38 @@ class Subscriber:
     def key(self) -> str:
         """The address in its one spelling."""
         return self.address.key
+
+    @property
+    def text(self) -> str:
+        """The address as it was given."""
+        return self.address.text
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A service whose replicas, the members, share one subscription. ``options`` has the topics of all members."""
+
+    name: str
+    options: Options
+
+    @property
+    def key(self) -> str:
+        """A key that no address has."""
+        return group_key(self.name)
+
+    @property
+    def text(self) -> str:
+        """The name."""
+        return self.name
+
+
+#: Whose events a lane delivers.
+Subscription = Subscriber | Group
+
+
+def group_key(name: str) -> str:
+    """Return the key of a group's subscription: ``group=NAME``, which no address can be."""
+    return f"{GROUP_PREFIX}{name}"
 
 
 class State(StrEnum):

@@ -12,13 +12,15 @@ from functools import cache
 from inspect import get_annotations
 from typing import Any, Generic, TypeVar
 
-from eventbus.core.option_kinds import Boolean, Duration, Integer, Kind, Position, TopicPatterns
+from eventbus.core.option_kinds import Boolean, Duration, Enumeration, Integer, Kind, Position, Text, TopicPatterns
 from eventbus.core.topics import MAX_PATTERNS, MAX_WORDS
 from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS
 
 T = TypeVar("T")
 #: The type of an option that is not given: ``Never`` where each option has a value, ``None`` in a table of changes.
 Missing = TypeVar("Missing")
+#: A group's name.
+GROUP_REGEX = r"[A-Za-z0-9._-]{1,64}"
 #: Where a dataclass keeps its fields. Before a class is decorated, ``dataclasses.fields`` sees one base's alone.
 _FIELDS = "__dataclass_fields__"
 
@@ -31,7 +33,7 @@ class Option:
     JSON, ``parameter`` in a query, and ``record`` in the journal; the latter two are the same unless they are given.
     ``flag`` is the option on the command line, the parameter's name unless it is given.
     ``example`` is a value in a query, else the default, or true. ``default_setting`` names the setting that overrides
-    the default.
+    the default. ``shared`` says that a group has the option, and not each member.
     """
 
     name: str = ""
@@ -44,6 +46,7 @@ class Option:
     flag: str = ""
     example: Any = None
     default_setting: str = ""
+    shared: bool = False
 
     @property
     def help(self) -> str:
@@ -106,12 +109,21 @@ class DeliveryOptions(Generic[Missing]):
     timeout: float | Missing = option(
         Duration(0.1, 120), "Seconds for one attempt in all.", default=10, flag="attempt-timeout"
     )
-    ordered: bool | Missing = option(Boolean(), "Deliver one event at a time, in order.", default=False)
+    ordered: bool | Missing = option(Boolean(), "Deliver one event at a time, in order.", default=False, shared=True)
     resume: bool | Missing = option(
         Boolean(),
         "Keep the position when the lease expires.",
         "It is kept for as long as events are: the retention.",
         default=False,
+        shared=True,
+    )
+    group_mode: str | Missing = option(
+        Enumeration(("balanced", "one")),
+        "Which members of a group get events: all in turn, or one at a time.",
+        "`balanced` takes the member with the fewest deliveries in flight. `one` takes the member that registered "
+        "first, and another one only while that is down, paused or draining. It holds for the whole group.",
+        default="balanced",
+        shared=True,
     )
 
 
@@ -124,9 +136,23 @@ class SubscriptionOptions(DeliveryOptions[Missing], TopicOptions[Missing]):
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrationOptions(Generic[Missing]):
-    """The options that only a first registration heeds; a renewal ignores them, and nothing keeps them."""
+    """What a registration says beside the subscription's options; each registration and renewal gives it again."""
 
     __slots__ = ()
+
+    group: str | Missing = option(
+        Text(GROUP_REGEX, "1 to 64 letters, digits, `.`, `-` or `_`", max_length=64),
+        "Join this group: each event goes to one of its members.",
+        "Each renewal names the group again.",
+        default="",
+        example="mailer",
+    )
+    drain: bool | Missing = option(
+        Boolean(),
+        "Start no more deliveries to this address, until a renewal without it.",
+        "`in_flight` in the JSON answer is 0 when the process may stop.",
+        default=False,
+    )
 
     start: str | datetime | Missing = option(
         Position(),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from eventbus.core.model import Account, Interest, State, Subscriber
+from eventbus.core.model import Account, Interest, State, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class LaneRecord:
-    """All that a lane needs to carry on after a restart, but for its deferrals."""
+    """All that a lane, or a member of a group, needs to carry on after a restart, but for its retries."""
 
-    subscriber: Subscriber
+    subscriber: Subscription
     registered_at: float
     renewed_at: float
     ended_at: float | None
@@ -91,6 +91,7 @@ class LaneRecord:
     last_error_at: float | None = None  # seconds since 1970
     former_attempts: int = 0  # attempts of earlier registrations, successes included
     expired: bool = False  # its lease ended, and what was pending then has become dead letters
+    members: "tuple[LaneRecord, ...]" = ()  # of a group, in the order they joined; theirs have no spans and interests
 
     @property
     def open(self) -> bool:

@@ -4,7 +4,7 @@ A topic is words between dots (``orders.created``). In a pattern ``*`` stands fo
 last ``>`` for one or more words: the subject syntax of NATS, https://docs.nats.io/nats-concepts/subjects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from eventbus.core.errors import BadRequest
@@ -14,8 +14,8 @@ from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS, Shapes, has_too_many
 MAX_TOPIC_LENGTH = 256
 #: Words in a topic or a pattern, at most.
 MAX_WORDS = 16
-#: Patterns that one subscriber may have.
-MAX_PATTERNS = 64
+#: Patterns that one subscriber may have, and all members of a group together.
+MAX_PATTERNS, MAX_GROUP_PATTERNS = 64, 256
 #: A character of a topic but for its dots, the same but for wildcards, and a word: never a wildcard alone.
 _VISIBLE = r"[!-\-/-~]"
 _PLAIN = r"[!-)+,\-/-=?-~]"
@@ -87,3 +87,13 @@ def _check_words(text: str, what: str) -> None:
         raise BadRequest(f"A {what} must be words separated by dots, none of them empty: {text!r}")
     if len(words) > MAX_WORDS:
         raise BadRequest(f"A {what} has at most {MAX_WORDS} words, not {len(words)}")
+
+
+def union(several: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Return the patterns of several subscribers together, sorted; none, which is everything, if one has none."""
+    found: set[str] = set()
+    for patterns in several:
+        if not patterns:
+            return ()
+        found.update(patterns)
+    return tuple(sorted(found))

@@ -8,9 +8,12 @@ from eventbus.core.clock import Clock
 from eventbus.core.model import Event
 from eventbus.delivery.attempts import Attempts, SubscriberListener
 from eventbus.delivery.checkpointer import Checkpointer
+from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.member import Member
 from eventbus.delivery.lane_registry import LaneRegistry
 from eventbus.delivery.loop_load import LoopLoad
+from eventbus.delivery.member_choice import MemberChoice
 from eventbus.delivery.reader import LaneReader
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.delivery.run_queue import RunQueue
@@ -48,7 +51,8 @@ class Dispatcher:
         self._transport = transport
         pool = SlowPool(max_in_flight, self.registry.hosts_of)
         attempts = Attempts(self.registry, clock, counters, listener, self._quick)
-        self._queue = RunQueue(self.reader, attempts, pool, self.load, clock, max_in_flight)
+        members = MemberChoice(self.registry.groups, pool, clock)
+        self._queue = RunQueue(self.reader, attempts, members, self.load, clock, max_in_flight)
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -102,9 +106,13 @@ class Dispatcher:
         """Start no attempt from a moment of the monotonic clock on: this node may not own its lanes then."""
         self._queue.run_until(moment)
 
-    def _quick(self, lane: Lane) -> None:
-        """Let a lane that is not slow any more wait among the others."""
-        self._queue.leave_slow_pool(lane)
+    def cut_short(self, member: Member) -> None:
+        """End the attempts in flight to a member whose lease has expired; other members of its group get the events."""
+        self._queue.slots.cut_short(member)
+
+    def _quick(self, target: Health) -> None:
+        """Let a subscriber that is not slow any more wait among the others."""
+        self._queue.leave_slow_pool(target)
 
     @property
     def until(self) -> float:

@@ -3,15 +3,30 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from eventbus.core.model import Interest
+from eventbus.core.model import Interest, Subscriber
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.fan_out import Share, fan_out, in_parts
+from eventbus.delivery.lane.group_lane import GroupLane
+from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.member import Member
 from eventbus.delivery.lane.phase import CloseReason
 from eventbus.delivery.reader import LaneReader
 from eventbus.delivery.subscriber_hosts import SubscriberHosts
 from eventbus.delivery.topic_index import TopicIndex
 from eventbus.delivery.transport import Route, Transport
+
+
+def targets_of(lane: Lane) -> list[Lane | Member]:
+    """Return what the deliveries of a lane go to: the lane's own subscriber, or the members of a group."""
+    return [lane] if lane.roster is None else list(lane.roster)
+
+
+def address_of(target: Health) -> Subscriber:
+    """Return the subscriber that a lane without a group, or a member, stands for."""
+    subscriber = target.subscriber
+    assert isinstance(subscriber, Subscriber)  # noqa: S101 - only a group's lane has none, and is no target
+    return subscriber
 
 
 class LaneRegistry:
@@ -26,7 +41,8 @@ class LaneRegistry:
         self.hosts = SubscriberHosts()  #: how many lanes lead to a host
         self.held: list[Interest] = []  #: events that have to stay in the journal, though no lane needs them yet
         self.no_longer_held = 0  #: how often such a time has ended: from then on lanes may need these events
-        self.routes: dict[Lane, Route] = {}
+        self.routes: dict[Health, Route] = {}  #: by lane, or by member where a lane is a group's
+        self.groups: dict[str, GroupLane] = {}  #: by the address of each member
         self._index: TopicIndex[Lane] = TopicIndex()
 
     def announce(self, lane: Lane, ips: Collection[str] = ()) -> None:
@@ -35,25 +51,55 @@ class LaneRegistry:
         ``ips`` are what its host has resolved to.
         """
         self.announced[lane.subscriber.key] = lane
-        self.hosts.add(lane.subscriber.key, {lane.subscriber.address.host, *ips})
         self.index(lane)
+        for target in targets_of(lane):
+            self._add_target(lane, target, ips)
 
     def add(self, lane: Lane) -> None:
         """Deliver to a lane, save it when it changes, and offer it new events that match."""
         key = lane.subscriber.key
         self.announced.pop(key, None)
-        self.hosts.add(key, {lane.subscriber.address.host})
         self.lanes[key] = lane
         self._checkpointer.watch(lane)
         self.index(lane)
+        for target in targets_of(lane):
+            self._add_target(lane, target)
 
     def index(self, lane: Lane) -> None:
-        """Offer a lane the events that its subscriber's topics match, and send them as its options say."""
+        """Offer a lane the events that its topics match."""
         self._index.put(lane.subscriber.key, lane.subscriber.options.topics, lane)
-        former = self.routes.get(lane)
-        self.routes[lane] = self._transport.route(lane.subscriber)
+
+    def add_member(self, lane: GroupLane, member: Member, ips: Collection[str] = ()) -> None:
+        """Deliver to a member that has joined a group; ``ips`` are what its host has resolved to."""
+        self._add_target(lane, member, ips)
+        self.index(lane)
+
+    def remove_member(self, lane: GroupLane, member: Member) -> None:
+        """Deliver nothing more to a member that has left its group."""
+        self._remove_target(member, counted=True)
+        self.index(lane)
+
+    def update_route(self, target: Health) -> None:
+        """Send to a subscriber as its options say now."""
+        former = self.routes.get(target)
+        self.routes[target] = self._transport.route(address_of(target))
         if former is not None:
             former.close()
+
+    def _add_target(self, lane: Lane, target: Health, ips: Collection[str] = ()) -> None:
+        subscriber = address_of(target)
+        self.hosts.add(subscriber.key, {subscriber.address.host, *ips})
+        if isinstance(lane, GroupLane):
+            self.groups[subscriber.key] = lane
+        self.update_route(target)
+
+    def _remove_target(self, target: Health, *, counted: bool) -> None:
+        """Remove a route; ``counted`` says whether the registry counts this one for its address, and not another."""
+        if (route := self.routes.pop(target, None)) is not None:
+            route.close()
+        if counted:
+            self.groups.pop(target.subscriber.key, None)
+            self.hosts.remove(target.subscriber.key)
 
     def unindex(self, lane: Lane) -> None:
         """Offer a lane no new events; it keeps those that it has."""
@@ -65,19 +111,18 @@ class LaneRegistry:
         if not lane.closed:
             lane.close(reason)
         self._reader.forget(lane)
-        if (route := self.routes.pop(lane, None)) is not None:
-            route.close()
         there = self.lanes.get(key) or self.announced.get(key)
         if there in (lane, None):
             self._index.remove(key)
         if there is lane:
             self.lanes.pop(key, None)
             self.announced.pop(key, None)
-            self.hosts.remove(key)
+        for target in targets_of(lane):
+            self._remove_target(target, counted=there is lane)
 
-    def hosts_of(self, lane: Lane) -> frozenset[str]:
-        """Return the names and IP addresses of a lane's host."""
-        return self.hosts.of(lane.subscriber.key)
+    def hosts_of(self, target: Health) -> frozenset[str]:
+        """Return the names and IP addresses of a subscriber's host."""
+        return self.hosts.of(target.subscriber.key)
 
     @contextmanager
     def holding(self, events: Interest) -> Iterator[None]:

@@ -9,11 +9,15 @@ from eventbus.core.errors import JournalError
 from eventbus.core.model import Event
 from eventbus.core.records import Retry
 from eventbus.delivery.checkpointer import Checkpointer
+from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved
 from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.journal.base import Journal
+
+#: Seconds until a delivery is attempted again whose event could not be read.
+UNREAD_RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +63,23 @@ class LaneReader:
         finally:
             self._reading.discard(lane)
 
-    def find(self, lane: Lane, seq: int) -> Event | None:
-        """Read one event for a lane; return None if the journal does not have it. Raises JournalError."""
-        found = self._journal.find([seq])
+    def fetch(self, lane: Lane, delivery: Delivery) -> Event | None:
+        """Read the event of a delivery; return None, and discard the delivery, if the journal does not have it.
+
+        Raises JournalError, and then the delivery waits for a while.
+        """
+        try:
+            found = self._journal.find([delivery.seq])
+        except JournalError:
+            lane.release(delivery, self._clock.monotonic() + UNREAD_RETRY_SECONDS)  # others may be in memory
+            raise
         self.note_success(lane)
-        return found[0] if found else None
+        if found:
+            return found[0]
+        lane.drop_missing(delivery)
+        key = lane.subscriber.key
+        log.error("event %d for %s is not in the journal any more", delivery.seq, key, extra={"address": key})
+        return None
 
     def read(self, lane: Lane) -> None:
         """Read one page for a lane; other greenlets may take from it meanwhile."""

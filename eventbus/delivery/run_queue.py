@@ -15,19 +15,18 @@ from eventbus.core.errors import JournalError
 from eventbus.core.model import Event
 from eventbus.delivery.attempts import Attempts
 from eventbus.delivery.lane.delivery import Delivery
+from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.loop_load import LoopLoad
-from eventbus.delivery.reader import LaneReader
+from eventbus.delivery.member_choice import MemberChoice
+from eventbus.delivery.reader import UNREAD_RETRY_SECONDS, LaneReader
 from eventbus.delivery.slots import Slot, Slots
-from eventbus.delivery.slow_pool import SlowPool
 from eventbus.delivery.timer import Timer
 
 #: Attempts in flight from which on no lane gets a second one while the event loop is saturated.
 SATURATED_IN_FLIGHT = 64
 #: Seconds until a lane is scheduled again that has too many changes to be saved.
 UNSAVED_RETRY_SECONDS = 0.2
-#: Seconds until a delivery is attempted again whose event could not be read.
-UNREAD_RETRY_SECONDS = 1.0
 #: Seconds until a lane is scheduled again while this node may not deliver.
 INACTIVE_POLL_SECONDS = 0.25
 
@@ -38,7 +37,13 @@ class RunQueue:
     """Gives lanes their turns, with as many greenlets as there may be attempts in flight."""
 
     def __init__(
-        self, reader: LaneReader, attempts: Attempts, pool: SlowPool, load: LoopLoad, clock: Clock, max_in_flight: int
+        self,
+        reader: LaneReader,
+        attempts: Attempts,
+        members: MemberChoice,
+        load: LoopLoad,
+        clock: Clock,
+        max_in_flight: int,
     ) -> None:
         self._reader = reader
         self._recent = reader.recent
@@ -50,8 +55,9 @@ class RunQueue:
         self._timer = Timer(self.schedule, clock.monotonic)
         self._queue: SimpleQueue[Lane] = SimpleQueue()
         self._held_back: deque[Lane] = deque()  # can start another attempt, but too many are in flight
-        self._slow = pool
-        self._slots = Slots(pool, clock.monotonic, self._others_wait)
+        self._slow = members.pool
+        self._members = members
+        self.slots = Slots(members.pool, clock.monotonic, self._others_wait)
         self._greenlets = Group()
         self._idle = 0  # greenlets that wait for a lane
         self.busy = 0  #: attempts in flight
@@ -61,7 +67,7 @@ class RunQueue:
     def start(self) -> None:
         """Begin to wake lanes when their time comes."""
         self._timer.start()
-        self._slots.start()
+        self.slots.start()
 
     def run_until(self, moment: float) -> None:
         """Start no attempt from a moment of the monotonic clock on."""
@@ -75,7 +81,7 @@ class RunQueue:
         """Start no more attempts, and end those in flight; they are made again after the next start."""
         self._draining = True
         self._timer.stop()
-        self._slots.stop()
+        self.slots.stop()
         self._greenlets.kill()
 
     # The queue
@@ -122,10 +128,18 @@ class RunQueue:
 
     # Slow lanes
 
-    def leave_slow_pool(self, lane: Lane) -> None:
-        """Queue a lane that waited among the slow ones, and is quick now."""
-        if self._slow.leave(lane):
+    def leave_slow_pool(self, target: Health) -> None:
+        """Let a subscriber go on that waited among the slow ones, and is quick now."""
+        if self._slow.leave(target):
+            self._resume(target)
+
+    def _resume(self, target: Health) -> None:
+        """Let a subscriber go on that waited among the slow ones: its lane, or the group that it is a member of."""
+        lane = self._members.lane_of(target)
+        if lane is target:
             self._enqueue(lane)
+        elif lane is not None:
+            self.schedule(lane)
 
     def _others_wait(self) -> bool:
         """Return whether a lane that is not slow waits for room."""
@@ -147,7 +161,7 @@ class RunQueue:
 
     def _work(self) -> None:
         """Give turns, in a greenlet of the group."""
-        slot = self._slots.add()
+        slot = self.slots.add()
         while True:
             lane = self._queue.get()
             self._idle -= 1
@@ -164,7 +178,7 @@ class RunQueue:
                 self._turn(lane, slot)
                 if slot.turn is not None:
                     for waiting in self._slow.end(slot.turn):
-                        self._enqueue(waiting)
+                        self._resume(waiting)
                     slot.turn = None
             if not self._held_back:
                 return
@@ -204,7 +218,9 @@ class RunQueue:
             try:
                 event = self._recent.get(delivery.seq)
                 if event is not None or (event := self._fetch(lane, delivery, now)) is not None:
-                    self._attempts.make(lane, delivery, event, now, slot)
+                    target = lane if lane.roster is None else self._members.choose(lane, delivery, event, slot)
+                    if target is not None:
+                        self._attempts.make(lane, target, delivery, event, now, slot)
             finally:
                 self.busy -= 1
                 if not lane.queue_entry.queued:
@@ -219,16 +235,8 @@ class RunQueue:
 
     def _fetch(self, lane: Lane, delivery: Delivery, now: float) -> Event | None:
         """Read an event that is not in memory any more; return None, and settle the delivery, without an attempt."""
-        try:
-            event = self._reader.find(lane, delivery.seq)
-        except JournalError:
-            lane.release(delivery, self._monotonic() + UNREAD_RETRY_SECONDS)  # others may be in memory
-            raise
-        if event is None:
-            lane.drop_missing(delivery)
-            key = lane.subscriber.key
-            log.error("event %d for %s is not in the journal any more", delivery.seq, key, extra={"address": key})
-        elif self._monotonic() >= self.until or lane.closed:  # reading may have taken long
+        event = self._reader.fetch(lane, delivery)
+        if event is not None and (self._monotonic() >= self.until or lane.closed):  # reading may have taken long
             lane.release(delivery, now)
             return None
         return event

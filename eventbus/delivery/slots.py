@@ -15,7 +15,7 @@ import gevent
 from gevent import getcurrent
 from gevent.hub import get_hub
 
-from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.health import Health
 from eventbus.delivery.slow_pool import SLOW_SECONDS, SlowPool, Turn
 
 #: Seconds between two looks at what is in flight: an attempt is found to be slow so much later.
@@ -30,6 +30,10 @@ class CutShort(Exception):
     """Ends the attempt in flight, since others wait for its slot. It says nothing about the subscriber."""
 
 
+class LeaseExpired(CutShort):
+    """Ends the attempt in flight to a member of a group whose lease has expired: another member gets the event."""
+
+
 class Slot:
     """One greenlet of the run queue, which creates it, and its attempt in flight."""
 
@@ -37,17 +41,22 @@ class Slot:
 
     def __init__(self) -> None:
         self.greenlet: Any = getcurrent()
-        self.at: Lane | Watched | None = None  # at whose subscriber an attempt is in flight
+        self.at: Health | Watched | None = None  # at whose subscriber an attempt is in flight
         self.turn: Turn | None = None  # as it was counted among the slow ones
+
+    @property
+    def target(self) -> Health | None:
+        """Return whose attempt is in flight."""
+        return self.at.target if isinstance(self.at, Watched) else self.at
 
 
 class Watched:
     """An attempt that was in flight at a check; it stands in the slot instead of the lane until it ends."""
 
-    __slots__ = ("lane", "since")
+    __slots__ = ("since", "target")
 
-    def __init__(self, lane: Lane, since: float) -> None:
-        self.lane, self.since = lane, since
+    def __init__(self, target: Health, since: float) -> None:
+        self.target, self.since = target, since
 
 
 class Slots:
@@ -84,6 +93,12 @@ class Slots:
         self._slots.append(slot)
         return slot
 
+    def cut_short(self, target: Health) -> None:
+        """End all attempts in flight to a member whose lease has expired."""
+        for slot in self._slots:
+            if slot.target is target:
+                get_hub().loop.run_callback(_end_expired, slot, target)
+
     def _run(self) -> None:
         while True:
             gevent.sleep(CHECK_INTERVAL_SECONDS)
@@ -97,7 +112,7 @@ class Slots:
             if isinstance(at, Watched):
                 if now - at.since > SLOW_SECONDS:
                     at.since = math.inf  # is not found once more
-                    self._found_slow(slot, at.lane)
+                    self._found_slow(slot, at.target)
             elif at is not None:
                 slot.at = Watched(at, now)
         while self._hanging and not _under_way(*self._hanging[0]):
@@ -105,9 +120,9 @@ class Slots:
         if self._hanging:
             self._end(self._pool.excess(others_wait=self._others_wait()), now)
 
-    def _found_slow(self, slot: Slot, lane: Lane) -> None:
-        lane.set_slow(slow=True)
-        turn = self._pool.take_over(lane, slot.turn)
+    def _found_slow(self, slot: Slot, target: Health) -> None:
+        target.set_slow(slow=True)
+        turn = self._pool.take_over(target, slot.turn)
         if turn is not None:
             slot.turn = turn
             self._hanging.append((slot, turn))
@@ -133,3 +148,9 @@ def _cut_short(slot: Slot, turn: Turn) -> None:
     """Cut an attempt short; runs in the hub, as time-outs do: there the attempt is either over or waits."""
     if _under_way(slot, turn):
         slot.greenlet.throw(CutShort)
+
+
+def _end_expired(slot: Slot, target: Health) -> None:
+    """End the attempt in flight to an expired member; runs in the hub, as _cut_short does."""
+    if slot.target is target:
+        slot.greenlet.throw(LeaseExpired)

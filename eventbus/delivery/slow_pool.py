@@ -7,7 +7,7 @@ such subscribers would hold all, and everybody would wait.
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 
-from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.health import Health
 
 #: Seconds from which on an attempt is slow.
 SLOW_SECONDS = 1.0
@@ -26,7 +26,7 @@ class SlowPool:
     turns than that; the ``excess`` is how many have to end for others that wait.
     """
 
-    def __init__(self, max_in_flight: int, hosts_of: Callable[[Lane], Hosts]) -> None:
+    def __init__(self, max_in_flight: int, hosts_of: Callable[[Health], Hosts]) -> None:
         self._limit = max(1, max_in_flight // 2)
         self._failed_limit = max(1, max_in_flight * 3 // 8)
         self._host_limit = max(1, max_in_flight // 4)
@@ -35,37 +35,37 @@ class SlowPool:
         self._hosts: Counter[str] = Counter()  # turns in flight by host
         self._waiting = _Waiting()
         self._waiting_for: defaultdict[str, _Waiting] = defaultdict(_Waiting)
-        self._waiting_in: dict[Lane, _Waiting] = {}  # where each slow lane waits that does
+        self._waiting_in: dict[Health, _Waiting] = {}  # where each slow lane waits that does
 
     @property
     def waits(self) -> int:
         """Return how many slow lanes wait for room."""
         return len(self._waiting_in)
 
-    def admit(self, lane: Lane) -> "Turn | None":
+    def admit(self, target: Health) -> "Turn | None":
         """Count a turn of a lane, and return it for ``end``; return None if there is no room, and let the lane wait."""
-        hosts = self._hosts_of(lane)
+        hosts = self._hosts_of(target)
         full = next((host for host in hosts if self._hosts[host] >= self._host_limit), None)
-        if full is None and self._has_room_for(lane):
-            turn = Turn(hosts, failed=has_failed(lane))
+        if full is None and self._has_room_for(target):
+            turn = Turn(hosts, failed=has_failed(target))
             self._count(turn, 1)
             return turn
-        self._waiting_in[lane] = self._waiting if full is None else self._waiting_for[full]
-        self._waiting_in[lane].add(lane)
+        self._waiting_in[target] = self._waiting if full is None else self._waiting_for[full]
+        self._waiting_in[target].add(target)
         return None
 
-    def take_over(self, lane: Lane, turn: "Turn | None") -> "Turn | None":
+    def take_over(self, target: Health, turn: "Turn | None") -> "Turn | None":
         """Count a turn that takes long as one that failed; return None if it was counted so from its start."""
         if turn is None:
-            turn = Turn(self._hosts_of(lane), failed=True)
+            turn = Turn(self._hosts_of(target), failed=True)
             self._count(turn, 1)
-        elif turn.failed or lane.delivered:
+        elif turn.failed or target.delivered:
             return None
         else:
             turn.failed = True
             self._failed_busy += 1
-        turn.hangs = lane
-        lane.begin_hanging()
+        turn.hangs = target
+        target.begin_hanging()
         return turn
 
     def excess(self, *, others_wait: bool) -> int:
@@ -76,14 +76,14 @@ class SlowPool:
         over = self.busy - self._limit if others_wait else 0
         return max(over, self._failed_busy - self._failed_limit if self._waiting.untried else 0, 0)
 
-    def leave(self, lane: Lane) -> bool:
+    def leave(self, target: Health) -> bool:
         """Remove a lane that is not slow any more; return whether it waited."""
-        waiting = self._waiting_in.pop(lane, None)
+        waiting = self._waiting_in.pop(target, None)
         if waiting is not None:
-            waiting.remove(lane)
+            waiting.remove(target)
         return waiting is not None
 
-    def end(self, turn: "Turn") -> Iterator[Lane]:
+    def end(self, turn: "Turn") -> Iterator[Health]:
         """Stop counting a turn; yield lanes for which there is room now, one for each of its hosts and one other.
 
         Each of them has to be admitted again.
@@ -99,14 +99,14 @@ class SlowPool:
                     del self._waiting_for[host]
         yield from self._next_of(self._waiting, self._has_room_for)
 
-    def _next_of(self, waiting: "_Waiting", may_go: Callable[[Lane], bool]) -> Iterator[Lane]:
-        lane = waiting.take(may_go)
-        if lane is not None:
-            del self._waiting_in[lane]
-            yield lane
+    def _next_of(self, waiting: "_Waiting", may_go: Callable[[Health], bool]) -> Iterator[Health]:
+        target = waiting.take(may_go)
+        if target is not None:
+            del self._waiting_in[target]
+            yield target
 
-    def _has_room_for(self, lane: Lane) -> bool:
-        return self.busy < self._limit and not (has_failed(lane) and self._failed_busy >= self._failed_limit)
+    def _has_room_for(self, target: Health) -> bool:
+        return self.busy < self._limit and not (has_failed(target) and self._failed_busy >= self._failed_limit)
 
     def _count(self, turn: "Turn", change: int) -> None:
         self.busy += change
@@ -117,9 +117,9 @@ class SlowPool:
                 del self._hosts[host]
 
 
-def has_failed(lane: Lane) -> bool:
+def has_failed(target: Health) -> bool:
     """Return whether an attempt at a lane has failed, or has taken long unexpectedly."""
-    return lane.failed_attempts > 0 or lane.hung > 0
+    return target.failed_attempts > 0 or target.hung > 0
 
 
 class Turn:
@@ -129,25 +129,25 @@ class Turn:
 
     def __init__(self, hosts: Hosts, *, failed: bool) -> None:
         self.hosts, self.failed = hosts, failed
-        self.hangs: Lane | None = None  # whose attempt it is, where that took long unexpectedly
+        self.hangs: Health | None = None  # whose attempt it is, where that took long unexpectedly
 
 
 class _Waiting:
     """Lanes that wait, in turn: those that delivered before, were not attempted yet, or only failed."""
 
     def __init__(self) -> None:
-        self._kinds: deque[OrderedDict[Lane, None]] = deque(OrderedDict() for _ in range(3))
+        self._kinds: deque[OrderedDict[Health, None]] = deque(OrderedDict() for _ in range(3))
         self._delivered, self._untried, self._failed = self._kinds
 
-    def add(self, lane: Lane) -> None:
-        kind = self._delivered if lane.delivered else self._failed if has_failed(lane) else self._untried
-        kind[lane] = None
+    def add(self, target: Health) -> None:
+        kind = self._delivered if target.delivered else self._failed if has_failed(target) else self._untried
+        kind[target] = None
 
-    def remove(self, lane: Lane) -> None:
+    def remove(self, target: Health) -> None:
         for kind in self._kinds:
-            kind.pop(lane, None)
+            kind.pop(target, None)
 
-    def take(self, may_go: Callable[[Lane], bool]) -> Lane | None:
+    def take(self, may_go: Callable[[Health], bool]) -> Health | None:
         """Remove and return the next lane that may go; None if there is none."""
         for number, kind in enumerate(self._kinds, 1):
             if kind and may_go(next(iter(kind))):

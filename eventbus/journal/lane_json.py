@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from eventbus.core.addresses import address_with_key, legacy_key, parse_address
-from eventbus.core.model import Account, Interest, Options, State, Subscriber
+from eventbus.core.model import Account, Group, Interest, Options, State, Subscriber, Subscription
 from eventbus.core.options import from_record, to_record
 from eventbus.core.records import LaneRecord, Span
 
@@ -14,49 +14,53 @@ _RENAMED = {"backing_off": "down"}
 
 def to_json(record: LaneRecord) -> str:
     """Write a record as JSON. Only what is written here survives a restart."""
+    return json.dumps(_fields_of(record), separators=(",", ":"))
+
+
+def _fields_of(record: LaneRecord) -> dict[str, Any]:
     account = record.account
-    return json.dumps(
-        {
-            "address": record.subscriber.address.text,
-            **({"key": record.subscriber.key} if "%" in record.subscriber.address.text else {}),
-            "options": to_record(record.subscriber.options),
-            "registered_at": record.registered_at,
-            "renewed_at": record.renewed_at,
-            "ended_at": record.ended_at,
-            "spans": [(s.replay_id, s.cursor, s.end, s.remaining, s.topics) for s in record.spans],
-            "in_flight": record.in_flight,
-            "account": (account.accepted, account.delivered, account.dead, account.discarded),
-            "failed_attempts": record.failed_attempts,
-            "runs": record.runs,
-            "interests": [(i.after, i.until, i.topics) for i in record.interests],
-            "replayed": [(i.after, i.until, i.topics) for i in record.replayed],
-            "scanned": record.scanned,
-            "state": record.state,
-            "failures": record.failures,
-            "not_before": record.not_before,
-            "wait_seconds": record.wait_seconds,
-            "down_since": record.down_since,
-            "last_error": record.last_error,
-            "last_error_at": record.last_error_at,
-            "former_attempts": record.former_attempts,
-            "expired": record.expired,
-        },
-        separators=(",", ":"),
-    )
+    return {
+        **_identity(record.subscriber),
+        "options": to_record(record.subscriber.options),
+        "registered_at": record.registered_at,
+        "renewed_at": record.renewed_at,
+        "ended_at": record.ended_at,
+        "spans": [(s.replay_id, s.cursor, s.end, s.remaining, s.topics) for s in record.spans],
+        "in_flight": record.in_flight,
+        "account": (account.accepted, account.delivered, account.dead, account.discarded),
+        "failed_attempts": record.failed_attempts,
+        "runs": record.runs,
+        "interests": [(i.after, i.until, i.topics) for i in record.interests],
+        "replayed": [(i.after, i.until, i.topics) for i in record.replayed],
+        "scanned": record.scanned,
+        "state": record.state,
+        "failures": record.failures,
+        "not_before": record.not_before,
+        "wait_seconds": record.wait_seconds,
+        "down_since": record.down_since,
+        "last_error": record.last_error,
+        "last_error_at": record.last_error_at,
+        "former_attempts": record.former_attempts,
+        "expired": record.expired,
+        **({"members": [_fields_of(member) for member in record.members]} if record.members else {}),
+    }
+
+
+def _identity(subscriber: Subscription) -> dict[str, str]:
+    if isinstance(subscriber, Group):
+        return {"group": subscriber.name}
+    text = subscriber.address.text
+    return {"address": text, "key": subscriber.key} if "%" in text else {"address": text}
 
 
 def from_json(text: str) -> LaneRecord:
     """Parse a record."""
-    fields: dict[str, Any] = json.loads(text)
-    options = from_record(Options, fields.pop("options"))
-    address_text = fields.pop("address")
-    address = (
-        address_with_key(address_text, fields.pop("key", None) or legacy_key(address_text))
-        if "%" in address_text
-        else parse_address(address_text)
-    )
+    return _record_of(json.loads(text))
+
+
+def _record_of(fields: dict[str, Any]) -> LaneRecord:
     return LaneRecord(
-        subscriber=Subscriber(address, options),
+        subscriber=_subscriber_of(fields),
         spans=tuple(
             Span(replay_id, cursor, end, remaining, tuple(topics))
             for replay_id, cursor, end, remaining, topics in fields.pop("spans")
@@ -66,8 +70,19 @@ def from_json(text: str) -> LaneRecord:
         interests=_interests(fields.pop("interests")),
         replayed=_interests(fields.pop("replayed")),
         state=State(_RENAMED.get(state := fields.pop("state"), state)),
+        members=tuple(_record_of(member) for member in fields.pop("members", ())),
         **fields,
     )
+
+
+def _subscriber_of(fields: dict[str, Any]) -> Subscription:
+    options = from_record(Options, fields.pop("options"))
+    if "group" in fields:
+        return Group(fields.pop("group"), options)
+    text = fields.pop("address")
+    key = fields.pop("key", None)
+    address = address_with_key(text, key or legacy_key(text)) if "%" in text else parse_address(text)
+    return Subscriber(address, options)
 
 
 def _interests(rows: list[list[Any]]) -> tuple[Interest, ...]:

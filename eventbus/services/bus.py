@@ -14,7 +14,7 @@ from eventbus.core.override import override
 from eventbus.core.settings import Settings
 from eventbus.delivery.attempts import SubscriberListener
 from eventbus.delivery.dispatcher import Dispatcher
-from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.health import Health, Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transport import Transport
 from eventbus.journal.base import Appended, Journal
@@ -24,8 +24,11 @@ from eventbus.services.deregistrations import Deregistrations
 from eventbus.services.expired import ExpiredSubscribers
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.feed import Feed
+from eventbus.services.group_registrations import GroupRegistrations, JoinRequest
 from eventbus.services.history import History
+from eventbus.services.introductions import Introductions
 from eventbus.services.journal_room import EVENT_OVERHEAD_BYTES
+from eventbus.services.memberships import Memberships
 from eventbus.services.node import Node
 from eventbus.services.node_subscriptions import NodeSubscriptions
 from eventbus.services.positions import Positions
@@ -60,21 +63,21 @@ class Bus(SubscriberListener):
         self.cluster = cluster or SingleNode()
         self.counters = Counters()
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
-        rules = Rules(settings.retry_seconds, handshake=settings.verify == "handshake", limits=timing.lanes)
-        self.node = node = Node(journal, self.dispatcher, self.cluster, rules, timing)
+        self.node = node = Node(journal, self.dispatcher, self.cluster, _rules(settings, timing), timing)
         self.expired = ExpiredSubscribers(node)
         self.expiry = LeaseExpiry(node, self.expired.note)
-        self.sweeper = Sweeper(node, self.expiry, settings.sweep_seconds)
+        self.memberships = Memberships(node, self.expiry)
+        self.sweeper = Sweeper(node, self.expiry, self.memberships, settings.sweep_seconds)
         self.positions = Positions(journal, self.dispatcher.recent)
         self.replays = Replays(node, self.positions)
         admission = Admission(settings, self.dispatcher, transport)
-        self.registrations = Registrations(node, admission, self.sweeper, self.expiry, self.replays)
-        self.deregistrations = Deregistrations(node, self.expiry, self.expired)
+        shared = node, admission, Introductions(node, admission, self.replays), self.sweeper, self.expiry, self.replays
+        self.registrations, self.group_registrations = Registrations(*shared), GroupRegistrations(*shared)
+        self.deregistrations = Deregistrations(node, self.expiry, self.expired, self.memberships)
         self.dead_letters = DeadLetters(node, self.expired.keep)
         self.feed = Feed(journal, self.dispatcher.recent)
         self.history = History(node)
-        quota_bytes = settings.journal_quota_bytes or settings.journal_max_bytes // 4
-        quota = QuotaEnforcer(node, quota_bytes, settings.journal_max_bytes, self.dead_letters, self.expired)
+        quota = QuotaEnforcer(node, _quota_bytes(settings), settings.journal_max_bytes, self.dead_letters, self.expired)
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, quota)
         self.time_series = TimeSeries(self.dispatcher, self.counters, timing.sample_interval_seconds)
         self.subscriptions = NodeSubscriptions(node, self.sweeper, self.expiry, self.retention, self.feed)
@@ -145,22 +148,31 @@ class Bus(SubscriberListener):
 
     # Subscribers
 
-    def register(self, address: Address, terms: Terms, start: str | None = None) -> Registration:
-        """Begin or renew a lease; see ``Registrations.register``."""
-        return self.registrations.register(address, terms, start)
+    def register(
+        self, address: Address, terms: Terms, start: str | None = None, *, group: str | None = None, drain: bool = False
+    ) -> Registration:
+        """Begin or renew a lease; see ``register`` of Registrations and GroupRegistrations."""
+        if group is not None:
+            return self.group_registrations.register(JoinRequest(group, address, terms, drain), start)
+        found = self.registrations.register(address, terms, start)
+        if found.lane.draining is not drain:
+            found.lane.set_draining(draining=drain)
+            self.dispatcher.schedule(found.lane)
+        return found
 
-    def deregister(self, address: Address) -> int:
+    def deregister(self, key: str) -> int:
         """Remove a registration; see ``Deregistrations.deregister``."""
-        return self.deregistrations.deregister(address)
+        return self.deregistrations.deregister(key)
 
     @override
-    def gone(self, lane: Lane) -> None:
-        self.deregistrations.subscriber_gone(lane)
+    def gone(self, lane: Lane, target: Health) -> None:
+        self.deregistrations.subscriber_gone(lane, target)
 
     def subscribers(self) -> list[Lane]:
-        """Return the lanes of registered subscribers, by address."""
-        live = self.node.leases.live(self.clock.monotonic())
-        return [self.dispatcher.lanes[lease.subscriber.key] for lease in live]
+        """Return the lanes of registered subscribers and groups, by address or name."""
+        now = self.clock.monotonic()
+        live = [lane for lane in self.dispatcher.lanes.values() if lane.lease.ends > now]
+        return sorted(live, key=lambda lane: lane.subscriber.key)
 
     def oldest_pending_seconds(self, lane: Lane) -> float:
         """Return the seconds that the oldest event has been pending for a subscriber; 0 if none is."""
@@ -171,3 +183,13 @@ class Bus(SubscriberListener):
     def _committed(self, events: Sequence[Event]) -> None:
         self.dispatcher.committed(events)
         self.feed.committed()
+
+
+def _rules(settings: Settings, timing: ServiceTiming) -> Rules:
+    """Return what holds for all lanes."""
+    return Rules(settings.retry_seconds, handshake=settings.verify == "handshake", limits=timing.lanes)
+
+
+def _quota_bytes(settings: Settings) -> int:
+    """Return how much of the journal one subscription may use."""
+    return settings.journal_quota_bytes or settings.journal_max_bytes // 4

@@ -2,10 +2,12 @@
 
 import logging
 
-from eventbus.core.addresses import Address
+from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane_registry import targets_of
 from eventbus.services.expired import ExpiredSubscribers
 from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.memberships import Memberships
 from eventbus.services.node import Node
 
 log = logging.getLogger(__name__)
@@ -14,7 +16,7 @@ log = logging.getLogger(__name__)
 class Deregistrations:
     """Removes registrations."""
 
-    def __init__(self, node: Node, expiry: LeaseExpiry, expired: ExpiredSubscribers) -> None:
+    def __init__(self, node: Node, expiry: LeaseExpiry, expired: ExpiredSubscribers, memberships: Memberships) -> None:
         self._dispatcher = node.dispatcher
         self._journal = node.journal
         self._leases = node.leases
@@ -22,13 +24,18 @@ class Deregistrations:
         self._cluster = node.cluster
         self._expiry = expiry
         self._expired = expired
+        self._memberships = memberships
 
-    def deregister(self, address: Address) -> int:
+    def deregister(self, key: str) -> int:
         """Remove a registration and discard what is pending; return how many deliveries those were.
 
+        The key is an address, or a group's. A member leaves its group, and nothing is discarded.
         Raises NotOwner and JournalError.
         """
-        key, discarded = address.key, 0
+        discarded = 0
+        if self._memberships.deregister(key):
+            self._journal.wait_durable()
+            return 0
         with self._locks.hold(key):
             if key not in self._dispatcher.lanes:
                 self._cluster.claim(key)
@@ -40,15 +47,22 @@ class Deregistrations:
                     discarded = self._expiry.discard(lane)
                 finally:
                     if lane.closed:
-                        self._leases.end(key)
+                        self._end_leases(lane)
                 message = "lease of %s ended: deregistered, %d pending discarded"
                 log.info(message, key, discarded, extra={"address": key})
         self._journal.wait_durable()
         self._expired.remove(key)
         return discarded
 
-    def subscriber_gone(self, lane: Lane) -> None:
-        """Remove the registration of a subscriber that answered 410 Gone."""
+    def _end_leases(self, lane: Lane) -> None:
+        for target in targets_of(lane):
+            self._leases.end(target.subscriber.key)
+
+    def subscriber_gone(self, lane: Lane, target: Health) -> None:
+        """Remove the registration of a subscriber that answered 410 Gone; a group goes on with its other members."""
+        if target is not lane:
+            self._memberships.gone(target.subscriber.key)
+            return
         key = lane.subscriber.key
         if self._expiry.discard_in_time(lane):
             self._leases.end(key)

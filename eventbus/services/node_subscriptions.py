@@ -9,6 +9,7 @@ from eventbus.core.override import override
 from eventbus.core.records import LaneRecord, Recovered
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import CloseReason
+from eventbus.delivery.lane_registry import targets_of
 from eventbus.delivery.transaction import Transaction
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.feed import Feed
@@ -75,7 +76,8 @@ class NodeSubscriptions(LocalSubscriptions):
     @override
     def resume(self, lane: Lane) -> None:
         if lane.ended_at is None:
-            self._node.leases.restore(lane.lease)
+            for target in targets_of(lane):
+                self._node.leases.restore(target.lease)
             self._sweeper.wake()
         elif not lane.subscriber.options.resume and not lane.expired:
             self._expiry.dead_letter(lane)
@@ -104,6 +106,8 @@ class NodeSubscriptions(LocalSubscriptions):
             self._node.leases.end(key)
             lane = self._dispatcher.lanes.get(key)
             if lane is not None:
+                for target in targets_of(lane):
+                    self._node.leases.end(target.subscriber.key)
                 self._dispatcher.registry.remove(lane, CloseReason.LOST)
 
     @override

@@ -5,16 +5,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from eventbus.core.addresses import Address
-from eventbus.core.errors import NotOwner
-from eventbus.core.model import Subscriber, Terms
-from eventbus.core.records import Checkpoint, LaneRecord
+from eventbus.core.errors import Conflict, NotOwner
+from eventbus.core.model import Subscriber, Subscription, Terms
+from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import continued_record, lane_of, new_record, record_of, renewed_record
-from eventbus.delivery.lane.phase import CloseReason
-from eventbus.delivery.transaction import Transaction
+from eventbus.delivery.lane.lane_record import renewed_record
+from eventbus.delivery.lane.member import Member
 from eventbus.services.admission import Admission
 from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.introductions import Introductions, Newcomer
 from eventbus.services.node import Node
 from eventbus.services.replays import Counted, Replays
 from eventbus.services.sweeper import Sweeper
@@ -29,13 +29,20 @@ class Registration:
     lane: Lane
     created: bool
     changed: tuple[str, ...] = ()  #: names of the options that are others than before, of one that was there
+    member: Member | None = None  #: of a group; the lane is the group's then
 
 
 class Registrations:
     """Registers subscribers, one at a time for each address."""
 
     def __init__(
-        self, node: Node, admission: Admission, sweeper: Sweeper, expiry: LeaseExpiry, replays: Replays
+        self,
+        node: Node,
+        admission: Admission,
+        introductions: Introductions,
+        sweeper: Sweeper,
+        expiry: LeaseExpiry,
+        replays: Replays,
     ) -> None:
         self._node = node
         self._dispatcher = node.dispatcher
@@ -43,6 +50,7 @@ class Registrations:
         self._leases = node.leases
         self._clock = node.clock
         self._admission = admission
+        self._introductions = introductions
         self._sweeper = sweeper
         self._expiry = expiry
         self._replays = replays
@@ -54,6 +62,7 @@ class Registrations:
         raised, nothing has changed, but for an error which says that nobody knows.
         Raises BadAddress, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
+        self._check_conflict(address)
         lane = self._registered(address.key)
         if lane is not None:
             return self._renew(lane, address, terms, created=False)
@@ -64,6 +73,7 @@ class Registrations:
             past: Counted | None = None
             while True:
                 with self._node.locks.hold(address.key):
+                    self._check_conflict(address)
                     found = self._resume(address, terms)
                     if found is None and ips is not None and (start is None or past is not None):
                         found = self._begin(address, ips, terms, past)
@@ -108,20 +118,11 @@ class Registrations:
         return found
 
     def _begin(self, address: Address, ips: frozenset[str], terms: Terms, replay: Counted | None) -> Registration:
-        """Make a lane for a subscriber that has none, and save it with the replay that it begins with.
-
-        ``ips`` are what its host has resolved to.
-        """
-        subscriber, checkpointer = self._admission.subscriber(address, terms), self._dispatcher.checkpointer
-        transaction = checkpointer.optimistic_transaction()
-        if self._journal.lane(subscriber.key) is None:
-            self._admission.check_rate(address)
-            lane = self._announced(subscriber, ips, None, transaction)
-            self._introduce(lane, replay, transaction)
-        else:
-            with checkpointer.transaction():  # else its account may change meanwhile, or be forgotten
-                lane = self._announced(subscriber, ips, self._journal.lane(subscriber.key), transaction)
-                self._introduce(lane, replay, transaction)
+        """Make a lane for a subscriber that has none. ``ips`` are what its host has resolved to."""
+        subscriber = self._admission.subscriber(address, terms)
+        lane = self._introductions.introduce(
+            Newcomer(subscriber, address, ips, replay), lambda lane: self._renew_lease(lane, subscriber)
+        )
         log.info("lease of %s began", subscriber.key, extra={"address": subscriber.key})
         self._wait_durable(lane)
         return Registration(lane, created=True)
@@ -142,51 +143,24 @@ class Registrations:
                 lane.mark_not_durable()
                 self._renew_lease(lane, _on_terms(lane, address, terms))
                 self._dispatcher.registry.index(lane)
+                self._dispatcher.registry.update_route(lane)
                 self._dispatcher.schedule(lane)
 
         self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [address.key]))
 
-    def _announced(
-        self, subscriber: Subscriber, ips: frozenset[str], past: LaneRecord | None, transaction: Transaction
-    ) -> Lane:
-        """Return a lane that is offered new events from now on; ``past`` is what the journal has of its address."""
-        transaction.check()  # else there may be a lane with what is pending, which nobody has
-        self._admission.check_room(subscriber.address, ips)  # others may have come while this one was looked at
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        record = new_record(subscriber, wall, self._dispatcher.recent.newest)
-        if past is not None:
-            record = continued_record(record, past)
-        lane = lane_of(record, self._node.rules, retries=0, ends=now, now=now, wall=wall)
-        lane.mark_not_durable()
-        self._dispatcher.registry.announce(lane, ips)
-        return lane
-
-    def _introduce(self, lane: Lane, replay: Counted | None, transaction: Transaction) -> None:
-        """Save a new lane, and deliver for it then; where that fails, nobody offers it anything any more."""
-
-        def change() -> Checkpoint:
-            now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
-            return Checkpoint(wall, newest, lanes=(record_of(lane, newest, now, wall),))
-
-        def happen() -> None:
-            self._dispatcher.registry.add(lane)
-            self._renew_lease(lane, lane.subscriber)
-            self._dispatcher.schedule(lane)
-
-        try:
-            if replay is not None:
-                self._replays.add(lane, replay)
-            transaction.introduce(Decision(change, happen, keys=[lane.subscriber.key]))
-        finally:
-            if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
-                self._dispatcher.registry.remove(lane, CloseReason.NOT_SAVED)
-
-    def _renew_lease(self, lane: Lane, subscriber: Subscriber) -> None:
+    def _renew_lease(self, lane: Lane, subscriber: Subscription) -> None:
         self._check_owned(lane)
         now = self._clock.monotonic()
         lease = self._leases.renew(subscriber, now, self._clock.wall())
         lane.renew(lease, self._dispatcher.recent.newest, now)
         self._sweeper.wake()
+
+    def _check_conflict(self, address: Address) -> None:
+        """Raise Conflict where the address is a member of a group."""
+        lane = self._dispatcher.registry.groups.get(address.key)
+        if lane is not None:
+            group = lane.subscriber.name
+            raise Conflict(f"{address.text} is in the group {group}; add group={group}, or deregister it first.")
 
     def _registered(self, key: str) -> Lane | None:
         """Return the lane of a subscriber whose lease is not over."""

@@ -35,7 +35,7 @@ def snapshot_of(bus: Bus) -> Snapshot:
 
 def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberSnapshot:
     return SubscriberSnapshot(
-        lane.subscriber.key,
+        lane.subscriber.text,
         {str(status(lane, now)): 1},
         lane.backlog,
         bus.oldest_pending_seconds(lane),

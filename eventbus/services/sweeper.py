@@ -7,6 +7,7 @@ from gevent.event import Event as Signal
 
 from eventbus.core.leases import Lease
 from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.memberships import Memberships
 from eventbus.services.node import Node
 
 log = logging.getLogger(__name__)
@@ -15,11 +16,12 @@ log = logging.getLogger(__name__)
 class Sweeper:
     """Sleeps until the next lease expires, or at most ``sweep_seconds``, and expires those that are over."""
 
-    def __init__(self, node: Node, expiry: LeaseExpiry, sweep_seconds: float) -> None:
+    def __init__(self, node: Node, expiry: LeaseExpiry, memberships: Memberships, sweep_seconds: float) -> None:
         self._leases = node.leases
         self._dispatcher = node.dispatcher
         self._clock = node.clock
         self._expiry = expiry
+        self._memberships = memberships
         self._sweep_seconds = sweep_seconds
         self._changed = Signal()
 
@@ -47,7 +49,12 @@ class Sweeper:
             self.expire(lease)
 
     def expire(self, lease: Lease) -> None:
-        """Keep the position of a subscriber that has not renewed, or make dead letters of what is pending for it."""
+        """Keep the position of a subscriber that has not renewed, or make dead letters of what is pending for it.
+
+        A member leaves its group.
+        """
+        if self._memberships.expire(lease.subscriber.key):
+            return
         lane = self._dispatcher.lanes.get(lease.subscriber.key)
         if lane is None or not lane.renewable:
             return

@@ -83,7 +83,7 @@ def install(app: Flask) -> None:
 def _bus_error(error: EventbusError) -> Reply:
     kind, status, wait = status_of(error)
     count_refused(the_bus(), error)
-    if kind is KeyReused and not wants_json(request):
+    if kind in (KeyReused, Conflict) and request.path in PLAIN_ROUTES and not wants_json(request):
         status = 400  # the four routes use it for any wrong request
     response = _response(status, str(error))
     if wait is not None:

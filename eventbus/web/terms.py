@@ -3,7 +3,7 @@
 from typing import Any
 
 from eventbus.core.model import Terms
-from eventbus.core.options import options_of
+from eventbus.core.options import RegistrationOptions, options_of
 from eventbus.web.query import Query
 
 
@@ -15,3 +15,10 @@ def terms_of(query: Query) -> Terms:
         if texts is not None:
             given[one.name] = one.kind.parse(one.parameter, texts)
     return Terms(**given)
+
+
+def drain_in(query: Query) -> bool:
+    """Return whether the query asks for no more deliveries. Raises BadRequest."""
+    one = next(one for one in options_of(RegistrationOptions) if one.name == "drain")
+    texts = query.all(one.parameter)
+    return texts is not None and one.kind.parse(one.parameter, texts)

@@ -216,7 +216,7 @@ class BusAccount(RuleBasedStateMachine):
         lane = self.bus.dispatcher.lanes.get(key)
         discarded = 0 if lane is None else lane.discarded
         try:
-            count = self.bus.deregister(parse_address(key))
+            count = self.bus.deregister(key)
         except JournalError:
             if lane is None or not lane.closed:
                 return

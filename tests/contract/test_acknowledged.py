@@ -100,7 +100,7 @@ def test_a_registration_that_is_answered_is_on_the_replica(server: RedisServer, 
         assert replica.ask("HGET", TOPICS, A) == b"$1\r\na\r\n"
         bus.register(A, topics=("b",))
         assert replica.ask("HGET", TOPICS, A) == b"$1\r\nb\r\n"
-        bus.bus.deregister(parse_address(A))
+        bus.bus.deregister(A)
         assert replica.ask("HLEN", TOPICS) == b":0\r\n"
 
 
@@ -118,13 +118,13 @@ def test_no_registration_is_confirmed_while_a_replica_is_missing(
             with pytest.raises(JournalTimeout):
                 bus.register(A, topics=("a",))
             with pytest.raises(JournalTimeout):
-                bus.bus.deregister(parse_address(B))
+                bus.bus.deregister(B)
             bus.register(C)
             bus.journal.members.heartbeat()  # refusing took long
         replica.go_on()
         for address in (NEW, A, C):
             bus.register(address)
-        bus.bus.deregister(parse_address(B))
+        bus.bus.deregister(B)
         assert replica.ask("HLEN", TOPICS) == b":3\r\n"
 
 

@@ -90,12 +90,12 @@ def test_who_leaves_makes_room(bus: Bus) -> None:
     """By name and by address, again and again; and nothing is remembered of who has left."""
     register(bus, "a.example", "b.example", "c.example")
     for number in range(10):
-        bus.deregister(parse_address("a.example" if not number else f"n{number - 1}.example"))
+        bus.deregister("a.example" if not number else f"n{number - 1}.example")
         register(bus, f"n{number}.example")
         with pytest.raises(TooMany):
             register(bus, "z.example")
     for name in ("b", "c", "n9"):
-        bus.deregister(parse_address(f"{name}.example"))
+        bus.deregister(f"{name}.example")
     assert len(bus.dispatcher.registry.hosts) == 0
 
 

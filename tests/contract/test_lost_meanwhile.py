@@ -8,7 +8,6 @@ import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from eventbus.core.addresses import parse_address
 from eventbus.core.errors import NotOwner, StaleEpoch
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
@@ -148,7 +147,7 @@ def test_a_deregistration_that_redis_refuses_is_not_confirmed(lose: Lose) -> Non
         bus.register(A)
         lose.silently(bus)
         with pytest.raises(NotOwner, match="Another node owns"):
-            bus.bus.deregister(parse_address(A))
+            bus.bus.deregister(A)
         assert bus.journal.open_lanes() == [A]
 
 
@@ -168,7 +167,7 @@ def test_a_deregistration_that_comes_too_late_is_not_confirmed(lose: Lose) -> No
     """By then the subscriber is perhaps another bus's: who asked is told to ask again, and it is still registered."""
     with shared(lose.url) as bus:
         bus.register(A)
-        leaving = lose.while_alone(bus, lambda: bus.bus.deregister(parse_address(A)))
+        leaving = lose.while_alone(bus, lambda: bus.bus.deregister(A))
         with pytest.raises(NotOwner):
             leaving.get(timeout=10)
         assert bus.journal.open_lanes() == [A]

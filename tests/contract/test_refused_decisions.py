@@ -128,7 +128,7 @@ DECISIONS: dict[str, Callable[[Scene], object]] = {
     "registration with a replay": lambda scene: scene.register(B, "earliest"),
     "renewal on other terms": lambda scene: scene.register(A, ordered=True),
     "renewal with other topics": lambda scene: scene.register(A, topics=("other",)),
-    "deregistration": lambda scene: scene.bus.deregister(parse_address(A)),
+    "deregistration": lambda scene: scene.bus.deregister(A),
     "replay": lambda scene: scene.bus.replays.begin(A, "earliest", "now"),
     "replay of a dead letter": lambda scene: scene.bus.dead_letters.replay(Chosen(key=A), new_event_id()),
     "discard of a dead letter": lambda scene: scene.bus.dead_letters.discard(Chosen(key=A)),

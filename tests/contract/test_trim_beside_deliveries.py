@@ -98,7 +98,7 @@ def test_what_is_under_way_is_kept(scene: Scene) -> None:
 def test_who_registers_while_old_accounts_are_forgotten_is_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address whose former lease has long ended, and which begins another one in just that moment, stays."""
     scene.answer(TAKEN)
-    scene.bus.deregister(scene.lane.subscriber.address)
+    scene.bus.deregister(scene.lane.subscriber.key)
     scene.now += 2 * LATER
     closed_lanes = scene.bus.journal.closed_lanes
 

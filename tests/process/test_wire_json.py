@@ -87,7 +87,7 @@ def test_a_long_list_comes_whole(caller: Caller) -> None:
 
 def test_an_empty_list_is_an_empty_array(caller: Caller) -> None:
     """With no subscriber the JSON list is empty."""
-    assert caller.call("GET", "/listSubscribers", [JSON]).json() == {"subscribers": []}
+    assert caller.call("GET", "/listSubscribers", [JSON]).json() == {"subscribers": [], "groups": []}
 
 
 def test_deregistering_answers_an_object(caller: Caller) -> None:

@@ -6,6 +6,7 @@ import pytest
 from eventbus.core.errors import JournalUnavailable, NotOwner
 from eventbus.delivery.lane.lane import Lane
 from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.memberships import Memberships
 from eventbus.services.sweeper import Sweeper
 from tests.support.deadline import eventually
 from tests.support.memory_node import A, B, MemoryNode
@@ -18,7 +19,7 @@ class Scene(MemoryNode):
         super().__init__()
         self.expired: list[Lane] = []
         self.expiry = LeaseExpiry(self.node, self.expired.append)
-        self.sweeper = Sweeper(self.node, self.expiry, 60.0)
+        self.sweeper = Sweeper(self.node, self.expiry, Memberships(self.node, self.expiry), 60.0)
 
 
 def test_a_lease_expires_when_it_was_not_renewed() -> None:

@@ -11,6 +11,7 @@ from eventbus.core.errors import JournalUnavailable
 from eventbus.delivery.lane.phase import Phase
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.feed import Feed
+from eventbus.services.memberships import Memberships
 from eventbus.services.node_subscriptions import NodeSubscriptions
 from eventbus.services.sweeper import Sweeper
 from tests.support.deadline import eventually
@@ -55,7 +56,7 @@ class Scene(MemoryNode):
         super().__init__()
         self.members = Members()
         expiry = LeaseExpiry(self.node, lambda _: None)
-        sweeper = Sweeper(self.node, expiry, 60.0)
+        sweeper = Sweeper(self.node, expiry, Memberships(self.node, expiry), 60.0)
         feed = Feed(cast(Any, self.journal), self.dispatcher.recent)
         local = NodeSubscriptions(self.node, sweeper, expiry, cast(Any, NoRetention()), feed)
         self.handover = Handover(local, cast(Any, self.members), TIMING)

@@ -49,14 +49,22 @@ def test_lists_in_json_are_as_those_in_text() -> None:
     """The same holds for subscribers as JSON."""
     old, new = "2026-11-24T06:03:29Z", "2026-11-24T06:03:30Z"
     parts = [
-        {"subscribers": [{"address": "b", "renewed_at": new, "pending": 2}, {"address": "c", "renewed_at": old}]},
-        {"subscribers": [{"address": "a", "renewed_at": old}, {"address": "B:80", "renewed_at": old, "pending": 1}]},
+        {
+            "subscribers": [{"address": "b", "renewed_at": new, "pending": 2}, {"address": "c", "renewed_at": old}],
+            "groups": [{"group": "g", "renewed_at": old}],
+        },
+        {
+            "subscribers": [{"address": "a", "renewed_at": old}, {"address": "B:80", "renewed_at": old, "pending": 1}],
+            "groups": [{"group": "g", "renewed_at": new}, {"group": "f", "renewed_at": old}],
+        },
     ]
     assert merge.subscribers(parts, EMPTY)["subscribers"] == [
         {"address": "a", "renewed_at": old},
         {"address": "b", "renewed_at": new, "pending": 2},
         {"address": "c", "renewed_at": old},
     ]
+    groups = [{"group": "f", "renewed_at": old}, {"group": "g", "renewed_at": new}]
+    assert merge.subscribers(parts, EMPTY)["groups"] == groups
 
 
 def test_what_nodes_have_changed_adds_up() -> None:

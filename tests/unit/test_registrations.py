@@ -12,6 +12,8 @@ from eventbus.core.override import override
 from eventbus.core.settings import Settings
 from eventbus.services.admission import Admission
 from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.introductions import Introductions
+from eventbus.services.memberships import Memberships
 from eventbus.services.positions import Positions
 from eventbus.services.registrations import Registration, Registrations
 from eventbus.services.replays import Replays
@@ -34,10 +36,12 @@ class Scene(MemoryNode):
     def __init__(self, cluster: SingleNode | None = None, **settings: Any) -> None:
         super().__init__(cluster)
         expiry = LeaseExpiry(self.node, lambda _: None)
-        self.sweeper = Sweeper(self.node, expiry, 60.0)
+        self.sweeper = Sweeper(self.node, expiry, Memberships(self.node, expiry), 60.0)
         replays = Replays(self.node, Positions(cast(Any, self.journal), self.dispatcher.recent))
         admission = Admission(Settings(**settings), self.dispatcher, NoTransport())
-        self.registrations = Registrations(self.node, admission, self.sweeper, expiry, replays)
+        self.registrations = Registrations(
+            self.node, admission, Introductions(self.node, admission, replays), self.sweeper, expiry, replays
+        )
 
     def register(self, address: str, start: str | None = None, **terms: Any) -> Registration:
         """Register or renew."""

@@ -58,6 +58,12 @@ class Backlog(Health):
             return self.live
         return self.replays[0] if self.replays and self.replays[0].wants_page() else None
 
+    def _has_next(self, now: float) -> bool:
+        """Return whether a retry or an event that was not attempted yet may be next; for a lane with either kind."""
+        if self.subscriber.options.ordered and self.retries.wants_rows(now):
+            return False
+        return (self.retries.due(now) and self._retry_allowed()) or self._fresh_waits()
+
     def _fresh_allowed(self) -> bool:
         return not (self.subscriber.options.ordered and self.retries.count)
 

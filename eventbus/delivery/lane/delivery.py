@@ -19,6 +19,7 @@ class Delivery:
     error: str = ""
     kept: bool = False  # the journal has, or is about to get, a row for it
     past: Past | None = None
+    failed_at: tuple[str, ...] = ()  # members of the group at which it failed since its last pause, by address
 
     @property
     def tries(self) -> int:

@@ -66,6 +66,7 @@ class Health(LaneAccount):
         self.slow = not record.account.delivered or record.state is State.DOWN
         self.hung = self.hanging = 0  # attempts that took long unexpectedly, in this process; those in flight
         self.consented = not rules.handshake
+        self.draining = False  # it asked for nothing new, until it renews
         self.spacing = 0.0  # seconds between the starts of two deliveries, at least
         self._started = -math.inf  # when the last one started, where that counts
         self._held_at = -math.inf  # when it was last held back
@@ -90,6 +91,11 @@ class Health(LaneAccount):
         """Note that an attempt which took long has ended."""
         self.hanging -= 1
 
+    def set_draining(self, *, draining: bool) -> None:
+        """Start nothing new, or go on."""
+        self.draining = draining
+        self._fit()
+
     def hold(self, until: float) -> None:
         """Start no attempt before ``until``."""
         self.not_before = until
@@ -104,7 +110,7 @@ class Health(LaneAccount):
         options, self.works = self.subscriber.options, self.state is State.OK  # a look-up is slow in Python 3.11
         self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
         one_at_a_time = options.ordered or self.held or self.state is State.PAUSED or not self.consented
-        self.limit = 1 if one_at_a_time else min(self.window, options.max_in_flight)
+        self.limit = 0 if self.draining else 1 if one_at_a_time else min(self.window, options.max_in_flight)
         self.steady = self.works and not self._suspects and self.window >= options.max_in_flight
 
     def consent(self, per_minute: int | None, now: float) -> None:
@@ -128,13 +134,19 @@ class Health(LaneAccount):
         self._suspects.clear()
         self.hold(-math.inf)
 
-    def _failed(self, delivery: Delivery, answer: DeliveryResponse, wall: float) -> None:
+    def count_failure(self, delivery: Delivery, answer: DeliveryResponse, wall: float) -> None:
+        """Count an attempt that failed, and note why."""
         self.failed_attempts += 1
         delivery.status = answer.status
         delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR].replace("\0", " ")
         self.last_error, self.last_error_at = delivery.error, wall
 
-    def _slow_down(self, outcome: AttemptResult, delivery: Delivery, now: float) -> None:
+    def count_rejection(self, delivery: Delivery, now: float) -> None:
+        """Note that the subscriber works, though it rejected an event."""
+        self._answered_at = delivery.began
+        self._answered(now)
+
+    def slow_down(self, outcome: AttemptResult, delivery: Delivery, now: float) -> None:
         """Change window, state and pause after an attempt that failed."""
         known = delivery.first < self._answered_at  # others were answered since its first attempt: it fails by itself
         if outcome.verdict is not Verdict.DOWN:

@@ -19,6 +19,7 @@ from eventbus.delivery.lane.lifecycle import Lifecycle
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
 from eventbus.delivery.lane.phase import ACTIVE, CLOSED, ENDING
 from eventbus.delivery.lane.ranges import Range
+from eventbus.delivery.lane.roster import Roster
 
 
 class QueueEntry:
@@ -33,8 +34,11 @@ class QueueEntry:
 class Lane(Lifecycle):
     """The deliveries of one subscription."""
 
-    def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0) -> None:
+    def __init__(
+        self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0, roster: Roster | None = None
+    ) -> None:
         super().__init__(record, lease, rules, retries=retries)
+        self.roster = roster  #: the members of a group; without them deliveries go to the lane's own subscriber
         self.queue_entry = QueueEntry()  # the dispatcher's
 
     # What there is to do
@@ -50,9 +54,7 @@ class Lane(Lifecycle):
             return False
         if not retries.count and not self.replays:  # as is usual
             return bool(self.live.buffered)
-        if self.subscriber.options.ordered and retries.wants_rows(now):
-            return False
-        return (retries.due(now) and self._retry_allowed()) or self._fresh_waits()
+        return self._has_next(now)
 
     def wants_page(self, now: float) -> bool:
         """Return whether events or retries should be read from the journal."""
@@ -149,17 +151,16 @@ class Lane(Lifecycle):
         if self.phase is CLOSED:
             return
         self.touch()
-        self._failed(delivery, answer, wall)
+        self.count_failure(delivery, answer, wall)
         if outcome.verdict is Verdict.REJECTED:
-            self._answered_at = delivery.began
-            self._answered(now)
+            self.count_rejection(delivery, now)
             self.dead_letter(delivery, "rejected", answer.excerpt, now, wall)
             return
         if self.phase is ENDING:
             self.dead_letter(delivery, "lease ended", answer.excerpt, now, wall)
             return
         was_held = self.held
-        self._slow_down(outcome, delivery, now)
+        self.slow_down(outcome, delivery, now)
         if self.held:
             self.live.shrink()
         if outcome.verdict is not Verdict.GONE and self._tried_for(delivery, moment) >= self._rules.retry_seconds:
@@ -167,8 +168,12 @@ class Lane(Lifecycle):
             self.dead_letter(delivery, reason, answer.excerpt, now, wall)
             self.not_before = min(self.not_before, now)  # so that others as old need not wait their turn
             return
-        delivery.due = now + outcome.wait + self._own_wait(delivery, outcome.verdict, held=was_held)
+        delivery.due = now + self._wait(delivery, outcome, held=was_held)
         self.retries.push(delivery)
+
+    def _wait(self, delivery: Delivery, outcome: AttemptResult, *, held: bool) -> float:
+        """Return the seconds until an event that failed is attempted again."""
+        return outcome.wait + self._own_wait(delivery, outcome.verdict, held=held)
 
     def _own_wait(self, delivery: Delivery, verdict: Verdict, *, held: bool) -> float:
         """Return the seconds that an event which failed waits by itself, so that it does not keep others waiting.

@@ -3,24 +3,27 @@
 Lanes count on the monotonic clock, records in seconds since 1970; the functions here translate.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from eventbus.core import backoff
 from eventbus.core.leases import Lease
-from eventbus.core.model import Account, Interest, State, Subscriber
+from eventbus.core.model import Account, Group, Interest, State, Subscriber, Subscription
 from eventbus.core.records import LaneRecord, Retry, Span
 from eventbus.delivery.lane.delivery import Delivery
-from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.group_lane import GroupLane
+from eventbus.delivery.lane.health import Health, Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.member import Member
 
 #: Seconds that a pause lasts at most.
 MAX_WAIT_SECONDS = 3_600.0
 
 
-def new_record(subscriber: Subscriber, wall: float, scanned: int) -> LaneRecord:
-    """Return the record of a subscriber that gets all events after ``scanned``."""
+def new_record(subscriber: Subscription, wall: float, scanned: int, members: tuple[LaneRecord, ...] = ()) -> LaneRecord:
+    """Return the record of a subscription that gets all events after ``scanned``."""
     return LaneRecord(
         subscriber=subscriber,
         registered_at=wall,
@@ -33,7 +36,13 @@ def new_record(subscriber: Subscriber, wall: float, scanned: int) -> LaneRecord:
         runs=0,
         interests=(Interest(scanned, None, subscriber.options.topics),),
         scanned=scanned,
+        members=members,
     )
+
+
+def new_member_record(subscriber: Subscriber, wall: float) -> LaneRecord:
+    """Return the record of a member that joins a group: the group has the spans and the interests."""
+    return replace(new_record(subscriber, wall, 0), spans=(), interests=())
 
 
 def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
@@ -60,6 +69,24 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         last_error_at=lane.last_error_at,
         former_attempts=lane.former_attempts,
         expired=lane.expired,
+        members=() if lane.roster is None else tuple(_member_record(each, now, wall) for each in lane.roster),
+    )
+
+
+def _member_record(member: Member, now: float, wall: float) -> LaneRecord:
+    """Return the record of a member at this moment: what is known of its health."""
+    return replace(
+        new_member_record(member.subscriber, member.lease.registered_at),
+        renewed_at=member.lease.renewed_at,
+        account=member.account,
+        failed_attempts=member.failed_attempts,
+        state=member.state_at(now),
+        failures=member.failures,
+        not_before=wall + max(0.0, member.not_before - now),
+        wait_seconds=max(0.0, member.not_before - now),
+        down_since=None if member.down_since is None else wall - (now - member.down_since),
+        last_error=member.last_error,
+        last_error_at=member.last_error_at,
     )
 
 
@@ -76,7 +103,7 @@ def continued_record(record: LaneRecord, past: LaneRecord) -> LaneRecord:
     )
 
 
-def renewed_record(lane: Lane, subscriber: Subscriber, scanned: int, now: float, wall: float) -> LaneRecord:
+def renewed_record(lane: Lane, subscriber: Subscription, scanned: int, now: float, wall: float) -> LaneRecord:
     """Return the record of a lane as it is once its subscriber has renewed. Raises TooMany."""
     record = record_of(lane, scanned, now, wall)
     if record.interests[-1].until is not None:
@@ -93,6 +120,17 @@ def renewed_record(lane: Lane, subscriber: Subscriber, scanned: int, now: float,
     )
 
 
+def joined_record(
+    lane: GroupLane, group: Group, subscriber: Subscriber, scanned: int, now: float, wall: float
+) -> LaneRecord:
+    """Return the record of a group's lane once a member has joined, or renewed on other options. Raises TooMany."""
+    record = renewed_record(lane, group, scanned, now, wall)
+    members = {each.subscriber.key: each for each in record.members}
+    known = members.get(subscriber.key) or new_member_record(subscriber, wall)
+    members[subscriber.key] = replace(known, subscriber=subscriber, renewed_at=wall)
+    return replace(record, members=tuple(members.values()))
+
+
 def replaying_record(record: LaneRecord, after: int, end: int, count: int) -> LaneRecord:
     """Return the record of a lane once a replay has begun, in which ``count`` events match its topics."""
     replay_id, topics = record.runs + 1, record.subscriber.options.topics
@@ -106,20 +144,38 @@ def replaying_record(record: LaneRecord, after: int, end: int, count: int) -> La
 
 
 def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now: float, wall: float) -> Lane:
-    """Return the lane that a record describes, with a lease until ``ends``; first attempts in flight are made again."""
+    """Return the lane that a record describes, with a lease until ``ends``; first attempts in flight are made again.
+
+    Each member of a group gets a lease as its options say.
+    """
     lease = Lease(record.subscriber, record.registered_at, record.renewed_at, ends)
-    lane = Lane(record, lease, rules, retries=retries)
-    if record.state is not State.OK and (record.failures or record.not_before > wall):
-        longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else backoff.MAX_DELAY_SECONDS
-        if record.wait_seconds is not None:  # the wall clock may have been set back since
-            longest = min(longest, record.wait_seconds)
-        lane.hold(now + min(longest, max(0.0, record.not_before - wall)))
-    if record.down_since is not None:
-        lane.down_since = now - max(0.0, wall - record.down_since)
+    lane: Lane
+    if isinstance(record.subscriber, Group):
+        lane = GroupLane(record, lease, rules, retries=retries)
+        lane.lease = replace(lease, ends=math.inf if record.members else now)
+        for each in record.members:
+            ends = now + each.subscriber.options.lease
+            member = lane.add_member(each, Lease(each.subscriber, each.registered_at, each.renewed_at, ends), now)
+            _restore_health(member, each, now, wall)
+        lane.members_changed(now)
+    else:
+        lane = Lane(record, lease, rules, retries=retries)
+        _restore_health(lane, record, now, wall)
     for seq, replay_id in record.in_flight:
         lane.retries.push(Delivery(seq, replay_id, attempts=1, first=now, due=now))
         lane.touch()
     return lane
+
+
+def _restore_health(health: Health, record: LaneRecord, now: float, wall: float) -> None:
+    """Restore how long a subscriber has been down, and when it may be attempted again."""
+    if record.state is not State.OK and (record.failures or record.not_before > wall):
+        longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else backoff.MAX_DELAY_SECONDS
+        if record.wait_seconds is not None:  # the wall clock may have been set back since
+            longest = min(longest, record.wait_seconds)
+        health.hold(now + min(longest, max(0.0, record.not_before - wall)))
+    if record.down_since is not None:
+        health.down_since = now - max(0.0, wall - record.down_since)
 
 
 def retry_rows_of(lane: Lane, now: float, wall: float) -> tuple[Retry, ...]:

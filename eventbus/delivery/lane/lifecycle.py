@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from eventbus.core.leases import Lease
-from eventbus.core.model import Interest, State, Subscriber
+from eventbus.core.model import Interest, State, Subscription
 from eventbus.core.records import LaneRecord, Span
 from eventbus.delivery.lane import interests
 from eventbus.delivery.lane.backlog import Backlog
@@ -129,7 +129,7 @@ class Lifecycle(Backlog):
         """Have the next renewal wait until it is in the journal, whatever it asks for."""
         self.durable = False
 
-    def mark_durable(self, subscriber: Subscriber) -> None:
+    def mark_durable(self, subscriber: Subscription) -> None:
         """Note that the registration of this subscriber is in the journal; another one since then may not be."""
         self.durable = self.subscriber is subscriber
 

@@ -2,6 +2,7 @@
 
 from eventbus.core.model import State
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.member import Member
 
 #: States in which nobody needs to do anything.
 WELL = frozenset({State.NEW, State.OK})
@@ -9,8 +10,8 @@ WELL = frozenset({State.NEW, State.OK})
 STUCK_PAUSES = 3
 
 
-def status(lane: Lane, now: float) -> State:
-    """Return the state of a subscriber at a moment of the monotonic clock."""
+def status(lane: Lane | Member, now: float) -> State:
+    """Return the state of a subscriber, or of a member of a group, at a moment of the monotonic clock."""
     if lane.lease.ends <= now:
         return State.EXPIRED
     state = lane.state_at(now)
@@ -23,6 +24,9 @@ def status(lane: Lane, now: float) -> State:
 
 def observe(lane: Lane, now: float) -> bool:
     """Sample a lane's counters; return whether its subscriber has started or stopped failing."""
+    for member in lane.roster or ():
+        member.recent.sample(now, member.delivered, member.failed_attempts)
+        member.recent.judge(now, 0)
     recent, failing = lane.recent, lane.recent.failing
     changed = recent.sample(now, lane.delivered, lane.failed_attempts)
     state = lane.state_at(now)

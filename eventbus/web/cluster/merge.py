@@ -42,10 +42,16 @@ def lines(parts: Mapping[str, str]) -> bytes:
 
 
 def subscribers(parts: Sequence[Any], _: Query) -> Any:
-    """Return the lists of subscribers as JSON, by address. Of two entries for one, the newest counts."""
-    found = [each for part in parts for each in part["subscribers"]]
-    newest = {_key(each["address"]): each for each in sorted(found, key=lambda each: each["renewed_at"])}
-    return {"subscribers": [each for _, each in sorted(newest.items())]}
+    """Return the lists of subscribers and groups as JSON. Of two entries for one, the newest counts."""
+    return {
+        "subscribers": _newest([part["subscribers"] for part in parts], lambda each: _key(each["address"])),
+        "groups": _newest([part["groups"] for part in parts], lambda each: each["group"]),
+    }
+
+
+def _newest(parts: Sequence[Sequence[Any]], key_of: Callable[[Any], str]) -> list[Any]:
+    found = sorted((each for part in parts for each in part), key=lambda each: each["renewed_at"])
+    return [each for _, each in sorted({key_of(each): each for each in found}.items())]
 
 
 def counts(parts: Sequence[Any], _: Query) -> Any:
@@ -82,7 +88,7 @@ def event_page(parts: Sequence[Any], _: Query) -> Any:
 def merged_deliveries(parts: Sequence[Sequence[Any]]) -> list[Any]:
     """Return an event's deliveries of all nodes by address, one for each subscriber."""
     found = sorted((each for part in parts for each in part), key=lambda each: _STATE_ORDER.index(each["state"]))
-    return [delivery for _, delivery in sorted({each["address"]: each for each in found}.items())]
+    return [delivery for _, delivery in sorted({each["address"] or each["group"]: each for each in found}.items())]
 
 
 def _key(address: str) -> str:

@@ -22,8 +22,9 @@ from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
 from eventbus.web.routes.dead_letters import dead_letter_payload
 from eventbus.web.routes.events import delivery_payload, event_payload
-from eventbus.web.routes.subscribers import address_in, subscriber_payload
 from eventbus.web.server.listeners import noted, reachable_from_outside
+from eventbus.web.subscriber_payloads import subscription_payload
+from eventbus.web.subscriptions import group_of, named_in
 
 #: Dead letters on the page of their subscriber.
 MAX_SUBSCRIBER_LETTERS = 20
@@ -103,21 +104,26 @@ def subscriber() -> dict[str, Any]:
     Of one that is not registered any more, only the dead letters. Raises NotFound if there are none either.
     """
     bus = the_bus()
-    address = address_in(_query())
-    lane = bus.dispatcher.lanes.get(address.key) or bus.expired.find(address.key)
-    letters = bus.dead_letters.page(address.key, 0, MAX_SUBSCRIBER_LETTERS)
-    found = {"key": address.key, "address": address.text, "letters": list(map(dead_letter_payload, letters))}
+    named = named_in(_query(), bus)
+    lane = bus.dispatcher.lanes.get(named.key) or bus.expired.find(named.key)
+    letters = bus.dead_letters.page(named.key, 0, MAX_SUBSCRIBER_LETTERS)
+    found = {
+        "key": named.key,
+        "address": named.text,
+        "group": group_of(named.key),
+        "letters": list(map(dead_letter_payload, letters)),
+    }
     if lane is None and not letters:
-        raise NotFound(f"No subscriber is registered at {address.text}, and it has no dead letters.")
+        raise NotFound(f"No subscriber is registered as {named.text}, and it has no dead letters.")
     if lane is None:
         return {**found, "status": None}
     return {
         **found,
-        "status": subscriber_payload(bus, lane),
+        "status": subscription_payload(bus, lane),
         "options": display(lane.subscriber.options),
         "remaining": max(0.0, round(lane.lease.ends - bus.clock.monotonic(), 1)),
         "limit": lane.limit,
-        "rate": round(bus.time_series.rate(address.key), 1),
+        "rate": round(bus.time_series.rate(named.key), 1),
         "notes": [{"at": rfc3339(at), "text": text} for at, text in reversed(lane.notes)],
     }
 
@@ -153,10 +159,11 @@ def dead_letters() -> dict[str, Any]:
     """Collect one page of dead letters, to be redelivered or discarded."""
     bus, query = the_bus(), _query()
     after = count_in(query, "after", 0, 0, 2**62)
-    address = address_in(query) if query.first("address") else None
-    letters = bus.dead_letters.page(address.key if address else None, after, PAGE_ROWS)
+    named = named_in(query, bus) if query.first("address") or query.first("group") else None
+    letters = bus.dead_letters.page(named.key if named else None, after, PAGE_ROWS)
     return {
-        "address": address.text if address else "",
+        "address": named.text if named else "",
+        "group": group_of(named.key) if named else None,
         "letters": list(map(dead_letter_payload, letters)),
         "after": after,
         "following": letters[-1].id if len(letters) == PAGE_ROWS else None,

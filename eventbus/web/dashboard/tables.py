@@ -61,9 +61,9 @@ def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
     key, now = lane.subscriber.key, bus.clock.monotonic()
     return {
         "key": key,
-        "address": lane.subscriber.address.text,
+        "address": lane.subscriber.text,
         "state": str(status(lane, now)),
-        "lease": max(0, round(lane.lease.ends - now)),
+        "lease": max(0, round(min(target.lease.ends for target in lane.roster or (lane,)) - now)),
         "topics": ", ".join(lane.subscriber.options.topics) or "everything",
         "in_flight": f"{len(lane.in_flight)} of {lane.limit}",
         "pending": lane.backlog,

@@ -4,11 +4,12 @@ from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, Json, count, nullable, shape, text
 from eventbus.web.openapi.operation import operation
 from eventbus.web.openapi.schemas import A_DEAD_LETTER, A_REPLAY
-from eventbus.web.openapi.subscribers import address
+from eventbus.web.openapi.subscribers import address, group
 from eventbus.web.routes.dead_letters import DEFAULT_PAGE_LETTERS, MAX_PAGE_LETTERS
 
 _CHOICE = [
     address("One subscriber's.", required=False),
+    group("One group's."),
     build.query("id", "One, by its number.", count(maximum=10**18 - 1), example=1),
     build.query("all", "All there are.", text(enum=["true"])),
 ]
@@ -28,6 +29,7 @@ LIST = operation(
     tag="Reading", scope="admin", call=f"'/deadLetters?address={AN_ADDRESS}'",
     parameters=[
         address("Only this subscriber's.", required=False),
+        group("Only this group's."),
         build.query("after", "Begin after this number.", count(maximum=2**62, default=0)),
         build.query("limit", "Dead letters in one page, at most.",
                     count(minimum=1, maximum=MAX_PAGE_LETTERS, default=DEFAULT_PAGE_LETTERS)),
@@ -40,7 +42,7 @@ LIST = operation(
 
 DISCARD = operation(
     "discardDeadLetters", "Discard dead letters",
-    "Discards them for good. Give exactly one of `address`, `id` and `all`.",
+    "Discards them for good. Give exactly one of `address`, `group`, `id` and `all`.",
     tag="Redelivery", scope="admin", call=f"-X DELETE '/deadLetters?address={AN_ADDRESS}'",
     parameters=_CHOICE,
     ok=build.answer(
@@ -52,8 +54,8 @@ DISCARD = operation(
 
 REPLAY = operation(
     "replayDeadLetters", "Put dead letters back",
-    "Makes them pending again. Give exactly one of `address`, `id` and `all`; of all, only those of registered "
-    "subscribers are put back. Their attempts go on counting. By `replay` their outcome can be asked for.",
+    "Makes them pending again. Give exactly one of `address`, `group`, `id` and `all`; of all, only those of "
+    "registered subscribers are put back. Their attempts go on counting. By `replay` their outcome can be asked for.",
     tag="Redelivery", scope="admin", call=f"-X POST '/deadLetters/replay?address={AN_ADDRESS}'",
     parameters=[*_CHOICE, build.query("replay", "An earlier replay, for which these count too.", text())],
     ok=build.answer("They are pending.", build.content(

@@ -64,6 +64,9 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
     "NotRegistered": (
         409, "The subscriber is not registered, so that nothing can be delivered to it.",
         "This address is not registered; register it, and replay then.", {}),
+    "OtherGroup": (
+        409, "The address is registered in another group, or without one. `400` in plain text.",
+        "10.0.0.5:8000 is a member of the group mailer; deregister it first.", {}),
     "TooLarge": (
         413, "An event over `EVENTBUS_MAX_BODY_BYTES`, or a batch over its limits.",
         "The body may have at most 1048576 bytes.", {}),

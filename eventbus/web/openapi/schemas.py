@@ -25,6 +25,8 @@ _STATUS = nullable(build.typed("integer", "Null without a response.", minimum=10
 
 _SUBSCRIBER: Json = {
     "address": text("As the client wrote it."),
+    "group": nullable(text("The group that it is a member of, which has the account; null without one.")),
+    "draining": build.flag("Whether it asked for no more deliveries."),
     "registered_at": time("When the lease began."),
     "renewed_at": time("When it was renewed last."),
     "expires_at": time("When it expires, if it is not renewed."),
@@ -52,7 +54,8 @@ _SUBSCRIBER: Json = {
     "recent_failures": count("Attempts of the last ten minutes that failed."),
 }
 A_SUBSCRIBER: Json = {
-    "address": AN_ADDRESS, "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
+    "address": AN_ADDRESS, "group": None, "draining": False,
+    "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
     "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1,
     "failed_attempts": 0, "dead": 0, "discarded": 0, "last_error": None, "last_error_at": None, "error_rate": 0.0,
@@ -62,6 +65,15 @@ A_REGISTRATION: Json = {
     "created": True, **A_SUBSCRIBER, "accepted": 0, "delivered": 0, "changed_at": None, "changed_by": None,
     "origin": None, "warnings": [],
 }  # fmt: skip
+_MEMBERS = build.items(build.shape("A member.", {
+    "address": text(), "state": _SUBSCRIBER["state"], "in_flight": count(), "draining": build.flag("See `drain`."),
+}), "Who shares its events.")  # fmt: skip
+_GROUP: Json = {
+    **{name: value for name, value in _SUBSCRIBER.items() if name != "address"},
+    "group": text("Its name."),
+    "members": _MEMBERS,
+    "expires_at": nullable(time("When it expired; null while it has members.")),
+}
 _REGISTRATION: Json = {
     "created": build.flag("Whether this was no renewal."),
     **_SUBSCRIBER,
@@ -90,13 +102,14 @@ _RETRY: Json = {
     "last_status": _STATUS,
     "last_error": nullable(text()),
 }
-A_DELIVERY: Json = {"address": AN_ADDRESS, "state": "delivered"}
+A_DELIVERY: Json = {"address": AN_ADDRESS, "group": None, "state": "delivered"}
 _DEAD_LETTER: Json = {
     "id": count("A number by which to replay or discard it."),
     "event": text("The event's id."),
     "topic": nullable(text()),
     "key": nullable(text("The event's order key.")),
-    "subscriber": text("Its address, in its one spelling."),
+    "subscriber": text("Its address, in its one spelling, or the name of its group."),
+    "group": nullable(text("The name of its group; null without one.")),
     "reason": text("`rejected`, `lease ended`, `journal quota`, or `not delivered within` some seconds."),
     "attempts": count(),
     "first_attempt_at": nullable(time("Null without an attempt.")),
@@ -109,7 +122,8 @@ _DEAD_LETTER: Json = {
     ),
 }
 A_DEAD_LETTER: Json = {
-    "id": 1, "event": AN_ID, "topic": "orders.created", "key": None, "subscriber": AN_ADDRESS, "reason": "rejected",
+    "id": 1, "event": AN_ID, "topic": "orders.created", "key": None, "subscriber": AN_ADDRESS, "group": None,
+    "reason": "rejected",
     "attempts": 1, "first_attempt_at": A_TIME, "last_attempt_at": A_TIME, "last_status": 422,
     "last_error": "answered 422", "last_answer": {"text": "no such customer"}, "body_given_up": False,
 }  # fmt: skip
@@ -141,14 +155,21 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
     }),
     "Subscriber": ("A subscriber: its options, and how it is doing.", _SUBSCRIBER, A_SUBSCRIBER),
     "Registration": ("A subscriber as it is now.", _REGISTRATION, A_REGISTRATION),
-    "SubscriberList": ("Subscribers, by address.", {"subscribers": build.items(build.schema("Subscriber"))}),
-    "Deregistered": ("An address that is registered no more.", {
-        "address": text(), "discarded": count("How many deliveries were pending."),
+    "Group": ("A group: the options, the account and the state that its members share.", _GROUP),
+    "SubscriberList": ("Subscribers, by address, and groups, by name.", {
+        "subscribers": build.items(build.schema("Subscriber")), "groups": build.items(build.schema("Group")),
     }),
+    "Deregistered": ("An address, or a group, that is registered no more.", {
+        "address": text(), "group": text(), "discarded": count("How many deliveries were discarded."),
+    }, None, ("address", "group")),
     "Event": ("An event as the journal has it.", _EVENT, AN_EVENT),
     "Delivery": (
         "One event for one subscriber. One that waits for its next attempt has its attempts, too.",
-        {"address": text(), "state": text(enum=["pending", "delivered", "dead", "discarded"]), **_RETRY},
+        {
+            "address": nullable(text("Null for a group.")),
+            "group": nullable(text("Null for an address in no group.")),
+            "state": text(enum=["pending", "delivered", "dead", "discarded"]), **_RETRY,
+        },
         A_DELIVERY, tuple(_RETRY),
     ),
     "EventWithDeliveries": (

@@ -18,6 +18,12 @@ def address(description: str = _FORM, *, required: bool = True) -> Json:
     return build.query("address", description, ADDRESS, required=required, example=AN_ADDRESS)
 
 
+def group(description: str = "A group, instead of an address.") -> Json:
+    """Build the parameter that names a group."""
+    kind = next(one.kind for one in registration_options() if one.name == "group")
+    return build.query("group", description, kind.query_schema, example="mailer")
+
+
 REGISTER = operation(
     "registerAndKeepAlive", "Register, or renew",
     "Registers an address, or renews its lease. Every event that is accepted after the answer, and whose topic the "
@@ -27,17 +33,17 @@ REGISTER = operation(
     ok=build.answer(
         "Registered, or renewed.", build.content(JSON, build.schema("Registration"), A_REGISTRATION) | SUCCESS
     ),
-    errors=("WrongAddress", "TooManySubscribers", "NoPosition", "NotOwner", "DiskFull"),
+    errors=("WrongAddress", "TooManySubscribers", "OtherGroup", "NoPosition", "NotOwner", "DiskFull"),
 )  # fmt: skip
 
 DEREGISTER = operation(
     "deregister", "Deregister",
-    "Ends a lease at once, and discards what is pending: a service that only restarts does not call it. Succeeds "
-    "whether or not the address was there.",
+    "Ends a lease at once, and discards what is pending: a service that only restarts does not call it. A member of a "
+    "group leaves the group, and nothing is discarded. Succeeds whether or not the address was there.",
     tag="Subscribers", scope="subscribe", call=f"-X DELETE '/deregister?address={AN_ADDRESS}'",
-    parameters=[address()],
+    parameters=[address(required=False), group("A group instead of an address: it ends with all its members.")],
     ok=build.answer(
-        "The address is not registered any more.",
+        "It is not registered any more.",
         build.content(JSON, build.schema("Deregistered"), {"address": AN_ADDRESS, "discarded": 0}) | SUCCESS,
     ),
     errors=("WrongAddress", "NotOwner", "DiskFull"),
@@ -54,7 +60,7 @@ LIST = operation(
     )],
     ok=build.answer(
         "The subscribers, by address.",
-        build.content(JSON, build.schema("SubscriberList"), {"subscribers": [A_SUBSCRIBER]})
+        build.content(JSON, build.schema("SubscriberList"), {"subscribers": [A_SUBSCRIBER], "groups": []})
         | build.content(TEXT, build.text(), f"{AN_ADDRESS}  :  {A_TIME}\n"),
         NODES_HEADER,
     ),

@@ -20,7 +20,7 @@ from eventbus.web.numbers import count_in
 from eventbus.web.pages import fitting, json_bytes
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import JSON, Reply, as_json
-from eventbus.web.routes.subscribers import address_in
+from eventbus.web.subscriptions import group_of, is_named_in, named_in, text_of
 
 #: Dead letters on one page: at most, and by default.
 MAX_PAGE_LETTERS, DEFAULT_PAGE_LETTERS = 1_000, 100
@@ -82,7 +82,7 @@ def _chosen(query: Query) -> Chosen:
     """Return the selected dead letters. All of them need ``all=true``, so that an omission never selects all."""
     key, letter_id, everything = _key(query), query.first("id"), query.first("all")
     if sum(given is not None for given in (key, letter_id, everything)) != 1:
-        raise BadRequest("Select dead letters by exactly one of address=A, id=ID or all=true.")
+        raise BadRequest("Select dead letters by exactly one of address=A, group=G, id=ID or all=true.")
     if everything not in (None, "true"):
         raise BadRequest("all must be true or left out.")
     if letter_id is not None and not re.fullmatch("[0-9]{1,18}", letter_id):
@@ -96,8 +96,7 @@ def _target(chosen: Chosen) -> str:
 
 
 def _key(query: Query) -> str | None:
-    address = query.first("address")
-    return None if address is None else address_in(query).key
+    return named_in(query, the_bus()).key if is_named_in(query) else None
 
 
 def dead_letter_payload(kept: KeptDeadLetter) -> dict[str, Any]:
@@ -108,7 +107,8 @@ def dead_letter_payload(kept: KeptDeadLetter) -> dict[str, Any]:
         "event": kept.event_id,
         "topic": kept.topic,
         "key": kept.order_key,
-        "subscriber": letter.key,
+        "subscriber": text_of(letter.key),
+        "group": group_of(letter.key),
         "reason": letter.reason,
         "attempts": letter.attempts,
         "first_attempt_at": None if letter.first_at is None else rfc3339(letter.first_at),

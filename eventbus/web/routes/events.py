@@ -127,7 +127,7 @@ def event_payload(event: Event) -> dict[str, Any]:
 def delivery_payload(fate: Fate) -> dict[str, Any]:
     """Return an event's delivery for one subscriber, as JSON."""
     row = fate.deferral
-    payload: dict[str, Any] = {"address": fate.address, "state": fate.state}
+    payload: dict[str, Any] = {"address": fate.address, "group": fate.group, "state": fate.state}
     if row is not None:
         payload |= {
             "attempts": row.attempts,

@@ -9,7 +9,7 @@ from eventbus.web.audit import Changed, log_change
 from eventbus.web.current import the_bus
 from eventbus.web.query import query_of
 from eventbus.web.replies import Reply, as_json
-from eventbus.web.routes.subscribers import address_in
+from eventbus.web.subscriptions import named_in
 
 blueprint = Blueprint("replays", __name__)
 
@@ -22,8 +22,9 @@ def replay() -> Reply:
     start = query.first("from")
     if not start:
         raise BadRequest("from is required: earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.")
-    key = address_in(query).key
-    count = the_bus().replays.begin(key, start, query.first("to") or "now")
+    bus = the_bus()
+    key = named_in(query, bus).key
+    count = bus.replays.begin(key, start, query.first("to") or "now")
     if count:
         log_change(Changed.REPLAY_STARTED, key, count)
     return as_json({"events": count})

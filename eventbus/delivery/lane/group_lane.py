@@ -1,0 +1,176 @@
+"""The lane of a group: one subscription whose deliveries go to its members, each delivery to one of them. Pure.
+
+What is next is up to the lane, as for any subscription; to which member it goes is up to the roster. A delivery that
+fails at one member goes to another at once. Only where all have failed, it waits.
+"""
+
+import math
+
+from eventbus.core.leases import Lease
+from eventbus.core.override import override
+from eventbus.core.records import LaneRecord
+from eventbus.delivery.lane.delivery import Delivery
+from eventbus.delivery.lane.group_members import GroupMembers
+from eventbus.delivery.lane.health import Moment, Rules
+from eventbus.delivery.lane.member import Member
+from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse
+from eventbus.delivery.lane.phase import ACTIVE, CLOSED
+
+#: Seconds until an event is looked at again whose topic no member wants that is there, or has room.
+UNWANTED_SECONDS, FULL_SECONDS = 10.0, 0.2
+#: Why a delivery is dead whose topic no member wanted for as long as deliveries are tried.
+UNWANTED = "no member of the group wants its topic"
+
+
+class GroupLane(GroupMembers):
+    """The deliveries of a group."""
+
+    def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0) -> None:
+        self._at: dict[Delivery, Member] = {}  # where each delivery in flight is
+        super().__init__(record, lease, rules, retries=retries)
+
+    def member_of(self, delivery: Delivery) -> Member:
+        """Return the member that a delivery in flight is reserved for."""
+        return self._at[delivery]
+
+    # What there is to do
+
+    @override
+    def sendable(self, now: float) -> bool:
+        if self.phase is not ACTIVE or len(self.in_flight) >= self.limit or self.roster.best(now) is None:
+            return False
+        retries = self.retries
+        if (self.dead_letters or retries.unsaved_rows or retries.removed_rows) and self.waits_for_save():
+            return False
+        if not retries.count and not self.replays:
+            return bool(self.live.buffered)
+        return self._has_next(now)
+
+    @override
+    def next_moment(self) -> float:
+        due = -math.inf if self._fresh_waits() else self.retries.next_due()
+        return max(due, self.roster.next_moment())
+
+    @override
+    def _retry_allowed(self) -> bool:
+        return len(self._retried) < max(1, sum(member.limit for member in self.roster) // 2)
+
+    # Deliveries
+
+    @override
+    def take(self, now: float) -> Delivery | None:
+        delivery = super().take(now)
+        if delivery is not None:
+            member = self.roster.best(now)
+            assert member is not None  # noqa: S101 - sendable() has just said so
+            self._assign(delivery, member, now)
+        return delivery
+
+    def _assign(self, delivery: Delivery, member: Member, now: float) -> None:
+        self._at[delivery] = member
+        self.roster.begin(member, now)
+
+    def choose(self, delivery: Delivery, topic: str | None, now: float) -> Member | None:
+        """Return the member that a delivery goes to, which may be another than it was reserved for.
+
+        It is the best one that wants the topic and at which the delivery has not failed lately; if there is none, one
+        at which it has. None if all that want the topic are full, down, paused or draining.
+        """
+        reserved = self._at[delivery]
+        failed_at = delivery.failed_at
+        if reserved.wants(topic) and reserved.subscriber.key not in failed_at and not reserved.waits_for_slot:
+            return reserved
+        self._end(delivery, now)
+        found = self.roster.choose(now, lambda m: m.wants(topic) and m.subscriber.key not in failed_at)
+        if found is None:
+            found = self.roster.choose(now, lambda m: m.wants(topic))
+        if found is not None:
+            self._assign(delivery, found, now)
+        return found
+
+    def postpone(self, delivery: Delivery, topic: str | None, moment: Moment) -> None:
+        """Let a delivery wait that no member can take now; it was not attempted. It may have waited too long."""
+        self._leave(delivery)
+        if self.phase is CLOSED:
+            return
+        wanted = any(member.wants(topic) for member in self.roster)
+        delivery.attempts -= 1
+        if not wanted and moment.waited >= self._rules.retry_seconds:
+            self.dead_letter(delivery, UNWANTED, b"", moment.now, moment.wall)
+            return
+        delivery.due = moment.now + (FULL_SECONDS if wanted else UNWANTED_SECONDS)
+        self.retries.push(delivery)
+        self.touch()
+
+    def refuse_slot(self, member: Member, now: float) -> None:
+        """Pass a slow member over until there is a slot for it."""
+        member.waits_for_slot = True
+        self.roster.refresh(member, now)
+
+    def grant_slot(self, member: Member, now: float) -> None:
+        """Let a slow member have deliveries again: there may be a slot for it."""
+        member.waits_for_slot = False
+        self.roster.refresh(member, now)
+
+    def _end(self, delivery: Delivery, now: float) -> None:
+        """Take a delivery from the member that it was reserved for."""
+        member = self._at.pop(delivery, None)
+        if member is not None:
+            self.roster.end(member, now)
+
+    @override
+    def release(self, delivery: Delivery, due: float) -> None:
+        super().release(delivery, due)
+        self._end(delivery, delivery.began)
+
+    @override
+    def drop_missing(self, delivery: Delivery) -> None:
+        super().drop_missing(delivery)
+        self._end(delivery, delivery.began)
+
+    # What came back
+
+    @override
+    def deliver(self, delivery: Delivery, now: float) -> None:
+        super().deliver(delivery, now)
+        member = self._at[delivery]
+        known = member.steady
+        member.succeeded(now)
+        self._end(delivery, now)
+        if not known:
+            self._fit()
+
+    @override
+    def fail(self, delivery: Delivery, outcome: AttemptResult, answer: DeliveryResponse, moment: Moment) -> None:
+        super().fail(delivery, outcome, answer, moment)
+        self._end(delivery, moment.now)
+        self._fit()
+
+    @override
+    def count_failure(self, delivery: Delivery, answer: DeliveryResponse, wall: float) -> None:
+        member = self._at[delivery]
+        member.count_failure(delivery, answer, wall)
+        delivery.error = f"{member.subscriber.text}: {delivery.error}"
+        self.failed_attempts += 1
+        self.last_error, self.last_error_at = delivery.error, wall
+
+    @override
+    def count_rejection(self, delivery: Delivery, now: float) -> None:
+        self._at[delivery].count_rejection(delivery, now)
+
+    @override
+    def slow_down(self, outcome: AttemptResult, delivery: Delivery, now: float) -> None:
+        self._at[delivery].slow_down(outcome, delivery, now)
+        self._fit()
+
+    @override
+    def _wait(self, delivery: Delivery, outcome: AttemptResult, *, held: bool) -> float:
+        """Return 0 where another member can take the delivery at once, else what it waits on its own."""
+        key = self._at[delivery].subscriber.key
+        if key not in delivery.failed_at:
+            delivery.failed_at = (*delivery.failed_at, key)
+        rest = [member for member in self.roster if member.is_fit and member.subscriber.key not in delivery.failed_at]
+        if rest:
+            return 0.0
+        delivery.failed_at = ()
+        return super()._wait(delivery, outcome, held=held)

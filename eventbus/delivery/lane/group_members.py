@@ -1,0 +1,98 @@
+"""The members of a group's lane, and what follows from them for the group: its topics, state and limit. Pure."""
+
+from dataclasses import replace
+
+from eventbus.core.errors import TooMany
+from eventbus.core.leases import Lease
+from eventbus.core.model import Group, State, Subscriber
+from eventbus.core.override import override
+from eventbus.core.records import LaneRecord
+from eventbus.core.topics import MAX_GROUP_PATTERNS, union
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.member import Member
+from eventbus.delivery.lane.roster import Roster
+
+#: Members of a group.
+MAX_MEMBERS = 256
+
+
+class GroupMembers(Lane):
+    """A lane with members. Its own window, state and pauses follow from theirs."""
+
+    subscriber: Group
+    roster: Roster
+
+    def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0) -> None:
+        self.roster = Roster()
+        self._joined = 0
+        super().__init__(record, lease, rules, retries=retries, roster=self.roster)
+
+    def check_room(self) -> None:
+        """Raise TooMany if the group can have no further member."""
+        if len(self.roster) >= MAX_MEMBERS:
+            raise TooMany(f"The group {self.subscriber.name} has {MAX_MEMBERS} members, as many as there may be.")
+
+    def add_member(self, record: LaneRecord, lease: Lease, now: float) -> Member:
+        """Add a member as its record describes it."""
+        self._joined += 1
+        member = Member(record, lease, self._rules, self._joined)
+        self.roster.add(member, now)
+        self.members_changed(now)
+        return member
+
+    def renew_member(self, member: Member, lease: Lease, now: float, *, draining: bool) -> None:
+        """Begin the next term of a member's lease."""
+        self.lease = replace(self.lease, renewed_at=lease.renewed_at)
+        changed = member.state is not State.OK or member.draining is not draining
+        changed |= member.renew(lease, now, draining=draining)
+        if changed:
+            self.members_changed(now)
+
+    def remove_member(self, member: Member, now: float) -> None:
+        """Remove a member; deliveries that are in flight to it end, and go to rest where they fail."""
+        self.roster.remove(member)
+        self.members_changed(now)
+
+    def members_changed(self, now: float) -> None:
+        """Note that members have come, left, or renewed on other options."""
+        for member in self.roster:
+            self.roster.refresh(member, now)
+        self._fit()
+        self.touch()
+        if not self._fresh_waits():
+            self.retries.hasten(now)
+
+    def end_lease(self, now: float) -> None:
+        """End the group's lease: its last member has left."""
+        self.lease = replace(self.lease, ends=now)
+
+    def topics_with(self, subscriber: Subscriber) -> tuple[str, ...]:
+        """Return the topics of all members, once this one has joined or renewed. Raises TooMany."""
+        rest = [member.subscriber for member in self.roster if member.subscriber.key != subscriber.key]
+        topics = union(each.options.topics for each in (*rest, subscriber))
+        if len(topics) > MAX_GROUP_PATTERNS:
+            raise TooMany(f"The members of a group may have {MAX_GROUP_PATTERNS} different patterns in all.")
+        return topics
+
+    def topics_without(self, member: Member) -> tuple[str, ...]:
+        """Return the topics of the members that remain when one leaves; the same as now where it was the last."""
+        rest = [each.subscriber.options.topics for each in self.roster if each is not member]
+        return union(rest) if rest else self.subscriber.options.topics
+
+    @override
+    def _fit(self) -> None:
+        members, options = list(self.roster), self.subscriber.options
+        self.roster.one_at_a_time = options.group_mode == "one"
+        self.works = any(member.is_fit and not member.spacing for member in members)
+        self.held = bool(members) and all(member.held for member in members)
+        down = bool(members) and all(member.state is State.DOWN for member in members)
+        paused = not down and bool(members) and not any(member.works for member in members)
+        self.state = State.DOWN if down else State.PAUSED if paused else State.OK
+        self.down_since = (
+            max((m.down_since for m in members if m.down_since is not None), default=None) if down else None
+        )
+        self.limit = (
+            1 if options.ordered is True or self.held else sum(m.subscriber.options.max_in_flight for m in members)
+        )
+        self.steady, self.slow, self.consented = True, False, True

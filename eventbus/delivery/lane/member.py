@@ -1,0 +1,75 @@
+"""A member of a group: one address, how it is doing, and how many deliveries it has in flight. Pure."""
+
+import math
+
+from eventbus.core.leases import Lease
+from eventbus.core.model import State, Subscriber
+from eventbus.core.override import override
+from eventbus.core.records import LaneRecord
+from eventbus.core.topics import matches
+from eventbus.delivery.lane.health import Health, Rules
+
+#: The rank of a member that may get a delivery: the fewest in flight first, then the one that was idle longest.
+Rank = tuple[float, int, int, "Member"]
+
+
+class Member(Health):
+    """One of the addresses that share a group's deliveries. The roster changes ``in_flight`` and ``rank``."""
+
+    subscriber: Subscriber
+
+    def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, number: int) -> None:
+        super().__init__(record, rules)
+        self.lease = lease
+        self.number = number  #: rises with each member that joins the group
+        self.in_flight = 0
+        self.used = 0  #: when it was chosen last: rises with each delivery of the group
+        self.waits_for_slot = False  #: it is slow, and all slots for slow subscribers are in use
+        self.rank: Rank | None = None  #: its valid rank among those that may get a delivery
+
+    def wants(self, topic: str | None) -> bool:
+        """Return whether its topics match."""
+        return matches(self.subscriber.options.topics, topic)
+
+    def renew(self, lease: Lease, now: float, *, draining: bool) -> bool:
+        """Begin the lease's next term on its options; return whether those are others than before.
+
+        Where the member is down, it may be attempted at once.
+        """
+        assert isinstance(lease.subscriber, Subscriber)  # noqa: S101 - it is a member's
+        changed = lease.subscriber != self.subscriber
+        self.lease, self.subscriber, self.draining = lease, lease.subscriber, draining
+        if self.state is State.DOWN:
+            self.not_before = min(self.not_before, now)
+        self._fit()
+        return changed
+
+    def has_room(self) -> bool:
+        """Return whether another attempt may be in flight, as soon as its time has come."""
+        return self.in_flight < self.limit and not self.waits_for_slot
+
+    def ready_at(self) -> float:
+        """Return from when on an attempt may start (monotonic seconds)."""
+        return max(self.not_before, self._started + self.spacing if self.spacing else -math.inf)
+
+    @property
+    def is_fit(self) -> bool:
+        """Return whether it takes deliveries: neither down nor paused nor draining."""
+        return self.works and not self.draining
+
+    def started(self, now: float) -> None:
+        """Count an attempt that starts."""
+        self.in_flight += 1
+        if self.spacing:
+            self._started = now
+
+    def succeeded(self, began: float) -> None:
+        """Count an attempt that began at a moment and was answered with success."""
+        self.delivered += 1
+        self._answered_at = began
+        if not self.steady:
+            self._succeeded(began)
+
+    @override
+    def touch(self) -> None:
+        """Do nothing: a member is saved with its group."""

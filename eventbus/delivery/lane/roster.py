@@ -1,0 +1,120 @@
+"""The roster of a group: its members, and which of them gets the next delivery. Pure."""
+
+import heapq
+import math
+from collections.abc import Callable, Iterator
+
+from eventbus.delivery.lane.member import Member, Rank
+
+#: Old ranks that are kept before the heap is made again, beside twice as many as there are members.
+SPARE_RANKS = 64
+
+
+class Roster:
+    """The members of one group, in the order they joined.
+
+    A member that may get a delivery has a rank in a heap, and one that has to wait for a moment is in another. A
+    member whose rank has changed leaves the former one behind, which is dropped when it comes to the top.
+    """
+
+    def __init__(self, *, one_at_a_time: bool = False) -> None:
+        self.one_at_a_time = one_at_a_time  #: the longest registered member that is fit gets all
+        self._members: dict[str, Member] = {}
+        self._ranks: list[Rank] = []
+        self._later: list[tuple[float, int, Member]] = []
+        self._turn = 0
+
+    def __iter__(self) -> Iterator[Member]:
+        """Iterate over the members, those that joined first before the others."""
+        return iter(self._members.values())
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def get(self, key: str) -> Member | None:
+        """Return the member with this address."""
+        return self._members.get(key)
+
+    def add(self, member: Member, now: float) -> None:
+        """Add a member."""
+        self._members[member.subscriber.key] = member
+        self.refresh(member, now)
+
+    def remove(self, member: Member) -> None:
+        """Remove a member; what it has in flight may still end."""
+        if self._members.get(member.subscriber.key) is member:
+            del self._members[member.subscriber.key]
+            member.rank = None
+
+    # Who gets a delivery
+
+    def best(self, now: float) -> Member | None:
+        """Return the member that the next delivery goes to, or None if all are full, down, paused or draining."""
+        while self._later and self._later[0][0] <= now:
+            member = heapq.heappop(self._later)[2]
+            if member.rank is None:
+                self.refresh(member, now)
+        if self.one_at_a_time and (active := self._active()) is not None:
+            return active if active.has_room() and active.ready_at() <= now else None
+        return self._first()
+
+    def _first(self) -> Member | None:
+        ranks = self._ranks
+        while ranks:
+            found = ranks[0][3]
+            if found.rank is ranks[0]:
+                return found
+            heapq.heappop(ranks)
+        return None
+
+    def choose(self, now: float, suits: Callable[[Member], bool]) -> Member | None:
+        """Return the best member that suits; None where none of those that suit may get a delivery now."""
+        best = self.best(now)
+        if best is None or suits(best):
+            return best
+        if self.one_at_a_time and self._active() is not None:
+            return None
+        ranks = (member.rank for member in self if member.rank is not None)
+        return next((rank[3] for rank in sorted(ranks) if suits(rank[3])), None)
+
+    def _active(self) -> Member | None:
+        """Return the longest registered member that is fit."""
+        return next((member for member in self if member.is_fit), None)
+
+    def next_moment(self) -> float:
+        """Return when a member may be attempted that has to wait (monotonic seconds).
+
+        It is -inf if one may be now, and inf if all are full or draining: an answer or a renewal changes that.
+        """
+        if self._first() is not None:
+            return -math.inf
+        return self._later[0][0] if self._later else math.inf
+
+    # What changes who is best
+
+    def begin(self, member: Member, now: float) -> None:
+        """Count an attempt at a member that starts."""
+        self._turn += 1
+        member.used = self._turn
+        member.started(now)
+        self.refresh(member, now)
+
+    def end(self, member: Member, now: float) -> None:
+        """Stop counting an attempt at a member."""
+        member.in_flight -= 1
+        self.refresh(member, now)
+
+    def refresh(self, member: Member, now: float) -> None:
+        """Give a member the rank that it has now: call this after each change of it."""
+        member.rank = None
+        if self._members.get(member.subscriber.key) is not member or not member.has_room():
+            return
+        ready_at = member.ready_at()
+        if ready_at > now:
+            heapq.heappush(self._later, (ready_at, member.number, member))
+            return
+        member.rank = (member.in_flight / member.limit, member.used, member.number, member)
+        heapq.heappush(self._ranks, member.rank)
+        if len(self._ranks) > 2 * len(self._members) + SPARE_RANKS:
+            self._ranks = [each.rank for each in self if each.rank is not None]
+            heapq.heapify(self._ranks)

@@ -1,0 +1,239 @@
+"""What happens at a registration with a group: a member renews its lease, joins the group, or is its first member."""
+
+import logging
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from eventbus.core.addresses import Address
+from eventbus.core.errors import Conflict, NotOwner
+from eventbus.core.leases import Lease
+from eventbus.core.model import Group, Options, Subscriber, Terms, group_key
+from eventbus.core.records import Checkpoint
+from eventbus.delivery.decision import Decision
+from eventbus.delivery.lane.group_lane import GroupLane
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.lane_record import joined_record, new_member_record
+from eventbus.delivery.lane.member import Member
+from eventbus.services.admission import Admission
+from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.introductions import Introductions, Newcomer
+from eventbus.services.node import Node
+from eventbus.services.registrations import Registration
+from eventbus.services.replays import Counted, Replays
+from eventbus.services.sweeper import Sweeper
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """What one registration with a group says."""
+
+    group: str
+    address: Address
+    terms: Terms
+    drain: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key of the group."""
+        return group_key(self.group)
+
+
+class GroupRegistrations:
+    """Registers members, one at a time for each group."""
+
+    def __init__(
+        self,
+        node: Node,
+        admission: Admission,
+        introductions: Introductions,
+        sweeper: Sweeper,
+        expiry: LeaseExpiry,
+        replays: Replays,
+    ) -> None:
+        self._node = node
+        self._dispatcher = node.dispatcher
+        self._clock = node.clock
+        self._admission = admission
+        self._introductions = introductions
+        self._sweeper = sweeper
+        self._expiry = expiry
+        self._replays = replays
+
+    def register(self, asked: JoinRequest, start: str | None = None) -> Registration:
+        """Join or renew; every event that is accepted after this returns goes to some member of the group.
+
+        The first member may ``start`` the group with a replay from a position in the journal (see Positions).
+        Raises BadAddress, Conflict, NotOwner, JournalError, NotFound, BadRequest and TooMany; then nothing has changed.
+        """
+        key, address = asked.key, asked.address
+        found = self._renew(asked)
+        if found is not None:
+            return found
+        ips = self._admission.admit(address)  # which may take a moment, in which nobody else is held up
+        with ExitStack() as counting:
+            past: Counted | None = None
+            while True:
+                with self._node.locks.hold(key, address.key):
+                    found = self._join(asked, ips)
+                    if found is None and (start is None or past is not None):
+                        found = self._begin(asked, ips, past)
+                    if found is not None:
+                        return found
+                topics = self._new(asked).options.topics
+                past = counting.enter_context(self._replays.counted(topics, start or "earliest", "now"))
+
+    # The three ways
+
+    def _renew(self, asked: JoinRequest) -> Registration | None:
+        """Renew the lease of a member; return None where it is none, or has asked for something else."""
+        lane = self._dispatcher.registry.groups.get(asked.address.key)
+        member = None if lane is None else lane.roster.get(asked.address.key)
+        if lane is None or member is None or lane.subscriber.key != asked.key or not lane.renewable:
+            return None
+        subscriber, group = self._as_asked(lane, asked)
+        if (subscriber, group) != (member.subscriber, lane.subscriber) or lane.ended_at is not None:
+            return None
+        if self._node.leases.get(asked.address.key, self._clock.monotonic()) is None:
+            return None
+        self._wait_durable(lane)
+        self._renew_lease(lane, subscriber, asked)
+        return Registration(lane, created=False, member=member)
+
+    def _join(self, asked: JoinRequest, ips: frozenset[str]) -> Registration | None:
+        """Join a group that has members, or whose position was kept; return None if there is none."""
+        key = asked.key
+        self._node.cluster.claim(key)
+        self._check_conflict(asked)
+        if self._node.leases.get(asked.address.key, self._clock.monotonic()) is None:
+            self._sweeper.expire_lease_of(asked.address.key)
+        self._expiry.wait(key)
+        lane = self._dispatcher.lanes.get(key)
+        if lane is None:
+            return None
+        assert isinstance(lane, GroupLane)  # noqa: S101 - no address has such a key
+        former = lane.roster.get(asked.address.key)
+        before = None if former is None else former.subscriber.options
+        if former is None:
+            lane.check_room()
+            self._admission.check_room(asked.address, ips)
+        self._save(lane, asked, ips)
+        self._wait_durable(lane)
+        member = lane.roster.get(asked.address.key)
+        if member is None:
+            raise NotOwner
+        if before is not None:
+            return Registration(lane, created=False, changed=member.subscriber.options.differing(before), member=member)
+        _log_joined(lane, member)
+        return Registration(lane, created=True, member=member)
+
+    def _begin(self, asked: JoinRequest, ips: frozenset[str], replay: Counted | None) -> Registration:
+        """Make a lane for a group that has none."""
+        subscriber = self._new(asked)
+        group = Group(asked.group, asked.terms.applied(Options()).of_group(subscriber.options.topics))
+        members = (new_member_record(subscriber, self._clock.wall()),)
+
+        def begin(lane: Lane) -> None:
+            assert isinstance(lane, GroupLane)  # noqa: S101 - it has members
+            self._renew_lease(lane, subscriber, asked)
+
+        lane = self._introductions.introduce(Newcomer(group, asked.address, ips, replay, members), begin)
+        assert isinstance(lane, GroupLane)  # noqa: S101 - it has members
+        self._wait_durable(lane)
+        member = lane.roster.get(asked.address.key)
+        if member is None:
+            raise NotOwner
+        _log_joined(lane, member)
+        return Registration(lane, created=True, member=member)
+
+    # Their steps
+
+    def _new(self, asked: JoinRequest) -> Subscriber:
+        """Return a new member on these terms."""
+        subscriber = self._admission.subscriber(asked.address, asked.terms)
+        return replace(subscriber, options=subscriber.options.of_member())
+
+    def _as_asked(self, lane: GroupLane, asked: JoinRequest) -> tuple[Subscriber, Group]:
+        """Return a member and its group as they are on these terms. Raises TooMany."""
+        member = lane.roster.get(asked.address.key)
+        if member is None:
+            subscriber = self._new(asked)
+        else:
+            subscriber = Subscriber(asked.address, asked.terms.applied(member.subscriber.options).of_member())
+        options = asked.terms.applied(lane.subscriber.options).of_group(lane.topics_with(subscriber))
+        return subscriber, Group(asked.group, options)
+
+    def _check_conflict(self, asked: JoinRequest) -> None:
+        """Raise Conflict where the address is registered without a group, or in another one."""
+        key = asked.address.key
+        lane = self._dispatcher.registry.groups.get(key)
+        if lane is not None and lane.subscriber.key != asked.key:
+            group = lane.subscriber.name
+            raise Conflict(f"{asked.address.text} is a member of the group {group}; deregister it first.")
+        single = self._dispatcher.lanes.get(key)
+        if single is not None and single.lease.ends > self._clock.monotonic():
+            raise Conflict(f"{asked.address.text} is registered without a group; deregister it first.")
+
+    def _save(self, lane: GroupLane, asked: JoinRequest, ips: frozenset[str]) -> None:
+        """Save a member that joins, or other options of one, and begin its lease."""
+
+        def change() -> Checkpoint:
+            self._check_owned(lane)
+            now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
+            subscriber, group = self._as_asked(lane, asked)
+            return Checkpoint(wall, newest, lanes=(joined_record(lane, group, subscriber, newest, now, wall),))
+
+        def happen() -> None:
+            if lane.renewable:
+                lane.mark_not_durable()
+                self._apply(lane, asked, ips)
+                self._dispatcher.schedule(lane)
+
+        self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [lane.subscriber.key]))
+
+    def _apply(self, lane: GroupLane, asked: JoinRequest, ips: frozenset[str]) -> None:
+        """Let a member that is saved join, or renew on other options."""
+        now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
+        subscriber, group = self._as_asked(lane, asked)
+        lane.renew(replace(lane.lease, subscriber=group, renewed_at=wall, ends=math.inf), newest, now)
+        if lane.roster.get(asked.address.key) is None:
+            lease = Lease(subscriber, wall, wall, now + subscriber.options.lease)
+            member = lane.add_member(new_member_record(subscriber, wall), lease, now)
+            self._dispatcher.registry.add_member(lane, member, ips)
+        self._renew_lease(lane, subscriber, asked)
+        self._dispatcher.registry.index(lane)
+
+    def _renew_lease(self, lane: GroupLane, subscriber: Subscriber, asked: JoinRequest) -> None:
+        """Begin the next term of a member's lease, on these options."""
+        self._check_owned(lane)
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        member = lane.roster.get(subscriber.key)
+        if member is None:
+            raise NotOwner
+        other_route = member.subscriber != subscriber
+        lane.renew_member(member, self._node.leases.renew(subscriber, now, wall), now, draining=asked.drain)
+        if other_route:
+            self._dispatcher.registry.update_route(member)
+        self._sweeper.wake()
+        self._dispatcher.schedule(lane)
+
+    def _wait_durable(self, lane: GroupLane) -> None:
+        """Return when the group is as safe as is configured. Raises NotOwner and JournalError."""
+        self._check_owned(lane)
+        if not lane.durable:
+            durable = lane.subscriber
+            self._dispatcher.checkpointer.save()
+            self._node.journal.wait_durable()
+            lane.mark_durable(durable)
+
+    def _check_owned(self, lane: GroupLane) -> None:
+        """Raise NotOwner where a lane is not this node's any more, or about to be closed."""
+        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane or not lane.renewable:
+            raise NotOwner
+
+
+def _log_joined(lane: GroupLane, member: Member) -> None:
+    key, group = member.subscriber.key, lane.subscriber.name
+    log.info("%s joined the group %s, which has %d members now", key, group, len(lane.roster), extra={"address": key})

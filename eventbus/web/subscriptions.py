@@ -1,0 +1,73 @@
+"""The subscription that a request names: by ``group=G``, or by ``address=A``, which may be a member of a group."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from eventbus.core.addresses import Address, parse_address
+from eventbus.core.errors import BadAddress, BadRequest
+from eventbus.core.model import GROUP_PREFIX, group_key
+from eventbus.core.options import GROUP_REGEX
+from eventbus.services.bus import Bus
+from eventbus.web.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSubscription:
+    """A subscription as a request names it."""
+
+    key: str
+    text: str  #: the group's name, or the address as it was given
+
+
+def named_in(query: Query, bus: Bus) -> NamedSubscription:
+    """Return the subscription in the query: of a member its group's. Raises BadRequest and BadAddress."""
+    name = group_in(query)
+    if name is not None:
+        return NamedSubscription(group_key(name), name)
+    address = address_in(query)
+    lane = bus.dispatcher.registry.groups.get(address.key)
+    return (
+        NamedSubscription(address.key, address.text)
+        if lane is None
+        else NamedSubscription(lane.subscriber.key, lane.subscriber.name)
+    )
+
+
+def is_named_in(query: Query) -> bool:
+    """Return whether the query names a subscription."""
+    return query.first("address") is not None or query.first("group") is not None
+
+
+def group_in(query: Query) -> str | None:
+    """Return the group that the query names, None without one. Raises BadRequest."""
+    name = query.first("group")
+    if name is not None and re.fullmatch(GROUP_REGEX, name) is None:
+        raise BadRequest(f"group must be 1 to 64 letters, digits, '.', '-' or '_', not {name[:80]!r}.")
+    return name
+
+
+def address_in(query: Query) -> Address:
+    """Return the address in the query. Raises BadAddress with the wire contract's text."""
+    with wire_error():
+        return parse_address(query.first("address") or "")
+
+
+@contextmanager
+def wire_error() -> Iterator[None]:
+    """Phrase a BadAddress as the wire contract says."""
+    try:
+        yield
+    except BadAddress as error:
+        raise BadAddress(f"Wrong input address. {error}".rstrip()) from None
+
+
+def group_of(key: str) -> str | None:
+    """Return the name of the group whose subscription a key is; None for an address."""
+    return key.removeprefix(GROUP_PREFIX) if key.startswith(GROUP_PREFIX) else None
+
+
+def text_of(key: str) -> str:
+    """Return a subscription's key for people: the group's name, or the address."""
+    return key.removeprefix(GROUP_PREFIX)
