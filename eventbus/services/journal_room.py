@@ -11,6 +11,8 @@ from eventbus.journal.base import Journal
 #: Part of the limit, or of the memory of the journal's server, past which settled events go early; and the part of the
 #: limit to which they are brought back.
 HIGH_WATER, LOW_WATER = 0.9, 0.8
+#: Of the room that is left above the high-water mark one publish takes at most one of so many parts.
+LAST_ROOM_PARTS = 8
 #: Bytes that an event takes in the journal beside its body and headers, about.
 EVENT_OVERHEAD_BYTES = 250
 
@@ -56,10 +58,10 @@ class JournalRoom:
         """Count bytes that are about to be kept. Raises BacklogFull where nothing is removed in time for them."""
         if self.bytes + size > HIGH_WATER * self._capacity:
             self._needed.set()
-        if self.bytes + size > self.limit and not self._is_full:
+        if not self._has_room(size) and not self._is_full:
             self._retention_ran.clear()
             self._retention_ran.wait(self._wait_seconds)
-        if self.bytes + size > self.limit:
+        if not self._has_room(size):
             if not self._is_full:
                 log.warning(
                     "the journal is full; publishing is refused until pending events are settled or settled ones go"
@@ -70,6 +72,11 @@ class JournalRoom:
                 " publish again later."
             )
         self.bytes += size
+
+    def _has_room(self, size: int) -> bool:
+        """Return whether a publish fits. Of the last room it takes a small part, which leaves some to small ones."""
+        left = self.limit - self.bytes
+        return left >= (size * LAST_ROOM_PARTS if self.above_high_water else size)
 
     def wait_until_needed(self, seconds: float) -> None:
         """Return when room is needed for a publish, or after so many seconds."""

@@ -115,3 +115,39 @@ def test_all_go_on_when_nothing_is_measured_any_more(load: LoopLoad) -> None:
     gevent.joinall(works, 5)
     assert all(work.successful() for work in works)
     load.start()
+
+
+def test_a_peer_with_one_request_waits_for_one_of_each_other(load: LoopLoad) -> None:
+    """However many requests another one has sent, the request of a peer that has come last is among the next."""
+    begun = requests(load, ["many"] * 2 + ["one"] + ["many"] * 30 + ["one"])
+    assert begun.index("one", begun.index("one") + 1) < 8
+
+
+def test_one_peer_alone_waits_for_nobody(load: LoopLoad) -> None:
+    """Its requests are begun in one turn, however long that is."""
+    gevent.sleep(0.001)
+    before = load.turn_began
+    turns = set[float]()
+
+    def request() -> None:
+        load.begin_request("alone")
+        turns.add(load.turn_began)
+        spend(SECONDS)
+
+    gevent.joinall([gevent.spawn(request) for _ in range(10)])
+    assert turns == {before}
+
+
+def requests(load: LoopLoad, peers: list[str]) -> list[str]:
+    """Begin requests of these peers in one turn, each of which takes long; return whose they were in order."""
+    begun = []
+
+    def request(peer: str) -> None:
+        load.begin_request(peer)
+        begun.append(peer)
+        spend(SECONDS)
+
+    awake = gevent.spawn(gevent.sleep, 60)  # as the listener's socket keeps a server's loop
+    gevent.joinall([gevent.spawn(request, peer) for peer in peers])
+    awake.kill()
+    return begun

@@ -19,7 +19,6 @@ from eventbus.journal.base import (
     CommitListener,
     CommitWatcher,
     KeptDeadLetter,
-    Page,
     Usage,
 )
 from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
@@ -30,8 +29,8 @@ from eventbus.journal.sqlite.store import Store
 
 #: Seconds between two inspections of the journal's files and the room on their disk.
 INSPECT_INTERVAL_SECONDS = 1.0
-#: Pages that may be read at once: commits, which publishers wait for, queue behind them.
-MAX_PAGE_READS = 2
+#: Reads of a kind that may be under way at once: commits, which publishers wait for, queue behind them.
+MAX_READS = 2
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,8 @@ class SqliteJournal(QueriedJournal):
         self._store = store or Store(path, max_bytes)
         self._clock = clock or Clock()
         self._files_log, self._full_log, self._reserve_log = LogOnce(), LogOnce(), LogOnce()
-        self._pages = BoundedSemaphore(MAX_PAGE_READS)
+        self._reads = BoundedSemaphore(MAX_READS)
+        self._walks = BoundedSemaphore(MAX_READS)  # through the journal, which make room in it: they wait for no others
         self._group = GroupCommit(self._commit, self._clock)
 
     @override
@@ -109,11 +109,6 @@ class SqliteJournal(QueriedJournal):
         self._call(self._store.probe, self._clock.monotonic())
 
     @override
-    def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
-        with self._pages:
-            return super().page(after, end, limit, max_bytes)
-
-    @override
     def give_up_bodies(self, letters: Sequence[KeptDeadLetter]) -> None:
         self._call(self._store.give_up_bodies, letters)
 
@@ -144,7 +139,9 @@ class SqliteJournal(QueriedJournal):
 
     @override
     def _read(self, query: Callable[P, T], *values: P.args, **options: P.kwargs) -> T:
-        result: T = self._call(self._store.read, partial(query, *values, **options))
+        walks = query.__name__ in {"topics", "sizes", "sample"}
+        with self._walks if walks else self._reads:
+            result: T = self._call(self._store.read, partial(query, *values, **options))
         return result
 
     def _call(self, function: Callable[..., Any], *values: object) -> Any:

@@ -19,6 +19,7 @@ from eventbus.core.errors import TooManyStreams
 from eventbus.web.server.byte_budget import budget_of
 from eventbus.web.server.connections import RESERVED_CONNECTIONS, ClientConnection, Connections
 from eventbus.web.server.listeners import host_and_port, note
+from eventbus.web.server.process_tuning import tune_process
 from eventbus.web.server.request_reader import RequestReader, Waiting, error_response, is_host, refusal
 from eventbus.web.server.response_writer import (
     CONNECTION,
@@ -62,6 +63,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def load_wsgi(self) -> None:
         """Note the listeners, load the app, and set up the limits of connections."""
+        tune_process()
         note(self.sockets)
         super().load_wsgi()
         if self.cfg.is_ssl:
@@ -150,6 +152,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         while True:
             with Waiting(reader, connection, wait, seconds):
                 reader.fill()
+                reader.load.begin_request(connection.peer)
                 request = next(parser)
             if request is None:
                 return

@@ -1,0 +1,47 @@
+"""How much room the journal has, and for whom."""
+
+from unittest.mock import Mock
+
+import pytest
+
+from eventbus.core.errors import BacklogFull
+from eventbus.journal.base import Usage
+from eventbus.services.journal_room import JournalRoom
+
+LIMIT = 1_000_000
+
+
+def room_with(used: int) -> JournalRoom:
+    """Of a journal that holds so many bytes, and where no publish waits."""
+    journal = Mock()
+    journal.usage.return_value = Usage(used, 1)
+    room = JournalRoom(journal, LIMIT, 0.0)
+    room.measure()
+    return room
+
+
+def test_any_publish_fits_as_long_as_there_is_room_enough() -> None:
+    """Below the high-water mark one may take all that is left."""
+    room = room_with(LIMIT // 2)
+    room.reserve(LIMIT // 2)
+    assert room.bytes == LIMIT
+
+
+def test_a_large_publish_leaves_the_last_room_to_small_ones() -> None:
+    """Above the high-water mark a publish takes an eighth of what is left at most, and keeps no small one out."""
+    room = room_with(LIMIT - 80_000)
+    with pytest.raises(BacklogFull):
+        room.reserve(10_001)
+    room.reserve(10_000)
+    for _ in range(500):
+        room.reserve(50)
+    with pytest.raises(BacklogFull):
+        room.reserve(10_000)
+    assert room.bytes < LIMIT
+
+
+def test_nothing_fits_a_full_journal() -> None:
+    """The limit is never passed."""
+    room = room_with(LIMIT - 10)
+    with pytest.raises(BacklogFull):
+        room.reserve(11)
