@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,45 +10,55 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from eventbus.client.bus import Bus
-from eventbus.client.calls import NO_RETRY
+from eventbus.client.calls import NO_RETRY, Backoff
 from eventbus.client.dispatch import BUSY, DUPLICATE, IGNORED, STOPPING, Headers, InboxResponse, parse_delivery
+from eventbus.client.draining import drain
 from eventbus.client.encoding import check_patterns
-from eventbus.client.errors import UsageError
+from eventbus.client.errors import BusError, UsageError
 from eventbus.client.handling import Handler, Handling, InFlight, Job, run_handler
+from eventbus.client.inbox_terms import terms_of_inbox
 from eventbus.client.keep_alive import KeepAlive, OnState
 from eventbus.client.model import Subscriber, Terms
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.signatures import Verifier
 from eventbus.core.topics import matches
 
+log = logging.getLogger(__name__)
+
 H = TypeVar("H", bound=Handler)
 #: Bytes of a body that an adapter accepts, at most: as many as any bus sends.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 #: Seconds in which running handlers may finish when an inbox is closed.
 FINISH_SECONDS = 10.0
+#: For the calls at the end: the bus may be restarting, but nobody waits for it long.
+ENDING_BACKOFF = Backoff(first=0.1, longest=0.5, max_elapsed=2.0)
 NO_ADDRESS = "An inbox registers with a bus, under an address: Inbox(bus, 'HOST:PORT')."
 
 
 class Inbox:
     """Receives what ``bus`` delivers to ``address``: host and port, and perhaps a path, by which the bus reaches it.
 
+    In a ``group`` it is one of several that share a subscription: each event goes to one of them. When it is closed it
+    leaves the group, and the others go on.
+
     ``verifier`` checks signatures, ``seen`` drops duplicates, ``on_state`` is called when the registration changes.
     Unless ``terms`` has another ``resume``, it registers with it: what is published while the service is away is
     delivered when it is back. Without a bus it does not register, and only dispatches.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of it
         self,
         bus: Bus | None = None,
         address: str | None = None,
         *,
+        group: str | None = None,
         terms: Terms | None = None,
         verifier: Verifier | None = None,
         seen: Memory | None = None,
         on_state: OnState | None = None,
     ) -> None:
         self.address = address
-        self.terms = _with_resume(terms or Terms())
+        self.terms = terms_of_inbox(terms or Terms(), group)
         self.verifier = verifier or Verifier()
         self._origin: str | None = None  # the name by which the bus asks for consent
         self._bus = bus
@@ -55,6 +66,11 @@ class Inbox:
         self._handlers: list[tuple[tuple[str, ...], Handler]] = []
         self._in_flight = InFlight()
         self._keep_alive = KeepAlive(self._register, on_state)
+
+    @property
+    def group(self) -> str | None:
+        """Return the group that it is a member of; None without one."""
+        return self.terms.group or None
 
     def use_address(self, address: str) -> None:
         """Register under this address from the next registration on."""
@@ -133,13 +149,16 @@ class Inbox:
 
     def start(self) -> None:
         """Register, and renew from now on, in a thread. Do nothing if it is started. Raises UsageError."""
-        if self._bus is None or self.address is None:
-            raise UsageError(NO_ADDRESS)
+        self._bus_and_address()
         self._in_flight.open()
         self._keep_alive.start()
 
     def wait_registered(self, timeout: float) -> bool:
-        """Wait until the inbox is registered, for so many seconds at most. Return whether it is."""
+        """Wait until the inbox is registered, for so many seconds at most. Return whether it is.
+
+        Raises Conflict where the bus refuses the first registration: the address is in another group, or is registered
+        without a group, and has to be deregistered first.
+        """
         return self._keep_alive.wait_registered(timeout)
 
     def refuse(self) -> None:
@@ -151,25 +170,66 @@ class Inbox:
         self.refuse()
         self._keep_alive.stop()
 
+    def drain(self, seconds: float = FINISH_SECONDS) -> bool:
+        """Ask the bus for nothing new, and wait until it has nothing in flight here, for so many seconds at most.
+
+        What is in flight is handled meanwhile. From now on nothing is renewed; the bus delivers again after the next
+        start. Without a group nobody is delivered to at this address meanwhile, other processes behind it included.
+        Return whether nothing is in flight. Raises BusError.
+        """
+        bus, address = self._bus_and_address()
+        self._keep_alive.stop()
+        terms, calls = replace(self.terms, start=None, drain=True), bus.with_backoff(ENDING_BACKOFF)
+        return drain(lambda: calls.register(address, topics=self.topics, terms=terms), seconds)
+
+    def leave(self, seconds: float = FINISH_SECONDS) -> bool:
+        """Leave the group: drain, for so many seconds at most, and deregister this address. Return whether all is done.
+
+        Do nothing without a group, or where nothing is registered. Where the bus cannot be reached, the lease ends by
+        itself.
+        """
+        if self.group is None or not self._keep_alive.stop():
+            return True
+        bus, address = self._bus_and_address()
+        try:
+            drained = self.drain(seconds)
+            bus.with_backoff(ENDING_BACKOFF).deregister(address)
+        except BusError as error:
+            log.warning("did not leave the group %s, so that its lease has to end: %s", self.group, error)
+            return False
+        return drained
+
     def close(self, seconds: float = FINISH_SECONDS) -> bool:
-        """Stop, and wait for running handlers, for so many seconds at most. Return whether all finished."""
+        """Leave the group, if there is one, stop, and wait for running handlers. Return whether all finished.
+
+        That takes so many seconds at most.
+        """
+        ends = time.monotonic() + seconds
+        self.leave(seconds)
         self.stop()
-        return self._in_flight.wait(seconds)
+        return self._in_flight.wait(max(0.0, ends - time.monotonic()))
 
     def deregister(self) -> int:
-        """Close, deregister for good, and discard pending deliveries. Return how many there were. Raises BusError."""
-        if self._bus is None or self.address is None:
-            raise UsageError(NO_ADDRESS)
+        """Close, deregister for good, and discard pending deliveries. Return how many there were. Raises BusError.
+
+        In a group only this address is deregistered, and nothing is discarded.
+        """
+        bus, address = self._bus_and_address()
         self.close()
-        return self._bus.deregister(self.address)
+        return bus.deregister(address)
 
     def _register(self, first: bool) -> Subscriber:  # noqa: FBT001 - as Register is called
-        if self._bus is None or self.address is None:
-            raise UsageError("This inbox has no bus or no address.")
+        bus, address = self._bus_and_address()
         terms = self.terms if first else replace(self.terms, start=None)  # the bus delivers what it missed
-        found = self._bus.with_backoff(NO_RETRY).register(self.address, topics=self.topics, terms=terms)
+        found = bus.with_backoff(NO_RETRY).register(address, topics=self.topics, terms=terms)
         self._origin = found.origin
         return found
+
+    def _bus_and_address(self) -> tuple[Bus, str]:
+        """Return what a registration needs. Raises UsageError."""
+        if self._bus is None or self.address is None:
+            raise UsageError(NO_ADDRESS)
+        return self._bus, self.address
 
     def __enter__(self) -> Self:
         self.start()
@@ -179,8 +239,3 @@ class Inbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _with_resume(terms: Terms) -> Terms:
-    """Return options with ``resume``, unless they have a value for it."""
-    return replace(terms, resume=True) if terms.resume is None else terms

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 
 from eventbus.client.calls import Backoff
-from eventbus.client.errors import ApiError, BusError, Unreachable
+from eventbus.client.errors import ApiError, BusError, Conflict, Unreachable
 from eventbus.client.model import Subscriber
 
 log = logging.getLogger(__name__)
@@ -72,16 +72,21 @@ class KeepAlive:
                 run.start()
 
     def wait_registered(self, timeout: float) -> bool:
-        """Wait until the last try succeeded, for so many seconds at most. Return whether it did."""
-        run = self._runs.get(os.getpid())
-        return run is not None and run.registered.wait(timeout)
+        """Wait until the last try succeeded, for so many seconds at most. Return whether it did.
 
-    def stop(self) -> None:
-        """Stop renewing. No renewal is in flight when this returns."""
+        Raises Conflict where the first registration of this process is refused, since the address has another one.
+        """
+        run = self._runs.get(os.getpid())
+        return run is not None and run.wait_registered(timeout)
+
+    def stop(self) -> bool:
+        """Stop renewing. No renewal is in flight when this returns. Return whether this process had registered."""
         self._started = False
         run = self._runs.pop(os.getpid(), None)
-        if run is not None:
-            run.stop()
+        if run is None:
+            return False
+        run.stop()
+        return run.has_registered
 
 
 class _KeepAliveThread(threading.Thread):
@@ -89,23 +94,33 @@ class _KeepAliveThread(threading.Thread):
 
     def __init__(self, register: Register, on_state: OnState | None, backoff: Backoff) -> None:
         super().__init__(name="eventbus-keep-alive", daemon=True)
-        self.registered = threading.Event()
+        self.has_registered = False
+        self._registered = False  # whether the last try succeeded
+        self._conflict: Conflict | None = None  # why the first registration is refused
+        self._reported = threading.Condition()
         self._stopping = threading.Event()
         self._register = register
         self._on_state = on_state
         self._backoff = backoff
         self._state: State | None = None
-        self._first = True
         self._failures = 0
         self._changed_at: datetime | None = None
 
     def run(self) -> None:
         """Register, and renew, until stopped."""
         while not self._stopping.is_set():
-            found = self._register_once(first=self._first)
+            found = self._register_once(first=not self.has_registered)
             self._report(found)
             self._stopping.wait(self._pause(found))
         self._report(Registration(State.STOPPED))
+
+    def wait_registered(self, timeout: float) -> bool:
+        """Wait until the last try succeeded, and return whether it did. Raises Conflict."""
+        with self._reported:
+            self._reported.wait_for(lambda: self._registered or self._conflict is not None, timeout)
+            if self._conflict is not None:
+                raise self._conflict
+            return self._registered
 
     def stop(self) -> None:
         """Stop the thread, and wait for its end unless it is the current one."""
@@ -116,7 +131,7 @@ class _KeepAliveThread(threading.Thread):
     def _pause(self, found: Registration) -> float:
         """Return the seconds until the next try."""
         if found.subscriber is not None:
-            self._first, self._failures = False, 0
+            self._failures = 0
             return found.subscriber.renew_after * random.uniform(EARLIEST_RENEWAL, 1.0)  # noqa: S311 - no secret
         self._failures += 1
         return self._backoff.wait(self._failures, random.random(), getattr(found.error, "retry_after", None))  # noqa: S311
@@ -133,9 +148,10 @@ class _KeepAliveThread(threading.Thread):
         return Registration(State.REGISTERED_AGAIN if subscriber.created else State.RENEWED, subscriber)
 
     def _report(self, found: Registration) -> None:
-        (self.registered.clear if found.subscriber is None else self.registered.set)()
+        self._note(found)
         if found.error is not None and found.state is not self._state:
-            log.warning("not registered with the bus: %s", found.error)
+            level = logging.ERROR if isinstance(found.error, Conflict) else logging.WARNING
+            log.log(level, "not registered with the bus: %s", found.error)
         self._state = found.state
         self._log_changes(found.subscriber)
         try:
@@ -143,6 +159,15 @@ class _KeepAliveThread(threading.Thread):
                 self._on_state(found)
         except Exception:
             log.exception("on_state raised")
+
+    def _note(self, found: Registration) -> None:
+        """Note the last try's result for those who wait for it."""
+        with self._reported:
+            self._registered = found.subscriber is not None
+            self.has_registered |= self._registered
+            error = found.error
+            self._conflict = error if isinstance(error, Conflict) and not self.has_registered else None
+            self._reported.notify_all()
 
     def _log_changes(self, subscriber: Subscriber | None) -> None:
         """Log once that another client has changed the subscription."""

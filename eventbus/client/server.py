@@ -47,13 +47,16 @@ class Server:
     def close(self) -> None:
         """Drain: accept nothing new, answer what is in flight, renew no more. Discard nothing.
 
-        The bus keeps what comes meanwhile, and delivers it when the service is back.
+        In a group leave it first, and take what is in flight meanwhile. The bus keeps what comes after the last member
+        has left, or without a group, and delivers it when the service is back.
         """
+        ends = time.monotonic() + FINISH_SECONDS
+        self.inbox.leave(FINISH_SECONDS)
         self._server.shutdown()
         self._server.server_close()  # from here on connections are refused, before anything is sent
         self._thread.join()
         self.inbox.refuse()
-        self._server.drain(FINISH_SECONDS)
+        self._server.drain(max(0.0, ends - time.monotonic()))
         self.inbox.stop()
 
     def __enter__(self) -> Self:
@@ -66,11 +69,15 @@ class Server:
 
 
 def serve(inbox: Inbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
-    """Serve until the process is interrupted or terminated, and drain then. For the main thread."""
+    """Serve until the process is interrupted or terminated, and drain then. For the main thread.
+
+    Raises Conflict where the bus refuses the first registration, since the address has another one.
+    """
     with _signals() as received, Server(inbox, host=host, port=port):
         # A signal just before a wait for a lock does not end the wait, and a handler that acquires a lock may
         # interrupt the code that holds it. So the handler uses no lock, and this loop polls.
         while not received:
+            inbox.wait_registered(0)
             time.sleep(POLL_INTERVAL_SECONDS)
 
 
