@@ -18,16 +18,17 @@ OUTCOME_TIMEOUT_SECONDS, POLL_INTERVAL_SECONDS = 30.0, 0.25
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSelection:
-    """One subscriber's dead letters, some by their ids, or all: exactly one of these."""
+    """The dead letters of one address or group, some by their ids, or all: exactly one of these."""
 
     address: str | None
+    group: str | None
     ids: tuple[int, ...]
     everything: bool
 
     def check(self) -> None:
         """Raise UsageError unless exactly one of them is given."""
-        if (self.address is not None) + bool(self.ids) + self.everything != 1:
-            raise click.UsageError("Say which dead letters: --address ADDRESS, --id ID, or --all")
+        if (self.address is not None) + (self.group is not None) + bool(self.ids) + self.everything != 1:
+            raise click.UsageError("Say which dead letters: --address ADDRESS, --group GROUP, --id ID, or --all")
 
     def count(self, bus: Bus, screen: Screen) -> int:
         """Return how many there are. Raises BusError."""
@@ -35,7 +36,7 @@ class DeadLetterSelection:
             return len(self.ids)
         count = 0
         with screen.progress("counting dead letters") as show:
-            for count, _ in enumerate(bus.dead_letters(address=self.address), 1):
+            for count, _ in enumerate(bus.dead_letters(address=self.address, group=self.group), 1):
                 show(count)
         return count
 
@@ -63,7 +64,7 @@ class DeadLetterAction:
         done = 0
         with screen.progress(self.past, count) as show:
             if not selection.ids:
-                done = self.call(address=selection.address, everything=selection.everything)
+                done = self.call(address=selection.address, group=selection.group, everything=selection.everything)
             for letter in selection.ids:
                 show(done)
                 done += self.call(letter=letter)

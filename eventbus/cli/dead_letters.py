@@ -19,6 +19,7 @@ from eventbus.cli.dead_letter_actions import (
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import CommandFailed
 from eventbus.cli.formatting import bytes_lines, indent, to_json
+from eventbus.cli.named_subscription import group_option
 from eventbus.cli.renderer import Column, Table
 from eventbus.client import Bus, DeadLetter
 from eventbus.client.encoding import rfc3339
@@ -52,13 +53,16 @@ def dead_letters() -> None:
         "eventbus dead-letters list --address localhost:8001 --json | jq .last_error",
     ),
 )
-@click.option("--address", metavar="ADDRESS", help="One subscriber's.")
+@click.option("--address", metavar="ADDRESS", help="One subscriber's; of a group's member the group's.")
+@group_option
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many at most.")
 @with_context
-def list_them(context: CommandContext, address: str | None, limit: int) -> None:
+def list_them(context: CommandContext, limit: int, **named: str | None) -> None:
     """List dead letters, the oldest first."""
+    if all(named.values()):
+        raise click.UsageError("Give --address or --group, not both")
     with context.bus() as bus:
-        found = list(islice(bus.dead_letters(address=address), limit + 1))
+        found = list(islice(bus.dead_letters(**named), limit + 1))
     context.screen.page(found[:limit], to_json, lambda page: Table.of(_COLUMNS, map(_row, page)))
     if len(found) > limit:
         context.screen.note("There are more: --limit shows more.")
@@ -110,7 +114,8 @@ def _letters_up_to(bus: Bus, letter_id: int) -> Iterator[DeadLetter]:
 def _with_selection(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that select dead letters."""
     options = (
-        click.option("--address", metavar="ADDRESS", help="One subscriber's."),
+        click.option("--address", metavar="ADDRESS", help="One subscriber's; of a group's member the group's."),
+        group_option,
         click.option("--id", "ids", type=click.IntRange(1), multiple=True, metavar="ID", help="One; may repeat."),
         click.option("--all", "everything", is_flag=True, help="All of them."),
         click.option("--yes", is_flag=True, help="Do not ask, where it is more than one."),
@@ -124,6 +129,7 @@ def _with_selection(function: Callable[..., None]) -> Callable[..., None]:
     "replay",
     examples=(
         "eventbus dead-letters replay --address localhost:8001",
+        "eventbus dead-letters replay --group mailer",
         "eventbus dead-letters replay --id 17 --id 18",
         "eventbus dead-letters replay --all --yes",
     ),

@@ -20,7 +20,7 @@ from eventbus.client.events import Position
 MAX_BODY_CHARS = 60
 _COLUMNS = (Column("accepted"), Column("id"), Column("topic"), Column("key"), Column("body"))
 _DELIVERY_COLUMNS = (
-    Column("address"), Column("state"), Column("attempts", number=True), Column("next attempt"),
+    Column("subscriber"), Column("state"), Column("attempts", number=True), Column("next attempt"),
     Column("last status", number=True), Column("last error"),
 )  # fmt: skip
 
@@ -90,7 +90,7 @@ def _print_details(screen: Screen, found: Event, deliveries: Sequence[Delivery])
 
 def _delivery_row(one: Delivery) -> tuple[object, ...]:
     again = None if one.next_attempt_at is None else rfc3339(one.next_attempt_at)
-    return one.address, one.state, one.attempts, again, one.last_status, one.last_error
+    return one.address or one.group, one.state, one.attempts, again, one.last_status, one.last_error
 
 
 def _colour_of(one: Delivery) -> str:

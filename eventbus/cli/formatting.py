@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from itertools import accumulate
 from typing import Any, NoReturn
@@ -96,7 +96,9 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, bytes):
         text = decode_text(value)
         return {"base64": base64.b64encode(value).decode()} if text is None else {"text": text}
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [to_json(one) if is_dataclass(one) else one for one in value]
+    return value
 
 
 def format_duration(seconds: float | None) -> str:

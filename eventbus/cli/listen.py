@@ -21,10 +21,12 @@ from eventbus.cli.positions import feed_position, position_option
 from eventbus.client import Event, Inbox, Terms, Verifier
 from eventbus.client.encoding import check_patterns
 from eventbus.client.events import Position
-from eventbus.core.options import DeliveryOptions, options_of
+from eventbus.core.options import DeliveryOptions, RegistrationOptions, options_of
 
 #: The options of the subscriber that it can be. Its position is not kept, since it deregisters at the end.
-_REGISTERING = tuple(one for one in options_of(DeliveryOptions) if one.name != "resume")
+_REGISTERING = tuple(
+    one for one in options_of(DeliveryOptions, RegistrationOptions) if one.name not in ("resume", "drain", "start")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "eventbus listen orders.created --json | jq .data.order",
     "eventbus listen --count 1 --raw > event.bin",
     "eventbus listen 'orders.>' --register",
+    "eventbus listen --register --group mailer",
     "eventbus listen --register dev.example.com:8001 --secret-file secrets.txt",
 )
 @click.argument("topics", nargs=-1, metavar="[TOPIC]...")

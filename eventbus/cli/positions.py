@@ -9,7 +9,7 @@ import click
 
 from eventbus.client import Bus, Event
 from eventbus.client.events import Position
-from eventbus.client.model import parse_time
+from eventbus.client.parsing import parse_time
 from eventbus.core.clock import seconds_of
 from eventbus.core.topics import matches
 

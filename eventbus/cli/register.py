@@ -8,6 +8,7 @@ from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
 from eventbus.cli.formatting import to_json
+from eventbus.cli.named_subscription import NamedSubscription, with_named_subscription
 from eventbus.cli.options import subscription_options, take_options
 from eventbus.client import Terms
 from eventbus.client.encoding import rfc3339
@@ -19,6 +20,7 @@ from eventbus.core.options import registration_options
     "eventbus register localhost:8001",
     "eventbus register localhost:8001 --topic 'orders.*' --lease 3600",
     "eventbus register localhost:8001 --ordered --resume --from earliest",
+    "eventbus register localhost:8002 --group mailer",
 )
 @click.argument("address")
 @subscription_options(registration_options())
@@ -35,20 +37,24 @@ def register(context: CommandContext, address: str, **arguments: Any) -> None:
         context.screen.value(to_json(found))
     else:
         done = "Registered" if found.created else "Renewed"
-        context.screen.note(f"{done} {escape(found.address)} until {rfc3339(found.expires_at)}.")
+        group = "" if found.group is None else f" in the group {escape(found.group)}"
+        context.screen.note(f"{done} {escape(found.address)}{group} until {rfc3339(found.expires_at)}.")
 
 
-@command("deregister", "eventbus deregister localhost:8001")
-@click.argument("address")
+@command("deregister", "eventbus deregister localhost:8001", "eventbus deregister --group mailer")
+@with_named_subscription
 @with_context
-def deregister(context: CommandContext, address: str) -> None:
-    """End an address's lease.
+def deregister(context: CommandContext, **named: str | None) -> None:
+    """End the lease of an address, or of a group.
 
-    What is pending for it is discarded: a service that only restarts needs no deregistering.
+    What is pending for it is discarded: a service that only restarts needs no deregistering. A member of a group only
+    leaves it; what is pending goes to the other members.
     """
+    whose = NamedSubscription(**named)
+    whose.check()
     with context.bus() as bus:
-        discarded = bus.deregister(address)
+        discarded = bus.deregister(**named)
     if context.screen.as_json:
-        context.screen.value({"address": address, "discarded": discarded})
+        context.screen.value({**{name: value for name, value in named.items() if value}, "discarded": discarded})
     else:
-        context.screen.note(f"Deregistered {escape(address)}; {discarded} pending deliveries discarded.")
+        context.screen.note(f"Deregistered {whose.text}; {discarded} pending deliveries discarded.")

@@ -11,9 +11,10 @@ from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
 from eventbus.cli.formatting import format_duration, to_json
+from eventbus.cli.named_subscription import group_option
 from eventbus.cli.renderer import Column, Table
 from eventbus.cli.screen import Screen, pluralize
-from eventbus.client import Bus, Subscriber
+from eventbus.client import Bus, Group, Subscriber, SubscriberList
 from eventbus.client.errors import Unavailable, Unreachable
 
 _COLUMNS = (
@@ -33,6 +34,7 @@ _COLUMNS = (
     "subscribers",
     "eventbus subscribers",
     "eventbus subscribers --watch",
+    "eventbus subscribers --group mailer",
     "eventbus subscribers --json | jq '.[].address'",
 )
 @click.option("--live", is_flag=True, help="Leave out those whose lease has ended.")
@@ -45,13 +47,24 @@ _COLUMNS = (
     metavar="SECONDS",
     help="How often to print, with --watch.",
 )
+@group_option
 @with_context
-def subscribers(context: CommandContext, live: bool, watch: bool, interval: float) -> None:  # noqa: FBT001 - click names it
-    """Show the subscribers, live and expired, and how each is."""
+def subscribers(
+    context: CommandContext,
+    live: bool,  # noqa: FBT001 - click names it
+    watch: bool,  # noqa: FBT001 - click names it
+    interval: float,
+    group: str | None,
+) -> None:
+    """Show the subscribers, live and expired, and how each is.
+
+    A group is one row, with its account, and its members are below it. As JSON it follows the subscribers.
+    """
     with context.bus() as bus:
 
-        def find() -> list[Subscriber]:
-            return bus.subscribers() if live else all_subscribers(bus)
+        def find() -> SubscriberList:
+            found = bus.subscribers() if live else all_subscribers(bus)
+            return found if group is None else _only(found, group)
 
         found = find()
         if watch:
@@ -60,42 +73,70 @@ def subscribers(context: CommandContext, live: bool, watch: bool, interval: floa
             print_subscribers(context.screen, found)
 
 
-def all_subscribers(bus: Bus) -> list[Subscriber]:
+def all_subscribers(bus: Bus) -> SubscriberList:
     """Return the live subscribers, and then the expired ones. Raises BusError."""
-    return [*bus.subscribers(), *bus.subscribers(expired=True)]
+    live, expired = bus.subscribers(), bus.subscribers(expired=True)
+    return SubscriberList([*live, *expired], [*live.groups, *expired.groups])
 
 
-def print_subscribers(screen: Screen, found: list[Subscriber]) -> None:
+def _only(found: SubscriberList, group: str) -> SubscriberList:
+    """Return one group and its members."""
+    groups = (one for one in found.groups if one.group == group)
+    return SubscriberList((one for one in found if one.group == group), groups)
+
+
+def print_subscribers(screen: Screen, found: SubscriberList) -> None:
     """Print subscribers once."""
     if screen.as_json:
-        screen.value([to_json(one) for one in found])
-    elif found:
+        screen.value([to_json(one) for one in (*found, *found.groups)])
+    elif found or found.groups:
         screen.table(subscriber_table(found, datetime.now(UTC)))
     else:
         screen.note("There are no subscribers.")
 
 
-def subscriber_table(found: list[Subscriber], now: datetime) -> Table:
+def subscriber_table(found: SubscriberList, now: datetime) -> Table:
     """Return subscribers as a table: red if failing, expired or with dead letters, yellow in other states but ok."""
-    return Table.of(_COLUMNS, [_row(one, now) for one in found], map(_colour, found))
+    rows = sorted((one for one in (*found, *found.groups)), key=_order)
+    return Table.of(_COLUMNS, [_row(one, now) for one in rows], map(_colour, rows))
 
 
-def _colour(one: Subscriber) -> str:
+def _order(one: Subscriber | Group) -> tuple[str, bool, str]:
+    """Return the order of rows: by group or address, and below a group its members."""
+    if isinstance(one, Group):
+        return one.group, False, ""
+    return one.group or one.address, True, one.address
+
+
+def _colour(one: Subscriber | Group) -> str:
     if one.dead or one.state in ("expired", "failing"):
         return "red"
     return "" if one.state in ("new", "ok") else "yellow"
 
 
-def _row(one: Subscriber, now: datetime) -> tuple[object, ...]:
-    counts = (f"{one.delivered:,}", f"{one.dead:,}")
-    left = format_duration(abs((one.expires_at - now).total_seconds()))
-    lease = f"{left} ago" if one.state == "expired" else left
+def _row(one: Subscriber | Group, now: datetime) -> tuple[object, ...]:
+    state = f"{one.state}, draining" if one.draining else one.state
     topics = ", ".join(one.topics) or ">"
     oldest = format_duration(one.oldest_pending_seconds) if one.pending else ""
-    return (one.address, one.state, f"{one.pending:,}", oldest, *counts, lease, topics, one.last_error)
+    counts = (f"{one.pending:,}", oldest, f"{one.delivered:,}", f"{one.dead:,}")
+    return (_name(one), state, *counts, _lease_left(one, now), topics, one.last_error)
 
 
-def _watch(screen: Screen, find: Callable[[], list[Subscriber]], found: list[Subscriber], interval: float) -> None:
+def _name(one: Subscriber | Group) -> str:
+    if isinstance(one, Group):
+        return f"{one.group} ({pluralize(len(one.members), 'member')})"
+    return one.address if one.group is None else f"  {one.address}"
+
+
+def _lease_left(one: Subscriber | Group, now: datetime) -> str:
+    """Return how long the lease has left; that of a group that has members ends with theirs."""
+    if one.expires_at is None:
+        return ""
+    left = format_duration(abs((one.expires_at - now).total_seconds()))
+    return f"{left} ago" if one.state == "expired" else left
+
+
+def _watch(screen: Screen, find: Callable[[], SubscriberList], found: SubscriberList, interval: float) -> None:
     """Print subscribers every ``interval`` seconds. Continue while the bus does not answer."""
     problem = ""
     with _live_view(screen) as show:
@@ -109,7 +150,7 @@ def _watch(screen: Screen, find: Callable[[], list[Subscriber]], found: list[Sub
 
 
 @contextmanager
-def _live_view(screen: Screen) -> Iterator[Callable[[list[Subscriber], str], None]]:
+def _live_view(screen: Screen) -> Iterator[Callable[[SubscriberList, str], None]]:
     """Provide what prints subscribers: over the ones before on a terminal, else below them."""
     if screen.as_json or not screen.terminal:
         yield lambda found, problem: screen.note(problem.strip()) if problem else print_subscribers(screen, found)
@@ -118,6 +159,7 @@ def _live_view(screen: Screen) -> Iterator[Callable[[list[Subscriber], str], Non
         yield lambda found, problem: show(subscriber_table(found, datetime.now(UTC)), title(found, problem))
 
 
-def title(found: list[Subscriber], problem: str) -> str:
+def title(found: SubscriberList, problem: str) -> str:
     """Return the line above a table that is kept up to date."""
-    return f"{pluralize(len(found), 'subscriber')}, {datetime.now().astimezone():%H:%M:%S}{problem}"
+    count = sum(one.group is None for one in found) + len(found.groups)
+    return f"{pluralize(count, 'subscriber')}, {datetime.now().astimezone():%H:%M:%S}{problem}"

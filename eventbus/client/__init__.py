@@ -30,10 +30,11 @@ from eventbus.client.errors import (
 from eventbus.client.events import Feed
 from eventbus.client.inbox import Inbox
 from eventbus.client.keep_alive import Registration, State
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Subscriber, Terms
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.server import Server, serve
 from eventbus.client.signatures import Verifier
+from eventbus.client.subscribers import Group, Member, Subscriber, SubscriberList, Terms
 
 __all__ = [
     "NO_RETRY",
@@ -51,11 +52,13 @@ __all__ = [
     "EventStatus",
     "Feed",
     "Forbidden",
+    "Group",
     "HandlerResult",
     "HeadersNotSigned",
     "Inbox",
     "InboxResponse",
     "KeyReused",
+    "Member",
     "Memory",
     "NotFound",
     "ProtocolError",
@@ -69,6 +72,7 @@ __all__ = [
     "Server",
     "State",
     "Subscriber",
+    "SubscriberList",
     "Terms",
     "TooLarge",
     "Unauthorized",

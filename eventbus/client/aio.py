@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from eventbus.client.bus import Bus
 from eventbus.client.events import Position
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Subscriber, Terms
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome
+from eventbus.client.subscribers import Subscriber, SubscriberList, Terms
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,11 +47,11 @@ class AsyncBus:
         """Register an address, or renew its lease, as ``Bus.register`` does."""
         return await _in_thread(self.bus.register, address, topics=topics, terms=terms)
 
-    async def deregister(self, address: str) -> int:
-        """Deregister an address, as ``Bus.deregister`` does."""
-        return await _in_thread(self.bus.deregister, address)
+    async def deregister(self, address: str | None = None, *, group: str | None = None) -> int:
+        """Deregister an address or a group, as ``Bus.deregister`` does."""
+        return await _in_thread(self.bus.deregister, address, group=group)
 
-    async def subscribers(self, *, expired: bool = False) -> list[Subscriber]:
+    async def subscribers(self, *, expired: bool = False) -> SubscriberList:
         """List the subscribers, as ``Bus.subscribers`` does."""
         return await _in_thread(self.bus.subscribers, expired=expired)
 
@@ -74,9 +74,9 @@ class AsyncBus:
         """Return the deliveries of an event. Raises NotFound."""
         return await _in_thread(self.bus.deliveries, event_id)
 
-    async def dead_letters(self, *, address: str | None = None) -> AsyncIterator[DeadLetter]:
+    async def dead_letters(self, **chosen: Any) -> AsyncIterator[DeadLetter]:
         """Yield dead letters, as ``Bus.dead_letters`` does."""
-        letters = self.bus.dead_letters(address=address)
+        letters = self.bus.dead_letters(**chosen)
         while (letter := await asyncio.to_thread(next, letters, _END)) is not _END:
             yield letter  # type: ignore[misc] # as above
 
@@ -92,9 +92,9 @@ class AsyncBus:
         """Discard dead letters, as ``Bus.discard`` does."""
         return await _in_thread(self.bus.discard, **chosen)
 
-    async def replay(self, address: str, *, start: str | datetime, end: str | datetime = "now") -> int:
+    async def replay(self, address: str | None = None, **options: Any) -> int:
         """Deliver a range of the journal again, as ``Bus.replay`` does."""
-        return await _in_thread(self.bus.replay, address, start=start, end=end)
+        return await _in_thread(self.bus.replay, address, **options)
 
     async def close(self) -> None:
         """Close the idle connections."""

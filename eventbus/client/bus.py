@@ -13,17 +13,10 @@ from eventbus.client.calls import Backoff, Call, Caller
 from eventbus.client.errors import ProtocolError, UsageError
 from eventbus.client.events import Feed, Position
 from eventbus.client.http import HttpTransport, Transport
-from eventbus.client.model import (
-    DeadLetter,
-    Delivery,
-    Event,
-    Published,
-    Replayed,
-    ReplayOutcome,
-    Subscriber,
-    Terms,
-    parse_as,
-)
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome
+from eventbus.client.parameters import given, parameter, selection, subscription
+from eventbus.client.parsing import parse_as
+from eventbus.client.subscribers import Subscriber, SubscriberList, Terms
 from eventbus.core.options import to_query
 
 #: Seconds without a byte of a response after which a call has failed.
@@ -94,7 +87,7 @@ class Bus:
             sent["Content-Type"] = kind
         if attributes is not None or self._source is not None:
             sent |= encoding.cloud_event_headers({"source": self._source, **(attributes or {})}, topic, key)
-        return self._publish(_topic(topic) + encoding.order_key_query(order_by), body, sent)
+        return self._publish(given(topic=topic or None) + encoding.order_key_query(order_by), body, sent)
 
     def publish_many(
         self,
@@ -114,7 +107,7 @@ class Bus:
         key, ids = key or uuid4().hex, list[str]()
         for number, lines in enumerate(encoding.batches(items, size)):
             headers = {"Idempotency-Key": f"{key}-{number}", "Content-Type": "application/x-ndjson"}
-            ids += self._publish(_topic(topic), b"\n".join(lines), headers, batch=True).ids
+            ids += self._publish(given(topic=topic or None), b"\n".join(lines), headers, batch=True).ids
             if progress is not None:
                 progress(len(ids))
         return ids
@@ -138,20 +131,23 @@ class Bus:
         query = [("address", address)]
         if topics is not None:
             query += [("topic", topic) for topic in topics] or [("topic", "")]
-        query += [] if terms is None else to_query(terms, _parameter)
+        query += [] if terms is None else to_query(terms, parameter)
         return parse_as(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=query)))
 
-    def deregister(self, address: str) -> int:
-        """End an address's lease, and discard its pending deliveries. Return how many there were."""
-        payload = self._caller.json(Call(method="DELETE", path="/deregister", query=[("address", address)]))
+    def deregister(self, address: str | None = None, *, group: str | None = None) -> int:
+        """End the lease of an address or a group, and discard its pending deliveries. Return how many there were.
+
+        An address that is a member of a group only leaves it; then nothing is discarded.
+        """
+        query = subscription(address, group)
+        payload = self._caller.json(Call(method="DELETE", path="/deregister", query=query))
         return int(payload.get("discarded", 0))
 
-    def subscribers(self, *, expired: bool = False) -> list[Subscriber]:
-        """Return the live subscribers, or the expired ones, with their state."""
-        query = [("expired", "true")] if expired else []
+    def subscribers(self, *, expired: bool = False) -> SubscriberList:
+        """Return the live subscribers, or the expired ones, with their state, and the groups."""
+        query = given(expired=True if expired else None)
         payload = self._caller.json(Call(method="GET", path="/listSubscribers", query=query))
-        found = [parse_as(Subscriber, one) for one in payload["subscribers"]]
-        return [one for one in found if (one.state == "expired") == expired]  # an older bus has no such list
+        return SubscriberList.of(payload, expired=expired)
 
     # Events, dead letters and replays
 
@@ -173,9 +169,9 @@ class Bus:
     def _event(self, event_id: str) -> Any:
         return self._caller.json(Call(method="GET", path=f"/events/{quote(event_id, safe='')}"))
 
-    def dead_letters(self, *, address: str | None = None) -> Iterator[DeadLetter]:
+    def dead_letters(self, *, address: str | None = None, group: str | None = None) -> Iterator[DeadLetter]:
         """Yield dead letters, one subscriber's or all, the oldest first. They are requested page by page."""
-        chosen, after = [("address", address)] if address is not None else [], 0
+        chosen, after = given(address=address, group=group), 0
         while after is not None:
             query = [*chosen, ("after", str(after)), ("limit", str(PAGE_LIMIT))]
             payload = self._caller.json(Call(method="GET", path="/deadLetters", query=query))
@@ -186,6 +182,7 @@ class Bus:
         self,
         *,
         address: str | None = None,
+        group: str | None = None,
         letter: int | None = None,
         everything: bool = False,
         replay: str | None = None,
@@ -195,8 +192,8 @@ class Bus:
         The result's ``replay`` is an id for ``replay_outcome``. Give the id of an earlier replay as ``replay`` to
         count these dead letters with it.
         """
-        chosen = _selection(address, letter, everything=everything)
-        chosen += [] if replay is None else [("replay", replay)]
+        chosen = selection(address=address, group=group, letter=letter, everything=everything)
+        chosen += given(replay=replay)
         return Replayed.of(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen)))
 
     def replay_outcome(self, replay: str) -> ReplayOutcome:
@@ -204,18 +201,32 @@ class Bus:
         path = f"/deadLetters/replays/{quote(replay, safe='')}"
         return parse_as(ReplayOutcome, self._caller.json(Call(method="GET", path=path)))
 
-    def discard(self, *, address: str | None = None, letter: int | None = None, everything: bool = False) -> int:
+    def discard(
+        self,
+        *,
+        address: str | None = None,
+        group: str | None = None,
+        letter: int | None = None,
+        everything: bool = False,
+    ) -> int:
         """Discard dead letters for good, chosen as in ``replay_dead_letters``. Return how many."""
-        chosen = _selection(address, letter, everything=everything)
+        chosen = selection(address=address, group=group, letter=letter, everything=everything)
         return int(self._caller.json(Call(method="DELETE", path="/deadLetters", query=chosen))["discarded"])
 
-    def replay(self, address: str, *, start: str | datetime, end: str | datetime = "now") -> int:
+    def replay(
+        self,
+        address: str | None = None,
+        *,
+        group: str | None = None,
+        start: str | datetime,
+        end: str | datetime = "now",
+    ) -> int:
         """Deliver a range of the journal to one subscriber again. Return how many events.
 
         ``start`` and ``end`` are ``"earliest"``, ``"now"``, an event's id, or a time. Not repeated when its answer
         is lost: each call that arrives is a replay of its own.
         """
-        query = [("address", address), ("from", _parameter(start)), ("to", _parameter(end))]
+        query = [*subscription(address, group), ("from", parameter(start)), ("to", parameter(end))]
         return int(self._caller.json(Call(method="POST", path="/replay", query=query, repeatable=False))["events"])
 
     def close(self) -> None:
@@ -229,22 +240,3 @@ class Bus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _topic(topic: str | None) -> list[tuple[str, str]]:
-    return [("topic", topic)] if topic else []
-
-
-def _parameter(value: Any) -> str:
-    """Write a parameter's value as the bus reads it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return encoding.rfc3339(value) if isinstance(value, datetime) else str(value)
-
-
-def _selection(address: str | None, letter: int | None, *, everything: bool) -> list[tuple[str, str]]:
-    named = {"address": address, "id": letter, "all": "true" if everything else None}
-    chosen = [(name, str(value)) for name, value in named.items() if value is not None]
-    if len(chosen) != 1:
-        raise UsageError("Say which dead letters: address=..., letter=..., or everything=True.")
-    return chosen

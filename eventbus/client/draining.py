@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from eventbus.client.model import Subscriber
+from eventbus.client.subscribers import Subscriber
 
 #: Seconds between two renewals: at first, and at most.
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 0.5

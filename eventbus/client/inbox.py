@@ -18,9 +18,9 @@ from eventbus.client.errors import BusError, UsageError
 from eventbus.client.handling import Handler, Handling, InFlight, Job, run_handler
 from eventbus.client.inbox_terms import terms_of_inbox
 from eventbus.client.keep_alive import KeepAlive, OnState
-from eventbus.client.model import Subscriber, Terms
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.signatures import Verifier
+from eventbus.client.subscribers import Subscriber, Terms
 from eventbus.core.topics import matches
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from eventbus.client.errors import UsageError
-from eventbus.client.model import Terms
+from eventbus.client.subscribers import Terms
 from eventbus.core.options import GROUP_REGEX
 
 

@@ -11,7 +11,7 @@ from enum import Enum
 
 from eventbus.client.calls import Backoff
 from eventbus.client.errors import ApiError, BusError, Conflict, Unreachable
-from eventbus.client.model import Subscriber
+from eventbus.client.subscribers import Subscriber
 
 log = logging.getLogger(__name__)
 

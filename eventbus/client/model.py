@@ -1,20 +1,17 @@
-"""The values that the client returns: events, deliveries, subscribers and dead letters."""
+"""The values that the client returns: events, deliveries and dead letters."""
 
 import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
-from typing import Any, Never, Self, TypeVar, cast
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
 
 from eventbus.client.encoding import decode_attribute, decompress
-from eventbus.client.errors import ProtocolError
-from eventbus.core.clock import seconds_of
-from eventbus.core.options import DeliveryOptions, RegistrationOptions, SubscriptionOptions, changes
+from eventbus.client.parsing import decode_body, parse_time
 
 STRUCTURED = "application/cloudevents+json"
-T = TypeVar("T")
 _DATA_NAMES = ("data", "data_base64")
 
 
@@ -94,14 +91,18 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The delivery of an event to one subscriber: ``pending``, ``delivered``, ``dead`` or ``discarded``."""
+    """The delivery of an event to one subscriber: ``pending``, ``delivered``, ``dead`` or ``discarded``.
 
-    address: str
+    It has the ``address`` of the subscriber, or the name of the ``group``.
+    """
+
+    address: str | None
     state: str
     attempts: int = 0
     next_attempt_at: datetime | None = None
     last_status: int | None = None
     last_error: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,57 +120,11 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-@changes
-class Terms(RegistrationOptions[None], DeliveryOptions[None]):
-    """The options of a registration: ``eventbus.core.options`` describes each.
-
-    None leaves an option as it was, or as the bus has it. ``start`` is where a first registration begins:
-    ``"earliest"``, an event's id, or a time.
-    """
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Registered:
-    """An address and its lease."""
-
-    __slots__ = ()
-
-    address: str
-    registered_at: datetime
-    renewed_at: datetime
-    expires_at: datetime
-    renew_after: float  # seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscriber(SubscriptionOptions[Never], _Registered):
-    """A subscriber, its options and its state, as the protocol describes them; ``created``: it is new to the bus."""
-
-    state: str
-    pending: int
-    backlog: int
-    in_flight: int
-    oldest_pending_seconds: float | None
-    accepted: int
-    delivered: int
-    failed_attempts: int
-    dead: int
-    discarded: int
-    last_error: str | None
-    created: bool = False
-    last_error_at: datetime | None = None
-    error_rate: float | None = None  # of the last minute's attempts; None without any
-    recent_successes: int = 0  # of the last ten minutes
-    recent_failures: int = 0
-    expired_at: datetime | None = None  # when its lease ended, where it is expired
-    changed_at: datetime | None = None  # when another client changed or deregistered it; only from a renewal
-    changed_by: str | None = None  # that client's address
-    origin: str | None = None  # the name by which the bus asks for consent; only from a registration
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A dead letter; ``event`` is the event's id, ``last_answer`` the start of the last response."""
+    """A dead letter; ``event`` is the event's id, ``last_answer`` the start of the last response.
+
+    ``subscriber`` is an address, or the name of the ``group``.
+    """
 
     id: int
     event: str
@@ -182,6 +137,7 @@ class DeadLetter:
     last_status: int | None
     last_error: str | None
     last_answer: bytes = field(default=b"")
+    group: str | None = None
     key: str | None = None  # the event's order key
     body_given_up: bool = False  # its event's body is gone: it can be discarded, not replayed
 
@@ -210,36 +166,3 @@ class ReplayOutcome:
     dead_again: int
     discarded: int
     pending: int
-
-
-def parse_as(kind: type[T], payload: Any) -> T:
-    """Make a dataclass of what the bus wrote. Ignore fields that only a newer bus has.
-
-    Raises ProtocolError.
-    """
-    try:
-        names = [part.name for part in fields(cast(Any, kind)) if part.name in payload]
-        return kind(**{name: _parse_value(name, payload[name]) for name in names})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"Not a bus's {kind.__name__}: {str(payload)[:80]}") from error
-
-
-def _parse_value(name: str, value: Any) -> Any:
-    if name == "at" or name.endswith("_at"):
-        return None if value is None else parse_time(value)
-    if name == "last_answer":
-        return decode_body(value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def decode_body(body: Mapping[str, str]) -> bytes:
-    """Decode a body as the bus writes it: ``text``, or ``base64``."""
-    return body["text"].encode() if "text" in body else base64.b64decode(body["base64"])
-
-
-def parse_time(text: str) -> datetime:
-    """Return the time in an RFC 3339 text, in UTC. Raises ValueError."""
-    seconds = seconds_of(text)
-    if seconds is None:
-        raise ValueError(f"not a time in RFC 3339: {text!r}")
-    return datetime.fromtimestamp(seconds, UTC)

@@ -4,7 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
@@ -12,25 +12,15 @@ from uuid import uuid4
 from eventbus.client.bus import Bus
 from eventbus.client.calls import NO_RETRY
 from eventbus.client.dispatch import InboxResponse
-from eventbus.client.errors import ApiError, BusError, KeyReused, UsageError
+from eventbus.client.errors import BusError, KeyReused, UsageError
 from eventbus.client.http import Request, Response, Transport
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
-from eventbus.core.errors import BadRequest
-from eventbus.core.options import SubscriptionOptions, options_of
 from eventbus.core.override import override
 from eventbus.core.topics import matches
 from eventbus.testing.deliveries import signed_headers
+from eventbus.testing.fake_subscribers import FakeSubscribers
 
-#: A subscriber without options of its own.
-_NEW_SUBSCRIBER: dict[str, Any] = {
-    **{one.name: one.kind.to_json(one.default) for one in options_of(SubscriptionOptions)},
-    "state": "ok",
-    "last_error": None,
-    "oldest_pending_seconds": None,
-    **dict.fromkeys(("pending", "backlog", "in_flight", "accepted", "delivered"), 0),
-    **dict.fromkeys(("failed_attempts", "dead", "discarded"), 0),
-}
 _KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate")
 
 
@@ -73,14 +63,12 @@ class FakeTransport(Transport):
         self.errors: list[BusError] = []
         self._keys: dict[str, tuple[str, ...]] = {}
         self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # topic, order key and body by key
-        self._subscribers: dict[str, dict[str, Any]] = {}
+        subscribers = FakeSubscribers()
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
             ("POST", "/sendMessage"): self._publish,
-            ("POST", "/registerAndKeepAlive"): self._register,
-            ("DELETE", "/deregister"): self._deregister,
-            ("GET", "/listSubscribers"): lambda _, query: {
-                "subscribers": [] if "expired" in query else list(self._subscribers.values())
-            },
+            ("POST", "/registerAndKeepAlive"): lambda _, query: subscribers.register(query),
+            ("DELETE", "/deregister"): lambda _, query: subscribers.deregister(query),
+            ("GET", "/listSubscribers"): lambda _, query: subscribers.list(expired="expired" in query),
             ("GET", "/events"): self._page,
         }
 
@@ -128,16 +116,6 @@ class FakeTransport(Transport):
                 self.answers.append((event, inbox.dispatch("POST", signed_headers(inbox, event), body)))
         return event.id
 
-    def _register(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
-        address = query["address"][0]
-        known = self._subscribers.get(address)
-        self._subscribers[address] = _subscriber_json(query, known)
-        return {"created": known is None, **self._subscribers[address]}
-
-    def _deregister(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
-        self._subscribers.pop(query["address"][0], None)
-        return {"address": query["address"][0], "discarded": 0}
-
     def _page(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         ids = [event.id for event in self.events]
         start = 0
@@ -165,30 +143,3 @@ def _event_json(event: Event) -> dict[str, Any]:
         body = {"base64": b64encode(event.body).decode()}
     payload = {"id": event.id, "topic": event.topic, "key": event.key, "headers": dict(event.headers), "body": body}
     return {**payload, "accepted_at": event.at.isoformat()}
-
-
-def _subscriber_json(query: Mapping[str, list[str]], known: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a subscriber as the bus writes it: given options over former ones, and nothing delivered yet."""
-    now = datetime.now(UTC)
-    payload = {
-        "address": query["address"][0],
-        **_NEW_SUBSCRIBER,
-        "registered_at": now.isoformat(),
-        **(known or {}),
-        **_given_options(query),
-        "renewed_at": now.isoformat(),
-    }
-    ends = now + timedelta(seconds=payload["lease"])
-    return {**payload, "expires_at": ends.isoformat(), "renew_after": payload["lease"] / 3}
-
-
-def _given_options(query: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return the options in a query as JSON has them. Raises ApiError, as the bus answers 400."""
-    given = {}
-    for one in options_of(SubscriptionOptions):
-        if one.parameter in query:
-            try:
-                given[one.name] = one.kind.to_json(one.kind.parse(one.parameter, query[one.parameter]))
-            except BadRequest as error:
-                raise ApiError(400, str(error)) from error
-    return given

@@ -23,6 +23,7 @@ from eventbus.client import (
     ProtocolError,
     Replayed,
     ReplayOutcome,
+    Terms,
     Unauthorized,
     Unavailable,
     Unreachable,
@@ -43,8 +44,8 @@ class Lettered(FakeBus):
     count = 0  #: put back so far
     again = 0  #: of these are dead again
 
-    def dead_letters(self, *, address: str | None = None) -> Any:
-        return iter([letter for letter in self.letters if address in (None, letter.subscriber)])
+    def dead_letters(self, *, address: str | None = None, group: str | None = None) -> Any:
+        return iter([letter for letter in self.letters if (address or group) in (None, letter.subscriber)])
 
     def replay_dead_letters(self, replay: str | None = None, **chosen: Any) -> Replayed:
         done = self._drop(**chosen)
@@ -61,8 +62,9 @@ class Lettered(FakeBus):
     def discard(self, **chosen: Any) -> int:
         return self._drop(**chosen)
 
-    def _drop(self, *, address: str | None = None, letter: int | None = None, everything: bool = False) -> int:
-        meant = [one for one in self.letters if everything or one.subscriber == address or one.id == letter]
+    def _drop(self, letter: int | None = None, *, everything: bool = False, **named: str | None) -> int:
+        whose = named.get("address") or named.get("group")
+        meant = [one for one in self.letters if everything or one.subscriber == whose or one.id == letter]
         self.letters = [one for one in self.letters if one not in meant]
         return len(meant)
 
@@ -206,6 +208,10 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
         (["serve", "--journal", "Rediss+sentinel::secret@h/0"], "is for EVENTBUS_JOURNAL"),
         (["nonsense"], "No such command 'nonsense'"),
         (["replay", "h:1"], "Missing option '--from'"),
+        (["replay", "--from", "now"], "Say which subscriber: ADDRESS, or --group GROUP"),
+        (["deregister", "h:1", "--group", "mailer"], "Say which subscriber: ADDRESS, or --group GROUP"),
+        (["dead-letters", "list", "--address", "h:1", "--group", "mailer"], "Give --address or --group, not both"),
+        (["listen", "--group", "mailer"], "--group is an option of a subscriber"),
     ],
 )
 def test_what_was_typed_wrongly_is_said(typed: Type, args: list[str], payload: str) -> None:
@@ -304,6 +310,39 @@ def test_subscribers_come_and_go(typed: Type, bus: Lettered) -> None:
     assert typed("subscribers").stdout.splitlines()[1].split()[:2] == ["h:1", "ok"]
     assert json.loads(typed("deregister", "h:1", "--json").stdout) == {"address": "h:1", "discarded": 0}
     assert bus.subscribers() == []
+
+
+def test_a_group_is_a_row_with_its_members_below(typed: Type, bus: Lettered) -> None:
+    """Its members are indented, a draining one is marked; as JSON the group follows them with all of its members."""
+    bus.register("h:9")
+    first = typed("register", "h:2", "--group", "mailer", "--topic", "a.*")
+    assert first.stderr.startswith("Registered h:2 in the group mailer until 20")
+    assert typed("register", "h:1", "--group", "mailer", "--drain").exit_code == 0
+    lines = typed("subscribers").stdout.splitlines()
+    assert [line[:20].rstrip() for line in lines[1:]] == ["h:9", "mailer (2 members)", "  h:1", "  h:2"]
+    assert [line.partition("  ok")[2][:10] for line in lines[3:]] == [", draining", " " * 10]
+    assert len(typed("subscribers", "--group", "mailer").stdout.splitlines()) == 4
+    *members, group = json.loads(typed("subscribers", "--json", "--group", "mailer").stdout)
+    assert [one["address"] for one in members] == [one["address"] for one in group["members"]] == ["h:2", "h:1"]
+    assert "address" not in group
+    assert typed("register", "h:1").exit_code == 1
+    assert json.loads(typed("deregister", "--group", "mailer", "--json").stdout) == {"group": "mailer", "discarded": 0}
+    assert [one.address for one in bus.subscribers()] == ["h:9"]
+
+
+def test_a_group_or_one_of_its_members_names_it(typed: Type, bus: Lettered) -> None:
+    """Replays and dead letters are the group's, whichever of its members is named."""
+    bus.register("h:1", topics=["a"], terms=Terms(group="mailer"))
+    bus.register("h:2", topics=["b"], terms=Terms(group="mailer"))
+    for topic in "abc":
+        bus.publish(topic)
+    for named in (("h:1",), ("--group", "mailer")):
+        assert typed("replay", *named, "--from", "earliest", "--dry-run").stdout == "2\n"
+    missing = typed("replay", "--group", "printer", "--from", "earliest", "--dry-run")
+    assert "group printer is not registered" in missing.stderr
+    bus.letters = [dead_letter(1, "mailer"), dead_letter(2, "mailer"), dead_letter(3, "h:2")]
+    assert len(typed("dead-letters", "list", "--group", "mailer").stdout.splitlines()) == 3
+    assert typed("dead-letters", "discard", "--group", "mailer", "--yes").stdout == "2\n"
 
 
 def test_dead_letters_are_listed_and_shown(typed: Type) -> None:

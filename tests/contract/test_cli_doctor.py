@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from eventbus.cli.doctor import environment, journal_file, redis_journal, running_bus, subscriber_checks
-from eventbus.cli.doctor.findings import Finding, Level
-from eventbus.client import Subscriber, Unauthorized, Unreachable
+from eventbus.cli.doctor.findings import Finding, Level, ok
+from eventbus.client import Subscriber, SubscriberList, Terms, Unauthorized, Unreachable
 from eventbus.core.settings import Settings
 from eventbus.testing import FakeBus
 from tests.support.ports import free_port
@@ -38,6 +38,17 @@ def subscriber(**changes: object) -> Subscriber:
     """A subscriber that is well, but for changes."""
     bus = FakeBus()
     return replace(bus.register("h:1"), **changes)
+
+
+def group_of(*members: dict[str, object], **changes: object) -> SubscriberList:
+    """A group with these members, and itself changed."""
+    bus = FakeBus()
+    for number in range(len(members)):
+        bus.register(f"h:{number}", terms=Terms(group="mailer", drain=bool(members[number].get("draining"))))
+    found = bus.subscribers()
+    (group,) = found.groups
+    changed = (replace(one, **more) for one, more in zip(found, members, strict=True))
+    return SubscriberList(changed, [replace(group, **changes)])
 
 
 @pytest.fixture
@@ -218,12 +229,15 @@ def test_a_bus_that_does_not_answer_is_wrong() -> None:
 
 def test_subscribers_are_judged_by_what_the_bus_says() -> None:
     """Who is stuck and who has dead letters is named, up to a number."""
-    assert levels(subscriber_checks.diagnose([subscriber()])) == ["ok"]
+    assert levels(subscriber_checks.diagnose(SubscriberList([subscriber()]))) == ["ok"]
     stuck = subscriber(state="down", pending=3, oldest_pending_seconds=300.0, last_error="refused")
-    (found,) = subscriber_checks.diagnose([stuck])
+    (found,) = subscriber_checks.diagnose(SubscriberList([stuck]))
     assert found.text == "h:1 is down; 3 events pending, the oldest for 5 min. Last error: refused."
-    assert levels(subscriber_checks.diagnose([subscriber(state="paused", dead=1)])) == ["warning", "warning"]
-    many = subscriber_checks.diagnose([subscriber(dead=1)] * 25)
+    assert levels(subscriber_checks.diagnose(SubscriberList([subscriber(state="paused", dead=1)]))) == [
+        "warning",
+        "warning",
+    ]
+    many = subscriber_checks.diagnose(SubscriberList([subscriber(dead=1)] * 25))
     assert (len(many), many[-1].text) == (21, "5 subscribers more have dead letters too.")
     assert subscriber_checks.not_listed(Unauthorized(401, "no")).level is Level.WARNING
 
@@ -231,13 +245,28 @@ def test_subscribers_are_judged_by_what_the_bus_says() -> None:
 def test_an_expired_subscriber_is_named_with_what_it_left() -> None:
     """And with what ends the state."""
     at = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
-    gone, dead = subscriber_checks.diagnose([subscriber(state="expired", expired_at=at, dead=6_766)])
+    gone, dead = subscriber_checks.diagnose(SubscriberList([subscriber(state="expired", expired_at=at, dead=6_766)]))
     assert gone.text == "h:1 is expired since 2026-11-24T06:03:29Z; 0 events pending, 6,766 dead letters."
     assert (gone.level, gone.fix) == (
         Level.WARNING,
         "Start it again, or say that it is gone: 'eventbus deregister h:1'.",
     )
     assert dead.text == "h:1 has 6,766 dead letters."
+
+
+def test_a_group_is_judged_as_one_and_its_members_by_how_they_answer() -> None:
+    """What is pending and dead is the group's; a member that is down is named, and that others get its share."""
+    assert subscriber_checks.diagnose(group_of({}, {})) == [
+        ok("subscribers", "1 subscriber; none is stuck, none has dead letters."),
+    ]
+    down, dead = subscriber_checks.diagnose(group_of({}, {"state": "down", "last_error": "refused"}, dead=2))
+    assert down.text == "h:1, a member of group mailer, is down. Last error: refused."
+    assert "until then other members get its share" in down.fix
+    assert (dead.text, "list --group mailer" in dead.fix) == ("Group mailer has 2 dead letters.", True)
+    (draining,) = subscriber_checks.diagnose(group_of({"draining": True}, pending=4))
+    assert draining.text == "Group mailer gets nothing, since all of its members are draining; 4 events pending."
+    (expired,) = subscriber_checks.diagnose(group_of({}, state="expired"))
+    assert expired.fix.endswith("'eventbus deregister --group mailer'.")
 
 
 def test_subscribers_are_connected_to_from_here() -> None:

@@ -221,3 +221,30 @@ def test_a_path_before_the_routes_is_kept(tmp_path: Path) -> None:
         with pytest.raises(NotFound, match="nothing here"):
             client.publish("a b&c", base64.b64decode("AA=="))
         assert proxy.received[0].path == "/bus/sendMessage?topic=a+b%26c"
+
+
+def test_a_group_has_members_an_account_and_dead_letters(client: Bus) -> None:
+    """Its lists name it and its members; what it has rejected is found, replayed and discarded by its name."""
+    with RecordingSubscriber(refuse) as first, RecordingSubscriber(refuse) as second:
+        terms = Terms(group="client-group")
+        joined = [client.register(one.address, topics=["client.group"], terms=terms) for one in (first, second)]
+        assert [(one.group, one.created, one.draining) for one in joined] == [("client-group", True, False)] * 2
+        with pytest.raises(Conflict, match="is in the group client-group; add group=client-group"):
+            client.register(first.address)
+        published = client.publish("client.group")
+        eventually(lambda: len(list(client.dead_letters(group="client-group"))) == 1, 10)
+        (delivery,) = client.deliveries(published.id)
+        (letter,) = client.dead_letters(address=first.address)
+        assert (delivery.address, delivery.group, letter.subscriber, letter.group) == (None, *["client-group"] * 3)
+        (group,) = (one for one in client.subscribers().groups if one.group == "client-group")
+        assert {one.address for one in group.members} == {first.address, second.address}
+        assert (group.accepted, group.dead, group.topics, group.expires_at) == (1, 1, ("client.group",), None)
+        assert client.register(first.address, terms=Terms(group="client-group", drain=True)).draining
+        assert client.replay_dead_letters(group="client-group") == 1
+        eventually(lambda: len(list(client.dead_letters(group="client-group"))) == 1, 10)
+        assert client.discard(group="client-group") == 1
+        assert client.replay(group="client-group", start=published.id) == 1
+        assert client.deregister(first.address) == 0
+        assert [one.address for one in client.subscribers() if one.group == "client-group"] == [second.address]
+        client.deregister(group="client-group")
+        assert client.subscribers().groups == ()

@@ -40,7 +40,7 @@ def test_a_renewal_keeps_a_new_option(more: dict[str, Any]) -> None:
 def test_a_wrong_value_of_a_new_option_is_refused(more: dict[str, Any]) -> None:
     """The error names the parameter, what is allowed, and the value."""
     assert more["refused"] == [
-        "group must be a word of letters, not 'X'.",
+        "team must be a word of letters, not 'X'.",
         "retry_seconds must be a number from 1 to 86400, not '0.5'.",
         "rate must be a number from 0.5 to 1000, not '1001'.",
         "batch_size must be a whole number from 1 to 500, not '1.5'.",
@@ -55,7 +55,7 @@ def test_the_journal_keeps_a_new_option(more: dict[str, Any]) -> None:
     assert more["record"]["batch"] == 10
     assert subset(more["read"]) == VALUES
     assert subset(more["older"]) == {
-        "group": "", "retry_seconds": 600, "rate": 100, "batch_size": 1, "mode": "push", "metadata_only": False,
+        "team": "", "retry_seconds": 600, "rate": 100, "batch_size": 1, "mode": "push", "metadata_only": False,
         "filters": [],
     }  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_the_journal_keeps_a_new_option(more: dict[str, Any]) -> None:
 def test_the_client_sends_and_reads_a_new_option(more: dict[str, Any]) -> None:
     """Terms take it, the query has it, and the subscriber that comes back has it."""
     assert set(more["query"]) == {
-        "group=sales", "retry_seconds=2.5", "rate=0.5", "batch_size=10", "mode=pull", "metadata_only=True",
+        "team=sales", "retry_seconds=2.5", "rate=0.5", "batch_size=10", "mode=pull", "metadata_only=True",
         "filter=a=b", "filter=c=d",
     }  # fmt: skip
     assert subset(more["subscriber"]) == VALUES
@@ -78,7 +78,7 @@ def test_the_command_line_takes_a_new_option(more: dict[str, Any]) -> None:
 def test_openapi_describes_a_new_option(more: dict[str, Any]) -> None:
     """It is a parameter of registering, and a property of a subscriber, with its range and its help text."""
     parameters = {one["name"]: one for one in more["parameters"]}
-    assert parameters["group"]["description"] == "Share a subscription. It is `x`. Default: none."
+    assert parameters["team"]["description"] == "Name a team. It is `x`. Default: none."
     assert parameters["batch_size"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 500}
     assert parameters["mode"]["schema"] == {"type": "string", "enum": ["push", "pull"]}
     assert parameters["metadata_only"]["schema"] == {"type": "string", "enum": ["true", "false"]}

@@ -8,8 +8,8 @@ from typing import Any
 
 #: One option of each kind, as somebody would write it into the table.
 ENTRIES = """
-    group: str | Missing = option(
-        Text("[a-z]{1,9}", "a word of letters"), "Share a subscription.", "It is `x`.", default="", example="payments"
+    team: str | Missing = option(
+        Text("[a-z]{1,9}", "a word of letters"), "Name a team.", "It is `x`.", default="", example="payments"
     )
     retry_seconds: float | Missing = option(Duration(1, 86_400), "Seconds of retries.", default=600)
     rate: float | Missing = option(Number(0.5, 1_000), "Deliveries a second, at most.", default=100)
@@ -38,9 +38,9 @@ def add_to_table() -> None:
 
 
 #: What a subscriber asks for, as a query, and what that is in JSON.
-ASKED = "group=sales&retry_seconds=2.5&rate=0.5&batch_size=10&mode=pull&metadata_only=true&filter=a=b&filter=c=d"
+ASKED = "team=sales&retry_seconds=2.5&rate=0.5&batch_size=10&mode=pull&metadata_only=true&filter=a=b&filter=c=d"
 VALUES = {
-    "group": "sales",
+    "team": "sales",
     "retry_seconds": 2.5,
     "rate": 0.5,
     "batch_size": 10,
@@ -50,7 +50,7 @@ VALUES = {
 }
 #: Values that are outside an option's range.
 WRONG = (
-    "group=X", "retry_seconds=0.5", "rate=1001", "batch_size=1.5", "mode=both", "metadata_only=yes", "filter=A",
+    "team=X", "retry_seconds=0.5", "rate=1001", "batch_size=1.5", "mode=both", "metadata_only=yes", "filter=A",
 )  # fmt: skip
 ADDRESS = "127.0.0.1:9"
 
@@ -87,7 +87,8 @@ def journal() -> dict[str, Any]:
 
 def client(registered: dict[str, Any]) -> dict[str, Any]:
     """Return the query that the client sends, and the subscriber that it makes of an answer."""
-    from eventbus.client.model import Subscriber, Terms, parse_as  # noqa: PLC0415
+    from eventbus.client.parsing import parse_as  # noqa: PLC0415
+    from eventbus.client.subscribers import Subscriber, Terms  # noqa: PLC0415
     from eventbus.core.options import to_json, to_query  # noqa: PLC0415
 
     query = [f"{name}={value}" for name, value in to_query(Terms(**VALUES), str)]
@@ -103,7 +104,7 @@ def command_line() -> dict[str, Any]:
     from eventbus.testing import FakeBus  # noqa: PLC0415
 
     typed = [
-        "--group",
+        "--team",
         "sales",
         "--retry-seconds",
         "2.5",

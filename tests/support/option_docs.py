@@ -41,7 +41,8 @@ def option_row(option: click.Option) -> str:
     assert record is not None
     payload, _, extra = record[1].partition("  [")
     told = [word for word in extra.rstrip("]").split("; ") if word.startswith(("default", "required"))]
-    return f"| `{record[0]}` | {payload}{f' ({told[0]})' if told else ''} |"
+    flags = record[0].replace("|", r"\|")  # it would end the cell
+    return f"| `{flags}` | {payload}{f' ({told[0]})' if told else ''} |"
 
 
 def options_table(options: Iterable[Option]) -> str:

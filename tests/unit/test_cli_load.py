@@ -3,7 +3,8 @@
 import math
 
 from eventbus.cli.load import Load, LoadRecord, LoadResult, percentile
-from eventbus.cli.replay import SettledCount, canonical_address
+from eventbus.cli.named_subscription import canonical_address
+from eventbus.cli.replay import SettledCount
 from eventbus.testing.fake import FakeBus
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from eventbus.client import DeadLetter, Event, UsageError
 from eventbus.client.events import OLDEST_EVENT_ID, event_id_at, parse_server_sent
-from eventbus.client.model import parse_as
+from eventbus.client.parsing import parse_as
 from eventbus.core.event_ids import unix_ms_of
 
 AT = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)

@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from eventbus.client import Event, Inbox, KeyReused, Reject, Terms, Unreachable, UsageError, Verifier
+from eventbus.client import Conflict, Event, Inbox, KeyReused, Reject, Terms, Unreachable, UsageError, Verifier
 from eventbus.testing import FakeBus, deliver
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
@@ -45,6 +45,23 @@ def test_a_fake_bus_has_subscribers() -> None:
     assert [found.address for found in bus.subscribers()] == ["h:1"]
     bus.deregister("h:1")
     assert bus.subscribers() == []
+
+
+def test_a_fake_bus_has_groups() -> None:
+    """Members join, drain, leave one by one or with their group, and an address is in one group at most."""
+    bus = FakeBus()
+    bus.register("h:1", topics=["a.*"], terms=Terms(group="mailer"))
+    second = bus.register("h:2", topics=["b"], terms=Terms(group="mailer", drain=True))
+    with pytest.raises(Conflict, match="h:1 is registered in the group mailer"):
+        bus.register("h:1")
+    assert (second.group, second.draining) == ("mailer", True)
+    (group,) = bus.subscribers().groups
+    assert (group.group, group.topics) == ("mailer", ("a.*", "b"))
+    assert [(member.address, member.draining) for member in group.members] == [("h:1", False), ("h:2", True)]
+    bus.deregister("h:2")
+    assert [one.address for one in bus.subscribers()] == ["h:1"]
+    bus.deregister(group="mailer")
+    assert (bus.subscribers(), bus.subscribers().groups) == ([], ())
 
 
 def test_a_fake_bus_delivers_to_inboxes() -> None:

@@ -15,6 +15,7 @@ from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import FAILURE, SUCCESS
 from eventbus.cli.screen import Screen
+from eventbus.cli.subscribers import all_subscribers
 from eventbus.client.errors import BusError
 
 if TYPE_CHECKING:
@@ -80,12 +81,12 @@ def _bus_findings(context: CommandContext) -> Iterator[Finding]:
         return
     try:
         with context.bus() as bus:
-            live, expired = bus.subscribers(), bus.subscribers(expired=True)
+            found = all_subscribers(bus)
     except BusError as error:
         yield subscriber_checks.not_listed(error)
         return
-    yield from subscriber_checks.diagnose([*live, *expired])
-    yield from subscriber_checks.check_connections(live)
+    yield from subscriber_checks.diagnose(found)
+    yield from subscriber_checks.check_connections([one for one in found if one.state != "expired"])
 
 
 def _settings() -> dict[str, str]:

@@ -8,27 +8,33 @@ from eventbus.cli.doctor.connection import connection_error
 from eventbus.cli.doctor.findings import Finding, ok, warning
 from eventbus.cli.formatting import format_duration
 from eventbus.cli.screen import pluralize
-from eventbus.client import Subscriber
+from eventbus.client import Group, Subscriber, SubscriberList
 from eventbus.client.encoding import rfc3339
 from eventbus.client.errors import BusError
 
 _ABOUT = "subscribers"
+#: States in which deliveries succeed, or none was attempted yet.
+_WELL = ("new", "ok")
 #: Connections that are made at once, and in all.
 MAX_CONNECTIONS, MAX_CHECKED = 32, 500
 #: Subscribers that are named; of more, only their number.
 MAX_NAMED = 20
 
 
-def diagnose(found: Sequence[Subscriber]) -> list[Finding]:
-    """Return the findings by what the bus says of subscribers."""
-    expired = [_expired(one) for one in found if one.state == "expired"]
-    stuck = [_stuck(one) for one in found if one.state not in ("new", "ok", "expired")]
-    dead = [_dead(one) for one in found if one.dead]
-    if not expired and not stuck and not dead:
-        return [ok(_ABOUT, f"{pluralize(len(found), 'subscriber')}; none is stuck, none has dead letters.")]
+def diagnose(found: SubscriberList) -> list[Finding]:
+    """Return the findings by what the bus says of subscribers and groups, and of the members of groups."""
+    each: list[Subscriber | Group] = [*(one for one in found if one.group is None), *found.groups]
+    members = [_stuck_member(one) for one in found if one.group is not None and one.state not in _WELL]
+    expired = [_expired(one) for one in each if one.state == "expired"]
+    stuck = [_stuck(one) for one in each if one.state not in (*_WELL, "expired")]
+    stuck += [_draining(one) for one in found.groups if one.members and all(member.draining for member in one.members)]
+    dead = [_dead(one) for one in each if one.dead]
+    if not expired and not stuck and not members and not dead:
+        return [ok(_ABOUT, f"{pluralize(len(each), 'subscriber')}; none is stuck, none has dead letters.")]
     return [
         *_limit(expired, "are expired too"),
         *_limit(stuck, "are stuck too"),
+        *_limit(members, "are members that are stuck too"),
         *_limit(dead, "have dead letters too"),
     ]
 
@@ -40,26 +46,46 @@ def not_listed(error: BusError) -> Finding:
     )
 
 
-def _stuck(one: Subscriber) -> Finding:
+def _stuck(one: Subscriber | Group) -> Finding:
     since = f", the oldest for {format_duration(one.oldest_pending_seconds)}" if one.pending else ""
-    rate = "" if one.error_rate is None else f" {one.error_rate:.0%} of the last minute's attempts failed."
-    at = "" if one.last_error_at is None else f" at {rfc3339(one.last_error_at)}"
-    why = f" Last error{at}: {one.last_error}." if one.last_error else ""
-    text = f"{one.address} is {one.state}; {pluralize(one.pending, 'event')} pending{since}.{rate}{why}"
+    text = f"{_name(one)} is {one.state}; {pluralize(one.pending, 'event')} pending{since}.{_attempts(one)}"
     return warning(_ABOUT, text, "See that it answers POST /event with 2xx; it gets all that is pending.")
 
 
-def _expired(one: Subscriber) -> Finding:
+def _stuck_member(one: Subscriber) -> Finding:
+    text = f"{one.address}, a member of group {one.group}, is {one.state}.{_attempts(one)}"
+    return warning(_ABOUT, text, "See that it answers POST /event with 2xx; until then other members get its share.")
+
+
+def _attempts(one: Subscriber | Group) -> str:
+    rate = "" if one.error_rate is None else f" {one.error_rate:.0%} of the last minute's attempts failed."
+    at = "" if one.last_error_at is None else f" at {rfc3339(one.last_error_at)}"
+    return rate + (f" Last error{at}: {one.last_error}." if one.last_error else "")
+
+
+def _draining(one: Group) -> Finding:
+    text = (
+        f"{_name(one)} gets nothing, since all of its members are draining; {pluralize(one.pending, 'event')} pending."
+    )
+    return warning(_ABOUT, text, "Start a member, or renew one without drain.")
+
+
+def _expired(one: Subscriber | Group) -> Finding:
     since = "" if one.expired_at is None else f" since {rfc3339(one.expired_at)}"
     kept = f"{pluralize(one.pending, 'event')} pending, {pluralize(one.dead, 'dead letter')}"
-    fix = f"Start it again, or say that it is gone: 'eventbus deregister {one.address}'."
-    return warning(_ABOUT, f"{one.address} is expired{since}; {kept}.", fix)
+    whose = f"--group {one.group}" if isinstance(one, Group) else one.address
+    fix = f"Start it again, or say that it is gone: 'eventbus deregister {whose}'."
+    return warning(_ABOUT, f"{_name(one)} is expired{since}; {kept}.", fix)
 
 
-def _dead(one: Subscriber) -> Finding:
-    text = f"{one.address} has {pluralize(one.dead, 'dead letter')}."
-    check = f"'eventbus dead-letters list --address {one.address}'"
-    return warning(_ABOUT, text, f"Look at {check}; then replay or discard them.")
+def _dead(one: Subscriber | Group) -> Finding:
+    text = f"{_name(one)} has {pluralize(one.dead, 'dead letter')}."
+    whose = f"--group {one.group}" if isinstance(one, Group) else f"--address {one.address}"
+    return warning(_ABOUT, text, f"Look at 'eventbus dead-letters list {whose}'; then replay or discard them.")
+
+
+def _name(one: Subscriber | Group) -> str:
+    return f"Group {one.group}" if isinstance(one, Group) else one.address
 
 
 def check_connections(found: Sequence[Subscriber]) -> list[Finding]:

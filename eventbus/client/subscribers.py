@@ -1,0 +1,103 @@
+"""The values that the client returns of subscribers and groups, and the terms of a registration."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Never, Self
+
+from eventbus.client.parsing import parse_as
+from eventbus.core.options import DeliveryOptions, RegistrationOptions, SubscriptionOptions, changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+@changes
+class Terms(RegistrationOptions[None], DeliveryOptions[None]):
+    """The options of a registration: ``eventbus.core.options`` describes each.
+
+    None leaves an option as it was, or as the bus has it. ``start`` is where a first registration begins:
+    ``"earliest"``, an event's id, or a time.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Status:
+    """A lease, how who has it is doing, and the account."""
+
+    __slots__ = ()
+
+    registered_at: datetime
+    renewed_at: datetime
+    renew_after: float  # seconds
+    state: str
+    pending: int
+    backlog: int
+    in_flight: int
+    oldest_pending_seconds: float | None
+    accepted: int
+    delivered: int
+    failed_attempts: int
+    dead: int
+    discarded: int
+    last_error: str | None
+    last_error_at: datetime | None = None
+    error_rate: float | None = None  # of the last minute's attempts; None without any
+    recent_successes: int = 0  # of the last ten minutes
+    recent_failures: int = 0
+    expired_at: datetime | None = None  # when the lease ended, where it is expired
+    draining: bool = False  # no more deliveries are started to it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber(SubscriptionOptions[Never], _Status):
+    """A subscriber, its options and its state, as the protocol describes them; ``created``: it is new to the bus.
+
+    With a ``group`` it is a member of that, which has the account.
+    """
+
+    address: str
+    group: str | None = None
+    expires_at: datetime
+    created: bool = False
+    changed_at: datetime | None = None  # when another client changed or deregistered it; only from a renewal
+    changed_by: str | None = None  # that client's address
+    origin: str | None = None  # the name by which the bus asks for consent; only from a registration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member of a group, in short."""
+
+    address: str
+    state: str
+    in_flight: int
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(SubscriptionOptions[Never], _Status):
+    """A group by its name, with its account and its members. Its lease ends with the last member's."""
+
+    group: str
+    members: tuple[Member, ...] = ()
+    expires_at: datetime | None = None  # when the lease ended, where it is expired
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Self:
+        """Parse a group as the bus writes it. Raises ProtocolError."""
+        members = [parse_as(Member, one) for one in payload.get("members", ())]
+        return parse_as(cls, {**payload, "members": members})
+
+
+class SubscriberList(list[Subscriber]):
+    """Subscribers, members of groups among them, and the ``groups``."""
+
+    def __init__(self, found: Iterable[Subscriber] = (), groups: Iterable[Group] = ()) -> None:
+        super().__init__(found)
+        self.groups = tuple(groups)
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any], *, expired: bool) -> Self:
+        """Parse a list as the bus writes it; one of an older version has no groups. Raises ProtocolError."""
+        found = (parse_as(Subscriber, one) for one in payload["subscribers"])
+        there = (one for one in found if (one.state == "expired") == expired)  # an older bus has no such list
+        return cls(there, map(Group.of, payload.get("groups", ())))

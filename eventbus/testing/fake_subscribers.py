@@ -1,0 +1,107 @@
+"""The subscribers and groups of a fake bus: they are registered, and nothing is delivered to them."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from eventbus.client.errors import ApiError, Conflict
+from eventbus.core.errors import BadRequest
+from eventbus.core.options import SubscriptionOptions, options_of
+
+Json = dict[str, Any]
+Parameters = Mapping[str, list[str]]
+
+_OPTIONS = options_of(SubscriptionOptions)
+#: A subscriber without options of its own.
+_NEW: Json = {
+    **{one.name: one.kind.to_json(one.default) for one in _OPTIONS},
+    "state": "ok",
+    "last_error": None,
+    "oldest_pending_seconds": None,
+    **dict.fromkeys(("pending", "backlog", "in_flight", "accepted", "delivered"), 0),
+    **dict.fromkeys(("failed_attempts", "dead", "discarded"), 0),
+}
+
+
+class FakeSubscribers:
+    """Answers requests about subscribers as the bus does; a lease never ends."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Json] = {}
+
+    def register(self, query: Parameters) -> Json:
+        """Register an address, or renew its lease, and return it. Raises ApiError."""
+        address, group = query["address"][0], _first(query, "group")
+        known = self._known.get(address)
+        if known is not None and known["group"] != group:
+            now = "without a group" if known["group"] is None else f"in the group {known['group']}"
+            raise Conflict(409, f"{address} is registered {now}; deregister it first.")
+        self._known[address] = _subscriber_json(query, known)
+        return {"created": known is None, **self._known[address]}
+
+    def deregister(self, query: Parameters) -> Json:
+        """Remove an address, or all members of a group; nothing is pending."""
+        address, group = _first(query, "address"), _first(query, "group")
+        if group is not None:
+            self._known = {key: one for key, one in self._known.items() if one["group"] != group}
+            return {"group": group, "discarded": 0}
+        self._known.pop(address or "", None)
+        return {"address": address, "discarded": 0}
+
+    def list(self, *, expired: bool) -> Json:
+        """Return the subscribers and the groups; none is expired."""
+        found = [] if expired else list(self._known.values())
+        names = dict.fromkeys(one["group"] for one in found if one["group"] is not None)
+        groups = [_group_json(name, [one for one in found if one["group"] == name]) for name in names]
+        return {"subscribers": found, "groups": groups}
+
+
+def _first(query: Parameters, name: str) -> str | None:
+    return query.get(name, [None])[0]
+
+
+def _subscriber_json(query: Parameters, known: Json | None) -> Json:
+    """Return a subscriber as the bus writes it: given options over former ones, and nothing delivered yet."""
+    now = datetime.now(UTC)
+    payload = {
+        "address": query["address"][0],
+        "group": _first(query, "group"),
+        **_NEW,
+        "registered_at": now.isoformat(),
+        **(known or {}),
+        **_given_options(query),
+        "draining": _first(query, "drain") == "true",
+        "renewed_at": now.isoformat(),
+    }
+    ends = now + timedelta(seconds=payload["lease"])
+    return {**payload, "expires_at": ends.isoformat(), "renew_after": payload["lease"] / 3}
+
+
+def _group_json(name: str, members: Iterable[Json]) -> Json:
+    """Return a group as the bus writes it: with the topics of all members."""
+    first, *_ = members = list(members)
+    return {
+        **{key: value for key, value in first.items() if key not in ("address", "expires_at")},
+        "group": name,
+        "topics": sorted({topic for one in members for topic in one["topics"]}) if _all_choose(members) else [],
+        "draining": False,
+        "expires_at": None,
+        "members": [{part: one[part] for part in ("address", "state", "in_flight", "draining")} for one in members],
+    }
+
+
+def _all_choose(members: Iterable[Json]) -> bool:
+    """Return whether no member wants every topic."""
+    return all(one["topics"] for one in members)
+
+
+def _given_options(query: Parameters) -> Json:
+    """Return the options in a query as JSON has them. Raises ApiError, as the bus answers 400."""
+    given = {}
+    for one in _OPTIONS:
+        if one.parameter in query:
+            try:
+                given[one.name] = one.kind.to_json(one.kind.parse(one.parameter, query[one.parameter]))
+            except BadRequest as error:
+                raise ApiError(400, str(error)) from error
+    return given
