@@ -48,7 +48,7 @@ class Settings:
 
     # Publishing
     max_body_bytes: int = 1_048_576  # bytes in the largest event
-    max_bodies_bytes: int = 268_435_456  # bytes of request bodies and unread responses that are held at once
+    max_bodies_bytes: int = 134_217_728  # bytes of request bodies and unread responses that are held at once
     max_connections_per_address: int = 0  # of clients; 0 is three quarters of all
     request_seconds: float = 30  # seconds in which a request's head has to arrive, and then its body
 

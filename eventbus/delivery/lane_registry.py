@@ -88,7 +88,7 @@ class LaneRegistry:
 
     def _add_target(self, lane: Lane, target: Health, ips: Collection[str] = ()) -> None:
         subscriber = address_of(target)
-        self.hosts.add(subscriber.key, {subscriber.address.host, *ips})
+        self.hosts.add(subscriber.key, {subscriber.address.host, *ips}, resolved=bool(ips))
         if isinstance(lane, GroupLane):
             self.groups[subscriber.key] = lane
         self.update_route(target)

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+import gevent
+
 from eventbus.core.addresses import Address
 from eventbus.core.errors import BadAddress, TooMany
 from eventbus.core.model import Options, Subscriber, Terms
@@ -32,6 +34,14 @@ class Admission:
             raise BadAddress(reason)
         self.check_room(address, ips)
         return ips
+
+    def count_restored(self, address: Address) -> None:
+        """Have a subscriber that a former process admitted counted at what its name resolves to; wait for nothing."""
+        if self._dispatcher.registry.hosts.begin_resolving(address.key):
+            gevent.spawn(self._resolve, address)
+
+    def _resolve(self, address: Address) -> None:
+        self._dispatcher.registry.hosts.resolve(address.key, self._transport.check_address(address).ips)
 
     def check_rate(self, address: Address) -> None:
         """Count an address of which the journal has no record yet. Raises TooMany."""

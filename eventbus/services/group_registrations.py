@@ -69,6 +69,7 @@ class GroupRegistrations:
         Raises BadAddress, Conflict, NotOwner, JournalError, NotFound, BadRequest and TooMany; then nothing has changed.
         """
         key, address = asked.key, asked.address
+        self._admission.count_restored(address)
         found = self._renew(asked)
         if found is not None:
             return found

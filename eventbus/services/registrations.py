@@ -65,6 +65,7 @@ class Registrations:
         self._check_conflict(address)
         lane = self._registered(address.key)
         if lane is not None:
+            self._admission.count_restored(address)
             return self._renew(lane, address, terms, created=False)
         ips: frozenset[str] | None = None
         if address.key not in self._dispatcher.lanes:

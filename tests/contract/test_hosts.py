@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import gevent
 import pytest
@@ -143,6 +144,45 @@ def test_counts_are_those_of_who_is_there() -> None:
             assert hosts[str(place)] == sum(str(place) in each for each in there.values())
     for key in list(there):
         hosts.remove(key)
+    assert len(hosts) == 0
+
+
+def test_names_count_together_again_after_a_restart(transport: Resolving, tmp_path: Path) -> None:
+    """A renewal has the name looked up that the former process had admitted, and does not wait for that."""
+    names = [f"{number}.example:80" for number in range(EACH)]
+
+    def start() -> Bus:
+        found = Bus(Settings(max_subscribers_per_host=EACH), SqliteJournal(str(tmp_path / "bus.db")), transport)
+        found.start()
+        return found
+
+    bus = start()
+    register(bus, *names)
+    bus.stop()
+    bus = start()
+    hosts = bus.dispatcher.registry.hosts
+    assert (hosts[VICTIM], hosts["0.example"]) == (0, 1)
+    register(bus, *names, *names)
+    eventually(lambda: hosts[VICTIM] == EACH, 10)
+    assert hosts["0.example"] == 1
+    with pytest.raises(TooMany):
+        register(bus, "another.example:80")
+    bus.deregister(parse_address(names[0]).key)
+    eventually(lambda: hosts[VICTIM] == EACH - 1, 10)
+    bus.stop()
+
+
+def test_a_name_that_does_not_resolve_is_looked_up_again() -> None:
+    """Until something is found, each renewal may try; who has left meanwhile is not counted."""
+    hosts = SubscriberHosts()
+    hosts.add("a", {"a.example"}, resolved=False)
+    assert [hosts.begin_resolving("a"), hosts.begin_resolving("a")] == [True, False]
+    hosts.resolve("a", ())
+    assert hosts.begin_resolving("a")
+    hosts.resolve("a", {"10.0.0.1"})
+    assert (hosts["10.0.0.1"], hosts["a.example"], hosts.begin_resolving("a")) == (1, 1, False)
+    hosts.remove("a")
+    hosts.resolve("a", {"10.0.0.1"})
     assert len(hosts) == 0
 
 

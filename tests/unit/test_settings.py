@@ -20,7 +20,7 @@ NUMBERS = [
     ("EVENTBUS_MAX_SUBSCRIBERS_PER_HOST", "max_subscribers_per_host", 2_000, 1, 1_000_000, True),
     ("EVENTBUS_REQUEST_SECONDS", "request_seconds", 30, 0.1, 3_600, False),
     ("EVENTBUS_MAX_BODY_BYTES", "max_body_bytes", 1_048_576, 1, 1_073_741_824, True),
-    ("EVENTBUS_MAX_BODIES_BYTES", "max_bodies_bytes", 268_435_456, 1_048_576, 2**50, True),
+    ("EVENTBUS_MAX_BODIES_BYTES", "max_bodies_bytes", 134_217_728, 1_048_576, 2**50, True),
     ("EVENTBUS_MAX_CONNECTIONS_PER_ADDRESS", "max_connections_per_address", 0, 0, 1_000_000, True),
     ("EVENTBUS_MAX_IN_FLIGHT", "max_in_flight", 512, 1, 10_000, True),
     ("EVENTBUS_RETRY_SECONDS", "retry_seconds", 86_400, 0, 31_536_000, False),
