@@ -87,6 +87,12 @@ class Cluster(Protocol):
     def find(self, key: str) -> None:
         """Acquire a subscriber that the journal knows and that no node owns. Raises NotOwner and JournalError."""
 
+    def subscription_of(self, address: str) -> str | None:
+        """Return the key of the subscription that the journal has an address registered for: its own, or its group's.
+
+        None if there is none, or no peer could own it. Raises JournalError.
+        """
+
     def owned_by_peer(self, key: str) -> bool:
         """Return whether a live peer owns a subscriber. Raises JournalError."""
 

@@ -66,6 +66,14 @@ class Ownership(Cluster, OwnershipListener):
         self._greenlets.kill()
 
     @override
+    def subscription_of(self, address: str) -> str | None:
+        found = self._journal.subscription_of(address)
+        if found in self._local.lanes:  # this node may know better, and not have saved that yet
+            self._local.save()
+            found = self._journal.subscription_of(address)
+        return found
+
+    @override
     def owned_by_peer(self, key: str) -> bool:
         return self._members.owner(key) is not None
 

@@ -32,6 +32,10 @@ class SingleNode(Cluster):
         """Do nothing: this node has all that are kept."""
 
     @override
+    def subscription_of(self, address: str) -> None:
+        """Return None: this node has all in memory."""
+
+    @override
     def owned_by_peer(self, key: str) -> bool:
         return False
 

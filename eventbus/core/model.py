@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple, Never
 
 from eventbus.core.addresses import Address
+from eventbus.core.errors import Conflict
 from eventbus.core.headers import is_valid_head
 from eventbus.core.options import SubscriptionOptions, changes, options_of
 from eventbus.core.topics import matches
@@ -117,6 +118,14 @@ Subscription = Subscriber | Group
 def group_key(name: str) -> str:
     """Return the key of a group's subscription: ``group=NAME``, which no address can be."""
     return f"{GROUP_PREFIX}{name}"
+
+
+def already_registered(address: str, key: str) -> Conflict:
+    """Return the error for an address that is registered for the subscription with this key, its own or its group's."""
+    if not key.startswith(GROUP_PREFIX):
+        return Conflict(f"{address} is registered without a group; deregister it first.")
+    name = key.removeprefix(GROUP_PREFIX)
+    return Conflict(f"{address} is a member of the group {name}; add group={name}, or deregister it first.")
 
 
 class State(StrEnum):

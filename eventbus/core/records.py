@@ -125,6 +125,7 @@ class Checkpoint:
     replay: str = ""  # the id of the replay for which they do
     dropped: tuple[int, ...] = ()  # ids of dead letters that are discarded
     discards: tuple[Discard, ...] = ()
+    registers: tuple[tuple[str, str], ...] = ()  # addresses that register, each with its lane: its own, or its group's
 
     @property
     def empty(self) -> bool:

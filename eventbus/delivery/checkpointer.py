@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import gevent
 from gevent.lock import RLock
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import JournalError, JournalTimeout, NotOwner
+from eventbus.core.errors import Conflict, JournalError, JournalTimeout, NotOwner
 from eventbus.core.log_once import LogOnce
 from eventbus.core.records import Checkpoint, Retry
 from eventbus.delivery.decision import Decision, LaneChanges, merge, unsaved_rows_of
@@ -145,7 +146,7 @@ class Checkpointer:
             self._journal.checkpoint(both)
         except BaseException as error:
             if not transaction.stale:
-                known = isinstance(error, JournalError) and not isinstance(error, JournalTimeout)
+                known = isinstance(error, JournalError | Conflict) and not isinstance(error, JournalTimeout)
                 self._keep(changes if known else both)  # saving it twice is saving it once
                 if decision is not None and not known:
                     decision.happen()
@@ -161,9 +162,9 @@ class Checkpointer:
             decision.happen()
 
     def _keep(self, changes: Checkpoint) -> None:
-        """Save changes with the next commit."""
+        """Save changes with the next commit. Who may register was decided when that was asked for, and is no more."""
         if not changes.empty:
-            self._unsaved.append(changes)
+            self._unsaved.append(replace(changes, registers=()))
 
     def refuse(self, keys: Iterable[str]) -> None:
         """Note that the journal refused changes of these lanes: other nodes own them."""

@@ -162,7 +162,10 @@ class Journal(JournalQueries, Protocol):
         """
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Save what has changed in the lanes: all of it or nothing."""
+        """Save what has changed in the lanes: all of it or nothing.
+
+        Raises Conflict, and keeps nothing, if a peer has registered one of its addresses for another subscription.
+        """
 
     def wait_durable(self) -> None:
         """Return when what was saved is wherever an event has to be, to count as accepted."""

@@ -16,6 +16,9 @@ class Nodes(Protocol):
     def owner(self, key: str) -> str | None:
         """Return the live peer that owns this subscriber's lane, or None. Raises JournalError."""
 
+    def group_of(self, address: str) -> str | None:
+        """Return the key of the group that an address is a member of, or None. Raises JournalError."""
+
     def peers(self) -> list[str]:
         """Return the other live nodes. Raises JournalError."""
 
@@ -103,6 +106,12 @@ class ClusterJournal(Protocol):
 
     def topics_by_lane(self) -> dict[str, tuple[str, ...]]:
         """Return the topics of each subscription that gets new events. Raises JournalError."""
+
+    def subscription_of(self, address: str) -> str | None:
+        """Return the key of the subscription that an address is registered for: its own, or its group's.
+
+        None if it is not registered. Raises JournalError.
+        """
 
     def open_lanes(self) -> list[str]:
         """Return the lanes that some node has to continue. Raises JournalError."""

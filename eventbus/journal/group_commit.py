@@ -3,15 +3,17 @@
 So publishers who come at once share the wait for the disk, and nobody waits longer than two commits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 import gevent
 from gevent.event import Event as Signal
 
 from eventbus.core.clock import Clock
 from eventbus.core.columns import body_bytes, ids_of
-from eventbus.core.errors import JournalError, JournalUnavailable, KeyReused
+from eventbus.core.errors import Conflict, JournalError, JournalUnavailable, KeyReused
 from eventbus.core.model import Event, Message
 from eventbus.core.records import Checkpoint
 from eventbus.journal.base import Appended, CommitListener, CommitWatcher
@@ -39,8 +41,16 @@ class Publish:
 
 #: The result of one publish: an error if the rest of its batch is kept, and it is not.
 PublishResult = Appended | JournalError | KeyReused
-#: The new events, and the result of each publish.
-CommitResult = tuple[list[Event], Sequence[PublishResult]]
+
+
+class CommitResult(NamedTuple):
+    """The new events, the result of each publish, and the errors of checkpoints that are not kept, by their numbers."""
+
+    events: list[Event]
+    results: Sequence[PublishResult]
+    conflicts: Mapping[int, Conflict] = MappingProxyType({})
+
+
 #: Keeps all of it, or raises JournalError and keeps nothing.
 Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], CommitResult]
 
@@ -53,6 +63,7 @@ class _Batch:
     checkpoints: list[Checkpoint] = field(default_factory=list)
     done: Signal = field(default_factory=Signal)
     results: Sequence[PublishResult] = ()
+    conflicts: Mapping[int, Conflict] = field(default_factory=dict)
     error: JournalError | None = None
 
     def wait(self) -> None:
@@ -99,10 +110,13 @@ class GroupCommit:
         return result
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Save a checkpoint, all of it or nothing. Raises JournalError."""
+        """Save a checkpoint, all of it or nothing. Raises JournalError and Conflict."""
         batch = self._batch()
+        number = len(batch.checkpoints)
         batch.checkpoints.append(checkpoint)
         batch.wait()
+        if number in batch.conflicts:
+            raise batch.conflicts[number].with_traceback(None)
 
     def refuse_waiting(self, reason: str) -> None:
         """Refuse what waits for the next commit: nothing of that is kept."""
@@ -135,7 +149,7 @@ class GroupCommit:
     def _save(self, batch: _Batch) -> None:
         began = self._clock.monotonic()
         try:
-            events, batch.results = self._commit(batch.publishes, batch.checkpoints)
+            events, batch.results, batch.conflicts = self._commit(batch.publishes, batch.checkpoints)
         except JournalError as error:
             batch.error = error
         except Exception as error:

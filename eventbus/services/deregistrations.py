@@ -2,6 +2,7 @@
 
 import logging
 
+from eventbus.core.errors import NotOwner
 from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane_registry import targets_of
@@ -38,6 +39,8 @@ class Deregistrations:
             return 0
         with self._locks.hold(key):
             if key not in self._dispatcher.lanes:
+                if self._cluster.subscription_of(key) not in (None, key):
+                    raise NotOwner("Another node has acquired the group of this address; try again.")
                 self._cluster.claim(key)
             lane = self._dispatcher.lanes.get(key)
             if lane is None:

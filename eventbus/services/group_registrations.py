@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from eventbus.core.addresses import Address
-from eventbus.core.errors import Conflict, NotOwner
+from eventbus.core.errors import NotOwner
 from eventbus.core.leases import Lease
-from eventbus.core.model import Group, Options, Subscriber, Terms, group_key
+from eventbus.core.model import Group, Options, Subscriber, Terms, already_registered, group_key
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.group_lane import GroupLane
@@ -106,10 +106,10 @@ class GroupRegistrations:
     def _join(self, asked: JoinRequest, ips: frozenset[str]) -> Registration | None:
         """Join a group that has members, or whose position was kept; return None if there is none."""
         key = asked.key
-        self._node.cluster.claim(key)
-        self._check_conflict(asked)
         if self._node.leases.get(asked.address.key, self._clock.monotonic()) is None:
             self._sweeper.expire_lease_of(asked.address.key)
+        self._check_conflict(asked)
+        self._node.cluster.claim(key)
         self._expiry.wait(key)
         lane = self._dispatcher.lanes.get(key)
         if lane is None:
@@ -169,13 +169,13 @@ class GroupRegistrations:
     def _check_conflict(self, asked: JoinRequest) -> None:
         """Raise Conflict where the address is registered without a group, or in another one."""
         key = asked.address.key
-        lane = self._dispatcher.registry.groups.get(key)
-        if lane is not None and lane.subscriber.key != asked.key:
-            group = lane.subscriber.name
-            raise Conflict(f"{asked.address.text} is a member of the group {group}; deregister it first.")
-        single = self._dispatcher.lanes.get(key)
-        if single is not None and single.lease.ends > self._clock.monotonic():
-            raise Conflict(f"{asked.address.text} is registered without a group; deregister it first.")
+        lane = self._dispatcher.registry.groups.get(key) or self._dispatcher.lanes.get(key)
+        if lane is not None and lane.lease.ends > self._clock.monotonic():
+            known: str | None = lane.subscriber.key
+        else:
+            known = self._node.cluster.subscription_of(key)
+        if known not in (None, asked.key):
+            raise already_registered(asked.address.text, known)
 
     def _save(self, lane: GroupLane, asked: JoinRequest, ips: frozenset[str]) -> None:
         """Save a member that joins, or other options of one, and begin its lease."""
@@ -184,7 +184,8 @@ class GroupRegistrations:
             self._check_owned(lane)
             now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
             subscriber, group = self._as_asked(lane, asked)
-            return Checkpoint(wall, newest, lanes=(joined_record(lane, group, subscriber, newest, now, wall),))
+            record = joined_record(lane, group, subscriber, newest, now, wall)
+            return Checkpoint(wall, newest, lanes=(record,), registers=((subscriber.key, asked.key),))
 
         def happen() -> None:
             if lane.renewable:

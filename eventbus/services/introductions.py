@@ -40,18 +40,18 @@ class Introductions:
     def introduce(self, new: Newcomer, begin: Callable[[Lane], object]) -> Lane:
         """Make a lane, and save it with its replay; where that fails, nobody offers it anything any more.
 
-        ``begin`` begins the lease of a lane that is saved. Raises JournalError and TooMany.
+        ``begin`` begins the lease of a lane that is saved. Raises Conflict, JournalError and TooMany.
         """
         checkpointer, journal, key = self._dispatcher.checkpointer, self._node.journal, new.subscription.key
         transaction = checkpointer.optimistic_transaction()
         if journal.lane(key) is None:
             self._admission.check_rate(new.address)
             lane = self._announced(new, None, transaction)
-            self._save(lane, new.replay, transaction, begin)
+            self._save(lane, new, transaction, begin)
         else:
             with checkpointer.transaction():  # else its account may change meanwhile, or be forgotten
                 lane = self._announced(new, journal.lane(key), transaction)
-                self._save(lane, new.replay, transaction, begin)
+                self._save(lane, new, transaction, begin)
         return lane
 
     def _announced(self, new: Newcomer, past: LaneRecord | None, transaction: Transaction) -> Lane:
@@ -67,14 +67,14 @@ class Introductions:
         self._dispatcher.registry.announce(lane, new.ips)
         return lane
 
-    def _save(
-        self, lane: Lane, replay: Counted | None, transaction: Transaction, begin: Callable[[Lane], object]
-    ) -> None:
+    def _save(self, lane: Lane, new: Newcomer, transaction: Transaction, begin: Callable[[Lane], object]) -> None:
         """Save a new lane, and deliver for it then."""
+        key = lane.subscriber.key
 
         def change() -> Checkpoint:
             now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
-            return Checkpoint(wall, newest, lanes=(record_of(lane, newest, now, wall),))
+            record = record_of(lane, newest, now, wall)
+            return Checkpoint(wall, newest, lanes=(record,), registers=((new.address.key, key),))
 
         def happen() -> None:
             self._dispatcher.registry.add(lane)
@@ -82,9 +82,9 @@ class Introductions:
             self._dispatcher.schedule(lane)
 
         try:
-            if replay is not None:
-                self._replays.add(lane, replay)
-            transaction.introduce(Decision(change, happen, keys=[lane.subscriber.key]))
+            if new.replay is not None:
+                self._replays.add(lane, new.replay)
+            transaction.introduce(Decision(change, happen, keys=[key]))
         finally:
-            if self._dispatcher.lanes.get(lane.subscriber.key) is not lane:
+            if self._dispatcher.lanes.get(key) is not lane:
                 self._dispatcher.registry.remove(lane, CloseReason.NOT_SAVED)

@@ -69,7 +69,7 @@ class Memberships:
 
     def _remove(self, lane: GroupLane, member: Member, why: str) -> None:
         key, group = member.subscriber.key, lane.subscriber
-        if lane.roster.get(key) is not member:
+        if lane.closed or lane.roster.get(key) is not member:
             return
         now, topics = self._clock.monotonic(), lane.topics_without(member)
         lane.remove_member(member, now)

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from eventbus.core.addresses import Address
-from eventbus.core.errors import Conflict, NotOwner
-from eventbus.core.model import Subscriber, Subscription, Terms
+from eventbus.core.errors import NotOwner
+from eventbus.core.model import Subscriber, Subscription, Terms, already_registered
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
@@ -60,13 +60,13 @@ class Registrations:
 
         A first registration may ``start`` with a replay from a position in the journal (see Positions). Whatever is
         raised, nothing has changed, but for an error which says that nobody knows.
-        Raises BadAddress, NotOwner, JournalError, NotFound, BadRequest and TooMany.
+        Raises BadAddress, Conflict, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
-        self._check_conflict(address)
         lane = self._registered(address.key)
         if lane is not None:
             self._admission.count_restored(address)
             return self._renew(lane, address, terms, created=False)
+        self._check_conflict(address)
         ips: frozenset[str] | None = None
         if address.key not in self._dispatcher.lanes:
             ips = self._admission.admit(address)  # which may take a moment, in which nobody else is held up
@@ -137,7 +137,7 @@ class Registrations:
             self._check_owned(lane)
             now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
             record = renewed_record(lane, _on_terms(lane, address, terms), newest, now, wall)
-            return Checkpoint(wall, newest, lanes=(record,))
+            return Checkpoint(wall, newest, lanes=(record,), registers=((address.key, address.key),))
 
         def happen() -> None:
             if lane.renewable:
@@ -159,12 +159,14 @@ class Registrations:
     def _check_conflict(self, address: Address) -> None:
         """Raise Conflict where the address is a member of a group."""
         lane = self._dispatcher.registry.groups.get(address.key)
-        if lane is not None:
-            group = lane.subscriber.name
-            raise Conflict(f"{address.text} is in the group {group}; add group={group}, or deregister it first.")
+        known = self._node.cluster.subscription_of(address.key) if lane is None else lane.subscriber.key
+        if known not in (None, address.key):
+            raise already_registered(address.text, known)
 
     def _registered(self, key: str) -> Lane | None:
-        """Return the lane of a subscriber whose lease is not over."""
+        """Return the lane of a subscriber whose lease is not over, and that is in no group."""
+        if key in self._dispatcher.registry.groups:  # the lease is the member's
+            return None
         return self._dispatcher.lanes.get(key) if self._leases.get(key, self._clock.monotonic()) else None
 
     def _wait_durable(self, lane: Lane) -> None:

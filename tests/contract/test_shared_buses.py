@@ -18,7 +18,7 @@ from eventbus.services.timing import ServiceTiming
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN
 from tests.support.redis_server import COMMAND, RedisServer
-from tests.support.shared import SharedBus, shared
+from tests.support.shared import SharedBus, move, shared
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 A = "127.0.0.1:8001"
@@ -47,15 +47,6 @@ def accounts(*buses: SharedBus) -> list[int]:
 def kept(bus: SharedBus) -> list[str]:
     """The ids of the events that are in the journal."""
     return [event.id for event in bus.journal.page(0, ALL, ALL, ALL).events]
-
-
-def move(giver: SharedBus, taker: SharedBus) -> None:
-    """Hand all lanes from one bus to another."""
-    keys = list(giver.bus.dispatcher.lanes)
-    giver.sharing.rebalance(len(keys))
-    eventually(lambda: not giver.bus.dispatcher.lanes and not giver.journal.members.owned(), 10)
-    for key in keys:
-        taker.sharing.claim(key)
 
 
 def test_a_bus_that_lags_takes_no_subscriber_whose_events_it_has_not_heard_of(url: str) -> None:

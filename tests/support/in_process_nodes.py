@@ -25,6 +25,7 @@ class InProcessNode:
         self.id = name
         self.bus = Bus(settings, SqliteJournal(MEMORY), ScriptedTransport(always=DeliveryResponse(400, excerpt=b"no")))
         self.owners: dict[str, str] = {}  #: what this node knows of who has which subscriber
+        self.groups: dict[str, str] = {}  #: the group that an address is a member of, by their keys
         self.silent: set[str] = set()  #: nodes that do not answer this one
         self.dead: dict[str, str | None] = {}  #: nodes that take nothing, and who has their subscribers from then on
         self.orphaned = False  #: whether there are subscribers that no node has
@@ -40,6 +41,10 @@ class InProcessNode:
         if self.trouble is not None:
             raise self.trouble
         return self.owners.get(key)
+
+    def group_of(self, address: str) -> str | None:
+        """See Nodes.group_of."""
+        return self.groups.get(address)
 
     def peers(self) -> list[str]:
         """See Nodes.peers."""

@@ -17,6 +17,7 @@ from eventbus.journal.base import CommitListener
 from eventbus.journal.redis import RedisJournal, RedisTiming, ReplicationPolicy
 from eventbus.services.bus import Bus
 from eventbus.services.timing import ServiceTiming
+from tests.support.deadline import eventually
 from tests.support.scripted import ScriptedTransport
 
 #: Longer than any test.
@@ -65,10 +66,23 @@ class SharedBus:
         """Register or renew here."""
         return self.bus.register(parse_address(address), Terms(lease=600, **terms)).lane
 
+    def join(self, address: str, group: str, **terms: Any) -> Lane:
+        """Register or renew a member of a group here."""
+        return self.bus.register(parse_address(address), Terms(lease=600, **terms), group=group).lane
+
     def publish(self, count: int = 1, at: float | None = None) -> tuple[str, ...]:
         """Publish events with empty bodies, accepted at a moment on the wall clock; their ids."""
         moment = self.bus.clock.wall() if at is None else at
         return self.bus.publish([Message(new_event_id(), None, b"", b"", moment) for _ in range(count)]).ids
+
+
+def move(giver: SharedBus, taker: SharedBus) -> None:
+    """Hand all lanes from one bus to another."""
+    keys = list(giver.bus.dispatcher.lanes)
+    giver.sharing.rebalance(len(keys))
+    eventually(lambda: not giver.bus.dispatcher.lanes and not giver.journal.members.owned(), 10)
+    for key in keys:
+        taker.sharing.claim(key)
 
 
 @contextmanager

@@ -8,7 +8,16 @@ import gevent
 import pytest
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable, NotOwner, StaleEpoch, TooMany
+from eventbus.core.errors import (
+    Conflict,
+    EventbusError,
+    JournalError,
+    JournalTimeout,
+    JournalUnavailable,
+    NotOwner,
+    StaleEpoch,
+    TooMany,
+)
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.decision import Decision
@@ -16,6 +25,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of
 from tests.support.lanes import EPOCH, UNWANTED, attempt, lane_with
 
+TAKEN = Conflict("a peer has it")
 FAILS = JournalUnavailable("it fails")
 SILENT = JournalTimeout("nobody knows")
 
@@ -57,7 +67,8 @@ class Scene:
         def change() -> Checkpoint:
             record = record_of(self.lane, 0, 0.0, EPOCH)
             account = replace(record.account, dead=0, discarded=record.account.dead)
-            return Checkpoint(EPOCH, 0, lanes=(replace(record, account=account),), dropped=(1,))
+            decided = replace(record, account=account)
+            return Checkpoint(EPOCH, 0, lanes=(decided,), dropped=(1,), registers=(("an address", "its lane"),))
 
         return Decision(change, lambda: self.happened.append("it"), lanes, [self.lane.subscriber.key])
 
@@ -76,11 +87,12 @@ def test_a_decision_and_what_changed_before_it_are_one_commit() -> None:
     assert scene.happened == ["it"]
 
 
-def test_a_decision_that_is_not_saved_has_not_happened() -> None:
+@pytest.mark.parametrize("error", [FAILS, TAKEN])
+def test_a_decision_that_is_not_saved_has_not_happened(error: EventbusError) -> None:
     """Of a failed commit only what had changed is saved later; the decision is not."""
     scene = Scene()
-    scene.journal.fails = [FAILS]
-    with pytest.raises(JournalUnavailable):
+    scene.journal.fails = [error]
+    with pytest.raises(type(error)):
         scene.decide()
     scene.checkpointer.save()
     (kept,) = scene.journal.kept
@@ -108,7 +120,7 @@ def test_a_decision_waits_for_what_could_not_be_saved_before(error: JournalError
 
 @pytest.mark.parametrize("error", [SILENT, gevent.GreenletExit()])
 def test_a_decision_of_which_nobody_knows_happens_and_is_saved_again(error: BaseException) -> None:
-    """Where no answer came it may be kept already: it is made true here too, and the next commit saves it first."""
+    """Where no answer came it may be kept already: it is made true here too, and saved next, on no condition."""
     scene = Scene()
     scene.journal.fails = [error]
     with pytest.raises(type(error)):
@@ -116,7 +128,7 @@ def test_a_decision_of_which_nobody_knows_happens_and_is_saved_again(error: Base
     assert scene.happened == ["it"]
     scene.checkpointer.flush()
     (kept,) = scene.journal.kept
-    assert (len(kept.dead), kept.dropped) == (1, (1,))
+    assert (len(kept.dead), kept.dropped, kept.registers) == (1, (1,), ())
 
 
 def test_a_decision_that_is_refused_drops_nothing() -> None:

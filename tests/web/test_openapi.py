@@ -16,8 +16,9 @@ from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from eventbus.web.access import scope_of
 from eventbus.web.app import create_app
-from eventbus.web.cluster.forwarding import ABOUT_ONE, PAGES
+from eventbus.web.cluster.forwarding import PAGES
 from eventbus.web.cluster.merge import KINDS
+from eventbus.web.cluster.subjects import ABOUT_ONE
 from eventbus.web.openapi.builder import response
 from eventbus.web.openapi.document import document
 from eventbus.web.openapi.schemas import TOPIC, TOPIC_PATTERNS

@@ -86,8 +86,8 @@ class Store:
             if not checkpoints:
                 raise
             self._disk.on_reserve(self._transact, (), checkpoints)
-            kept = [], [error] * len(publishes)
-        self._disk.verify(events=bool(kept[0]))
+            kept = CommitResult([], [error] * len(publishes))
+        self._disk.verify(events=bool(kept.events))
         return kept
 
     def _own_log(self) -> None:
@@ -102,9 +102,7 @@ class Store:
             self._roll_back()
             raise self._disk.failed(error) from error
 
-    def _transact(
-        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]
-    ) -> tuple[list[Event], list[PublishResult]]:
+    def _transact(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         last_seq, keys = self._last_seq, self._keys
         # One statement is a transaction of its own, unless a rollback has failed and left another one open.
         single = not checkpoints and statements.fits_one_statement(publishes) and not self._db.in_transaction
@@ -122,7 +120,7 @@ class Store:
             if isinstance(error, sqlite3.Error):
                 raise self._disk.failed(error) from error
             raise
-        return events, answers
+        return CommitResult(events, answers)
 
     def _publish(self, publishes: Sequence[Publish]) -> tuple[list[Event], list[PublishResult]]:
         events: list[Event] = []

@@ -1,13 +1,11 @@
 """Forwards requests in a cluster: to the node that owns a subscription, or to all nodes, merging their responses."""
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from eventbus.core.addresses import parse_address
 from eventbus.core.errors import (
     BadRequest,
     CallRefused,
@@ -21,7 +19,7 @@ from eventbus.core.errors import (
 )
 from eventbus.core.event_ids import new_event_id
 from eventbus.journal.cluster_journal import Nodes
-from eventbus.web.cluster.merge import EVENT, EVENT_PATH, KINDS, Merge
+from eventbus.web.cluster.merge import Merge
 from eventbus.web.cluster.rpc import Peers
 from eventbus.web.cluster.rpc_codec import (
     FORWARDED,
@@ -34,6 +32,7 @@ from eventbus.web.cluster.rpc_codec import (
     Start,
     call_app,
 )
+from eventbus.web.cluster.subjects import key_in, kind_of
 from eventbus.web.current import the_request
 from eventbus.web.dashboard.layout import check_visitor, error_page
 from eventbus.web.flask_app import BusFlask
@@ -48,15 +47,6 @@ NODES = "Eventbus-Nodes"
 JSON = "application/json"
 #: The path of the dashboard's pages, which check the token themselves.
 PAGES = "/dashboard/"
-#: Requests about one subscriber. Those about dead letters may name an address, a dead letter, or neither.
-_LETTERS = {("GET", "/deadLetters"), ("POST", "/deadLetters/replay"), ("DELETE", "/deadLetters")}
-ABOUT_ONE = _LETTERS | {
-    ("POST", "/registerAndKeepAlive"),
-    ("DELETE", "/deregister"),
-    ("POST", "/replay"),
-    ("GET", "/dashboard/subscriber"),
-}
-_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 class Forwarding:
@@ -70,7 +60,7 @@ class Forwarding:
 
     def __call__(self, environ: Environ, start_response: Start) -> Any:
         """Answer a request here, or forward it."""
-        one, of_all = _kind_of(environ)
+        one, of_all = kind_of(environ)
         if not one and of_all is None:
             return self._app(environ, start_response)
         return self._answer(environ, of_all, one=one)(environ, start_response)
@@ -80,7 +70,7 @@ class Forwarding:
         return self._peers.answer(call, self._answer_forwarded)
 
     def _answer_forwarded(self, environ: Environ) -> RpcResponse:
-        if _kind_of(environ) == (False, None):
+        if kind_of(environ) == (False, None):
             raise CallRefused("such a request is not forwarded")
         return call_app(self, environ)
 
@@ -88,7 +78,7 @@ class Forwarding:
         """Return the WSGI application that answers a request."""
         try:
             query = parse_query(environ["QUERY_STRING"])
-            key = self._key(query) if one else None
+            key = key_in(environ, query, self._nodes, self.bus.journal) if one else None
             if key is not None:
                 return self._of_one(environ, query, key)
         except BadRequest:  # the application phrases the error
@@ -98,16 +88,6 @@ class Forwarding:
         if of_all is None or FORWARDED in environ:
             return self._app
         return self._of_all(environ, query, of_all)
-
-    def _key(self, query: Query) -> str | None:
-        """Return the key of the subscriber that a request names; None for all. Raises BadAddress and JournalError."""
-        address, number = query.first("address"), query.first("id")
-        if address is not None:
-            return parse_address(address).key
-        if number is None or not _NUMBER.match(number):
-            return None
-        found = self.bus.journal.dead_letter(int(number))
-        return None if found is None else found.letter.key
 
     def _of_one(self, environ: Environ, query: Query, key: str) -> Any:
         """Return the application that answers for one subscriber. Raises NotOwner, NodeTimeout and JournalError.
@@ -211,15 +191,6 @@ class Forwarding:
             return own
         texts = {node: part.body.decode() for node, part in parts.items()}
         return _with_headers(Reply(merge.text(texts), content_type=own.kind), own)
-
-
-def _kind_of(environ: Environ) -> tuple[bool, Merge | None]:
-    """Return whether a request may be about one subscriber, and how all nodes' responses to it are merged."""
-    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-    of_all = KINDS.get((method, path))
-    if of_all is None and method == "GET" and path.startswith(EVENT_PATH):
-        of_all = EVENT
-    return ("GET" if method == "HEAD" else method, path) in ABOUT_ONE, of_all
 
 
 def _without_unknown(environ: Environ, query: Query) -> Environ:

@@ -42,10 +42,13 @@ def lines(parts: Mapping[str, str]) -> bytes:
 
 
 def subscribers(parts: Sequence[Any], _: Query) -> Any:
-    """Return the lists of subscribers and groups as JSON. Of two entries for one, the newest counts."""
+    """Return the lists of subscribers and groups as JSON. Of two entries for one, the newest counts.
+
+    A node of a version without groups lists none.
+    """
     return {
         "subscribers": _newest([part["subscribers"] for part in parts], lambda each: _key(each["address"])),
-        "groups": _newest([part["groups"] for part in parts], lambda each: each["group"]),
+        "groups": _newest([part.get("groups", ()) for part in parts], lambda each: each["group"]),
     }
 
 
@@ -86,9 +89,10 @@ def event_page(parts: Sequence[Any], _: Query) -> Any:
 
 
 def merged_deliveries(parts: Sequence[Sequence[Any]]) -> list[Any]:
-    """Return an event's deliveries of all nodes by address, one for each subscriber."""
+    """Return an event's deliveries of all nodes by address or group, one for each subscription."""
     found = sorted((each for part in parts for each in part), key=lambda each: _STATE_ORDER.index(each["state"]))
-    return [delivery for _, delivery in sorted({each["address"] or each["group"]: each for each in found}.items())]
+    by_name = {(each["address"] or each["group"], each.get("group") or ""): each for each in found}
+    return [delivery for _, delivery in sorted(by_name.items())]
 
 
 def _key(address: str) -> str:

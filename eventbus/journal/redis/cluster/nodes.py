@@ -6,14 +6,17 @@ from eventbus.core.override import override
 from eventbus.journal.cluster_journal import Nodes
 from eventbus.journal.redis.cluster.calls import Calls
 from eventbus.journal.redis.cluster.membership import Membership
+from eventbus.journal.redis.store.queries import RedisQueries
+from eventbus.journal.redis.store.server import translate_errors
 from eventbus.journal.redis.timing import RedisTiming
 
 
 class RedisNodes(Nodes):
     """Calls and serves the peers under this node's name, which may change."""
 
-    def __init__(self, url: str, members: Membership, timing: RedisTiming) -> None:
+    def __init__(self, url: str, members: Membership, queries: RedisQueries, timing: RedisTiming) -> None:
         self._members = members
+        self._queries = queries
         self._calls = Calls(url, members, timing)
         self._serves = False
 
@@ -25,6 +28,11 @@ class RedisNodes(Nodes):
     @override
     def owner(self, key: str) -> str | None:
         return self._members.owner(key)
+
+    @override
+    def group_of(self, address: str) -> str | None:
+        with translate_errors("does not return who is registered"):
+            return self._queries.group_of(address)
 
     @override
     def peers(self) -> list[str]:

@@ -6,9 +6,13 @@
 --      comes without messages, and keeps no event.
 -- Returns the number of each publish's first event, or the ids that its idempotency key stands for, or "!" where that
 -- stands for another content, or nothing where it was refused for want of memory; then the lanes of the checkpoints that
--- peers own by now, of which nothing was kept.
+-- peers own by now, of which nothing was kept; then the checkpoints, counted from 0, that register an address which is
+-- registered for another lane, each with the address and that lane: nothing of these was kept.
 --+ foreign_entries
+--+ membership
 --+ ownership
+--+ registered
+--+ retries
 local node, number, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 
 -- A cursor from before a restart would skip new events that have got the same numbers.
@@ -72,34 +76,10 @@ if seq > first then
   call('INCRBY', key('bytes'), bytes)
 end
 
--- A delivery is called "seq:replay" here, the replay with six digits.
-local function seq_of(delivery) return string.match(delivery, '^%d+') end
 local function discard(lane, first, final, at)
   local member = table.concat({first, final, at, lane}, ':')
   call('ZADD', key('discards'), final, member)
   call('ZADD', key('discards:at'), at, member)
-end
--- What stands for a retry among those of its lane by order key and sequence number.
-local function order_member(order_key, delivery)
-  local text = seq_of(delivery)
-  return order_key .. '\0' .. string.rep('0', 16 - #text) .. text .. string.match(delivery, ':%d+$')
-end
-local function save_retry(lane, delivery, due, row, order_key)
-  call('HSET', key('waits:' .. lane), delivery, row)
-  call('ZADD', key('due:' .. lane), due, delivery)
-  call('ZADD', key('line:' .. lane), seq_of(delivery), delivery)
-  call('ZADD', key('waiting'), seq_of(delivery), delivery .. ':' .. lane)
-  if order_key ~= '' then call('ZADD', key('keyed:' .. lane), 0, order_member(order_key, delivery)) end
-end
-local function remove_retry(lane, delivery)
-  local row = call('HGET', key('waits:' .. lane), delivery)
-  if row and string.find(row, '"order_key"', 1, true) then
-    call('ZREM', key('keyed:' .. lane), order_member(cjson.decode(row).order_key, delivery))
-  end
-  call('HDEL', key('waits:' .. lane), delivery)
-  call('ZREM', key('due:' .. lane), delivery)
-  call('ZREM', key('line:' .. lane), delivery)
-  call('ZREM', key('waiting'), delivery .. ':' .. lane)
 end
 -- The redelivery to which a retry belongs that is settled: it counts how.
 local function redelivery_of(lane, delivery)
@@ -152,10 +132,11 @@ local function is_owned(lane)
   return false
 end
 
-for _, checkpoint in ipairs(plan.checkpoints) do
+local function save(checkpoint)
   for _, lane in ipairs(checkpoint.lanes) do if is_owned(lane.key) then
     call('HSET', key('lanes'), lane.key, lane.record)
     call(lane.ended and 'SREM' or 'SADD', key('open'), lane.key)
+    if lane.members then save_members(lane.key, lane.members) end
     if (call('HGET', key('topics'), lane.key) or '') ~= (lane.topics or '') then
       call('INCR', key('changes'))
       if lane.topics then call('HSET', key('topics'), lane.key, lane.topics) else call('HDEL', key('topics'), lane.key) end
@@ -233,6 +214,7 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   for _, lane in ipairs(checkpoint.forgotten) do if is_owned(lane) then
     remove_owner(node, lane)
     call('HDEL', key('lanes'), lane)
+    save_members(lane, '')
     call('ZREM', key('ended'), lane)
     call('SREM', key('open'), lane)
     call('HDEL', key('topics'), lane)
@@ -242,7 +224,19 @@ for _, checkpoint in ipairs(plan.checkpoints) do
   end
 end
 
-local result = {answers, refused}
+local conflicts = {}
+local function conflict_of(checkpoint)
+  for _, registered in ipairs(checkpoint.registers) do
+    local known = lane_of(registered[1])
+    if known and known ~= registered[2] then return registered[1], known end
+  end
+end
+for index, checkpoint in ipairs(plan.checkpoints) do
+  local address, known = conflict_of(checkpoint)
+  if address then conflicts[#conflicts + 1] = {index - 1, address, known} else save(checkpoint) end
+end
+
+local result = {answers, refused, conflicts}
 call('HSET', key('last:' .. node), 'number', ARGV[2], 'said', cjson.encode(result))
 call('PEXPIRE', key('last:' .. node), 86400000)
 return result

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from eventbus.core.model import Group
 from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.journal import lane_json
 from eventbus.journal.base import KEY_OVERHEAD, MAX_REDELIVERIES
@@ -52,12 +53,14 @@ def _publish(publish: Publish) -> dict[str, Any]:
 
 
 def lane_plan(record: LaneRecord) -> dict[str, str]:
-    """Return a lane's record, its topics if it gets new events, and when it ended if it is closed."""
+    """Return a lane's record, its topics if it gets new events, when it ended if it is closed, and its members."""
     plan = {"key": record.subscriber.key, "record": lane_json.to_json(record), "scanned": str(record.scanned)}
     if record.interests[-1].until is None:
         plan["topics"] = " ".join(record.subscriber.options.topics) or ">"
     if not record.open:
         plan["ended"] = repr(record.ended_at)
+    if isinstance(record.subscriber, Group):
+        plan["members"] = " ".join(each.subscriber.key for each in record.members if record.open)
     return plan
 
 
@@ -65,6 +68,7 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "at": repr(checkpoint.at),
         "scanned": str(checkpoint.scanned),
+        "registers": checkpoint.registers,
         "lanes": [lane_plan(record) for record in checkpoint.lanes],
         "settled_retries": [(key, delivery_name(seq, replay_id)) for key, seq, replay_id in checkpoint.settled_retries],
         "retries": [

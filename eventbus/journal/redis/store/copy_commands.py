@@ -47,6 +47,10 @@ def _lane(record: LaneRecord) -> Iterator[Command]:
     yield ("HSET", keys.LANES, key, lane["record"])
     if "topics" in lane:
         yield ("HSET", keys.TOPICS, key, lane["topics"])
+    if lane.get("members"):
+        yield ("HSET", keys.MEMBERS, key, lane["members"])
+        for address in lane["members"].split():
+            yield ("HSET", keys.GROUPS, address, key)
     if "ended" in lane:
         yield ("ZADD", keys.ENDED, lane["ended"], key)
     else:

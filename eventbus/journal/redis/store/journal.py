@@ -56,8 +56,8 @@ class RedisJournal(QueriedJournal, ClusterJournal):
         self._members = Membership(server.connect(url, "eventbus-node", heartbeats), Clock(), timing)
         self._client = server.connect(url, "eventbus", timing, self._replication_id)
         self._writer = Writer(self._client, self._members, self._replication, timing)
-        self._nodes = RedisNodes(url, self._members, timing)
         self._reader = RedisQueries(self._client)
+        self._nodes = RedisNodes(url, self._members, self._reader, timing)
         self._tail = Tail(server.connect(url, "eventbus-tail", timing, self._replication_id), timing)
         self._group = GroupCommit(self._commit, self._clock)
 
@@ -124,13 +124,13 @@ class RedisJournal(QueriedJournal, ClusterJournal):
 
     def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
         try:
-            events, answers = self._writer.commit(publishes, checkpoints)
+            kept = self._writer.commit(publishes, checkpoints)
         except JournalTimeout:  # whoever waits for the next commit would wait as long again
             self._group.refuse_waiting("The journal does not answer; nothing of this was kept.")
             raise
-        if events:
-            self._tail.wait_for(events[-1].seq, self._timing.read_back_seconds)
-        return events, answers
+        if kept.events:
+            self._tail.wait_for(kept.events[-1].seq, self._timing.read_back_seconds)
+        return kept
 
     @override
     def skip_to_end(self) -> int:
@@ -152,6 +152,10 @@ class RedisJournal(QueriedJournal, ClusterJournal):
     @override
     def topics_by_lane(self) -> dict[str, tuple[str, ...]]:
         return self._read(self._reader.topics_by_lane)
+
+    @override
+    def subscription_of(self, address: str) -> str | None:
+        return self._read(self._reader.subscription_of, address)
 
     @override
     def open_lanes(self) -> list[str]:

@@ -31,6 +31,7 @@ class RedisQueries(JournalQueries):
         self._sizes = client.register_script(script("sizes"))
         self._event_names = client.register_script(script("event_names"))
         self._sample = client.register_script(script("sample"))
+        self._subscription_of = client.register_script(script("subscription_of"))
         self._position_at = client.register_script(script("position_at"))
 
     def recovered(self, remarks: tuple[str, ...]) -> Recovered:
@@ -61,6 +62,16 @@ class RedisQueries(JournalQueries):
     def open_lanes(self) -> list[str]:
         """Return the lanes that some node has to continue."""
         return sorted(lane.decode() for lane in self._ask("SMEMBERS", keys.OPEN))
+
+    def group_of(self, address: str) -> str | None:
+        """Return the key of the group that an address is a member of."""
+        found = self._ask("HGET", keys.GROUPS, address)
+        return None if found is None else str(found.decode())
+
+    def subscription_of(self, address: str) -> str | None:
+        """Return the key of the subscription that an address is registered for: its own, or its group's."""
+        found = self._subscription_of(keys=[keys.NODES], args=[address])
+        return None if found is None else str(found.decode())
 
     @override
     def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:

@@ -8,8 +8,8 @@ from typing import Any
 import gevent
 import redis
 
-from eventbus.core.errors import JournalError, JournalOutOfMemory, JournalTimeout, KeyReused
-from eventbus.core.model import Event
+from eventbus.core.errors import Conflict, JournalError, JournalOutOfMemory, JournalTimeout, KeyReused
+from eventbus.core.model import Event, already_registered
 from eventbus.core.records import Checkpoint, DeadLetter
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
 from eventbus.journal.group_commit import CommitResult, Publish
@@ -60,7 +60,7 @@ class Writer:
         If the server has no memory only new events are refused: what is settled makes room, and is kept for that.
         """
         if not publishes and not checkpoints:
-            return [], []
+            return CommitResult([], [])
         try:
             return self._keep(publishes, checkpoints)
         except JournalOutOfMemory as error:
@@ -82,12 +82,12 @@ class Writer:
         arguments.append(plan_of(publishes, checkpoints, no_memory=no_memory is not None))
         with translate_errors(UNWRITTEN):
             try:
-                answers, refused = run(keys=[keys.NODES], args=[*arguments, *parts])
+                answers, refused, taken = run(keys=[keys.NODES], args=[*arguments, *parts])
             except ReplicationIdChanged:
                 self._node.hurry()
                 raise
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-                answers, refused = self._outcome_of(node, error)
+                answers, refused, taken = self._outcome_of(node, error)
             except redis.ResponseError as error:
                 if str(error).startswith(RESTARTED):
                     self._node.hurry()
@@ -97,11 +97,13 @@ class Writer:
         missing = self._missing(node) if any(answer is not None for answer in answers) else None
         if missing is not None:
             silent = JournalTimeout(f"The journal has this, but {missing}; {UNKNOWN}.")
-            return [], [silent if answer is not None else no_memory or silent for answer in answers]
-        return _events(publishes, answers), [
+            results = [silent if answer is not None else no_memory or silent for answer in answers]
+            return CommitResult([], results, _conflicts(taken))
+        appended = [
             no_memory if answer is None and no_memory is not None else _appended(publish, answer)
             for publish, answer in zip(publishes, answers, strict=True)
         ]
+        return CommitResult(_events(publishes, answers), appended, _conflicts(taken))
 
     def _missing(self, node: str) -> str | None:
         """Wait until a commit with events is replicated, and return what is missing. Raises JournalTimeout.
@@ -172,6 +174,11 @@ def _appended(publish: Publish, answer: Any) -> Appended | KeyReused:
     if answer == b"!":
         return KeyReused()
     return Appended(tuple(answer.decode().split("\n")), duplicate=True)
+
+
+def _conflicts(taken: Any) -> dict[int, Conflict]:
+    """Return the errors of checkpoints that were refused, by their numbers in the commit."""
+    return {number: already_registered(address.decode(), key.decode()) for number, address, key in taken}
 
 
 def _without_body(kept: KeptDeadLetter) -> DeadLetter:
