@@ -12,7 +12,7 @@ class Subscriber(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Print the event, and answer that it has been taken."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        print(body.decode(errors="replace"), flush=True)
+        print(f"{body.decode(errors='replace')}\n", end="", flush=True)  # at once: other events come at the same time
         self.send_response(204)
         self.end_headers()
 

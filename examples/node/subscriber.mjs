@@ -3,8 +3,9 @@
 //     node subscriber.mjs PORT [TOPIC]...
 //
 // EVENTBUS_URL is the bus (http://localhost:3000), EVENTBUS_TOKEN a token where it wants one, ADDRESS the host and port
-// by which the bus reaches this program (localhost:PORT). EVENTBUS_SIGNING_SECRETS are the bus's: without them nothing
-// is checked, and whoever reaches the port can make up events.
+// by which the bus reaches this program (localhost:PORT). With GROUP it is one of several replicas, each with an address
+// of its own: an event goes to one of them. EVENTBUS_SIGNING_SECRETS are the bus's: without them nothing is checked, and
+// whoever reaches the port can make up events.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { writeSync } from 'node:fs';
@@ -15,12 +16,14 @@ const [port, ...topics] = process.argv.slice(2);
 const bus = process.env.EVENTBUS_URL ?? 'http://localhost:3000';
 const token = process.env.EVENTBUS_TOKEN;
 const address = process.env.ADDRESS ?? `localhost:${port}`;
+const group = process.env.GROUP;
 const secrets = (process.env.EVENTBUS_SIGNING_SECRETS ?? '').split(',').filter((text) => text.trim()).map(secretOf);
 
 const WINDOW = 300; // seconds that a delivery's time may be off: an old one that was caught on its way is refused
 const REMEMBERED = 100_000; // ids of events that were handled
 const LARGEST = 16 * 1024 * 1024; // bytes of a body
-const FINISH = 10_000; // ms in which what is in flight at the end is answered
+const FINISH = 10_000; // ms in which what is in flight at the end is answered; in a group twice, at most
+const POLL = 100; // ms between two questions whether that is so
 
 /** Thrown for an event that can never be handled: trying again would not help, so it becomes a dead letter at once. */
 class Reject extends Error {}
@@ -120,32 +123,55 @@ async function call(method, path, query) {
   return JSON.parse(text);
 }
 
+/** Registers or renews. */
+function register(more = []) {
+  // With resume the bus keeps, for as long as its journal does, what is published while this program is away.
+  const query = [['address', address], ['resume', 'true'], ...topics.map((topic) => ['topic', topic]), ...more];
+  return call('POST', '/registerAndKeepAlive', group ? [['group', group], ...query] : query);
+}
+
 /** Registers and renews, at a third of the lease. Where the bus has forgotten this subscriber, that registers it. */
 async function keepRegistered() {
-  // With resume the bus keeps, for as long as its journal does, what is published while this program is away.
-  const query = [['address', address], ['resume', 'true'], ...topics.map((topic) => ['topic', topic])];
-  for (let failures = 0; !stopping.signal.aborted; ) {
+  for (let failures = 0; !ending.signal.aborted; ) {
     let wait;
     try {
-      const { renew_after: seconds } = await call('POST', '/registerAndKeepAlive', query);
+      const { renew_after: seconds } = await register();
       failures = 0;
       wait = seconds * (0.8 + 0.2 * Math.random()); // so that a hundred services do not all come at once
     } catch (error) {
       console.error(`not registered: ${error.cause?.message ?? error.message}`);
       wait = Math.min(10, 0.5 * 2 ** failures++) * Math.random();
     }
-    await sleep(wait * 1000, null, { signal: stopping.signal }).catch(() => {}); // cut short by the end
+    await sleep(wait * 1000, null, { signal: ending.signal }).catch(() => {}); // cut short by the end
+  }
+}
+
+/** Leaves the group: nothing new comes, what is in flight is answered meanwhile, and the others go on. */
+async function leave() {
+  const ends = Date.now() + FINISH;
+  try {
+    while ((await register([['drain', 'true']])).in_flight > 0 && Date.now() < ends) await sleep(POLL);
+    await call('DELETE', '/deregister', [['address', address]]);
+  } catch (error) {
+    console.error(`not deregistered, so that the lease has to end: ${error.cause?.message ?? error.message}`);
   }
 }
 
 // At the end: renew no more, answer what is in flight, and take nothing new. Nothing is discarded, and the bus delivers
-// what comes meanwhile when this program is back. One that never comes back calls DELETE /deregister?address=ADDRESS.
+// what comes meanwhile to the rest of the group, or when this program is back. One that is in no group and never comes
+// back calls DELETE /deregister?address=ADDRESS.
+const ending = new AbortController();
+let renewing;
 for (const signal of ['SIGTERM', 'SIGINT']) {
-  process.once(signal, () => {
+  process.once(signal, async () => {
+    ending.abort();
+    if (group) await renewing.then(leave); // a renewal after it would end the drain
     stopping.abort();
     server.close();
     server.closeIdleConnections();
     setTimeout(() => process.exit(), FINISH).unref(); // what is not answered by then is delivered again
   });
 }
-server.listen(Number(port), keepRegistered); // only now: an event may come before the registration is answered
+server.listen(Number(port), () => {
+  renewing = keepRegistered(); // only now: an event may come before the registration is answered
+});

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -97,6 +98,19 @@ class Examples:
         found = ExampleSubscriber(program, int(arguments[0]) if language in SERVERS else 0)
         if found.port:
             program.wait(lambda: Caller(self.port).listed(found.address), "it was not registered")
+        return found
+
+    def member(self, language: str, topic: str, group: str) -> ExampleSubscriber:
+        """Start a member of a group, and wait until the bus knows it; in shell it is what makes a server one."""
+        port = free_port()
+        if language == "shell":
+            served = [sys.executable, str(ROOT / "examples/subscriber.py"), str(port)]
+            command = [*self.command("shell", "member"), group, f"localhost:{port}", *served]
+        else:
+            command = [*self.command(language, "subscriber"), str(port), topic]
+        environment = {**self._environment, "GROUP": group, "TOPIC": topic}
+        found = ExampleSubscriber(self._start(command, environment), port)
+        found.program.wait(lambda: Caller(self.port).listed(found.address), "it was not registered")
         return found
 
     def with_secrets(self, language: str, secrets: str) -> Program:

@@ -3,8 +3,9 @@
 //	go run subscriber/main.go PORT [TOPIC]...
 //
 // EVENTBUS_URL is the bus (http://localhost:3000), EVENTBUS_TOKEN a token where it wants one, ADDRESS the host and port
-// by which the bus reaches this program (localhost:PORT). EVENTBUS_SIGNING_SECRETS are the bus's: without them nothing
-// is checked, and whoever reaches the port can make up events.
+// by which the bus reaches this program (localhost:PORT). With GROUP it is one of several replicas, each with an address
+// of its own: an event goes to one of them. EVENTBUS_SIGNING_SECRETS are the bus's: without them nothing is checked, and
+// whoever reaches the port can make up events.
 package main
 
 import (
@@ -35,6 +36,9 @@ const (
 	window     = 300      // seconds that a delivery's time may be off: an old one, caught on its way, is refused
 	remembered = 100_000  // ids of events that were handled
 	largest    = 16 << 20 // bytes of a body
+
+	finish = 10 * time.Second       // for what is in flight at the end to be answered; in a group twice, at most
+	poll   = 100 * time.Millisecond // between two questions whether that is so
 )
 
 // errReject is for an event that can never be handled: no other try would help, so it becomes a dead letter at once.
@@ -125,11 +129,17 @@ func (e *event) take(id string, body []byte) int {
 	return http.StatusInternalServerError
 }
 
-// call calls the bus about this subscriber; the seconds after which to renew.
-func call(method, path string, query url.Values) (float64, error) {
+// registration is what the bus says of this subscriber: the seconds after which to renew, and the deliveries in flight.
+type registration struct {
+	RenewAfter float64 `json:"renew_after"`
+	InFlight   int     `json:"in_flight"`
+}
+
+// call calls the bus about this subscriber.
+func call(method, path string, query url.Values) (found registration, err error) {
 	request, err := http.NewRequest(method, getenv("EVENTBUS_URL", "http://localhost:3000")+path+"?"+query.Encode(), nil)
 	if err != nil {
-		return 0, err
+		return found, err
 	}
 	request.Header.Set("Accept", "application/json")
 	if token := os.Getenv("EVENTBUS_TOKEN"); token != "" {
@@ -137,20 +147,17 @@ func call(method, path string, query url.Values) (float64, error) {
 	}
 	response, err := (&http.Client{Timeout: 10 * time.Second}).Do(request)
 	if err != nil {
-		return 0, err
+		return found, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s", response.Status, text)
 	}
-	var registration struct {
-		RenewAfter float64 `json:"renew_after"`
-	}
 	if err == nil {
-		err = json.Unmarshal(text, &registration)
+		err = json.Unmarshal(text, &found)
 	}
-	return registration.RenewAfter, err
+	return found, err
 }
 
 // keepRegistered registers and renews, at a third of the lease, until the program ends. Where the bus has forgotten this
@@ -158,9 +165,10 @@ func call(method, path string, query url.Values) (float64, error) {
 func keepRegistered(stopped context.Context, query url.Values) {
 	rand.Seed(time.Now().UnixNano()) // Go before 1.20 does not by itself
 	for longest := 0.5; ; {
-		wait, err := call(http.MethodPost, "/registerAndKeepAlive", query)
+		var wait float64
+		found, err := call(http.MethodPost, "/registerAndKeepAlive", query)
 		if err == nil {
-			wait, longest = wait*(0.8+0.2*rand.Float64()), 0.5 // so that a hundred services do not all come at once
+			wait, longest = found.RenewAfter*(0.8+0.2*rand.Float64()), 0.5 // so that a hundred services do not all come at once
 		} else {
 			log.Printf("not registered: %v", err)
 			wait, longest = longest*rand.Float64(), math.Min(10, longest*2)
@@ -170,6 +178,22 @@ func keepRegistered(stopped context.Context, query url.Values) {
 		case <-stopped.Done():
 			return
 		}
+	}
+}
+
+// leave leaves the group: nothing new comes, what is in flight is answered meanwhile, and the others go on.
+func leave(query url.Values) {
+	query.Set("drain", "true")
+	found, err := call(http.MethodPost, "/registerAndKeepAlive", query)
+	for ends := time.Now().Add(finish); err == nil && found.InFlight > 0 && time.Now().Before(ends); {
+		time.Sleep(poll)
+		found, err = call(http.MethodPost, "/registerAndKeepAlive", query)
+	}
+	if err == nil {
+		_, err = call(http.MethodDelete, "/deregister", url.Values{"address": query["address"]})
+	}
+	if err != nil {
+		log.Printf("not deregistered, so that the lease has to end: %v", err)
 	}
 }
 
@@ -214,12 +238,25 @@ func main() {
 
 	// With resume the bus keeps, for as long as its journal does, what is published while this program is away.
 	query := url.Values{"address": {getenv("ADDRESS", "localhost:"+os.Args[1])}, "topic": os.Args[2:], "resume": {"true"}}
+	group := os.Getenv("GROUP")
+	if group != "" {
+		query.Set("group", group)
+	}
 	stopped, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	go keepRegistered(stopped, query)
+	renewing := make(chan struct{})
+	go func() {
+		keepRegistered(stopped, query)
+		close(renewing)
+	}()
 	<-stopped.Done()
 	// Renew no more, answer what is in flight, and take nothing new. Nothing is discarded, and the bus delivers what comes
-	// meanwhile when this program is back. One that never comes back calls DELETE /deregister?address=ADDRESS.
-	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// meanwhile to the rest of the group, or when this program is back. One that is in no group and never comes back calls
+	// DELETE /deregister?address=ADDRESS.
+	if group != "" {
+		<-renewing // a renewal after it would end the drain
+		leave(query)
+	}
+	ending, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()
 	server.Shutdown(ending)
 }
