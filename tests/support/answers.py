@@ -37,3 +37,11 @@ def assert_problem(response: Response, status: int) -> dict[str, Any]:
     assert problem["title"]
     assert problem["detail"]
     return problem
+
+
+def assert_blames(response: Response) -> None:
+    """The answer says in plain text what the client did wrong."""
+    assert 400 <= response.status < 500, response
+    assert response.header("Content-Type") == TEXT
+    assert len(response.text.split()) > 3
+    assert response.text.isprintable()

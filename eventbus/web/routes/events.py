@@ -24,7 +24,7 @@ from eventbus.web.pages import MAX_PAGE_BYTES
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import JSON, NO_SNIFFING, Reply, as_json
 from eventbus.web.server.connections import ClientConnection
-from eventbus.web.server.response_writer import CONNECTION
+from eventbus.web.server.environment import CONNECTION
 
 #: Events on one page: at most, and by default.
 MAX_PAGE_EVENTS, DEFAULT_PAGE_EVENTS = 1_000, 100

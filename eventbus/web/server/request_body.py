@@ -9,8 +9,9 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
-from eventbus.web.server.request_reader import MAX_HEAD_BYTES, refusal
-from eventbus.web.server.response_writer import BUFFERED, CONNECTION, CONTINUE
+from eventbus.web.server.environment import BUFFERED, CONNECTION, CONTINUE
+from eventbus.web.server.refusals import refusal
+from eventbus.web.server.request_reader import MAX_HEAD_BYTES
 
 #: Bytes that are read of a body at once: few at first, since they are counted as held before they arrive.
 FIRST_READ_BYTES, MAX_READ_BYTES = 65_536, 1_048_576

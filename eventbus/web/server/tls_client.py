@@ -79,7 +79,11 @@ class TlsClient:
             except BlockingIOError:
                 wait_read(self._sock.fileno())
 
-    def send(self, data: bytes | memoryview, _flags: int = 0, _timeout: float = 0.0) -> int:
+    def recv_next(self, size: int) -> bytes:
+        """Wait for the next request's data and return it; empty at the end of the connection."""
+        return self.recv(size)
+
+    def send(self, data: bytes | memoryview) -> int:
         """Send what fits without waiting, and return its length; the next call has to continue with the same bytes."""
         return self._stream.send(data)
 

@@ -18,18 +18,15 @@ from gunicorn.workers.ggevent import GeventWorker
 from eventbus.core.errors import TooManyStreams
 from eventbus.web.server.byte_budget import budget_of
 from eventbus.web.server.connections import RESERVED_CONNECTIONS, ClientConnection, Connections
+from eventbus.web.server.environment import connection_environ, environ_of, frozen
+from eventbus.web.server.host_header import is_host
 from eventbus.web.server.listeners import host_and_port, note
+from eventbus.web.server.ordinary_head import knows_ordinary_heads
+from eventbus.web.server.plain_socket import PlainSocket
 from eventbus.web.server.process_tuning import tune_process
-from eventbus.web.server.request_reader import RequestReader, Waiting, error_response, is_host, refusal
-from eventbus.web.server.response_writer import (
-    CONNECTION,
-    PeerGone,
-    ResponseWriter,
-    TooMuchUnread,
-    environ_of,
-    frozen,
-    has_long_rest,
-)
+from eventbus.web.server.refusals import error_response, refusal
+from eventbus.web.server.request_reader import RequestReader
+from eventbus.web.server.response_writer import PeerGone, ResponseWriter, TooMuchUnread, has_long_rest
 
 #: Seconds between two checks whether the worker has to stop.
 POLL_INTERVAL_SECONDS = 0.1
@@ -60,6 +57,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         self._seconds = 0.0  # for a request's head, its body, and each MiB of its response
         self._files_logged_at = -LOG_INTERVAL_SECONDS
         self._secure: Callable[[Any], Any] | None = None  # wraps a connection in TLS
+        self._ordinary = not self.cfg.is_ssl and knows_ordinary_heads(self.cfg)
 
     def load_wsgi(self) -> None:
         """Note the listeners, load the app, and set up the limits of connections."""
@@ -118,8 +116,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         seconds = self._seconds
         connection = self._connections.open(client, host_and_port(addr)[0])
         try:
-            if self._secure is not None:
-                client = self._do_handshake(connection, self._secure)
+            client = self._do_handshake(connection, self._secure) if self._secure else connection.wrap(PlainSocket)
             self._serve(listener, connection, addr, seconds)
         except (StopIteration, OSError) as end:
             if isinstance(end, TooMuchUnread):
@@ -144,26 +141,23 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def _serve(self, listener: Any, connection: ClientConnection, addr: Any, seconds: float) -> None:
         """Serve the requests of a connection in turn. Raises StopIteration or OSError at its end."""
-        client = connection.client
-        parser = RequestParser(self.cfg, client, addr)
-        parser.unreader = reader = RequestReader(client, self.wsgi.bus.dispatcher.load)
+        parser = RequestParser(self.cfg, connection.client, addr)
+        reader = RequestReader(connection.client, self.wsgi.bus.dispatcher.load, parser, ordinary=self._ordinary)
         name, peer = host_and_port(listener.getsockname(), UNIX_SOCKET_NAME), host_and_port(addr)
-        request, wait = None, FIRST_BYTE_SECONDS
-        while True:
-            with Waiting(reader, connection, wait, seconds):
-                reader.fill()
-                reader.load.begin_request(connection.peer)
-                request = next(parser)
-            if request is None:
-                return
-            if connection.over_limit and request.path not in HEALTH_PATHS:
-                self.wsgi.bus.counters.refused["connections"] += 1
-                self._refuse(client, 503, "The limit of open connections is reached; try again later.")
-                return
-            self.handle_request(name, request, connection, peer)
-            if connection.over_limit or not _finished(parser, request, seconds):
-                return
-            request, wait = None, self.cfg.keepalive
+        common = connection_environ(self.cfg, connection, peer, name)
+        wait = FIRST_BYTE_SECONDS
+        try:
+            while (request := reader.next_request(connection, wait, seconds)) is not None:
+                if connection.over_limit and request.path not in HEALTH_PATHS:
+                    self.wsgi.bus.counters.refused["connections"] += 1
+                    self._refuse(connection.client, 503, "The limit of open connections is reached; try again later.")
+                    return
+                self._serve_request(request, environ_of(request, common, reader), connection)
+                if connection.over_limit or not reader.finish(request, seconds):
+                    return
+                wait = self.cfg.keepalive
+        finally:
+            reader.close()
 
     def _refuse(self, client: Any, status: int, sentence: str) -> None:
         """Answer a request that could not be read, and end the connection."""
@@ -177,7 +171,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         else:
             _linger(client)
 
-    def handle_request(self, listener_name: Any, req: Any, connection: ClientConnection, addr: Any) -> None:
+    def _serve_request(self, req: Any, environ: dict[str, Any], connection: ClientConnection) -> None:
         """Serve one request. Raises StopIteration if the connection ends with it.
 
         Does what gunicorn does, without hooks, access log, files and early hints, which the bus does not use.
@@ -186,8 +180,6 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         writer = ResponseWriter(req, sock, self.cfg, connection, self._seconds)
         if connection.over_limit or not self.alive:
             writer.force_close()
-        environ = environ_of(req, sock, addr, listener_name, self.cfg)
-        environ[CONNECTION] = connection
         host = environ.get("HTTP_HOST")
         if not is_host(host) if host is not None else req.version == (1, 1):
             wrong = (
@@ -221,17 +213,6 @@ def _send_parts(parts: Any, writer: ResponseWriter) -> None:
     finally:
         if hasattr(parts, "close"):
             parts.close()
-
-
-def _finished(parser: RequestParser, request: Any, seconds: float) -> bool:
-    """Read the rest of a request's body within a time limit; return whether the next request can follow."""
-    reader = request.body.reader
-    if not getattr(reader, "length", 0) and getattr(reader, "parser", None) is None:
-        parser.mesg = None  # so that the parser does not check for a rest again
-        return True
-    with gevent.Timeout(seconds, False):  # type: ignore[arg-type] # noqa: FBT003 - raises nothing
-        return bool(parser.finish_body())
-    return False
 
 
 def _linger(sock: Any) -> None:
