@@ -1,8 +1,13 @@
-"""The current request, the bus that serves it, and who changed its subscriptions."""
+"""The current request, the bus that serves it, and who changed its subscriptions.
 
-from typing import Protocol
+They are read from where Flask's ``request`` and ``current_app`` look: each access through those costs more, 6 % of the
+instructions of a publish to nobody.
+"""
 
-from flask import Request, current_app, request
+from typing import Any, Protocol
+
+from flask import Request
+from flask.globals import _cv_app, _cv_request
 
 from eventbus.services.bus import Bus
 from eventbus.web.subscription_changes import Changes
@@ -16,18 +21,21 @@ class _App(Protocol):
 
 
 def the_request() -> Request:
-    """Return the current request itself. Flask's ``request`` costs some 3,000 instructions with each access."""
-    found: Request = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - Werkzeug documents it
-    return found
+    """Return the current request."""
+    return _cv_request.get().request
 
 
 def the_bus() -> Bus:
     """Return the bus of the current application."""
-    app: _App = current_app  # type: ignore[assignment]
-    return app.bus
+    return _app().bus
 
 
 def the_changes() -> Changes:
     """Return who last changed which subscription."""
-    app: _App = current_app  # type: ignore[assignment]
-    return app.changes
+    return _app().changes
+
+
+def _app() -> _App:
+    found: Any = _cv_app.get().app
+    app: _App = found
+    return app

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from flask import Flask, Request, Response
+from flask.ctx import AppContext
 from flask.sansio.blueprints import Blueprint
-from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import MapAdapter, Rule
 
 from eventbus.core.override import override
 from eventbus.services.bus import Bus
 from eventbus.web.accept import VARIES
-from eventbus.web.current import the_request
 from eventbus.web.parameters import IGNORED_ENVIRON_KEY, IGNORED_HEADER
 from eventbus.web.replies import Reply
+from eventbus.web.request_context import NoGlobals, SmallContext
 from eventbus.web.subscription_changes import Changes
 
 #: Called before each view. What it raises becomes the response.
@@ -27,11 +27,13 @@ class BusFlask(Flask):
     Flask's request hooks (``before_request`` and the like) would never be called: setting one raises HooksUnsupported.
     """
 
+    app_ctx_globals_class = NoGlobals
+
     def __init__(self, name: str, bus: Bus, guards: Iterable[Guard] = ()) -> None:
         super().__init__(name, static_folder=None, template_folder=None)
         self.bus = bus
         self.changes = Changes()
-        self.session_interface = _NoSessions()
+        self.shared_context = AppContext(self)  #: for all requests
         self.url_map.merge_slashes = False
         self._guards = tuple(guards)
         self._fixed: dict[tuple[str, str], Rule] | None = None
@@ -51,10 +53,6 @@ class BusFlask(Flask):
                 for method in rule.methods or ()
             }
         return self._fixed
-
-    @override
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func  # no view is a coroutine, which Flask would check with each request
 
     @override
     def before_request(self, f: Callable[..., Any]) -> NoReturn:
@@ -94,24 +92,35 @@ class BusFlask(Flask):
                 raise HooksUnsupported(name)
 
     @override
-    def do_teardown_request(self, exc: BaseException | None = None) -> None:
-        pass  # there is no hook and no signal
+    def request_context(self, environ: dict[str, Any]) -> SmallContext:
+        return SmallContext(self, environ)
 
     @override
-    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
-        pass  # there is no hook and no signal
-
-    @override
-    def full_dispatch_request(self) -> Any:
-        current = the_request()
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Any:
+        context = SmallContext(self, environ)
         try:
-            self.check_request(current)
-            answer: Any = self.dispatch_request()
+            try:
+                context.push()
+                answer = self._answer(context.request)
+            except Exception as error:
+                answer = self.handle_exception(error)
+            return answer(environ, start_response)
+        finally:
+            context.pop()
+
+    def _answer(self, request: Request) -> Any:
+        """Return the response to a request: that of its view, or of the handler of what is raised."""
+        environ, rule = request.environ, request.url_rule
+        try:
+            self.check_request(request)
+            if rule is None or request.view_args or environ["REQUEST_METHOD"] == "OPTIONS":
+                answer: Any = self.dispatch_request()
+            else:  # as dispatch_request would, which looks the request up again (3 %)
+                answer = self.view_functions[rule.endpoint]()
         except Exception as error:
             answer = self.handle_user_exception(error)
         if not isinstance(answer, Reply | Response):
             answer = self.make_response(answer)
-        environ = current.environ
         if VARIES in environ:
             answer.headers["Vary"] = "Accept"
         if IGNORED_ENVIRON_KEY in environ:
@@ -141,23 +150,6 @@ class _Adapter(MapAdapter):
 
     @override
     def match(self, *args: Any, **kwargs: Any) -> Any:
-        rule = self._app.fixed().get((self.path_info, self.default_method))
-        if rule is not None:
-            return rule, {}
         if self.path_info.startswith("//"):  # Werkzeug would ignore the second slash
             raise NotFound
         return super().match(*args, **kwargs)
-
-
-class _NoSessions(SessionInterface):
-    """Gives every request the same session, which holds nothing and takes nothing."""
-
-    _none = NullSession()
-
-    @override
-    def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
-        return self._none
-
-    @override
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        pass

@@ -9,6 +9,7 @@ from gevent import socket
 
 from eventbus.core.errors import TooManyStreams
 from eventbus.web.server.connections import ClientConnection
+from eventbus.web.server.plain_socket import PlainSocket
 from eventbus.web.server.response_writer import PeerGone, ResponseWriter, TooMuchUnread
 
 #: More than a socket takes at once.
@@ -39,7 +40,9 @@ def client() -> Iterator[Any]:
 def test_an_unread_answer_is_given_up_for_its_reason(full: bool, error: type[PeerGone], client: Any) -> None:
     """That clients hold as many bytes as they may is told apart from a slow client: it counts as refused."""
     request = SimpleNamespace(version=(1, 1), should_close=lambda: False)
-    writer = ResponseWriter(request, client, SimpleNamespace(), cast(ClientConnection, Held(full=full)), 0.001)
+    writer = ResponseWriter(
+        request, PlainSocket(client), SimpleNamespace(), cast(ClientConnection, Held(full=full)), 0.001
+    )
     with pytest.raises(PeerGone) as raised:
         writer._send(LARGE)  # noqa: SLF001 - what every part of an answer is sent with
     assert type(raised.value) is error

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Request
+from flask import Blueprint, Flask, Request, current_app, g, render_template_string, request, session
+from werkzeug.test import create_environ
 
 from eventbus.core.errors import Forbidden
 from eventbus.core.settings import MEMORY, Settings
@@ -12,6 +13,7 @@ from eventbus.core.tokens import Scope
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from eventbus.web.flask_app import BusFlask, HooksUnsupported
+from eventbus.web.request_context import LazyRequest
 from tests.support.scripted import ScriptedTransport
 
 HOOKS = ("before_request", "after_request", "teardown_request", "url_value_preprocessor")
@@ -76,3 +78,40 @@ def test_flask_has_no_other_hook_around_a_request(bus: Bus) -> None:
         "before_request_funcs", "after_request_funcs", "teardown_request_funcs", "teardown_appcontext_funcs",
         "url_value_preprocessors", "view_functions", "url_default_functions",
     }  # fmt: skip
+
+
+def test_a_request_has_all_that_flasks_own_has() -> None:
+    """Each attribute that Flask's request sets when it is made can be read of this one, with the same value."""
+    environ = create_environ("/a b/c?q=1", "http://bus:3000/base", method="PUT", headers={"X-Y": "z"}, data=b"body")
+    own, lazy = vars(Request(dict(environ), populate_request=False)), LazyRequest(dict(environ))
+    for name in own:
+        if name not in ("headers", "environ"):
+            assert getattr(LazyRequest(environ), name) == own[name]
+    assert (lazy.headers["X-Y"], lazy.args["q"], lazy.get_data(), lazy.url_rule) == ("z", "1", b"body", None)
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = lazy.nothing_like_it
+
+
+def test_a_view_and_its_template_see_the_request(bus: Bus) -> None:
+    """In a view, with variables in its path or without, Flask's own names stand for what they do elsewhere."""
+    app = BusFlask("app", bus)
+
+    def view(name: str = "none") -> str:
+        assert current_app.name == "app"
+        assert "key" not in session
+        return render_template_string("{{ request.path }} {{ request.method }} {{ name }}", name=name)
+
+    app.add_url_rule("/open", view_func=view)
+    app.add_url_rule("/open/<name>", view_func=view)
+    client = app.test_client()
+    assert client.get("/open").text == "/open GET none"
+    assert client.get("/open/a").text == "/open/a GET a"
+    assert client.options("/open").headers["Allow"]
+    assert client.get("/shut").status_code == 404
+    assert not request
+
+
+def test_nothing_can_be_kept_in_what_all_requests_share(bus: Bus) -> None:
+    """Flask's ``g`` is the same for all requests, so setting an attribute of it raises."""
+    with BusFlask("app", bus).test_request_context("/"), pytest.raises(NotImplementedError, match="user"):
+        g.user = "someone"
