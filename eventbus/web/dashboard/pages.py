@@ -18,10 +18,11 @@ from eventbus.web.dashboard import tables
 from eventbus.web.dashboard.body_views import views_of
 from eventbus.web.dashboard.cluster_views import MAX_ATTENTION_ROWS, PAGE_ROWS
 from eventbus.web.dashboard.layout import page
+from eventbus.web.event_payload import event_payload
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
 from eventbus.web.routes.dead_letters import dead_letter_payload
-from eventbus.web.routes.events import delivery_payload, event_payload
+from eventbus.web.routes.events import delivery_payload
 from eventbus.web.server.listeners import noted, reachable_from_outside
 from eventbus.web.subscriber_payloads import subscription_payload
 from eventbus.web.subscriptions import group_of, named_in
