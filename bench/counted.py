@@ -1,4 +1,4 @@
-"""The bus in a process that is counted (see bench.instructions): PUBLISHES BATCH PORT..."""
+"""The bus in a process that is counted (see bench.instructions): PUBLISHES BATCH GROUP PORT..."""
 
 from bench.endless import NEVER  # isort: skip - it sets the timing with which the next import starts the bus
 from eventbus.wsgi import app  # isort: skip - it patches before anything else is imported
@@ -19,18 +19,6 @@ from eventbus.journal.sqlite import journal
 #: Publishes before the counting begins, and publishers at once.
 WARM_UP, PUBLISHERS = 16, 8
 SIZE = 1_024
-#: What else is done at intervals, or by time, which under the counter passes too fast; and the event loop is taken to
-#: be busy, as it is under load.
-CONSTANTS = (
-    (checkpointer, "INTERVAL_SECONDS", NEVER),
-    (watchdog, "POLL_INTERVAL_SECONDS", NEVER),
-    (slots, "CHECK_INTERVAL_SECONDS", NEVER),
-    (journal, "INSPECT_INTERVAL_SECONDS", NEVER),
-    (loop_load, "MIN_IDLE_SHARE", 1.0),
-    (loop_load, "TURN_SECONDS", NEVER),
-    (loop_load, "URGENT_TURN_SECONDS", NEVER),
-)
-
 #: What would depend on the time that the counter takes: intervals, the loop's load, and turns of it that take long.
 QUIET = (
     (checkpointer, "INTERVAL_SECONDS", NEVER),
@@ -79,14 +67,15 @@ def count_instructions(*, on: bool) -> None:
         raise RuntimeError(f"{command} failed")
 
 
-def main(publishes: int, batch: int, ports: Sequence[int]) -> None:
-    """Register, warm up, and have the rest counted."""
+def main(publishes: int, batch: int, group: str, ports: Sequence[int]) -> None:
+    """Register, all in one group unless its name is empty, warm up, and have the rest counted."""
     for module, name, value in QUIET:
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name}: what is counted would depend on the time it takes")
         setattr(module, name, value)
     for port in ports:
-        call("/registerAndKeepAlive", f"address=127.0.0.1:{port}&lease=3600")
+        membership = f"&group={group}" if group else ""
+        call("/registerAndKeepAlive", f"address=127.0.0.1:{port}&lease=3600{membership}")
     publish(WARM_UP, batch)
     count_instructions(on=True)
     publish(publishes, batch)
@@ -95,4 +84,4 @@ def main(publishes: int, batch: int, ports: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), [int(port) for port in sys.argv[3:]])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], [int(port) for port in sys.argv[4:]])

@@ -1,7 +1,7 @@
 """A whole bus over a real journal through any history: what was accepted is pending, delivered, dead or discarded."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from eventbus.core.errors import (
     TooMany,
 )
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.model import Account, Message, Terms
+from eventbus.core.model import Account, Message, Terms, group_key
 from eventbus.core.records import Checkpoint
 from eventbus.core.settings import Settings
 from eventbus.core.topics import matches
@@ -32,6 +32,7 @@ from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import Phase
 from eventbus.services.dead_letters import Chosen
+from eventbus.services.history import Fate
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.timing import ServiceTiming
 from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
@@ -63,6 +64,8 @@ Ticket = tuple[str, str]
 
 class BusAccount(RuleBasedStateMachine):
     """A bus, subscribers that answer what the test says, and what has to be known of each accepted event."""
+
+    keys: Sequence[str] = KEYS
 
     def __init__(self, journal: AccountJournal) -> None:
         super().__init__()
@@ -267,7 +270,7 @@ class BusAccount(RuleBasedStateMachine):
         keeper = QuotaEnforcer(self.bus.node, 0, 0, self.bus.dead_letters, self.bus.expired)
         keeper.max_letters = letters
         if letters < 1_000:
-            self._may_discard(*KEYS)
+            self._may_discard(*self.keys)
         with suppress(JournalError):
             keeper.relieve(1_000_000, int(1_000_000 * share))
 
@@ -298,7 +301,7 @@ class BusAccount(RuleBasedStateMachine):
         """Accepted = pending + delivered + dead + discarded for live and ended subscribers, and the dead are there."""
         self._settle_down()
         with self.bus.dispatcher.checkpointer.transaction():
-            for key in KEYS:
+            for key in self.keys:
                 letters = {
                     (kept.letter.seq, kept.letter.replay_id) for kept in self.bus.journal.dead_letters(key, 0, ALL)
                 }
@@ -314,7 +317,7 @@ class BusAccount(RuleBasedStateMachine):
             self.saving_works()
             self._heal()
             self.every_account_adds_up()
-            for key in KEYS:
+            for key in self.keys:
                 assert self._account(key)[2] == 0, key
             for ticket in self.tickets:
                 self._check_fate(*ticket)
@@ -338,13 +341,13 @@ class BusAccount(RuleBasedStateMachine):
     def _check_fate(self, key: str, event_id: str) -> None:
         ticket = key, event_id
         try:
-            fates = {fate.address: fate.state for fate in self.bus.history.of(event_id)[1]}
+            fates = {_key_of(fate): fate.state for fate in self.bus.history.of(event_id)[1]}
         except NotFound:
-            known = self.transport.taken[ticket] or ticket in self.may_be_discarded
+            known = self._taken(*ticket) or ticket in self.may_be_discarded
             assert known or event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
             return
         if fates[key] == "delivered":
-            assert self.transport.taken[ticket]
+            assert self._taken(*ticket)
         elif fates[key] == "discarded":
             assert ticket in self.may_be_discarded
         else:
@@ -352,6 +355,10 @@ class BusAccount(RuleBasedStateMachine):
             assert event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
 
     # How it is looked at
+
+    def _taken(self, key: str, event_id: str) -> int:
+        """How often a subscriber has taken an event."""
+        return self.transport.taken[key, event_id]
 
     def _settle_down(self) -> None:
         """Wait until nothing moves any more but attempts that wait for their answers."""
@@ -391,6 +398,10 @@ class BusAccount(RuleBasedStateMachine):
 
     def _rows(self) -> Iterator[tuple[int, str | None, float]]:
         yield from self.bus.journal.topics(0, self.bus.dispatcher.recent.newest, ALL)
+
+
+def _key_of(fate: Fate) -> str:
+    return group_key(fate.group) if fate.group is not None else fate.address or ""
 
 
 _needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")

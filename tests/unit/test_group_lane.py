@@ -1,5 +1,7 @@
 """A group's lane: each event goes to one member, and to another at once where that one fails."""
 
+from dataclasses import replace
+
 from eventbus.core.leases import Lease
 from eventbus.core.model import State
 from eventbus.delivery.lane.delivery import Delivery
@@ -116,7 +118,11 @@ def test_an_event_goes_to_a_member_that_wants_its_topic() -> None:
 
 def test_what_no_member_wants_waits_and_is_dead_in_the_end() -> None:
     """It is not attempted; after the time for which deliveries are tried it is a dead letter."""
-    lane = group_with(1, members=subscribers(A, topics=("orders",)), retry_seconds=60)
+    members = (*subscribers(A, topics=("orders",)), *subscribers(B, topics=("refunds",)))
+    lane = group_with(1, members=members, retry_seconds=60)
+    lane.remove_member(list(lane.roster)[1], 0)
+    group = replace(lane.subscriber, options=replace(lane.subscriber.options, topics=("orders",)))
+    lane.renew(replace(lane.lease, subscriber=group), 1, 0)
     delivery = lane.take(0)
     assert delivery is not None
     assert where(lane, delivery, 0, "refunds") is None

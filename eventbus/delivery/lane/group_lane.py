@@ -26,6 +26,7 @@ class GroupLane(GroupMembers):
     """The deliveries of a group."""
 
     def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0) -> None:
+        self._best: Member | None = None  # the one that sendable() has found last
         self._at: dict[Delivery, Member] = {}  # where each delivery in flight is
         super().__init__(record, lease, rules, retries=retries)
 
@@ -37,7 +38,10 @@ class GroupLane(GroupMembers):
 
     @override
     def sendable(self, now: float) -> bool:
-        if self.phase is not ACTIVE or len(self.in_flight) >= self.limit or self.roster.best(now) is None:
+        if self.phase is not ACTIVE or len(self.in_flight) >= self.limit:
+            return False
+        self._best = self.roster.best(now)
+        if self._best is None:
             return False
         retries = self.retries
         if (self.dead_letters or retries.unsaved_rows or retries.removed_rows) and self.waits_for_save():
@@ -61,9 +65,8 @@ class GroupLane(GroupMembers):
     def take(self, now: float) -> Delivery | None:
         delivery = super().take(now)
         if delivery is not None:
-            member = self.roster.best(now)
-            assert member is not None  # noqa: S101 - sendable() has just said so
-            self._assign(delivery, member, now)
+            assert self._best is not None  # noqa: S101 - sendable() has just found it
+            self._assign(delivery, self._best, now)
         return delivery
 
     def _assign(self, delivery: Delivery, member: Member, now: float) -> None:
@@ -76,8 +79,9 @@ class GroupLane(GroupMembers):
         It is the best one that wants the topic and at which the delivery has not failed lately; if there is none, one
         at which it has. None if all that want the topic are full, down, paused or draining.
         """
-        reserved = self._at[delivery]
-        failed_at = delivery.failed_at
+        reserved, failed_at = self._at[delivery], delivery.failed_at
+        if not failed_at and not self.topics_differ and not reserved.waits_for_slot:  # as is usual
+            return reserved
         if reserved.wants(topic) and reserved.subscriber.key not in failed_at and not reserved.waits_for_slot:
             return reserved
         self._end(delivery, now)
@@ -133,12 +137,15 @@ class GroupLane(GroupMembers):
     @override
     def deliver(self, delivery: Delivery, now: float) -> None:
         super().deliver(delivery, now)
-        member = self._at[delivery]
-        known = member.steady
-        member.succeeded(now)
-        self._end(delivery, now)
-        if not known:
-            self._fit()
+        member = self._at.pop(delivery)
+        member.delivered += 1
+        member.answered_at = now
+        if not member.steady:
+            state = member.state
+            member.count_success(now)
+            if member.state is not state:
+                self._fit()
+        self.roster.end(member, now)
 
     @override
     def fail(self, delivery: Delivery, outcome: AttemptResult, answer: DeliveryResponse, moment: Moment) -> None:

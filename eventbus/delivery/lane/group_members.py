@@ -84,6 +84,7 @@ class GroupMembers(Lane):
     def _fit(self) -> None:
         members, options = list(self.roster), self.subscriber.options
         self.roster.one_at_a_time = options.group_mode == "one"
+        self.topics_differ = bool(members) and self._differ()
         self.works = any(member.is_fit and not member.spacing for member in members)
         self.held = bool(members) and all(member.held for member in members)
         down = bool(members) and all(member.state is State.DOWN for member in members)
@@ -96,3 +97,10 @@ class GroupMembers(Lane):
             1 if options.ordered is True or self.held else sum(m.subscriber.options.max_in_flight for m in members)
         )
         self.steady, self.slow, self.consented = True, False, True
+
+    def _differ(self) -> bool:
+        """Return whether an event may be pending that some member does not want."""
+        topics = self.subscriber.options.topics
+        wanted = [union([member.subscriber.options.topics]) for member in self.roster]
+        pending = [interest.topics for interest in self.interests] + [replay.topics for replay in self.replays]
+        return any(each != topics for each in (*wanted, *pending))

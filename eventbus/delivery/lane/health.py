@@ -70,7 +70,7 @@ class Health(LaneAccount):
         self.spacing = 0.0  # seconds between the starts of two deliveries, at least
         self._started = -math.inf  # when the last one started, where that counts
         self._held_at = -math.inf  # when it was last held back
-        self._answered_at = -math.inf  # when the latest attempt began that got an answer, in this process
+        self.answered_at = -math.inf  # when the latest attempt began that got an answer, in this process
         self._suspects: set[tuple[int, int]] = set()  # events (sequence number, replay id) that have got none since
         self._fit()
 
@@ -118,7 +118,8 @@ class Health(LaneAccount):
         self.consented, self.spacing, self._started = True, 60.0 / per_minute if per_minute else 0.0, now
         self._fit()
 
-    def _succeeded(self, now: float) -> None:
+    def count_success(self, now: float) -> None:
+        """Let the window grow, and note that the subscriber works, after an attempt that began at ``now``."""
         self.pauses = 0
         if self.window < self.subscriber.options.max_in_flight:
             self.window += 1
@@ -143,14 +144,14 @@ class Health(LaneAccount):
 
     def count_rejection(self, delivery: Delivery, now: float) -> None:
         """Note that the subscriber works, though it rejected an event."""
-        self._answered_at = delivery.began
+        self.answered_at = delivery.began
         self._answered(now)
 
     def slow_down(self, outcome: AttemptResult, delivery: Delivery, now: float) -> None:
         """Change window, state and pause after an attempt that failed."""
-        known = delivery.first < self._answered_at  # others were answered since its first attempt: it fails by itself
+        known = delivery.first < self.answered_at  # others were answered since its first attempt: it fails by itself
         if outcome.verdict is not Verdict.DOWN:
-            self._answered_at = delivery.began
+            self.answered_at = delivery.began
         if outcome.verdict is Verdict.RETRY:
             if self.works and not known:
                 self._halve()
@@ -177,7 +178,7 @@ class Health(LaneAccount):
         if holds and delivery.began >= self._held_at:  # those that failed together count once
             self.failures, self._held_at = self.failures + 1, now
             self.not_before = now + backoff.delay(self.failures, self._rules.rng)
-        if holds or again or self._answered_at == -math.inf:
+        if holds or again or self.answered_at == -math.inf:
             self.state, self.window = State.DOWN, FIRST_WINDOW
         else:
             self._halve()

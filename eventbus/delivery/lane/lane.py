@@ -218,12 +218,12 @@ class Lane(Lifecycle):
         if not self.dirty:
             self.touch()
         self.delivered += 1
-        self._answered_at = now
+        self.answered_at = now
         if delivery.kept:
             self._retried.discard(delivery)
             self.retries.forget(delivery)
         if not self.steady:
-            self._succeeded(now)
+            self.count_success(now)
 
     # Redeliveries and replays
 

@@ -25,6 +25,7 @@ class Member(Health):
         self.in_flight = 0
         self.used = 0  #: when it was chosen last: rises with each delivery of the group
         self.waits_for_slot = False  #: it is slow, and all slots for slow subscribers are in use
+        self.has_left = False  #: the group; what it has in flight may still end
         self.rank: Rank | None = None  #: its valid rank among those that may get a delivery
 
     def wants(self, topic: str | None) -> bool:
@@ -57,18 +58,9 @@ class Member(Health):
         """Return whether it takes deliveries: neither down nor paused nor draining."""
         return self.works and not self.draining
 
-    def started(self, now: float) -> None:
-        """Count an attempt that starts."""
-        self.in_flight += 1
-        if self.spacing:
-            self._started = now
-
-    def succeeded(self, began: float) -> None:
-        """Count an attempt that began at a moment and was answered with success."""
-        self.delivered += 1
-        self._answered_at = began
-        if not self.steady:
-            self._succeeded(began)
+    def note_start(self, now: float) -> None:
+        """Note when an attempt has started, for a subscriber that allows so many a minute."""
+        self._started = now
 
     @override
     def touch(self) -> None:

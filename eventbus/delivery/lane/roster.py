@@ -44,21 +44,16 @@ class Roster:
         """Remove a member; what it has in flight may still end."""
         if self._members.get(member.subscriber.key) is member:
             del self._members[member.subscriber.key]
-            member.rank = None
+            member.rank, member.has_left = None, True
 
     # Who gets a delivery
 
     def best(self, now: float) -> Member | None:
         """Return the member that the next delivery goes to, or None if all are full, down, paused or draining."""
-        while self._later and self._later[0][0] <= now:
-            member = heapq.heappop(self._later)[2]
-            if member.rank is None:
-                self.refresh(member, now)
-        if self.one_at_a_time and (active := self._active()) is not None:
-            return active if active.has_room() and active.ready_at() <= now else None
-        return self._first()
-
-    def _first(self) -> Member | None:
+        if self._later or self.one_at_a_time:
+            self._wake(now)
+            if self.one_at_a_time and (active := self._active()) is not None:
+                return active if active.has_room() and active.ready_at() <= now else None
         ranks = self._ranks
         while ranks:
             found = ranks[0][3]
@@ -66,6 +61,13 @@ class Roster:
                 return found
             heapq.heappop(ranks)
         return None
+
+    def _wake(self, now: float) -> None:
+        """Give the members a rank whose time has come."""
+        while self._later and self._later[0][0] <= now:
+            member = heapq.heappop(self._later)[2]
+            if member.rank is None:
+                self.refresh(member, now)
 
     def choose(self, now: float, suits: Callable[[Member], bool]) -> Member | None:
         """Return the best member that suits; None where none of those that suit may get a delivery now."""
@@ -86,7 +88,7 @@ class Roster:
 
         It is -inf if one may be now, and inf if all are full or draining: an answer or a renewal changes that.
         """
-        if self._first() is not None:
+        if any(member.rank is not None for member in self):
             return -math.inf
         return self._later[0][0] if self._later else math.inf
 
@@ -94,9 +96,10 @@ class Roster:
 
     def begin(self, member: Member, now: float) -> None:
         """Count an attempt at a member that starts."""
-        self._turn += 1
-        member.used = self._turn
-        member.started(now)
+        self._turn = member.used = self._turn + 1
+        member.in_flight += 1
+        if member.spacing:
+            member.note_start(now)
         self.refresh(member, now)
 
     def end(self, member: Member, now: float) -> None:
@@ -106,15 +109,21 @@ class Roster:
 
     def refresh(self, member: Member, now: float) -> None:
         """Give a member the rank that it has now: call this after each change of it."""
-        member.rank = None
-        if self._members.get(member.subscriber.key) is not member or not member.has_room():
+        if member.in_flight >= member.limit or member.waits_for_slot or member.has_left:
+            member.rank = None
             return
-        ready_at = member.ready_at()
-        if ready_at > now:
-            heapq.heappush(self._later, (ready_at, member.number, member))
+        if member.not_before > now or member.spacing:
+            ready_at = member.ready_at()
+            if ready_at > now:
+                member.rank = None
+                heapq.heappush(self._later, (ready_at, member.number, member))
+                return
+        former, ranks = member.rank, self._ranks
+        member.rank = rank = (member.in_flight / member.limit, member.used, member.number, member)
+        if ranks and ranks[0] is former:
+            heapq.heapreplace(ranks, rank)
             return
-        member.rank = (member.in_flight / member.limit, member.used, member.number, member)
-        heapq.heappush(self._ranks, member.rank)
+        heapq.heappush(ranks, rank)
         if len(self._ranks) > 2 * len(self._members) + SPARE_RANKS:
             self._ranks = [each.rank for each in self if each.rank is not None]
             heapq.heapify(self._ranks)

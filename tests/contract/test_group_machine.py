@@ -1,0 +1,178 @@
+"""A whole bus with a group, over a real journal and through any history: each event is settled once for the group."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, rule, run_state_machine_as_test
+
+from eventbus.core.addresses import parse_address
+from eventbus.core.errors import Conflict, JournalError, JournalTimeout, TooMany
+from eventbus.core.model import Terms, group_key
+from eventbus.core.override import override
+from eventbus.delivery.lane.group_lane import GroupLane
+from eventbus.delivery.lane.phase import Phase
+from tests.contract.test_account_machine import KEYS, TOPICS, BusAccount
+from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
+from tests.support.lanes import TAKEN
+from tests.support.redis_server import COMMAND
+from tests.support.scripted import Attempt
+
+NAME = "mailer"
+GROUP = group_key(NAME)
+MEMBERS = [f"127.0.0.1:{port}" for port in (8011, 8012, 8013)]
+MEMBER = st.sampled_from(MEMBERS)
+TERMS = st.builds(
+    Terms,
+    topics=TOPICS,
+    ordered=st.booleans(),
+    resume=st.booleans(),
+    group_mode=st.sampled_from(["balanced", "balanced", "one"]),
+    max_in_flight=st.just(2),
+)
+
+
+class GroupAccount(BusAccount):
+    """The same bus, with a group beside the subscribers: members join, renew, drain, leave, expire and fail."""
+
+    keys = (*KEYS, GROUP)
+
+    def __init__(self, journal: AccountJournal) -> None:
+        super().__init__(journal)
+        self.allowed = 0  # attempts in flight to an ordered group: one, but for those from before it was ordered
+
+    @property
+    def group(self) -> GroupLane | None:
+        """The group's lane, where there is one."""
+        lane = self.bus.dispatcher.lanes.get(GROUP)
+        return lane if isinstance(lane, GroupLane) else None
+
+    @property
+    def held(self) -> list[Attempt]:
+        """The attempts in flight to members."""
+        return [attempt for attempt in self.transport.held if attempt.key in MEMBERS]
+
+    @rule(
+        key=MEMBER,
+        terms=TERMS,
+        drain=st.sampled_from([False, False, False, True]),
+        start=st.sampled_from([None, None, "earliest"]),
+    )
+    def join(self, key: str, terms: Terms, drain: bool, start: str | None) -> None:
+        """An address joins the group, or renews in it."""
+        lane = self.group
+        if lane is not None and lane.phase is Phase.ENDING:
+            self.transport.answer(self.held, TAKEN)
+        try:
+            self.bus.register(parse_address(key), terms, start, group=NAME, drain=drain)
+        except JournalTimeout:
+            pass
+        except (JournalError, TooMany, Conflict):
+            return
+        found = self.group
+        if found is not None and found is not lane and start is not None:
+            self.accepted[GROUP] = found.accepted  # what it was offered before is counted by publish
+
+    @rule(key=MEMBER)
+    def leave(self, key: str) -> None:
+        """A member deregisters; nothing is discarded."""
+        lane = self.group
+        before = None if lane is None else lane.discarded
+        try:
+            assert self.bus.deregister(key) == 0
+        except JournalError:
+            return
+        if lane is not None:
+            assert lane.discarded == before
+            assert lane.roster.get(key) is None
+
+    @rule()
+    def end(self) -> None:
+        """The whole group is deregistered: what is pending is discarded."""
+        self.deregister(GROUP)
+        self.left.discard(GROUP)
+
+    @rule(place=st.integers(0, 100), discard=st.booleans())
+    def mend_group(self, place: int, discard: bool) -> None:
+        """Dead letters of the group are put back or discarded."""
+        self.mend(GROUP, place, discard)
+
+    @rule(place=st.integers(0, 100))
+    def replay_group(self, place: int) -> None:
+        """A part of the journal is delivered to the group again."""
+        self.replay(GROUP, place)
+
+    # What holds after each step
+
+    @invariant()
+    def members_have_what_is_in_flight(self) -> None:
+        """What the group has in flight is what its members have, and no member has more than its limit."""
+        self._settle_down()
+        lane = self.group
+        if lane is None:
+            return
+        held = [attempt.key for attempt in self.held]
+        assert len(held) >= len(lane.in_flight)  # those of a member that left and came back are there, too
+        for member in lane.roster:
+            assert member.in_flight <= held.count(member.subscriber.key)
+
+    @invariant()
+    def an_ordered_group_has_one_attempt_in_flight(self) -> None:
+        """No second attempt starts while one is in flight, whoever gets it."""
+        self._settle_down()
+        lane, held = self.group, len(self.held)
+        if lane is None or not lane.subscriber.options.ordered:
+            self.allowed = held
+        else:
+            assert held <= max(1, self.allowed)
+            self.allowed = held
+
+    # How it is looked at
+
+    @override
+    def _heal(self) -> None:
+        self.join(MEMBERS[0], Terms(topics=(), ordered=False, group_mode="balanced"), drain=False, start=None)
+        super()._heal()
+
+    @override
+    def wait(self, seconds: float) -> None:
+        super().wait(seconds)
+        if self.transport.always is not None:  # healing: whoever is there goes on
+            self.bus.register(parse_address(MEMBERS[0]), Terms(), group=NAME)
+
+    @override
+    def _taken(self, key: str, event_id: str) -> int:
+        if key != GROUP:
+            return super()._taken(key, event_id)
+        return sum(self.transport.taken[member, event_id] for member in MEMBERS)
+
+
+_needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+
+
+@pytest.mark.parametrize(
+    ("journals", "examples"),
+    [
+        pytest.param(in_files, 40, id="sqlite"),
+        pytest.param(on_redis, 12, id="redis", marks=_needs_redis),
+        pytest.param(in_files, 400, id="sqlite-long", marks=pytest.mark.soak),
+        pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, _needs_redis]),
+    ],
+)
+def test_nothing_that_a_group_accepted_vanishes(
+    journals: Callable[[Path], AbstractContextManager[Journals]], examples: int, tmp_path: Path
+) -> None:
+    """Through joins, leaves, expiries, failures, drains, restarts and kills the group's account adds up."""
+    with journals(tmp_path) as empty:
+        run_state_machine_as_test(
+            lambda: GroupAccount(empty()),
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=50,
+                suppress_health_check=[HealthCheck.too_slow],
+                print_blob=True,
+            ),
+        )
