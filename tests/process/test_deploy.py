@@ -172,6 +172,15 @@ def test_systemd_takes_the_unit(unit: Path) -> None:
     assert run(tool("systemd-analyze", "Debian: apt-get install systemd"), "verify", unit) == ""
 
 
+def test_systemd_takes_the_unit_of_a_replica(tmp_path: Path) -> None:
+    """Of its template systemd makes an instance for a port, and has no remark."""
+    path = tmp_path / "mailer@8001.service"
+    path.write_text(
+        (DEPLOY / "mailer@.service").read_text("utf-8").replace("/opt/mailer/.venv/bin/python", "/bin/true")
+    )
+    assert run(tool("systemd-analyze", "Debian: apt-get install systemd"), "verify", path) == ""
+
+
 def test_systemd_finds_the_unit_hardened(unit: Path) -> None:
     """By systemd's own reckoning the unit exposes next to nothing."""
     analyze = tool("systemd-analyze", "Debian: apt-get install systemd")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from eventbus.client.inbox import FINISH_SECONDS
 from eventbus.core.settings import Settings, from_environment, unknown_names
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
@@ -25,11 +26,14 @@ SOURCES = [
 YAML = [
     ROOT / "compose.yaml",
     ROOT / "compose.redis.yaml",
+    ROOT / "compose.replicas.yaml",
     *sorted(DEPLOY.rglob("*.yml")),
     *sorted(DEPLOY.rglob("*.yaml")),
 ]
 #: Seconds at least from SIGTERM until SIGKILL: the drain, what gunicorn adds to it, and some to end in.
 STOPPING = Settings().drain_seconds + 4 + 5
+#: The same for a replica: leaving its group, its last answers, and some to end in.
+LEAVING = 2 * FINISH_SECONDS + 5
 
 SUBSCRIBER = ("pending", "oldest_pending_seconds", "delivered_total", "failed_attempts_total", "dead_letters")
 HISTOGRAMS = {
@@ -118,6 +122,7 @@ def unit(text: str) -> dict[str, list[str]]:
 DOCKERFILE = instructions((ROOT / "Dockerfile").read_text("utf-8"))
 IMAGE = {name: rest for name, rest in DOCKERFILE if name not in ("RUN", "COPY")}  # the last of each
 UNIT = unit((DEPLOY / "eventbus.service").read_text("utf-8"))
+REPLICA_UNIT = unit((DEPLOY / "mailer@.service").read_text("utf-8"))
 RULES = [rule for group in load(DEPLOY / "alerts.yml")["groups"] for rule in group["rules"]]
 DASHBOARD = (DEPLOY / "grafana-dashboard.json").read_text("utf-8")
 
@@ -309,3 +314,42 @@ def test_kubernetes_runs_what_the_image_is() -> None:
     service = load(DEPLOY / "kubernetes/service.yaml")["spec"]
     assert service["selector"].items() <= pod["metadata"]["labels"].items()
     assert str(service["ports"][0]["port"]) == IMAGE["EXPOSE"]
+
+
+def test_replicas_on_kubernetes_register_their_own_addresses() -> None:
+    """Each pod its IP address and port, in a group, at the bus that is deployed beside it; and it has time to leave."""
+    spec = load(DEPLOY / "kubernetes/replicas.yaml")["spec"]
+    service = load(DEPLOY / "kubernetes/service.yaml")
+    secret = load(DEPLOY / "kubernetes/secret.example.yaml")
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    names = [variable["name"] for variable in container["env"]]
+    values = {variable["name"]: variable.get("value") or variable["valueFrom"] for variable in container["env"]}
+    assert names.index("POD_IP") < names.index("ADDRESS")  # else it is not put in
+    assert values["POD_IP"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+    assert values["ADDRESS"] == f"$(POD_IP):{container['ports'][0]['containerPort']}"
+    assert values["EVENTBUS_URL"] == f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    references = [value["secretKeyRef"] for value in values.values() if "secretKeyRef" in value]
+    assert {reference["name"] for reference in references} == {secret["metadata"]["name"]}
+    assert {reference["key"] for reference in references} <= set(secret["stringData"])
+    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]["maxUnavailable"]) == (3, 0)
+    assert pod["terminationGracePeriodSeconds"] >= LEAVING
+
+
+def test_replicas_of_compose_fit_together() -> None:
+    """They run an example of this repository in a group, each under its own address, and have time to leave."""
+    mailer = load(ROOT / "compose.replicas.yaml")["services"]["mailer"]
+    beside = load(ROOT / "compose.yaml")["services"]
+    assert set(mailer["depends_on"]) <= set(beside)
+    assert mailer["environment"]["EVENTBUS_URL"].removeprefix("http://") in beside
+    assert all((ROOT / mount.split(":")[0]).is_file() for mount in mailer["volumes"])
+    assert "ADDRESS=$$(hostname -i):8000" in mailer["command"][-1]  # $$ is $ in a compose file
+    assert mailer["deploy"]["replicas"] == 3
+    assert int(mailer["stop_grace_period"].rstrip("s")) >= LEAVING
+
+
+def test_replicas_under_systemd_have_time_to_leave() -> None:
+    """Each instance has its port in its address, and SIGTERM goes to the main process alone."""
+    assert "ADDRESS=%H:%i" in REPLICA_UNIT["Environment"]
+    assert (REPLICA_UNIT["KillMode"], REPLICA_UNIT["KillSignal"]) == (["mixed"], ["SIGTERM"])
+    assert int(REPLICA_UNIT["TimeoutStopSec"][0]) >= LEAVING
