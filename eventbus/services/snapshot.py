@@ -11,6 +11,8 @@ from eventbus.telemetry.metrics import OTHER, Snapshot, SubscriberSnapshot
 
 #: Subscribers that have series of their own.
 MAX_NAMED = 100
+#: The state of a member that drains, whatever else it is.
+DRAINING = "draining"
 
 
 def snapshot_of(bus: Bus) -> Snapshot:
@@ -37,6 +39,7 @@ def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberSnapshot:
     return SubscriberSnapshot(
         lane.subscriber.text,
         {str(status(lane, now)): 1},
+        Counter(DRAINING if member.draining else str(status(member, now)) for member in lane.roster or ()),
         lane.backlog,
         bus.oldest_pending_seconds(lane),
         lane.delivered,
@@ -47,11 +50,14 @@ def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberSnapshot:
 
 def _sum_of(several: Sequence[SubscriberSnapshot]) -> SubscriberSnapshot:
     states: Counter[str] = Counter()
+    members: Counter[str] = Counter()
     for each in several:
         states.update(each.states)
+        members.update(each.members)
     return SubscriberSnapshot(
         OTHER,
         states,
+        members,
         sum(each.pending for each in several),
         max((each.oldest_pending_seconds for each in several), default=0.0),
         sum(each.delivered for each in several),

@@ -24,6 +24,7 @@ class SubscriberSnapshot:
 
     name: str
     states: Mapping[str, int]  # the number in each state
+    members: Mapping[str, int]  # of a group, by state; those that drain are counted as draining
     pending: int
     oldest_pending_seconds: float
     delivered: int
@@ -143,13 +144,14 @@ class _GaugeCollector(_Collector):
 
 
 def _by_subscriber(subscribers: tuple[SubscriberSnapshot, ...]) -> Iterator[Metric]:
-    states = GaugeMetricFamily(
-        "eventbus_subscriber_state", "1 for the current state of a subscriber.", labels=["subscriber", "state"]
-    )
+    by_state = ["subscriber", "state"]
+    states = GaugeMetricFamily("eventbus_subscriber_state", "1 for the current state of a subscriber.", labels=by_state)
+    members = GaugeMetricFamily("eventbus_members", "Members of a group, by state.", labels=by_state)
     for each in subscribers:
-        for state, count in each.states.items():
-            states.add_metric([each.name, state], count)
-    yield states
+        for gauge, counts in ((states, each.states), (members, each.members)):
+            for state, count in counts.items():
+                gauge.add_metric([each.name, state], count)
+    yield from (states, members)
     families = (
         (GaugeMetricFamily, "pending", "Deliveries that are not settled."),
         (GaugeMetricFamily, "oldest_pending_seconds", "Age of the oldest pending event."),

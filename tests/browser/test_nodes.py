@@ -76,11 +76,15 @@ def user(tab: Tab, cluster: Cluster) -> DashboardUser:
 
 def row(user: DashboardUser, address: str) -> str:
     """A selector of that subscriber's row, in a table whose addresses are links."""
-    place = user.run(
-        "return [...document.querySelectorAll('tbody tr')].findIndex((row) => row.innerText.includes(arguments[0]))",
+    body, place = user.run(
+        """
+        const found = [...document.querySelectorAll("tbody tr")].find((row) => row.innerText.includes(arguments[0]));
+        const bodies = [...document.querySelectorAll("tbody")];
+        return [bodies.indexOf(found.parentNode), [...found.parentNode.children].indexOf(found)];
+        """,
         address,
     )
-    return f"tbody tr:nth-child({place + 1})"
+    return f"tbody:nth-of-type({body + 1}) tr:nth-child({place + 1})"
 
 
 @pytest.mark.parametrize("number", range(NODES))

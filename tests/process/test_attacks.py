@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,9 +38,11 @@ MOST_MEMORY = 400 * MIB
 JOURNAL = 64 * MIB
 #: Seconds after the attack until everything has to be as before, and in which then each event has to arrive.
 CALM_AGAIN, USUAL = 5, 2
-#: Seconds of a long attack, and in which 99 of 100 events are published, and arrive, in one. How many times as long
-#: as in a quiet time that is depends on what the attackers leave to the bus of the same processors: it is printed.
-LONG_SECONDS, MOST_P99 = 120, 1.0
+#: Seconds of a long attack, and in which 99 of 100 events are published, and arrive, in one. The attackers have the
+#: same processors: so the same attack on another bus of this machine comes first, which tells the machine's part of it.
+LONG_SECONDS, MOST_P99 = 120, 0.5
+#: Part of the healthy publishes that may be refused in a long attack, and seconds that the event loop may be late.
+MOST_REFUSED, MOST_LAG = 0.01, 0.2
 #: Seconds from publishing to arrival during the attack: on a machine whose processors the attackers use, too.
 BEARABLE = 30
 
@@ -117,7 +119,7 @@ class BusUnderAttack:
 
 
 def start_attackers(
-    stack: ExitStack, attackers: Sequence[Neighbour], front: int, tarpits: int, files: Sequence[Path]
+    stack: ExitStack, front: int, attackers: Sequence[Neighbour], tarpits: int, files: Sequence[Path]
 ) -> list["subprocess.Popen[bytes]"]:
     """Start the attackers, which take what the machine has left: they would have machines of their own."""
     running = []
@@ -128,6 +130,16 @@ def start_attackers(
         stack.callback(attacker.kill)
         running.append(attacker)
     return running
+
+
+def look_beside(other: BusServer, attacked: BusUnderAttack, attack: Callable[[ExitStack, int], object]) -> Sight:
+    """What healthy clients of a bus see while the same attackers attack another one on the same machine."""
+    with ExitStack() as stack:
+        stack.enter_context(other)
+        attack(stack, other.port)
+        sight = attacked.look("attack on another bus", LONG_SECONDS / 4)
+        other.kill()
+    return sight
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,11 @@ def test_attacks_hurt_nobody_else(tmp_path: Path, seconds: int, tarpits: int, pr
             Caller(front).register(subscriber.address, topic="calm.>", lease=3_600)
         attacked, pid = BusUnderAttack(bus, front, healthy), bus.worker_pid
         quiet = attacked.look("quiet", 2 if seconds < LONG_SECONDS else LONG_SECONDS / 4)
-        running = start_attackers(stack, attackers, front, tarpits, files)
+        attack, other = partial(start_attackers, attackers=attackers, tarpits=tarpits, files=files), tmp_path / "other"
+        other.mkdir()
+        control = quiet if seconds < LONG_SECONDS else look_beside(BusServer(other, settings), attacked, attack)
+        running = attack(stack, front)
+        attacked.most_memory = 0
         run = attacked.look("attack", seconds)
         missing = partial(not_attempted, Caller(bus.port), attackers, files)
         eventually(lambda: not missing(), 30, "some of the attackers' subscribers were not attempted")
@@ -171,8 +187,7 @@ def test_attacks_hurt_nobody_else(tmp_path: Path, seconds: int, tarpits: int, pr
         after = attacked.look("after", 2)
         print(  # noqa: T201 - for who looks
             f"memory at most {attacked.most_memory / MIB:.0f} MiB, event loop lag {lag:.3f} s,"
-            f" journal {full / MIB:.0f} MiB, {given_up:.0f} deliveries given up; publish p99 {times(quiet, run):.1f}"
-            " times as long as in the quiet time"
+            f" journal {full / MIB:.0f} MiB, {given_up:.0f} deliveries given up; {compare(quiet, control, run)}"
         )
         assert bus.worker_pid == pid
         assert sum(len(each.accepted) for each in run.published) > seconds
@@ -180,13 +195,28 @@ def test_attacks_hurt_nobody_else(tmp_path: Path, seconds: int, tarpits: int, pr
         assert p99(run.arrivals) < BEARABLE
         if seconds >= LONG_SECONDS:
             assert max(p99(run.publishing), p99(run.arrivals)) < MOST_P99
+            assert sum(each.refused + each.failed for each in run.published) <= MOST_REFUSED * len(run.publishing)
+            assert lag < MOST_LAG
         assert not any(each.refused or each.failed for each in after.published)
         assert p99(after.arrivals) < USUAL
-        for subscriber in healthy:
-            found = eventually(lambda: account_settled(bus, subscriber.address), 10)  # noqa: B023 - called at once
-            assert found["delivered"] >= len(attacked.accepted)
-            assert (found["dead"], found["discarded"]) == (0, 0)
+        check_accounts(bus, attacked)
         bus.kill()
+
+
+def compare(quiet: Sight, control: Sight, run: Sight) -> str:
+    """How much longer publishes took than in the quiet time, and than beside the same attack on another bus."""
+    return (
+        f"publish p99 {times(quiet, run):.1f} times as long as in the quiet time,"
+        f" {times(control, run):.1f} times as long as during the attack on another bus"
+    )
+
+
+def check_accounts(bus: BusServer, attacked: BusUnderAttack) -> None:
+    """All that was accepted has been delivered to each healthy subscriber."""
+    for subscriber in attacked.healthy:
+        found = eventually(lambda: account_settled(bus, subscriber.address), 10)  # noqa: B023 - called at once
+        assert found["delivered"] >= len(attacked.accepted)
+        assert (found["dead"], found["discarded"]) == (0, 0)
 
 
 def read_metrics(bus: BusServer, *names: str) -> list[float]:

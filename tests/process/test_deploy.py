@@ -67,7 +67,7 @@ def promtool() -> str:
 
 def test_prometheus_takes_the_configuration(promtool: str) -> None:
     """Prometheus reads its configuration, and the rules that it names."""
-    assert "19 rules found" in run(promtool, "check", "config", DEPLOY / "prometheus.yml")
+    assert "20 rules found" in run(promtool, "check", "config", DEPLOY / "prometheus.yml")
 
 
 def test_each_alert_fires_when_it_should(promtool: str) -> None:

@@ -46,7 +46,7 @@ METRICS = {
     *("eventbus_duplicates_suppressed_total", "eventbus_attempts_total", "eventbus_ignored_parameters_total"),
     "eventbus_journal_quota_total",
     *("eventbus_journal_bytes", "eventbus_journal_max_bytes", "eventbus_dead_letters", "eventbus_subscribers"),
-    *("eventbus_expired_dead_letters", "eventbus_subscriber_state"),
+    *("eventbus_expired_dead_letters", "eventbus_subscriber_state", "eventbus_members"),
     *("eventbus_deliveries_pending", "eventbus_deliveries_in_flight", "eventbus_oldest_pending_seconds"),
     *("eventbus_event_loop_lag_seconds", "eventbus_build_info"),
     *("eventbus_connections", "eventbus_connections_limit", "eventbus_connections_lasting"),
@@ -57,7 +57,7 @@ METRICS = {
 }
 LABELS = {
     "outcome": {"delivered", "retry", "pause", "down", "gone", "rejected"},
-    "state": {"new", "ok", "failing", "down", "paused", "expired"},
+    "state": {"new", "ok", "failing", "down", "paused", "expired", "draining"},
 }
 
 

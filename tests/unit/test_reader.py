@@ -67,6 +67,16 @@ def deliver_next(lane: Lane, reader: LaneReader, now: float = 0.0) -> Delivery:
     return delivery
 
 
+def test_an_event_that_was_read_for_one_delivery_is_there_for_others() -> None:
+    """Two reads of an event at once give the same one, which memory has from then on."""
+    lane, journal, reader = lane_of_many([1, 2])
+    event = journal.publish(None)
+    journal.find = lambda seqs: [event._replace() for seq in seqs]  # type: ignore[attr-defined] # a copy each time
+    found = [reader.fetch(lane, Delivery(1, attempts=1)) for _ in range(2)]
+    assert found[0] is found[1]
+    assert reader.recent.get(1) is found[0]
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_what_waits_in_the_journal_is_read_back_in_parts(ordered: bool) -> None:
     """More deliveries than memory holds come back part by part, each once, with a read for many of them."""

@@ -18,10 +18,12 @@ from eventbus.web.dashboard import tables
 from eventbus.web.dashboard.body_views import views_of
 from eventbus.web.dashboard.cluster_views import MAX_ATTENTION_ROWS, PAGE_ROWS
 from eventbus.web.dashboard.layout import page
+from eventbus.web.dashboard.member_rows import member_rows, summary
+from eventbus.web.event_payload import event_payload
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
 from eventbus.web.routes.dead_letters import dead_letter_payload
-from eventbus.web.routes.events import delivery_payload, event_payload
+from eventbus.web.routes.events import delivery_payload
 from eventbus.web.server.listeners import noted, reachable_from_outside
 from eventbus.web.subscriber_payloads import subscription_payload
 from eventbus.web.subscriptions import group_of, named_in
@@ -99,7 +101,7 @@ def subscribers() -> dict[str, Any]:
 @blueprint.get("/dashboard/subscriber")
 @page("subscriber.html")
 def subscriber() -> dict[str, Any]:
-    """Collect one subscriber: its options, account, recent state changes and dead letters.
+    """Collect one subscriber or group: its options, members, account, recent state changes and dead letters.
 
     Of one that is not registered any more, only the dead letters. Raises NotFound if there are none either.
     """
@@ -109,7 +111,7 @@ def subscriber() -> dict[str, Any]:
     letters = bus.dead_letters.page(named.key, 0, MAX_SUBSCRIBER_LETTERS)
     found = {
         "key": named.key,
-        "address": named.text,
+        "name": named.text,
         "group": group_of(named.key),
         "letters": list(map(dead_letter_payload, letters)),
     }
@@ -117,11 +119,15 @@ def subscriber() -> dict[str, Any]:
         raise NotFound(f"No subscriber is registered as {named.text}, and it has no dead letters.")
     if lane is None:
         return {**found, "status": None}
+    now = bus.clock.monotonic()
+    members = member_rows(lane, now)
     return {
         **found,
         "status": subscription_payload(bus, lane),
-        "options": display(lane.subscriber.options),
-        "remaining": max(0.0, round(lane.lease.ends - bus.clock.monotonic(), 1)),
+        "members": members,
+        "summary": summary(members),
+        "options": display(lane.subscriber.options, of_group=lane.roster is not None),
+        "remaining": None if members else max(0.0, round(lane.lease.ends - now, 1)),
         "limit": lane.limit,
         "rate": round(bus.time_series.rate(named.key), 1),
         "notes": [{"at": rfc3339(at), "text": text} for at, text in reversed(lane.notes)],
@@ -162,7 +168,7 @@ def dead_letters() -> dict[str, Any]:
     named = named_in(query, bus) if query.first("address") or query.first("group") else None
     letters = bus.dead_letters.page(named.key if named else None, after, PAGE_ROWS)
     return {
-        "address": named.text if named else "",
+        "name": named.text if named else "",
         "group": group_of(named.key) if named else None,
         "letters": list(map(dead_letter_payload, letters)),
         "after": after,

@@ -1,11 +1,15 @@
-"""The subscribers as table rows: filtered by a text, sorted by a column."""
+"""The subscribers as table rows, a group as one with its members: filtered by a text, sorted by a column."""
 
 from typing import Any
 
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.status import WELL, status
 from eventbus.services.bus import Bus
+from eventbus.web.dashboard.member_rows import member_rows, summary, topics_text
+from eventbus.web.subscriptions import group_of
 
+#: Members in the table of all subscribers; the group's page has all.
+MAX_MEMBER_ROWS = 20
 #: Seconds from which an oldest pending delivery needs attention.
 OLD_PENDING_SECONDS = 60.0
 #: The sort order in which subscribers that need attention come first; it is no column.
@@ -29,10 +33,17 @@ _LARGEST_FIRST = frozenset({"pending", "oldest", "rate", "delivered", "dead", "i
 
 
 def rows(bus: Bus, text: str) -> list[dict[str, Any]]:
-    """Return a row for each subscriber, live or expired, whose address, state or topics contain the text."""
-    wanted = text.lower()
-    found = (_row(bus, lane) for lane in (*bus.subscribers(), *bus.expired.lanes()))
-    return [row for row in found if wanted in f"{row['address']} {row['state']} {row['topics']}".lower()]
+    """Return a row for each subscriber, live or expired, whose address, state or topics contain the text.
+
+    A group's name counts as its address, and so do its members' addresses, which unfold the row.
+    """
+    wanted, found = text.lower(), []
+    for lane in (*bus.subscribers(), *bus.expired.lanes()):
+        row = _row(bus, lane)
+        row["open"] = bool(wanted) and any(wanted in one.subscriber.text.lower() for one in lane.roster or ())
+        if row["open"] or wanted in f"{row['address']} {row['state']} {row['topics']} {row['summary']}".lower():
+            found.append(row)
+    return found
 
 
 def attention_rows(bus: Bus, limit: int) -> list[dict[str, Any]]:
@@ -43,7 +54,7 @@ def attention_rows(bus: Bus, limit: int) -> list[dict[str, Any]]:
 
 
 def _needs_attention(bus: Bus, lane: Lane, now: float) -> bool:
-    if lane.dead or status(lane, now) not in WELL:
+    if lane.dead or any(status(one, now) not in WELL for one in (lane, *(lane.roster or ()))):
         return True
     return bus.oldest_pending_seconds(lane) > OLD_PENDING_SECONDS
 
@@ -59,12 +70,18 @@ def sorted_by(found: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
 
 def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
     key, now = lane.subscriber.key, bus.clock.monotonic()
+    members = member_rows(lane, now)
     return {
         "key": key,
         "address": lane.subscriber.text,
+        "group": group_of(key),
+        "members": members[:MAX_MEMBER_ROWS],
+        "member_count": len(members),
+        "summary": summary(members),
         "state": str(status(lane, now)),
+        "draining": lane.draining,
         "lease": max(0, round(min(target.lease.ends for target in lane.roster or (lane,)) - now)),
-        "topics": ", ".join(lane.subscriber.options.topics) or "everything",
+        "topics": topics_text(lane.subscriber.options.topics),
         "in_flight": f"{len(lane.in_flight)} of {lane.limit}",
         "pending": lane.backlog,
         "oldest": bus.oldest_pending_seconds(lane),

@@ -1,7 +1,7 @@
 """``/events``: the journal as pages, as a long poll or as a stream, and one event with its deliveries."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -16,9 +16,9 @@ from eventbus.services.history import Fate
 from eventbus.services.positions import Resumed, name_of
 from eventbus.web.accept import STREAM, wants_stream
 from eventbus.web.access import needs
-from eventbus.web.body_text import body_payload
 from eventbus.web.current import the_bus
 from eventbus.web.error_responses import count_refused
+from eventbus.web.event_payload import event_json, event_payload
 from eventbus.web.numbers import count_in
 from eventbus.web.pages import MAX_PAGE_BYTES
 from eventbus.web.query import Query, query_of
@@ -92,9 +92,12 @@ class EventPage:
         self._max_bytes = max_bytes
         self._parts: list[bytes] = []
 
-    def add(self, event: Event) -> bool:
-        """Add an event; return false if it does not fit. Raises TooManyStreams."""
-        part = json.dumps(event_payload(event), separators=(",", ":")).encode()
+    def add(self, event: Event, give_way: Callable[[], None] = lambda: None) -> bool:
+        """Add an event; return false if it does not fit. Raises TooManyStreams.
+
+        Call ``give_way`` between the steps that a large one takes.
+        """
+        part = event_json(event, give_way)
         if self._parts and self.size + len(part) > self._max_bytes:
             return False
         if self._connection is not None:
@@ -110,18 +113,6 @@ class EventPage:
         if self._connection is not None:
             self._connection.release(self.size)
         return b'{"events":[%s],"next":%s}\n' % (b",".join(self._parts), json.dumps(following).encode())
-
-
-def event_payload(event: Event) -> dict[str, Any]:
-    """Return an event as JSON."""
-    return {
-        "id": event.id,
-        "topic": event.topic,
-        "key": event.key,
-        "accepted_at": rfc3339(event.accepted_at),
-        "headers": event.headers,
-        "body": body_payload(event.body),
-    }
 
 
 def delivery_payload(fate: Fate) -> dict[str, Any]:
@@ -151,7 +142,7 @@ def _collect(bus: Bus, epoch: int, cursor: int, patterns: tuple[str, ...], page:
         if bus.feed.epoch != epoch:  # the cursor is invalid now; the last event is known by its id
             return 0
         for event in part.events:
-            if not page.add(event):
+            if not page.add(event, bus.give_way):
                 return cursor
             cursor = event.seq
             bus.give_way()
@@ -225,7 +216,7 @@ def _events(
             connection.take(size)  # until they are sent
         for event in part.events:
             bus.give_way()
-            yield f"id: {name_of(event)}\ndata: {json.dumps(event_payload(event), separators=(',', ':'))}\n\n".encode()
+            yield b"id: %s\ndata: %s\n\n" % (name_of(event).encode(), event_json(event, bus.give_way))
         if connection is not None:
             connection.release(size)
         left = HEARTBEAT_SECONDS if part.events else quiet_until - bus.clock.monotonic()

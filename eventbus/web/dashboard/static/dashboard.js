@@ -58,9 +58,17 @@ async function open(url, push = true) {
 const busy = (section) => section.contains(document.activeElement) && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
 
 // Finds the element that replaced another one, to move the focus to it.
-const NAMES = ["href", "data-act", "data-letter", "aria-label"];
+const NAMES = ["href", "data-act", "data-letter", "data-group", "aria-label"];
 const counterpart = (section, element) => [...section.querySelectorAll(element.tagName)].find(
   (candidate) => NAMES.every((name) => candidate.getAttribute(name) === element.getAttribute(name)));
+
+// Unfolds in the new section what is unfolded in the present one, and folds what is folded.
+function keepFolds(section, fresh) {
+  for (const fold of fresh.querySelectorAll("details[id]")) {
+    const present = section.querySelector(`#${CSS.escape(fold.id)}`);
+    if (present) fold.open = present.open;
+  }
+}
 
 function replace(section, fresh) {
   const at = section.contains(document.activeElement) ? document.activeElement : null;
@@ -83,6 +91,7 @@ async function refresh(sections) {
   connected(page);
   for (const section of sections) {
     const fresh = page.getElementById(section.id);
+    if (fresh) keepFolds(section, fresh);
     if (!fresh) section.remove();
     else if (!busy(section) && fresh.innerHTML !== section.innerHTML) replace(section, fresh);
   }
@@ -208,7 +217,11 @@ async function outcome(replay, progress) {
 }
 
 const plural = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
-const subject = (address) => (address ? `address=${encodeURIComponent(address)}` : "all=true");
+
+async function deregistered(subject) {
+  await payloadOf(await ask("DELETE", `${ROOT}deregister?${subject}`));
+  return "Deregistered.";
+}
 
 const ACTS = {
   "redeliver-letters": () => withSelected((ids) => confirmed({
@@ -219,21 +232,25 @@ const ACTS = {
     title: `Discard ${plural(ids.length, "dead letter")}?`, text: "They will not be delivered.", go: "Discard", again: `Yes, discard ${ids.length}`,
     work: (progress) => discarded(ids, progress),
   })),
-  "redeliver-all": ({ address }) => confirmed({
-    title: "Redeliver all?", text: address ? `All dead letters of ${address} return to the backlog.` : "All dead letters of all subscribers return to the backlog.", go: "Redeliver all",
-    work: (progress) => redelivered([subject(address)], progress),
+  "redeliver-all": ({ subject, name }) => confirmed({
+    title: "Redeliver all?", text: name ? `All dead letters of ${name} return to the backlog.` : "All dead letters of all subscribers return to the backlog.", go: "Redeliver all",
+    work: (progress) => redelivered([subject], progress),
   }),
-  "discard-all": ({ address }) => confirmed({
-    title: "Discard all?", text: address ? `All dead letters of ${address} will be removed.` : "All dead letters of all subscribers will be removed.", go: "Discard all", again: "Yes, discard all",
-    work: async () => `${(await payloadOf(await ask("DELETE", `${ROOT}deadLetters?${subject(address)}`))).discarded} discarded.`,
+  "discard-all": ({ subject, name }) => confirmed({
+    title: "Discard all?", text: name ? `All dead letters of ${name} will be removed.` : "All dead letters of all subscribers will be removed.", go: "Discard all", again: "Yes, discard all",
+    work: async () => `${(await payloadOf(await ask("DELETE", `${ROOT}deadLetters?${subject}`))).discarded} discarded.`,
   }),
-  deregister: ({ address, pending }) => confirmed({
-    title: `Deregister ${address}?`, text: `Its pending deliveries, ${pending} now, are discarded.`, go: "Deregister", again: "Yes, deregister",
-    work: async () => { await payloadOf(await ask("DELETE", `${ROOT}deregister?address=${encodeURIComponent(address)}`)); return "Deregistered."; },
+  deregister: ({ subject, name, pending }) => confirmed({
+    title: `Deregister ${name}?`, text: `Its pending deliveries, ${pending} now, are discarded.`, go: "Deregister", again: "Yes, deregister",
+    work: () => deregistered(subject),
   }),
-  "replay-journal": ({ address }, form) => confirmed({
-    title: `Replay the journal to ${address}?`, text: `All events that match its topics, from ${form.elements.from.value} on, are delivered again.`, go: "Replay",
-    work: async () => `${(await payloadOf(await ask("POST", `${ROOT}replay?address=${encodeURIComponent(address)}&from=${encodeURIComponent(form.elements.from.value)}`))).events} events are being replayed.`,
+  "deregister-member": ({ subject, name }) => confirmed({
+    title: `Deregister ${name}?`, text: "It leaves its group, and the other members get its share. If it is the last, the group expires.", go: "Deregister",
+    work: () => deregistered(subject),
+  }),
+  "replay-journal": ({ subject, name }, form) => confirmed({
+    title: `Replay the journal to ${name}?`, text: `All events that match its topics, from ${form.elements.from.value} on, are delivered again.`, go: "Replay",
+    work: async () => `${(await payloadOf(await ask("POST", `${ROOT}replay?${subject}&from=${encodeURIComponent(form.elements.from.value)}`))).events} events are being replayed.`,
   }),
   send: async (_, form) => {
     const topic = form.elements.topic.value.trim();

@@ -1,0 +1,30 @@
+"""An event as JSON."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from eventbus.core.clock import rfc3339
+from eventbus.core.model import Event
+from eventbus.web.body_text import body_json, body_payload
+
+
+def event_payload(event: Event) -> dict[str, Any]:
+    """Return an event as JSON."""
+    return {**_without_body(event), "body": body_payload(event.body)}
+
+
+def event_json(event: Event, give_way: Callable[[], None]) -> bytes:
+    """Return an event as the text of its JSON, without spaces; call ``give_way`` between the steps of a large one."""
+    names = json.dumps(_without_body(event), separators=(",", ":")).encode()
+    return b'%s,"body":%s}' % (names[:-1], body_json(event.body, give_way))
+
+
+def _without_body(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "topic": event.topic,
+        "key": event.key,
+        "accepted_at": rfc3339(event.accepted_at),
+        "headers": event.headers,
+    }
