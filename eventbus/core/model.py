@@ -128,6 +128,13 @@ def already_registered(address: str, key: str) -> Conflict:
     return Conflict(f"{address} is a member of the group {name}; add group={name}, or deregister it first.")
 
 
+def not_registered(key: str) -> Conflict:
+    """Return the error for a replay to the subscription with this key, which has no lease."""
+    if not key.startswith(GROUP_PREFIX):
+        return Conflict("This address is not registered; register it, and replay then.")
+    return Conflict(f"The group {key.removeprefix(GROUP_PREFIX)} has no members; register one, and replay then.")
+
+
 class State(StrEnum):
     """How a subscriber is doing."""
 

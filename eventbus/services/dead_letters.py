@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.core.errors import Conflict, NotFound
+from eventbus.core.model import not_registered
 from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
@@ -55,7 +56,7 @@ class DeadLetters:
         found = None if chosen.id is None else self._journal.dead_letter(chosen.id)
         key = chosen.key if found is None else found.letter.key
         if key is not None and not self._can_redeliver(key) and not self._keep(key) and chosen.id is None:
-            raise Conflict("This address is not registered; register it, and replay then.")
+            raise not_registered(key)
         transaction.check()
         if found is not None and found.letter.event_id:
             raise Conflict(NO_BODY)

@@ -116,7 +116,7 @@ class GroupRegistrations:
             return None
         assert isinstance(lane, GroupLane)  # noqa: S101 - no address has such a key
         former = lane.roster.get(asked.address.key)
-        before = None if former is None else former.subscriber.options
+        before = None if former is None else (former.subscriber.options, lane.subscriber.options)
         if former is None:
             lane.check_room()
             self._admission.check_room(asked.address, ips)
@@ -126,7 +126,8 @@ class GroupRegistrations:
         if member is None:
             raise NotOwner
         if before is not None:
-            return Registration(lane, created=False, changed=member.subscriber.options.differing(before), member=member)
+            own, shared = member.subscriber.options.differing(before[0]), lane.subscriber.options.differing(before[1])
+            return Registration(lane, created=False, changed=tuple(dict.fromkeys((*own, *shared))), member=member)
         _log_joined(lane, member)
         return Registration(lane, created=True, member=member)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gevent
 
 from eventbus.core.errors import Conflict, NotOwner
-from eventbus.core.model import Interest
+from eventbus.core.model import Interest, not_registered
 from eventbus.core.records import Checkpoint
 from eventbus.core.topics import matches
 from eventbus.delivery.decision import Decision
@@ -40,11 +40,11 @@ class Replays:
     def begin(self, key: str, start: str, end: str) -> int:
         """Replay what was accepted from ``start`` to ``end``; return how many events match.
 
-        Raises Conflict where the address is not registered, NotOwner, JournalError, NotFound, BadRequest and TooMany.
+        Raises Conflict where the subscription has no lease, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
         lane = self._dispatcher.lanes.get(key)
         if lane is None:
-            raise Conflict(_NOT_REGISTERED)
+            raise not_registered(key)
         self._check(lane)
         with self.counted(lane.subscriber.options.topics, start, end) as found:
             if found.count:
@@ -76,7 +76,7 @@ class Replays:
         if lane.closed:
             raise NotOwner
         if lane.lease.ends <= self._clock.monotonic():
-            raise Conflict(_NOT_REGISTERED)
+            raise not_registered(lane.subscriber.key)
         lane.check_replays()
 
     def _save(self, lane: Lane, found: Counted) -> None:
@@ -103,6 +103,3 @@ class Replays:
             after = rows[-1][0]
             gevent.sleep(0)
         return count
-
-
-_NOT_REGISTERED = "This address is not registered; register it, and replay then."

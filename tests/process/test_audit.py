@@ -89,6 +89,28 @@ def test_each_change_has_its_line(bus: BusServer) -> None:
     assert not any(token in bus.log_text() for token in (ADMIN, SUBSCRIBER))
 
 
+def test_changes_of_groups_and_members_are_told_apart(bus: BusServer) -> None:
+    """A member's line has its address as the target, and its group; a group's has the group."""
+    admin, owner = Person(bus, ADMIN), Person(bus, SUBSCRIBER)
+    for port in (1, 2):
+        owner.ask("POST", "/registerAndKeepAlive", address=f"localhost:{port}", group="mailer", topic="none")
+    owner.ask("POST", "/registerAndKeepAlive", address="localhost:1", group="mailer", resume="true")
+    assert admin.ask("POST", "/sendMessage", topic="none").status == 200
+    assert admin.ask("POST", "/replay", address="localhost:1", from_="earliest").json()["events"] == 1
+    owner.ask("DELETE", "/deregister", address="localhost:1")
+    owner.ask("DELETE", "/deregister", group="mailer")
+    assert [(line["event"], line["target"], line["count"], line.get("group")) for line in lines(bus)] == [
+        ("subscriber.registered", "localhost:1", 1, "mailer"),
+        ("subscriber.registered", "localhost:2", 1, "mailer"),
+        ("subscriber.changed", "localhost:1", 1, "mailer"),
+        ("replay.started", "group=mailer", 1, None),
+        ("subscriber.deregistered", "localhost:1", 0, None),
+        ("subscriber.deregistered", "group=mailer", 2, None),
+    ]
+    gone = admin.ask("POST", "/replay", group="mailer", from_="earliest")
+    assert gone.json()["detail"] == "The group mailer has no members; register one, and replay then."
+
+
 def all_dead(admin: Person, count: int) -> list[dict[str, Any]]:
     """The dead letters, once there are so many."""
     found: list[dict[str, Any]] = admin.ask("GET", "/deadLetters").json()["dead_letters"]

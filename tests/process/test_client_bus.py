@@ -229,7 +229,7 @@ def test_a_group_has_members_an_account_and_dead_letters(client: Bus) -> None:
         terms = Terms(group="client-group")
         joined = [client.register(one.address, topics=["client.group"], terms=terms) for one in (first, second)]
         assert [(one.group, one.created, one.draining) for one in joined] == [("client-group", True, False)] * 2
-        with pytest.raises(Conflict, match="is in the group client-group; add group=client-group"):
+        with pytest.raises(Conflict, match="is a member of the group client-group; add group="):
             client.register(first.address)
         published = client.publish("client.group")
         eventually(lambda: len(list(client.dead_letters(group="client-group"))) == 1, 10)

@@ -1,9 +1,10 @@
 """Errors, and the responses that several routes share."""
 
 from eventbus.core.errors import KeyReused
+from eventbus.core.model import already_registered, group_key, not_registered
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.web.openapi import builder as build
-from eventbus.web.openapi.builder import PROBLEM, RETRY_AFTER, TEXT, Json, answer, content, problem, schema
+from eventbus.web.openapi.builder import AN_ADDRESS, PROBLEM, RETRY_AFTER, TEXT, Json, answer, content, problem, schema
 
 _CHALLENGE = {"WWW-Authenticate": build.response_header("What is needed (RFC 6750, section 3).", build.text())}
 _MAY_CHALLENGE = {"WWW-Authenticate": {**_CHALLENGE["WWW-Authenticate"], "required": False}}
@@ -45,7 +46,7 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
     "WrongLimit": (400, "A malformed parameter.", "limit must be a whole number from 1 to 1000, not '0'.", {}),
     "WrongChoice": (
         400, "Not exactly one choice, or a malformed one.",
-        "Select dead letters by exactly one of address=A, id=ID or all=true.", {}),
+        "Select dead letters by exactly one of address=A, group=G, id=ID or all=true.", {}),
     "WrongPosition": (
         400, "A malformed address, position or query.",
         "from is required: earliest, an event's id, or a time such as 2026-11-24T06:03:29Z.", {}),
@@ -63,10 +64,10 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
         "The body did not arrive within 30 seconds.", {}),
     "NotRegistered": (
         409, "The subscriber is not registered, so that nothing can be delivered to it.",
-        "This address is not registered; register it, and replay then.", {}),
+        str(not_registered(AN_ADDRESS)), {}),
     "OtherGroup": (
         409, "The address is registered in another group, or without one. `400` in plain text.",
-        "10.0.0.5:8000 is a member of the group mailer; deregister it first.", {}),
+        str(already_registered(AN_ADDRESS, group_key("mailer"))), {}),
     "TooLarge": (
         413, "An event over `EVENTBUS_MAX_BODY_BYTES`, or a batch over its limits.",
         "The body may have at most 1048576 bytes.", {}),

@@ -110,7 +110,10 @@ _DEAD_LETTER: Json = {
     "key": nullable(text("The event's order key.")),
     "subscriber": text("Its address, in its one spelling, or the name of its group."),
     "group": nullable(text("The name of its group; null without one.")),
-    "reason": text("`rejected`, `lease ended`, `journal quota`, or `not delivered within` some seconds."),
+    "reason": text(
+        "`rejected`, `lease ended`, `journal quota`, `no member of the group wants its topic`, or `not delivered "
+        "within` some seconds."
+    ),
     "attempts": count(),
     "first_attempt_at": nullable(time("Null without an attempt.")),
     "last_attempt_at": time("When it was attempted last, or given up."),

@@ -27,7 +27,8 @@ def group(description: str = "A group, instead of an address.") -> Json:
 REGISTER = operation(
     "registerAndKeepAlive", "Register, or renew",
     "Registers an address, or renews its lease. Every event that is accepted after the answer, and whose topic the "
-    "subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was.",
+    "subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was, but for `group` "
+    "and `drain`. With `group` the address is a member: each event goes to one of the members that want it.",
     tag="Subscribers", scope="subscribe", call=f"-X POST '/registerAndKeepAlive?address={AN_ADDRESS}'",
     parameters=[address(), *_OPTIONS],
     ok=build.answer(
@@ -39,7 +40,8 @@ REGISTER = operation(
 DEREGISTER = operation(
     "deregister", "Deregister",
     "Ends a lease at once, and discards what is pending: a service that only restarts does not call it. A member of a "
-    "group leaves the group, and nothing is discarded. Succeeds whether or not the address was there.",
+    "group leaves the group, and nothing is discarded; what is pending ends with the last one. Succeeds whether or not "
+    "the address was there.",
     tag="Subscribers", scope="subscribe", call=f"-X DELETE '/deregister?address={AN_ADDRESS}'",
     parameters=[address(required=False), group("A group instead of an address: it ends with all its members.")],
     ok=build.answer(
@@ -52,7 +54,7 @@ DEREGISTER = operation(
 LIST = operation(
     "listSubscribers", "List the subscribers",
     "As text a line for each: the address as it was written, two spaces, a colon, two spaces, the time of its last "
-    "renewal.",
+    "renewal. As JSON the members of groups are among the subscribers, and `groups` has each group's account.",
     tag="Subscribers", scope="subscribe", call="'/listSubscribers'",
     parameters=[build.query(
         "expired", "`true`: not the live ones, but those whose lease has expired and who have not registered again.",

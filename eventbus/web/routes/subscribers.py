@@ -36,10 +36,12 @@ def register_and_keep_alive() -> Reply:
             address, terms_of(query), query.first("from") or None, group=group, drain=drain_in(query)
         )
     other = changes.by_another(address.key, client)
+    whose = {} if group is None else {"group": group}
     if registration.created:
-        log_change(Changed.REGISTERED, address.key, 1)
+        log_change(Changed.REGISTERED, address.key, 1, **whose)
     elif registration.changed:
-        log_change(Changed.TERMS, address.key, len(registration.changed), terms=",".join(registration.changed))
+        terms = ",".join(registration.changed)
+        log_change(Changed.TERMS, address.key, len(registration.changed), terms=terms, **whose)
     if registration.created or registration.changed:
         changes.note(address.key, bus.clock.wall(), client)
     if not wants_json(request):
