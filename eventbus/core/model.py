@@ -22,7 +22,7 @@ class Message(NamedTuple):
     head: bytes  # the kept headers as they go on the wire, each line ended by CR LF
     body: bytes
     accepted_at: float  # seconds since 1970
-    key: str | None = None  # events with the same one may be delivered in order
+    key: str = ""  # the order key; empty without one
 
 
 class Event(NamedTuple):
@@ -34,7 +34,7 @@ class Event(NamedTuple):
     head: bytes
     body: bytes
     accepted_at: float
-    key: str | None = None
+    key: str = ""
 
     @property
     def headers(self) -> dict[str, str]:

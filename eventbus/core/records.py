@@ -63,7 +63,7 @@ class DeadLetter:
     answer: bytes  # the first KiB of the last answer's body
     event_id: str = ""  # the event's own id, topic and key, where its body was given up, and it is perhaps gone
     topic: str | None = None
-    order_key: str | None = None
+    order_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

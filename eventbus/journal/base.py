@@ -47,7 +47,7 @@ class KeptDeadLetter:
     letter: DeadLetter
     event_id: str
     topic: str | None
-    order_key: str | None = None
+    order_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

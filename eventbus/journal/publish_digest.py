@@ -43,7 +43,7 @@ def _parts(messages: Sequence[Message]) -> Iterator[bytes]:
     for message in messages:
         topic = b"-" if message.topic is None else b"=" + message.topic.encode("utf-8", "surrogatepass")
         yield b"%d:%d:%s" % (len(topic), len(message.body), topic)
-        if message.key is not None:  # an older version knew none: of those without one the digest is as it was
+        if message.key:  # an older version knew none: of those without one the digest is as it was
             key = message.key.encode()
             yield b"key%d:%s" % (len(key), key)
         yield message.body

@@ -24,7 +24,7 @@ def _without_body(event: Event) -> dict[str, Any]:
     return {
         "id": event.id,
         "topic": event.topic,
-        "key": event.key,
+        "key": event.key or None,
         "accepted_at": rfc3339(event.accepted_at),
         "headers": event.headers,
     }

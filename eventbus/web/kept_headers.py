@@ -50,11 +50,11 @@ def topic_of_type(ce_type: str) -> str | None:
         return None
 
 
-def order_key(given: str | None, ce_key: str | None) -> str | None:
-    """Return an event's order key: the query's, else the CloudEvent's; None without one. Raises BadRequest."""
+def order_key(given: str | None, ce_key: str | None) -> str:
+    """Return an event's order key: the query's, else the CloudEvent's; empty without one. Raises BadRequest."""
     if given is not None:
         return check_key(given, "key")
-    return None if ce_key is None else check_key(ce_key, "partitionkey")
+    return "" if ce_key is None else check_key(ce_key, "partitionkey")
 
 
 def attribute(environ: Mapping[str, Any], name: str) -> str:

@@ -34,7 +34,7 @@ def event_head(event: Event) -> bytes:
     if not is_valid_head(head):
         raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
     line = b"" if topic is None else b"Eventbus-Topic: %s\r\n" % encode_value(topic)
-    if key is not None:
+    if key:
         line += b"%s: %s\r\n" % (ORDER_KEY_HEADER.encode(), encode_key(key).encode())
     return b"%sWebhook-Id: %s\r\n%sContent-Length: %d\r\n" % (head, encode_value(event_id), line, len(body))
 

@@ -61,7 +61,7 @@ def _parts(row: Any) -> tuple[Any, ...]:
 
 @_parts.register
 def _(row: Event) -> tuple[Any, ...]:
-    return (row.seq, row.id, row.topic, float(row.accepted_at), *_given(row.key)), row.head, row.body
+    return (row.seq, row.id, row.topic, float(row.accepted_at), *_given(row.key or None)), row.head, row.body
 
 
 @_parts.register
@@ -82,7 +82,7 @@ def _(row: Retry) -> tuple[Any, ...]:
 def _(row: NumberedLetter) -> tuple[Any, ...]:
     *fields, first_at, last_at, status, error, answer, event_id, topic, key = astuple(row.letter)
     first = None if first_at is None else float(first_at)
-    return (row.id, *fields, first, float(last_at), status, error, event_id, topic, *_given(key)), answer
+    return (row.id, *fields, first, float(last_at), status, error, event_id, topic, *_given(key or None)), answer
 
 
 @_parts.register

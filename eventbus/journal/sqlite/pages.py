@@ -29,7 +29,7 @@ _LISTS = (
     f"SELECT group_concat(id, char(10)), group_concat(topic, char(10)), group_concat(CAST(at * {_TICKS} AS INTEGER)),"
     " group_concat(order_key, char(10)),"
     " CAST(group_concat(CAST(head AS TEXT) || CAST(body AS TEXT), '') AS BLOB) FROM ("
-    "SELECT id, coalesce(topic, '') AS topic, at, coalesce(order_key, '') AS order_key, head, body"
+    "SELECT id, coalesce(topic, '') AS topic, at, order_key, head, body"
     " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq)"
 )
 
@@ -56,7 +56,7 @@ def _page_by_lists(db: sqlite3.Connection, after: int, end: int, limit: int, max
     events = [
         Event(
             seq, name, topic or None, content[stop - body - head : stop - body], content[stop - body : stop],
-            int(ticks) / _TICKS, key or None,
+            int(ticks) / _TICKS, key,
         )
         for seq, name, topic, ticks, key, head, body, stop in zip(seqs, *columns, heads, bodies, ends, strict=False)
     ]  # fmt: skip

@@ -19,7 +19,7 @@ RETRY_COLUMNS = (
 )
 _LETTER = (
     "d.id, d.key, d.seq, d.run, d.reason, d.attempts, d.first_at, d.last_at, d.status, d.error, d.answer,"
-    " d.event_id, d.topic, d.order_key, coalesce(e.id, ''), e.topic, e.order_key"
+    " d.event_id, d.topic, d.order_key, coalesce(e.id, ''), e.topic, coalesce(e.order_key, '')"
     " FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
 )
 #: One of the numbers in a JSON array that is bound.

@@ -91,8 +91,8 @@ MIGRATIONS = (
     ALTER TABLE dead_letters ADD COLUMN topic TEXT;
     """,
     """
-    ALTER TABLE events ADD COLUMN order_key TEXT;
-    ALTER TABLE dead_letters ADD COLUMN order_key TEXT;
+    ALTER TABLE events ADD COLUMN order_key TEXT NOT NULL DEFAULT '';
+    ALTER TABLE dead_letters ADD COLUMN order_key TEXT NOT NULL DEFAULT '';
     ALTER TABLE deferred ADD COLUMN order_key TEXT;
     CREATE INDEX deferred_by_order_key ON deferred (key, order_key, seq, run);
     """,

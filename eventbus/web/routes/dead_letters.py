@@ -106,7 +106,7 @@ def dead_letter_payload(kept: KeptDeadLetter) -> dict[str, Any]:
         "id": kept.id,
         "event": kept.event_id,
         "topic": kept.topic,
-        "key": kept.order_key,
+        "key": kept.order_key or None,
         "subscriber": text_of(letter.key),
         "group": group_of(letter.key),
         "reason": letter.reason,

@@ -1,6 +1,6 @@
 """``/sendMessage``: publish one event or a batch, and answer once it is durable."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -60,14 +60,22 @@ def send_message() -> Reply:
     ce_type = attribute(environ, "type") if event is None else event.type
     if topic is None:
         topic = topic_of_type(ce_type)
-    ce_key = (attribute(environ, PARTITION_KEY) or None) if event is None else event.partition_key
-    key = order_key(query.first("key"), ce_key)
+    key = _order_key(environ, query, event)
     once = once_key(environ, query, event)
     message = Message(new_event_id(), topic, head, body, bus.clock.wall(), key)
     appended = bus.publish((message,), once)
     return _response(
         bus, request, (message,), appended, {"id": appended.ids[0], **({"topic": topic} if ce_type else {})}
     )
+
+
+def _order_key(environ: Mapping[str, Any], query: Query, event: CloudEvent | None) -> str:
+    """Return the order key of one event, empty without one; ``event`` is a structured CloudEvent. Raises BadRequest."""
+    if event is not None:
+        return order_key(query.first("key"), event.partition_key)
+    if "HTTP_CE_PARTITIONKEY" in environ or "key" in query.values:  # most have neither, and this is cheap
+        return order_key(query.first("key"), attribute(environ, PARTITION_KEY) or None)
+    return ""
 
 
 def _publish_batch(bus: Bus, request: Request, query: Query) -> Reply:

@@ -39,7 +39,7 @@ def parts_of(publishes: Sequence[Publish]) -> list[str | bytes]:
         for part in (
             *(message.id, topic_text(message.topic), message.head, message.body),
             repr(message.accepted_at),
-            message.key or "",
+            message.key,
         )
     ]
 

@@ -32,11 +32,11 @@ def commands(kind: RecordKind, rows: Sequence[Row]) -> Iterator[Command]:
 def _event(event: Event) -> Iterator[Command]:
     topic, at = topic_text(event.topic), repr(event.accepted_at)
     fields: list[tuple[Any, Any]] = [*zip(FIELDS, (event.id, topic, event.head, event.body, at), strict=True)]
-    if event.key is not None:
+    if event.key:
         fields.append((KEY_FIELD, event.key))
     yield ("XADD", keys.EVENTS, f"{event.seq}-0", *(part for pair in fields for part in pair))
     yield ("HSET", keys.IDS, event.id, event.seq)
-    names = f"{event.id}{topic}{event.key or ''}".encode()
+    names = f"{event.id}{topic}{event.key}".encode()
     size = len(names) + len(event.head) + len(event.body) + EVENT_OVERHEAD
     yield ("INCRBY", keys.BYTES, size)
 

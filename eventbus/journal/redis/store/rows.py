@@ -38,7 +38,7 @@ def event_of(entry: Sequence[Any]) -> Event | None:
         return None
     event_id, topic, head, body, at, *key = parts[1::2]
     try:
-        order_key = key[0].decode() if key else None
+        order_key = key[0].decode() if key else ""
         return Event(int(number), event_id.decode(), topic_of(topic), head, body, float(at), order_key)
     except ValueError:
         return None
@@ -119,7 +119,7 @@ def letter_text(letter: DeadLetter) -> str:
 
 def _names_of(letter: DeadLetter) -> dict[str, str | None]:
     """Return what names the event of a dead letter that has given up its body."""
-    key = {} if letter.order_key is None else {"order_key": letter.order_key}
+    key = {"order_key": letter.order_key} if letter.order_key else {}
     return {"event_id": letter.event_id, "topic": letter.topic, **key}
 
 
@@ -130,7 +130,7 @@ def letter_of(letter_id: int, text: bytes, names: Sequence[bytes]) -> KeptDeadLe
     answer = base64.b64decode(fields.pop("answer"))
     letter = DeadLetter(seq=int(seq), replay_id=int(replay_id), answer=answer, **fields)
     event_id, topic = (names[0].decode(), topic_of(names[1])) if names else ("", None)
-    order_key = (names[2].decode() or None) if names else None
+    order_key = names[2].decode() if names else ""
     if letter.event_id:
         event_id, topic, order_key = letter.event_id, letter.topic, letter.order_key
     return KeptDeadLetter(letter_id, letter, event_id, topic, order_key)
