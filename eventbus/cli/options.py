@@ -8,8 +8,11 @@ import click
 from eventbus.cli.positions import parse_position
 from eventbus.core.option_kinds import Boolean, Duration, Enumeration, Integer, Number, Position, Texts
 from eventbus.core.options import Option
+from eventbus.core.ordering import BY_KEY, Ordering
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_BY_KEY_PARAMETER = "ordered_by_key_option"
+_BY_KEY = "Deliver events with the same order key in order, and others beside each other."
 #: Names that older versions had for "no".
 _FORMER_NAMES = {"ordered": (" /--unordered",)}
 
@@ -19,6 +22,8 @@ def subscription_options(options: Iterable[Option]) -> Callable[[Function], Func
 
     def add(function: Function) -> Function:
         for one in reversed(tuple(options)):
+            if isinstance(one.kind, Ordering):
+                function = click.option(_BY_KEY_PARAMETER, "--ordered-by-key", is_flag=True, help=_BY_KEY)(function)
             function = click.option(*_names(one), **_type_of(one), help=one.summary.replace("`", "'"))(function)
         return function
 
@@ -27,7 +32,10 @@ def subscription_options(options: Iterable[Option]) -> Callable[[Function], Func
 
 def take_options(arguments: dict[str, Any], options: Iterable[Option]) -> dict[str, Any]:
     """Remove the values of these options, and return them by the names of the options."""
-    return {one.name: arguments.pop(_parameter(one)) for one in options}
+    found = {one.name: arguments.pop(_parameter(one)) for one in options}
+    if arguments.pop(_BY_KEY_PARAMETER, False):
+        found["ordered"] = BY_KEY
+    return found
 
 
 def _parameter(one: Option) -> str:
@@ -36,7 +44,7 @@ def _parameter(one: Option) -> str:
 
 
 def _names(one: Option) -> tuple[str, ...]:
-    if isinstance(one.kind, Boolean):
+    if isinstance(one.kind, Boolean | Ordering):
         return (_parameter(one), f"--{one.flag}/--no-{one.flag}", *_FORMER_NAMES.get(one.flag, ()))
     return (_parameter(one), f"--{one.flag}")
 
@@ -45,7 +53,7 @@ def _type_of(one: Option) -> dict[str, Any]:
     """Return the arguments of ``click.option`` for an option's kind."""
     found: dict[str, Any]
     match one.kind:
-        case Boolean():
+        case Boolean() | Ordering():
             found = {"default": None}
         case Integer(low, high):
             found = {"type": click.IntRange(int(low), int(high)), "metavar": "N"}

@@ -98,7 +98,7 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
 @click.option("--key", metavar="KEY", help="Idempotency-Key: with the same key, within 24 hours, nothing is added.")
 @click.option(
     "--order-by", metavar="KEY",
-    help="Order key: subscribers with --ordered key get events with the same one in order.",
+    help="Order key: subscribers with --ordered-by-key get events with the same one in order.",
 )  # fmt: skip
 @click.option(
     "--attribute", "attributes", multiple=True, callback=_attributes, metavar="NAME=VALUE",

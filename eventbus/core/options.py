@@ -13,6 +13,7 @@ from inspect import get_annotations
 from typing import Any, Generic, TypeVar
 
 from eventbus.core.option_kinds import Boolean, Duration, Enumeration, Integer, Kind, Position, Text, TopicPatterns
+from eventbus.core.ordering import BY_KEY, Ordering
 from eventbus.core.topics import MAX_PATTERNS, MAX_WORDS
 from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS
 
@@ -109,7 +110,13 @@ class DeliveryOptions(Generic[Missing]):
     timeout: float | Missing = option(
         Duration(0.1, 120), "Seconds for one attempt in all.", default=10, flag="attempt-timeout"
     )
-    ordered: bool | Missing = option(Boolean(), "Deliver one event at a time, in order.", default=False, shared=True)
+    ordered: bool | str | Missing = option(
+        Ordering(),
+        "Deliver events in order: all of them, one at a time, or those with the same key.",
+        "With `key` events with the same order key are delivered one after another, and others beside each other.",
+        default=False,
+        shared=True,
+    )
     resume: bool | Missing = option(
         Boolean(),
         "Keep the position when the lease expires.",
@@ -132,6 +139,16 @@ class SubscriptionOptions(DeliveryOptions[Missing], TopicOptions[Missing]):
     """The options that a subscription keeps from one renewal to the next."""
 
     __slots__ = ()
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether all events are delivered one after another."""
+        return self.ordered is True
+
+    @property
+    def by_key(self) -> bool:
+        """Whether events with the same order key are delivered one after another."""
+        return self.ordered == BY_KEY
 
 
 @dataclass(frozen=True, kw_only=True)

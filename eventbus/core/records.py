@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from eventbus.core.model import Account, Interest, State, Subscription
 
+#: When a retry is due that waits for its order key: never by itself.
+BLOCKED_UNTIL = 1e12
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -30,7 +33,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """One delivery that waits for its next attempt. Times are seconds since 1970.
+    """One delivery that waits for its next attempt, or for its order key. Times are seconds since 1970.
 
     ``attempts`` counts all, ``first_at`` is of the first one after the last replay.
     """
@@ -45,6 +48,11 @@ class Retry:
     error: str
     past: Past | None = None
     order_key: str | None = None  # the event's; "" without one, None where it is not known
+
+    @property
+    def blocked(self) -> bool:
+        """Whether an earlier event with the same order key has to be settled first."""
+        return self.due_at >= BLOCKED_UNTIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,7 @@ class LaneRecord:
     former_attempts: int = 0  # attempts of earlier registrations, successes included
     expired: bool = False  # its lease ended, and what was pending then has become dead letters
     members: "tuple[LaneRecord, ...]" = ()  # of a group, in the order they joined; theirs have no spans and interests
+    waiting: tuple[tuple[int, int], ...] = ()  # (seq, run) before the cursors that wait for their first attempt
 
     @property
     def open(self) -> bool:

@@ -9,7 +9,9 @@ from eventbus.core.errors import JournalError
 from eventbus.core.model import Event
 from eventbus.core.records import Retry
 from eventbus.delivery.checkpointer import Checkpointer
+from eventbus.delivery.key_reader import KeyReader
 from eventbus.delivery.lane.delivery import Delivery
+from eventbus.delivery.lane.keyed_retries import KeyedRetries
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved
 from eventbus.delivery.lane.ranges import Range
@@ -29,6 +31,7 @@ class LaneReader:
         self._journal = journal
         self.recent = recent  #: the events in memory
         self._checkpointer = checkpointer
+        self._keys = KeyReader(journal, checkpointer, clock)
         self._clock = clock
         self._reading: set[Lane] = set()
         self._waiting: set[Lane] = set()  # for which the journal could not be read
@@ -90,7 +93,11 @@ class LaneReader:
         """Read one page for a lane; other greenlets may take from it meanwhile."""
         with self.reading(lane):
             if lane.retries.wants_rows(self._clock.monotonic()):
-                self._load(lane, self._unsaved(lane))
+                unsaved = self._unsaved(lane)
+                if isinstance(lane.retries, KeyedRetries):
+                    self._keys.read(lane, lane.retries, unsaved)
+                else:
+                    self._load(lane, unsaved)
             if (part := lane.unread()) is not None:
                 self._read_range(lane, part)
             self.note_success(lane)
@@ -118,17 +125,20 @@ class LaneReader:
         return {}
 
     def _load(self, lane: Lane, unsaved: Mapping[tuple[int, int], Retry | None]) -> None:
-        lane.retries.begin_load()
-        by_seq, limit = lane.subscriber.options.ordered, lane.limits.retry_rows + len(unsaved)
+        retries = lane.retries
+        retries.begin_load()
+        by_seq, limit = lane.subscriber.options.one_at_a_time, lane.limits.retry_rows + len(unsaved)
         try:
             found = self._journal.retries(lane.subscriber.key, by_seq=by_seq, limit=limit)
         except JournalError:
-            lane.retries.expect_rows()
+            retries.expect_rows()
             raise
+        if lane.retries is not retries:
+            return  # the lane is ordered in another way now, and reads again
         more = len(found) == limit
         rows = merge_unsaved(found, unsaved, by_seq=by_seq, more=more) if unsaved else found
         deliveries = deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
-        lane.retries.load(deliveries, lane.in_flight, more=more)
+        retries.load(deliveries, lane.in_flight, more=more)
 
     def _read_range(self, lane: Lane, part: Range) -> None:
         end, began = self.recent.newest if part.end is None else part.end, part.cursor
@@ -142,15 +152,15 @@ class LaneReader:
         else:
             page = self._journal.page(part.cursor, end, min(limit, limits.page_events), limits.page_bytes)
             events, cursor = list(page.events), page.cursor
-        if lane.closed or part.cursor != began:
-            return  # it was ended, or sent back, while the page was read
+        if lane.closed or part.cursor != began or part not in lane.ranges():
+            return  # it was ended, sent back, or replaced while the page was read
         if events and events[-1].seq <= end and lane.covers_all(part):
             mine = events
         else:
             mine = [event for event in events if event.seq <= end and lane.covers(part, event.seq, event.topic)]
         if tail is None:
             self.recent.add_page(mine)
-        part.load([event.seq for event in mine], cursor)
+        part.load_events(mine, cursor)
         if cursor >= end and part.remaining and (part.end is not None or end == self.recent.newest):
             lost = lane.drop_remaining(part)
             log.error(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event, Message
@@ -29,6 +29,19 @@ class Page:
 
     events: tuple[Event, ...]
     cursor: int
+
+
+#: A retry of a lane, by sequence number and replay id.
+Row = tuple[int, int]
+#: What is before the first retry.
+FIRST_ROW: Row = (-1, 0)
+
+
+class EventName(NamedTuple):
+    """What names an event, and its order key, which is empty without one."""
+
+    id: str
+    order_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +114,14 @@ class JournalQueries(Protocol):
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
         """Return, of the events with these sequence numbers that exist, their bytes and who holds them back."""
 
-    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        """Return the first retries of a lane, by sequence number or by due time."""
+    def names(self, seqs: Sequence[int]) -> dict[int, EventName]:
+        """Return ids and order keys of the events with these sequence numbers that still exist, without bodies."""
+
+    def retries(self, key: str, *, by_seq: bool, limit: int, after: Row = FIRST_ROW) -> list[Retry]:
+        """Return the first retries of a lane by due time, or those after one by sequence number and replay."""
+
+    def retries_of_key(self, key: str, order_key: str, limit: int) -> list[Retry]:
+        """Return the first retries of a lane and an order key, which is not empty, by sequence number."""
 
     def retries_of_event(self, seq: int) -> list[Retry]:
         """Return the retries of an event, in all lanes."""

@@ -42,6 +42,7 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
         "last_error_at": record.last_error_at,
         "former_attempts": record.former_attempts,
         "expired": record.expired,
+        **({"waiting": record.waiting} if record.waiting else {}),
         **({"members": [_fields_of(member) for member in record.members]} if record.members else {}),
     }
 
@@ -65,7 +66,8 @@ def _record_of(fields: dict[str, Any]) -> LaneRecord:
             Span(replay_id, cursor, end, remaining, tuple(topics))
             for replay_id, cursor, end, remaining, topics in fields.pop("spans")
         ),
-        in_flight=tuple((seq, replay_id) for seq, replay_id in fields.pop("in_flight")),
+        in_flight=_deliveries(fields.pop("in_flight")),
+        waiting=_deliveries(fields.pop("waiting", [])),
         account=Account(*fields.pop("account")),
         interests=_interests(fields.pop("interests")),
         replayed=_interests(fields.pop("replayed")),
@@ -83,6 +85,10 @@ def _subscriber_of(fields: dict[str, Any]) -> Subscription:
     key = fields.pop("key", None)
     address = address_with_key(text, key or legacy_key(text)) if "%" in text else parse_address(text)
     return Subscriber(address, options)
+
+
+def _deliveries(rows: list[list[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((seq, replay_id) for seq, replay_id in rows)
 
 
 def _interests(rows: list[list[Any]]) -> tuple[Interest, ...]:

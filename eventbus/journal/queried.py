@@ -8,7 +8,16 @@ from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event
 from eventbus.core.override import override
 from eventbus.core.records import LaneRecord, Retry
-from eventbus.journal.base import Journal, JournalQueries, KeptDeadLetter, Page, Redelivery
+from eventbus.journal.base import (
+    FIRST_ROW,
+    EventName,
+    Journal,
+    JournalQueries,
+    KeptDeadLetter,
+    Page,
+    Redelivery,
+    Row,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,8 +64,16 @@ class QueriedJournal(Journal):
         return self._read(self._queries.sample, seqs)
 
     @override
-    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        return self._read(self._queries.retries, key, by_seq=by_seq, limit=limit)
+    def names(self, seqs: Sequence[int]) -> dict[int, EventName]:
+        return self._read(self._queries.names, seqs)
+
+    @override
+    def retries(self, key: str, *, by_seq: bool, limit: int, after: Row = FIRST_ROW) -> list[Retry]:
+        return self._read(self._queries.retries, key, by_seq=by_seq, limit=limit, after=after)
+
+    @override
+    def retries_of_key(self, key: str, order_key: str, limit: int) -> list[Retry]:
+        return self._read(self._queries.retries_of_key, key, order_key, limit)
 
     @override
     def retries_of_event(self, seq: int) -> list[Retry]:

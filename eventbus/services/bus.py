@@ -63,7 +63,7 @@ class Bus(SubscriberListener):
         self.cluster = cluster or SingleNode()
         self.counters = Counters()
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
-        self.node = node = Node(journal, self.dispatcher, self.cluster, _rules(settings, timing), timing)
+        self.node = node = Node(journal, self.dispatcher, self.cluster, self._rules(settings, timing), timing)
         self.expired = ExpiredSubscribers(node)
         self.expiry = LeaseExpiry(node, self.expired.note)
         self.memberships = Memberships(node, self.expiry)
@@ -88,6 +88,11 @@ class Bus(SubscriberListener):
         self._running: list[Service] = []
         self.draining = False
         self.first_seq = 0  #: the number of the last event before this start
+
+    def _rules(self, settings: Settings, timing: ServiceTiming) -> Rules:
+        """Return what holds for all lanes."""
+        handshake, find = settings.verify == "handshake", self.dispatcher.recent.get
+        return Rules(settings.retry_seconds, handshake=handshake, limits=timing.lanes, find=find)
 
     # Start and stop
 
@@ -183,11 +188,6 @@ class Bus(SubscriberListener):
     def _committed(self, events: Sequence[Event]) -> None:
         self.dispatcher.committed(events)
         self.feed.committed()
-
-
-def _rules(settings: Settings, timing: ServiceTiming) -> Rules:
-    """Return what holds for all lanes."""
-    return Rules(settings.retry_seconds, handshake=settings.verify == "handshake", limits=timing.lanes)
 
 
 def _quota_bytes(settings: Settings) -> int:

@@ -63,7 +63,7 @@ class Memberships:
             return False
         lane, member = found
         self._remove(lane, member, "it did not renew")
-        if lane.subscriber.options.ordered is not True:
+        if lane.subscriber.options.ordered is False:
             self._dispatcher.cut_short(member)
         return True
 

@@ -125,6 +125,7 @@ class QuotaEnforcer:
         return more
 
     def _give_up_part(self, lane: Lane, end: int, pages: TopicPages, room: LetterRoom) -> None:
+        lane.retries.unload(lane.in_flight)
         give_up_buffered(lane, end, room, self._clock.wall())
         if lane.retries.count:
             self._give_up_retries(lane, end, room)

@@ -25,6 +25,7 @@ from eventbus.core.errors import (
 )
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Account, Message, Terms, group_key
+from eventbus.core.ordering import BY_KEY
 from eventbus.core.records import Checkpoint
 from eventbus.core.settings import Settings
 from eventbus.core.topics import matches
@@ -45,6 +46,8 @@ KEYS = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
 KEY = st.sampled_from(KEYS)
 ANSWERS = st.sampled_from([TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, UNWANTED, ENOUGH, wait_please(7)])
 TOPIC = st.sampled_from([None, "a", "b"])
+ORDER_KEYS = ("", "x", "y", "x")
+ORDERED = st.sampled_from([False, True, BY_KEY, BY_KEY])
 TOPICS = st.sampled_from([(), (), ("a",), ("b",)])
 #: A journal with little room, so that settled events go early.
 SETTINGS = Settings(retry_seconds=90, retention_seconds=10_000_000, journal_max_bytes=100_000)
@@ -53,7 +56,18 @@ BODY = b"x" * 500
 TIMING = ServiceTiming(
     commit_rows=4,
     replay_page_events=4,
-    lanes=LaneLimits(buffered_events=10, low_water=6, retries=3, page_events=3, retry_rows=12, recovery_page_events=4),
+    lanes=LaneLimits(
+        buffered_events=10,
+        low_water=6,
+        retries=3,
+        page_events=3,
+        retry_rows=12,
+        recovery_page_events=4,
+        order_keys=2,
+        waiting_events=2,
+        ready_events=2,
+        key_rows=2,
+    ),
 )
 #: More rows than any history makes.
 ALL = 1_000_000
@@ -101,7 +115,10 @@ class BusAccount(RuleBasedStateMachine):
     @rule(count=st.integers(1, 8), topic=TOPIC, key=st.sampled_from([None, None, None, "k1", "k2"]))
     def publish(self, count: int, topic: str | None, key: str | None) -> None:
         """Messages are published, under an idempotency key or without; whom they reach is what was asked for."""
-        messages = [Message(new_event_id(), topic, b"", BODY, EPOCH + self.now) for _ in range(count)]
+        now = EPOCH + self.now
+        messages = [
+            Message(new_event_id(), topic, b"", BODY, now, ORDER_KEYS[n % len(ORDER_KEYS)]) for n in range(count)
+        ]
         reached = {lane.subscriber.key for lane in self.bus.dispatcher.registry.matching(topic)}
         for lane in self.bus.subscribers():
             chosen = lane.subscriber.options.topics
@@ -181,10 +198,8 @@ class BusAccount(RuleBasedStateMachine):
         self.outage = None
         self.bus.dispatcher.checkpointer.save()
 
-    @rule(
-        key=KEY, topics=TOPICS, ordered=st.booleans(), resume=st.booleans(), start=st.sampled_from([None, "earliest"])
-    )
-    def register(self, key: str, topics: tuple[str, ...], ordered: bool, resume: bool, start: str | None) -> None:
+    @rule(key=KEY, topics=TOPICS, ordered=ORDERED, resume=st.booleans(), start=st.sampled_from([None, "earliest"]))
+    def register(self, key: str, topics: tuple[str, ...], ordered: bool | str, resume: bool, start: str | None) -> None:
         """A subscriber registers, renews, or comes back."""
         terms = Terms(topics=topics, ordered=ordered, resume=resume, max_in_flight=3)
         lane = self.bus.dispatcher.lanes.get(key)

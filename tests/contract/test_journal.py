@@ -14,9 +14,9 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalUnavailable, KeyReused
 from eventbus.core.model import Account, Event, Message, Options, Subscriber
-from eventbus.core.records import Checkpoint, DeadLetter, Discard, LaneRecord, Past, Retry
+from eventbus.core.records import BLOCKED_UNTIL, Checkpoint, DeadLetter, Discard, LaneRecord, Past, Retry
 from eventbus.delivery.lane.lane_record import new_record
-from eventbus.journal.base import MAX_REDELIVERIES, Journal, Redelivery
+from eventbus.journal.base import FIRST_ROW, MAX_REDELIVERIES, EventName, Journal, Redelivery
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.sqlite import SqliteJournal
 from tests.support.events import message
@@ -531,6 +531,54 @@ def test_deferred_deliveries_are_read_by_due_time_or_number(journal: Journal) ->
     assert [row.seq for row in journal.retries(A, by_seq=False, limit=ALL)] == [2, 3, 1]
     assert [row.seq for row in journal.retries(A, by_seq=False, limit=2)] == [2, 3]
     assert [row.key for row in journal.retries_of_event(4)] == [B]
+
+
+def test_retries_are_read_on_by_their_numbers(journal: Journal) -> None:
+    """Those after a retry come in pages, also where one event has several, of several replays."""
+    rows = [deferral(seq, replay_id=replay_id) for seq in (1, 2, 10) for replay_id in (0, 1, 2)]
+    save(journal, retries=tuple(reversed(rows)))
+    found, after = list[Retry](), FIRST_ROW
+    while page := journal.retries(A, by_seq=True, limit=2, after=after):
+        found += page
+        after = page[-1].seq, page[-1].replay_id
+    assert found == rows
+
+
+def test_retries_are_read_by_their_order_key(journal: Journal) -> None:
+    """Those of one key and lane are read by number, also after they have changed and others have been settled."""
+    keys = ("k", "", "k/ä", "k", None)
+    rows = [replace(deferral(seq), order_key=key) for seq, key in enumerate(keys, 9)]
+    save(
+        journal,
+        retries=(*rows, replace(deferral(9, B), order_key="k"), replace(deferral(12, replay_id=1), order_key="k")),
+    )
+    assert [(row.seq, row.replay_id) for row in journal.retries_of_key(A, "k", ALL)] == [(9, 0), (12, 0), (12, 1)]
+    assert journal.retries_of_key(A, "k/ä", ALL) == [rows[2]]
+    assert journal.retries_of_key(A, "k", 1) == [rows[0]]
+    again = replace(rows[4], order_key="k", due_at=BLOCKED_UNTIL)
+    save(journal, settled_retries=((A, 9, 0), (A, 12, 1)), retries=(again,))
+    assert journal.retries_of_key(A, "k", ALL) == [rows[3], again]
+    assert [row.seq for row in journal.retries(A, by_seq=False, limit=ALL)][-1] == again.seq
+    save(journal, cleared=(A,))
+    assert (journal.retries_of_key(A, "k", ALL), len(journal.retries_of_key(B, "k", ALL))) == ([], 1)
+
+
+def test_names_are_read_without_bodies(journal: Journal) -> None:
+    """Ids and order keys of the events that are there are read by their numbers."""
+    journal.append([message("a", key="k"), message("b")])
+    assert journal.names([2, 1, 99]) == {1: EventName("a", "k"), 2: EventName("b", "")}
+    assert journal.names([]) == {}
+
+
+def test_a_dead_letter_that_is_put_back_waits_with_its_events_key(journal: Journal) -> None:
+    """Its row has the order key that the event has, or says that it has none."""
+    journal.append([message("a", key="k"), message("b")])
+    save(journal, 2, dead=(letter(1), letter(2), letter(3)))
+    kept = journal.dead_letters(None, 0, ALL)
+    assert [one.order_key for one in kept] == ["k", "", ""]
+    journal.checkpoint(Checkpoint(EPOCH, 2, replayed=tuple(one.id for one in kept), replay="r"))
+    assert [row.order_key for row in journal.retries(A, by_seq=True, limit=ALL)] == ["k", "", ""]
+    assert [row.seq for row in journal.retries_of_key(A, "k", ALL)] == [1]
 
 
 def test_a_delivery_deferred_again_is_one_row(journal: Journal) -> None:

@@ -1,6 +1,6 @@
 """As much of a journal as one lane needs, in memory: events, rows that wait, dead letters, and the lane's record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from eventbus.core.addresses import Address
 from eventbus.core.model import Event, Subscriber
@@ -11,7 +11,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 from eventbus.delivery.transport.base import AddressCheck, Route, Transport
 from eventbus.journal import lane_json
-from eventbus.journal.base import Page
+from eventbus.journal.base import FIRST_ROW, EventName, Page, Row
 
 
 class LaneJournal:
@@ -25,10 +25,10 @@ class LaneJournal:
         self.scanned = 0
         self.before_rows: Callable[[], object] = lambda: None  #: what happens elsewhere while rows are being read
 
-    def publish(self, topic: str | None) -> Event:
+    def publish(self, topic: str | None, key: str = "") -> Event:
         """Keep one more event."""
         seq = len(self.events) + 1
-        self.events.append(Event(seq, f"id-{seq}", topic, b"", b"", 0.0))
+        self.events.append(Event(seq, f"id-{seq}", topic, b"", b"", 0.0, key))
         return self.events[-1]
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -53,11 +53,21 @@ class LaneJournal:
         """See Journal.topics."""
         return [(e.seq, e.topic, e.accepted_at) for e in self.events if after < e.seq <= end][:limit]
 
-    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        """See Journal.deferred."""
+    def names(self, seqs: Sequence[int]) -> dict[int, EventName]:
+        """See Journal.names."""
+        return {event.seq: EventName(event.id, event.key) for event in self.events if event.seq in seqs}
+
+    def retries(self, key: str, *, by_seq: bool, limit: int, after: Row = FIRST_ROW) -> list[Retry]:
+        """See Journal.retries."""
         rows = sorted(self.waiting.values(), key=lambda row: (row.seq, row.replay_id) if by_seq else (row.due_at, 0))
         self.before_rows()
-        return rows[:limit]
+        return [row for row in rows if not by_seq or (row.seq, row.replay_id) > after][:limit]
+
+    def retries_of_key(self, key: str, order_key: str, limit: int) -> list[Retry]:
+        """See Journal.retries_of_key."""
+        rows = sorted(self.waiting.values(), key=lambda row: (row.seq, row.replay_id))
+        self.before_rows()
+        return [row for row in rows if row.order_key == order_key][:limit]
 
     def recovered(self) -> Recovered:
         """What a process that starts now finds."""

@@ -22,7 +22,7 @@ ENTRIES = """
 """
 TABLE = "eventbus.core.options"
 #: Behind this option the others are added.
-BEFORE = "    ordered: bool | Missing"
+BEFORE = "    ordered: bool | str | Missing"
 
 
 def add_to_table() -> None:

@@ -11,6 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
+from eventbus.core.model import Event
+from eventbus.core.ordering import BY_KEY
 from eventbus.core.topics import matches
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
@@ -18,6 +20,7 @@ from eventbus.delivery.lane import ranges
 from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.keyed_range import KeyedRange
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.lane.limits import LaneLimits
@@ -34,8 +37,19 @@ CHOICES = st.sampled_from([(), ("a",), ("b",)])
 #: Seconds that one delivery is tried: few, so that deliveries die of it.
 RETRY_SECONDS = 90
 
+KEYS = st.sampled_from(["", "k", "l", "m", "n"])
 #: Memory for a few deliveries, so that a short history already fills it.
-LIMITS = LaneLimits(buffered_events=6, low_water=2, retries=3, page_events=3, retry_rows=12)
+LIMITS = LaneLimits(
+    buffered_events=6,
+    low_water=2,
+    retries=3,
+    page_events=3,
+    retry_rows=12,
+    order_keys=3,
+    waiting_events=2,
+    ready_events=2,
+    key_rows=2,
+)
 
 #: An event's number and the run it is delivered in.
 Ticket = tuple[int, int]
@@ -44,14 +58,18 @@ Ticket = tuple[int, int]
 class LaneAccount(RuleBasedStateMachine):
     """One lane through any history, beside a model that knows where each delivery has to be."""
 
+    #: How it is ordered at first.
+    ordered: bool | str = False
+
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self.clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
         self.journal = LaneJournal()
-        self.rules = Rules(RETRY_SECONDS, lambda: 0.5, limits=LIMITS)
+        self.forgets = False  # whether events are not in memory any more when a lane asks for them
+        self.rules = Rules(RETRY_SECONDS, lambda: 0.5, limits=LIMITS, find=self._find)
         self.dispatcher = self._dispatcher()
-        record = new_record(subscriber_with(max_in_flight=3), EPOCH, 0)
+        record = new_record(subscriber_with(max_in_flight=3, ordered=self.ordered), EPOCH, 0)
         self.lane: Lane = lane_of(record, self.rules, retries=0, ends=1e9, now=0, wall=EPOCH)
         self.lane.touch()
         self.dispatcher.registry.add(self.lane)
@@ -64,16 +82,19 @@ class LaneAccount(RuleBasedStateMachine):
     def _dispatcher(self) -> Dispatcher:
         return Dispatcher(cast(Any, self.journal), NoTransport(), self.clock, 512, Counters(), NoListener())
 
+    def _find(self, seq: int) -> Event | None:
+        return None if self.forgets else self.dispatcher.recent.get(seq)
+
     def _save(self) -> None:
         self.dispatcher.checkpointer.save()
 
     # What happens to it
 
     @precondition(lambda self: not self.lane.closed)
-    @rule(count=st.integers(1, 8), topic=TOPICS)
-    def publish(self, count: int, topic: str | None) -> None:
+    @rule(count=st.integers(1, 8), topic=TOPICS, key=KEYS)
+    def publish(self, count: int, topic: str | None, key: str) -> None:
         for _ in range(count):
-            event = self.journal.publish(topic)
+            event = self.journal.publish(topic, key)
             self.dispatcher.recent.add([event])
             if matches(self.topics, topic):
                 self.accepted.add((event.seq, 0))
@@ -129,9 +150,13 @@ class LaneAccount(RuleBasedStateMachine):
     def the_tail_is_forgotten(self) -> None:
         self.dispatcher.recent.start(len(self.journal.events))
 
+    @rule(forgets=st.booleans())
+    def forget(self, forgets: bool) -> None:
+        self.forgets = forgets
+
     @precondition(lambda self: not self.lane.closed)
-    @rule(topics=CHOICES, ordered=st.booleans())
-    def renew(self, topics: tuple[str, ...], ordered: bool) -> None:
+    @rule(topics=CHOICES, ordered=st.sampled_from([False, True, BY_KEY]))
+    def renew(self, topics: tuple[str, ...], ordered: bool | str) -> None:
         options = replace(self.lane.subscriber.options, topics=topics, ordered=ordered)
         subscriber = replace(self.lane.subscriber, options=options)
         try:
@@ -208,14 +233,24 @@ class LaneAccount(RuleBasedStateMachine):
     @invariant()
     def order_is_kept(self) -> None:
         """Where order counts, one delivery is under way at once, but for those that were before it did."""
-        if self.lane.subscriber.options.ordered and len(self.lane.in_flight) > 1:
+        if self.lane.subscriber.options.one_at_a_time and len(self.lane.in_flight) > 1:
             assert not self.lane.sendable(self.now)
 
     @invariant()
     def memory_is_bounded(self) -> None:
         """Memory holds a window of numbers and a few deferred deliveries, however many wait."""
         assert all(len(ranges.buffered) <= 12 for ranges in self.lane.ranges())
-        assert len(self.lane.retries.in_memory()) <= 3
+        by_key = self.lane.subscriber.options.by_key
+        assert len(self.lane.retries.in_memory()) <= 3 + (len(self.journal.events) if by_key else 0)
+
+    @invariant()
+    def what_is_pending_is_attempted_at_a_known_time(self) -> None:
+        """A lane with something pending has something to do, or something in flight, or a moment at which to wake."""
+        lane, now = self.lane, self.now
+        if lane.closed or not lane.backlog or lane.in_flight or lane.sendable(now) or lane.wants_page(now):
+            return
+        assert lane.retries.count or not lane.works
+        assert lane.next_moment() > now
 
     def teardown(self) -> None:
         """In the end, with a subscriber that takes everything, everything is settled."""
@@ -259,7 +294,9 @@ class LaneAccount(RuleBasedStateMachine):
         for part in lane.ranges():
             found |= {(seq, part.replay_id) for seq in part.buffered}
             found |= {(seq, part.replay_id) for seq in self._behind(part)}
-        return found
+            if isinstance(part, KeyedRange):
+                found |= {(seq, part.replay_id) for seq, _ in part.unsorted}
+        return found | set(waits.unattempted())
 
     def _behind(self, part: ranges.Range) -> list[int]:
         end = len(self.journal.events) if part.end is None else part.end

@@ -51,6 +51,7 @@ SHARED_WITH_CLIENT = (
     "eventbus.core.option_kinds",
     "eventbus.core.options",
     "eventbus.core.order_key",
+    "eventbus.core.ordering",
     "eventbus.core.override",
     "eventbus.core.signing",
     "eventbus.core.topics",

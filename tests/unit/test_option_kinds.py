@@ -20,16 +20,17 @@ from eventbus.core.option_kinds import (
     Texts,
     TopicPatterns,
 )
+from eventbus.core.ordering import Ordering
 
 KINDS: list[Kind] = [
     Number(0.5, 1_000), Duration(1, 86_400), Integer(1, 500), Boolean(), Enumeration(("push", "pull", "both")),
     Text("[a-z]{1,9}", "a word of letters"), Texts("[a-z]{1,3}", "words of letters", max_items=3), TopicPatterns(),
-    Position(),
+    Position(), Ordering(),
 ]  # fmt: skip
 TEXT = st.one_of(
     st.text(max_size=300),
     st.sampled_from(
-        ["", "true", "false", "push", "0.5", "1", "1.0", "500", "2.5", "86400", "1e3", "nan", "abc", "a.*"]
+        ["", "true", "false", "key", "push", "0.5", "1", "1.0", "500", "2.5", "86400", "1e3", "nan", "abc", "a.*"]
     ),
     st.integers(-10, 100_000).map(str),
     st.text("abc.*>", max_size=5),

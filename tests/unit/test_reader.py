@@ -12,6 +12,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 from eventbus.delivery.reader import LaneReader
 from eventbus.delivery.recent_events import RecentEvents
+from eventbus.journal.base import FIRST_ROW, Row
 from tests.support.lane_journal import LaneJournal
 from tests.support.lanes import EPOCH, lane_with
 
@@ -33,12 +34,12 @@ class CountingJournal(LaneJournal):
             raise JournalUnavailable("The journal cannot be written just now.")
         super().checkpoint(checkpoint)
 
-    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        """See Journal.deferred."""
+    def retries(self, key: str, *, by_seq: bool, limit: int, after: Row = FIRST_ROW) -> list[Retry]:
+        """See Journal.retries."""
         if self.fails:
             raise JournalUnavailable("The journal cannot be read just now.")
         self.reads += 1
-        return super().retries(key, by_seq=by_seq, limit=limit)
+        return super().retries(key, by_seq=by_seq, limit=limit, after=after)
 
 
 def lane_of_many(

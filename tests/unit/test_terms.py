@@ -19,7 +19,7 @@ BEYOND = [
     ("max_in_flight", "1001"), ("timeout", "0.099999999"), ("timeout", "120.000000001"),
 ]  # fmt: skip
 NO_NUMBERS = ["", " ", " 10", "10 ", "-10", "+10", "1e1", "0x10", "nan", "inf", "1_0", "10.", ".5", "١٠", "10\n"]
-SWITCHES = ["ordered", "resume"]
+SWITCHES = ["resume"]
 
 
 def terms(**given: object) -> Terms:
@@ -69,6 +69,14 @@ def test_a_switch_is_true_or_false(parameter: str) -> None:
         with pytest.raises(BadRequest, match=f"^{parameter} must be true or false, not") as refusal:
             terms(**{parameter: text})
         assert repr(text) in str(refusal.value)
+
+
+def test_the_order_is_a_switch_or_by_key() -> None:
+    """The order is true or false, as it was before there were keys, or by key."""
+    assert [terms(ordered=text).ordered for text in ("true", "false", "key")] == [True, False, "key"]
+    for text in ("", "True", "KEY", "by key"):
+        with pytest.raises(BadRequest, match=r"^ordered must be false, true or key, not"):
+            terms(ordered=text)
 
 
 def test_a_long_value_is_quoted_in_part() -> None:

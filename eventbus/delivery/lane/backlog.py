@@ -2,13 +2,16 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from eventbus.core.model import Interest
 from eventbus.core.override import override
-from eventbus.core.records import LaneRecord
+from eventbus.core.records import LaneRecord, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health, Rules
+from eventbus.delivery.lane.keyed_range import KeyedRange
+from eventbus.delivery.lane.keyed_retries import KeyedRetries
 from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.lane.retries import Retries
 
@@ -21,16 +24,47 @@ class Backlog(Health):
 
     def __init__(self, record: LaneRecord, rules: Rules, retries: int) -> None:
         super().__init__(record, rules)
-        self.live = Range(record.spans[0], self.limits)
-        self.replays = deque(Range(span, self.limits) for span in record.spans[1:])
-        self.retries = Retries(ordered=record.subscriber.options.ordered, count=retries, limit=self.limits.retries)
         self.in_flight: set[Delivery] = set()
+        self.retries = Retries(
+            ordered=record.subscriber.options.one_at_a_time, count=retries, limit=self.limits.retries
+        )
+        self._replace_ranges(record.spans)
+        self._apply_order()
         self._retried: set[Delivery] = set()  # those of them that are retries
         self._retries_yield_until = -math.inf  # until then (monotonic) events that were not attempted yet go first
         self._delivered_before_pause = self.delivered
         self.runs = record.runs
         self.interests, self.replayed = record.interests, record.replayed
         self._replay_next = False  # whose turn it is, a replay's or the live events'
+
+    def _apply_order(self) -> None:
+        """Order what is pending as the options say."""
+        options, former = self.subscriber.options, self.retries
+        if options.by_key is not isinstance(former, KeyedRetries):
+            former.unload(self.in_flight)
+            self.retries = self._new_retries()
+            self.retries.take_over(former)
+            self._replace_ranges([part.span() for part in self.ranges()])
+            self.retries.unload(self.in_flight)
+        self.retries.reorder(ordered=options.one_at_a_time)
+
+    def _new_retries(self) -> Retries:
+        if self.subscriber.options.by_key:
+            return KeyedRetries(self.limits, self._keyed_ranges, self.touch)
+        return Retries(ordered=False, limit=self.limits.retries)
+
+    def _replace_ranges(self, spans: Iterable[Span]) -> None:
+        self.live, *replays = map(self.new_range, spans)
+        self.replays = deque(replays)
+
+    def new_range(self, span: Span) -> Range:
+        """Return a range of this lane."""
+        if isinstance(self.retries, KeyedRetries):
+            return KeyedRange(span, self.limits, self._rules.find, self.retries.sort)
+        return Range(span, self.limits)
+
+    def _keyed_ranges(self) -> Sequence[KeyedRange]:
+        return cast("Sequence[KeyedRange]", self.ranges())
 
     def ranges(self) -> Sequence[Range]:
         """Return all ranges, the live one first."""
@@ -46,6 +80,7 @@ class Backlog(Health):
         """Return the sequence number of the oldest pending event that memory knows of."""
         seqs = [d.seq for d in self.in_flight] + [d.seq for d in self.retries.in_memory()]
         seqs += [part.span().cursor + 1 for part in self.ranges() if part.left]
+        seqs += [seq for seq, _ in self.retries.unattempted()]
         return min(seqs, default=None)
 
     # What is next
@@ -60,12 +95,12 @@ class Backlog(Health):
 
     def _has_next(self, now: float) -> bool:
         """Return whether a retry or an event that was not attempted yet may be next; for a lane with either kind."""
-        if self.subscriber.options.ordered and self.retries.wants_rows(now):
+        if self.subscriber.options.one_at_a_time and self.retries.wants_rows(now):
             return False
         return (self.retries.due(now) and self._retry_allowed()) or self._fresh_waits()
 
     def _fresh_allowed(self) -> bool:
-        return not (self.subscriber.options.ordered and self.retries.count)
+        return not (self.subscriber.options.one_at_a_time and self.retries.count)
 
     def _fresh_waits(self) -> bool:
         """Return whether an event that was not attempted yet may be."""
@@ -76,12 +111,18 @@ class Backlog(Health):
         return len(self._retried) < max(1, self.limit // 2)
 
     def _source(self) -> Range | None:
-        """Return the range to take from: replay and live events in turn; if ordered, the replay first."""
+        """Return the range to take from: replay and live events in turn; if ordered, the replay first.
+
+        If ordered by key, what may be taken has been sorted: from a replay before the live events.
+        """
         while self.replays and not self.replays[0].left:
             self.replays.popleft()
             self.touch()
         if self.replays:
-            replay, ordered = self.replays[0], self.subscriber.options.ordered
+            options = self.subscriber.options
+            if options.by_key:
+                return next((part for part in (*self.replays, self.live) if part.buffered), None)
+            replay, ordered = self.replays[0], options.one_at_a_time
             if replay.buffered and (ordered or not self.live.buffered or self._replay_next):
                 return replay
             if ordered:
@@ -98,7 +139,7 @@ class Backlog(Health):
         retry = self.retries.first(now) if self._retry_allowed() else None
         if retry is None:
             return self._fresh()
-        over = now - retry.first >= self._rules.retry_seconds
+        over = retry.tries > 0 and now - retry.first >= self._rules.retry_seconds
         yields = now < self._retries_yield_until or (self.held and self.failures % RETRY_EVERY_PROBES)
         if yields and not over and self._fresh_waits():
             return self._fresh()
@@ -130,8 +171,9 @@ class Backlog(Health):
         )
 
     def numbers(self) -> Iterator[int]:
-        """Yield the sequence numbers of the events that are in flight, newly waiting for a retry, or newly dead."""
+        """Yield the sequence numbers of the events that are in flight, about to be, newly waiting, or newly dead."""
         yield from (delivery.seq for delivery in self.in_flight)
+        yield from (seq for seq, _ in self.retries.unattempted())
         yield from (seq for seq, _ in self.retries.unsaved_rows)
         yield from (letter.seq for letter in self.dead_letters)
 
@@ -153,6 +195,12 @@ class Backlog(Health):
         super().clear_changes()
         self.retries.unsaved_rows.clear()
         self.retries.removed_rows.clear()
+        self.retries.sort()
+
+    def count_missing(self, count: int) -> None:
+        """Count deliveries as discarded that the journal has no rows for any more."""
+        self.discarded += count
+        self.touch()
 
     def drop_remaining(self, part: Range) -> int:
         """Discard what a range still counts, since the journal has no more events for it; return how many."""

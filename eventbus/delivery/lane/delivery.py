@@ -20,6 +20,7 @@ class Delivery:
     kept: bool = False  # the journal has, or is about to get, a row for it
     past: Past | None = None
     failed_at: tuple[str, ...] = ()  # members of the group at which it failed since its last pause, by address
+    order_key: str | None = None  # empty without one; None where it is not known, or nobody asks for it
 
     @property
     def tries(self) -> int:

@@ -81,6 +81,10 @@ class GroupMembers(Lane):
         return union(rest) if rest else self.subscriber.options.topics
 
     @override
+    def count_success(self, now: float) -> None:
+        """Change nothing: a success says something of the member."""
+
+    @override
     def _fit(self) -> None:
         members, options = list(self.roster), self.subscriber.options
         self.roster.one_at_a_time = options.group_mode == "one"
@@ -94,9 +98,9 @@ class GroupMembers(Lane):
             max((m.down_since for m in members if m.down_since is not None), default=None) if down else None
         )
         self.limit = (
-            1 if options.ordered is True or self.held else sum(m.subscriber.options.max_in_flight for m in members)
+            1 if options.one_at_a_time or self.held else sum(m.subscriber.options.max_in_flight for m in members)
         )
-        self.steady, self.slow, self.consented = True, False, True
+        self.steady, self.slow, self.consented = not options.by_key, False, True
 
     def _differ(self) -> bool:
         """Return whether an event may be pending that some member does not want."""

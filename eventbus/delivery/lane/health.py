@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eventbus.core import backoff
-from eventbus.core.model import State
+from eventbus.core.model import Event, State
 from eventbus.core.records import LaneRecord
 from eventbus.delivery.lane.account import LaneAccount
 from eventbus.delivery.lane.delivery import Delivery
@@ -37,6 +37,7 @@ class Rules:
     rng: Callable[[], float] = random.random  # 0 to 1, for jitter
     handshake: bool = False  # whether a subscriber is asked for its consent before the first delivery
     limits: LaneLimits = DEFAULT_LIMITS
+    find: Callable[[int], Event | None] = lambda _: None  # an event that is in memory, by its sequence number
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,13 @@ class Health(LaneAccount):
         return State.OK if self.state is State.PAUSED and now >= self.not_before else self.state
 
     def _fit(self) -> None:
-        """Compute how many attempts may be in flight, and whether a success changes that."""
+        """Compute how many attempts may be in flight, and whether a success changes more than counts."""
         options, self.works = self.subscriber.options, self.state is State.OK  # a look-up is slow in Python 3.11
         self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
-        one_at_a_time = options.ordered or self.held or self.state is State.PAUSED or not self.consented
+        one_at_a_time = options.one_at_a_time or self.held or self.state is State.PAUSED or not self.consented
         self.limit = 0 if self.draining else 1 if one_at_a_time else min(self.window, options.max_in_flight)
-        self.steady = self.works and not self._suspects and self.window >= options.max_in_flight
+        settled_silently = self.window >= options.max_in_flight and not options.by_key
+        self.steady = self.works and not self._suspects and settled_silently
 
     def consent(self, per_minute: int | None, now: float) -> None:
         """Note that the subscriber consents to deliveries, perhaps to ``per_minute`` at most; the first starts now."""

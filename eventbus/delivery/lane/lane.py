@@ -18,7 +18,6 @@ from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.lifecycle import Lifecycle
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
 from eventbus.delivery.lane.phase import ACTIVE, CLOSED, ENDING
-from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.lane.roster import Roster
 
 
@@ -185,7 +184,7 @@ class Lane(Lifecycle):
         if verdict is Verdict.PAUSE:
             others_delivered = delivery.tries > 1 and self.delivered > self._delivered_before_pause
             self._delivered_before_pause = self.delivered
-            if self.subscriber.options.ordered or (self._source() is None and not others_delivered):
+            if self.subscriber.options.one_at_a_time or (self._source() is None and not others_delivered):
                 return 0.0  # there is no other
         return backoff.delay(1 if held else max(1, delivery.tries), self._rules.rng)
 
@@ -219,9 +218,10 @@ class Lane(Lifecycle):
             self.touch()
         self.delivered += 1
         self.answered_at = now
-        if delivery.kept:
-            self._retried.discard(delivery)
-            self.retries.forget(delivery)
+        if self.steady and not delivery.kept:
+            return
+        self._retried.discard(delivery)
+        self.retries.forget(delivery)
         if not self.steady:
             self.count_success(now)
 
@@ -245,5 +245,5 @@ class Lane(Lifecycle):
         self.accepted += count
         self.touch()
         topics = self.subscriber.options.topics
-        self.replays.append(Range(Span(self.runs, after, end, count, topics), self.limits))
+        self.replays.append(self.new_range(Span(self.runs, after, end, count, topics)))
         self.replayed = (*self.replayed, Interest(after, end, topics))[-MAX_SPANS:]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from eventbus.core import backoff
 from eventbus.core.leases import Lease
 from eventbus.core.model import Account, Group, Interest, State, Subscriber, Subscription
-from eventbus.core.records import LaneRecord, Retry, Span
+from eventbus.core.records import BLOCKED_UNTIL, LaneRecord, Retry, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.health import Health, Rules
@@ -69,6 +69,7 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         last_error_at=lane.last_error_at,
         former_attempts=lane.former_attempts,
         expired=lane.expired,
+        waiting=tuple(lane.retries.unattempted()),
         members=() if lane.roster is None else tuple(_member_record(each, now, wall) for each in lane.roster),
     )
 
@@ -164,6 +165,9 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
     for seq, replay_id in record.in_flight:
         lane.retries.push(Delivery(seq, replay_id, attempts=1, first=now, due=now))
         lane.touch()
+    for seq, replay_id in record.waiting:
+        lane.retries.push(Delivery(seq, replay_id, due=now))
+        lane.touch()
     return lane
 
 
@@ -183,7 +187,7 @@ def retry_rows_of(lane: Lane, now: float, wall: float) -> tuple[Retry, ...]:
     return tuple(
         Retry(
             lane.subscriber.key, d.seq, d.replay_id, d.attempts,
-            wall - (now - d.first), wall + (d.due - now), d.status, d.error, d.past,
+            wall - (now - d.first), min(BLOCKED_UNTIL, wall + (d.due - now)), d.status, d.error, d.past, d.order_key,
         )
         for d in lane.retries.unsaved_rows.values()
     )  # fmt: skip
@@ -217,9 +221,10 @@ def _delivery_of(row: Retry, now: float, wall: float) -> Delivery:
         row.replay_id,
         row.attempts,
         first=now - max(0.0, wall - row.first_at),
-        due=now + min(backoff.MAX_DELAY_SECONDS, row.due_at - wall),
+        due=now if row.blocked else now + min(backoff.MAX_DELAY_SECONDS, row.due_at - wall),
         status=row.status,
         error=row.error,
         kept=True,
         past=row.past,
+        order_key=row.order_key,
     )

@@ -10,7 +10,6 @@ from eventbus.delivery.lane.backlog import Backlog
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.phase import RENEWABLE, SOURCES, CloseReason, ImpossibleTransition, Phase
-from eventbus.delivery.lane.ranges import Range
 
 
 class Lifecycle(Backlog):
@@ -74,12 +73,12 @@ class Lifecycle(Backlog):
         self.touch()
         begins = self.interests[-1].until is not None  # nothing was for the subscriber since its lease had ended
         self.interests = found
-        if begins:
-            self.live = Range(Span(0, scanned, None, 0), self.limits)
         if self.ended_at is not None:
             self.former_attempts = self.delivered + self.failed_attempts
         self.subscriber, self.lease, self.ended_at = subscriber, lease, None
-        self.retries.reorder(ordered=subscriber.options.ordered)
+        self._apply_order()
+        if begins:
+            self.live = self.new_range(Span(0, scanned, None, 0))
         self._fit()
         self._wake(now)
 
@@ -104,6 +103,7 @@ class Lifecycle(Backlog):
     def begin_ending(self, scanned: int, wall: float) -> None:
         """Take no event after ``scanned``, retry nothing: from ACTIVE, PARKED, EXPIRED or LEAVING to ENDING."""
         self._enter(Phase.ENDING)
+        self.retries.unload(self.in_flight)
         self.ended_at = wall if self.ended_at is None else self.ended_at
         self.unsubscribe(scanned)
         self.touch()
@@ -116,6 +116,7 @@ class Lifecycle(Backlog):
     def begin_discarding(self, now: float) -> None:
         """Start nothing more, as all will be discarded: from any phase but DISCARDING and CLOSED to DISCARDING."""
         self._enter(Phase.DISCARDING)
+        self.retries.unload(self.in_flight)
         self.lease = replace(self.lease, ends=min(now, self.lease.ends))
 
     def close(self, reason: CloseReason) -> None:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
+from eventbus.core.model import Event
 from eventbus.core.records import Span
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 
@@ -45,6 +46,10 @@ class Range:
         self.buffered.extend(seqs)
         self.remaining -= len(seqs)
         self.cursor = max(self.cursor, cursor)
+
+    def load_events(self, events: Sequence[Event], cursor: int) -> None:
+        """Take the events of a page that match."""
+        self.load([event.seq for event in events], cursor)
 
     def rewind(self, seq: int) -> None:
         """Drop the sequence numbers in memory from ``seq``, which was the next; they are read again later."""

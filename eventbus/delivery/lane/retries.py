@@ -2,10 +2,13 @@
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS
+
+#: A retry by what it is ordered by: its due time or sequence number, and a ticket.
+Entry = tuple[float, int, Delivery]
 
 
 class Retries:
@@ -29,7 +32,7 @@ class Retries:
     def __init__(self, *, ordered: bool, count: int = 0, limit: int = DEFAULT_LIMITS.retries) -> None:
         self._limit = limit
         self._ordered = ordered
-        self._heap: list[tuple[float, int, Delivery]] = []
+        self._heap: list[Entry] = []
         self._ticket = 0  # breaks ties, so that equals leave in the order they came
         self._first_spilled = -math.inf if count else math.inf
         self.count = count
@@ -40,17 +43,21 @@ class Retries:
     def push(self, delivery: Delivery) -> None:
         """Add a delivery that waits until its ``due``."""
         self.count += 1
+        self._save(delivery)
+        self._insert(delivery)
+
+    def _save(self, delivery: Delivery) -> None:
+        """Have the next checkpoint write a delivery's row."""
         delivery.kept = True
         self.unsaved_rows[delivery.seq, delivery.replay_id] = delivery
         self.removed_rows.discard((delivery.seq, delivery.replay_id))
-        self._insert(delivery)
 
     def pop(self, now: float) -> Delivery | None:
         """Remove and return the first retry if it is due. Its row stays until ``forget``."""
         if not self.due(now):
             return None
         self.count -= 1
-        return heapq.heappop(self._heap)[2]
+        return heapq.heappop(self._next_heap())[2]
 
     def forget(self, delivery: Delivery) -> None:
         """Remove the row of a delivery that is settled."""
@@ -63,23 +70,26 @@ class Retries:
 
     def due(self, now: float) -> bool:
         """Return whether the first retry in memory may be attempted."""
-        return bool(self._heap) and self._heap[0][2].due <= now
+        heap = self._next_heap()
+        return bool(heap) and heap[0][2].due <= now
 
     def first(self, now: float) -> Delivery | None:
         """Return the first retry in memory if it is due; it stays."""
-        return self._heap[0][2] if self.due(now) else None
+        return self._next_heap()[0][2] if self.due(now) else None
 
     def hasten(self, now: float) -> None:
         """Make the first retry in memory due at once."""
-        if self._heap and not self.due(now):
-            _, ticket, delivery = self._heap[0]
+        heap = self._next_heap()
+        if heap and not self.due(now):
+            _, ticket, delivery = heap[0]
             delivery.due = now
-            self._heap[0] = self._key(delivery), ticket, delivery  # it was the first, and is so all the more
+            heap[0] = self._key(delivery), ticket, delivery  # it was the first, and is so all the more
 
     def next_due(self) -> float:
         """Return when the next retry is due or has to be read (monotonic seconds), or inf if none waits."""
-        first = self._heap[0][2].due if self._heap else math.inf
-        return first if self._ordered else min(first, self._first_spilled)
+        heap = self._next_heap()
+        first = heap[0][2].due if heap else math.inf
+        return first if self._ordered or not self.spilled else min(first, self._first_spilled)
 
     def wants_rows(self, now: float) -> bool:
         """Return whether spilled retries should be read back now."""
@@ -159,9 +169,32 @@ class Retries:
         self.unsaved_rows.clear()
         self.removed_rows.clear()
 
+    def unattempted(self) -> Iterable[tuple[int, int]]:
+        """Yield sequence number and replay id of events that have left their ranges, but wait without a row.
+
+        There are none, unless the lane is ordered by key.
+        """
+        return ()
+
+    def sort(self) -> None:
+        """Look at what may be attempted next, after something has changed."""
+
+    def unload(self, in_flight: Collection[Delivery]) -> None:
+        """Have the journal hold all that waits, where memory knows more than it; ``in_flight`` goes on."""
+
+    def take_over(self, former: "Retries") -> None:
+        """Begin with what waits in the journal and is to be saved there, which was another order's until now."""
+        self.count = former.count
+        self.unsaved_rows, self.removed_rows = former.unsaved_rows, former.removed_rows
+        self.expect_rows()
+
     def in_memory(self) -> list[Delivery]:
         """Return the retries in memory, in no order."""
         return [delivery for _, _, delivery in self._heap]
+
+    def _next_heap(self) -> list[Entry]:
+        """Return the heap that the next retry is in."""
+        return self._heap
 
     def _key(self, delivery: Delivery) -> float:
         return delivery.seq if self._ordered else delivery.due

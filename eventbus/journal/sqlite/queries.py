@@ -10,7 +10,7 @@ from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event
 from eventbus.core.override import override
 from eventbus.core.records import DeadLetter, LaneRecord, Past, Recovered, Retry
-from eventbus.journal.base import JournalQueries, KeptDeadLetter, Page, Redelivery
+from eventbus.journal.base import FIRST_ROW, EventName, JournalQueries, KeptDeadLetter, Page, Redelivery, Row
 from eventbus.journal.lane_json import from_json
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS, read_page
 
@@ -116,15 +116,23 @@ class SqliteQueries(JournalQueries):
         return [SampledEvent(seq, topic, size, tuple(waiting[seq]), tuple(dead[seq])) for seq, topic, size in events]
 
     @override
-    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        order = "seq, run" if by_seq else "due_at"
-        sql = f"SELECT {RETRY_COLUMNS} FROM deferred WHERE key = ? ORDER BY {order} LIMIT ?"
-        return [retry_of(row) for row in self._db.execute(sql, (key, limit))]
+    def names(self, seqs: Sequence[int]) -> dict[int, EventName]:
+        rows = self._db.execute(f"SELECT seq, id, order_key FROM events WHERE seq {_LISTED}", (json.dumps(seqs),))
+        return {seq: EventName(event_id, order_key) for seq, event_id, order_key in rows}
+
+    @override
+    def retries(self, key: str, *, by_seq: bool, limit: int, after: Row = FIRST_ROW) -> list[Retry]:
+        if not by_seq:
+            return self._retries("key = ? ORDER BY due_at LIMIT ?", key, limit)
+        return self._retries("key = ? AND (seq, run) > (?, ?) ORDER BY seq, run LIMIT ?", key, *after, limit)
+
+    @override
+    def retries_of_key(self, key: str, order_key: str, limit: int) -> list[Retry]:
+        return self._retries("key = ? AND order_key = ? ORDER BY seq, run LIMIT ?", key, order_key, limit)
 
     @override
     def retries_of_event(self, seq: int) -> list[Retry]:
-        sql = f"SELECT {RETRY_COLUMNS} FROM deferred WHERE seq = ? LIMIT {MAX_DELIVERIES}"
-        return [retry_of(row) for row in self._db.execute(sql, (seq,))]
+        return self._retries(f"seq = ? LIMIT {MAX_DELIVERIES}", seq)
 
     @override
     def lane(self, key: str) -> LaneRecord | None:
@@ -193,6 +201,10 @@ class SqliteQueries(JournalQueries):
 
     def _records(self, sql: str, *values: object) -> list[LaneRecord]:
         return [from_json(text) for (text,) in self._db.execute(sql, values)]
+
+    def _retries(self, condition: str, *values: object) -> list[Retry]:
+        rows = self._db.execute(f"SELECT {RETRY_COLUMNS} FROM deferred WHERE {condition}", values)
+        return [retry_of(row) for row in rows]
 
     def _letters(self, condition: str, *values: object) -> list[KeptDeadLetter]:
         rows = self._db.execute(f"SELECT {_LETTER} WHERE {condition}", values)

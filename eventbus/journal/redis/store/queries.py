@@ -10,11 +10,19 @@ from eventbus.core.model import Event
 from eventbus.core.override import override
 from eventbus.core.records import LaneRecord, Recovered, Retry
 from eventbus.journal import lane_json
-from eventbus.journal.base import JournalQueries, KeptDeadLetter, Page, Redelivery, Usage
+from eventbus.journal.base import FIRST_ROW, EventName, JournalQueries, KeptDeadLetter, Page, Redelivery, Row, Usage
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.commit_plan import EVENT_OVERHEAD
-from eventbus.journal.redis.store.rows import events_of, letter_of, number_of, retry_of, topic_of
+from eventbus.journal.redis.store.rows import (
+    delivery_name,
+    events_of,
+    letter_of,
+    member_delivery,
+    number_of,
+    retry_of,
+    topic_of,
+)
 from eventbus.journal.redis.store.server import memory_in_use
 
 #: Deliveries of one event that are returned at most.
@@ -116,9 +124,26 @@ class RedisQueries(JournalQueries):
         ]  # fmt: skip
 
     @override
-    def retries(self, key: str, *, by_seq: bool, limit: int) -> list[Retry]:
-        names = self._ask("ZRANGE", keys.line(key) if by_seq else keys.due(key), 0, limit - 1)
-        return self._retries([(key, name.decode()) for name in names])
+    def names(self, seqs: Sequence[int]) -> dict[int, EventName]:
+        names = zip(seqs, self._event_names(keys=[keys.EVENTS], args=seqs), strict=True)
+        return {seq: EventName(name[0].decode(), name[2].decode()) for seq, name in names if name}
+
+    @override
+    def retries(self, key: str, *, by_seq: bool, limit: int, after: Row = FIRST_ROW) -> list[Retry]:
+        if not by_seq:
+            names = self._ask("ZRANGE", keys.due(key), 0, limit - 1)
+            return self._retries([(key, name.decode()) for name in names])
+        # One event may have several retries, of several replays: those of the one after which to go on come again.
+        first = ("ZRANGEBYSCORE", keys.line(key), after[0], f"({after[0] + 1}")
+        same, rest = self.pipelined(first, ("ZRANGEBYSCORE", keys.line(key), f"({after[0]}", "+inf", "LIMIT", 0, limit))
+        again = [name for name in same if name.decode() > delivery_name(*after)]
+        return self._retries([(key, name.decode()) for name in [*again, *rest][:limit]])
+
+    @override
+    def retries_of_key(self, key: str, order_key: str, limit: int) -> list[Retry]:
+        first, end = f"[{order_key}\0", f"({order_key}\1"
+        members = self._ask("ZRANGEBYLEX", keys.keyed(key), first, end, "LIMIT", 0, limit)
+        return self._retries([(key, member_delivery(member)) for member in members])
 
     @override
     def retries_of_event(self, seq: int) -> list[Retry]:

@@ -83,6 +83,12 @@ def order_member(order_key: str, seq: int, replay_id: int) -> str:
     return f"{order_key}\0{seq:016d}:{replay_id:06d}"
 
 
+def member_delivery(member: bytes) -> str:
+    """Return the name of the delivery that a member of ``keys.keyed`` stands for."""
+    seq, replay_id = member.rpartition(b"\0")[2].decode().split(":")
+    return delivery_name(int(seq), int(replay_id))
+
+
 def retry_text(row: Retry) -> str:
     """Write a retry as JSON, without its lane and its delivery."""
     attempts = {"attempts": row.attempts, "first_at": row.first_at, "due_at": row.due_at}
