@@ -81,7 +81,8 @@ def test_an_odd_request_is_answered_and_the_connection_goes_on(
 
 def test_how_a_request_is_cut_decides_nothing(bus: BusServer) -> None:
     """Bad and odd requests get the same answers byte by byte, an odd one together with ordinary ones after it."""
-    for request_bytes in (data for data in BAD.values() if len(data) < SHORT):
+    last = b"CONNECT "  # the connection ends with it as with any last request, whatever its client still sends
+    for request_bytes in (data for data in BAD.values() if len(data) < SHORT and not data.startswith(last)):
         with wire_to(bus) as raw:
             send_bytes(raw, request_bytes)
             raw.send(SMUGGLED)

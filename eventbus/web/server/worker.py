@@ -177,11 +177,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         Does what gunicorn does, without hooks, access log, files and early hints, which the bus does not use.
         """
         sock = connection.client
-        writer = ResponseWriter(req, sock, self.cfg, connection, self._seconds)
+        writer = ResponseWriter(req, connection, self._seconds)
         if connection.over_limit or not self.alive:
             writer.force_close()
         host = environ.get("HTTP_HOST")
-        if not is_host(host) if host is not None else req.version == (1, 1):
+        if not is_host(host) if host is not None else req.version >= (1, 1):
             wrong = (
                 "An HTTP/1.1 request needs a Host header"
                 if host is None
