@@ -26,7 +26,7 @@ def client(bus: BusServer) -> Iterator[Bus]:
     """A client of the shared bus, which is left without subscribers."""
     with Bus(f"http://127.0.0.1:{bus.port}") as client:
         yield client
-        Caller(bus.port).call("DELETE", f"/deregister?group={GROUP}")
+        client.deregister(group=GROUP)
         assert client.subscribers() == []
 
 

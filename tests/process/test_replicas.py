@@ -42,12 +42,13 @@ SHORT, LONG = Size(rate=200, rounds=1), Size(rate=2_000, rounds=3)
 class Service:
     """The replicas of one service, in the order of their start."""
 
-    def __init__(self, name: str, port: int, folder: Path) -> None:
+    def __init__(self, name: str, port: int, folder: Path, *options: str) -> None:
         self.name = name
         self._caller = Caller(port)
         self._notes = folder / name
         self._notes.touch()
-        self._command = [sys.executable, "-m", "tests.support.replica", f"http://127.0.0.1:{port}", name, self._notes]
+        arguments = [f"http://127.0.0.1:{port}", name, self._notes, *options]
+        self._command = [sys.executable, "-m", "tests.support.replica", *arguments]
         self._running: list[subprocess.Popen[bytes]] = []
         self._stopped: list[subprocess.Popen[bytes]] = []
 
@@ -68,7 +69,7 @@ class Service:
         return next((group for group in groups if group["group"] == self.name), {"members": []})
 
     def handled(self) -> Counter[int]:
-        """How often each event was handled, by whichever replica."""
+        """How often each event was handled, by whichever replica; those that were handled first stand first."""
         return Counter(int(line) for line in self._notes.read_bytes().split())
 
     def __enter__(self) -> Self:
@@ -110,10 +111,10 @@ class Load:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[tuple[int, list[Service]]]:
+def running(folder: Path, *options: str) -> Iterator[tuple[int, list[Service]]]:
     """A bus's port, and services all of whose replicas are registered there."""
     with BusServer(folder) as bus, ExitStack() as stack:
-        services = [stack.enter_context(Service(name, bus.port, folder)) for name in SERVICES]
+        services = [stack.enter_context(Service(name, bus.port, folder, *options)) for name in SERVICES]
         for service in services:
             eventually(lambda service=service: len(service.status()["members"]) == REPLICAS, 60)
         yield bus.port, services
@@ -157,9 +158,11 @@ def freeze_one(services: list[Service]) -> None:
         process.wait()
 
 
-def published_meanwhile(folder: Path, rate: int, meanwhile: Callable[[list[Service]], None]) -> dict[Service, int]:
+def published_meanwhile(
+    folder: Path, rate: int, meanwhile: Callable[[list[Service]], None], *options: str
+) -> dict[Service, int]:
     """Do something under load; how many attempts have failed, once each service has handled all that was published."""
-    with running(folder) as (port, services):
+    with running(folder, *options) as (port, services):
         with Load(port, rate) as load:
             meanwhile(services)
         found = {}
@@ -192,7 +195,17 @@ def test_replicas_that_are_killed_lose_nothing(size: Size, tmp_path: Path) -> No
         assert handled.total() - len(handled) <= IN_FLIGHT * REPLICAS * size.rounds
 
 
+@pytest.mark.soak
 def test_what_a_replica_that_freezes_had_in_flight_is_handled_by_others(tmp_path: Path) -> None:
     """When its lease has ended, and not only when its attempts have."""
     for service in published_meanwhile(tmp_path, SHORT.rate, freeze_one):
         assert service.handled().total() == len(service.handled())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_ordered_service_handles_events_in_order(number: signal.Signals, tmp_path: Path) -> None:
+    """Whichever replica handles them, and however replicas end: each event for the first time after those before it."""
+    for service in published_meanwhile(tmp_path, SHORT.rate, restart_all(number, LONG.rounds), "ordered"):
+        handled = list(service.handled())
+        assert handled == sorted(handled)

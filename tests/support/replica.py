@@ -1,6 +1,7 @@
-"""A replica of a service that is quick: the client's inbox under asyncio. Usage: ``replica.py URL GROUP NOTES``.
+"""A replica of a service that is quick: the client's inbox under asyncio.
 
-It writes the body of each event that it handles to NOTES, a line each, before it answers.
+Usage: ``replica.py URL GROUP NOTES [ordered]``. It writes the body of each event that it handles to NOTES, a line each,
+before it answers.
 """
 
 import asyncio
@@ -39,11 +40,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(b"HTTP/1.1 %d -\r\nContent-Length: 0\r\n\r\n" % answer.status)
 
 
-async def main(url: str, group: str, notes: str) -> None:
+async def main(url: str, group: str, notes: str, *options: str) -> None:
     """Serve until SIGTERM, and leave the group then."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    inbox = Inbox(Bus(url), group=group, terms=Terms(lease=LEASE_SECONDS))
+    inbox = Inbox(Bus(url), group=group, terms=Terms(lease=LEASE_SECONDS, ordered="ordered" in options))
     inbox.on()(lambda event: os.write(file, event.body + b"\n"))
     server = await loop.create_server(lambda: Connection(inbox), "127.0.0.1", 0)
     inbox.use_address(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
