@@ -41,7 +41,7 @@ class Deregistrations:
             if key not in self._dispatcher.lanes:
                 if self._cluster.subscription_of(key) not in (None, key):
                     raise NotOwner("Another node has acquired the group of this address; try again.")
-                self._cluster.claim(key)
+                self._cluster.find(key)
             lane = self._dispatcher.lanes.get(key)
             if lane is None:
                 self._dispatcher.checkpointer.flush()  # it may have ended just now, without being saved

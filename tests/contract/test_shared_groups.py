@@ -243,6 +243,14 @@ def test_a_dead_nodes_group_is_gone_on_with_by_another(server: RedisServer, two:
     assert group_of(second, A, B, C) == [G_KEY, G_KEY, None]
 
 
+def test_who_deregisters_and_is_not_registered_takes_up_no_share(two: Two) -> None:
+    """A node owns nothing of an address or a group that the journal does not know, and acquires others as before."""
+    first, _ = two
+    first.bus.deregister(A)
+    first.bus.deregister(G_KEY)
+    assert first.journal.members.owned() == set()
+
+
 def test_a_member_cannot_leave_where_its_group_is_not(two: Two) -> None:
     """A node that the group has left says so, and does not tell that the member is gone."""
     first, second = two
