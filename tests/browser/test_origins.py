@@ -81,6 +81,7 @@ def test_the_dashboard_works_behind_a_plain_proxy(tab: Tab, bus: BusServer, tmp_
                 eventually(lambda path=path: user.run("return location.pathname") == path, PATIENCE)
                 assert user.run("return document.querySelector('footer a').pathname") == "/bus/docs"
         assert user.count("#charts") == 1
+        user.driver.get("about:blank")  # the page asks for nothing more
 
 
 @pytest.mark.parametrize("host", [LOOPBACK, "localhost", PLAIN_HOST])

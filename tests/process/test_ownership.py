@@ -60,6 +60,15 @@ def test_an_owner_is_told_who_has_deregistered_it(bus: BusServer, caller: Caller
     assert f"subscriber.deregistered: 0, of {ADDRESS}, asked by client={OWNER} forwarded_for=10.1.2.3" in bus.log_text()
 
 
+def test_a_member_is_told_who_has_deregistered_its_group(bus: BusServer, caller: Caller) -> None:
+    """Its next renewal, which begins the group anew, says who it was."""
+    assert caller.subscribers() == []
+    renew(bus, OWNER, group="mailer")
+    ask(bus, OTHER, "DELETE", "/deregister?group=mailer")
+    anew = renew(bus, OWNER, group="mailer")
+    assert (anew["created"], anew["changed_by"]) == (True, OTHER)
+
+
 def test_the_client_tells_of_it(bus: BusServer, caller: Caller, client: Bus) -> None:
     """What a registration returns has it."""
     assert caller.subscribers() == []

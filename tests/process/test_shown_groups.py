@@ -89,3 +89,17 @@ def test_dead_letters_and_deliveries_lead_to_the_group(group: GroupOfThree) -> N
     event = group.caller.call("GET", f"/dashboard/event?id={letter['event']}").text
     assert f'dashboard/subscriber?group={MAILER}">{MAILER}</a>' in event
     assert "None" not in event
+
+
+def test_a_group_of_many_has_some_of_its_members_in_the_table_and_all_on_its_page(group: GroupOfThree) -> None:
+    """The table says how many there are, and leads to the page."""
+    for port in range(25):
+        group.caller.register(f"localhost:{20_000 + port}", group="many", topic="none")
+    (row,) = rows(group, "many")
+    members = row["members"]
+    assert isinstance(members, list)
+    assert (len(members), row["member_count"]) == (20, 25)
+    assert "All 25 members" in group.caller.call("GET", "/dashboard/subscribers?q=many").text
+    page = group.caller.call("GET", "/dashboard/subscriber?group=many", [JSON]).json()
+    assert len(page["members"]) == 25
+    group.caller.call("DELETE", "/deregister?group=many")

@@ -10,6 +10,7 @@ from eventbus.core.clock import rfc3339
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import group_key
 from eventbus.core.tokens import Scope
+from eventbus.delivery.lane_registry import targets_of
 from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
 from eventbus.web.audit import Changed, client_of, log_change
@@ -77,11 +78,14 @@ def deregister() -> Reply:
     else:
         key, whose = group_key(group), {"group": group}
     dispatcher = bus.dispatcher
-    known = key in dispatcher.lanes or key in bus.expired or key in dispatcher.registry.groups
+    lane = dispatcher.lanes.get(key)
+    known = lane is not None or key in bus.expired or key in dispatcher.registry.groups
+    addresses = [key] if lane is None else [target.subscriber.key for target in targets_of(lane)]
     discarded = bus.deregister(key)
     if known:
         log_change(Changed.DEREGISTERED, key, discarded)
-        the_changes().note(key, bus.clock.wall(), client_of(request.environ))
+        for each in addresses:
+            the_changes().note(each, bus.clock.wall(), client_of(request.environ))
     return as_json({**whose, "discarded": discarded}) if wants_json(request) else text(SUCCESS)
 
 
