@@ -3,8 +3,6 @@
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,14 +12,12 @@ from typing import Any, Self
 
 import pytest
 
-from eventbus.client import Bus
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
+from tests.support.load import Load
 from tests.support.server import ROOT, BusServer
 
 SERVICES, REPLICAS = ("mailer", "stock", "search"), 3
-#: Seconds of events that are published at once.
-BATCH_SECONDS = 0.05
 #: Deliveries that a replica has in flight at most: what one that is killed may repeat.
 IN_FLIGHT = 32
 #: Seconds in which everything is handled once nothing is published any more.
@@ -81,33 +77,6 @@ class Service:
         for process in (*self._running, *self._stopped):
             process.kill()
             process.wait()
-
-
-class Load:
-    """Publishes numbers at a steady rate, all that are due at once; ``published`` are how many the bus has."""
-
-    def __init__(self, port: int, rate: int) -> None:
-        self.published = 0
-        self._bus = Bus(f"http://127.0.0.1:{port}")
-        self._rate = rate
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        began = time.monotonic()
-        while not self._over.wait(BATCH_SECONDS):
-            due = int((time.monotonic() - began) * self._rate)
-            self._bus.publish_many("drill", range(self.published, due))
-            self.published = due
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._bus.close()
 
 
 @contextmanager
