@@ -185,7 +185,8 @@ def test_a_page_of_subscribers_is_cut_from_all_of_them() -> None:
 
 def test_the_page_of_dead_letters_counts_them_all() -> None:
     """The page shows what any node knows of, and how many there are on all nodes."""
-    parts = [{"letters": letters(1, 3), "dead": 2}, {"letters": letters(*range(2, 60)), "dead": 58}]
+    named = {"name": "", "group": None}
+    parts = [{**named, "letters": letters(1, 3), "dead": 2}, {**named, "letters": letters(*range(2, 60)), "dead": 58}]
     made = cluster_views.dead_letters(parts, EMPTY)
     assert [letter["id"] for letter in made["letters"]] == list(range(1, 51))
     assert (made["following"], made["dead"]) == (50, 60)

@@ -127,13 +127,18 @@ def test_metrics_and_the_dashboard_have_a_group_as_one(two: Two) -> None:
     here, _ = two
     lines = here.ask("GET", "/metrics").text.splitlines()
     assert 'eventbus_subscriber_dead_letters{subscriber="mailer"} 1.0' in lines
+    assert sorted(line for line in lines if line.startswith("eventbus_members{")) == [
+        f'eventbus_members{{state="{state}",subscriber="mailer"}} 1.0' for state in ("new", "ok")
+    ]
     assert not any(A in line for line in lines)
-    assert [row["address"] for row in here.ask("GET", "/dashboard/subscribers", JSON).json["rows"]] == ["mailer"]
+    (row,) = here.ask("GET", "/dashboard/subscribers", JSON).json["rows"]
+    assert (row["group"], [member["address"] for member in row["members"]]) == ("mailer", [A, B])
     assert [row["address"] for row in here.ask("GET", "/", JSON).json["attention"]] == ["mailer"]
 
 
 def test_the_page_of_dead_letters_of_a_member_has_its_groups(two: Two) -> None:
     """Every node is asked, and the one that has the group knows whom the address stands for."""
     here, _ = two
-    letters = here.ask("GET", f"/dashboard/deadLetters?address={A}", JSON).json["letters"]
-    assert [(letter["subscriber"], letter["group"]) for letter in letters] == [("mailer", "mailer")]
+    page = here.ask("GET", f"/dashboard/deadLetters?address={A}", JSON).json
+    assert [(letter["subscriber"], letter["group"]) for letter in page["letters"]] == [("mailer", "mailer")]
+    assert (page["name"], page["group"]) == ("mailer", "mailer")

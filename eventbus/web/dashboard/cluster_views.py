@@ -82,10 +82,13 @@ def subscribers(parts: Sequence[Any], _: Query) -> dict[str, Any]:
 
 
 def dead_letters(parts: Sequence[Any], _: Query) -> dict[str, Any]:
-    """Merge the pages of dead letters: a node sees its own ones earlier than its peers do."""
+    """Merge the pages of dead letters: a node sees its own ones earlier than its peers do, and knows its groups."""
     found = letters([part["letters"] for part in parts], PAGE_ROWS)
+    named = next((part for part in parts if part.get("group") is not None), parts[0])
     return {
         **parts[0],
+        "name": named["name"],
+        "group": named.get("group"),
         "letters": found,
         "following": found[-1]["id"] if len(found) == PAGE_ROWS else None,
         "dead": sum(part["dead"] for part in parts),
