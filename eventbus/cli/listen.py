@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -128,6 +128,8 @@ def _subscribe(context: CommandContext, options: ListenOptions, show: Callable[[
     with context.bus() as bus:
         terms = Terms(start=start, resume=False, **options.subscription)
         inbox = Inbox(bus, address, terms=terms, verifier=verifier, on_state=deliveries.put_state)
+        if inbox.group is not None:
+            inbox.terms = replace(terms, resume=None)  # that of the group stays as it is
         inbox.on(*options.topics)(deliveries.put)
         with stop_on_signals(), serve_inbox(bus, inbox, address or address_seen_from(context.url)), deliveries:
             deliveries.print_events(show, options.count)

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from eventbus.client import Bus, Event, Inbox, Reject, Server
+from eventbus.client import Bus, Event, Inbox, Reject, Server, Terms
 from tests.support.deadline import eventually
 from tests.support.ports import free_port
 from tests.support.server import ROOT, BusServer
@@ -159,6 +159,25 @@ def test_a_registered_listener_leaves_nothing(
     listening.send_signal(number)
     assert ended(listening) == (status, f"Registered as {one.address}; Ctrl-C ends.\n")
     assert client.subscribers() == []
+
+
+def test_a_listener_in_a_group_gets_its_share_and_leaves_the_group_as_it_was(
+    shell: Shell, client: Bus, topic: str
+) -> None:
+    """It is a member beside others, changes no option of the group, and only leaves when it is asked to end."""
+    client.register(f"127.0.0.1:{free_port()}", topics=["none"], terms=Terms(group="heard", resume=True))
+    listening = shell.begin("listen", topic, "--register", "--group", "heard")
+    eventually(lambda: len(client.subscribers()) == 2, SECONDS)
+    event_id = client.publish(topic, "hello").id
+    assert line_of(listening).split()[1:] == [topic, event_id]
+    assert line_of(listening) == "  hello\n"
+    (group,) = client.subscribers().groups
+    assert (group.resume, group.topics) == (True, tuple(sorted([topic, "none"])))
+    assert "heard (2 members)" in shell.does("subscribers", "--group", "heard")
+    listening.send_signal(signal.SIGTERM)
+    assert ended(listening)[0] == 143
+    assert len(client.subscribers()) == 1
+    assert client.deregister(group="heard") == 0
 
 
 def test_a_listener_says_why_it_cannot_register(shell: Shell) -> None:
