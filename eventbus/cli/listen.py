@@ -21,7 +21,8 @@ from eventbus.cli.positions import feed_position, position_option
 from eventbus.client import Event, Inbox, Terms, Verifier
 from eventbus.client.encoding import check_patterns
 from eventbus.client.events import Position
-from eventbus.core.options import DeliveryOptions, RegistrationOptions, options_of
+from eventbus.core.option_table import options_of
+from eventbus.core.options import DeliveryOptions, RegistrationOptions
 
 #: The options of the subscriber that it can be. Its position is not kept, since it deregisters at the end.
 _REGISTERING = tuple(

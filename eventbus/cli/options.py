@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 import click
 
 from eventbus.cli.positions import parse_position
-from eventbus.core.option_kinds import Boolean, Duration, Enumeration, Integer, Number, Position, Texts
-from eventbus.core.options import Option
+from eventbus.core.number_kinds import Duration, Integer, Number
+from eventbus.core.option_kinds import Boolean, Enumeration, Position, Texts
+from eventbus.core.option_table import Option
 from eventbus.core.ordering import BY_KEY, Ordering
 
 Function = TypeVar("Function", bound=Callable[..., Any])

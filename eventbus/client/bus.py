@@ -17,7 +17,7 @@ from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replay
 from eventbus.client.parameters import given, parameter, selection, subscription
 from eventbus.client.parsing import parse_as
 from eventbus.client.subscribers import Subscriber, SubscriberList, Terms
-from eventbus.core.options import to_query
+from eventbus.core.option_table import to_query
 
 #: Seconds without a byte of a response after which a call has failed.
 TIMEOUT_SECONDS = 10.0

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Never, Self
 
 from eventbus.client.parsing import parse_as
-from eventbus.core.options import DeliveryOptions, RegistrationOptions, SubscriptionOptions, changes
+from eventbus.core.option_table import changes
+from eventbus.core.options import DeliveryOptions, RegistrationOptions, SubscriptionOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

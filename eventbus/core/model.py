@@ -7,7 +7,8 @@ from typing import NamedTuple, Never
 from eventbus.core.addresses import Address
 from eventbus.core.errors import Conflict
 from eventbus.core.headers import is_valid_head
-from eventbus.core.options import SubscriptionOptions, changes, options_of
+from eventbus.core.option_table import changes, options_of
+from eventbus.core.options import SubscriptionOptions
 from eventbus.core.topics import matches
 
 #: How the keys of groups begin.
@@ -56,7 +57,8 @@ class Options(SubscriptionOptions[Never]):
 
     def of_member(self) -> "Options":
         """Return the options with the defaults of those that a group has, and not each member."""
-        return replace(self, **{one.name: one.default for one in options_of(Options) if one.shared})
+        shared = {one.name: one.default for one in options_of(Options) if one.shared and not one.of_member}
+        return replace(self, **shared)
 
     def of_group(self, topics: tuple[str, ...]) -> "Options":
         """Return the options with the defaults of those that each member has, and the topics of all members."""

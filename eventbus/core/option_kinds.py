@@ -13,7 +13,6 @@ from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, PATTERN_REGEX, 
 JsonSchema = dict[str, Any]
 QUOTED_CHARACTERS = 40  # of a wrong value, in an error
 _CONTAINS_EMPTY, _CONTAINS_TEXT = {"contains": {"const": ""}}, {"contains": {"minLength": 1}}
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")
 
 
 class Kind(ABC):
@@ -60,50 +59,6 @@ class Kind(ABC):
     def display(self, value: Any) -> str:
         """Write a value for people."""
         return f"{value}" or "none"
-
-
-@dataclass(frozen=True)
-class Number(Kind):
-    """A decimal number from ``low`` to ``high``."""
-
-    low: float
-    high: float
-    noun, json_type, unit = "number", "number", ""
-
-    @override
-    def value_of(self, text: str) -> Any:
-        return float(text) if _DECIMAL.match(text) and self.low <= float(text) <= self.high else None
-
-    @property
-    @override
-    def allowed(self) -> str:
-        return f"a {self.noun} from {self.low:g} to {self.high:g}"
-
-    @property
-    @override
-    def json_schema(self) -> JsonSchema:
-        return {"type": self.json_type, "minimum": self.low, "maximum": self.high}
-
-    @override
-    def display(self, value: Any) -> str:
-        return f"{value:,.12g} {self.unit}".rstrip()
-
-
-class Duration(Number):
-    """A time span in seconds from ``low`` to ``high``."""
-
-    unit = "s"
-
-
-class Integer(Number):
-    """An integer from ``low`` to ``high``; ``2.0`` in a query is one."""
-
-    noun, json_type = "whole number", "integer"
-
-    @override
-    def value_of(self, text: str) -> Any:
-        value = super().value_of(text)
-        return None if value is None or value != int(value) else int(value)
 
 
 @dataclass(frozen=True)

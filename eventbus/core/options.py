@@ -5,74 +5,21 @@ An option is a field of one of the tables below. To add a registration parameter
 JSON, OpenAPI, the command line, the client and the dashboard derive from the field.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from inspect import get_annotations
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from eventbus.core.option_kinds import Boolean, Duration, Enumeration, Integer, Kind, Position, Text, TopicPatterns
+from eventbus.core.number_kinds import BackoffBounds, Duration, Integer, ZeroOr
+from eventbus.core.option_kinds import Boolean, Enumeration, Position, Text, TopicPatterns
+from eventbus.core.option_table import Option, option, options_of
 from eventbus.core.ordering import BY_KEY, Ordering
 from eventbus.core.topics import MAX_PATTERNS, MAX_WORDS
 from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS
 
-T = TypeVar("T")
 #: The type of an option that is not given: ``Never`` where each option has a value, ``None`` in a table of changes.
 Missing = TypeVar("Missing")
 #: A group's name.
 GROUP_REGEX = r"[A-Za-z0-9._-]{1,64}"
-#: Where a dataclass keeps its fields. Before a class is decorated, ``dataclasses.fields`` sees one base's alone.
-_FIELDS = "__dataclass_fields__"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """The description of one option.
-
-    ``summary`` is one sentence, ``details`` are more; both are Markdown. ``name`` is the option's name in Python and
-    JSON, ``parameter`` in a query, and ``record`` in the journal; the latter two are the same unless they are given.
-    ``flag`` is the option on the command line, the parameter's name unless it is given.
-    ``example`` is a value in a query, else the default, or true. ``default_setting`` names the setting that overrides
-    the default. ``shared`` says that a group has the option, and not each member.
-    """
-
-    name: str = ""
-    kind: Kind
-    default: Any
-    summary: str
-    details: str = ""
-    parameter: str = ""
-    record: str = ""
-    flag: str = ""
-    example: Any = None
-    default_setting: str = ""
-    shared: bool = False
-
-    @property
-    def help(self) -> str:
-        """Return all sentences, as Markdown."""
-        return f"{self.summary} {self.details}".strip()
-
-    @property
-    def label(self) -> str:
-        """Return the name for people: ``Max in flight``."""
-        return self.name.replace("_", " ").capitalize()
-
-    @property
-    def default_text(self) -> str:
-        """Return the default, and the setting that overrides it, as Markdown."""
-        if isinstance(self.default, bool | str) and self.default != "":
-            text = f"`{str(self.default).lower()}`"
-        else:
-            text = f"{self.default:g}" if isinstance(self.default, int | float) else self.kind.display(self.default)
-        return f"{text}, or `{self.default_setting}`" if self.default_setting else text
-
-
-def option(kind: Kind, summary: str, details: str = "", *, default: Any, **more: Any) -> Any:
-    """Declare a field of a table. ``more`` are the other fields of Option."""
-    described = Option(kind=kind, default=default, summary=summary, details=details, **more)
-    return field(default=default, metadata={"option": described})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +70,31 @@ class DeliveryOptions(Generic[Missing]):
         "It is kept for as long as events are: the retention.",
         default=False,
         shared=True,
+    )
+    retry_for: float | Missing = option(
+        ZeroOr(Duration(1, 604_800)),
+        "Seconds for which a delivery is attempted before it is a dead letter.",
+        "0 is as long as the bus's own setting says.",
+        default=0,
+        example=3_600,
+        shared=True,
+    )
+    max_attempts: int | Missing = option(
+        ZeroOr(Integer(1, 1_000)),
+        "Attempts at a delivery before it is a dead letter; 1 is at most once.",
+        "0 is any number within `retry_for`.",
+        default=0,
+        example=10,
+        shared=True,
+    )
+    backoff: tuple[float, float] | Missing = option(
+        BackoffBounds(),
+        "The longest delay before the first retry, and before any: it doubles from one to the other.",
+        "Each delay is a random part of that (full jitter).",
+        default=(0.5, 60.0),
+        example="0.5,60",
+        shared=True,
+        of_member=True,
     )
     group_mode: str | Missing = option(
         Enumeration(("balanced", "one")),
@@ -181,70 +153,6 @@ class RegistrationOptions(Generic[Missing]):
     )
 
 
-def changes(table: type[T]) -> type[T]:
-    """Make None the default of each option in a table: the option is not given then. Stands below ``@dataclass``."""
-    own = get_annotations(table)
-    for part in (part for base in reversed(table.__mro__) for part in base.__dict__.get(_FIELDS, {}).values()):
-        if "option" in part.metadata:
-            own[part.name] = part.type
-            setattr(table, part.name, field(default=None, metadata=part.metadata))
-    table.__annotations__ = own
-    return table
-
-
-def options_of(*tables: type) -> tuple[Option, ...]:
-    """Return the options of tables, in order."""
-    return _options_of(tables)
-
-
-@cache
-def _options_of(tables: tuple[type, ...]) -> tuple[Option, ...]:
-    return tuple(_named(part) for table in tables for part in fields(table) if "option" in part.metadata)
-
-
-def _named(part: Any) -> Option:
-    found: Option = part.metadata["option"]
-    usual = "true" if isinstance(found.default, bool) else found.default
-    return replace(
-        found,
-        name=part.name,
-        parameter=found.parameter or part.name,
-        record=found.record or part.name,
-        flag=found.flag or (found.parameter or part.name).replace("_", "-"),
-        example=usual if found.example is None else found.example,
-    )
-
-
 def registration_options() -> tuple[Option, ...]:
     """Return all options that a registration may give."""
     return options_of(SubscriptionOptions, RegistrationOptions)
-
-
-def to_json(options: Any) -> dict[str, Any]:
-    """Write the options in a table as JSON has them, by name."""
-    return {one.name: one.kind.to_json(getattr(options, one.name)) for one in options_of(type(options))}
-
-
-def display(options: Any, *, of_group: bool = False) -> list[tuple[str, str]]:
-    """Return the label and the value of each option in a table, for people; of a group those that it has itself."""
-    chosen = (one for one in options_of(type(options)) if one.shared or one.name == "topics" or not of_group)
-    return [(one.label, one.kind.display(getattr(options, one.name))) for one in chosen]
-
-
-def to_record(options: Any) -> dict[str, Any]:
-    """Write the options in a table as the journal has them."""
-    return {one.record: one.kind.to_json(getattr(options, one.name)) for one in options_of(type(options))}
-
-
-def from_record(table: type[T], record: Mapping[str, Any]) -> T:
-    """Read a table from the journal. An option that the record does not have gets its default. Raises KeyError."""
-    known = {one.record: one for one in options_of(table)}
-    return table(**{known[name].name: known[name].kind.from_json(value) for name, value in record.items()})
-
-
-def to_query(options: Any, text_of: Callable[[Any], str]) -> Iterable[tuple[str, str]]:
-    """Write the options that are given as parameters of a query; ``text_of`` writes one value."""
-    for one in options_of(type(options)):
-        value = getattr(options, one.name)
-        if value is not None:
-            yield from ((one.parameter, text_of(part)) for part in one.kind.query_values(value))

@@ -50,7 +50,7 @@ class KeyReader:
             more = len(found) == limit
             rows = _merged(found, {row: kept for row, kept in unsaved.items() if row > after}, by_seq=True, more=more)
             known = self._with_keys(rows)
-            for row, former, delivery in zip(known, rows, self._deliveries(known), strict=True):
+            for row, former, delivery in zip(known, rows, self._deliveries(lane, known), strict=True):
                 retries.admit(delivery, blocked=row.blocked, known=former.order_key is not None)
             if more:
                 after = found[-1].seq, found[-1].replay_id
@@ -67,7 +67,7 @@ class KeyReader:
                 return
             mine = {row: kept for row, kept in unsaved.items() if kept is None or kept.order_key == order_key}
             rows = _merged(found, mine, by_seq=True, more=len(found) == limit)
-            if missing := retries.load_key(order_key, self._deliveries(rows)):
+            if missing := retries.load_key(order_key, self._deliveries(lane, rows)):
                 lane.count_missing(missing)
                 log.error(
                     "%d deliveries to %s that waited for an order key are not in the journal any more",
@@ -87,7 +87,7 @@ class KeyReader:
             retries.expect_rows()
             raise
         if lane.retries is retries:
-            retries.load(self._deliveries(known), lane.in_flight, more=more)
+            retries.load(self._deliveries(lane, known), lane.in_flight, more=more)
 
     def _with_keys(self, rows: list[Retry]) -> list[Retry]:
         """Return the rows with their order keys, which the journal knows where they do not."""
@@ -100,8 +100,8 @@ class KeyReader:
             for row in rows
         ]
 
-    def _deliveries(self, rows: list[Retry]) -> list[Delivery]:
-        return deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
+    def _deliveries(self, lane: Lane, rows: list[Retry]) -> list[Delivery]:
+        return deliveries_of(rows, self._clock.monotonic(), self._clock.wall(), lane.subscriber.options.backoff[1])
 
 
 def _merged(found: list[Retry], unsaved: Unsaved, *, by_seq: bool, more: bool) -> list[Retry]:

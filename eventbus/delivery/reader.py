@@ -137,7 +137,9 @@ class LaneReader:
             return  # the lane is ordered in another way now, and reads again
         more = len(found) == limit
         rows = merge_unsaved(found, unsaved, by_seq=by_seq, more=more) if unsaved else found
-        deliveries = deliveries_of(rows, self._clock.monotonic(), self._clock.wall())
+        deliveries = deliveries_of(
+            rows, self._clock.monotonic(), self._clock.wall(), lane.subscriber.options.backoff[1]
+        )
         retries.load(deliveries, lane.in_flight, more=more)
 
     def _read_range(self, lane: Lane, part: Range) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from eventbus.core.addresses import address_with_key, legacy_key, parse_address
 from eventbus.core.model import Account, Group, Interest, Options, State, Subscriber, Subscription
-from eventbus.core.options import from_record, to_record
+from eventbus.core.option_table import from_record, to_record
 from eventbus.core.records import LaneRecord, Span
 
 #: States that had another name in older journals.

@@ -6,7 +6,8 @@ from typing import Any
 
 from eventbus.client.errors import ApiError, Conflict
 from eventbus.core.errors import BadRequest
-from eventbus.core.options import SubscriptionOptions, options_of
+from eventbus.core.option_table import options_of
+from eventbus.core.options import SubscriptionOptions
 
 Json = dict[str, Any]
 Parameters = Mapping[str, list[str]]

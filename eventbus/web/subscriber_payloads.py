@@ -7,7 +7,7 @@ from typing import Any
 
 from eventbus.core.clock import rfc3339
 from eventbus.core.model import Options, State
-from eventbus.core.options import options_of, to_json
+from eventbus.core.option_table import options_of, to_json
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.member import Member

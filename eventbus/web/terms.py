@@ -3,7 +3,8 @@
 from typing import Any
 
 from eventbus.core.model import Terms
-from eventbus.core.options import RegistrationOptions, options_of
+from eventbus.core.option_table import options_of
+from eventbus.core.options import RegistrationOptions
 from eventbus.web.query import Query
 
 

@@ -32,7 +32,7 @@ def add_to_table() -> None:
     assert spec.origin is not None
     source = Path(spec.origin).read_text("utf-8")
     source = source.replace(BEFORE, f"{ENTRIES}{BEFORE}", 1)
-    source = source.replace("import Boolean,", "import Boolean, Enumeration, Number, Text, Texts,", 1)
+    source = source.replace("import Boolean,", "import Boolean, Texts,", 1).replace("Integer, ", "Integer, Number, ", 1)
     module = sys.modules[TABLE] = importlib.util.module_from_spec(spec)
     exec(compile(source, spec.origin, "exec"), module.__dict__)  # noqa: S102 - the product's own source
 
@@ -73,7 +73,7 @@ def journal() -> dict[str, Any]:
     """Return the options in a journal's record, as they are read back, and as they are read from an older record."""
     from eventbus.core.addresses import parse_address  # noqa: PLC0415
     from eventbus.core.model import Options, Subscriber  # noqa: PLC0415
-    from eventbus.core.options import to_json  # noqa: PLC0415
+    from eventbus.core.option_table import to_json  # noqa: PLC0415
     from eventbus.delivery.lane.lane_record import new_record  # noqa: PLC0415
     from eventbus.journal import lane_json  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ def client(registered: dict[str, Any]) -> dict[str, Any]:
     """Return the query that the client sends, and the subscriber that it makes of an answer."""
     from eventbus.client.parsing import parse_as  # noqa: PLC0415
     from eventbus.client.subscribers import Subscriber, Terms  # noqa: PLC0415
-    from eventbus.core.options import to_json, to_query  # noqa: PLC0415
+    from eventbus.core.option_table import to_json, to_query  # noqa: PLC0415
 
     query = [f"{name}={value}" for name, value in to_query(Terms(**VALUES), str)]
     return {"query": query, "subscriber": to_json(parse_as(Subscriber, registered))}
@@ -100,7 +100,7 @@ def command_line() -> dict[str, Any]:
     from eventbus.cli.options import take_options  # noqa: PLC0415
     from eventbus.cli.register import register  # noqa: PLC0415
     from eventbus.client import Terms  # noqa: PLC0415
-    from eventbus.core.options import options_of, to_json  # noqa: PLC0415
+    from eventbus.core.option_table import options_of, to_json  # noqa: PLC0415
     from eventbus.testing import FakeBus  # noqa: PLC0415
 
     typed = [

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from eventbus.cli.program import program
-from eventbus.core.options import Option, registration_options
+from eventbus.core.option_table import Option
+from eventbus.core.options import registration_options
 
 DOCS = Path(__file__).parents[2] / "docs"
 PROTOCOL, COMMANDS_PAGE = DOCS / "protocol.md", DOCS / "commands.md"

@@ -8,7 +8,8 @@ from openapi_schema_validator import OAS31Validator
 
 from eventbus.core.errors import BadQuery, BadRequest
 from eventbus.core.model import Terms
-from eventbus.core.options import options_of, registration_options
+from eventbus.core.option_table import options_of
+from eventbus.core.options import registration_options
 from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, check_patterns, check_topic, matches
 from eventbus.delivery.transport.request import encode_value
 from eventbus.web.numbers import count_in

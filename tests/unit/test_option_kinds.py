@@ -8,18 +8,8 @@ from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
 from eventbus.core.errors import BadRequest
-from eventbus.core.option_kinds import (
-    Boolean,
-    Duration,
-    Enumeration,
-    Integer,
-    Kind,
-    Number,
-    Position,
-    Text,
-    Texts,
-    TopicPatterns,
-)
+from eventbus.core.number_kinds import Duration, Integer, Number
+from eventbus.core.option_kinds import Boolean, Enumeration, Kind, Position, Text, Texts, TopicPatterns
 from eventbus.core.ordering import Ordering
 
 KINDS: list[Kind] = [

@@ -4,8 +4,9 @@ import pytest
 
 from eventbus.core.errors import SettingsError
 from eventbus.core.model import Options, Terms
-from eventbus.core.option_kinds import Number
-from eventbus.core.options import Option, from_record, options_of, registration_options, to_record
+from eventbus.core.number_kinds import Number
+from eventbus.core.option_table import Option, from_record, options_of, to_record
+from eventbus.core.options import registration_options
 from eventbus.core.settings import from_environment
 from tests.support.option_docs import PROTOCOL, options_table
 

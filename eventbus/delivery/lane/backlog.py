@@ -139,7 +139,7 @@ class Backlog(Health):
         retry = self.retries.first(now) if self._retry_allowed() else None
         if retry is None:
             return self._fresh()
-        over = retry.tries > 0 and now - retry.first >= self._rules.retry_seconds
+        over = retry.tries > 0 and now - retry.first >= self.retry_for
         yields = now < self._retries_yield_until or (self.held and self.failures % RETRY_EVERY_PROBES)
         if yields and not over and self._fresh_waits():
             return self._fresh()

@@ -99,7 +99,7 @@ class GroupLane(GroupMembers):
             return
         wanted = any(member.wants(topic) for member in self.roster)
         delivery.attempts -= 1
-        if not wanted and moment.waited >= self._rules.retry_seconds:
+        if not wanted and moment.waited >= self.retry_for:
             self.dead_letter(delivery, UNWANTED, b"", moment.now, moment.wall)
             return
         delivery.due = moment.now + (FULL_SECONDS if wanted else UNWANTED_SECONDS)

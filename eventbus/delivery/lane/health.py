@@ -179,7 +179,7 @@ class Health(LaneAccount):
         holds = self.held or several or not self.consented
         if holds and delivery.began >= self._held_at:  # those that failed together count once
             self.failures, self._held_at = self.failures + 1, now
-            self.not_before = now + backoff.delay(self.failures, self._rules.rng)
+            self.not_before = now + backoff.delay(self.failures, self._rules.rng, self.subscriber.options.backoff)
         if holds or again or self.answered_at == -math.inf:
             self.state, self.window = State.DOWN, FIRST_WINDOW
         else:
@@ -190,6 +190,19 @@ class Health(LaneAccount):
 
     def _paused(self, now: float) -> bool:
         return self.state is State.PAUSED and now < self.not_before
+
+    @property
+    def retry_for(self) -> float:
+        """Return the seconds for which one delivery is attempted."""
+        return self.subscriber.options.retry_for or self._rules.retry_seconds
+
+    def _given_up(self, delivery: Delivery, moment: Moment) -> str | None:
+        """Return why a delivery that failed is not attempted again; None if it is."""
+        if self._tried_for(delivery, moment) >= self.retry_for:
+            self.not_before = min(self.not_before, moment.now)  # so that others as old need not wait their turn
+            return f"not delivered within {self.retry_for:g} s"
+        most = self.subscriber.options.max_attempts
+        return f"not delivered in {most} attempts" if most and delivery.tries >= most else None
 
     def _tried_for(self, delivery: Delivery, moment: Moment) -> float:
         """Return the seconds since the first attempt; if longer, those waited for a subscriber that was down."""

@@ -162,10 +162,8 @@ class Lane(Lifecycle):
         self.slow_down(outcome, delivery, now)
         if self.held:
             self.live.shrink()
-        if outcome.verdict is not Verdict.GONE and self._tried_for(delivery, moment) >= self._rules.retry_seconds:
-            reason = f"not delivered within {self._rules.retry_seconds:g} s"
+        if outcome.verdict is not Verdict.GONE and (reason := self._given_up(delivery, moment)):
             self.dead_letter(delivery, reason, answer.excerpt, now, wall)
-            self.not_before = min(self.not_before, now)  # so that others as old need not wait their turn
             return
         delivery.due = now + self._wait(delivery, outcome, held=was_held)
         self.retries.push(delivery)
@@ -186,7 +184,8 @@ class Lane(Lifecycle):
             self._delivered_before_pause = self.delivered
             if self.subscriber.options.one_at_a_time or (self._source() is None and not others_delivered):
                 return 0.0  # there is no other
-        return backoff.delay(1 if held else max(1, delivery.tries), self._rules.rng)
+        tries = 1 if held else max(1, delivery.tries)
+        return backoff.delay(tries, self._rules.rng, self.subscriber.options.backoff)
 
     def dead_letter(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> None:
         """Make a delivery a dead letter."""

@@ -174,7 +174,7 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
 def _restore_health(health: Health, record: LaneRecord, now: float, wall: float) -> None:
     """Restore how long a subscriber has been down, and when it may be attempted again."""
     if record.state is not State.OK and (record.failures or record.not_before > wall):
-        longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else backoff.MAX_DELAY_SECONDS
+        longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else record.subscriber.options.backoff[1]
         if record.wait_seconds is not None:  # the wall clock may have been set back since
             longest = min(longest, record.wait_seconds)
         health.hold(now + min(longest, max(0.0, record.not_before - wall)))
@@ -210,18 +210,20 @@ def merge_unsaved(
     return sorted(found, key=order)
 
 
-def deliveries_of(rows: Iterable[Retry], now: float, wall: float) -> list[Delivery]:
-    """Return the deliveries of rows that were read back."""
-    return [_delivery_of(row, now, wall) for row in rows]
+def deliveries_of(
+    rows: Iterable[Retry], now: float, wall: float, longest: float = backoff.MAX_DELAY_SECONDS
+) -> list[Delivery]:
+    """Return the deliveries of rows that were read back; none waits for more than the ``longest`` delay."""
+    return [_delivery_of(row, now, wall, longest) for row in rows]
 
 
-def _delivery_of(row: Retry, now: float, wall: float) -> Delivery:
+def _delivery_of(row: Retry, now: float, wall: float, longest: float) -> Delivery:
     return Delivery(
         row.seq,
         row.replay_id,
         row.attempts,
         first=now - max(0.0, wall - row.first_at),
-        due=now if row.blocked else now + min(backoff.MAX_DELAY_SECONDS, row.due_at - wall),
+        due=now if row.blocked else now + min(longest, row.due_at - wall),
         status=row.status,
         error=row.error,
         kept=True,

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request, send_from_directory
 
 from eventbus.core.clock import rfc3339
 from eventbus.core.errors import NotFound
-from eventbus.core.options import display
+from eventbus.core.option_table import display
 from eventbus.core.settings import Settings
 from eventbus.services.snapshot import snapshot_of
 from eventbus.web.access import needs

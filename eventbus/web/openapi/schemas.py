@@ -6,7 +6,8 @@ from eventbus.core.addresses import MAX_ADDRESS_LENGTH
 from eventbus.core.event_ids import MAX_ID_LENGTH
 from eventbus.core.model import Options, State
 from eventbus.core.option_kinds import TopicPatterns
-from eventbus.core.options import SubscriptionOptions, options_of, to_json
+from eventbus.core.option_table import options_of, to_json
+from eventbus.core.options import SubscriptionOptions
 from eventbus.core.order_key import MAX_KEY_BYTES
 from eventbus.core.topics import MAX_TOPIC_LENGTH, TOPIC_REGEX
 from eventbus.web.openapi import builder as build
