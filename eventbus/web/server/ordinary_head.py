@@ -6,23 +6,24 @@ differently by a proxy in front. Nothing is refused here.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from eventbus.web.server.cgi import unquoted, variable_of
 from eventbus.web.server.host_header import is_host
 
 #: Bytes of a head that may be ordinary, and its header lines, at most: within gunicorn's own limits.
 MAX_ORDINARY_BYTES, MAX_ORDINARY_FIELDS = 4_094, 64
-#: Heads that are remembered, and the bytes of such a one, at most. A publisher mostly sends one again and again.
-REMEMBERED_HEADS, MAX_REMEMBERED_BYTES = 256, 1_024
+#: Heads that are remembered, and lines of ordinary heads. A publisher mostly sends the same head again and again, or
+#: one in which a line or two are new.
+REMEMBERED_HEADS, REMEMBERED_LINES = 256, 512
+#: Bytes of a head that is remembered as a whole, at most.
+MAX_REMEMBERED_BYTES = 1_024
 
-#: RFC 9112, 3: a request line in origin form, whose path begins with one slash, and lines that each end with CR LF.
-_HEAD = re.compile(
-    rb"(?!CONNECT )([A-Z]{3,20}+) (/(?!/)[!\"$-~]*+) HTTP/1\.([01])\r\n"
-    rb"((?:[A-Za-z0-9-]++:[\t -~\x80-\xff]*+\r\n)*+)\r\n"
-)
+_END = b"\r\n\r\n"
+#: RFC 9112, 3: a request line in origin form, whose path begins with one slash; and RFC 9110, 5.
+_REQUEST_LINE = re.compile(rb"(?!CONNECT )([A-Z]{3,20}) (/(?!/)[!\"$-~]*) HTTP/1\.([01])")
+_FIELD = re.compile(rb"([A-Za-z0-9-]+):[\t ]*([\t -~\x80-\xff]*)")
 _LENGTH = re.compile(r"[0-9]{1,15}\Z")
 #: The CGI variables of header names as most clients write them. Others are computed.
 _VARIABLES = {
@@ -37,11 +38,10 @@ _VARIABLES = {
 _VARIABLES |= {"Content-Type": "CONTENT_TYPE", "content-type": "CONTENT_TYPE"}
 _VARIABLES |= {"Content-Length": "CONTENT_LENGTH", "content-length": "CONTENT_LENGTH"}
 #: Headers that change how a request is read, beyond its length: gunicorn's parser decides what they mean.
-_NOT_ORDINARY = ("HTTP_TRANSFER_ENCODING", "HTTP_EXPECT")
+_NOT_ORDINARY = frozenset({"HTTP_TRANSFER_ENCODING", "HTTP_EXPECT"})
 
 
-@dataclass(frozen=True, slots=True)
-class OrdinaryHead:
+class OrdinaryHead(NamedTuple):
     """A head: its part of the WSGI environment, and what the connection needs to know."""
 
     environ: Mapping[str, str]
@@ -58,32 +58,49 @@ def ordinary_head(head: bytes) -> OrdinaryHead | None:
 
 
 def _parsed(head: bytes) -> OrdinaryHead | None:
-    if len(head) > MAX_ORDINARY_BYTES or (found := _HEAD.fullmatch(head)) is None:
+    if len(head) > MAX_ORDINARY_BYTES or not head.endswith(_END):
         return None
-    method, target, minor, fields = found.groups()
-    path, _, query = target.decode("ascii").partition("?")
-    minor_version = int(minor)
+    first, *lines = head[: -len(_END)].split(b"\r\n")
+    request, fields = _request_line(first), list(map(_field, lines))
+    if request is None or None in fields or len(fields) > MAX_ORDINARY_FIELDS:
+        return None
+    variables = dict(cast(list[tuple[str, str]], fields))
+    if len(variables) != len(fields) or not is_host(variables.get("HTTP_HOST", " ")):
+        return None  # a header is given twice
+    length = variables.get("CONTENT_LENGTH", "0")
+    if not _LENGTH.match(length) or not _NOT_ORDINARY.isdisjoint(variables):
+        return None
+    path, minor_version, environ = request
+    last = is_last(variables.get("HTTP_CONNECTION", ""), minor_version)
+    return OrdinaryHead(environ | variables, environ["REQUEST_METHOD"], path, minor_version, int(length), last)
+
+
+@lru_cache(REMEMBERED_HEADS)
+def _request_line(line: bytes) -> tuple[str, int, dict[str, str]] | None:
+    """Return the path as it was sent, the minor version, and the variables of a request line."""
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        return None
+    method, target, minor = (part.decode("ascii") for part in found.groups())
+    path, _, query = target.partition("?")
     environ = {
-        "REQUEST_METHOD": method.decode("ascii"),
+        "REQUEST_METHOD": method,
         "QUERY_STRING": query,
-        "RAW_URI": target.decode("ascii"),
-        "SERVER_PROTOCOL": "HTTP/1.1" if minor_version else "HTTP/1.0",
+        "RAW_URI": target,
+        "SERVER_PROTOCOL": f"HTTP/1.{minor}",
         "PATH_INFO": unquoted(path),
     }
-    lines = fields.decode("latin-1").split("\r\n")[:-1]
-    if len(lines) > MAX_ORDINARY_FIELDS:
+    return path, int(minor), environ
+
+
+@lru_cache(REMEMBERED_LINES)
+def _field(line: bytes) -> tuple[str, str] | None:
+    """Return the variable and the value of a header's line."""
+    found = _FIELD.fullmatch(line)
+    if found is None:
         return None
-    count = len(environ) + len(lines)
-    for line in lines:
-        name, _, value = line.partition(":")
-        environ[_VARIABLES.get(name) or variable_of(name.upper())] = value.strip(" \t")
-    if len(environ) != count or not is_host(environ.get("HTTP_HOST", " ")):
-        return None  # a header is given twice
-    length = environ.get("CONTENT_LENGTH", "0")
-    if not _LENGTH.match(length) or any(name in environ for name in _NOT_ORDINARY):
-        return None
-    last = is_last(environ.get("HTTP_CONNECTION", ""), minor_version)
-    return OrdinaryHead(environ, environ["REQUEST_METHOD"], path, minor_version, int(length), last)
+    name, value = found[1].decode("ascii"), found[2].decode("latin-1")
+    return _VARIABLES.get(name) or variable_of(name.upper()), value.rstrip(" \t")
 
 
 _remembered = lru_cache(REMEMBERED_HEADS)(_parsed)
