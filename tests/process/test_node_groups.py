@@ -24,27 +24,28 @@ NODES, MEMBERS, EVENTS = 2, 3, 900
 GROUP = "mailer"
 #: Seconds that a member works at an event.
 WORK_SECONDS = 0.002
+KEYS, ALL = ("customer-1", "customer-2", "customer-3"), "all"
 
 
 @dataclass(slots=True)
 class Service:
-    """What the members of a group do: they notice when two have the same event at once, or any two at all."""
+    """What the members of a group do: they notice how many work at once, at the same event, at one key, or at any."""
 
     members: list[RecordingSubscriber] = field(default_factory=list)
     received: list[str] = field(default_factory=list)  #: ids in the order they came, to any member
-    at_work: Counter[str] = field(default_factory=Counter)
-    most_at_once: int = 0
-    twice_at_once: list[str] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)  #: the order key of each event
+    at_work: Counter[str] = field(default_factory=Counter)  #: by event, by key, and all
+    most_at_once: Counter[str] = field(default_factory=Counter)
 
     def work(self, request: Received) -> Answer:
         """Work at an event, and take it."""
         self.received.append(request.id)
-        if self.at_work[request.id]:
-            self.twice_at_once.append(request.id)
-        self.at_work[request.id] += 1
-        self.most_at_once = max(self.most_at_once, self.at_work.total())
+        key = self.keys[request.id] = request.header("Eventbus-Key") or ""
+        same = (request.id, key, ALL)
+        self.at_work.update(same)
+        self.most_at_once |= self.at_work
         gevent.event.Event().wait(WORK_SECONDS)
-        self.at_work[request.id] -= 1
+        self.at_work.subtract(same)
         return 200, (), b""
 
     @property
@@ -78,6 +79,16 @@ def join(cluster: Cluster, service: Service, **options: Any) -> BusServer:
     return owner
 
 
+def load(cluster: Cluster) -> list[Publisher]:
+    """Publishers of events with each order key at every node."""
+    each = EVENTS // NODES // len(KEYS)
+    return [
+        Publisher(node.port, [BODY] * each, connections=2, timeout=240, target=f"/sendMessage?key={key}").start()
+        for node in cluster.nodes
+        for key in KEYS
+    ]
+
+
 def other_than(cluster: Cluster, node: BusServer) -> BusServer:
     """The other node."""
     return next(each for each in cluster.nodes if each is not node)
@@ -104,7 +115,7 @@ def assert_all_came(cluster: Cluster, service: Service, publishers: list[Publish
     assert accepted
     eventually(lambda: accepted <= set(service.received), 60)
     eventually(lambda: is_at_rest(cluster), 30)
-    assert service.twice_at_once == []
+    assert {service.most_at_once[event_id] for event_id in accepted} == {1}
     assert service.counts.total() - len(service.counts) <= repeated
     addresses = [member.address for member in service.members]
     for number in range(NODES):
@@ -112,28 +123,39 @@ def assert_all_came(cluster: Cluster, service: Service, publishers: list[Publish
     assert all(member.received for member in service.members)
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_a_node_is_killed_that_delivers_for_a_group(cluster: Cluster, service: Service, ordered: bool) -> None:
+def assert_in_order(cluster: Cluster, service: Service, *keys: str) -> None:
+    """The events with these order keys have come in the journal's order, repeated ones aside."""
+    order = {event_id: index for index, event_id in enumerate(cluster.journal_order())}
+    first = [event_id for event_id in dict.fromkeys(service.received) if service.keys[event_id] in keys]
+    indexes = [order[event_id] for event_id in first if event_id in order]
+    assert indexes
+    assert indexes == sorted(indexes)
+
+
+@pytest.mark.parametrize("ordered", ["false", "true", "key"])
+def test_a_node_is_killed_that_delivers_for_a_group(cluster: Cluster, service: Service, ordered: str) -> None:
     """Another goes on with the members: nothing is lost, and in order where that was asked for."""
     owner = join(cluster, service, ordered=ordered)
     other = other_than(cluster, owner)
-    publishers = cluster.load(EVENTS)
+    publishers = load(cluster)
     eventually(lambda: len(service.received) > EVENTS // 10, 30)
     owner.kill()
     eventually(lambda: "subscriptions acquired" in other.log_text(), 20)
     owner.start()
     assert_all_came(cluster, service, publishers, repeated=REPEATED)
-    if ordered:
-        assert service.most_at_once == 1
-        order = {event_id: index for index, event_id in enumerate(cluster.journal_order())}
-        indexes = [order[event_id] for event_id in dict.fromkeys(service.received) if event_id in order]
-        assert indexes == sorted(indexes)
+    if ordered == "true":
+        assert service.most_at_once[ALL] == 1
+        assert_in_order(cluster, service, *KEYS)
+    elif ordered == "key":
+        assert [service.most_at_once[key] for key in KEYS] == [1] * len(KEYS)
+        for key in KEYS:
+            assert_in_order(cluster, service, key)
 
 
 def test_a_node_that_ends_hands_its_group_over_and_nothing_comes_twice(cluster: Cluster, service: Service) -> None:
     """A restart of the node that delivers is not noticed by the members."""
     owner = join(cluster, service)
-    publishers = cluster.load(EVENTS)
+    publishers = load(cluster)
     eventually(lambda: len(service.received) > EVENTS // 10, 30)
     owner.send(signal.SIGTERM)
     assert owner.ended() == 0
