@@ -120,6 +120,14 @@ class LaneRegistry:
         for target in targets_of(lane):
             self._remove_target(target, counted=there is lane)
 
+    def registered_as(self, address: str) -> str | None:
+        """Return the key of the subscription that an address is registered for here: its group's, or its own."""
+        group = self.groups.get(address)
+        if group is not None:
+            return group.subscriber.key
+        lane = self.lanes.get(address)
+        return None if lane is None or lane.ended_at is not None else address
+
     def hosts_of(self, target: Health) -> frozenset[str]:
         """Return the names and IP addresses of a subscriber's host."""
         return self.hosts.of(target.subscriber.key)

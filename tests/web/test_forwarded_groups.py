@@ -88,6 +88,18 @@ def test_a_group_that_no_other_node_has_is_answered_here(two: Two) -> None:
     assert (here.asked, list(here.bus.dispatcher.lanes)) == ([], ["group=printer"])
 
 
+def test_what_is_registered_here_is_not_looked_for_elsewhere(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node knows by itself what its own addresses and members are registered for."""
+    here, _ = two
+    here.bus.register(parse_address(ALONE), Terms())
+    here.bus.register(parse_address("127.0.0.1:8004"), Terms(), group="printer")
+    monkeypatch.setattr(here, "group_of", None)
+    for target in (f"address={ALONE}", "address=127.0.0.1:8004&group=printer"):
+        assert here.ask("POST", f"/registerAndKeepAlive?{target}").text == "success"
+    assert here.ask("DELETE", "/deregister?address=127.0.0.1:8004").text == "success"
+    assert here.asked == []
+
+
 def test_a_request_follows_a_dead_nodes_group_to_another_node(two: Two) -> None:
     """What is asked about a member is asked of the node that has the group next."""
     here, _ = two

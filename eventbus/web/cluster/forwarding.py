@@ -78,7 +78,7 @@ class Forwarding:
         """Return the WSGI application that answers a request."""
         try:
             query = parse_query(environ["QUERY_STRING"])
-            key = key_in(environ, query, self._nodes, self.bus.journal) if one else None
+            key = key_in(environ, query, self._nodes, self.bus) if one else None
             if key is not None:
                 return self._of_one(environ, query, key)
         except BadRequest:  # the application phrases the error

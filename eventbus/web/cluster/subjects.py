@@ -4,8 +4,8 @@ import re
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.model import group_key
-from eventbus.journal.base import Journal
 from eventbus.journal.cluster_journal import Nodes
+from eventbus.services.bus import Bus
 from eventbus.web.cluster.merge import EVENT, EVENT_PATH, KINDS, Merge
 from eventbus.web.cluster.rpc_codec import Environ
 from eventbus.web.query import Query
@@ -33,7 +33,7 @@ def kind_of(environ: Environ) -> tuple[bool, Merge | None]:
     return ("GET" if method == "HEAD" else method, path) in ABOUT_ONE, of_all
 
 
-def key_in(environ: Environ, query: Query, nodes: Nodes, journal: Journal) -> str | None:
+def key_in(environ: Environ, query: Query, nodes: Nodes, bus: Bus) -> str | None:
     """Return the key of the subscription that a request names, of a member its group's; None for all.
 
     Raises BadRequest and JournalError.
@@ -43,8 +43,8 @@ def key_in(environ: Environ, query: Query, nodes: Nodes, journal: Journal) -> st
         return group_key(group)
     if address is not None:
         key = parse_address(address).key
-        return nodes.group_of(key) or key
+        return bus.dispatcher.registry.registered_as(key) or nodes.group_of(key) or key
     if number is None or not _NUMBER.match(number):
         return None
-    found = journal.dead_letter(int(number))
+    found = bus.journal.dead_letter(int(number))
     return None if found is None else found.letter.key
