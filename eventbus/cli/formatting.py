@@ -98,7 +98,7 @@ def _json_value(value: Any) -> Any:
         return {"base64": base64.b64encode(value).decode()} if text is None else {"text": text}
     if isinstance(value, tuple):
         return [to_json(one) if is_dataclass(one) else one for one in value]
-    return value
+    return to_json(value) if is_dataclass(value) else value
 
 
 def format_duration(seconds: float | None) -> str:

@@ -119,7 +119,16 @@ def _row(one: Subscriber | Group, now: datetime) -> tuple[object, ...]:
     topics = ", ".join(one.topics) or ">"
     oldest = format_duration(one.oldest_pending_seconds) if one.pending else ""
     counts = (f"{one.pending:,}", oldest, f"{one.delivered:,}", f"{one.dead:,}")
-    return (_name(one), state, *counts, _lease_left(one, now), topics, one.last_error)
+    return (_name(one), state, *counts, _lease_left(one, now), topics, _trouble(one))
+
+
+def _trouble(one: Subscriber | Group) -> str | None:
+    """Return which keys are held, or else what went wrong last."""
+    held = one.oldest_held_key
+    if held is None:
+        return one.last_error
+    keys, times = pluralize(one.held_keys, "held key"), pluralize(held.attempts, "attempt")
+    return f"{keys}; {held.key} behind {held.event or 'an event'} after {times}: {held.error}"
 
 
 def _name(one: Subscriber | Group) -> str:

@@ -34,7 +34,7 @@ from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replay
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.server import Server, serve
 from eventbus.client.signatures import Verifier
-from eventbus.client.subscribers import Group, Member, Subscriber, SubscriberList, Terms
+from eventbus.client.subscribers import Group, HeldKey, Member, Subscriber, SubscriberList, Terms
 
 __all__ = [
     "NO_RETRY",
@@ -55,6 +55,7 @@ __all__ = [
     "Group",
     "HandlerResult",
     "HeadersNotSigned",
+    "HeldKey",
     "Inbox",
     "InboxResponse",
     "KeyReused",

@@ -132,7 +132,7 @@ class Bus:
         if topics is not None:
             query += [("topic", topic) for topic in topics] or [("topic", "")]
         query += [] if terms is None else to_query(terms, parameter)
-        return parse_as(Subscriber, self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=query)))
+        return Subscriber.of(self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=query)))
 
     def deregister(self, address: str | None = None, *, group: str | None = None) -> int:
         """End the lease of an address or a group, and discard its pending deliveries. Return how many there were.

@@ -12,19 +12,23 @@ from eventbus.core.clock import seconds_of
 T = TypeVar("T")
 
 
-def parse_as(kind: type[T], payload: Any) -> T:
-    """Make a dataclass of what the bus wrote. Ignore fields that only a newer bus has.
+def parse_as(kind: type[T], payload: Any, **parts: type) -> T:
+    """Make a dataclass of what the bus wrote; ``parts`` are the dataclasses of fields that are objects, or null.
+
+    Ignore fields that only a newer bus has.
 
     Raises ProtocolError.
     """
     try:
         names = [part.name for part in fields(cast(Any, kind)) if part.name in payload]
-        return kind(**{name: _parse_value(name, payload[name]) for name in names})
+        return kind(**{name: _parse_value(name, payload[name], parts.get(name)) for name in names})
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"Not a bus's {kind.__name__}: {str(payload)[:80]}") from error
 
 
-def _parse_value(name: str, value: Any) -> Any:
+def _parse_value(name: str, value: Any, part: type | None) -> Any:
+    if part is not None:
+        return None if value is None else parse_as(part, value)
     if name == "at" or name.endswith("_at"):
         return None if value is None else parse_time(value)
     if name == "last_answer":

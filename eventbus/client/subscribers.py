@@ -20,6 +20,16 @@ class Terms(RegistrationOptions[None], DeliveryOptions[None]):
     """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldKey:
+    """The order key whose failed event is the oldest; ``event`` is that event's id, None if it is not known."""
+
+    key: str
+    event: str | None
+    error: str
+    attempts: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Status:
     """A lease, how who has it is doing, and the account."""
@@ -41,6 +51,8 @@ class _Status:
     discarded: int
     last_error: str | None
     last_error_at: datetime | None = None
+    held_keys: int = 0  # order keys of which an event has failed, if it is ordered by key
+    oldest_held_key: HeldKey | None = None
     error_rate: float | None = None  # of the last minute's attempts; None without any
     recent_successes: int = 0  # of the last ten minutes
     recent_failures: int = 0
@@ -62,6 +74,11 @@ class Subscriber(SubscriptionOptions[Never], _Status):
     changed_at: datetime | None = None  # when another client changed or deregistered it; only from a renewal
     changed_by: str | None = None  # that client's address
     origin: str | None = None  # the name by which the bus asks for consent; only from a registration
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Self:
+        """Parse a subscriber as the bus writes it. Raises ProtocolError."""
+        return parse_as(cls, payload, oldest_held_key=HeldKey)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +103,7 @@ class Group(SubscriptionOptions[Never], _Status):
     def of(cls, payload: Mapping[str, Any]) -> Self:
         """Parse a group as the bus writes it. Raises ProtocolError."""
         members = [parse_as(Member, one) for one in payload.get("members", ())]
-        return parse_as(cls, {**payload, "members": members})
+        return parse_as(cls, {**payload, "members": members}, oldest_held_key=HeldKey)
 
 
 class SubscriberList(list[Subscriber]):
@@ -99,6 +116,6 @@ class SubscriberList(list[Subscriber]):
     @classmethod
     def of(cls, payload: Mapping[str, Any], *, expired: bool) -> Self:
         """Parse a list as the bus writes it; one of an older version has no groups. Raises ProtocolError."""
-        found = (parse_as(Subscriber, one) for one in payload["subscribers"])
+        found = (Subscriber.of(one) for one in payload["subscribers"])
         there = (one for one in found if (one.state == "expired") == expired)  # an older bus has no such list
         return cls(there, map(Group.of, payload.get("groups", ())))

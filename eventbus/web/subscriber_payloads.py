@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from eventbus.core.clock import rfc3339
@@ -13,6 +13,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.member import Member
 from eventbus.delivery.lane.status import status
 from eventbus.services.bus import Bus
+from eventbus.services.held_keys import oldest_held_key
 from eventbus.services.registrations import Registration
 
 #: Options that the group has, and not each member.
@@ -68,6 +69,7 @@ def subscription_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
         "failed_attempts": lane.failed_attempts,
         "dead": lane.dead,
         "discarded": lane.discarded,
+        **_held_keys(bus, lane),
         **_attempts(lane, now),
     }
 
@@ -92,6 +94,8 @@ def member_payload(bus: Bus, lane: Lane, member: Member) -> dict[str, Any]:
         "failed_attempts": member.failed_attempts,
         "dead": 0,
         "discarded": 0,
+        "held_keys": 0,
+        "oldest_held_key": None,
         **_attempts(member, now),
     }
 
@@ -116,6 +120,15 @@ def _lease(bus: Bus, of: Lane | Member, *, expired_at: float | None) -> dict[str
         "expires_at": until,
         "expired_at": until if status(of, now) is State.EXPIRED else None,
         "renew_after": round(of.subscriber.options.lease / 3, 3),
+    }
+
+
+def _held_keys(bus: Bus, lane: Lane) -> dict[str, Any]:
+    """Return how many order keys are held, and the one whose failed event is the oldest."""
+    oldest = oldest_held_key(lane, bus.journal, bus.dispatcher.recent)
+    return {
+        "held_keys": len(lane.retries.held()),
+        "oldest_held_key": None if oldest is None else asdict(oldest),
     }
 
 

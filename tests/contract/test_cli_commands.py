@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eventbus.cli.context import CommandContext
-from eventbus.cli.formatting import event_to_json
+from eventbus.cli.formatting import event_to_json, to_json
 from eventbus.cli.program import program
 from eventbus.cli.screen import Screen
 from eventbus.cli.serve import settings_of
+from eventbus.cli.subscribers import subscriber_table
 from eventbus.client import (
     ApiError,
     Conflict,
@@ -31,6 +33,7 @@ from eventbus.client import (
 )
 from eventbus.client.errors import BusError
 from eventbus.client.http import Response
+from eventbus.client.subscribers import HeldKey, SubscriberList
 from eventbus.testing import FakeBus
 
 AT = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
@@ -310,6 +313,17 @@ def test_subscribers_come_and_go(typed: Type, bus: Lettered) -> None:
     assert typed("subscribers").stdout.splitlines()[1].split()[:2] == ["h:1", "ok"]
     assert json.loads(typed("deregister", "h:1", "--json").stdout) == {"address": "h:1", "discarded": 0}
     assert bus.subscribers() == []
+
+
+def test_an_order_by_key_is_a_flag_and_held_keys_are_shown(typed: Type, bus: Lettered) -> None:
+    """``--ordered-by-key`` is what a registration asks for; a held key stands where the last error stands else."""
+    assert typed("register", "h:1", "--ordered-by-key").exit_code == 0
+    (one,) = bus.subscribers()
+    assert one.ordered == "key"
+    held = HeldKey(key="customer-7", event="id-1", error="answered 500", attempts=3)
+    table = subscriber_table(SubscriberList([replace(one, held_keys=2, oldest_held_key=held)]), datetime.now(UTC))
+    assert table.rows[0][-1] == "2 held keys; customer-7 behind id-1 after 3 attempts: answered 500"
+    assert to_json(replace(one, oldest_held_key=held))["oldest_held_key"]["attempts"] == 3
 
 
 def test_a_group_is_a_row_with_its_members_below(typed: Type, bus: Lettered) -> None:

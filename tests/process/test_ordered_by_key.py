@@ -75,8 +75,15 @@ def test_a_failing_event_holds_back_only_its_key(caller: Caller, subscribe: Subs
     good = [publish(caller, f"good-{number % 3}") for number in range(60)] + [caller.publish() for _ in range(5)]
     subscriber.wait_for_ids([bad[0], *good])
     assert set(bad[1:]).isdisjoint(subscriber.counts)
+    found = caller.subscriber(subscriber.address)
+    held = found["oldest_held_key"]
+    assert (found["held_keys"], held["key"], held["event"], held["error"]) == (1, "bad", bad[0], "answered 500")
+    assert held["attempts"] >= 1
+    for page in ("subscriber?address=", "subscribers?q="):
+        assert "eld key" in caller.call("GET", f"/dashboard/{page}{subscriber.address}").text
     responder.status = 200
     eventually(settled(caller, subscriber.address, accepted=85, delivered=85), 60)
+    assert caller.subscriber(subscriber.address)["oldest_held_key"] is None
     assert firsts_by_key(subscriber.received)["bad"] == bad
 
 

@@ -184,6 +184,6 @@ class KeyedRetries(KeyOrder):
         for queue in self.queues.values():
             yield from (order(one) for one in queue.waiting if not one.kept)
 
+    @override
     def held(self) -> list[tuple[str, Delivery]]:
-        """Return the keys whose heads have failed, and those heads."""
         return [(key, queue.failed) for key, queue in self.queues.items() if queue.failed is not None]

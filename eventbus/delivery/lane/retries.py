@@ -176,6 +176,10 @@ class Retries:
         """
         return ()
 
+    def held(self) -> list[tuple[str, Delivery]]:
+        """Return the order keys that are held, and of each the delivery that has failed."""
+        return []
+
     def sort(self) -> None:
         """Look at what may be attempted next, after something has changed."""
 

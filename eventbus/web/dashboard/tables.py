@@ -88,5 +88,6 @@ def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
         "rate": round(bus.time_series.rate(key), 1),
         "delivered": lane.delivered,
         "dead": lane.dead,
+        "held_keys": len(lane.retries.held()),
         "last_error": lane.last_error,
     }

@@ -44,6 +44,8 @@ _SUBSCRIBER: Json = {
     "failed_attempts": count("Attempts that failed."),
     "dead": count("Dead letters."),
     "discarded": count("Deliveries that were given up on purpose."),
+    "held_keys": count("Order keys of which an event has failed, with `ordered=key`."),
+    "oldest_held_key": {"oneOf": [build.schema("HeldKey"), {"type": "null"}]},
     "last_error": nullable(text("What went wrong last.")),
     "last_error_at": nullable(time("When that was.")),
     "error_rate": nullable(
@@ -59,7 +61,8 @@ A_SUBSCRIBER: Json = {
     "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
     "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1,
-    "failed_attempts": 0, "dead": 0, "discarded": 0, "last_error": None, "last_error_at": None, "error_rate": 0.0,
+    "failed_attempts": 0, "dead": 0, "discarded": 0, "held_keys": 0, "oldest_held_key": None,
+    "last_error": None, "last_error_at": None, "error_rate": 0.0,
     "recent_successes": 1, "recent_failures": 0,
 }  # fmt: skip
 A_REGISTRATION: Json = {
@@ -160,6 +163,10 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
     "Subscriber": ("A subscriber: its options, and how it is doing.", _SUBSCRIBER, A_SUBSCRIBER),
     "Registration": ("A subscriber as it is now.", _REGISTRATION, A_REGISTRATION),
     "Group": ("A group: the options, the account and the state that its members share.", _GROUP),
+    "HeldKey": ("The order key whose failed event is the oldest; those behind that wait.", {
+        "key": text(), "event": nullable(text("The failed event's id.")), "error": text("Why it failed last."),
+        "attempts": count("So far."),
+    }),
     "SubscriberList": ("Subscribers, by address, and groups, by name.", {
         "subscribers": build.items(build.schema("Subscriber")), "groups": build.items(build.schema("Group")),
     }),
