@@ -10,6 +10,7 @@ const ROOT = new URL(document.documentElement.dataset.root, location.href).pathn
 const $ = (selector) => document.querySelector(selector);
 $("link[rel='icon']").href = $("link[rel='icon']").href; // absolute, because later pages resolve it again
 let pageNumber = 0; // counts the opened pages, so that the timers of an earlier page stop
+let openings = 0; // counts the links that were followed, so that the last one decides which page is opened
 
 async function ask(method, url, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
@@ -47,7 +48,9 @@ function show(page) {
 
 // Follows links by fetch where a token is required, so that the token is sent with each request.
 async function open(url, push = true) {
+  const number = openings += 1;
   const page = await fetchPage(url);
+  if (number !== openings) return; // another link was followed meanwhile
   if (push) history.pushState(null, "", url);
   show(page);
   $("#main").focus();
