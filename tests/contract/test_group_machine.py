@@ -1,5 +1,6 @@
 """A whole bus with a group, over a real journal and through any history: each event is settled once for the group."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +16,7 @@ from eventbus.core.model import Terms, group_key
 from eventbus.core.override import override
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.phase import Phase
-from tests.contract.test_account_machine import KEYS, TOPICS, BusAccount
+from tests.contract.test_account_machine import KEYS, ORDERED, TOPICS, BusAccount
 from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
 from tests.support.lanes import TAKEN
 from tests.support.redis_server import COMMAND
@@ -28,7 +29,7 @@ MEMBER = st.sampled_from(MEMBERS)
 TERMS = st.builds(
     Terms,
     topics=TOPICS,
-    ordered=st.booleans(),
+    ordered=ORDERED,
     resume=st.booleans(),
     group_mode=st.sampled_from(["balanced", "balanced", "one"]),
     max_in_flight=st.just(2),
@@ -42,6 +43,7 @@ class GroupAccount(BusAccount):
 
     def __init__(self, journal: AccountJournal) -> None:
         super().__init__(journal)
+        self.allowed_of_key: Counter[str] = Counter()
         self.allowed = 0  # attempts in flight to an ordered group: one, but for those from before it was ordered
 
     @property
@@ -124,11 +126,17 @@ class GroupAccount(BusAccount):
         """No second attempt starts while one is in flight, whoever gets it."""
         self._settle_down()
         lane, held = self.group, len(self.held)
-        if lane is None or not lane.subscriber.options.ordered:
-            self.allowed = held
-        else:
-            assert held <= max(1, self.allowed)
-            self.allowed = held
+        assert lane is None or not lane.subscriber.options.one_at_a_time or held <= max(1, self.allowed)
+        self.allowed = held
+
+    @invariant()
+    def a_key_has_one_attempt_in_flight(self) -> None:
+        """No second attempt of a key starts in a group that is ordered by key, whoever gets it."""
+        self._settle_down()
+        lane, held = self.group, Counter(attempt.event.key for attempt in self.held if attempt.event.key)
+        if lane is not None and lane.subscriber.options.by_key:
+            assert all(count <= max(1, self.allowed_of_key[key]) for key, count in held.items())
+        self.allowed_of_key = held
 
     # How it is looked at
 
