@@ -10,9 +10,11 @@ from eventbus.delivery.transport.request import (
     MAX_CACHED_BODY_BYTES,
     MAX_CACHED_BYTES,
     MAX_CACHED_ENDS,
+    LargeRequest,
     RequestBuilder,
     attempt_head,
     event_head,
+    unsent,
 )
 from tests.support.events import event
 
@@ -79,6 +81,7 @@ def test_the_end_of_a_message_is_made_once_for_all_subscribers(builder: RequestB
     """Heads that differ are followed by the same bytes, which are not put together again."""
     sent = event(7, b"body")
     end = builder.build(b"", sent, 1, WALL)
+    assert isinstance(end, bytes)
     assert builder.build(b"", sent, 1, WALL) is end
     assert builder.build(b"one", sent, 1, WALL) == b"one" + end
 
@@ -94,8 +97,24 @@ def test_what_is_remembered_is_bounded(builder: RequestBuilder, secrets: tuple[b
     assert builder.cached_count > 1
 
 
-def test_a_long_body_is_not_remembered(builder: RequestBuilder, secrets: tuple[bytes, ...]) -> None:
-    """It is put into each message once, and kept nowhere."""
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_a_long_body_is_neither_remembered_nor_copied(
+    builder: RequestBuilder, secrets: tuple[bytes, ...], attempt: int
+) -> None:
+    """Deliveries in flight share it: a request refers to the event's own body, and is not counted as cached."""
     sent = event(7, b"x" * (MAX_CACHED_BODY_BYTES + 1))
-    assert builder.build(HEAD, sent, 1, WALL) == expected(secrets, sent)
+    built = builder.build(HEAD, sent, attempt, WALL)
+    assert isinstance(built, LargeRequest)
+    assert built.parts[1] is sent.body
+    assert b"".join(built.parts) == expected(secrets, sent, attempt)
+    assert len(built) == len(expected(secrets, sent, attempt))
     assert (builder.cached_count, builder.cached_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("request_", [b"head and body", LargeRequest(b"head", b" and body")], ids=["small", "large"])
+def test_what_is_left_of_a_request_is_what_follows_the_sent_bytes(request_: bytes | LargeRequest) -> None:
+    """However many bytes were sent, the rest is told exactly, and no part of it is empty."""
+    for sent in range(len(request_) + 1):
+        left = unsent(request_, sent)
+        assert b"".join(left) == b"head and body"[sent:]
+        assert all(left)

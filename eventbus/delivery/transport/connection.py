@@ -14,6 +14,7 @@ from gevent import getcurrent
 from gevent.hub import get_hub
 
 from eventbus.delivery.transport.early_response import RECEIVE_BYTES, EarlyResponse
+from eventbus.delivery.transport.request import Request, unsent
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from eventbus.delivery.transport.send_queue import SendQueue
 from eventbus.delivery.transport.tls import TlsSocket, TooManyRecords
@@ -51,7 +52,7 @@ class Connection:
     ) -> None:
         self._peer, self._tls = peer, tls
         self._send_queue = send_queue
-        self._pending_request = b""
+        self._pending_request: Request = b""
         self._raw: socket.socket | TlsSocket = tls or peer._sock  # type: ignore[attr-defined] # noqa: SLF001 - see above
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._hub: Any = get_hub()
@@ -65,7 +66,7 @@ class Connection:
         self._watcher = self._hub.loop.io(peer.fileno(), _READ)
         self._watcher.start(self._on_readable)
 
-    def request(self, message: bytes, deadline: float) -> bytes:
+    def request(self, message: Request, deadline: float) -> bytes:
         """Send a request together with the others of this iteration; return the first bytes of its response.
 
         ``deadline`` is on the monotonic clock. Raise TimeoutError after it, and ConnectionError if the subscriber has
@@ -184,17 +185,17 @@ class Connection:
         if self.closed or self.timed_out:
             return
         try:
-            sent = self._raw.send(message)
+            sent = self._raw.send(message) if isinstance(message, bytes) else self._raw.sendmsg(message.parts)
         except BlockingIOError:
             sent = 0
         except OSError as error:
             self._greenlet.throw(error)
             return
         if sent != len(message):
-            self._greenlet.switch(memoryview(message)[sent:])
+            self._greenlet.switch(unsent(message, sent))
 
-    def _send_rest(self, rest: memoryview) -> bytes:
-        """Send the rest as fast as the subscriber takes it; return the bytes received meanwhile.
+    def _send_rest(self, rest: list[memoryview]) -> bytes:
+        """Send the unsent parts as fast as the subscriber takes it; return the bytes received meanwhile.
 
         Close the connection if a response ends the request early, or comes when no more can be sent. Raise the same
         errors as ``request`` if nothing was received.
@@ -207,7 +208,9 @@ class Connection:
                 self._hub.switch()
                 early.receive(self._raw)
                 with suppress(BlockingIOError):  # sent later
-                    rest = rest[self._raw.send(rest) :]
+                    rest[0] = rest[0][self._raw.send(rest[0]) :]
+                    if not rest[0]:
+                        del rest[0]
                 if early.complete:
                     self.deadline = min(deadline, time.monotonic() + SEND_AFTER_RESPONSE_SECONDS)
         except OSError as error:

@@ -26,7 +26,7 @@ from eventbus.delivery.transport.connection import Connection
 from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.host_pool import HostPool
 from eventbus.delivery.transport.limits import DEFAULT_TIMING, MAX_IDLE_CONNECTIONS, TransportTiming
-from eventbus.delivery.transport.request import encode_value
+from eventbus.delivery.transport.request import Request, encode_value
 from eventbus.delivery.transport.resource_errors import RESOURCE_ERRNOS, failed_response, max_connections
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from eventbus.delivery.transport.send_queue import SendQueue
@@ -73,7 +73,7 @@ class HttpAdapter(BaseAdapter):
             self._tls = client_context()
         return self._tls
 
-    def attempt(self, pool: HostPool, message: bytes, deadline: float) -> DeliveryResponse:
+    def attempt(self, pool: HostPool, message: Request, deadline: float) -> DeliveryResponse:
         """Send a request and return its response, or the error; ``deadline`` is on the monotonic clock."""
         idle = pool.idle
         try:
@@ -101,7 +101,7 @@ class HttpAdapter(BaseAdapter):
             connection.close()
         return response
 
-    def _request(self, pool: HostPool, message: bytes, deadline: float) -> tuple[Connection, bytes]:
+    def _request(self, pool: HostPool, message: Request, deadline: float) -> tuple[Connection, bytes]:
         """Send on an idle connection, or on a new one if there is none or the subscriber has closed it."""
         idle = pool.acquire()
         if idle is not None:
@@ -111,7 +111,7 @@ class HttpAdapter(BaseAdapter):
                 pass  # no byte of a response came: send again, which at-least-once delivery allows
         return self._request_on_new(pool, message, deadline)
 
-    def _request_on_new(self, pool: HostPool, message: bytes, deadline: float) -> tuple[Connection, bytes]:
+    def _request_on_new(self, pool: HostPool, message: Request, deadline: float) -> tuple[Connection, bytes]:
         connection = self._connect(pool, deadline)
         return connection, connection.request(message, deadline)
 

@@ -11,7 +11,7 @@ from eventbus.core.signing import signable, signature_lines
 
 #: Cached ends of requests, and their bytes: one event goes to many subscribers at about the same time.
 MAX_CACHED_ENDS, MAX_CACHED_BYTES = 1_024, 4 * 1_024 * 1_024
-#: Bytes of the longest body that is cached.
+#: Bytes of the longest body that is cached, and copied into requests.
 MAX_CACHED_BODY_BYTES = MAX_CACHED_BYTES // 64
 
 
@@ -54,6 +54,32 @@ def encode_value(value: str) -> bytes:
         raise BadRequest(f"A header cannot hold {value[:40]!r}.") from None
 
 
+class LargeRequest:
+    """A request with a large body, which is not copied: deliveries in flight share the event's own."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        self.parts = (head, body)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+
+#: A request to send. Small ones are one piece: that is the fastest to send.
+Request = bytes | LargeRequest
+
+
+def unsent(request: Request, sent: int) -> list[memoryview]:
+    """Return what is left of a request after the first ``sent`` bytes, without a copy; nothing of it is empty."""
+    left = []
+    for part in (request,) if isinstance(request, bytes) else request.parts:
+        if sent < len(part):
+            left.append(memoryview(part)[sent:])
+        sent = max(0, sent - len(part))
+    return left
+
+
 class RequestBuilder:
     """Builds requests, signed if there are ``secrets``, and caches what they have in common in the same second.
 
@@ -68,7 +94,7 @@ class RequestBuilder:
         self._secrets = secrets
         self._start_second(-1.0)
 
-    def build(self, head: bytes, event: Event, attempt: int, wall: float) -> bytes:
+    def build(self, head: bytes, event: Event, attempt: int, wall: float) -> Request:
         """Return a request that begins with a subscriber's ``head``; ``wall`` is now, in seconds since 1970."""
         if not self._second <= wall < self._second + 1.0:
             self._start_second(wall)
@@ -77,7 +103,9 @@ class RequestBuilder:
             if cached is not None:
                 return head + cached[1]
         body = event.body
-        if attempt == 1 and len(body) <= MAX_CACHED_BODY_BYTES:
+        if len(body) > MAX_CACHED_BODY_BYTES:
+            return LargeRequest(head + self._headers(event, attempt), body)
+        if attempt == 1:
             return head + self._cache_end(event, body)
         return b"".join((head, self._headers(event, attempt), body))
 

@@ -7,6 +7,7 @@ two buffers in memory and the socket.
 import errno
 import socket
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gevent.threadpool import ThreadPool
@@ -113,6 +114,10 @@ class TlsSocket:
             self._unsent = self._outgoing.read()
         self._unsent = self._unsent[self._socket.send(self._unsent) :]
         return 0 if self._unsent else self._plaintext_bytes
+
+    def sendmsg(self, parts: Sequence[bytes]) -> int:
+        """Send what the socket takes of the first part, which is not empty: records of several would need a copy."""
+        return self.send(parts[0])
 
     def recv(self, size: int) -> bytes:
         """Return all data in the next ``size`` bytes from the socket, and nothing at its end.
