@@ -7,7 +7,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import gevent
 from gevent.lock import BoundedSemaphore
-from gevent.threadpool import ThreadPool
 
 from eventbus.core.clock import Clock
 from eventbus.core.log_once import LogOnce
@@ -24,12 +23,13 @@ from eventbus.journal.base import (
 from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
 from eventbus.journal.queried import QueriedJournal
 from eventbus.journal.sqlite.disk import DiskState
+from eventbus.journal.sqlite.journal_thread import JournalThread
 from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.store import Store
 
 #: Seconds between two inspections of the journal's files and the room on their disk.
 INSPECT_INTERVAL_SECONDS = 1.0
-#: Reads of a kind that may be under way at once: commits, which publishers wait for, queue behind them.
+#: Reads of a kind that may be under way at once: what makes room for publishers waits behind them.
 MAX_READS = 2
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class SqliteJournal(QueriedJournal):
 
     @override
     def open(self) -> Recovered:
-        self._thread = ThreadPool(1)
+        self._thread = JournalThread()
         recovered: Recovered = self._call(self._store.open)
         self._group.start()
         self._inspector = gevent.spawn(self._inspect_disk)
@@ -77,7 +77,7 @@ class SqliteJournal(QueriedJournal):
         self._group.checkpoint(checkpoint)
 
     def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
-        kept: CommitResult = self._call(self._store.commit, publishes, checkpoints)
+        kept: CommitResult = self._thread.call(self._store.commit, publishes, checkpoints, urgent=True)
         return kept
 
     def _inspect_disk(self) -> None:
@@ -130,7 +130,7 @@ class SqliteJournal(QueriedJournal):
         self._inspector.kill()
         self._group.close()
         self._call(self._store.close)
-        self._thread.kill()
+        self._thread.stop()
 
     @property
     @override
@@ -146,15 +146,4 @@ class SqliteJournal(QueriedJournal):
 
     def _call(self, function: Callable[..., Any], *values: object) -> Any:
         """Run on the journal's thread; other greenlets go on meanwhile."""
-        result, error = self._thread.apply(_outcome, (function, values))
-        if error is not None:
-            raise error
-        return result
-
-
-def _outcome(function: Callable[..., Any], values: tuple[object, ...]) -> tuple[Any, Exception | None]:
-    """Bring an error back as a value: gevent prints what is raised on another thread."""
-    try:
-        return function(*values), None
-    except Exception as error:
-        return None, error
+        return self._thread.call(function, *values)
