@@ -62,10 +62,11 @@ def test_an_event_is_told_whole(caller: Caller, repair: RepairClient) -> None:
     assert text == {
         "id": first,
         "topic": "a.b",
+        "key": None,
         "headers": {"Content-Type": "text/plain"},
         "body": {"text": "caf\xe9"},
     }
-    assert binary == {"id": second, "topic": None, "headers": {}, "body": {"base64": "/wA="}}
+    assert binary == {"id": second, "topic": None, "key": None, "headers": {}, "body": {"base64": "/wA="}}
 
 
 def test_pages_go_by_topic(caller: Caller, repair: RepairClient) -> None:

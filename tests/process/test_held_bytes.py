@@ -29,7 +29,7 @@ UNREAD = {
 
 @pytest.fixture(scope="module")
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
-    """A bus that holds 17 MiB for clients, a MiB for 3 seconds."""
+    """A bus that holds 21 MiB for clients, a MiB for 3 seconds."""
     environment = {"EVENTBUS_REQUEST_SECONDS": "3", "EVENTBUS_MAX_BODIES_BYTES": str(MIB)}
     with BusServer(tmp_path_factory.mktemp("bus"), environment) as server:
         for number in range(EVENTS):
@@ -63,7 +63,7 @@ def test_heads_that_do_not_end_are_bounded(bus: BusServer) -> None:
     """They count as bodies do: past the limit a longer head is answered 503, and a short one is taken."""
     begun = render_request("GET", "/healthz", [("a", "x" * 7_000)] * 8)[:-2]
     with ExitStack() as stack:
-        wires = [stack.enter_context(RawConnection(bus.port)) for _ in range(400)]
+        wires = [stack.enter_context(RawConnection(bus.port)) for _ in range(500)]
         for connection in wires:
             connection.send(begun)
         assert Caller(bus.port).call("GET", "/healthz").status == 200

@@ -1,7 +1,8 @@
 """``/events``: the journal as pages, as a long poll or as a stream, and one event with its deliveries."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -88,7 +89,7 @@ class EventPage:
         self.left = limit
         self.size = 0  #: bytes
         self.last: list[Event] = []  #: the last event that was added, if there is one
-        self._connection = connection
+        self.connection = connection  #: that counts them, if there is one
         self._max_bytes = max_bytes
         self._parts: list[bytes] = []
 
@@ -100,8 +101,8 @@ class EventPage:
         part = event_json(event, give_way)
         if self._parts and self.size + len(part) > self._max_bytes:
             return False
-        if self._connection is not None:
-            self._connection.take(len(part))
+        if self.connection is not None:
+            self.connection.take(len(part))
         self.size += len(part)
         self._parts.append(part)
         self.left -= 1
@@ -110,8 +111,8 @@ class EventPage:
 
     def encode(self, following: str | None) -> bytes:
         """Return the page and the event that the next page starts after. Release the counted bytes."""
-        if self._connection is not None:
-            self._connection.release(self.size)
+        if self.connection is not None:
+            self.connection.release(self.size)
         return b'{"events":[%s],"next":%s}\n' % (b",".join(self._parts), json.dumps(following).encode())
 
 
@@ -141,11 +142,12 @@ def _collect(bus: Bus, epoch: int, cursor: int, patterns: tuple[str, ...], page:
         part = bus.feed.read(cursor, patterns, page.left)
         if bus.feed.epoch != epoch:  # the cursor is invalid now; the last event is known by its id
             return 0
-        for event in part.events:
-            if not page.add(event, bus.give_way):
-                return cursor
-            cursor = event.seq
-            bus.give_way()
+        with holding(page_bytes(part.events), page.connection):
+            for event in part.events:
+                if not page.add(event, bus.give_way):
+                    return cursor
+                cursor = event.seq
+                bus.give_way()
         cursor = part.cursor
         bus.give_way()
         left = deadline - bus.clock.monotonic()
@@ -153,6 +155,26 @@ def _collect(bus: Bus, epoch: int, cursor: int, patterns: tuple[str, ...], page:
             break
         bus.feed.wait(cursor, left)
     return cursor
+
+
+@contextmanager
+def holding(size: int, connection: ClientConnection | None) -> Iterator[None]:
+    """Count so many bytes as held, at most MAX_PAGE_BYTES: the budget has room for that beside the largest event."""
+    size = min(size, MAX_PAGE_BYTES)
+    if connection is None:
+        yield
+        return
+    connection.take(size)
+    try:
+        yield
+    finally:
+        connection.release(size)
+
+
+def page_bytes(events: Sequence[Event]) -> int:
+    """Return the bytes that events take while a page is made of them: the JSON of one is made in two steps."""
+    sizes = [len(event.body) for event in events]
+    return sum(sizes) + 2 * max(sizes, default=0)
 
 
 def _connection() -> ClientConnection | None:
@@ -211,14 +233,10 @@ def _events(
         if bus.feed.epoch != epoch:
             return
         cursor = part.cursor
-        size = sum(len(event.body) for event in part.events)
-        if connection is not None:
-            connection.take(size)  # until they are sent
-        for event in part.events:
-            bus.give_way()
-            yield b"id: %s\ndata: %s\n\n" % (name_of(event).encode(), event_json(event, bus.give_way))
-        if connection is not None:
-            connection.release(size)
+        with holding(sum(len(event.body) for event in part.events), connection):  # until they are sent
+            for event in part.events:
+                bus.give_way()
+                yield b"id: %s\ndata: %s\n\n" % (name_of(event).encode(), event_json(event, bus.give_way))
         left = HEARTBEAT_SECONDS if part.events else quiet_until - bus.clock.monotonic()
         if left <= 0:
             yield b":\n"  # a comment without an empty line, which some clients take for an event

@@ -7,6 +7,8 @@ from eventbus.core.errors import TooManyStreams
 MIB = 1_048_576
 #: Bytes in the body of a batch, at most.
 MAX_BATCH_BYTES = 16 * MIB
+#: Bytes that a request holds beside the largest body, at most: heads, or the events of which a page is made.
+BESIDE_BODY_BYTES = 5 * MIB
 
 
 class ByteBudget:
@@ -37,6 +39,6 @@ class ByteBudget:
 
 def budget_of(max_bodies_bytes: int, max_body_bytes: int) -> ByteBudget:
     """Return a budget that has room for the largest body, also within one peer's limit."""
-    largest = max(max_body_bytes, MAX_BATCH_BYTES) + MIB
+    largest = max(max_body_bytes, MAX_BATCH_BYTES) + BESIDE_BODY_BYTES
     limit = max(max_bodies_bytes, largest)
     return ByteBudget(limit, max(limit * 3 // 4, largest))

@@ -69,7 +69,8 @@ class ClientConnection:
         self.held += count
 
     def release(self, count: int) -> None:
-        """Count ``count`` fewer bytes as held."""
+        """Count ``count`` fewer bytes as held, at most all: none are once the request is over."""
+        count = min(count, self.held)
         self._all.budget.release(self.peer, count)
         self.held -= count
 
