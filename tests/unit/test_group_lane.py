@@ -59,6 +59,23 @@ def test_what_fails_at_one_member_goes_to_another_at_once() -> None:
     assert lane.delivered == 1
 
 
+def test_what_fails_where_no_other_member_can_take_it_waits() -> None:
+    """Others do not want its topic, or are a standby: it is not attempted again and again at the same one."""
+    orders = subscribers(A, topics=("orders",))
+    other_topics = group_with(1, members=(*orders, *subscribers(B, topics=("refunds",))))
+    for lane in (other_topics, group_with(1, members=subscribers(A, B, topics=("orders",)), group_mode="one")):
+        delivery = lane.take(0)
+        assert delivery is not None
+        assert where(lane, delivery, 0, "orders") == A
+        answer(lane, delivery, BUSY, 0)
+        assert lane.take(0) is delivery
+        assert where(lane, delivery, 0, "orders") is None
+        lane.postpone(delivery, "orders", Moment(0, EPOCH, 0))
+        assert (delivery.attempts, delivery.due) == (1, 0.5)
+        assert lane.take(0.5) is delivery
+        assert where(lane, delivery, 0.5, "orders") == A
+
+
 def test_a_group_is_down_when_all_members_are() -> None:
     """One that answers keeps the group from being down, and the others are passed over."""
     lane = group_with(*range(1, 40), members=subscribers(A, B))

@@ -78,6 +78,61 @@ def test_one_at_a_time_is_the_first_that_is_fit() -> None:
     assert text(roster.best(0.0)) == B
 
 
+def test_one_that_was_down_is_tried_again_where_one_gets_all() -> None:
+    """When its next attempt is due it goes before those that joined later, and one that takes it gets all again."""
+    first, second = member_of(A, 1), member_of(B, 2)
+    roster = roster_of(first, second, one_at_a_time=True)
+    first.state = State.DOWN
+    first.hold(50.0)
+    roster.refresh(first, 0.0)
+    assert text(roster.best(0.0)) == B
+    assert text(roster.best(50.0)) == A
+    assert text(roster.choose(50.0, lambda member: member is not first)) == B
+    roster.begin(first, 50.0)
+    first.count_success(50.0)
+    roster.end(first, 50.0)
+    assert turns(roster, 2) == [A, A]
+
+
+def test_one_whose_pause_is_over_gets_all_again() -> None:
+    """Until then the next one does; it ends what it has before the other takes over."""
+    first, second = member_of(A, 1), member_of(B, 2)
+    roster = roster_of(first, second, one_at_a_time=True)
+    first.state = State.PAUSED
+    first.hold(50.0)
+    roster.refresh(first, 0.0)
+    roster.begin(second, 0.0)
+    assert text(roster.best(0.0)) == B
+    assert roster.best(50.0) is None
+    roster.end(second, 50.0)
+    assert text(roster.best(50.0)) == A
+
+
+def test_no_two_members_that_answer_work_at_once_where_one_gets_all() -> None:
+    """What is in flight to one that drains, or has left, ends before another gets anything."""
+    first, second, third = (member_of(each, number) for number, each in enumerate((A, B, C)))
+    roster = roster_of(first, second, third, one_at_a_time=True)
+    roster.begin(first, 0.0)
+    first.set_draining(draining=True)
+    roster.refresh(first, 0.0)
+    assert roster.best(0.0) is None
+    roster.end(first, 0.0)
+    assert turns(roster, 1) == [B]
+    roster.remove(second)
+    assert roster.best(0.0) is None
+    roster.end(second, 0.0)
+    assert text(roster.best(0.0)) == C
+
+
+def test_where_one_gets_all_the_others_do_not_say_when_it_may() -> None:
+    """The next moment is that of the first member which works, or of one before it that is tried again sooner."""
+    first, second = member_of(A, 1), member_of(B, 2)
+    roster = roster_of(first, second, one_at_a_time=True)
+    first.consent(per_minute=6, now=0.0)
+    roster.refresh(first, 0.0)
+    assert (roster.best(0.0), roster.next_moment()) == (None, 10.0)
+
+
 def test_a_member_that_left_gets_nothing() -> None:
     """What it has in flight still ends, and gives it no new turn."""
     first, second = member_of(A, 1), member_of(B, 2)

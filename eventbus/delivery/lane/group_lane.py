@@ -13,7 +13,7 @@ from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.group_members import GroupMembers
 from eventbus.delivery.lane.health import Moment, Rules
 from eventbus.delivery.lane.member import Member
-from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse
+from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
 from eventbus.delivery.lane.phase import ACTIVE, CLOSED
 
 #: Seconds until an event is looked at again whose topic no member wants that is there, or has room.
@@ -76,8 +76,8 @@ class GroupLane(GroupMembers):
     def choose(self, delivery: Delivery, topic: str | None, now: float) -> Member | None:
         """Return the member that a delivery goes to, which may be another than it was reserved for.
 
-        It is the best one that wants the topic and at which the delivery has not failed lately; if there is none, one
-        at which it has. None if all that want the topic are full, down, paused or draining.
+        It is the best one that wants the topic and at which the delivery has not failed lately. None if those are all
+        full, down, paused or draining.
         """
         reserved, failed_at = self._at[delivery], delivery.failed_at
         if not failed_at and not self.topics_differ and not reserved.waits_for_slot:  # as is usual
@@ -86,14 +86,15 @@ class GroupLane(GroupMembers):
             return reserved
         self._end(delivery, now)
         found = self.roster.choose(now, lambda m: m.wants(topic) and m.subscriber.key not in failed_at)
-        if found is None:
-            found = self.roster.choose(now, lambda m: m.wants(topic))
         if found is not None:
             self._assign(delivery, found, now)
         return found
 
     def postpone(self, delivery: Delivery, topic: str | None, moment: Moment) -> None:
-        """Let a delivery wait that no member can take now; it was not attempted. It may have waited too long."""
+        """Let a delivery wait that no member can take now; it was not attempted. It may have waited too long.
+
+        One that has failed waits as it would for one subscriber, and may go to any member then.
+        """
         self._leave(delivery)
         if self.phase is CLOSED:
             return
@@ -102,7 +103,11 @@ class GroupLane(GroupMembers):
         if not wanted and moment.waited >= self.retry_for:
             self.dead_letter(delivery, UNWANTED, b"", moment.now, moment.wall)
             return
-        delivery.due = moment.now + (FULL_SECONDS if wanted else UNWANTED_SECONDS)
+        if wanted and delivery.failed_at:
+            delay = self._own_wait(delivery, Verdict.RETRY, held=False)
+        else:
+            delay = FULL_SECONDS if wanted else UNWANTED_SECONDS
+        delivery.due, delivery.failed_at = moment.now + delay, ()
         self.retries.push(delivery)
         self.touch()
 

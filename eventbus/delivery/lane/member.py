@@ -45,10 +45,6 @@ class Member(Health):
         self._fit()
         return changed
 
-    def has_room(self) -> bool:
-        """Return whether another attempt may be in flight, as soon as its time has come."""
-        return self.in_flight < self.limit and not self.waits_for_slot
-
     def ready_at(self) -> float:
         """Return from when on an attempt may start (monotonic seconds)."""
         return max(self.not_before, self._started + self.spacing if self.spacing else -math.inf)

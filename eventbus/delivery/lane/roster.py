@@ -4,6 +4,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterator
 
+from eventbus.core.model import State
 from eventbus.delivery.lane.member import Member, Rank
 
 #: Old ranks that are kept before the heap is made again, beside twice as many as there are members.
@@ -18,10 +19,11 @@ class Roster:
     """
 
     def __init__(self, *, one_at_a_time: bool = False) -> None:
-        self.one_at_a_time = one_at_a_time  #: the longest registered member that is fit gets all
+        self.one_at_a_time = one_at_a_time  #: the member that joined first gets all
         self._members: dict[str, Member] = {}
         self._ranks: list[Rank] = []
         self._later: list[tuple[float, int, Member]] = []
+        self._left: set[Member] = set()  # members that have left, with deliveries in flight
         self._turn = 0
 
     def __iter__(self) -> Iterator[Member]:
@@ -45,15 +47,17 @@ class Roster:
         if self._members.get(member.subscriber.key) is member:
             del self._members[member.subscriber.key]
             member.rank, member.has_left = None, True
+            if member.in_flight:
+                self._left.add(member)
 
     # Who gets a delivery
 
     def best(self, now: float) -> Member | None:
         """Return the member that the next delivery goes to, or None if all are full, down, paused or draining."""
-        if self._later or self.one_at_a_time:
+        if self._later:
             self._wake(now)
-            if self.one_at_a_time and (active := self._active()) is not None:
-                return active if active.has_room() and active.ready_at() <= now else None
+        if self.one_at_a_time:
+            return next(self._in_order(now), None)
         ranks = self._ranks
         while ranks:
             found = ranks[0][3]
@@ -74,23 +78,48 @@ class Roster:
         best = self.best(now)
         if best is None or suits(best):
             return best
-        if self.one_at_a_time and self._active() is not None:
-            return None
+        if self.one_at_a_time:
+            return next((member for member in self._in_order(now) if suits(member)), None)
         ranks = (member.rank for member in self if member.rank is not None)
         return next((rank[3] for rank in sorted(ranks) if suits(rank[3])), None)
 
-    def _active(self) -> Member | None:
-        """Return the longest registered member that is fit."""
-        return next((member for member in self if member.is_fit), None)
+    def _in_order(self, now: float) -> Iterator[Member]:
+        """Yield those that may get a delivery where one gets all: the one that joined first, and any before it to try.
+
+        Those before it are down, and their next attempt is due. It takes over when all others that answer have ended.
+        """
+        for member in self:
+            works = member.state_at(now) is State.OK and not member.draining
+            if member.rank is not None and not (works and self._others_work(member)):
+                yield member
+            if works:
+                return
+
+    def _others_work(self, member: Member) -> bool:
+        """Return whether other members that answer have deliveries in flight, or those that have left."""
+        if self._left:
+            return True
+        return any(each.in_flight and each.state is not State.DOWN for each in self if each is not member)
 
     def next_moment(self) -> float:
         """Return when a member may be attempted that has to wait (monotonic seconds).
 
         It is -inf if one may be now, and inf if all are full or draining: an answer or a renewal changes that.
         """
+        if self.one_at_a_time:
+            return self._next_in_order()
         if any(member.rank is not None for member in self):
             return -math.inf
         return self._later[0][0] if self._later else math.inf
+
+    def _next_in_order(self) -> float:
+        moment = math.inf
+        for member in self:
+            if not member.draining:
+                moment = min(moment, member.ready_at())
+                if member.works:
+                    break
+        return moment
 
     # What changes who is best
 
@@ -105,6 +134,8 @@ class Roster:
     def end(self, member: Member, now: float) -> None:
         """Stop counting an attempt at a member."""
         member.in_flight -= 1
+        if member.has_left and not member.in_flight:
+            self._left.discard(member)
         self.refresh(member, now)
 
     def refresh(self, member: Member, now: float) -> None:
