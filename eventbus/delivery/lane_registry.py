@@ -43,6 +43,7 @@ class LaneRegistry:
         self.no_longer_held = 0  #: how often such a time has ended: from then on lanes may need these events
         self.routes: dict[Health, Route] = {}  #: by lane, or by member where a lane is a group's
         self.groups: dict[str, GroupLane] = {}  #: by the address of each member
+        self._without_members: set[GroupLane] = set()  # those of groups that have none just now
         self._index: TopicIndex[Lane] = TopicIndex()
 
     def announce(self, lane: Lane, ips: Collection[str] = ()) -> None:
@@ -64,6 +65,12 @@ class LaneRegistry:
         self.index(lane)
         for target in targets_of(lane):
             self._add_target(lane, target)
+        self._note_members(lane)
+
+    @property
+    def occupied(self) -> int:
+        """Return how many subscribers there are: all addresses, and each group whose position is kept without any."""
+        return len(self.routes) + len(self._without_members)
 
     def index(self, lane: Lane) -> None:
         """Offer a lane the events that its topics match."""
@@ -72,12 +79,22 @@ class LaneRegistry:
     def add_member(self, lane: GroupLane, member: Member, ips: Collection[str] = ()) -> None:
         """Deliver to a member that has joined a group; ``ips`` are what its host has resolved to."""
         self._add_target(lane, member, ips)
+        self._note_members(lane)
         self.index(lane)
 
     def remove_member(self, lane: GroupLane, member: Member) -> None:
         """Deliver nothing more to a member that has left its group."""
         self._remove_target(member, counted=True)
+        self._note_members(lane)
         self.index(lane)
+
+    def _note_members(self, lane: Lane) -> None:
+        """Count a group that has no members as a subscriber, as long as its lane is there."""
+        if isinstance(lane, GroupLane):
+            if self.lanes.get(lane.subscriber.key) is lane and not len(lane.roster):
+                self._without_members.add(lane)
+            else:
+                self._without_members.discard(lane)
 
     def update_route(self, target: Health) -> None:
         """Send to a subscriber as its options say now."""
@@ -119,6 +136,7 @@ class LaneRegistry:
             self.announced.pop(key, None)
         for target in targets_of(lane):
             self._remove_target(target, counted=there is lane)
+        self._note_members(lane)
 
     def registered_as(self, address: str) -> str | None:
         """Return the key of the subscription that an address is registered for here: its group's, or its own."""

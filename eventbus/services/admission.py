@@ -54,7 +54,7 @@ class Admission:
     def check_room(self, address: Address, ips: Collection[str] = ()) -> None:
         """Raise TooMany where there is no room for one more subscriber that resolves to these IP addresses."""
         hosts, settings = self._dispatcher.registry.hosts, self._settings
-        count = len(self._dispatcher.lanes) + len(self._dispatcher.registry.announced)
+        count = self._dispatcher.registry.occupied
         if count >= settings.max_subscribers:
             raise TooMany(f"There are {count} subscribers; no more are let in (EVENTBUS_MAX_SUBSCRIBERS).")
         for host in (address.host, *ips):

@@ -157,6 +157,23 @@ def test_a_place_that_is_kept_counts_and_one_that_is_not_is_free(tmp_path: Path)
         assert caller.call("POST", register_target("10.0.0.4")).status == 429
 
 
+def test_each_member_counts_and_so_does_a_group_whose_place_is_kept(tmp_path: Path) -> None:
+    """A group is as many subscribers as it has members, and one when it has none but will go on."""
+    with BusServer(tmp_path, {"EVENTBUS_MAX_SUBSCRIBERS": "2"}) as bus:
+        caller = Caller(bus.port)
+        caller.register("10.0.0.1", group="mailer", resume=True)
+        caller.register("10.0.0.2", group="mailer")
+        assert caller.call("POST", register_target("10.0.0.3", group="mailer")).status == 429
+        assert caller.call("POST", register_target("10.0.0.3")).status == 429
+        caller.deregister("10.0.0.1")
+        caller.deregister("10.0.0.2")
+        assert caller.register("10.0.0.3")["created"] is True
+        assert caller.call("POST", register_target("10.0.0.4")).status == 429
+        bus.terminate()
+        bus.start()
+        assert caller.call("POST", register_target("10.0.0.4")).status == 429
+
+
 def test_a_lower_limit_lets_those_stay_that_are_there(tmp_path: Path) -> None:
     """A restart with a lower limit drops nobody: it lets nobody in until there is room."""
     with BusServer(tmp_path) as bus:

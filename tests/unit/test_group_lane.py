@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
+from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
 from eventbus.core.model import State
+from eventbus.core.topics import MAX_GROUP_PATTERNS
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.group_lane import FULL_SECONDS, UNWANTED, UNWANTED_SECONDS, GroupLane
 from eventbus.delivery.lane.health import Moment
@@ -149,6 +153,18 @@ def test_what_no_member_wants_waits_and_is_dead_in_the_end() -> None:
     assert where(lane, again, UNWANTED_SECONDS, "refunds") is None
     lane.postpone(again, "refunds", Moment(UNWANTED_SECONDS, EPOCH, 61))
     assert [(letter.reason, letter.attempts) for letter in lane.dead_letters] == [(UNWANTED, 0)]
+
+
+def test_patterns_count_beside_a_member_that_wants_everything() -> None:
+    """Else there would be too many when it leaves, and no member could renew any more."""
+    lane = group_with(1, members=subscribers(A))
+    for number in range(MAX_GROUP_PATTERNS):
+        [member] = subscribers(f"127.0.0.1:{9000 + number}", topics=(f"orders.{number}",))
+        assert lane.topics_with(member) == ()
+        lane.add_member(new_member_record(member, EPOCH), Lease(member, EPOCH, EPOCH, 1_000.0), 0)
+    with pytest.raises(TooMany):
+        lane.topics_with(*subscribers(B, topics=("refunds",)))
+    assert len(lane.topics_without(next(iter(lane.roster)))) == MAX_GROUP_PATTERNS
 
 
 def test_what_is_in_flight_to_a_member_that_left_still_counts() -> None:

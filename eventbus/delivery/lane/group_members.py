@@ -1,6 +1,7 @@
 """The members of a group's lane, and what follows from them for the group: its topics, state and limit. Pure."""
 
 from dataclasses import replace
+from itertools import chain
 
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
@@ -70,10 +71,10 @@ class GroupMembers(Lane):
     def topics_with(self, subscriber: Subscriber) -> tuple[str, ...]:
         """Return the topics of all members, once this one has joined or renewed. Raises TooMany."""
         rest = [member.subscriber for member in self.roster if member.subscriber.key != subscriber.key]
-        topics = union(each.options.topics for each in (*rest, subscriber))
-        if len(topics) > MAX_GROUP_PATTERNS:
+        topics = [each.options.topics for each in (*rest, subscriber)]
+        if len(frozenset(chain.from_iterable(topics))) > MAX_GROUP_PATTERNS:  # whether or not others want everything
             raise TooMany(f"The members of a group may have {MAX_GROUP_PATTERNS} different patterns in all.")
-        return topics
+        return union(topics)
 
     def topics_without(self, member: Member) -> tuple[str, ...]:
         """Return the topics of the members that remain when one leaves; the same as now where it was the last."""
