@@ -57,6 +57,16 @@ class DeliveryOptions(Generic[Missing]):
     timeout: float | Missing = option(
         Duration(0.1, 120), "Seconds for one attempt in all.", default=10, flag="attempt-timeout"
     )
+    batch: int | Missing = option(
+        Integer(1, 1_000),
+        "Events in one request, at most; with more than 1 they come as a batch.",
+        "Whatever waits is sent at once, up to this number and 1 MiB.",
+        default=1,
+        example=100,
+    )
+    batch_wait: float | Missing = option(
+        Duration(0, 5), "Seconds that a batch which is not full waits for more events.", default=0
+    )
     ordered: bool | str | Missing = option(
         Ordering(),
         "Deliver events in order: all of them, one at a time, or those with the same key.",

@@ -1,7 +1,7 @@
 """An attempt: one HTTP request for a delivery, and what its response means for the lane."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from eventbus.core.clock import Clock
@@ -9,7 +9,13 @@ from eventbus.core.model import Event, State
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health, Moment
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.outcome import DELIVERED_STATUSES, DeliveryResponse, Verdict, classify_response
+from eventbus.delivery.lane.outcome import (
+    DELIVERED_STATUSES,
+    AttemptResult,
+    DeliveryResponse,
+    Verdict,
+    classify_response,
+)
 from eventbus.delivery.lane_registry import LaneRegistry
 from eventbus.delivery.slots import CutShort, LeaseExpired, Slot
 from eventbus.delivery.slow_pool import SLOW_SECONDS
@@ -40,7 +46,7 @@ class Attempts:
         listener: SubscriberListener,
         quick: Callable[[Health], None],
     ) -> None:
-        self._routes = registry.routes
+        self.routes = registry.routes  #: by target
         self._clock = clock
         self._counters = counters
         self._listener = listener
@@ -54,11 +60,11 @@ class Attempts:
         wall = self._clock.wall()
         slot.at = target
         try:
-            route = self._routes[target]
-            if target.consented or (answer := self._refusal(route, target, delivery)) is None:
+            route = self.routes[target]
+            if target.consented or (answer := self.refusal(route, target, delivery)) is None:
                 answer = route.post(event, delivery.attempts, now, wall)
         except Exception as error:
-            answer = _broken_off(target, error)
+            answer = broken_off(target, error)
         slot.at = None
         if not answer.made:
             lane.release(delivery, self._clock.monotonic() + RESOURCE_RETRY_SECONDS)
@@ -77,10 +83,30 @@ class Attempts:
             target.set_slow(slow=seconds > SLOW_SECONDS or answer.status is None)
             self._counters.attempts[result.verdict.value] += 1
             lane.fail(delivery, result, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
-            if result.verdict is Verdict.GONE and not lane.closed:
-                self._listener.gone(lane, target)
+            self.end_if_gone(lane, target, result)
         if target.state is not state:
             log_state_change(target, answer, wall)
+
+    # For several deliveries at once
+
+    def note_delivered(self, target: Health, seconds: float, waited: Iterable[float]) -> None:
+        """Count an attempt that took so many seconds, and events that had ``waited`` for as long before."""
+        self._counters.attempt.observe(seconds)
+        for each in waited:
+            self._counters.arrival.observe(max(0.0, each))
+        if target.slow is not (seconds > SLOW_SECONDS):
+            self._change_pace(target)
+
+    def note_failed(self, target: Health, result: AttemptResult, answer: DeliveryResponse, seconds: float) -> None:
+        """Count an attempt that failed after so many seconds."""
+        self._counters.attempt.observe(seconds)
+        target.set_slow(slow=seconds > SLOW_SECONDS or answer.status is None)
+        self._counters.attempts[result.verdict.value] += 1
+
+    def end_if_gone(self, lane: Lane, target: Health, result: AttemptResult) -> None:
+        """End the registration of a subscriber that wants no more."""
+        if result.verdict is Verdict.GONE and not lane.closed:
+            self._listener.gone(lane, target)
 
     def _change_pace(self, target: Health) -> None:
         """Note that a subscriber which was slow is quick, or the other way round."""
@@ -90,7 +116,7 @@ class Attempts:
         if not target.slow:
             self._quick(target)
 
-    def _refusal(self, route: Route, target: Health, delivery: Delivery) -> DeliveryResponse | None:
+    def refusal(self, route: Route, target: Health, delivery: Delivery) -> DeliveryResponse | None:
         """Ask a subscriber for its consent; return its refusal as a response, and count no attempt then."""
         consent = route.ask_consent()
         if consent.given:
@@ -100,7 +126,7 @@ class Attempts:
         return DeliveryResponse(None, error=consent.error)
 
 
-def _broken_off(target: Health, error: Exception) -> DeliveryResponse:
+def broken_off(target: Health, error: Exception) -> DeliveryResponse:
     """Return the response of an attempt that ended with an exception."""
     if isinstance(error, LeaseExpired):
         return DeliveryResponse(None, error="its lease expired during the attempt")

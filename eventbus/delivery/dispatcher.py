@@ -7,6 +7,7 @@ import gevent
 from eventbus.core.clock import Clock
 from eventbus.core.model import Event
 from eventbus.delivery.attempts import Attempts, SubscriberListener
+from eventbus.delivery.batch_attempts import BatchAttempts
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
@@ -52,7 +53,8 @@ class Dispatcher:
         pool = SlowPool(max_in_flight, self.registry.hosts_of)
         attempts = Attempts(self.registry, clock, counters, listener, self._quick)
         members = MemberChoice(self.registry.groups, pool, clock)
-        self._queue = RunQueue(self.reader, attempts, members, self.load, clock, max_in_flight)
+        batches = BatchAttempts(attempts, self.recent, clock)
+        self._queue = RunQueue(self.reader, attempts, batches, members, self.load, clock, max_in_flight=max_in_flight)
 
     def start(self) -> None:
         """Begin to deliver."""

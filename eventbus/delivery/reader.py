@@ -67,23 +67,24 @@ class LaneReader:
             self._reading.discard(lane)
 
     def fetch(self, lane: Lane, delivery: Delivery) -> Event | None:
-        """Read the event of a delivery; return None, and discard the delivery, if the journal does not have it.
+        """Read the event of a delivery, and some for the same batch. Return None, and discard it, if it is gone.
 
         Raises JournalError, and then the delivery waits for a while. Others that wait for the event find it in memory
         then: thousands of attempts at it share one body.
         """
         epoch = self.recent.epoch
         try:
-            found = self._journal.find([delivery.seq])
+            found = self._journal.find([delivery.seq, *lane.upcoming()])
         except JournalError:
             lane.release(delivery, self._clock.monotonic() + UNREAD_RETRY_SECONDS)  # others may be in memory
             raise
         self.note_success(lane)
-        if found:
+        event = next((each for each in found if each.seq == delivery.seq), None)
+        if event is not None:
             if self.recent.epoch == epoch:
                 self.recent.add_page(found)
-                return self.recent.get(delivery.seq)
-            return found[0]
+                return self.recent.get(delivery.seq) or event
+            return event
         lane.drop_missing(delivery)
         key = lane.subscriber.key
         log.error("event %d for %s is not in the journal any more", delivery.seq, key, extra={"address": key})

@@ -14,6 +14,7 @@ from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
 from eventbus.core.model import Event
 from eventbus.delivery.attempts import Attempts
+from eventbus.delivery.batch_attempts import BatchAttempts
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
@@ -36,18 +37,20 @@ log = logging.getLogger(__name__)
 class RunQueue:
     """Gives lanes their turns, with as many greenlets as there may be attempts in flight."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of it
         self,
         reader: LaneReader,
         attempts: Attempts,
+        batches: BatchAttempts,
         members: MemberChoice,
         load: LoopLoad,
         clock: Clock,
+        *,
         max_in_flight: int,
     ) -> None:
         self._reader = reader
         self._recent = reader.recent
-        self._attempts = attempts
+        self._attempts, self._batches = attempts, batches
         self._load = load
         self._monotonic = clock.monotonic
         self._limit = max_in_flight
@@ -103,7 +106,7 @@ class RunQueue:
                 self._held_back.append(lane)
                 return
         elif not lane.wants_page(now) or self._reader.is_reading(lane):
-            if lane.retries.count or lane.dead_letters or lane.spacing or not lane.works:
+            if lane.retries.count or lane.dead_letters or lane.paced or not lane.works:
                 self._wake_later(lane, now)
             return
         lane.queue_entry.queued = True
@@ -220,7 +223,8 @@ class RunQueue:
                 if event is not None or (event := self._fetch(lane, delivery, now)) is not None:
                     target = lane if lane.roster is None else self._members.choose(lane, delivery, event, slot)
                     if target is not None:
-                        self._attempts.make(lane, target, delivery, event, now, slot)
+                        attempts = self._attempts if target.batch == 1 else self._batches
+                        attempts.make(lane, target, delivery, event, now, slot)
             finally:
                 self.busy -= 1
                 if not lane.queue_entry.queued:

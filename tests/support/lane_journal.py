@@ -9,7 +9,7 @@ from eventbus.core.records import Checkpoint, DeadLetter, Recovered, Retry
 from eventbus.delivery.attempts import SubscriberListener
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
-from eventbus.delivery.transport.base import AddressCheck, Route, Transport
+from eventbus.delivery.transport.base import AddressCheck, Elements, Route, Transport
 from eventbus.journal import lane_json
 from eventbus.journal.base import FIRST_ROW, EventName, Page, Row
 
@@ -86,6 +86,10 @@ class NoTransport(Transport, Route):
     @override
     def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
         raise AssertionError(f"Attempt {attempt} of event {event.seq} was made at {now:g}, {wall:g}")
+
+    @override
+    def post_batch(self, batch: Elements, attempt: int, now: float, wall: float) -> DeliveryResponse:
+        raise AssertionError(f"Attempt {attempt} of {len(batch)} events was made at {now:g}, {wall:g}")
 
     @override
     def ask_consent(self) -> Consent:

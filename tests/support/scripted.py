@@ -10,7 +10,7 @@ from eventbus.core.addresses import Address
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
-from eventbus.delivery.transport.base import AddressCheck, Route, Transport
+from eventbus.delivery.transport.base import AddressCheck, Elements, Route, Transport
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +73,10 @@ class ScriptedRoute(Route):
     @override
     def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
         return self.transport.post(self.key, event)
+
+    @override
+    def post_batch(self, batch: Elements, attempt: int, now: float, wall: float) -> DeliveryResponse:
+        raise AssertionError("No subscriber of these tests asks for batches.")
 
     @override
     def ask_consent(self) -> Consent:

@@ -48,6 +48,7 @@ SHARED_WITH_CLIENT = (
     "eventbus.core.clock",
     "eventbus.core.errors",
     "eventbus.core.event_ids",
+    "eventbus.core.batch_format",
     "eventbus.core.number_kinds",
     "eventbus.core.option_kinds",
     "eventbus.core.option_table",

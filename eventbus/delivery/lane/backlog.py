@@ -108,7 +108,7 @@ class Backlog(Health):
 
     def _retry_allowed(self) -> bool:
         """Return whether one more retry may start: half of the window is for events not attempted yet."""
-        return len(self._retried) < max(1, self.limit // 2)
+        return len(self._retried) < max(1, (self.limit - self.companions) // 2)
 
     def _source(self) -> Range | None:
         """Return the range to take from: replay and live events in turn; if ordered, the replay first.
@@ -153,7 +153,7 @@ class Backlog(Health):
         Only a retry counts: retries are without end, and would leave no time for anything else.
         """
         if delivery in self._retried:
-            duration = now - delivery.began if self.limit == 1 and not self.held else 0.0
+            duration = now - delivery.began if self.limit - self.companions == 1 and not self.held else 0.0
             self._retries_yield_until = now + duration + 2 * pause
 
     def _fresh(self) -> Delivery:

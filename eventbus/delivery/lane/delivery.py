@@ -19,6 +19,7 @@ class Delivery:
     error: str = ""
     kept: bool = False  # the journal has, or is about to get, a row for it
     past: Past | None = None
+    max_batch: int = 1_000  # events that it may be sent with in one request, itself included
     failed_at: tuple[str, ...] = ()  # members of the group at which it failed since its last pause, by address
     order_key: str | None = None  # empty without one; None where it is not known, or nobody asks for it
 

@@ -9,6 +9,7 @@ import math
 from eventbus.core.leases import Lease
 from eventbus.core.override import override
 from eventbus.core.records import LaneRecord
+from eventbus.delivery.lane.companions import Candidate
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.group_members import GroupMembers
 from eventbus.delivery.lane.health import Moment, Rules
@@ -46,6 +47,8 @@ class GroupLane(GroupMembers):
         retries = self.retries
         if (self.dead_letters or retries.unsaved_rows or retries.removed_rows) and self.waits_for_save():
             return False
+        if self.paced and self._best.gather_seconds and self._gathers(self._best, now):
+            return False
         if not retries.count and not self.replays:
             return bool(self.live.buffered)
         return self._has_next(now)
@@ -53,7 +56,7 @@ class GroupLane(GroupMembers):
     @override
     def next_moment(self) -> float:
         due = -math.inf if self._fresh_waits() else self.retries.next_due()
-        return max(due, self.roster.next_moment())
+        return max(due, self.roster.next_moment(), self._gather_until)
 
     @override
     def _retry_allowed(self) -> bool:
@@ -89,6 +92,18 @@ class GroupLane(GroupMembers):
         if found is not None:
             self._assign(delivery, found, now)
         return found
+
+    @override
+    def suits(self, first: Delivery, candidate: Candidate, topic: str | None) -> bool:
+        member, retry = self._at[first], candidate.retry
+        wanted = not self.topics_differ or member.wants(topic)
+        return wanted and (retry is None or member.subscriber.key not in retry.failed_at)
+
+    @override
+    def take_along(self, first: Delivery, candidate: Candidate, now: float) -> Delivery:
+        delivery = super().take_along(first, candidate, now)
+        self._at[delivery] = self._at[first]
+        return delivery
 
     def postpone(self, delivery: Delivery, topic: str | None, moment: Moment) -> None:
         """Let a delivery wait that no member can take now; it was not attempted. It may have waited too long.
@@ -159,12 +174,39 @@ class GroupLane(GroupMembers):
         self._fit()
 
     @override
+    def deliver_along(self, delivery: Delivery) -> None:
+        super().deliver_along(delivery)
+        self._at.pop(delivery).delivered += 1
+
+    @override
+    def fail_along(
+        self,
+        delivery: Delivery,
+        outcome: AttemptResult,
+        answer: DeliveryResponse,
+        moment: Moment,
+        *,
+        wait: float | None = None,
+    ) -> None:
+        super().fail_along(delivery, outcome, answer, moment, wait=wait)
+        self._at.pop(delivery, None)
+
+    @override
+    def release_along(self, delivery: Delivery, due: float) -> None:
+        self._at.pop(delivery, None)
+        super().release_along(delivery, due)
+
+    @override
+    def describe_failure(self, delivery: Delivery, answer: DeliveryResponse) -> None:
+        member = self._at[delivery]
+        member.describe_failure(delivery, answer)
+        delivery.error = f"{member.subscriber.text}: {delivery.error}"
+
+    @override
     def count_failure(self, delivery: Delivery, answer: DeliveryResponse, wall: float) -> None:
         member = self._at[delivery]
         member.count_failure(delivery, answer, wall)
-        delivery.error = f"{member.subscriber.text}: {delivery.error}"
-        self.failed_attempts += 1
-        self.last_error, self.last_error_at = delivery.error, wall
+        super().count_failure(delivery, answer, wall)
 
     @override
     def count_rejection(self, delivery: Delivery, now: float) -> None:
@@ -178,6 +220,8 @@ class GroupLane(GroupMembers):
     @override
     def _wait(self, delivery: Delivery, outcome: AttemptResult, *, held: bool) -> float:
         """Return 0 where another member can take the delivery at once, else what it waits on its own."""
+        if outcome.verdict is Verdict.SPLIT:
+            return 0.0
         key = self._at[delivery].subscriber.key
         if key not in delivery.failed_at:
             delivery.failed_at = (*delivery.failed_at, key)

@@ -98,9 +98,10 @@ class GroupMembers(Lane):
         self.down_since = (
             max((m.down_since for m in members if m.down_since is not None), default=None) if down else None
         )
-        self.limit = (
-            1 if options.one_at_a_time or self.held else sum(m.subscriber.options.max_in_flight for m in members)
-        )
+        attempts = 1 if options.one_at_a_time or self.held else sum(m.subscriber.options.max_in_flight for m in members)
+        self.limit = attempts + self.companions
+        self.batch = max((member.batch for member in members), default=1)
+        self.paced = any(member.gather_seconds for member in members)
         self.steady, self.slow, self.consented = not options.by_key, False, True
 
     def _differ(self) -> bool:

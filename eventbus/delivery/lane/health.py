@@ -68,7 +68,8 @@ class Health(LaneAccount):
         self.hung = self.hanging = 0  # attempts that took long unexpectedly, in this process; those in flight
         self.consented = not rules.handshake
         self.draining = False  # it asked for nothing new, until it renews
-        self.spacing = 0.0  # seconds between the starts of two deliveries, at least
+        self.spacing = 0.0  # seconds between the starts of two attempts, at least
+        self.companions = 0  # deliveries in flight that go along with others in one request
         self._started = -math.inf  # when the last one started, where that counts
         self._held_at = -math.inf  # when it was last held back
         self.answered_at = -math.inf  # when the latest attempt began that got an answer, in this process
@@ -107,11 +108,14 @@ class Health(LaneAccount):
         return State.OK if self.state is State.PAUSED and now >= self.not_before else self.state
 
     def _fit(self) -> None:
-        """Compute how many attempts may be in flight, and whether a success changes more than counts."""
+        """Compute how many deliveries may be in flight, and whether a success changes more than counts."""
         options, self.works = self.subscriber.options, self.state is State.OK  # a look-up is slow in Python 3.11
         self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
         one_at_a_time = options.one_at_a_time or self.held or self.state is State.PAUSED or not self.consented
-        self.limit = 0 if self.draining else 1 if one_at_a_time else min(self.window, options.max_in_flight)
+        attempts = 0 if self.draining else 1 if one_at_a_time else min(self.window, options.max_in_flight)
+        self.limit = attempts + self.companions
+        self.batch, self.gather_seconds = options.batch, options.batch_wait if options.batch > 1 else 0.0
+        self.paced = self.spacing > 0.0 or self.gather_seconds > 0.0  # whether an attempt may have to wait for a moment
         settled_silently = self.window >= options.max_in_flight and not options.by_key
         self.steady = self.works and not self._suspects and settled_silently
 
@@ -140,9 +144,13 @@ class Health(LaneAccount):
     def count_failure(self, delivery: Delivery, answer: DeliveryResponse, wall: float) -> None:
         """Count an attempt that failed, and note why."""
         self.failed_attempts += 1
+        self.describe_failure(delivery, answer)
+        self.last_error, self.last_error_at = delivery.error, wall
+
+    def describe_failure(self, delivery: Delivery, answer: DeliveryResponse) -> None:
+        """Note in a delivery why its attempt failed."""
         delivery.status = answer.status
         delivery.error = (answer.error or f"answered {answer.status}")[:MAX_ERROR].replace("\0", " ")
-        self.last_error, self.last_error_at = delivery.error, wall
 
     def count_rejection(self, delivery: Delivery, now: float) -> None:
         """Note that the subscriber works, though it rejected an event."""

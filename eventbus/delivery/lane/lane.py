@@ -7,17 +7,15 @@ was accepted for the subscription is in a range, waits for a retry, is in flight
 import math
 from collections.abc import Sequence
 
-from eventbus.core import backoff
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
 from eventbus.core.model import Interest
-from eventbus.core.records import DeadLetter, Discard, LaneRecord, Span
+from eventbus.core.records import Discard, LaneRecord, Span
+from eventbus.delivery.lane.companions import Companions
 from eventbus.delivery.lane.delivery import Delivery
-from eventbus.delivery.lane.health import Moment, Rules
+from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.interests import MAX_SPANS
-from eventbus.delivery.lane.lifecycle import Lifecycle
-from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
-from eventbus.delivery.lane.phase import ACTIVE, CLOSED, ENDING
+from eventbus.delivery.lane.phase import ACTIVE, CLOSED
 from eventbus.delivery.lane.roster import Roster
 
 
@@ -30,7 +28,7 @@ class QueueEntry:
         self.queued = False  # whether the lane is in the dispatcher's queue, or held back from it
 
 
-class Lane(Lifecycle):
+class Lane(Companions):
     """The deliveries of one subscription."""
 
     def __init__(
@@ -46,7 +44,7 @@ class Lane(Lifecycle):
         """Return whether an attempt may start."""
         if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends:
             return False
-        if self.phase is not ACTIVE or (self.spacing and now < self._started + self.spacing):
+        if self.phase is not ACTIVE or (self.paced and not self._may_start(now)):
             return False
         retries = self.retries
         if (self.dead_letters or retries.unsaved_rows or retries.removed_rows) and self.waits_for_save():
@@ -76,7 +74,7 @@ class Lane(Lifecycle):
     def next_moment(self) -> float:
         """Return the next wake-up time (monotonic seconds), or inf if there is none."""
         due = -math.inf if self._fresh_waits() else self.retries.next_due()
-        return max(due, self.not_before, self._started + self.spacing)
+        return max(due, self.not_before, self._started + self.spacing, self._gather_until)
 
     # Deliveries
 
@@ -110,27 +108,12 @@ class Lane(Lifecycle):
                 delivery.first = now
             delivery.began = now
             delivery.attempts += 1
-        if self.spacing:
-            self._started = now
+        if self.paced:
+            self._started, self._gather_until = now, -math.inf
         if not self.dirty:
             self.touch()
         self.in_flight.add(delivery)
         return delivery
-
-    def _leave(self, delivery: Delivery) -> None:
-        """Remove a delivery from those in flight."""
-        self.in_flight.discard(delivery)
-        self._retried.discard(delivery)
-
-    def release(self, delivery: Delivery, due: float) -> None:
-        """Undo ``take``, since no attempt was made: let the delivery wait until ``due``."""
-        self._leave(delivery)
-        if self.phase is CLOSED:
-            return
-        delivery.attempts -= 1
-        delivery.due = due
-        self.retries.push(delivery)
-        self.touch()
 
     def drop_missing(self, delivery: Delivery) -> None:
         """Discard a delivery whose event is not in the journal any more."""
@@ -141,63 +124,6 @@ class Lane(Lifecycle):
             self.touch()
 
     # What came back
-
-    def fail(self, delivery: Delivery, outcome: AttemptResult, answer: DeliveryResponse, moment: Moment) -> None:
-        """Let a delivery whose attempt failed wait for a retry, or make it a dead letter."""
-        now, wall = moment.now, moment.wall
-        self._let_others_go(delivery, outcome.wait, now)
-        self._leave(delivery)
-        if self.phase is CLOSED:
-            return
-        self.touch()
-        self.count_failure(delivery, answer, wall)
-        if outcome.verdict is Verdict.REJECTED:
-            self.count_rejection(delivery, now)
-            self.dead_letter(delivery, "rejected", answer.excerpt, now, wall)
-            return
-        if self.phase is ENDING:
-            self.dead_letter(delivery, "lease ended", answer.excerpt, now, wall)
-            return
-        was_held = self.held
-        self.slow_down(outcome, delivery, now)
-        if self.held:
-            self.live.shrink()
-        if outcome.verdict is not Verdict.GONE and (reason := self._given_up(delivery, moment)):
-            self.dead_letter(delivery, reason, answer.excerpt, now, wall)
-            return
-        delivery.due = now + self._wait(delivery, outcome, held=was_held)
-        self.retries.push(delivery)
-
-    def _wait(self, delivery: Delivery, outcome: AttemptResult, *, held: bool) -> float:
-        """Return the seconds until an event that failed is attempted again."""
-        return outcome.wait + self._own_wait(delivery, outcome.verdict, held=held)
-
-    def _own_wait(self, delivery: Delivery, verdict: Verdict, *, held: bool) -> float:
-        """Return the seconds that an event which failed waits by itself, so that it does not keep others waiting.
-
-        While a lane is held back the failure is the subscriber's, and the event does not wait longer for it.
-        """
-        if verdict is Verdict.GONE:
-            return 0.0
-        if verdict is Verdict.PAUSE:
-            others_delivered = delivery.tries > 1 and self.delivered > self._delivered_before_pause
-            self._delivered_before_pause = self.delivered
-            if self.subscriber.options.one_at_a_time or (self._source() is None and not others_delivered):
-                return 0.0  # there is no other
-        tries = 1 if held else max(1, delivery.tries)
-        return backoff.delay(tries, self._rules.rng, self.subscriber.options.backoff)
-
-    def dead_letter(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> None:
-        """Make a delivery a dead letter."""
-        self.retries.forget(delivery)
-        self.dead += 1
-        self.touch()
-        self.dead_letters.append(
-            DeadLetter(
-                self.subscriber.key, delivery.seq, delivery.replay_id, reason, delivery.attempts,
-                delivery.first_at(now, wall), wall, delivery.status, delivery.error, excerpt,
-            )
-        )  # fmt: skip
 
     def discard(self, first: int, last: int, count: int) -> None:
         """Discard ``count`` deliveries: all that were pending from one sequence number to another."""

@@ -23,6 +23,7 @@ class DeliveryResponse:
     error: str = ""
     excerpt: bytes = b""  # the first KiB of the body
     sendable: bool = True  # False if the event may not be sent
+    body: bytes = b""  # of a response with status 2xx to a batch
     made: bool = True  # False if this node had no files, ports or memory: it says nothing about the subscriber
 
 
@@ -44,6 +45,7 @@ class Verdict(Enum):
     DOWN = "down"  # the subscriber cannot be reached
     GONE = "gone"  # the subscriber wants no more
     REJECTED = "rejected"  # this event will not be taken
+    SPLIT = "split"  # one event of several will not be taken: at once again, in smaller batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ RETRY = AttemptResult(Verdict.RETRY)
 DOWN = AttemptResult(Verdict.DOWN)
 GONE = AttemptResult(Verdict.GONE)
 REJECTED = AttemptResult(Verdict.REJECTED)
+SPLIT = AttemptResult(Verdict.SPLIT)
 
 
 def classify_response(answer: DeliveryResponse, wall: float) -> AttemptResult:

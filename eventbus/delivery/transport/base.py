@@ -1,5 +1,6 @@
 """The contract of a transport. Every implementation passes tests/contract/test_transport.py."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from eventbus.core.addresses import Address
@@ -14,6 +15,17 @@ class AddressCheck(NamedTuple):
     ips: frozenset[str] = frozenset()  # the IP addresses; empty if the name is not resolved yet
 
 
+class Element(NamedTuple):
+    """An event as it stands in a batch."""
+
+    text: bytes
+    ids: tuple[str, ...]  # the bus's, and the CloudEvent's own where it has another
+
+
+#: The events of one batch, in order.
+Elements = Sequence[Element]
+
+
 class Route(Protocol):
     """Sends events to one subscriber. Whatever is constant for the subscriber is built once."""
 
@@ -24,6 +36,9 @@ class Route(Protocol):
 
         ``now`` is on the monotonic clock, ``wall`` is in seconds since 1970.
         """
+
+    def post_batch(self, batch: Elements, attempt: int, now: float, wall: float) -> DeliveryResponse:
+        """POST several events at once, as ``post`` does one; the response has the body that came with a 2xx."""
 
     def ask_consent(self) -> Consent:
         """Ask the subscriber whether it consents to deliveries; never raise for what a subscriber does."""

@@ -14,6 +14,7 @@ from gevent import getcurrent
 from gevent.hub import get_hub
 
 from eventbus.delivery.transport.early_response import RECEIVE_BYTES, EarlyResponse
+from eventbus.delivery.transport.limits import MAX_RESPONSE_BYTES
 from eventbus.delivery.transport.request import Request, unsent
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from eventbus.delivery.transport.send_queue import SendQueue
@@ -117,13 +118,13 @@ class Connection:
                 self._greenlet = None
         return b""
 
-    def read(self, data: bytes) -> ResponseReader:
-        """Read the rest of the response that begins with ``data``. Raise InvalidResponse and OSError.
+    def read(self, data: bytes, max_bytes: int = MAX_RESPONSE_BYTES) -> ResponseReader:
+        """Read ``max_bytes`` at most of the response that begins with ``data``. Raise InvalidResponse and OSError.
 
         Close the connection if the body takes longer than ``BODY_SECONDS``.
         """
         reader, deadline = self._reader, self.deadline
-        reader.start_response()
+        reader.start_response(max_bytes)
         try:
             while not (data and reader.feed(data)):
                 if not data:

@@ -10,9 +10,8 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from io import BytesIO
 from typing import Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import gevent
 import requests
@@ -25,10 +24,16 @@ from eventbus.delivery.transport.certificates import client_context
 from eventbus.delivery.transport.connection import Connection
 from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.host_pool import HostPool
-from eventbus.delivery.transport.limits import DEFAULT_TIMING, MAX_IDLE_CONNECTIONS, TransportTiming
-from eventbus.delivery.transport.request import Request, encode_value
+from eventbus.delivery.transport.limits import (
+    DEFAULT_TIMING,
+    MAX_BATCH_RESPONSE_BYTES,
+    MAX_IDLE_CONNECTIONS,
+    TransportTiming,
+)
+from eventbus.delivery.transport.request import Request
+from eventbus.delivery.transport.requests_values import head_of, response_of, to_bytes
 from eventbus.delivery.transport.resource_errors import RESOURCE_ERRNOS, failed_response, max_connections
-from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
+from eventbus.delivery.transport.response_reader import InvalidResponse
 from eventbus.delivery.transport.send_queue import SendQueue
 from eventbus.delivery.transport.tls import HANDSHAKE_THREADS, handshake
 from eventbus.delivery.transport.watchdog import Watchdog
@@ -85,13 +90,8 @@ class HttpAdapter(BaseAdapter):
             else:
                 connection, data = self._request(pool, message, deadline)
             response = pool.cached_response if data == pool.cached_bytes else self._read(pool, connection, data)
-        except TimeoutError:
-            pool.close_unused_since(deadline)
-            return DeliveryResponse(None, error="timed out")
-        except InvalidResponse as error:
-            return DeliveryResponse(None, error=str(error))
-        except OSError as error:
-            return failed_response(error)
+        except (InvalidResponse, OSError) as error:
+            return _response_for(error, pool, deadline)
         if connection.open:  # pool.release inlined
             connection.previous_deadline, connection.deadline = connection.deadline, math.inf
             idle.append(connection)
@@ -99,6 +99,18 @@ class HttpAdapter(BaseAdapter):
                 idle.popleft().close()
         else:
             connection.close()
+        return response
+
+    def attempt_batch(self, pool: HostPool, message: Request, deadline: float) -> DeliveryResponse:
+        """Send a request as ``attempt`` does, and return its response with the body of a 2xx."""
+        try:
+            connection, data = self._request(pool, message, deadline)
+            reader = connection.read(data, MAX_BATCH_RESPONSE_BYTES)
+            response = reader.batch_response()
+        except (InvalidResponse, OSError) as error:
+            return _response_for(error, pool, deadline)
+        reader.clear()
+        pool.release(connection)
         return response
 
     def _request(self, pool: HostPool, message: Request, deadline: float) -> tuple[Connection, bytes]:
@@ -202,43 +214,27 @@ class HttpAdapter(BaseAdapter):
     ) -> requests.Response:
         """Send a prepared request for ``Session.send``. Raise requests.ConnectionError."""
         url = urlsplit(request.url or "")
-        head = _head_of(request, url)
+        head = head_of(request, url)
         seconds = timeout if isinstance(timeout, float | int) else DEFAULT_TIMEOUT_SECONDS
         deadline = self._monotonic() + seconds
         pool = self.pool(url.scheme, url.hostname or "", url.port or DEFAULT_PORTS[url.scheme])
         try:
-            connection, data = self._request(pool, head + _bytes(request.body or b""), deadline)
+            connection, data = self._request(pool, head + to_bytes(request.body or b""), deadline)
             reader = connection.read(data)
         except TimeoutError as error:
             pool.close_unused_since(deadline)
             raise requests.ReadTimeout(error, request=request) from error
         except (InvalidResponse, OSError) as error:
             raise requests.ConnectionError(error, request=request) from error
-        response = _response_of(reader, request)
+        response = response_of(reader, request)
         reader.clear()
         pool.release(connection)
         return response
 
 
-def _head_of(request: requests.PreparedRequest, url: SplitResult) -> bytes:
-    target = urlunsplit(("", "", url.path or "/", url.query, "")).encode("ascii")
-    headers = {"Host": url.netloc, **request.headers}
-    lines = [b"%s: %s\r\n" % (_bytes(name), _bytes(value)) for name, value in headers.items()]
-    return b"%s %s HTTP/1.1\r\n%s\r\n" % (_bytes(request.method or "GET"), target, b"".join(lines))
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else encode_value(text)
-
-
-def _response_of(reader: ResponseReader, request: requests.PreparedRequest) -> requests.Response:
-    parsed = reader.parse()
-    response = requests.Response()
-    response.status_code = reader.status
-    response.url = request.url or ""
-    response.request = request
-    response.raw = BytesIO(parsed.body)
-    for name, value in parsed.headers:
-        title, text = name.decode("latin-1"), value.decode("latin-1")
-        response.headers[title] = f"{response.headers[title]}, {text}" if title in response.headers else text
-    return response
+def _response_for(error: Exception, pool: HostPool, deadline: float) -> DeliveryResponse:
+    """Return the response of an attempt that got none, or an invalid one."""
+    if isinstance(error, TimeoutError):
+        pool.close_unused_since(deadline)
+        return DeliveryResponse(None, error="timed out")
+    return failed_response(error) if isinstance(error, OSError) else DeliveryResponse(None, error=str(error))

@@ -7,6 +7,8 @@ EXCERPT_BYTES = 1_024
 #: Bytes of a response, and of its head; a longer response is invalid.
 MAX_RESPONSE_BYTES = 65_536
 MAX_HEAD_BYTES = 32_768
+#: Bytes of a response to a batch, which may name each event of it.
+MAX_BATCH_RESPONSE_BYTES = 262_144
 #: Responses of status 1xx before the final one.
 MAX_INTERIM_RESPONSES = 8
 #: Idle connections kept to one host and port.

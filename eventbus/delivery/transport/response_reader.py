@@ -1,6 +1,7 @@
 """Reads HTTP responses with one C parser for each connection, and bounds their size."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import httptools
 
@@ -27,9 +28,11 @@ class ResponseReader:
         "_data",
         "_head_checked",
         "_interim_count",
+        "_max_bytes",
         "_parser",
         "_protocol_checked",
         "_size",
+        "_skipped",
         "head_complete",
         "reusable",
         "status",
@@ -40,8 +43,9 @@ class ResponseReader:
         self.reusable = True  # whether the connection may send another request
         self.start_response()
 
-    def start_response(self) -> None:
-        """Reset for the next response."""
+    def start_response(self, max_bytes: int = MAX_RESPONSE_BYTES) -> None:
+        """Reset for the next response, of which ``max_bytes`` are read."""
+        self._max_bytes, self._skipped = max_bytes, False
         self._begun = self._complete = False
         self.head_complete = False  # the head, and so the status, has been received
         self._protocol_checked = self._head_checked = False
@@ -91,6 +95,7 @@ class ResponseReader:
     def skip_body(self) -> None:
         """Complete the response without the rest of its body. Raise InvalidResponse for a status that is not HTTP's."""
         self.status, self.reusable, self._complete = self._parser.get_status_code(), False, True
+        self._skipped = True
         self._check_status()
 
     def clear(self) -> None:
@@ -109,6 +114,15 @@ class ResponseReader:
             excerpt=parsed.body[:EXCERPT_BYTES],
         )
 
+    def batch_response(self) -> DeliveryResponse:
+        """Return the response to a batch: of a 2xx with its body. Raise InvalidResponse if that is incomplete."""
+        response = self.response()
+        if not 200 <= self.status < 300:
+            return response
+        if self._skipped:
+            raise InvalidResponse("the body of the response to a batch is too long, or did not come in time")
+        return replace(response, body=self.parse().body)
+
     def parse(self) -> "ParsedResponse":
         """Parse the response again, with its headers and its body."""
         parsed = ParsedResponse()
@@ -125,7 +139,7 @@ class ResponseReader:
             raise InvalidResponse(f"not an HTTP response: status {self.status}")
 
     def _check_size(self) -> None:
-        if self.head_complete and self._size > MAX_RESPONSE_BYTES:
+        if self.head_complete and self._size > self._max_bytes:
             self.skip_body()
         elif not self.head_complete and self._size > MAX_HEAD_BYTES:
             raise InvalidResponse(_LONG_HEAD)

@@ -11,7 +11,8 @@ from eventbus.core.errors import BadRequest
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
-from eventbus.delivery.transport.base import AddressCheck, Route, Transport
+from eventbus.delivery.transport.base import AddressCheck, Elements, Route, Transport
+from eventbus.delivery.transport.batch_request import BatchRequestBuilder
 from eventbus.delivery.transport.consent import request_consent
 from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.http import HttpAdapter
@@ -43,12 +44,12 @@ class SessionTransport(Transport):
         self._adapter = HttpAdapter(dialer, tls, timing=timing)
         for scheme in DEFAULT_PORTS:
             self.session.mount(f"{scheme}://", self._adapter)
-        self.request_builder = RequestBuilder(secrets)
+        self.request_builder, self._batch_builder = RequestBuilder(secrets), BatchRequestBuilder(secrets)
 
     @override
     def route(self, subscriber: Subscriber) -> Route:
         head = subscriber_head(subscriber, self._origin if self._asks_consent else None)
-        return HttpRoute(self._adapter, subscriber, self.request_builder, head, self._origin)
+        return HttpRoute(self._adapter, subscriber, (self.request_builder, self._batch_builder), head, self._origin)
 
     @override
     def check_address(self, address: Address) -> AddressCheck:
@@ -62,14 +63,19 @@ class SessionTransport(Transport):
 class HttpRoute(Route):
     """Sends events to one subscriber."""
 
-    __slots__ = ("_adapter", "_builder", "_head", "_origin", "_pool", "_subscriber", "_timeout")
+    __slots__ = ("_adapter", "_batch_builder", "_builder", "_head", "_origin", "_pool", "_subscriber", "_timeout")
 
     def __init__(
-        self, adapter: HttpAdapter, subscriber: Subscriber, builder: RequestBuilder, head: bytes, origin: str
+        self,
+        adapter: HttpAdapter,
+        subscriber: Subscriber,
+        builders: tuple[RequestBuilder, BatchRequestBuilder],
+        head: bytes,
+        origin: str,
     ) -> None:
         self._adapter = adapter
         self._subscriber, self._origin = subscriber, origin
-        self._builder = builder
+        self._builder, self._batch_builder = builders
         self._head = head
         address = subscriber.address
         self._pool = adapter.pool(address.scheme, address.host, address.port)
@@ -83,6 +89,11 @@ class HttpRoute(Route):
         except BadRequest as error:  # the journal holds something that no publisher can have sent
             return DeliveryResponse(None, error=str(error), sendable=False)
         return self._adapter.attempt(self._pool, message, now + self._timeout)
+
+    @override
+    def post_batch(self, batch: Elements, attempt: int, now: float, wall: float) -> DeliveryResponse:
+        message = self._batch_builder.build(self._head, batch, attempt, wall)
+        return self._adapter.attempt_batch(self._pool, message, now + self._timeout)
 
     @override
     def ask_consent(self) -> Consent:

@@ -10,7 +10,7 @@ from eventbus.core.errors import SettingsError
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
-from eventbus.delivery.transport.base import AddressCheck, Route, Transport
+from eventbus.delivery.transport.base import AddressCheck, Elements, Route, Transport
 
 
 def traced(transport: Transport) -> Transport:
@@ -52,6 +52,13 @@ class TracedTransport(Transport):
         self._inner.close()
 
 
+def _describe(span: Any, response: DeliveryResponse) -> None:
+    if response.status is not None:
+        span.set_attribute("http.response.status_code", response.status)
+    else:
+        span.set_attribute("error.type", response.error)
+
+
 class TracedRoute(Route):
     """A route that records each attempt as a span, named by OpenTelemetry's conventions for messaging and HTTP."""
 
@@ -75,10 +82,15 @@ class TracedRoute(Route):
         context = self._extract(event.headers)
         with self._tracer.start_as_current_span("deliver", context, self._kind, attributes) as span:
             response = self._inner.post(event, attempt, now, wall)
-            if response.status is not None:
-                span.set_attribute("http.response.status_code", response.status)
-            else:
-                span.set_attribute("error.type", response.error)
+            _describe(span, response)
+        return response
+
+    @override
+    def post_batch(self, batch: Elements, attempt: int, now: float, wall: float) -> DeliveryResponse:
+        attributes = {**self._attributes, "messaging.batch.message_count": len(batch), "eventbus.attempt": attempt}
+        with self._tracer.start_as_current_span("deliver", None, self._kind, attributes) as span:
+            response = self._inner.post_batch(batch, attempt, now, wall)
+            _describe(span, response)
         return response
 
     @override

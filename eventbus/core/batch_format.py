@@ -1,0 +1,18 @@
+"""What a batch of events is on the wire: its media type, headers, and the attributes that the bus adds. Pure."""
+
+#: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#4-json-batch-format
+BATCH_TYPE = "application/cloudevents-batch+json"
+#: A CloudEvent in structured mode.
+STRUCTURED_TYPE = "application/cloudevents+json"
+#: The header with the number of events.
+BATCH_HEADER = "Eventbus-Batch"
+#: Bytes of a batch's body, at most, where it holds more than one event.
+BATCH_BYTES = 1_048_576
+#: Attributes of an element that the bus adds: the bus's id of an event that was published as a CloudEvent with an id of
+#: its own, the topic where it is not the type, the order key, and the content coding.
+ID_ATTRIBUTE, TOPIC_ATTRIBUTE, KEY_ATTRIBUTE, CODING_ATTRIBUTE = "eventbusid", "eventbustopic", "key", "contentencoding"
+ADDED_ATTRIBUTES = (ID_ATTRIBUTE, TOPIC_ATTRIBUTE, KEY_ATTRIBUTE, CODING_ATTRIBUTE)
+#: The type of an event without a topic, which is no topic.
+NO_TYPE = "eventbus/event"
+#: The source of an event that was not published as a CloudEvent.
+SOURCE = "eventbus"

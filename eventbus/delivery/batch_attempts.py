@@ -1,0 +1,122 @@
+"""An attempt at several events at once: one HTTP request for a batch, and what its response means for each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from eventbus.core.batch_format import BATCH_BYTES
+from eventbus.core.clock import Clock
+from eventbus.core.errors import BadRequest
+from eventbus.core.model import Event
+from eventbus.delivery.attempts import RESOURCE_RETRY_SECONDS, Attempts, broken_off, log_state_change
+from eventbus.delivery.lane.batch import DeliveryBatch, InvalidBatchResponse, failures_in
+from eventbus.delivery.lane.delivery import Delivery
+from eventbus.delivery.lane.health import Health, Moment
+from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane.outcome import DELIVERED_STATUSES, RETRY, DeliveryResponse, classify_response
+from eventbus.delivery.recent_events import RecentEvents
+from eventbus.delivery.slots import Slot
+from eventbus.delivery.transport.base import Element
+from eventbus.delivery.transport.batch_request import ElementCache
+from eventbus.delivery.transport.limits import EXCERPT_BYTES
+
+
+class _Request(NamedTuple):
+    """A batch that is being filled and sent: the events of its deliveries, and what stands for them on the wire."""
+
+    lane: Lane
+    target: Health
+    batch: DeliveryBatch
+    events: list[Event]
+    elements: list[Element]
+
+
+class BatchAttempts:
+    """Makes attempts with batches, and settles their deliveries."""
+
+    def __init__(self, attempts: Attempts, recent: RecentEvents, clock: Clock) -> None:
+        self._attempts = attempts
+        self._recent = recent
+        self._clock = clock
+        self._elements = ElementCache()
+
+    def make(self, lane: Lane, target: Health, delivery: Delivery, event: Event, now: float, slot: Slot) -> None:
+        """Send an event, and those that may go along with it, and settle the deliveries or let them wait."""
+        request = _Request(lane, target, DeliveryBatch(lane, delivery), [event], [])
+        try:
+            request.elements.append(self._elements.of(event))
+        except BadRequest as error:  # the journal holds something that no publisher can have sent
+            answer = DeliveryResponse(None, error=str(error), sendable=False)
+        else:
+            if target.consented:
+                self._fill(request, now)
+            answer = self._post(request, now, slot)
+        self._settle(request, answer, now)
+
+    def _fill(self, request: _Request, now: float) -> None:
+        """Add what may go along, is in memory, and has room."""
+        lane, target, batch, events, elements = request
+        first = batch.deliveries[0]
+        most, size = min(target.batch, first.max_batch), 2 + len(elements[0].text)
+        while len(events) < most and (candidate := lane.candidate(now, len(events))) is not None:
+            event = self._recent.get(candidate.seq)
+            if event is None or not lane.suits(first, candidate, event.topic):
+                return
+            try:
+                element = self._elements.of(event)
+            except BadRequest:
+                return  # it is the first of a batch then
+            size += 1 + len(element.text)
+            if size > BATCH_BYTES:
+                return
+            batch.add(candidate, now)
+            events.append(event)
+            elements.append(element)
+
+    def _post(self, request: _Request, now: float, slot: Slot) -> DeliveryResponse:
+        target, batch = request.target, request.batch
+        slot.at = target
+        try:
+            route = self._attempts.routes[target]
+            if target.consented or (answer := self._attempts.refusal(route, target, batch.deliveries[0])) is None:
+                answer = route.post_batch(request.elements, batch.attempt, now, self._clock.wall())
+        except Exception as error:
+            answer = broken_off(target, error)
+        slot.at = None
+        return answer
+
+    def _settle(self, request: _Request, answer: DeliveryResponse, began: float) -> None:
+        lane, target, batch, events, _ = request
+        now, wall, state = self._clock.monotonic(), self._clock.wall(), target.state
+        if not answer.made:
+            batch.release(now + RESOURCE_RETRY_SECONDS)
+            return
+        seconds = now - began
+        moments = [Moment(now, wall, wall - event.accepted_at) for event in events]
+        if answer.status in DELIVERED_STATUSES:
+            self._settle_answered(request, answer, began, moments)
+        else:
+            result = batch.fail(classify_response(answer, wall), answer, moments)
+            self._attempts.note_failed(target, result, answer, seconds)
+            self._attempts.end_if_gone(lane, target, result)
+        if target.state is not state:
+            log_state_change(target, answer, wall)
+
+    def _settle_answered(
+        self, request: _Request, answer: DeliveryResponse, began: float, moments: Sequence[Moment]
+    ) -> None:
+        """Settle a batch that was answered 2xx: its body may say that some events failed."""
+        _, target, batch, _, elements = request
+        seconds = moments[0].now - began
+        try:
+            failures = failures_in(answer.body, [element.ids for element in elements])
+        except InvalidBatchResponse as error:
+            described = DeliveryResponse(answer.status, error=str(error), excerpt=answer.body[:EXCERPT_BYTES])
+            self._attempts.note_failed(target, RETRY, answer, seconds)
+            batch.fail(RETRY, described, moments)
+            return
+        waited = [moment.waited for index, moment in enumerate(moments) if index not in failures]
+        self._attempts.note_delivered(target, seconds, waited)
+        if failures:
+            batch.settle(failures, answer, moments)
+        else:
+            batch.deliver(began)

@@ -1,0 +1,144 @@
+"""Deliveries that go along with another in one request: a batch. Pure.
+
+The first delivery of a batch is taken as any other, and stands for the attempt: it is what window, backoff and state
+are judged by. The others are its companions. They are in flight and settled as any delivery, and change nothing else.
+"""
+
+import math
+from typing import NamedTuple
+
+from eventbus.core.leases import Lease
+from eventbus.core.records import LaneRecord
+from eventbus.delivery.lane.delivery import Delivery
+from eventbus.delivery.lane.failures import Failures
+from eventbus.delivery.lane.health import Health, Moment, Rules
+from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse
+from eventbus.delivery.lane.phase import ACTIVE, CLOSED
+
+#: Events that are read from the journal together with the first of a batch, at most: they may be large.
+MAX_READ_TOGETHER = 32
+
+
+class Candidate(NamedTuple):
+    """What may go along with others next; ``retry`` is None for an event that was not attempted yet."""
+
+    seq: int
+    retry: Delivery | None
+
+
+class Companions(Failures):
+    """The batches of one lane."""
+
+    def __init__(self, record: LaneRecord, lease: Lease, rules: Rules, *, retries: int = 0) -> None:
+        super().__init__(record, lease, rules, retries=retries)
+        self._gather_until = -math.inf  # until then a batch that is not full waits for more
+
+    # When a batch starts
+
+    def _may_start(self, now: float) -> bool:
+        """Return whether the last attempt was long enough ago, and the next batch is full or has waited long enough."""
+        if self.spacing and now < self._started + self.spacing:
+            return False
+        return not self.gather_seconds or not self._gathers(self, now)
+
+    def _gathers(self, target: Health, now: float) -> bool:
+        """Return whether the next batch for a subscriber waits for more events."""
+        waiting = self.live.left
+        if not waiting or waiting >= target.batch or self.replays or self.retries.due(now):
+            self._gather_until = -math.inf
+            return False
+        if self._gather_until == -math.inf:
+            self._gather_until = now + target.gather_seconds
+        return now < self._gather_until
+
+    # What goes along
+
+    def candidate(self, now: float, size: int) -> Candidate | None:
+        """Return what may go in one request with ``size`` others that were taken at ``now``; None if nothing may.
+
+        While the lane is held back, each probe is one event.
+        """
+        if self.phase is not ACTIVE or self.held:
+            return None
+        retries = self.retries
+        if retries.count or self.replays:
+            if self.subscriber.options.one_at_a_time and retries.wants_rows(now):
+                return None
+            retry = retries.first(now)
+            if retry is not None:
+                return Candidate(retry.seq, retry) if retry.max_batch > size else None
+            if not self._fresh_allowed():
+                return None
+            source = self._source()
+        else:
+            source = self.live
+        return Candidate(source.buffered[0], None) if source is not None and source.buffered else None
+
+    def upcoming(self) -> list[int]:
+        """Return the sequence numbers of some events that may go along with the next one."""
+        if self.batch == 1:
+            return []
+        count = min(self.batch, MAX_READ_TOGETHER) - 1
+        found = sorted(self.retries.in_memory(), key=lambda delivery: (delivery.due, delivery.seq))[:count]
+        seqs = [delivery.seq for delivery in found]
+        for part in (*self.replays, self.live):
+            seqs += list(part.buffered)[: count - len(seqs)]
+        return seqs
+
+    def suits(self, first: Delivery, candidate: Candidate, topic: str | None) -> bool:
+        """Return whether an event may go to the same subscriber as the first of a batch."""
+        return True
+
+    def take_along(self, first: Delivery, candidate: Candidate, now: float) -> Delivery:
+        """Start the delivery of a candidate in the same request as ``first``, and return it."""
+        if candidate.retry is None:
+            delivery = self._fresh()
+        else:
+            self.retries.pop(now)
+            delivery = candidate.retry
+        if not delivery.tries:
+            delivery.first = now
+        delivery.began = now
+        delivery.attempts += 1
+        self.in_flight.add(delivery)
+        self._count_companions(1)
+        return delivery
+
+    # What came back
+
+    def deliver_along(self, delivery: Delivery) -> None:
+        """Count a companion that the subscriber has accepted."""
+        self._leave_along(delivery)
+        if self.phase is not CLOSED:
+            self.delivered += 1
+            self.retries.forget(delivery)
+
+    def fail_along(
+        self,
+        delivery: Delivery,
+        outcome: AttemptResult,
+        answer: DeliveryResponse,
+        moment: Moment,
+        *,
+        wait: float | None = None,
+    ) -> None:
+        """Let a companion wait for a retry, for ``wait`` seconds if they are given, or make it a dead letter."""
+        self._leave_along(delivery)
+        if self.phase is not CLOSED:
+            self.touch()
+            self.describe_failure(delivery, answer)
+            self._settle_failed(delivery, outcome, answer, moment, held=self.held, wait=wait)
+
+    def release_along(self, delivery: Delivery, due: float) -> None:
+        """Let a companion wait until ``due``, since no attempt was made."""
+        self._count_companions(-1)
+        self.release(delivery, due)
+
+    def _leave_along(self, delivery: Delivery) -> None:
+        self._count_companions(-1)
+        self._leave(delivery)
+
+    def _count_companions(self, change: int) -> None:
+        """Let as many more deliveries be in flight as go along with others."""
+        self.companions += change
+        self.limit += change
