@@ -37,7 +37,7 @@ def snapshot_of(bus: Bus) -> Snapshot:
 
 def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberSnapshot:
     return SubscriberSnapshot(
-        lane.subscriber.text,
+        _label(lane),
         {str(status(lane, now)): 1},
         Counter(DRAINING if member.draining else str(status(member, now)) for member in lane.roster or ()),
         lane.backlog,
@@ -46,6 +46,12 @@ def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberSnapshot:
         lane.failed_attempts,
         lane.dead,
     )
+
+
+def _label(lane: Lane) -> str:
+    """Return the name of a group, or an address; a host name alone, which might be a group, gets its port."""
+    text = lane.subscriber.text
+    return text if lane.roster is not None or ":" in text or "/" in text else f"{text}:80"
 
 
 def _sum_of(several: Sequence[SubscriberSnapshot]) -> SubscriberSnapshot:

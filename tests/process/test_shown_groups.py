@@ -32,6 +32,18 @@ def test_metrics_have_one_series_for_a_group_and_count_its_members(group: GroupO
     assert not any(group.ok in line or group.down in line for line in lines)
 
 
+def test_no_series_of_an_address_is_a_groups(group: GroupOfThree) -> None:
+    """A host name alone, which may be a group's name, has its port; Prometheus takes no series twice."""
+    group.caller.register("localhost", topic="none")
+    group.caller.register("localhost:2", group="localhost", topic="none")
+    lines = group.caller.call("GET", "/metrics").text.splitlines()
+    series = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+    assert len(series) == len(set(series))
+    assert {'eventbus_subscriber_dead_letters{subscriber="localhost:80"}'} < set(series)
+    for one in ("address=localhost", "group=localhost"):
+        group.caller.call("DELETE", f"/deregister?{one}")
+
+
 def rows(group: GroupOfThree, text: str) -> list[dict[str, object]]:
     """The rows of the table of subscribers that are found by a text."""
     found: list[dict[str, object]] = group.caller.call("GET", f"/dashboard/subscribers?q={text}", [JSON]).json()["rows"]
