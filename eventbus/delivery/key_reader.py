@@ -60,19 +60,28 @@ class KeyReader:
 
     def _read_freed(self, lane: Lane, retries: KeyedRetries, unsaved: Unsaved) -> None:
         """Read the next rows of keys whose last delivery in memory is settled."""
+        retries.begin_keys()
+        try:
+            for order_key in [*retries.freed][:MAX_KEYS]:
+                if lane.retries is not retries or order_key not in retries.freed:
+                    return
+                self._read_key(lane, retries, order_key, unsaved)
+        finally:
+            retries.end_keys()
+
+    def _read_key(self, lane: Lane, retries: KeyedRetries, order_key: str, unsaved: Unsaved) -> None:
         limit = lane.limits.key_rows
-        for order_key in [*retries.freed][:MAX_KEYS]:
-            found = self._journal.retries_of_key(lane.subscriber.key, order_key, limit)
-            if lane.retries is not retries or order_key not in retries.freed:
-                return
-            mine = {row: kept for row, kept in unsaved.items() if kept is None or kept.order_key == order_key}
-            rows = _merged(found, mine, by_seq=True, more=len(found) == limit)
-            if missing := retries.load_key(order_key, self._deliveries(lane, rows)):
-                lane.count_missing(missing)
-                log.error(
-                    "%d deliveries to %s that waited for an order key are not in the journal any more",
-                    missing, lane.subscriber.key, extra={"address": lane.subscriber.key},
-                )  # fmt: skip
+        found = self._journal.retries_of_key(lane.subscriber.key, order_key, limit)
+        if lane.retries is not retries or order_key not in retries.freed:
+            return
+        mine = {row: kept for row, kept in unsaved.items() if kept is None or kept.order_key == order_key}
+        rows = _merged(found, mine, by_seq=True, more=len(found) == limit)
+        if missing := retries.load_key(order_key, self._deliveries(lane, rows)):
+            lane.count_missing(missing)
+            log.error(
+                "%d deliveries to %s that waited for an order key are not in the journal any more",
+                missing, lane.subscriber.key, extra={"address": lane.subscriber.key},
+            )  # fmt: skip
 
     def _read_due(self, lane: Lane, retries: KeyedRetries, unsaved: Unsaved) -> None:
         """Read retries without a key, and dead letters that were put back, by their due time."""

@@ -24,6 +24,7 @@ class LaneJournal:
         self.record = ""
         self.scanned = 0
         self.before_rows: Callable[[], object] = lambda: None  #: what happens elsewhere while rows are being read
+        self.before_commit: Callable[[], object] = lambda: None  #: what happens elsewhere while a checkpoint is saved
 
     def publish(self, topic: str | None, key: str = "") -> Event:
         """Keep one more event."""
@@ -33,6 +34,7 @@ class LaneJournal:
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """See Journal.checkpoint."""
+        self.before_commit()
         for record in checkpoint.lanes:
             self.record = lane_json.to_json(record)
         for _, seq, replay_id in checkpoint.settled_retries:

@@ -141,6 +141,14 @@ class LaneAccount(RuleBasedStateMachine):
         self._read()
         self.journal.before_rows = lambda: None
 
+    @precondition(lambda self: self.lane.in_flight and not self.lane.closed)
+    @rule(response=ANSWERS, data=st.data())
+    def save_and_read_while_an_attempt_ends(self, response: DeliveryResponse, data: st.DataObject) -> None:
+        delivery = self._one_under_way(data)
+        self.journal.before_commit = lambda: delivery in self.lane.in_flight and self._settle(delivery, response)
+        self._read()
+        self.journal.before_commit = lambda: None
+
     @rule()
     def save(self) -> None:
         self._save()

@@ -67,14 +67,24 @@ class KeyedRetries(KeyOrder):
         self.expect_rows()  # those without a key
         self.sort()
 
-    def load_key(self, key: str, rows: Sequence[Delivery]) -> int:
+    def begin_keys(self) -> None:
+        """Prepare for the rows of freed keys to be read: not all that are settled are removed from the journal yet."""
+        self._settled_meanwhile = set(self.removed_rows)
+
+    def end_keys(self) -> None:
+        """Note that the rows of freed keys were read, or could not be."""
+        self._settled_meanwhile = None
+
+    def load_key(self, key: str, found: Sequence[Delivery]) -> int:
         """Add the first rows of a key that was freed; return how many others the journal should have, and has not."""
+        settled = self._settled_meanwhile or set()
+        rows = [delivery for delivery in found if order(delivery) not in settled]
         queue = self.queues[key]
         del self.freed[key]
         queue.waiting = [*rows]
         self._waiting += len(rows)
         queue.spilled -= len(rows)
-        missing = 0 if rows else queue.spilled
+        missing = 0 if found else queue.spilled
         self.count -= missing
         self._keyed -= missing + min(0, queue.spilled)  # dead letters that were put back are counted, without a key
         if missing or queue.spilled < 0:
