@@ -40,8 +40,10 @@ JOURNAL = 64 * MIB
 CALM_AGAIN, USUAL = 5, 2
 #: Seconds of a long attack, and in which 99 of 100 events are published, and arrive, in one. The attackers have the
 #: same processors: so the same attack on another bus of this machine comes first, which tells the machine's part of it.
-LONG_SECONDS, MOST_P99 = 120, 0.5
-#: Part of the healthy publishes that may be refused in a long attack, and seconds that the event loop may be late.
+#: Where that alone takes long, the attack may take so many times as long.
+LONG_SECONDS, MOST_P99, MOST_TIMES = 120, 0.5, 10
+#: Part of the healthy publishes that may be refused in a long attack, and seconds that the event loop may be late,
+#: beside those for which this machine let the test itself wait.
 MOST_REFUSED, MOST_LAG = 0.01, 0.2
 #: Seconds from publishing to arrival during the attack: on a machine whose processors the attackers use, too.
 BEARABLE = 30
@@ -93,6 +95,7 @@ class BusUnderAttack:
         self.bus, self.front, self.healthy = bus, front, healthy
         self.accepted: set[str] = set()
         self.most_memory = 0
+        self.most_late = 0.0  # seconds by which a sleep of the test's was too long
 
     def look(self, name: str, seconds: float) -> Sight:
         """Publish for some seconds, and wait until all that was accepted has arrived."""
@@ -104,7 +107,9 @@ class BusUnderAttack:
         ]
         while time.monotonic() < began + seconds:
             self.most_memory = max(self.most_memory, resident_bytes(self.bus.worker_pid))
+            slept = time.monotonic()
             gevent.sleep(0.1)
+            self.most_late = max(self.most_late, time.monotonic() - slept - 0.1)
         for publisher in publishers:
             publisher.stop()
         sight = Sight(name, [publisher.join() for publisher in publishers])
@@ -175,7 +180,7 @@ def test_attacks_hurt_nobody_else(tmp_path: Path, seconds: int, tarpits: int, pr
         other.mkdir()
         control = quiet if seconds < LONG_SECONDS else look_beside(BusServer(other, settings), attacked, attack)
         running = attack(stack, front)
-        attacked.most_memory = 0
+        attacked.most_memory, attacked.most_late = 0, 0.0
         run = attacked.look("attack", seconds)
         missing = partial(not_attempted, Caller(bus.port), attackers, files)
         eventually(lambda: not missing(), 30, "some of the attackers' subscribers were not attempted")
@@ -187,6 +192,7 @@ def test_attacks_hurt_nobody_else(tmp_path: Path, seconds: int, tarpits: int, pr
         after = attacked.look("after", 2)
         print(  # noqa: T201 - for who looks
             f"memory at most {attacked.most_memory / MIB:.0f} MiB, event loop lag {lag:.3f} s,"
+            f" the test's {attacked.most_late:.3f} s,"
             f" journal {full / MIB:.0f} MiB, {given_up:.0f} deliveries given up; {compare(quiet, control, run)}"
         )
         assert bus.worker_pid == pid
@@ -194,9 +200,10 @@ def test_attacks_hurt_nobody_else(tmp_path: Path, seconds: int, tarpits: int, pr
         assert attacked.most_memory < MOST_MEMORY
         assert p99(run.arrivals) < BEARABLE
         if seconds >= LONG_SECONDS:
-            assert max(p99(run.publishing), p99(run.arrivals)) < MOST_P99
+            most = max(MOST_P99, MOST_TIMES * p99(control.arrivals))
+            assert max(p99(run.publishing), p99(run.arrivals)) < most
             assert sum(each.refused + each.failed for each in run.published) <= MOST_REFUSED * len(run.publishing)
-            assert lag < MOST_LAG
+            assert lag < MOST_LAG + attacked.most_late
         assert not any(each.refused or each.failed for each in after.published)
         assert p99(after.arrivals) < USUAL
         check_accounts(bus, attacked)
