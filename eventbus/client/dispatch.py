@@ -75,8 +75,8 @@ def consent_response(origin: str | None) -> InboxResponse:
 
 def parse_delivery(
     method: str, headers: Headers, body: bytes, verifier: Verifier, now: float, origin: str | None = None
-) -> Event | InboxResponse:
-    """Return the event of a delivery, or at once the response to it.
+) -> dict[str, str] | InboxResponse:
+    """Return the headers of a delivery by their names in lower case, or at once the response to it.
 
     ``now`` is seconds since 1970, ``origin`` the bus's name if it is known.
     """
@@ -93,7 +93,7 @@ def parse_delivery(
         return text_response(401, str(error))
     if not named.get("webhook-id"):
         return text_response(400, "Webhook-Id is missing: this is not a delivery")
-    return event_from_headers(named, body, now)
+    return named
 
 
 def event_from_headers(headers: Mapping[str, str], body: bytes, now: float) -> Event:

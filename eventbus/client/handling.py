@@ -4,24 +4,30 @@ import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from eventbus.client.dispatch import HANDLED, response_to
-from eventbus.client.errors import HandlerResult
+from eventbus.client.dispatch import HANDLED, InboxResponse, response_to
+from eventbus.client.errors import HandlerResult, UsageError
 from eventbus.client.model import Event
 from eventbus.client.seen import Memory
 
 log = logging.getLogger(__name__)
 
-#: What a handler returns does not matter, unless it is a HandlerResult; it may be a coroutine under ASGI.
-Handler = Callable[[Event], Any]
+#: What a handler returns does not matter, unless it is a HandlerResult, or of a handler of lists a list of results; it
+#: may be a coroutine under ASGI.
+Handler = Callable[[Any], Any]
 
 
 class Job(NamedTuple):
-    """A delivery that is in flight."""
+    """Events that are in flight, and their handler: one event, or a list where it takes lists."""
 
-    event: Event
+    events: list[Event]
     handler: Handler
+    takes_list: bool
+
+    def call(self) -> Any:
+        """Call the handler, and return what it returns."""
+        return self.handler(self.events if self.takes_list else self.events[0])
 
 
 class InFlight:
@@ -61,39 +67,51 @@ class InFlight:
 
 
 class Handling:
-    """One delivery while its handler runs. Sets the response to it, and remembers the event if it is done."""
+    """A handler while it runs. Sets the response to each of its events, and remembers those that are done."""
 
     def __init__(self, seen: Memory, in_flight: InFlight, job: Job) -> None:
         self._seen = seen
         self._in_flight = in_flight
-        self._event = job.event
+        self.job = job
         self._result: Any = None
-        self.response = HANDLED
+        self.responses: list[InboxResponse] = []  #: one for each event, once the handler has ended
 
     def complete(self, result: Any) -> None:
         """Take what the handler returned."""
         self._result = result
 
-    def __enter__(self) -> Self:
-        return self
+    def __enter__(self) -> Job:
+        return self.job
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        result = self._result if error is None else error
-        self.response = response_to(result)
+        results = self._results() if error is None else [error] * len(self.job.events)
+        self.responses = list(map(response_to, results))
         try:
-            (self._seen.done if self.response is HANDLED else self._seen.forget)(self._event.id)
+            for event, response in zip(self.job.events, self.responses, strict=True):
+                (self._seen.done if response is HANDLED else self._seen.forget)(event.id)
         finally:
             self._in_flight.end()
-        if isinstance(result, Exception) and not isinstance(result, HandlerResult):
-            log.error("the handler of event %s raised", self._event.id, exc_info=result)
+        for event, result in zip(self.job.events, results, strict=True):
+            if isinstance(result, Exception) and not isinstance(result, HandlerResult):
+                log.error("the handler of event %s raised", event.id, exc_info=result)
+                break  # one of a list is enough
         return isinstance(error, Exception)  # a killed greenlet, or a cancelled task, gets no response
+
+    def _results(self) -> list[Any]:
+        """Return the result of each event."""
+        count, result = len(self.job.events), self._result
+        if not self.job.takes_list or not isinstance(result, list):
+            return [result] * count
+        if len(result) != count:
+            return [UsageError(f"The handler returned {len(result)} results for {count} events.")] * count
+        return result
 
 
 def run_handler(job: Job) -> Any:
     """Return what a handler returns or raises: a future cannot hold a StopIteration."""
     try:
-        return job.handler(job.event)
+        return job.call()
     except Exception as error:
         return error

@@ -9,19 +9,20 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
+from eventbus.client.batches import events_in_batch
 from eventbus.client.bus import Bus
 from eventbus.client.calls import NO_RETRY, Backoff
-from eventbus.client.dispatch import BUSY, DUPLICATE, IGNORED, STOPPING, Headers, InboxResponse, parse_delivery
+from eventbus.client.dispatch import Headers, InboxResponse, event_from_headers, parse_delivery, text_response
 from eventbus.client.draining import drain
-from eventbus.client.encoding import check_patterns
-from eventbus.client.errors import BusError, UsageError
-from eventbus.client.handling import Handler, Handling, InFlight, Job, run_handler
+from eventbus.client.errors import BadBody, BusError, UsageError
+from eventbus.client.handlers import Handlers, Work
+from eventbus.client.handling import Handler, InFlight, run_handler
 from eventbus.client.inbox_terms import terms_of_inbox
 from eventbus.client.keep_alive import KeepAlive, OnState
-from eventbus.client.seen import EventStatus, Memory, Seen
+from eventbus.client.seen import Memory, Seen
 from eventbus.client.signatures import Verifier
 from eventbus.client.subscribers import Subscriber, Terms
-from eventbus.core.topics import matches
+from eventbus.core.batch_format import BATCH_TYPE
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Inbox:
         self._origin: str | None = None  # the name by which the bus asks for consent
         self._bus = bus
         self._seen = Seen() if seen is None else seen
-        self._handlers: list[tuple[tuple[str, ...], Handler]] = []
+        self._handlers = Handlers()
         self._in_flight = InFlight()
         self._keep_alive = KeepAlive(self._register, on_state)
 
@@ -78,72 +79,65 @@ class Inbox:
 
     def on(self, *patterns: str) -> Callable[[H], H]:
         """Make a function the handler of events whose topics match. The first handler that matches gets an event."""
-        chosen = check_patterns(patterns)
+        return self._handlers.adder(patterns, takes_list=False)
 
-        def add(handler: H) -> H:
-            self._handlers.append((chosen, handler))
-            return handler
+    def on_batch(self, *patterns: str) -> Callable[[H], H]:
+        """Make a function the handler of lists of events whose topics match: of those that come in one request.
 
-        return add
+        It may return a list with a result for each: Retry, Reject, or anything else for an event that is handled. The
+        bus sends several events at once to an inbox whose terms have a ``batch``; one event alone is a list, too.
+        """
+        return self._handlers.adder(patterns, takes_list=True)
 
     @property
     def topics(self) -> tuple[str, ...]:
         """Return the topics to register for: all that handlers want; () is every topic."""
-        if not all(patterns for patterns, _ in self._handlers):  # one of them wants every topic
-            return ()
-        return tuple(dict.fromkeys(pattern for patterns, _ in self._handlers for pattern in patterns))
+        return self._handlers.topics
 
     # Deliveries
 
     def dispatch(self, method: str, headers: Headers, body: bytes) -> InboxResponse:
         """Handle one request, and return the response: status, headers and body. A handler's errors are responses."""
-        job = self._job(method, headers, body)
-        if isinstance(job, InboxResponse):
-            return job
-        with Handling(self._seen, self._in_flight, job) as handling:
-            result = job.handler(job.event)
-            if inspect.iscoroutine(result):
-                result.close()
-                raise UsageError(f"The handler {job.handler!r} is async: serve this inbox by its ASGI adapter.")
-            handling.complete(result)
-        return handling.response
+        work = self._work(method, headers, body)
+        if isinstance(work, InboxResponse):
+            return work
+        for handling in work:
+            with handling as job:
+                result = job.call()
+                if inspect.iscoroutine(result):
+                    result.close()
+                    raise UsageError(f"The handler {job.handler!r} is async: serve this inbox by its ASGI adapter.")
+                handling.complete(result)
+        return work.response
 
     async def dispatch_async(self, method: str, headers: Headers, body: bytes) -> InboxResponse:
         """Handle one request under asyncio: async handlers are awaited, the rest run in a thread."""
-        job = self._job(method, headers, body)
-        if isinstance(job, InboxResponse):
-            return job
-        with Handling(self._seen, self._in_flight, job) as handling:
-            if inspect.iscoroutinefunction(job.handler):
-                result = await job.handler(job.event)
-            else:
-                result = await asyncio.to_thread(run_handler, job)
-            if inspect.isawaitable(result):  # of a callable that only makes a coroutine
-                result = await result
-            handling.complete(result)
-        return handling.response
+        work = self._work(method, headers, body)
+        if isinstance(work, InboxResponse):
+            return work
+        for handling in work:
+            with handling as job:
+                if inspect.iscoroutinefunction(job.handler):
+                    result = await job.call()
+                else:
+                    result = await asyncio.to_thread(run_handler, job)
+                if inspect.isawaitable(result):  # of a callable that only makes a coroutine
+                    result = await result
+                handling.complete(result)
+        return work.response
 
-    def _job(self, method: str, headers: Headers, body: bytes) -> Job | InboxResponse:
+    def _work(self, method: str, headers: Headers, body: bytes) -> Work | InboxResponse:
         self._keep_alive.ensure()
-        event = parse_delivery(method, headers, body, self.verifier, time.time(), self._origin)
-        if isinstance(event, InboxResponse):
-            return event
-        handler = self._handler_of(event.topic)
-        if handler is None:
-            return IGNORED
-        status = self._seen.begin(event.id)
-        if status is not EventStatus.NEW:
-            return DUPLICATE if status is EventStatus.DONE else BUSY
-        if not self._in_flight.begin():
-            self._seen.forget(event.id)
-            return STOPPING
-        return Job(event, handler)
-
-    def _handler_of(self, topic: str | None) -> Handler | None:
-        for patterns, handler in self._handlers:
-            if matches(patterns, topic):
-                return handler
-        return None
+        now = time.time()
+        named = parse_delivery(method, headers, body, self.verifier, now, self._origin)
+        if isinstance(named, InboxResponse):
+            return named
+        is_batch = named.get("content-type", "").startswith(BATCH_TYPE)
+        try:
+            events = events_in_batch(named, body, now) if is_batch else [event_from_headers(named, body, now)]
+        except BadBody as error:
+            return text_response(400, str(error))
+        return Work(self._handlers, self._seen, self._in_flight, events, is_batch=is_batch)
 
     # Registration
 

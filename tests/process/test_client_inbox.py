@@ -305,3 +305,22 @@ def test_a_body_that_breaks_off_is_not_handled() -> None:
         connection.end()
         assert connection.at_end()
     assert got == []
+
+
+def test_an_inbox_takes_batches(client: Bus) -> None:
+    """With ``batch`` events come as lists, signed, and those that are rejected are dead letters, each by itself."""
+    inbox, got = Inbox(client, terms=Terms(batch=50, batch_wait=0.2)), list[int]()
+
+    @inbox.on_batch("inbox.*")
+    def take(events: list[Event]) -> list[Reject | None]:
+        got.append(len(events))
+        return [Reject("seven") if event.data["n"] == 7 else None for event in events]
+
+    with served(inbox) as server:
+        ids = client.publish_many("inbox.a", ({"n": number} for number in range(100)))
+        address = f"127.0.0.1:{server.port}"
+        eventually(lambda: client.subscribers()[0].delivered == 99, 20)
+        (letter,) = client.dead_letters(address=address)
+        assert (letter.event, letter.reason, letter.last_answer) == (ids[7], "rejected", b"seven")
+    assert sum(got) == 100
+    assert len(got) < 20

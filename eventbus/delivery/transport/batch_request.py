@@ -47,9 +47,10 @@ def element_of(event: Event) -> Element:
     else:
         attributes, data = _attributes(headers), _data(event.body, media_type, coded="content-encoding" in headers)
     own_id = str(attributes.get("id", event.id))
+    is_type = attributes.get("type", event.topic) == event.topic != NO_TYPE
     added = {
         ID_ATTRIBUTE: None if own_id == event.id else event.id,
-        TOPIC_ATTRIBUTE: None if attributes.get("type", event.topic) == event.topic else event.topic,
+        TOPIC_ATTRIBUTE: None if is_type else event.topic,
         KEY_ATTRIBUTE: event.key,
         CODING_ATTRIBUTE: headers.get("content-encoding"),
     }
