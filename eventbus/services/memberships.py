@@ -8,7 +8,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from eventbus.core.errors import NotOwner, TooMany
+from eventbus.core.records import Checkpoint
+from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.group_lane import GroupLane
+from eventbus.delivery.lane.lane_record import left_record
 from eventbus.delivery.lane.member import Member
 from eventbus.delivery.lane.phase import CloseReason
 from eventbus.services.expiry import LeaseExpiry
@@ -35,16 +38,27 @@ class Memberships:
     def deregister(self, key: str) -> bool:
         """Remove a member that asks for it, and return when that is saved; return False for an address in no group.
 
-        Raises NotOwner and JournalError.
+        Raises NotOwner and JournalError; then it is still a member.
         """
         found = self.find(key)
         if found is None:
             return False
         lane, member = found
-        with self._node.locks.hold(lane.subscriber.key, key):
-            self._remove(lane, member, "it deregistered")
-            self._dispatcher.checkpointer.save()
+        checkpointer, recent = self._dispatcher.checkpointer, self._dispatcher.recent
+
+        def change() -> Checkpoint:
             if lane.close_reason is CloseReason.LOST:
+                raise NotOwner
+            now, wall = self._clock.monotonic(), self._clock.wall()
+            return Checkpoint(wall, recent.newest, lanes=(left_record(lane, member, recent.newest, now, wall),))
+
+        def happen() -> None:
+            self._remove(lane, member, "it deregistered")
+
+        with self._node.locks.hold(lane.subscriber.key, key):
+            if not lane.closed and lane.roster.get(key) is member:
+                checkpointer.decide(Decision(change, happen, [lane], [lane.subscriber.key]))
+            elif lane.close_reason is CloseReason.LOST:
                 raise NotOwner
         return True
 

@@ -12,9 +12,10 @@ import pytest
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import JournalUnavailable, NotFound, TooMany
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.model import Message, Terms
+from eventbus.core.model import Message, Terms, group_key
 from eventbus.core.settings import Settings
 from eventbus.delivery.lane.lane import Lane
+from eventbus.delivery.lane_registry import targets_of
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from eventbus.services.dead_letters import Chosen
@@ -23,7 +24,10 @@ from tests.support.faulty_sqlite import Faults, faulty_connect, sqlite_error
 from tests.support.lanes import BUSY, ENOUGH, UNWANTED
 from tests.support.scripted import ScriptedTransport
 
-A, B = "127.0.0.1:8001", "127.0.0.1:8002"
+A, B, C, D, E = (f"127.0.0.1:{port}" for port in range(8001, 8006))
+#: A group with two members, C and D; E is alone in another.
+MAILER = "mailer"
+ALL = {A, group_key(MAILER), group_key("alone")}
 #: More commits than fail in any test.
 MANY = 10_000
 CONNECT = sqlite3.connect
@@ -44,6 +48,9 @@ class Scene:
         self.transport.answer(self.transport.held[:1], UNWANTED)
         self.transport.answer(self.transport.held[1:], BUSY)
         eventually(lambda: self.lane.dead == 1 and self.lane.failed_attempts == 3, 10)
+        for member in (C, D):
+            self.register(member, group=MAILER, topics=(f"to.{member}",))
+        self.register(E, group="alone", topics=("none",), resume=True)
         self.bus.dispatcher.checkpointer.save()
 
     def _started(self, path: Path) -> Bus:
@@ -52,9 +59,9 @@ class Scene:
         bus.retention.stop()  # its commits are nobody's decision
         return bus
 
-    def register(self, address: str, start: str | None = None, **terms: Any) -> Lane:
-        """Register or renew."""
-        return self.bus.register(parse_address(address), Terms(lease=600, **terms), start).lane
+    def register(self, address: str, start: str | None = None, group: str | None = None, **terms: Any) -> Lane:
+        """Register or renew, perhaps as a member of a group."""
+        return self.bus.register(parse_address(address), Terms(lease=600, **terms), start, group=group).lane
 
     def publish(self, count: int, topic: str | None = None) -> None:
         """Publish events with empty bodies."""
@@ -96,8 +103,10 @@ def seen(bus: Bus) -> dict[str, Any]:
     live = {lane.subscriber.key for lane in bus.subscribers()}
     lanes = {
         key: (
-            lane.subscriber, lane.account, lane.backlog, lane.interests, [s.span() for s in lane.replays],
-            lane.lease.renewed_at, lane.lease.ends > bus.clock.monotonic(), bus.node.leases.get(key, 0.0),
+            (lane.subscriber, *(target.subscriber for target in targets_of(lane))),
+            lane.account, lane.backlog, lane.interests, [s.span() for s in lane.replays],
+            lane.lease.renewed_at, lane.lease.ends > bus.clock.monotonic(),
+            [bus.node.leases.get(target.subscriber.key, 0.0) for target in targets_of(lane)],
         )[: 7 if key in live else None]
         for key, lane in bus.dispatcher.lanes.items()
     }  # fmt: skip
@@ -129,6 +138,12 @@ DECISIONS: dict[str, Callable[[Scene], object]] = {
     "renewal on other terms": lambda scene: scene.register(A, ordered=True),
     "renewal with other topics": lambda scene: scene.register(A, topics=("other",)),
     "deregistration": lambda scene: scene.bus.deregister(A),
+    "registration in a group": lambda scene: scene.register(B, group="new"),
+    "joining": lambda scene: scene.register(B, group=MAILER),
+    "renewal of a member with other topics": lambda scene: scene.register(C, group=MAILER, topics=("other",)),
+    "leaving": lambda scene: scene.bus.deregister(C),
+    "leaving as the last": lambda scene: scene.bus.deregister(E),
+    "deregistration of a group": lambda scene: scene.bus.deregister(group_key(MAILER)),
     "replay": lambda scene: scene.bus.replays.begin(A, "earliest", "now"),
     "replay of a dead letter": lambda scene: scene.bus.dead_letters.replay(Chosen(key=A), new_event_id()),
     "discard of a dead letter": lambda scene: scene.bus.dead_letters.discard(Chosen(key=A)),
@@ -156,7 +171,7 @@ def test_a_decision_that_cannot_be_saved_does_not_happen(scene: Scene, decide: C
     scene.works()
     scene.bus.dispatcher.checkpointer.save()
     assert scene.seen_after_a_crash()["dead"] == after_a_crash["dead"]
-    assert scene.seen_after_a_crash()["lanes"].keys() == {A}
+    assert scene.seen_after_a_crash()["lanes"].keys() == ALL
     decide(scene)
     now, then = scene.seen(), scene.seen_after_a_crash()
     assert (now["live"], now["dead"]) == (then["live"], then["dead"])
@@ -173,7 +188,7 @@ def test_only_the_commit_of_a_decision_fails(scene: Scene, decide: Callable[[Sce
     with unchanged(scene), pytest.raises(JournalUnavailable):
         decide(scene)
     scene.bus.dispatcher.checkpointer.save()
-    assert scene.seen_after_a_crash()["lanes"].keys() == {A}
+    assert scene.seen_after_a_crash()["lanes"].keys() == ALL
     assert scene.seen_after_a_crash()["lanes"][A][:5] == scene.seen()["lanes"][A][:5]
 
 
@@ -205,7 +220,7 @@ def test_a_place_that_is_not_known_registers_nobody(scene: Scene) -> None:
     """A registration from an event that is not there leaves nothing behind."""
     with unchanged(scene), pytest.raises(NotFound):
         scene.register(B, "no-such-event")
-    assert scene.seen_after_a_crash()["live"] == {A}
+    assert scene.seen_after_a_crash()["live"] == ALL
 
 
 def test_a_registration_and_its_replay_are_one_commit(scene: Scene) -> None:
@@ -238,12 +253,12 @@ def test_an_end_that_cannot_be_refused_waits_until_it_is_saved(scene: Scene, way
         lease = scene.bus.node.leases.end(A)
         assert lease is not None
         scene.bus.sweeper.expire(lease)
-    eventually(lambda: not scene.bus.subscribers() or way == "not renewed", 10)
+    eventually(lambda: scene.lane not in scene.bus.subscribers() or way == "not renewed", 10)
     with pytest.raises(JournalUnavailable):
         scene.register(A)
     account = scene.lane.account
     assert (account.accepted, account.pending) == (3, scene.lane.backlog)
-    assert scene.seen_after_a_crash()["live"] == {A}
+    assert scene.seen_after_a_crash()["live"] == ALL
     scene.works()
     scene.transport.always = BUSY
     scene.transport.answer(list(scene.transport.held), BUSY)  # else the end waits for these
@@ -254,4 +269,4 @@ def test_an_end_that_cannot_be_refused_waits_until_it_is_saved(scene: Scene, way
     assert record.account.pending == 0
     assert (record.account.dead, record.account.discarded) == ((1, 2) if way == "answered 410" else (3, 0))
     assert dead == record.account.dead
-    assert scene.seen_after_a_crash()["live"] == set()
+    assert scene.seen_after_a_crash()["live"] == ALL - {A}

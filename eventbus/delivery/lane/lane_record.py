@@ -5,9 +5,11 @@ Lanes count on the monotonic clock, records in seconds since 1970; the functions
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from eventbus.core import backoff
+from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
 from eventbus.core.model import Account, Group, Interest, State, Subscriber, Subscription
 from eventbus.core.records import BLOCKED_UNTIL, LaneRecord, Retry, Span
@@ -130,6 +132,21 @@ def joined_record(
     known = members.get(subscriber.key) or new_member_record(subscriber, wall)
     members[subscriber.key] = replace(known, subscriber=subscriber, renewed_at=wall)
     return replace(record, members=tuple(members.values()))
+
+
+def left_record(lane: GroupLane, member: Member, scanned: int, now: float, wall: float) -> LaneRecord:
+    """Return the record of a group's lane once a member has left; with the last one the group's lease ends."""
+    record = record_of(lane, scanned, now, wall)
+    rest = tuple(each for each in record.members if each.subscriber.key != member.subscriber.key)
+    left = replace(record, members=rest, ended_at=record.ended_at if rest else wall)
+    group, topics = lane.subscriber, lane.topics_without(member)
+    if topics != group.options.topics:
+        with suppress(TooMany):  # then events wait that no member wants
+            interests = lane.interests_with(topics, scanned)
+            return replace(
+                left, subscriber=replace(group, options=replace(group.options, topics=topics)), interests=interests
+            )
+    return left
 
 
 def replaying_record(record: LaneRecord, after: int, end: int, count: int) -> LaneRecord:
