@@ -14,8 +14,9 @@ ORDER_KEY_HEADER = "Eventbus-Key"
 MAX_KEY_BYTES = 256
 #: What a key may be, for error messages and for people.
 ALLOWED_KEY = f"1 to {MAX_KEY_BYTES} bytes of UTF-8 without control characters"
-#: Characters that no key may hold, as no CloudEvents attribute may: controls, surrogates and noncharacters.
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+#: Characters that no key may hold, as no CloudEvents attribute may: controls, surrogates and noncharacters; and U+FFFD,
+#: which stands for bytes that are not UTF-8: else keys that differ in those would be one.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffd-\uffff]")
 #: Characters that a header holds as they are: visible ASCII but for " and %.
 _UNESCAPED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 QUOTED_CHARACTERS = 40  # of a wrong key, in an error

@@ -56,6 +56,7 @@ def test_a_key_comes_with_the_delivery_and_is_seen_in_the_journal(
         ("/sendMessage?key=", [], b"", "key"),
         (f"/sendMessage?key={'x' * 257}", [], b"", "key"),
         ("/sendMessage?key=a%0Ab", [], b"", "key"),
+        ("/sendMessage?key=%FF", [], b"", "key"),
         ("/sendMessage", [("ce-partitionkey", "x" * 257)], b"", "partitionkey"),
         ("/sendMessage", [("ce-partitionkey", "%FF")], b"", "partitionkey"),
         ("/sendMessage", [("Content-Type", STRUCTURED)], json.dumps(cloud_event(partitionkey="")).encode(), "partit"),

@@ -25,9 +25,9 @@ def test_a_plain_key_is_sent_as_it_is(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x" * (MAX_KEY_BYTES + 1), "ä" * (MAX_KEY_BYTES // 2 + 1), "a\nb", "\0", "\x7f", "\udc80", "\uffff"]
+    "text", ["", "x" * (MAX_KEY_BYTES + 1), "ä" * (MAX_KEY_BYTES // 2 + 1), "a\nb", "\0", "\x7f", "\uffff", "\ufffd"]
 )
 def test_anything_else_is_refused_with_the_range(text: str) -> None:
-    """What is empty, too long in UTF-8, or holds a control character or a noncharacter is no key."""
+    """What is empty, too long in UTF-8, or holds a control or noncharacter, or was not UTF-8, is no key."""
     with pytest.raises(BadRequest, match="partitionkey must be 1 to 256 bytes of UTF-8 without control characters"):
         check_key(text, "partitionkey")
