@@ -16,6 +16,7 @@ FULL = (
     Scenario(0), Scenario(1), Scenario(10), Scenario(100), Scenario(1_000, seconds=1),
     Scenario(10, size=100), Scenario(10, size=65_536),
     Scenario(1, batch=100), Scenario(10, batch=10),
+    Scenario(1, batch=100, delivered=100), Scenario(100, delivered=50),
 )  # fmt: skip
 #: Each on a file and on a Redis server, one after the other.
 BESIDE_REDIS = (

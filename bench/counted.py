@@ -67,7 +67,7 @@ def count_instructions(*, on: bool) -> None:
         raise RuntimeError(f"{command} failed")
 
 
-def main(publishes: int, batch: int, group: str, ports: Sequence[int]) -> None:
+def main(publishes: int, batch: int, delivered: int, group: str, ports: Sequence[int]) -> None:
     """Register, all in one group unless its name is empty, warm up, and have the rest counted."""
     for module, name, value in QUIET:
         if not hasattr(module, name):
@@ -75,7 +75,7 @@ def main(publishes: int, batch: int, group: str, ports: Sequence[int]) -> None:
         setattr(module, name, value)
     for port in ports:
         membership = f"&group={group}" if group else ""
-        call("/registerAndKeepAlive", f"address=127.0.0.1:{port}&lease=3600{membership}")
+        call("/registerAndKeepAlive", f"address=127.0.0.1:{port}&lease=3600&batch={delivered}{membership}")
     publish(WARM_UP, batch)
     count_instructions(on=True)
     publish(publishes, batch)
@@ -84,4 +84,4 @@ def main(publishes: int, batch: int, group: str, ports: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], [int(port) for port in sys.argv[4:]])
+    main(*map(int, sys.argv[1:4]), sys.argv[4], [int(port) for port in sys.argv[5:]])

@@ -1,6 +1,7 @@
 """Counts the processor's instructions for a delivery, which no neighbour of the machine changes.
 
-    python -m bench.instructions [--fanout N | --members N] [--batch N] [--publishes N]
+    python -m bench.instructions [--fanout N | --members N] [--batch N] [--delivered N]
+        [--publishes N]
 
 Times on a shared machine differ by a factor of two from minute to minute; these counts differ by a few percent, so
 that they tell what a change of the code has saved. Counted is what the bus does outside of the kernel, from the first
@@ -25,13 +26,22 @@ def main() -> None:
     ask = argparse.ArgumentParser(prog="bench.instructions", description=__doc__.partition("\n")[0])
     ask.add_argument("--fanout", type=int, default=100)
     ask.add_argument("--members", type=int, default=0, help="one group with so many members, instead of a fan-out")
-    ask.add_argument("--batch", type=int, default=1, help="events in one request")
+    ask.add_argument("--batch", type=int, default=1, help="events in one request that publishes")
+    ask.add_argument("--delivered", type=int, default=1, help="events in one request to a subscriber, at most")
     ask.add_argument("--publishes", type=int, default=100)
     arguments = ask.parse_args()
     fanout, group = (1, "bench") if arguments.members else (arguments.fanout, "")
     with tempfile.TemporaryDirectory() as folder, sink(arguments.members or fanout) as ports:
         counter = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/counts"]
-        counted = ["-m", "bench.counted", str(arguments.publishes), str(arguments.batch), group, *map(str, ports)]
+        counted = [
+            "-m",
+            "bench.counted",
+            str(arguments.publishes),
+            str(arguments.batch),
+            str(arguments.delivered),
+            group,
+        ]
+        counted += map(str, ports)
         environment = os.environ | {"EVENTBUS_JOURNAL": f"sqlite:///{folder}/bus.db", "PYTHONHASHSEED": "0"}
         output = subprocess.run(
             [*counter, sys.executable, *counted], check=True, capture_output=True, text=True, env=environment

@@ -27,7 +27,8 @@ class Scenario:
 
     fanout: int
     size: int = 1_024  # bytes in a body
-    batch: int = 1  # events in one request
+    batch: int = 1  # events in one request that publishes
+    delivered: int = 1  # events in one request to a subscriber, at most
     rate: float = 0  # events a second; 0 for as many as are answered
     slow: int = 0  # of the subscribers
     dead: int = 0
@@ -38,7 +39,8 @@ class Scenario:
     @property
     def name(self) -> str:
         """What the table calls it."""
-        extras = [f"batch {self.batch}"] * (self.batch > 1) + ["half the rate"] * bool(self.rate)
+        extras = [f"batch {self.batch}"] * (self.batch > 1)
+        extras += [f"delivery batch {self.delivered}"] * (self.delivered > 1) + ["half the rate"] * bool(self.rate)
         extras += [f"{self.slow} slow, {self.dead} dead"] * bool(self.slow or self.dead)
         extras += ["on Redis"] * self.redis + [f"{self.nodes} nodes"] * (self.nodes > 1)
         return ", ".join([f"fan-out {self.fanout}", f"{self.size} B", *extras])
@@ -46,14 +48,15 @@ class Scenario:
 
 def measure(scenario: Scenario) -> dict[str, Any]:
     """Run one scenario; figures by name."""
-    options = ("--slow", str(scenario.slow), "--dead", str(scenario.dead))
+    delays = ("--slow", str(scenario.slow), "--dead", str(scenario.dead))
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        ports = stack.enter_context(sink(scenario.fanout, *options))
+        ports = stack.enter_context(sink(scenario.fanout, *delays))
         server, journal = stack.enter_context(redis(folder)) if scenario.redis else (0, f"sqlite:///{folder}/bus.db")
         pid, port = stack.enter_context(bus(journal, nodes=scenario.nodes))
         for each in ports[: scenario.fanout]:
-            call(f"http://127.0.0.1:{port}/registerAndKeepAlive?address=127.0.0.1:{each}&lease=3600", "POST")
+            options = f"address=127.0.0.1:{each}&lease=3600&batch={scenario.delivered}"
+            call(f"http://127.0.0.1:{port}/registerAndKeepAlive?{options}", "POST")
         before, began, steal = Spent.by(pid, server), time.time(), StealTime()
         published = load(port, scenario)
         healthy = scenario.fanout - scenario.slow - scenario.dead
@@ -62,7 +65,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
         row = figures(scenario, published, stats, spent.bus, began) | {"peak MiB": peak_mib(pid)}
         if scenario.redis:
             row["Redis cpu us/publish"] = spent.redis / max(1, published["accepted"]) * 1e6
-        row["load and sink cpu us/delivery"] = spent.clients / stats["requests"] * 1e6 if stats["requests"] else 0.0
+        row["load and sink cpu us/delivery"] = spent.clients / stats["events"] * 1e6 if stats["events"] else 0.0
         row["stolen %"] = steal.percent
         return row
 
@@ -79,7 +82,7 @@ def figures(
     scenario: Scenario, published: dict[str, Any], stats: dict[str, Any], spent: float, began: float
 ) -> dict[str, Any]:
     """Return the table row of a run."""
-    deliveries, accepted = stats["requests"], max(1, published["accepted"])
+    deliveries, accepted = stats["events"], max(1, published["accepted"])
     total = not scenario.slow and not scenario.dead
     return {
         "scenario": scenario.name,
@@ -92,7 +95,7 @@ def figures(
         "arrival p99 ms": stats["ms"]["p99"],
         "arrival p99.9 ms": stats["ms"]["p99.9"],
         "lost": max(0, published["accepted"] * scenario.fanout - stats["distinct"]) if total else "",
-        "duplicated": stats["requests"] - stats["distinct"] if total else "",
+        "duplicated": stats["events"] - stats["distinct"] if total else "",
     }
 
 
@@ -101,8 +104,8 @@ def settled(port: int, goal: int) -> dict[str, Any]:
     last, moved = -1, time.monotonic()
     while True:
         stats: dict[str, Any] = json.loads(call(f"http://127.0.0.1:{port}/stats"))
-        if stats["requests"] != last:
-            last, moved = stats["requests"], time.monotonic()
+        if stats["events"] != last:
+            last, moved = stats["events"], time.monotonic()
         if stats["distinct"] >= goal or time.monotonic() - moved > MAX_IDLE_SECONDS:
             return stats
         time.sleep(0.05)

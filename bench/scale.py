@@ -62,7 +62,7 @@ def measure(subscribers: int, *, narrow: bool) -> dict[str, float]:
         }
         if not narrow:
             before = cpu_seconds(pid)
-            arrived = settled(ports[0], subscribers * TO_ALL)["requests"]
+            arrived = settled(ports[0], subscribers * TO_ALL)["events"]
             spent = cpu_seconds(pid) - before + figures["publish us"] * TO_ALL / 1e6
             figures["delivery us"] = spent / max(1, arrived) * 1e6
         return figures | {

@@ -91,32 +91,36 @@ class BatchAttempts:
             batch.release(now + RESOURCE_RETRY_SECONDS)
             return
         seconds = now - began
-        moments = [Moment(now, wall, wall - event.accepted_at) for event in events]
         if answer.status in DELIVERED_STATUSES:
-            self._settle_answered(request, answer, began, moments)
+            self._settle_answered(request, answer, began, now, wall)
         else:
-            result = batch.fail(classify_response(answer, wall), answer, moments)
+            result = batch.fail(classify_response(answer, wall), answer, _moments(events, now, wall))
             self._attempts.note_failed(target, result, answer, seconds)
             self._attempts.end_if_gone(lane, target, result)
         if target.state is not state:
             log_state_change(target, answer, wall)
 
     def _settle_answered(
-        self, request: _Request, answer: DeliveryResponse, began: float, moments: Sequence[Moment]
+        self, request: _Request, answer: DeliveryResponse, began: float, now: float, wall: float
     ) -> None:
         """Settle a batch that was answered 2xx: its body may say that some events failed."""
-        _, target, batch, _, elements = request
-        seconds = moments[0].now - began
+        _, target, batch, events, elements = request
+        seconds = now - began
         try:
-            failures = failures_in(answer.body, [element.ids for element in elements])
+            failures = failures_in(answer.body, [element.ids for element in elements]) if answer.body else {}
         except InvalidBatchResponse as error:
             described = DeliveryResponse(answer.status, error=str(error), excerpt=answer.body[:EXCERPT_BYTES])
             self._attempts.note_failed(target, RETRY, answer, seconds)
-            batch.fail(RETRY, described, moments)
+            batch.fail(RETRY, described, _moments(events, now, wall))
             return
-        waited = [moment.waited for index, moment in enumerate(moments) if index not in failures]
+        waited = [wall - event.accepted_at for index, event in enumerate(events) if index not in failures]
         self._attempts.note_delivered(target, seconds, waited)
         if failures:
-            batch.settle(failures, answer, moments)
+            batch.settle(failures, answer, _moments(events, now, wall))
         else:
             batch.deliver(began)
+
+
+def _moments(events: Sequence[Event], now: float, wall: float) -> list[Moment]:
+    """Return when the response to each event came, and how long each had waited."""
+    return [Moment(now, wall, wall - event.accepted_at) for event in events]

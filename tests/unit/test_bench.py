@@ -41,7 +41,7 @@ def test_the_sink_counts_what_is_repeated() -> None:
     tally = Tally()
     for subscriber, number in ((0, 1), (0, 1), (1, 1)):
         tally.take(subscriber, b"%016x%016x" % (number, 0), timed=True)
-    assert (tally.stats()["requests"], tally.stats()["distinct"]) == (3, 2)
+    assert (tally.stats()["events"], tally.stats()["distinct"]) == (3, 2)
 
 
 def test_a_chart_escapes_what_it_shows() -> None:
