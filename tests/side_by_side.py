@@ -20,9 +20,11 @@ NO_TESTS = 5
 SHARE_NAME = "TESTS_SHARE"
 #: About how many seconds the slowest files take, by ``pytest --durations=0``, and each of the others in their folder.
 SLOW_FILES = {
+    "process/test_node_groups": 45, "process/test_example_groups": 25, "process/test_request_corpus": 20,
+    "browser/test_groups": 18, "process/test_ordered_by_key": 14, "contract/test_group_machine": 15,
     "process/test_hostile_subscribers": 70, "contract/test_transport": 55, "process/test_redis_faults": 50,
     "process/test_expired": 45, "process/test_drain": 45, "process/test_attacks": 40, "process/test_disk_drill": 40,
-    "process/test_strain": 35, "process/test_bench": 30, "process/test_docs": 30, "process/test_cli_commands": 27,
+    "process/test_strain": 35, "process/test_bench": 30, "process/test_docs": 55, "process/test_cli_commands": 27,
     "process/test_account": 26, "process/test_many_dead_hosts": 22, "process/test_dead_letters_mending": 21,
     "process/test_client_frameworks": 20, "process/test_client_hosts": 20, "process/test_examples": 19,
     "process/test_deploy": 16, "process/test_dead_letters": 16, "process/test_binds": 16,

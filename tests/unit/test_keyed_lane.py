@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from eventbus.core.leases import Lease
 from eventbus.core.ordering import BY_KEY
 from eventbus.core.records import BLOCKED_UNTIL
+from eventbus.delivery.lane.closing import discard_checkpoint
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.keyed_retries import KeyedRetries
@@ -188,3 +189,13 @@ def test_replayed_events_go_before_live_ones_of_their_key() -> None:
     assert [(d.seq, d.replay_id) for d in take_all(lane, 0)] == [(2, 1)]
     answer(lane, third, TAKEN, 0)
     assert [(d.seq, d.replay_id) for d in take_all(lane, 0)] == [(1, 1)]
+
+
+def test_what_waits_for_its_key_is_among_the_discards() -> None:
+    """Events behind one in flight have no row: a lane that is discarded names them, and its record keeps none."""
+    lane = keyed_lane("aab")
+    take_all(lane, 0)
+    checkpoint = discard_checkpoint(lane, 3, 0, EPOCH)
+    found = {seq for span in checkpoint.discards for seq in range(span.first, span.last + 1)}
+    assert found == {1, 2, 3}
+    assert checkpoint.lanes[0].waiting == ()

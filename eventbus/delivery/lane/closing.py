@@ -17,20 +17,22 @@ LEASE_ENDED = "lease ended"
 def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Checkpoint:
     """Return what has to be saved to close a lane and discard all that is pending; change nothing."""
     key = lane.subscriber.key
+    record = record_of(lane, scanned, now, wall)
     numbers = {d.seq for d in (*lane.in_flight, *lane.retries.in_memory(), *lane.retries.unsaved_rows.values())}
+    numbers |= {seq for seq, _ in record.waiting}
     discards = [*lane.discards, *(Discard(key, seq, seq) for seq in sorted(numbers))]
     discards += [
         Discard(key, part.span().cursor + 1, scanned if part.end is None else part.end)
         for part in lane.ranges()
         if part.left
     ]
-    record = record_of(lane, scanned, now, wall)
     closed = replace(
         record,
         ended_at=wall,
         expired=False,
         spans=(Span(0, scanned, None, 0),),
         in_flight=(),
+        waiting=(),
         account=replace(record.account, discarded=record.account.discarded + lane.backlog),
         interests=interests.ended(record.interests, scanned),
     )
