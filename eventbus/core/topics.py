@@ -22,12 +22,13 @@ _PLAIN = r"[!-)+,\-/-=?-~]"
 _WORD = rf"(?:{_PLAIN}{_VISIBLE}*|[*>]{_VISIBLE}+)"
 #: A word of a pattern: one of a topic, or ``*``.
 _PATTERN_WORD = rf"(?:{_WORD}|\*)"
-#: The same rules as regular expressions. How many wildcards a long pattern may have is left out, since not every
-#: program understands such an expression.
+#: The same rules as regular expressions. Of long patterns only those without ``*`` match: how many they may have is
+#: nothing that every program's expressions can say.
 TOPIC_REGEX = rf"{_WORD}(?:\.{_WORD}){{0,{MAX_WORDS - 1}}}"
 PATTERN_REGEX = (
-    rf">|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 1}}}"
-    rf"|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{MAX_WORDS - 2}}}\.>"
+    rf">|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{SHORT_WORDS - 1}}}"
+    rf"|{_PATTERN_WORD}(?:\.{_PATTERN_WORD}){{0,{SHORT_WORDS - 2}}}\.>"
+    rf"|{_WORD}(?:\.{_WORD}){{0,{MAX_WORDS - 1}}}|{_WORD}(?:\.{_WORD}){{0,{MAX_WORDS - 2}}}\.>"
 )
 
 

@@ -98,7 +98,7 @@ def test_whatever_of_the_first_checkpoint_reaches_the_disk_the_journal_opens(tmp
     for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "wal_autocheckpoint = 0"):
         db.execute(f"PRAGMA {pragma}")
     migrate(db)
-    db.execute("INSERT INTO events VALUES (1, 'first', NULL, x'', x'', 1.0)")
+    db.execute("INSERT INTO events VALUES (1, 'first', NULL, x'', x'', 1.0, '')")
     log = log_of(path).read_bytes()
     db.execute("PRAGMA wal_checkpoint(PASSIVE)")
     pages = path.read_bytes()

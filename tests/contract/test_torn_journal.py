@@ -146,7 +146,7 @@ def test_a_mended_journal_takes_events_again(abandoned: Path, tmp_path: Path) ->
     path = torn(abandoned, tmp_path, wal_of, 100)
     store = Store(str(path))
     last = store.open().last_seq
-    events, _ = store.commit([Publish([Message("id-1", None, b"", b"1" * 50, 1.0)], None)], [])
+    events, *_ = store.commit([Publish([Message("id-1", None, b"", b"1" * 50, 1.0)], None)], [])
     assert [event.seq for event in events] == [last + 1]
     store.close()
     assert opened(path)[1] == list(range(1, last + 2))

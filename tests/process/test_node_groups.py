@@ -132,7 +132,9 @@ def assert_in_order(cluster: Cluster, service: Service, *keys: str) -> None:
     assert indexes == sorted(indexes)
 
 
-@pytest.mark.parametrize("ordered", ["false", "true", "key"])
+@pytest.mark.parametrize(
+    "ordered", [pytest.param("false", marks=pytest.mark.soak), pytest.param("true", marks=pytest.mark.soak), "key"]
+)
 def test_a_node_is_killed_that_delivers_for_a_group(cluster: Cluster, service: Service, ordered: str) -> None:
     """Another goes on with the members: nothing is lost, and in order where that was asked for."""
     owner = join(cluster, service, ordered=ordered)

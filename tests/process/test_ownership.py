@@ -9,7 +9,7 @@ from tests.support.caller import Caller, register_target
 from tests.support.ports import LOOPBACK
 from tests.support.server import BusServer
 
-ADDRESS = "127.0.0.1:9"
+ADDRESS = "127.0.0.1:65123"  # of no other test on this bus
 OWNER, OTHER = LOOPBACK, "127.0.0.2"
 
 
