@@ -69,13 +69,6 @@ class Leases:
         """Return when to call take_expired next, at the latest when a lease ends; None without leases."""
         return self._ends[0][0] if self._ends else None
 
-    def live(self, now: float) -> list[Lease]:
-        """Return the live leases, sorted by key."""
-        return sorted(
-            (lease for lease in self._leases.values() if lease.ends > now),
-            key=lambda lease: lease.subscriber.key,
-        )
-
     def _put(self, lease: Lease) -> None:
         key = lease.subscriber.key
         self._leases[key] = lease

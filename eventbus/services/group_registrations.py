@@ -15,13 +15,10 @@ from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import joined_record, new_member_record
 from eventbus.delivery.lane.member import Member
-from eventbus.services.admission import Admission
-from eventbus.services.expiry import LeaseExpiry
-from eventbus.services.introductions import Introductions, Newcomer
-from eventbus.services.node import Node
+from eventbus.services.introductions import Newcomer
+from eventbus.services.registration_steps import RegistrationSteps
 from eventbus.services.registrations import Registration
-from eventbus.services.replays import Counted, Replays
-from eventbus.services.sweeper import Sweeper
+from eventbus.services.replays import Counted
 
 log = logging.getLogger(__name__)
 
@@ -41,26 +38,8 @@ class JoinRequest:
         return group_key(self.group)
 
 
-class GroupRegistrations:
+class GroupRegistrations(RegistrationSteps):
     """Registers members, one at a time for each group."""
-
-    def __init__(
-        self,
-        node: Node,
-        admission: Admission,
-        introductions: Introductions,
-        sweeper: Sweeper,
-        expiry: LeaseExpiry,
-        replays: Replays,
-    ) -> None:
-        self._node = node
-        self._dispatcher = node.dispatcher
-        self._clock = node.clock
-        self._admission = admission
-        self._introductions = introductions
-        self._sweeper = sweeper
-        self._expiry = expiry
-        self._replays = replays
 
     def register(self, asked: JoinRequest, start: str | None = None) -> Registration:
         """Join or renew; every event that is accepted after this returns goes to some member of the group.
@@ -97,16 +76,16 @@ class GroupRegistrations:
         subscriber, group = self._as_asked(lane, asked)
         if (subscriber, group) != (member.subscriber, lane.subscriber) or lane.ended_at is not None:
             return None
-        if self._node.leases.get(asked.address.key, self._clock.monotonic()) is None:
+        if self._leases.get(asked.address.key, self._clock.monotonic()) is None:
             return None
-        self._wait_durable(lane)
+        self._save_unsaved(lane)
         self._renew_lease(lane, subscriber, asked)
         return Registration(lane, created=False, member=member)
 
     def _join(self, asked: JoinRequest, ips: frozenset[str]) -> Registration | None:
         """Join a group that has members, or whose position was kept; return None if there is none."""
         key = asked.key
-        if self._node.leases.get(asked.address.key, self._clock.monotonic()) is None:
+        if self._leases.get(asked.address.key, self._clock.monotonic()) is None:
             self._sweeper.expire_lease_of(asked.address.key)
         self._check_conflict(asked)
         self._node.cluster.claim(key)
@@ -216,25 +195,11 @@ class GroupRegistrations:
         if member is None:
             raise NotOwner
         other_route = member.subscriber != subscriber
-        lane.renew_member(member, self._node.leases.renew(subscriber, now, wall), now, draining=asked.drain)
+        lane.renew_member(member, self._leases.renew(subscriber, now, wall), now, draining=asked.drain)
         if other_route:
             self._dispatcher.registry.update_route(member)
         self._sweeper.wake()
         self._dispatcher.schedule(lane)
-
-    def _wait_durable(self, lane: GroupLane) -> None:
-        """Return when the group is as safe as is configured. Raises NotOwner and JournalError."""
-        self._check_owned(lane)
-        if not lane.durable:
-            durable = lane.subscriber
-            self._dispatcher.checkpointer.save()
-            self._node.journal.wait_durable()
-            lane.mark_durable(durable)
-
-    def _check_owned(self, lane: GroupLane) -> None:
-        """Raise NotOwner where a lane is not this node's any more, or about to be closed."""
-        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane or not lane.renewable:
-            raise NotOwner
 
 
 def _log_joined(lane: GroupLane, member: Member) -> None:

@@ -5,19 +5,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from eventbus.core.addresses import Address
-from eventbus.core.errors import NotOwner
 from eventbus.core.model import Subscriber, Subscription, Terms, already_registered
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import renewed_record
 from eventbus.delivery.lane.member import Member
-from eventbus.services.admission import Admission
-from eventbus.services.expiry import LeaseExpiry
-from eventbus.services.introductions import Introductions, Newcomer
-from eventbus.services.node import Node
-from eventbus.services.replays import Counted, Replays
-from eventbus.services.sweeper import Sweeper
+from eventbus.services.introductions import Newcomer
+from eventbus.services.registration_steps import RegistrationSteps
+from eventbus.services.replays import Counted
 
 log = logging.getLogger(__name__)
 
@@ -32,28 +28,8 @@ class Registration:
     member: Member | None = None  #: of a group; the lane is the group's then
 
 
-class Registrations:
+class Registrations(RegistrationSteps):
     """Registers subscribers, one at a time for each address."""
-
-    def __init__(
-        self,
-        node: Node,
-        admission: Admission,
-        introductions: Introductions,
-        sweeper: Sweeper,
-        expiry: LeaseExpiry,
-        replays: Replays,
-    ) -> None:
-        self._node = node
-        self._dispatcher = node.dispatcher
-        self._journal = node.journal
-        self._leases = node.leases
-        self._clock = node.clock
-        self._admission = admission
-        self._introductions = introductions
-        self._sweeper = sweeper
-        self._expiry = expiry
-        self._replays = replays
 
     def register(self, address: Address, terms: Terms, start: str | None = None) -> Registration:
         """Register or renew; every event that is accepted after this returns goes to the subscriber.
@@ -91,9 +67,7 @@ class Registrations:
     def _renew(self, lane: Lane, address: Address, terms: Terms, *, created: bool) -> Registration:
         """Save what the terms change, if anything, and then renew the lease."""
         if lane.subscriber == _on_terms(lane, address, terms) and lane.ended_at is None:
-            if not lane.durable:
-                self._dispatcher.checkpointer.save()
-                self._wait_durable(lane)
+            self._save_unsaved(lane)
             self._renew_lease(lane, lane.subscriber)
             self._dispatcher.schedule(lane)
             return Registration(lane, created)
@@ -168,19 +142,6 @@ class Registrations:
         if key in self._dispatcher.registry.groups:  # the lease is the member's
             return None
         return self._dispatcher.lanes.get(key) if self._leases.get(key, self._clock.monotonic()) else None
-
-    def _wait_durable(self, lane: Lane) -> None:
-        """Return when a lane that was saved is as safe as is configured. Raises NotOwner and JournalError."""
-        self._check_owned(lane)
-        if not lane.durable:
-            durable = lane.subscriber
-            self._journal.wait_durable()
-            lane.mark_durable(durable)
-
-    def _check_owned(self, lane: Lane) -> None:
-        """Raise NotOwner where a lane is not this node's any more, or about to be closed."""
-        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane or not lane.renewable:
-            raise NotOwner
 
 
 def _on_terms(lane: Lane, address: Address, terms: Terms) -> Subscriber:

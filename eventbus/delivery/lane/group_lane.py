@@ -198,23 +198,23 @@ class GroupLane(GroupMembers):
 
     @override
     def describe_failure(self, delivery: Delivery, answer: DeliveryResponse) -> None:
-        member = self._at[delivery]
+        member = self.member_of(delivery)
         member.describe_failure(delivery, answer)
         delivery.error = f"{member.subscriber.text}: {delivery.error}"
 
     @override
     def count_failure(self, delivery: Delivery, answer: DeliveryResponse, wall: float) -> None:
-        member = self._at[delivery]
+        member = self.member_of(delivery)
         member.count_failure(delivery, answer, wall)
         super().count_failure(delivery, answer, wall)
 
     @override
     def count_rejection(self, delivery: Delivery, now: float) -> None:
-        self._at[delivery].count_rejection(delivery, now)
+        self.member_of(delivery).count_rejection(delivery, now)
 
     @override
     def slow_down(self, outcome: AttemptResult, delivery: Delivery, now: float) -> None:
-        self._at[delivery].slow_down(outcome, delivery, now)
+        self.member_of(delivery).slow_down(outcome, delivery, now)
         self._fit()
 
     @override
@@ -222,7 +222,7 @@ class GroupLane(GroupMembers):
         """Return 0 where another member can take the delivery at once, else what it waits on its own."""
         if outcome.verdict is Verdict.SPLIT:
             return 0.0
-        key = self._at[delivery].subscriber.key
+        key = self.member_of(delivery).subscriber.key
         if key not in delivery.failed_at:
             delivery.failed_at = (*delivery.failed_at, key)
         rest = [member for member in self.roster if member.is_fit and member.subscriber.key not in delivery.failed_at]

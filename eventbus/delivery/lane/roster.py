@@ -18,8 +18,8 @@ class Roster:
     member whose rank has changed leaves the former one behind, which is dropped when it comes to the top.
     """
 
-    def __init__(self, *, one_at_a_time: bool = False) -> None:
-        self.one_at_a_time = one_at_a_time  #: the member that joined first gets all
+    def __init__(self) -> None:
+        self.one_at_a_time = False  #: the member that joined first gets all
         self._members: dict[str, Member] = {}
         self._ranks: list[Rank] = []
         self._later: list[tuple[float, int, Member]] = []

@@ -1,0 +1,56 @@
+"""What registrations of single addresses and of members of groups have in common."""
+
+from eventbus.core.errors import NotOwner
+from eventbus.delivery.lane.lane import Lane
+from eventbus.services.admission import Admission
+from eventbus.services.expiry import LeaseExpiry
+from eventbus.services.introductions import Introductions
+from eventbus.services.node import Node
+from eventbus.services.replays import Replays
+from eventbus.services.sweeper import Sweeper
+
+
+class RegistrationSteps:
+    """The services that a registration needs, and the checks of a lane that it begins and ends with."""
+
+    def __init__(
+        self,
+        node: Node,
+        admission: Admission,
+        introductions: Introductions,
+        sweeper: Sweeper,
+        expiry: LeaseExpiry,
+        replays: Replays,
+    ) -> None:
+        self._node = node
+        self._dispatcher = node.dispatcher
+        self._journal = node.journal
+        self._leases = node.leases
+        self._clock = node.clock
+        self._admission = admission
+        self._introductions = introductions
+        self._sweeper = sweeper
+        self._expiry = expiry
+        self._replays = replays
+
+    def _save_unsaved(self, lane: Lane) -> None:
+        """Save a lane whose registration may not be in the journal, for a renewal that changes nothing.
+
+        Raises NotOwner and JournalError.
+        """
+        if not lane.durable:
+            self._dispatcher.checkpointer.save()
+            self._wait_durable(lane)
+
+    def _wait_durable(self, lane: Lane) -> None:
+        """Return when a lane that was saved is as safe as is configured. Raises NotOwner and JournalError."""
+        self._check_owned(lane)
+        if not lane.durable:
+            durable = lane.subscriber
+            self._journal.wait_durable()
+            lane.mark_durable(durable)
+
+    def _check_owned(self, lane: Lane) -> None:
+        """Raise NotOwner where a lane is not this node's any more, or about to be closed."""
+        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane or not lane.renewable:
+            raise NotOwner
