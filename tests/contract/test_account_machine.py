@@ -6,10 +6,8 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import gevent
-import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
@@ -36,10 +34,9 @@ from eventbus.services.dead_letters import Chosen
 from eventbus.services.history import Fate
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.timing import ServiceTiming
-from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
+from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
-from tests.support.redis_server import COMMAND
 from tests.support.scripted import ScriptedTransport
 
 KEYS = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
@@ -422,29 +419,10 @@ def _key_of(fate: Fate) -> str:
     return group_key(fate.group) if fate.group is not None else fate.address or ""
 
 
-_needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-
-
-@pytest.mark.parametrize(
-    ("journals", "examples"),
-    [
-        pytest.param(in_files, 50, id="sqlite"),
-        pytest.param(on_redis, 16, id="redis", marks=_needs_redis),
-        pytest.param(in_files, 400, id="sqlite-long", marks=pytest.mark.soak),
-        pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, _needs_redis]),
-    ],
-)
+@histories(sqlite=50, redis=16)
 def test_nothing_that_a_bus_accepted_vanishes(
     journals: Callable[[Path], AbstractContextManager[Journals]], examples: int, tmp_path: Path
 ) -> None:
     """Through restarts, kills, leases that end, replays and mending, each account adds up and no event is lost."""
     with journals(tmp_path) as empty:
-        run_state_machine_as_test(
-            lambda: BusAccount(empty()),
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=50,
-                suppress_health_check=[HealthCheck.too_slow],
-                print_blob=True,
-            ),
-        )
+        run_histories(lambda: BusAccount(empty()), examples)

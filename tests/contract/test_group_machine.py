@@ -5,10 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import Conflict, JournalError, JournalTimeout, TooMany
@@ -17,9 +15,8 @@ from eventbus.core.override import override
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.phase import Phase
 from tests.contract.test_account_machine import KEYS, ORDERED, TOPICS, BusAccount
-from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
+from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
 from tests.support.lanes import TAKEN
-from tests.support.redis_server import COMMAND
 from tests.support.scripted import Attempt
 
 NAME = "mailer"
@@ -160,29 +157,10 @@ class GroupAccount(BusAccount):
         return sum(self.transport.taken[member, event_id] for member in MEMBERS)
 
 
-_needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-
-
-@pytest.mark.parametrize(
-    ("journals", "examples"),
-    [
-        pytest.param(in_files, 30, id="sqlite"),
-        pytest.param(on_redis, 8, id="redis", marks=_needs_redis),
-        pytest.param(in_files, 400, id="sqlite-long", marks=pytest.mark.soak),
-        pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, _needs_redis]),
-    ],
-)
+@histories(sqlite=30, redis=8)
 def test_nothing_that_a_group_accepted_vanishes(
     journals: Callable[[Path], AbstractContextManager[Journals]], examples: int, tmp_path: Path
 ) -> None:
     """Through joins, leaves, expiries, failures, drains, restarts and kills the group's account adds up."""
     with journals(tmp_path) as empty:
-        run_state_machine_as_test(
-            lambda: GroupAccount(empty()),
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=50,
-                suppress_health_check=[HealthCheck.too_slow],
-                print_blob=True,
-            ),
-        )
+        run_histories(lambda: GroupAccount(empty()), examples)

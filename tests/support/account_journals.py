@@ -5,8 +5,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from eventbus.cluster.ownership import Ownership
 from eventbus.core.clock import Clock
@@ -19,7 +23,7 @@ from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from eventbus.services.timing import ServiceTiming
 from tests.support.deadline import eventually
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import COMMAND, RedisServer
 
 
 class AccountJournal(Protocol):
@@ -128,3 +132,30 @@ def on_redis(folder: Path) -> Iterator[Journals]:
     """One journal after another on a server, whose time is not the test's: no sign of life ends by itself."""
     with RedisServer(folder, durable=False) as server:
         yield lambda: Database(server)
+
+
+def histories(sqlite: int, redis: int) -> Any:
+    """Parametrize a test with the journals, and how many random histories run on each."""
+    needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+    return pytest.mark.parametrize(
+        ("journals", "examples"),
+        [
+            pytest.param(in_files, sqlite, id="sqlite"),
+            pytest.param(on_redis, redis, id="redis", marks=needs_redis),
+            pytest.param(in_files, 400, id="sqlite-long", marks=pytest.mark.soak),
+            pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, needs_redis]),
+        ],
+    )
+
+
+def run_histories(machine: Callable[[], RuleBasedStateMachine], examples: int) -> None:
+    """Run so many random histories of a bus."""
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=50,
+            suppress_health_check=[HealthCheck.too_slow],
+            print_blob=True,
+        ),
+    )
