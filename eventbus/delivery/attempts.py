@@ -71,8 +71,8 @@ class Attempts:
             return
         state = target.state  # of this moment: of several attempts in flight one changes it
         seconds = self._clock.monotonic() - now
-        self._counters.attempt.observe(seconds)
         if answer.status in DELIVERED_STATUSES:  # as classify_response says, without the cost of a call
+            self._counters.attempt.observe(seconds)
             waited = wall - event.accepted_at + seconds
             self._counters.arrival.observe(waited if waited > 0 else 0.0)  # the wall clock may have been set back
             if target.slow is not (seconds > SLOW_SECONDS):
@@ -80,8 +80,7 @@ class Attempts:
             lane.deliver(delivery, now)
         else:
             result = classify_response(answer, wall)
-            target.set_slow(slow=seconds > SLOW_SECONDS or answer.status is None)
-            self._counters.attempts[result.verdict.value] += 1
+            self.note_failed(target, result, answer, seconds)
             lane.fail(delivery, result, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
             self.end_if_gone(lane, target, result)
         if target.state is not state:
