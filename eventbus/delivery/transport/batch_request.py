@@ -3,11 +3,9 @@
 import binascii
 import hashlib
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from eventbus.core.batch_format import (
     BATCH_HEADER,
@@ -16,12 +14,11 @@ from eventbus.core.batch_format import (
     ID_ATTRIBUTE,
     KEY_ATTRIBUTE,
     NO_TYPE,
-    SOURCE,
     STRUCTURED_TYPE,
     TOPIC_ATTRIBUTE,
 )
-from eventbus.core.clock import rfc3339
 from eventbus.core.errors import BadRequest
+from eventbus.core.event_attributes import attributes_in, media_type_of, usual_attributes
 from eventbus.core.headers import is_valid_head
 from eventbus.core.model import Event
 from eventbus.core.signing import signature_lines
@@ -30,9 +27,6 @@ from eventbus.delivery.transport.request import MAX_CACHED_BODY_BYTES, LargeRequ
 
 #: Cached elements, and their bytes: one event goes to many subscribers at about the same time.
 MAX_CACHED_ELEMENTS, MAX_CACHED_BYTES = 8_192, 4 * 1_024 * 1_024
-#: The header of a CloudEvents attribute; the bus keeps others that begin so, too.
-_NAME = re.compile(r"ce-[a-z0-9]+\Z")
-_DATA_NAMES = ("data", "data_base64")
 _TYPE_LINE = b"Content-Type: %s\r\n" % BATCH_TYPE.encode()
 
 
@@ -41,11 +35,11 @@ def element_of(event: Event) -> Element:
     if not is_valid_head(event.head):
         raise BadRequest(f"Its headers in the journal may not be sent: {event.head[:80]!r}.")
     headers = {name.lower(): value for name, value in event.headers.items()}
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(headers)
     if media_type == STRUCTURED_TYPE and (structured := _object_in(event.body)) is not None:
         attributes, data = structured, b""
     else:
-        attributes, data = _attributes(headers), _data(event.body, media_type, coded="content-encoding" in headers)
+        attributes, data = attributes_in(headers), _data(event.body, media_type, coded="content-encoding" in headers)
     own_id = str(attributes.get("id", event.id))
     is_type = attributes.get("type", event.topic) == event.topic != NO_TYPE
     added = {
@@ -54,14 +48,7 @@ def element_of(event: Event) -> Element:
         KEY_ATTRIBUTE: event.key,
         CODING_ATTRIBUTE: headers.get("content-encoding"),
     }
-    needed = {
-        "specversion": "1.0",
-        "id": event.id,
-        "source": SOURCE,
-        "type": event.topic or NO_TYPE,
-        "time": rfc3339(event.accepted_at),
-    }
-    envelope = needed | attributes | {name: value for name, value in added.items() if value}
+    envelope = usual_attributes(event) | attributes | {name: value for name, value in added.items() if value}
     text = json.dumps(envelope, separators=(",", ":")).encode()
     return Element(text[:-1] + data + b"}", tuple(dict.fromkeys((event.id, own_id))))
 
@@ -72,19 +59,6 @@ def _object_in(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _attributes(headers: dict[str, str]) -> dict[str, str]:
-    """Return the CloudEvents attributes in kept headers, decoded (HTTP binding 1.0.2, 3.1.3.2)."""
-    found = {
-        name[3:]: unquote_to_bytes(value.strip('" \t').encode("latin-1")).decode("utf-8", "replace")
-        for name, value in headers.items()
-        if _NAME.match(name)
-    }
-    found |= {name: headers[name] for name in ("traceparent", "tracestate") if name in headers}
-    if "content-type" in headers:
-        found["datacontenttype"] = headers["content-type"]
-    return {name: value for name, value in found.items() if value and name not in _DATA_NAMES}
 
 
 def _data(body: bytes, media_type: str, *, coded: bool) -> bytes:
