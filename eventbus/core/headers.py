@@ -27,6 +27,14 @@ def is_valid_head(head: bytes) -> bool:
     return valid
 
 
+def headers_in(head: bytes) -> dict[str, str]:
+    """Return the kept headers by name; none of a head that may not be sent."""
+    if not is_valid_head(head):
+        return {}
+    lines = head.decode("latin-1").split("\r\n")[:-1]
+    return dict(line.split(": ", 1) for line in lines)
+
+
 def _matches(head: bytes) -> bool:
     return _HEAD.match(head) is not None
 

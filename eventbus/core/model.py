@@ -6,7 +6,7 @@ from typing import NamedTuple, Never
 
 from eventbus.core.addresses import Address
 from eventbus.core.errors import Conflict
-from eventbus.core.headers import is_valid_head
+from eventbus.core.headers import headers_in
 from eventbus.core.option_table import changes, options_of
 from eventbus.core.options import SubscriptionOptions
 from eventbus.core.topics import matches
@@ -40,10 +40,7 @@ class Event(NamedTuple):
     @property
     def headers(self) -> dict[str, str]:
         """The kept headers by name; none of a head that may not be sent."""
-        if not is_valid_head(self.head):
-            return {}
-        lines = self.head.decode("latin-1").split("\r\n")[:-1]
-        return dict(line.split(": ", 1) for line in lines)
+        return headers_in(self.head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

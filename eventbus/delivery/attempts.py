@@ -89,10 +89,9 @@ class Attempts:
     # For several deliveries at once
 
     def note_delivered(self, target: Health, seconds: float, waited: Iterable[float]) -> None:
-        """Count an attempt that took so many seconds, and events that had ``waited`` for as long before."""
+        """Count an attempt that took so many seconds, and events that have ``waited`` for as long until its end."""
         self._counters.attempt.observe(seconds)
-        for each in waited:
-            self._counters.arrival.observe(max(0.0, each))
+        self._counters.arrival.observe_all([max(0.0, each) for each in waited])
         if target.slow is not (seconds > SLOW_SECONDS):
             self._change_pace(target)
 

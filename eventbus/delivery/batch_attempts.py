@@ -9,6 +9,7 @@ from eventbus.core.errors import BadRequest
 from eventbus.core.model import Event
 from eventbus.delivery.attempts import RESOURCE_RETRY_SECONDS, Attempts, broken_off, log_state_change
 from eventbus.delivery.lane.batch import DeliveryBatch, InvalidBatchResponse, failures_in
+from eventbus.delivery.lane.companions import Candidates
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health, Moment
 from eventbus.delivery.lane.lane import Lane
@@ -55,22 +56,34 @@ class BatchAttempts:
     def _fill(self, request: _Request, now: float) -> None:
         """Add what may go along, is in memory, and has room."""
         lane, target, batch, events, elements = request
-        first = batch.deliveries[0]
-        most, size = min(target.batch, first.max_batch), 2 + len(elements[0].text)
-        while len(events) < most and (candidate := lane.candidate(now, len(events))) is not None:
-            event = self._recent.get(candidate.seq)
-            if event is None or not lane.suits(first, candidate, event.topic):
+        most, room = min(target.batch, batch.deliveries[0].max_batch), BATCH_BYTES - 2 - len(elements[0].text)
+        while (left := most - len(events)) > 0 and (found := lane.candidates(now, len(events), left)) is not None:
+            fitting = self._fitting(request, found, room)
+            if fitting:
+                batch.add(found, len(fitting), now)
+                for event, element in fitting:
+                    events.append(event)
+                    elements.append(element)
+                    room -= 1 + len(element.text)
+            if len(fitting) < len(found.seqs):
                 return
+
+    def _fitting(self, request: _Request, found: Candidates, room: int) -> list[tuple[Event, Element]]:
+        """Return those candidates that may go along and fit into ``room`` bytes, up to the first that may not."""
+        lane, first, fitting = request.lane, request.batch.deliveries[0], []
+        for seq in found.seqs:
+            event = self._recent.get(seq)
+            if event is None or not lane.suits(first, found, event.topic):
+                break
             try:
                 element = self._elements.of(event)
             except BadRequest:
-                return  # it is the first of a batch then
-            size += 1 + len(element.text)
-            if size > BATCH_BYTES:
-                return
-            batch.add(candidate, now)
-            events.append(event)
-            elements.append(element)
+                break  # it is the first of a batch then
+            room -= 1 + len(element.text)
+            if room < 0:
+                break
+            fitting.append((event, element))
+        return fitting
 
     def _post(self, request: _Request, now: float, slot: Slot) -> DeliveryResponse:
         target, batch = request.target, request.batch
@@ -107,13 +120,14 @@ class BatchAttempts:
         _, target, batch, events, elements = request
         seconds = now - began
         try:
-            failures = failures_in(answer.body, [element.ids for element in elements]) if answer.body else {}
+            failures = failures_in(answer.body, (element.ids for element in elements))
         except InvalidBatchResponse as error:
             described = DeliveryResponse(answer.status, error=str(error), excerpt=answer.body[:EXCERPT_BYTES])
             self._attempts.note_failed(target, RETRY, answer, seconds)
             batch.fail(RETRY, described, _moments(events, now, wall))
             return
-        waited = [wall - event.accepted_at for index, event in enumerate(events) if index not in failures]
+        taken = [event for index, event in enumerate(events) if index not in failures] if failures else events
+        waited = [wall - event.accepted_at for event in taken]
         self._attempts.note_delivered(target, seconds, waited)
         if failures:
             batch.settle(failures, answer, _moments(events, now, wall))

@@ -85,6 +85,20 @@ def test_an_event_without_a_topic_has_a_type() -> None:
     assert written(event_with(topic=None))["type"] == "eventbus/event"
 
 
+def test_events_with_equal_headers_have_elements_of_their_own() -> None:
+    """What is remembered of a head is what its events have in common: not their topics, times, ids and keys."""
+    own = b"ce-id: 7\r\nce-key: given\r\nce-eventbusid: given\r\n"
+    for head in (JSON_HEAD, own):
+        first, second = event_with(head=head, key="a"), event_with(b"[]", head, topic="other")
+        third = second._replace(accepted_at=WALL + 1)
+        found = [written(each) for each in (first, second, third, first)]
+        assert found[0] == found[3]
+        assert [each["type"] for each in found[:2]] == ["orders", "other"]
+        assert [each["time"][-3:] for each in found[1:3]] == ["40Z", "41Z"]
+        assert [each.get("key") for each in found[:2]] == ["a", "given" if head is own else None]
+        assert [each["eventbusid" if head is own else "id"] for each in found[:2]] == ["id-8", "id-2"]
+
+
 def test_headers_that_may_not_be_sent_make_no_element() -> None:
     """What the journal holds though no publisher can have sent it is refused."""
     with pytest.raises(BadRequest):

@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,3 +31,17 @@ def test_each_value_is_in_its_bucket(values: list[float]) -> None:
     assert histogram.counts == expected
     assert histogram.count == len(values)
     assert histogram.sum == sum(values)
+
+
+@given(st.lists(st.sampled_from(VALUES) | st.floats(0, 1e4), max_size=50))
+def test_values_count_together_as_one_by_one(values: list[float]) -> None:
+    """Values that are counted together fall into the buckets that each has alone."""
+    together, alone = Histogram(LATENCY_BOUNDS), Histogram(LATENCY_BOUNDS)
+    together.observe_all(iter(values))
+    for value in values:
+        alone.observe(value)
+    assert together.counts == alone.counts
+    assert together.sum == pytest.approx(alone.sum)
+    together.observe(1.0)
+    alone.observe(1.0)
+    assert together.counts == alone.counts

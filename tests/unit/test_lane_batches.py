@@ -19,11 +19,11 @@ def take_batch(lane: Lane, now: float, most: int) -> DeliveryBatch | None:
     if first is None:
         return None
     batch = DeliveryBatch(lane, first)
-    while len(batch.deliveries) < min(most, first.max_batch):
-        candidate = lane.candidate(now, len(batch.deliveries))
-        if candidate is None or not lane.suits(first, candidate, None):
+    while (left := min(most, first.max_batch) - len(batch.deliveries)) > 0:
+        found = lane.candidates(now, len(batch.deliveries), left)
+        if found is None or not lane.suits(first, found, None):
             break
-        batch.add(candidate, now)
+        batch.add(found, len(found.seqs), now)
     return batch
 
 

@@ -130,7 +130,7 @@ class Backlog(Health):
         return self.live if self.live.buffered else None
 
     def _next(self, now: float) -> Delivery:
-        """Return a retry that is due, else an event that was not attempted yet.
+        """Start a retry that is due, else an event that was not attempted yet; return it.
 
         While the lane is held back it is the other way round, so that each probe is another event, one of which may get
         an answer. Still, a retry whose time is over comes first, and each fourth probe is a retry. It is also the other
@@ -138,14 +138,13 @@ class Backlog(Health):
         """
         retry = self.retries.first(now) if self._retry_allowed() else None
         if retry is None:
-            return self._fresh()
+            return self._take_fresh(1, now)[0]
         over = retry.tries > 0 and now - retry.first >= self.retry_for
         yields = now < self._retries_yield_until or (self.held and self.failures % RETRY_EVERY_PROBES)
         if yields and not over and self._fresh_waits():
-            return self._fresh()
-        self.retries.pop(now)
+            return self._take_fresh(1, now)[0]
         self._retried.add(retry)
-        return retry
+        return self._take_retry(now)
 
     def _let_others_go(self, delivery: Delivery, pause: float, now: float) -> None:
         """Give other events as much time as an attempt took from them that failed, and the pause that followed it.
@@ -156,11 +155,23 @@ class Backlog(Health):
             duration = now - delivery.began if self.limit - self.companions == 1 and not self.held else 0.0
             self._retries_yield_until = now + duration + 2 * pause
 
-    def _fresh(self) -> Delivery:
+    def _take_fresh(self, count: int, now: float) -> list[Delivery]:
+        """Start the next events that were not attempted yet, all of one range, in which so many are in memory."""
         source = self._source()
         assert source is not None  # noqa: S101 - sendable() has just said so
         self._replay_next = source is self.live
-        return Delivery(source.buffered.popleft(), source.replay_id)
+        take, replay_id = source.buffered.popleft, source.replay_id
+        return [Delivery(take(), replay_id, 1, now, now) for _ in range(count)]
+
+    def _take_retry(self, now: float) -> Delivery:
+        """Start the first retry, which is due."""
+        delivery = self.retries.pop(now)
+        assert delivery is not None  # noqa: S101 - it was looked at just before
+        if not delivery.tries:
+            delivery.first = now
+        delivery.began = now
+        delivery.attempts += 1
+        return delivery
 
     # Which events are here
 

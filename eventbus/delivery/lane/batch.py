@@ -1,10 +1,10 @@
 """A batch: the deliveries that go to a subscriber in one request, and what its answer means for each. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from eventbus.delivery.lane.companions import Candidate
+from eventbus.delivery.lane.companions import Candidates
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Moment
 from eventbus.delivery.lane.lane import Lane
@@ -33,7 +33,7 @@ class Failure(NamedTuple):
     reason: bytes = b""
 
 
-def failures_in(body: bytes, ids: Sequence[tuple[str, ...]]) -> dict[int, Failure]:
+def failures_in(body: bytes, ids: Iterable[tuple[str, ...]]) -> dict[int, Failure]:
     """Return what a response of status 2xx says of the events that failed, by their index in the batch.
 
     ``ids`` has the ids of each event. A body that is no JSON object, or has no ``failed``, says that none has. Raises
@@ -46,12 +46,12 @@ def failures_in(body: bytes, ids: Sequence[tuple[str, ...]]) -> dict[int, Failur
     except (ValueError, RecursionError):
         raise InvalidBatchResponse("the answer to the batch is not JSON, or not whole") from None
     found: dict[int, Failure] = {}
-    entries = given.get("failed", [])
+    listed, entries = list(ids), given.get("failed", [])
     if not isinstance(entries, list):
         raise InvalidBatchResponse("the answer to the batch has a failed that is not an array")
     for entry in entries:
         failure = _failure(entry)
-        for index in _indices(entry["id"], ids):
+        for index in _indices(entry["id"], listed):
             found[index] = failure
     return found
 
@@ -88,11 +88,11 @@ class DeliveryBatch:
     @property
     def attempt(self) -> int:
         """Return the number of the attempt: the highest of the deliveries'."""
-        return max(delivery.attempts for delivery in self.deliveries)
+        return max([delivery.attempts for delivery in self.deliveries])
 
-    def add(self, candidate: Candidate, now: float) -> None:
-        """Let another delivery go along."""
-        self.deliveries.append(self._lane.take_along(self.deliveries[0], candidate, now))
+    def add(self, candidates: Candidates, count: int, now: float) -> None:
+        """Let the first ``count`` of the candidates go along."""
+        self.deliveries += self._lane.take_along(self.deliveries[0], candidates, count, now)
 
     def release(self, due: float) -> None:
         """Let all wait until ``due``, since no attempt was made."""
@@ -104,8 +104,7 @@ class DeliveryBatch:
     def deliver(self, now: float) -> None:
         """Count all as delivered; ``now`` is when the attempt began."""
         first, *companions = self.deliveries
-        for delivery in companions:
-            self._lane.deliver_along(delivery)
+        self._lane.deliver_along(companions)
         self._lane.deliver(first, now)
 
     def fail(self, result: AttemptResult, answer: DeliveryResponse, moments: Sequence[Moment]) -> AttemptResult:
@@ -132,9 +131,7 @@ class DeliveryBatch:
     def settle(self, failures: dict[int, Failure], answer: DeliveryResponse, moments: Sequence[Moment]) -> None:
         """Count those as delivered that the subscriber has taken, and let the others fail, each by itself."""
         order = sorted(range(len(self.deliveries)), key=lambda index: index in failures)
-        for index in order[1:]:
-            if index not in failures:
-                self._lane.deliver_along(self.deliveries[index])
+        self._lane.deliver_along([self.deliveries[index] for index in order[1:] if index not in failures])
         stands = order[0]
         delivery = self.deliveries[stands]
         if stands not in failures:

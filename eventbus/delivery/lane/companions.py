@@ -5,6 +5,8 @@ are judged by. The others are its companions. They are in flight and settled as 
 """
 
 import math
+from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from eventbus.core.leases import Lease
@@ -19,11 +21,11 @@ from eventbus.delivery.lane.phase import ACTIVE, CLOSED
 MAX_READ_TOGETHER = 32
 
 
-class Candidate(NamedTuple):
-    """What may go along with others next; ``retry`` is None for an event that was not attempted yet."""
+class Candidates(NamedTuple):
+    """What may go along with others next, in order: events that were not attempted yet, or one ``retry``."""
 
-    seq: int
-    retry: Delivery | None
+    seqs: Sequence[int]
+    retry: Delivery | None = None
 
 
 class Companions(Failures):
@@ -53,10 +55,10 @@ class Companions(Failures):
 
     # What goes along
 
-    def candidate(self, now: float, size: int) -> Candidate | None:
+    def candidates(self, now: float, size: int, most: int) -> Candidates | None:
         """Return what may go in one request with ``size`` others that were taken at ``now``; None if nothing may.
 
-        While the lane is held back, each probe is one event.
+        These are ``most`` at most, and perhaps not all that may. While the lane is held back, each probe is one event.
         """
         if self.phase is not ACTIVE or self.held:
             return None
@@ -66,13 +68,14 @@ class Companions(Failures):
                 return None
             retry = retries.first(now)
             if retry is not None:
-                return Candidate(retry.seq, retry) if retry.max_batch > size else None
+                return Candidates((retry.seq,), retry) if retry.max_batch > size else None
             if not self._fresh_allowed():
                 return None
             source = self._source()
+            most = 1 if self.replays else most  # they take turns with the live events
         else:
             source = self.live
-        return Candidate(source.buffered[0], None) if source is not None and source.buffered else None
+        return Candidates(list(islice(source.buffered, most))) if source is not None and source.buffered else None
 
     def upcoming(self) -> list[int]:
         """Return the sequence numbers of some events that may go along with the next one."""
@@ -85,33 +88,26 @@ class Companions(Failures):
             seqs += list(part.buffered)[: count - len(seqs)]
         return seqs
 
-    def suits(self, first: Delivery, candidate: Candidate, topic: str | None) -> bool:
-        """Return whether an event may go to the same subscriber as the first of a batch."""
+    def suits(self, first: Delivery, candidates: Candidates, topic: str | None) -> bool:
+        """Return whether an event with this topic may go to the same subscriber as the first of a batch."""
         return True
 
-    def take_along(self, first: Delivery, candidate: Candidate, now: float) -> Delivery:
-        """Start the delivery of a candidate in the same request as ``first``, and return it."""
-        if candidate.retry is None:
-            delivery = self._fresh()
-        else:
-            self.retries.pop(now)
-            delivery = candidate.retry
-        if not delivery.tries:
-            delivery.first = now
-        delivery.began = now
-        delivery.attempts += 1
-        self.in_flight.add(delivery)
-        self._count_companions(1)
-        return delivery
+    def take_along(self, first: Delivery, candidates: Candidates, count: int, now: float) -> list[Delivery]:
+        """Start the first ``count`` deliveries of what goes along, in the same request as ``first``; return them."""
+        taken = self._take_fresh(count, now) if candidates.retry is None else [self._take_retry(now)]
+        self.in_flight.update(taken)
+        self._count_companions(len(taken))
+        return taken
 
     # What came back
 
-    def deliver_along(self, delivery: Delivery) -> None:
-        """Count a companion that the subscriber has accepted."""
-        self._leave_along(delivery)
+    def deliver_along(self, deliveries: Sequence[Delivery]) -> None:
+        """Count companions that the subscriber has accepted."""
+        self._count_companions(-len(deliveries))
+        self.in_flight.difference_update(deliveries)
         if self.phase is not CLOSED:
-            self.delivered += 1
-            self.retries.forget(delivery)
+            self.delivered += len(deliveries)
+            self.retries.forget_all(deliveries)
 
     def fail_along(
         self,

@@ -5,11 +5,12 @@ fails at one member goes to another at once. Only where all have failed, it wait
 """
 
 import math
+from collections.abc import Sequence
 
 from eventbus.core.leases import Lease
 from eventbus.core.override import override
 from eventbus.core.records import LaneRecord
-from eventbus.delivery.lane.companions import Candidate
+from eventbus.delivery.lane.companions import Candidates
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.group_members import GroupMembers
 from eventbus.delivery.lane.health import Moment, Rules
@@ -94,16 +95,16 @@ class GroupLane(GroupMembers):
         return found
 
     @override
-    def suits(self, first: Delivery, candidate: Candidate, topic: str | None) -> bool:
-        member, retry = self._at[first], candidate.retry
+    def suits(self, first: Delivery, candidates: Candidates, topic: str | None) -> bool:
+        member, retry = self._at[first], candidates.retry
         wanted = not self.topics_differ or member.wants(topic)
         return wanted and (retry is None or member.subscriber.key not in retry.failed_at)
 
     @override
-    def take_along(self, first: Delivery, candidate: Candidate, now: float) -> Delivery:
-        delivery = super().take_along(first, candidate, now)
-        self._at[delivery] = self._at[first]
-        return delivery
+    def take_along(self, first: Delivery, candidates: Candidates, count: int, now: float) -> list[Delivery]:
+        taken = super().take_along(first, candidates, count, now)
+        self._at |= dict.fromkeys(taken, self._at[first])
+        return taken
 
     def postpone(self, delivery: Delivery, topic: str | None, moment: Moment) -> None:
         """Let a delivery wait that no member can take now; it was not attempted. It may have waited too long.
@@ -174,9 +175,10 @@ class GroupLane(GroupMembers):
         self._fit()
 
     @override
-    def deliver_along(self, delivery: Delivery) -> None:
-        super().deliver_along(delivery)
-        self._at.pop(delivery).delivered += 1
+    def deliver_along(self, deliveries: Sequence[Delivery]) -> None:
+        super().deliver_along(deliveries)
+        for delivery in deliveries:
+            self._at.pop(delivery).delivered += 1
 
     @override
     def fail_along(

@@ -149,6 +149,11 @@ class KeyedRetries(KeyOrder):
             self._advance(key, queue)
         self.sort()
 
+    @override
+    def forget_all(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self.forget(delivery)
+
     def _pop_key(self, delivery: Delivery) -> str | None:
         """Return the key of a delivery, empty without one; None where it is not known."""
         key = self._key_of.pop(order(delivery), None)

@@ -104,10 +104,6 @@ class Lane(Companions):
             delivery = Delivery(self.live.buffered.popleft(), 0, 1, now, now)
         else:
             delivery = self._next(now)
-            if not delivery.tries:
-                delivery.first = now
-            delivery.began = now
-            delivery.attempts += 1
         if self.paced:
             self._started, self._gather_until = now, -math.inf
         if not self.dirty:

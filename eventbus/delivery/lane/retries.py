@@ -68,6 +68,12 @@ class Retries:
             if self._settled_meanwhile is not None:
                 self._settled_meanwhile.add(row)
 
+    def forget_all(self, deliveries: Iterable[Delivery]) -> None:
+        """Remove the rows of deliveries that are settled."""
+        for delivery in deliveries:
+            if delivery.kept:
+                self.forget(delivery)
+
     def due(self, now: float) -> bool:
         """Return whether the first retry in memory may be attempted."""
         heap = self._next_heap()

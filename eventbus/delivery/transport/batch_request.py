@@ -5,7 +5,8 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from eventbus.core.batch_format import (
     BATCH_HEADER,
@@ -19,43 +20,82 @@ from eventbus.core.batch_format import (
 )
 from eventbus.core.errors import BadRequest
 from eventbus.core.event_attributes import attributes_in, media_type_of, usual_attributes
-from eventbus.core.headers import is_valid_head
-from eventbus.core.model import Event
+from eventbus.core.headers import headers_in, is_valid_head
+from eventbus.core.model import Event, Message
 from eventbus.core.signing import signature_lines
 from eventbus.delivery.transport.base import Element, Elements
 from eventbus.delivery.transport.request import MAX_CACHED_BODY_BYTES, LargeRequest, Request, attempt_head
 
 #: Cached elements, and their bytes: one event goes to many subscribers at about the same time.
 MAX_CACHED_ELEMENTS, MAX_CACHED_BYTES = 8_192, 4 * 1_024 * 1_024
+#: Heads whose JSON is cached, by the topic and second of their events too, and bytes of one of them, at most.
+MAX_CACHED_KINDS, MAX_CACHED_HEAD_BYTES = 256, 256
 _TYPE_LINE = b"Content-Type: %s\r\n" % BATCH_TYPE.encode()
+
+
+class _Envelope(NamedTuple):
+    """What events have in common as elements: all but their ids, their order keys and their data."""
+
+    own_id: Any  # a CloudEvent's; None without one
+    members: bytes  # in JSON, each with a comma before it
+
+
+class _Kind(NamedTuple):
+    """What a head says of its event."""
+
+    media_type: str
+    coding: str | None
+    envelope: _Envelope
 
 
 def element_of(event: Event) -> Element:
     """Return an event as it stands in a batch. Raise BadRequest for one whose headers may not be sent."""
-    if not is_valid_head(event.head):
-        raise BadRequest(f"Its headers in the journal may not be sent: {event.head[:80]!r}.")
-    headers = {name.lower(): value for name, value in event.headers.items()}
-    media_type = media_type_of(headers)
-    if media_type == STRUCTURED_TYPE and (structured := _object_in(event.body)) is not None:
-        attributes, data = structured, b""
+    _, event_id, topic, head, body, accepted_at, key = event
+    if not is_valid_head(head):
+        raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
+    kind_of = _kind_of if len(head) > MAX_CACHED_HEAD_BYTES else _cached_kind_of
+    media_type, coding, (own_id, members) = kind_of(head, topic, int(accepted_at), keyed=bool(key))
+    if media_type == STRUCTURED_TYPE and (structured := _object_in(body)) is not None:
+        own_id, members = _envelope(structured, topic, int(accepted_at), coding, keyed=bool(key))
+        data = b""
     else:
-        attributes, data = attributes_in(headers), _data(event.body, media_type, coded="content-encoding" in headers)
-    own_id = str(attributes.get("id", event.id))
-    is_type = attributes.get("type", event.topic) == event.topic != NO_TYPE
-    added = {
-        ID_ATTRIBUTE: None if own_id == event.id else event.id,
-        TOPIC_ATTRIBUTE: None if is_type else event.topic,
-        KEY_ATTRIBUTE: event.key,
-        CODING_ATTRIBUTE: headers.get("content-encoding"),
-    }
-    envelope = usual_attributes(event) | attributes | {name: value for name, value in added.items() if value}
-    text = json.dumps(envelope, separators=(",", ":")).encode()
-    return Element(text[:-1] + data + b"}", tuple(dict.fromkeys((event.id, own_id))))
+        data = _data(body, media_type, coded=coding is not None)
+    own_id = event_id if own_id is None else own_id
+    start = f'{{"id":{_encode(own_id)}'
+    if own_id != event_id:
+        start += f',"{ID_ATTRIBUTE}":{_encode(event_id)}'
+    if key:
+        start += f',"{KEY_ATTRIBUTE}":{_encode(key)}'
+    return Element(b"".join((start.encode(), members, data, b"}")), tuple(dict.fromkeys((event_id, str(own_id)))))
+
+
+def _kind_of(head: bytes, topic: str | None, second: int, *, keyed: bool) -> _Kind:
+    headers = {name.lower(): value for name, value in headers_in(head).items()}
+    coding = headers.get("content-encoding")
+    envelope = _envelope(attributes_in(headers), topic, second, coding, keyed=keyed)
+    return _Kind(media_type_of(headers), coding, envelope)
+
+
+_cached_kind_of = lru_cache(MAX_CACHED_KINDS)(_kind_of)
+
+
+def _envelope(
+    attributes: dict[str, Any], topic: str | None, second: int, coding: str | None, *, keyed: bool
+) -> _Envelope:
+    """Return what an element has of the attributes, and what the bus adds; ``second`` is when it was accepted."""
+    own_id = attributes.get("id")
+    is_type = attributes.get("type", topic) == topic != NO_TYPE
+    added = {TOPIC_ATTRIBUTE: None if is_type else topic, CODING_ATTRIBUTE: coding}
+    usual = usual_attributes(Message("", topic, b"", b"", second))
+    members = usual | attributes | {name: value for name, value in added.items() if value}
+    of_each = {"id", *[ID_ATTRIBUTE] * (own_id is not None), *[KEY_ATTRIBUTE] * keyed}
+    left = {name: value for name, value in members.items() if name not in of_each}
+    return _Envelope(own_id, b"," + _encode(left)[1:-1].encode())
 
 
 def _object_in(body: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(body.decode(), parse_constant=_refuse)
+        found = _decoder.decode(body.decode())
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
@@ -76,7 +116,7 @@ def _is_json(body: bytes, *, structured: bool) -> bool:
     if structured and body.lstrip()[:1] not in (b"{", b"["):
         return False
     try:
-        json.loads(body.decode(), parse_constant=_refuse)
+        _decoder.decode(body.decode())
     except (ValueError, RecursionError):
         return False
     return True
@@ -84,6 +124,10 @@ def _is_json(body: bytes, *, structured: bool) -> bool:
 
 def _refuse(name: str) -> Any:
     raise ValueError(name)
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decoder = json.JSONDecoder(parse_constant=_refuse)
 
 
 class ElementCache:
