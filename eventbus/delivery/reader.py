@@ -16,6 +16,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved
 from eventbus.delivery.lane.ranges import Range
 from eventbus.delivery.recent_events import RecentEvents
+from eventbus.delivery.shared_pages import SharedPages
 from eventbus.journal.base import Journal
 
 #: Seconds until a delivery is attempted again whose event could not be read.
@@ -31,6 +32,7 @@ class LaneReader:
         self._journal = journal
         self.recent = recent  #: the events in memory
         self._checkpointer = checkpointer
+        self._pages = SharedPages(journal, recent)
         self._keys = KeyReader(journal, checkpointer, clock)
         self._clock = clock
         self._reading: set[Lane] = set()
@@ -153,7 +155,7 @@ class LaneReader:
         if tail is not None:
             events, cursor = tail, min(end, part.cursor + limit)
         else:
-            page = self._journal.page(part.cursor, end, min(limit, limits.page_events), limits.page_bytes)
+            page = self._pages.page(part.cursor, end, min(limit, limits.page_events), limits.page_bytes)
             events, cursor = list(page.events), page.cursor
         if lane.closed or part.cursor != began or part not in lane.ranges():
             return  # it was ended, sent back, or replaced while the page was read

@@ -4,8 +4,10 @@ sqlite3 releases the interpreter's lock at each row and waits for it again, whil
 small events that came as rows, these switches between two threads would cost more than all else. They come as lists.
 """
 
+import json
 import sqlite3
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import add
 
@@ -32,6 +34,45 @@ _LISTS = (
     "SELECT id, coalesce(topic, '') AS topic, at, order_key, head, body"
     " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq)"
 )
+_BODY_SIZES = (
+    "SELECT group_concat(seq), group_concat(size) FROM (SELECT seq, length(body) AS size FROM events"
+    " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq)"
+)
+_TOPIC_ROWS = "SELECT seq, topic, at FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+_TOPICS = (
+    f"SELECT group_concat(seq), group_concat(topic, char(10)), group_concat(CAST(at * {_TICKS} AS INTEGER)) FROM ("
+    "SELECT seq, coalesce(topic, '') AS topic, at FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?)"
+)
+
+
+def read_topics(db: sqlite3.Connection, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
+    """Return sequence numbers, topics and times; see JournalQueries.topics."""
+    seqs, topics, times = db.execute(_TOPICS, (after, end, limit)).fetchone()
+    if seqs is None:
+        return []
+    columns = seqs.split(","), topics.split("\n"), times.split(",")
+    if len(columns[1]) != len(columns[0]):  # a topic that no bus accepts
+        return db.execute(_TOPIC_ROWS, (after, end, limit)).fetchall()
+    return [(int(seq), topic or None, int(ticks) / _TICKS) for seq, topic, ticks in zip(*columns, strict=True)]
+
+
+def read_sizes(db: sqlite3.Connection, after: int, end: int, limit: int) -> list[tuple[int, int]]:
+    """Return sequence numbers, and the bytes of heads and bodies; see JournalQueries.sizes."""
+    seqs, heads, bodies = db.execute(_SIZES, (after, end, limit)).fetchone()
+    if seqs is None:
+        return []
+    columns = zip(_numbers(seqs), _numbers(heads), _numbers(bodies), strict=True)
+    return [(seq, head + body) for seq, head, body in columns]
+
+
+def read_body_sizes(db: sqlite3.Connection, seqs: Sequence[int]) -> list[tuple[int, int]]:
+    """Return those of the sequence numbers that exist, and the bytes of each body."""
+    found, bodies = db.execute(_BODY_SIZES, (json.dumps(seqs),)).fetchone()
+    return [] if found is None else list(zip(_numbers(found), _numbers(bodies), strict=True))
+
+
+def _numbers(text: str) -> Iterator[int]:
+    return map(int, text.split(","))
 
 
 def read_page(db: sqlite3.Connection, after: int, end: int, limit: int, max_bytes: int) -> Page:
@@ -46,7 +87,7 @@ def read_page(db: sqlite3.Connection, after: int, end: int, limit: int, max_byte
 def _page_by_lists(db: sqlite3.Connection, after: int, end: int, limit: int, max_bytes: int) -> Page | None:
     """Return a page of one event at least; None if the lists do not agree: older SQLites end a list at a NUL."""
     found = db.execute(_SIZES, (after, end, limit)).fetchone()
-    seqs, heads, bodies = ([int(number) for number in numbers.split(",")] for numbers in found)
+    seqs, heads, bodies = (list(_numbers(numbers)) for numbers in found)
     ends = list(accumulate(map(add, heads, bodies)))
     count = max(1, bisect_right(ends, max_bytes))
     ids, topics, times, keys, content = db.execute(_LISTS, (after, seqs[count - 1])).fetchone()

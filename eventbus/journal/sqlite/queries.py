@@ -12,7 +12,7 @@ from eventbus.core.override import override
 from eventbus.core.records import DeadLetter, LaneRecord, Past, Recovered, Retry
 from eventbus.journal.base import FIRST_ROW, EventName, JournalQueries, KeptDeadLetter, Page, Redelivery, Row
 from eventbus.journal.lane_json import from_json
-from eventbus.journal.sqlite.pages import EVENT_COLUMNS, read_page
+from eventbus.journal.sqlite.pages import EVENT_COLUMNS, read_body_sizes, read_page, read_sizes, read_topics
 
 RETRY_COLUMNS = (
     "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at, order_key"
@@ -51,8 +51,7 @@ class SqliteQueries(JournalQueries):
         """Return the events that exist, in parts of so many and of ``TRIM_BYTES``: a trim reads all their pages."""
         parts: list[list[int]] = [[]]
         size = 0
-        sql = f"SELECT seq, length(body) FROM events WHERE seq {_LISTED}"
-        for seq, length in self._db.execute(sql, (json.dumps(seqs),)):
+        for seq, length in read_body_sizes(self._db, seqs):
             if len(parts[-1]) >= limit or (size + length > TRIM_BYTES and parts[-1]):
                 parts.append([])
                 size = 0
@@ -66,14 +65,11 @@ class SqliteQueries(JournalQueries):
 
     @override
     def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
-        sql = "SELECT seq, topic, at FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-        return self._db.execute(sql, (after, end, limit)).fetchall()
+        return read_topics(self._db, after, end, limit)
 
     @override
     def sizes(self, after: int, end: int, limit: int) -> list[tuple[int, int]]:
-        size = f"length(head) + length(body) + {EVENT_OVERHEAD}"
-        sql = f"SELECT seq, {size} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-        return self._db.execute(sql, (after, end, limit)).fetchall()
+        return [(seq, size + EVENT_OVERHEAD) for seq, size in read_sizes(self._db, after, end, limit)]
 
     @override
     def find(self, seqs: Sequence[int]) -> list[Event]:

@@ -7,24 +7,32 @@ while a busy event loop holds it.
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from eventbus.core.model import Event
-from eventbus.core.records import Checkpoint, Retry
+from eventbus.core.records import Checkpoint, DeadLetter, Retry
 from eventbus.journal import lane_json
 from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter
 from eventbus.journal.group_commit import Publish
 
-#: Events that one statement inserts, at most.
+#: Events that one statement inserts where it is a transaction of its own, at most.
 MAX_STATEMENT_EVENTS = 64
-#: Rows in one INSERT of events: many together, the rest exactly, so that there are few statements to prepare.
+#: Rows in one INSERT: many together, the rest exactly, so that there are few statements to prepare.
 _INSERT_SIZES = (256, *range(MAX_STATEMENT_EVENTS, 0, -1))
-_INSERT_EVENTS = {
-    size: "INSERT INTO events (seq, id, topic, head, body, at, order_key) VALUES "
-    + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * size)
-    for size in _INSERT_SIZES
-}
+
+
+def _inserts(sql: str, columns: int) -> dict[int, str]:
+    """Return a statement for each number of rows."""
+    row = f"({', '.join('?' * columns)})"
+    return {size: f"{sql} VALUES {', '.join([row] * size)}" for size in _INSERT_SIZES}
+
+
+_INSERT_EVENTS = _inserts("INSERT INTO events (seq, id, topic, head, body, at, order_key)", 7)
+_INSERT_DEAD_LETTERS = _inserts(
+    "INSERT OR IGNORE INTO dead_letters (key, seq, run, reason, attempts, first_at, last_at, status, error, answer)",
+    10,
+)
 
 # sqlite3 asks what is bytes or None whether it would rather be something else, and makes and drops two exceptions to
 # find that it would not: dearer than storing it. An adapter is asked before; these give back what they get.
@@ -34,10 +42,14 @@ sqlite3.register_adapter(type(None), {None: None}.get)
 
 def insert_events(db: sqlite3.Connection, events: Sequence[Event]) -> None:
     """Insert events in as few statements as possible."""
+    _insert(db, _INSERT_EVENTS, events)
+
+
+def _insert(db: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[Iterable[object]]) -> None:
     start = 0
-    while left := len(events) - start:
+    while left := len(rows) - start:
         size = _INSERT_SIZES[0] if left >= _INSERT_SIZES[0] else min(left, MAX_STATEMENT_EVENTS)
-        db.execute(_INSERT_EVENTS[size], list(chain.from_iterable(events[start : start + size])))
+        db.execute(statements[size], list(chain.from_iterable(rows[start : start + size])))
         start += size
 
 
@@ -64,26 +76,7 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         waiting = [retry_row(row) for row in checkpoint.retries]
         _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(12)} FROM json_each(?)", waiting)
     if checkpoint.dead:
-        db.executemany(
-            "INSERT OR IGNORE INTO dead_letters"
-            " (key, seq, run, reason, attempts, first_at, last_at, status, error, answer)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    d.key,
-                    d.seq,
-                    d.replay_id,
-                    d.reason,
-                    d.attempts,
-                    d.first_at,
-                    d.last_at,
-                    d.status,
-                    d.error,
-                    d.answer,
-                )
-                for d in checkpoint.dead
-            ],
-        )
+        _insert(db, _INSERT_DEAD_LETTERS, [dead_letter_row(letter) for letter in checkpoint.dead])
     _save_decisions(db, checkpoint)
     db.execute("UPDATE places SET seq = max(seq, ?) WHERE name = 'scanned'", (checkpoint.scanned,))
 
@@ -163,6 +156,12 @@ def retry_row(row: Retry) -> tuple[object, ...]:
     past = ("", None, None) if row.past is None else (row.past.replay, row.past.attempts, row.past.first_at)
     columns = row.key, row.seq, row.replay_id, row.attempts, row.first_at, row.due_at, row.status, row.error
     return (*columns, *past, row.order_key)
+
+
+def dead_letter_row(row: DeadLetter) -> tuple[object, ...]:
+    """Return the columns of a dead letter."""
+    times = row.first_at, row.last_at
+    return row.key, row.seq, row.replay_id, row.reason, row.attempts, *times, row.status, row.error, row.answer
 
 
 def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> int:
