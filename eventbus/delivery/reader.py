@@ -32,7 +32,7 @@ class LaneReader:
         self._journal = journal
         self.recent = recent  #: the events in memory
         self._checkpointer = checkpointer
-        self._pages = SharedPages(journal, recent)
+        self.pages = SharedPages(journal, recent)  #: read once for whoever is at the same position
         self._keys = KeyReader(journal, checkpointer, clock)
         self._clock = clock
         self._reading: set[Lane] = set()
@@ -155,7 +155,7 @@ class LaneReader:
         if tail is not None:
             events, cursor = tail, min(end, part.cursor + limit)
         else:
-            page = self._pages.page(part.cursor, end, min(limit, limits.page_events), limits.page_bytes)
+            page = self.pages.page(part.cursor, end, min(limit, limits.page_events), limits.page_bytes)
             events, cursor = list(page.events), page.cursor
         if lane.closed or part.cursor != began or part not in lane.ranges():
             return  # it was ended, sent back, or replaced while the page was read

@@ -1,4 +1,4 @@
-"""Pages of the journal, read once for all lanes that lag at the same position."""
+"""Pages of the journal, read once for all lanes, and readers of the feed, that are at the same position."""
 
 from collections import deque
 
@@ -12,7 +12,7 @@ KEPT_PAGES = 4
 
 
 class SharedPages:
-    """Reads pages for lanes. One that asks for what another is reading waits for it; the last few pages are kept."""
+    """Reads pages. Who asks for what is being read waits for it; the last few pages are kept."""
 
     def __init__(self, journal: Journal, recent: RecentEvents) -> None:
         self._journal = journal

@@ -75,7 +75,7 @@ class Bus(SubscriberListener):
         self.registrations, self.group_registrations = Registrations(*shared), GroupRegistrations(*shared)
         self.deregistrations = Deregistrations(node, self.expiry, self.expired, self.memberships)
         self.dead_letters = DeadLetters(node, self.expired.keep)
-        self.feed = Feed(journal, self.dispatcher.recent)
+        self.feed = Feed(self.dispatcher.reader.pages, self.dispatcher.recent)
         self.history = History(node)
         quota = QuotaEnforcer(node, _quota_bytes(settings), settings.journal_max_bytes, self.dead_letters, self.expired)
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, quota)

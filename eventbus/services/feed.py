@@ -8,7 +8,7 @@ from gevent.event import Event as Signal
 from eventbus.core.model import Event
 from eventbus.core.topics import matches
 from eventbus.delivery.recent_events import RecentEvents
-from eventbus.journal.base import Journal
+from eventbus.delivery.shared_pages import SharedPages
 
 #: Events that are read in one step, and the bytes of a page.
 PAGE_EVENTS = 256
@@ -26,8 +26,8 @@ class Part:
 class Feed:
     """Reads events after any cursor, and wakes readers when there are new ones."""
 
-    def __init__(self, journal: Journal, recent: RecentEvents) -> None:
-        self._journal = journal
+    def __init__(self, pages: SharedPages, recent: RecentEvents) -> None:
+        self._pages = pages
         self._recent = recent
         self._news = Signal()
         self._waiting = 0
@@ -63,7 +63,7 @@ class Feed:
         end = self._recent.newest
         tail = self._recent.tail_after(cursor, PAGE_EVENTS)
         if tail is None:
-            page = self._journal.page(cursor, end, PAGE_EVENTS, PAGE_BYTES)
+            page = self._pages.page(cursor, end, PAGE_EVENTS, PAGE_BYTES)
             events, end = page.events, page.cursor
         else:
             events, end = _fitting(tail), min(end, cursor + PAGE_EVENTS)

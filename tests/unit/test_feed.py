@@ -5,6 +5,7 @@ from typing import Any, cast
 import gevent
 
 from eventbus.delivery.recent_events import RecentEvents
+from eventbus.delivery.shared_pages import SharedPages
 from eventbus.services.feed import PAGE_BYTES, PAGE_EVENTS, Feed
 from tests.support.memory_node import MemoryJournal
 
@@ -15,7 +16,7 @@ class Scene:
     def __init__(self) -> None:
         self.journal = MemoryJournal()
         self.recent = RecentEvents()
-        self.feed = Feed(cast(Any, self.journal), self.recent)
+        self.feed = Feed(SharedPages(cast(Any, self.journal), self.recent), self.recent)
 
     def publish(self, *topics: str | None, body: bytes = b"") -> None:
         """Keep events, and wake who waits."""

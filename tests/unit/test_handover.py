@@ -9,6 +9,7 @@ from eventbus.cluster.handover import Handover
 from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.errors import JournalUnavailable
 from eventbus.delivery.lane.phase import Phase
+from eventbus.delivery.shared_pages import SharedPages
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.feed import Feed
 from eventbus.services.memberships import Memberships
@@ -57,7 +58,7 @@ class Scene(MemoryNode):
         self.members = Members()
         expiry = LeaseExpiry(self.node, lambda _: None)
         sweeper = Sweeper(self.node, expiry, Memberships(self.node, expiry), 60.0)
-        feed = Feed(cast(Any, self.journal), self.dispatcher.recent)
+        feed = Feed(SharedPages(cast(Any, self.journal), self.dispatcher.recent), self.dispatcher.recent)
         local = NodeSubscriptions(self.node, sweeper, expiry, cast(Any, NoRetention()), feed)
         self.handover = Handover(local, cast(Any, self.members), TIMING)
 
