@@ -9,6 +9,7 @@ import click
 
 from eventbus.cli.exit_status import FAILURE, CommandFailed
 from eventbus.cli.formatting import to_json
+from eventbus.cli.named_subscription import check_path
 from eventbus.cli.screen import Screen, pluralize
 from eventbus.client import Bus, ReplayOutcome
 
@@ -21,6 +22,7 @@ class DeadLetterSelection:
     """The dead letters of one address or group, some by their ids, or all: exactly one of these."""
 
     address: str | None
+    path: str | None
     group: str | None
     ids: tuple[int, ...]
     everything: bool
@@ -29,6 +31,12 @@ class DeadLetterSelection:
         """Raise UsageError unless exactly one of them is given."""
         if (self.address is not None) + (self.group is not None) + bool(self.ids) + self.everything != 1:
             raise click.UsageError("Say which dead letters: --address ADDRESS, --group GROUP, --id ID, or --all")
+        check_path(self.address, self.path)
+
+    @property
+    def named(self) -> dict[str, str | None]:
+        """Return what names the subscription, as the client takes it."""
+        return {"address": self.address, "path": self.path, "group": self.group}
 
     def count(self, bus: Bus, screen: Screen) -> int:
         """Return how many there are. Raises BusError."""
@@ -36,7 +44,7 @@ class DeadLetterSelection:
             return len(self.ids)
         count = 0
         with screen.progress("counting dead letters") as show:
-            for count, _ in enumerate(bus.dead_letters(address=self.address, group=self.group), 1):
+            for count, _ in enumerate(bus.dead_letters(**self.named), 1):
                 show(count)
         return count
 
@@ -64,7 +72,7 @@ class DeadLetterAction:
         done = 0
         with screen.progress(self.past, count) as show:
             if not selection.ids:
-                done = self.call(address=selection.address, group=selection.group, everything=selection.everything)
+                done = self.call(**selection.named, everything=selection.everything)
             for letter in selection.ids:
                 show(done)
                 done += self.call(letter=letter)

@@ -19,17 +19,18 @@ from eventbus.cli.dead_letter_actions import (
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import CommandFailed
 from eventbus.cli.formatting import bytes_lines, indent, to_json
-from eventbus.cli.named_subscription import group_option
+from eventbus.cli.named_subscription import check_path, group_option, path_option
 from eventbus.cli.renderer import Column, Table
 from eventbus.client import Bus, DeadLetter
 from eventbus.client.encoding import rfc3339
+from eventbus.core.target_path import with_path
 
 _COLUMNS = (
     Column("id", number=True), Column("last attempt"), Column("subscriber"), Column("topic"), Column("event"),
     Column("attempts", number=True), Column("reason"),
 )  # fmt: skip
-_FIELDS = ("id", "subscriber", "event", "topic", "key", "reason", "attempts", "first_attempt_at", "last_attempt_at",
-        "last_status", "last_error")  # fmt: skip
+_FIELDS = ("id", "subscriber", "path", "event", "topic", "key", "reason", "attempts", "first_attempt_at",
+        "last_attempt_at", "last_status", "last_error")  # fmt: skip
 
 
 @click.group(
@@ -54,13 +55,15 @@ def dead_letters() -> None:
     ),
 )
 @click.option("--address", metavar="ADDRESS", help="One subscriber's; of a group's member the group's.")
+@path_option
 @group_option
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many at most.")
 @with_context
 def list_them(context: CommandContext, limit: int, **named: str | None) -> None:
     """List dead letters, the oldest first."""
-    if all(named.values()):
+    if named["address"] is not None and named["group"] is not None:
         raise click.UsageError("Give --address or --group, not both")
+    check_path(named["address"], named["path"])
     with context.bus() as bus:
         found = list(islice(bus.dead_letters(**named), limit + 1))
     context.screen.page(found[:limit], to_json, lambda page: Table.of(_COLUMNS, map(_row, page)))
@@ -71,8 +74,8 @@ def list_them(context: CommandContext, limit: int, **named: str | None) -> None:
 
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:
-    at = rfc3339(letter.last_attempt_at)
-    return letter.id, at, letter.subscriber, letter.topic, letter.event, letter.attempts, _reason(letter)
+    at, whose = rfc3339(letter.last_attempt_at), with_path(letter.subscriber, letter.path)
+    return letter.id, at, whose, letter.topic, letter.event, letter.attempts, _reason(letter)
 
 
 def _reason(letter: DeadLetter) -> str:
@@ -115,6 +118,7 @@ def _with_selection(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that select dead letters."""
     options = (
         click.option("--address", metavar="ADDRESS", help="One subscriber's; of a group's member the group's."),
+        path_option,
         group_option,
         click.option("--id", "ids", type=click.IntRange(1), multiple=True, metavar="ID", help="One; may repeat."),
         click.option("--all", "everything", is_flag=True, help="All of them."),

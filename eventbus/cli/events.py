@@ -15,6 +15,7 @@ from eventbus.cli.screen import Screen
 from eventbus.client import Delivery, Event
 from eventbus.client.encoding import rfc3339
 from eventbus.client.events import Position
+from eventbus.core.target_path import with_path
 
 #: Characters of a body in a list.
 MAX_BODY_CHARS = 60
@@ -90,7 +91,8 @@ def _print_details(screen: Screen, found: Event, deliveries: Sequence[Delivery])
 
 def _delivery_row(one: Delivery) -> tuple[object, ...]:
     again = None if one.next_attempt_at is None else rfc3339(one.next_attempt_at)
-    return one.address or one.group, one.state, one.attempts, again, one.last_status, one.last_error
+    whose = with_path(one.address or one.group or "", one.path)
+    return whose, one.state, one.attempts, again, one.last_status, one.last_error
 
 
 def _colour_of(one: Delivery) -> str:

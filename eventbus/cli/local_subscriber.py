@@ -108,7 +108,7 @@ def serve_inbox(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
         finally:
             inbox.close()
             with suppress(BusError):  # the lease ends by itself
-                bus.with_backoff(NO_RETRY).deregister(inbox.address or "")
+                bus.with_backoff(NO_RETRY).deregister(inbox.address or "", path=inbox.terms.path)
 
 
 def address_seen_from(url: str) -> str:

@@ -13,6 +13,7 @@ from eventbus.cli.options import subscription_options, take_options
 from eventbus.client import Terms
 from eventbus.client.encoding import rfc3339
 from eventbus.core.options import registration_options
+from eventbus.core.target_path import with_path
 
 
 @command(
@@ -21,6 +22,7 @@ from eventbus.core.options import registration_options
     "eventbus register localhost:8001 --topic 'orders.*' --lease 3600",
     "eventbus register localhost:8001 --ordered --resume --from earliest",
     "eventbus register localhost:8002 --group mailer",
+    "eventbus register localhost:8080 --path '/hooks/orders?source=bus'",
 )
 @click.argument("address")
 @subscription_options(registration_options())
@@ -38,7 +40,10 @@ def register(context: CommandContext, address: str, **arguments: Any) -> None:
     else:
         done = "Registered" if found.created else "Renewed"
         group = "" if found.group is None else f" in the group {escape(found.group)}"
-        context.screen.note(f"{done} {escape(found.address)}{group} until {rfc3339(found.expires_at)}.")
+        name = escape(with_path(found.address, found.path))
+        context.screen.note(f"{done} {name}{group} until {rfc3339(found.expires_at)}.")
+        for each in found.warnings:
+            context.screen.note(escape(each))
 
 
 @command("deregister", "eventbus deregister localhost:8001", "eventbus deregister --group mailer")

@@ -16,6 +16,7 @@ from eventbus.cli.renderer import Column, Table
 from eventbus.cli.screen import Screen, pluralize
 from eventbus.client import Bus, Group, Subscriber, SubscriberList
 from eventbus.client.errors import Unavailable, Unreachable
+from eventbus.core.target_path import with_path
 
 _COLUMNS = (
     Column("address"),
@@ -105,7 +106,7 @@ def _order(one: Subscriber | Group) -> tuple[str, bool, str]:
     """Return the order of rows: by group or address, and below a group its members."""
     if isinstance(one, Group):
         return one.group, False, ""
-    return one.group or one.address, True, one.address
+    return one.group or with_path(one.address, one.path), True, with_path(one.address, one.path)
 
 
 def _colour(one: Subscriber | Group) -> str:
@@ -134,7 +135,8 @@ def _trouble(one: Subscriber | Group) -> str | None:
 def _name(one: Subscriber | Group) -> str:
     if isinstance(one, Group):
         return f"{one.group} ({pluralize(len(one.members), 'member')})"
-    return one.address if one.group is None else f"  {one.address}"
+    name = with_path(one.address, one.path)
+    return name if one.group is None else f"  {name}"
 
 
 def _lease_left(one: Subscriber | Group, now: datetime) -> str:

@@ -134,12 +134,13 @@ class Bus:
         query += [] if terms is None else to_query(terms, parameter)
         return Subscriber.of(self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=query)))
 
-    def deregister(self, address: str | None = None, *, group: str | None = None) -> int:
+    def deregister(self, address: str | None = None, *, path: str | None = None, group: str | None = None) -> int:
         """End the lease of an address or a group, and discard its pending deliveries. Return how many there were.
 
-        An address that is a member of a group only leaves it; then nothing is discarded.
+        An address that is a member of a group only leaves it; then nothing is discarded. One that was registered with
+        a ``path`` is named by both, here and below.
         """
-        query = subscription(address, group)
+        query = subscription(address, path, group)
         payload = self._caller.json(Call(method="DELETE", path="/deregister", query=query))
         return int(payload.get("discarded", 0))
 
@@ -169,9 +170,11 @@ class Bus:
     def _event(self, event_id: str) -> Any:
         return self._caller.json(Call(method="GET", path=f"/events/{quote(event_id, safe='')}"))
 
-    def dead_letters(self, *, address: str | None = None, group: str | None = None) -> Iterator[DeadLetter]:
+    def dead_letters(
+        self, *, address: str | None = None, path: str | None = None, group: str | None = None
+    ) -> Iterator[DeadLetter]:
         """Yield dead letters, one subscriber's or all, the oldest first. They are requested page by page."""
-        chosen, after = given(address=address, group=group), 0
+        chosen, after = given(address=address, path=path, group=group), 0
         while after is not None:
             query = [*chosen, ("after", str(after)), ("limit", str(PAGE_LIMIT))]
             payload = self._caller.json(Call(method="GET", path="/deadLetters", query=query))
@@ -182,6 +185,7 @@ class Bus:
         self,
         *,
         address: str | None = None,
+        path: str | None = None,
         group: str | None = None,
         letter: int | None = None,
         everything: bool = False,
@@ -192,7 +196,7 @@ class Bus:
         The result's ``replay`` is an id for ``replay_outcome``. Give the id of an earlier replay as ``replay`` to
         count these dead letters with it.
         """
-        chosen = selection(address=address, group=group, letter=letter, everything=everything)
+        chosen = selection(address=address, path=path, group=group, letter=letter, everything=everything)
         chosen += given(replay=replay)
         return Replayed.of(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen)))
 
@@ -205,18 +209,20 @@ class Bus:
         self,
         *,
         address: str | None = None,
+        path: str | None = None,
         group: str | None = None,
         letter: int | None = None,
         everything: bool = False,
     ) -> int:
         """Discard dead letters for good, chosen as in ``replay_dead_letters``. Return how many."""
-        chosen = selection(address=address, group=group, letter=letter, everything=everything)
+        chosen = selection(address=address, path=path, group=group, letter=letter, everything=everything)
         return int(self._caller.json(Call(method="DELETE", path="/deadLetters", query=chosen))["discarded"])
 
     def replay(
         self,
         address: str | None = None,
         *,
+        path: str | None = None,
         group: str | None = None,
         start: str | datetime,
         end: str | datetime = "now",
@@ -226,7 +232,7 @@ class Bus:
         ``start`` and ``end`` are ``"earliest"``, ``"now"``, an event's id, or a time. Not repeated when its answer
         is lost: each call that arrives is a replay of its own.
         """
-        query = [*subscription(address, group), ("from", parameter(start)), ("to", parameter(end))]
+        query = [*subscription(address, path, group), ("from", parameter(start)), ("to", parameter(end))]
         return int(self._caller.json(Call(method="POST", path="/replay", query=query, repeatable=False))["events"])
 
     def close(self) -> None:

@@ -187,7 +187,7 @@ class Inbox:
         bus, address = self._bus_and_address()
         try:
             drained = self.drain(seconds)
-            bus.with_backoff(ENDING_BACKOFF).deregister(address)
+            bus.with_backoff(ENDING_BACKOFF).deregister(address, path=self.terms.path)
         except BusError as error:
             log.warning("did not leave the group %s, so that its lease has to end: %s", self.group, error)
             return False
@@ -210,7 +210,7 @@ class Inbox:
         """
         bus, address = self._bus_and_address()
         self.close()
-        return bus.deregister(address)
+        return bus.deregister(address, path=self.terms.path)
 
     def _register(self, first: bool) -> Subscriber:  # noqa: FBT001 - as Register is called
         bus, address = self._bus_and_address()

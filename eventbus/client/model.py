@@ -93,7 +93,7 @@ class Event:
 class Delivery:
     """The delivery of an event to one subscriber: ``pending``, ``delivered``, ``dead`` or ``discarded``.
 
-    It has the ``address`` of the subscriber, or the name of the ``group``.
+    It has the ``address`` of the subscriber, and its ``path`` where it has one, or the name of the ``group``.
     """
 
     address: str | None
@@ -103,6 +103,7 @@ class Delivery:
     last_status: int | None = None
     last_error: str | None = None
     group: str | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Published:
 class DeadLetter:
     """A dead letter; ``event`` is the event's id, ``last_answer`` the start of the last response.
 
-    ``subscriber`` is an address, or the name of the ``group``.
+    ``subscriber`` is an address, with a ``path`` where it was registered with one, or the name of the ``group``.
     """
 
     id: int
@@ -137,6 +138,7 @@ class DeadLetter:
     last_status: int | None
     last_error: str | None
     last_answer: bytes = field(default=b"")
+    path: str | None = None
     group: str | None = None
     key: str | None = None  # the event's order key
     body_given_up: bool = False  # its event's body is gone: it can be discarded, not replayed

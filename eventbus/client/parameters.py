@@ -21,17 +21,16 @@ def given(**named: Any) -> Parameters:
     return [(name, parameter(value)) for name, value in named.items() if value is not None]
 
 
-def subscription(address: str | None, group: str | None) -> Parameters:
+def subscription(address: str | None, path: str | None, group: str | None) -> Parameters:
     """Name one subscription by its address, which may be a group's member, or by its group. Raises UsageError."""
-    found = given(address=address, group=group)
-    if len(found) != 1:
+    if (address is None) == (group is None):
         raise UsageError("Say which subscriber: an address, or group=...")
-    return found
+    return given(address=address, path=path, group=group)
 
 
-def selection(*, everything: bool, letter: int | None, **named: str | None) -> Parameters:
+def selection(*, everything: bool, letter: int | None, path: str | None, **named: str | None) -> Parameters:
     """Select dead letters: those of one subscriber, which is ``named``, one by its id, or all. Raises UsageError."""
     found = given(**named, id=letter, all=True if everything else None)
     if len(found) != 1:
         raise UsageError("Say which dead letters: address=..., group=..., letter=..., or everything=True.")
-    return found
+    return found + given(path=path)

@@ -21,16 +21,15 @@ _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - only compared
 class Server:
     """Serves an inbox, and keeps it registered meanwhile.
 
-    An inbox without an address gets ``host`` and the port; ``port`` 0 is a free one. A path in the inbox's address
-    is where the events are taken.
+    An inbox without an address gets ``host`` and the port; ``port`` 0 is a free one. Events are taken where the bus
+    POSTs them: at the ``path`` of its terms, or below the path in its address.
     """
 
     def __init__(self, inbox: Inbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.inbox = inbox
         if inbox.address is None and host in _EVERYWHERE:
             raise UsageError("Say by which address the bus reaches this inbox: Inbox(bus, 'HOST:PORT').")
-        path = "" if inbox.address is None else _path_of(inbox.address)
-        self._server = Listener((host, port), inbox, f"{path}/event")
+        self._server = Listener((host, port), inbox, _path_of(inbox))
         self.port = self._server.server_address[1]
         if inbox.address is None:
             inbox.use_address(f"{host}:{self.port}")
@@ -94,7 +93,10 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _path_of(address: str) -> str:
-    """Return the path prefix of an address."""
+def _path_of(inbox: Inbox) -> str:
+    """Return the path, with its query, to which the bus POSTs an inbox's events."""
+    if inbox.terms.path is not None:
+        return inbox.terms.path
+    address = inbox.address or ""
     rest = address.partition("://")[2] or address
-    return "".join(rest.partition("/")[1:]).rstrip("/")
+    return f"{''.join(rest.partition('/')[1:]).rstrip('/')}/event"

@@ -68,12 +68,14 @@ class Subscriber(SubscriptionOptions[Never], _Status):
     """
 
     address: str
+    path: str | None = None  # where its deliveries are POSTed to; None for /event
     group: str | None = None
     expires_at: datetime
     created: bool = False
     changed_at: datetime | None = None  # when another client changed or deregistered it; only from a renewal
     changed_by: str | None = None  # that client's address
     origin: str | None = None  # the name by which the bus asks for consent; only from a registration
+    warnings: tuple[str, ...] = ()  # what may not be meant as it was given; only from a registration
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Self:
@@ -86,6 +88,7 @@ class Member:
     """A member of a group, in short."""
 
     address: str
+    path: str | None = None
     state: str
     in_flight: int
     draining: bool

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 
 from eventbus.core.errors import BadAddress
+from eventbus.core.target_path import with_path
 
 #: Characters in an address, at most.
 MAX_ADDRESS_LENGTH = 512
@@ -24,14 +25,18 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A subscriber's address: ``text`` as it was given, ``key`` in its canonical spelling."""
+    """A subscriber's address: ``text`` as it was given, ``key`` in its canonical spelling.
+
+    With a ``target``, a path and perhaps a query, deliveries go there, and it is a part of the key.
+    """
 
     text: str
     scheme: str  # http or https
     host: str  # lower case, no brackets
     port: int
     path: str  # prefix, without a last slash; may be empty
-    legacy_key: str = ""  # the key in the journal, if an earlier version spelled it otherwise
+    legacy_key: str = ""  # the key in the journal without the target, if an earlier version spelled it otherwise
+    target: str = ""  # where deliveries are POSTed to; empty for the prefix and /event
 
     @property
     def authority(self) -> str:
@@ -41,16 +46,30 @@ class Address:
 
     @property
     def key(self) -> str:
-        """The canonical spelling, equal for all ways to write this address."""
-        if self.legacy_key:
-            return self.legacy_key
-        prefix = "" if self.scheme == "http" else "https://"
-        return f"{prefix}{self.authority}{self.path}"
+        """The canonical spelling, equal for all ways to write this address, with its target."""
+        key = self.legacy_key or f"{'' if self.scheme == 'http' else 'https://'}{self.authority}{self.path}"
+        return with_path(key, self.target) if self.target else key
+
+    @property
+    def name(self) -> str:
+        """The address as it was given, with its target: for people."""
+        return with_path(self.text, self.target)
+
+    @property
+    def request_target(self) -> str:
+        """The path and query that events are POSTed to."""
+        return self.target or f"{self.path}/event"
 
     @property
     def url(self) -> str:
         """The URL that events are POSTed to."""
-        return f"{self.scheme}://{self.authority}{self.path}/event"
+        return f"{self.scheme}://{self.authority}{self.request_target}"
+
+    def with_target(self, target: str) -> "Address":
+        """Return this address with a target, which has been checked. Raises BadAddress for one that has a prefix."""
+        if target and self.path:
+            raise BadAddress(f"With path=P an address has no path of its own: give all of it in P, not {self.path!r}.")
+        return replace(self, target=target)
 
 
 def parse_address(text: str) -> Address:
@@ -87,7 +106,7 @@ def _check_no_extras(text: str, authority: str) -> None:
     if "@" in authority:
         raise BadAddress("An address must not contain a user name or password.")
     if "?" in text:
-        raise BadAddress("An address must not contain a query.")
+        raise BadAddress("An address must not contain a query; path=P gives a path with a query.")
     if "#" in text:
         raise BadAddress("An address must not contain a fragment.")
 

@@ -83,13 +83,13 @@ class Subscriber:
 
     @property
     def key(self) -> str:
-        """The address in its one spelling."""
+        """The address in its one spelling, with its target path."""
         return self.address.key
 
     @property
     def text(self) -> str:
-        """The address as it was given."""
-        return self.address.text
+        """The address as it was given, with its target path."""
+        return self.address.name
 
 
 @dataclass(frozen=True, slots=True)

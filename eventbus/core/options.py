@@ -13,6 +13,7 @@ from eventbus.core.number_kinds import BackoffBounds, Duration, Integer, ZeroOr
 from eventbus.core.option_kinds import Boolean, Enumeration, Position, Text, TopicPatterns
 from eventbus.core.option_table import Option, option, options_of
 from eventbus.core.ordering import BY_KEY, Ordering
+from eventbus.core.target_path import TargetPath
 from eventbus.core.topics import MAX_PATTERNS, MAX_WORDS
 from eventbus.core.wildcards import MAX_STARS, SHORT_WORDS
 
@@ -145,6 +146,13 @@ class RegistrationOptions(Generic[Missing]):
         "Each renewal names the group again.",
         default="",
         example="mailer",
+    )
+    path: str | Missing = option(
+        TargetPath(),
+        "POST deliveries to exactly this path and query, instead of `/event`.",
+        "An address with it is a subscription of its own, which each renewal and every other request names by both.",
+        default="",
+        example="/hooks/orders?source=bus",
     )
     drain: bool | Missing = option(
         Boolean(),

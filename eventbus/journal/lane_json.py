@@ -1,6 +1,7 @@
 """Lane records as JSON, and back."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from eventbus.core.addresses import address_with_key, legacy_key, parse_address
@@ -50,8 +51,11 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
 def _identity(subscriber: Subscription) -> dict[str, str]:
     if isinstance(subscriber, Group):
         return {"group": subscriber.name}
-    text = subscriber.address.text
-    return {"address": text, "key": subscriber.key} if "%" in text else {"address": text}
+    address = subscriber.address
+    found = {"address": address.text}
+    if "%" in address.text:
+        found["key"] = replace(address, target="").key
+    return found | {"path": address.target} if address.target else found
 
 
 def from_json(text: str) -> LaneRecord:
@@ -82,9 +86,9 @@ def _subscriber_of(fields: dict[str, Any]) -> Subscription:
     if "group" in fields:
         return Group(fields.pop("group"), options)
     text = fields.pop("address")
-    key = fields.pop("key", None)
+    key, target = fields.pop("key", None), fields.pop("path", "")
     address = address_with_key(text, key or legacy_key(text)) if "%" in text else parse_address(text)
-    return Subscriber(address, options)
+    return Subscriber(replace(address, target=target), options)
 
 
 def _deliveries(rows: list[list[int]]) -> tuple[tuple[int, int], ...]:

@@ -155,7 +155,7 @@ class GroupRegistrations(RegistrationSteps):
         else:
             known = self._node.cluster.subscription_of(key)
         if known not in (None, asked.key):
-            raise already_registered(asked.address.text, known)
+            raise already_registered(asked.address.name, known)
 
     def _save(self, lane: GroupLane, asked: JoinRequest, ips: frozenset[str]) -> None:
         """Save a member that joins, or other options of one, and begin its lease."""

@@ -135,7 +135,7 @@ class Registrations(RegistrationSteps):
         lane = self._dispatcher.registry.groups.get(address.key)
         known = self._node.cluster.subscription_of(address.key) if lane is None else lane.subscriber.key
         if known not in (None, address.key):
-            raise already_registered(address.text, known)
+            raise already_registered(address.name, known)
 
     def _registered(self, key: str) -> Lane | None:
         """Return the lane of a subscriber whose lease is not over, and that is in no group."""

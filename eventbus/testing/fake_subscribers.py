@@ -28,26 +28,27 @@ class FakeSubscribers:
     """Answers requests about subscribers as the bus does; a lease never ends."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Json] = {}
+        self._known: dict[tuple[str, str | None], Json] = {}
 
     def register(self, query: Parameters) -> Json:
         """Register an address, or renew its lease, and return it. Raises ApiError."""
         address, group = query["address"][0], _first(query, "group")
-        known = self._known.get(address)
+        key = address, _first(query, "path")
+        known = self._known.get(key)
         if known is not None and known["group"] != group:
             now = "without a group" if known["group"] is None else f"in the group {known['group']}"
             raise Conflict(409, f"{address} is registered {now}; deregister it first.")
-        self._known[address] = _subscriber_json(query, known)
-        return {"created": known is None, **self._known[address]}
+        self._known[key] = _subscriber_json(query, known)
+        return {"created": known is None, **self._known[key]}
 
     def deregister(self, query: Parameters) -> Json:
         """Remove an address, or all members of a group; nothing is pending."""
-        address, group = _first(query, "address"), _first(query, "group")
+        address, path, group = (_first(query, name) for name in ("address", "path", "group"))
         if group is not None:
             self._known = {key: one for key, one in self._known.items() if one["group"] != group}
             return {"group": group, "discarded": 0}
-        self._known.pop(address or "", None)
-        return {"address": address, "discarded": 0}
+        self._known.pop((address or "", path), None)
+        return {"address": address, "path": path, "discarded": 0}
 
     def list(self, *, expired: bool) -> Json:
         """Return the subscribers and the groups; none is expired."""
@@ -66,6 +67,7 @@ def _subscriber_json(query: Parameters, known: Json | None) -> Json:
     now = datetime.now(UTC)
     payload = {
         "address": query["address"][0],
+        "path": _first(query, "path"),
         "group": _first(query, "group"),
         **_NEW,
         "registered_at": now.isoformat(),
@@ -82,12 +84,14 @@ def _group_json(name: str, members: Iterable[Json]) -> Json:
     """Return a group as the bus writes it: with the topics of all members."""
     first, *_ = members = list(members)
     return {
-        **{key: value for key, value in first.items() if key not in ("address", "expires_at")},
+        **{key: value for key, value in first.items() if key not in ("address", "path", "expires_at")},
         "group": name,
         "topics": sorted({topic for one in members for topic in one["topics"]}) if _all_choose(members) else [],
         "draining": False,
         "expires_at": None,
-        "members": [{part: one[part] for part in ("address", "state", "in_flight", "draining")} for one in members],
+        "members": [
+            {part: one[part] for part in ("address", "path", "state", "in_flight", "draining")} for one in members
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""An event as JSON."""
+"""An event, and its deliveries, as JSON."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,9 @@ from typing import Any
 
 from eventbus.core.clock import rfc3339
 from eventbus.core.model import Event
+from eventbus.services.history import Fate
 from eventbus.web.body_text import body_json, body_payload
+from eventbus.web.subscriber_payloads import identity_payload
 
 
 def event_payload(event: Event) -> dict[str, Any]:
@@ -28,3 +30,17 @@ def _without_body(event: Event) -> dict[str, Any]:
         "accepted_at": rfc3339(event.accepted_at),
         "headers": event.headers,
     }
+
+
+def delivery_payload(fate: Fate) -> dict[str, Any]:
+    """Return an event's delivery for one subscriber, as JSON."""
+    row = fate.deferral
+    payload = {**identity_payload(fate.subscription), "state": fate.state}
+    if row is not None:
+        payload |= {
+            "attempts": row.attempts,
+            "next_attempt_at": rfc3339(row.due_at),
+            "last_status": row.status,
+            "last_error": row.error or None,
+        }
+    return payload

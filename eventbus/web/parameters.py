@@ -14,24 +14,25 @@ from eventbus.web.cluster.rpc_codec import FORWARDED
 from eventbus.web.query import Query, query_of
 
 _REGISTERING = ("address", *(one.parameter for one in registration_options()))
-_CHOICE = ("address", "group", "id", "all")
+_WHOSE = ("address", "path", "group")
+_CHOICE = (*_WHOSE, "id", "all")
 #: The parameters of each route, by method and rule. A route that is not here takes none.
 PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/registerAndKeepAlive"): _REGISTERING,
-    ("DELETE", "/deregister"): ("address", "group"),
+    ("DELETE", "/deregister"): _WHOSE,
     ("GET", "/listSubscribers"): ("expired",),
     ("POST", "/sendMessage"): ("topic", "key", "batch", "once"),
     ("GET", "/events"): ("after", "topic", "limit", "wait"),
-    ("GET", "/deadLetters"): ("address", "group", "after", "limit"),
+    ("GET", "/deadLetters"): (*_WHOSE, "after", "limit"),
     ("POST", "/deadLetters/replay"): (*_CHOICE, "replay"),
     ("DELETE", "/deadLetters"): _CHOICE,
-    ("POST", "/replay"): ("address", "group", "from", "to"),
+    ("POST", "/replay"): (*_WHOSE, "from", "to"),
     ("GET", "/"): ("since",),
     ("GET", "/dashboard/subscribers"): ("sort", "q", "start"),
-    ("GET", "/dashboard/subscriber"): ("address", "group"),
+    ("GET", "/dashboard/subscriber"): _WHOSE,
     ("GET", "/dashboard/journal"): ("upto",),
     ("GET", "/dashboard/event"): ("id",),
-    ("GET", "/dashboard/deadLetters"): ("address", "group", "after"),
+    ("GET", "/dashboard/deadLetters"): (*_WHOSE, "after"),
 }
 #: The response's header that names the parameters that were ignored, and where a request's environment keeps its value.
 IGNORED_HEADER, IGNORED_ENVIRON_KEY = "Eventbus-Ignored", "eventbus.ignored"

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from eventbus.core.addresses import Address
 from eventbus.core.clock import rfc3339
-from eventbus.core.model import Options, State
+from eventbus.core.model import Group, Options, State, Subscription
 from eventbus.core.option_table import options_of, to_json
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.lane import Lane
@@ -23,6 +24,18 @@ _SHARED = tuple(one.name for one in options_of(Options) if one.shared)
 def registration_payload(bus: Bus, found: Registration) -> dict[str, Any]:
     """Return what was registered: a subscriber, or a member of a group."""
     return payload_of(bus, found.lane, found.lane if found.member is None else found.member)
+
+
+def address_payload(address: Address) -> dict[str, Any]:
+    """Return an address as it was given, and its target path, which is None without one."""
+    return {"address": address.text, "path": address.target or None}
+
+
+def identity_payload(whose: Subscription) -> dict[str, Any]:
+    """Return whose subscription it is: an address and its target path, or a group; what it has not is None."""
+    if isinstance(whose, Group):
+        return {"address": None, "path": None, "group": whose.name}
+    return {**address_payload(whose.address), "group": None}
 
 
 def by_address(lanes: Sequence[Lane]) -> list[tuple[Lane, Lane | Member]]:
@@ -51,9 +64,9 @@ def group_payloads(bus: Bus, lanes: Sequence[Lane]) -> Iterator[dict[str, Any]]:
 def subscription_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
     """Return a subscriber or a group: its options, lease, state and account."""
     now = bus.clock.monotonic()
-    whose: dict[str, Any] = {"address": lane.subscriber.text, "group": None}
+    whose = identity_payload(lane.subscriber)
     if isinstance(lane, GroupLane):
-        whose = {"group": lane.subscriber.name, "members": [_brief(member, now) for member in lane.roster]}
+        whose = {"group": whose["group"], "members": [_brief(member, now) for member in lane.roster]}
     return {
         **whose,
         **_lease(bus, lane, expired_at=lane.ended_at),
@@ -79,7 +92,7 @@ def member_payload(bus: Bus, lane: Lane, member: Member) -> dict[str, Any]:
     now, options = bus.clock.monotonic(), lane.subscriber.options
     own = replace(member.subscriber.options, **{name: getattr(options, name) for name in _SHARED})
     return {
-        "address": member.subscriber.text,
+        **address_payload(member.subscriber.address),
         "group": lane.subscriber.text,
         **_lease(bus, member, expired_at=None),
         **to_json(own),
@@ -102,7 +115,7 @@ def member_payload(bus: Bus, lane: Lane, member: Member) -> dict[str, Any]:
 
 def _brief(member: Member, now: float) -> dict[str, Any]:
     return {
-        "address": member.subscriber.text,
+        **address_payload(member.subscriber.address),
         "state": status(member, now),
         "in_flight": member.in_flight,
         "draining": member.draining,

@@ -22,7 +22,7 @@ from eventbus.core.errors import (
     TooMany,
 )
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.model import Account, Message, Terms, group_key
+from eventbus.core.model import Account, Message, Terms
 from eventbus.core.ordering import BY_KEY
 from eventbus.core.records import Checkpoint
 from eventbus.core.settings import Settings
@@ -31,7 +31,6 @@ from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import Phase
 from eventbus.services.dead_letters import Chosen
-from eventbus.services.history import Fate
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.timing import ServiceTiming
 from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
@@ -353,7 +352,7 @@ class BusAccount(RuleBasedStateMachine):
     def _check_fate(self, key: str, event_id: str) -> None:
         ticket = key, event_id
         try:
-            fates = {_key_of(fate): fate.state for fate in self.bus.history.of(event_id)[1]}
+            fates = {fate.subscription.key: fate.state for fate in self.bus.history.of(event_id)[1]}
         except NotFound:
             known = self._taken(*ticket) or ticket in self.may_be_discarded
             assert known or event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
@@ -413,10 +412,6 @@ class BusAccount(RuleBasedStateMachine):
 
     def _rows(self) -> Iterator[tuple[int, str | None, float]]:
         yield from self.bus.journal.topics(0, self.bus.dispatcher.recent.newest, ALL)
-
-
-def _key_of(fate: Fate) -> str:
-    return group_key(fate.group) if fate.group is not None else fate.address or ""
 
 
 @histories(sqlite=50, redis=16)

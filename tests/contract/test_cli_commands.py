@@ -47,8 +47,9 @@ class Lettered(FakeBus):
     count = 0  #: put back so far
     again = 0  #: of these are dead again
 
-    def dead_letters(self, *, address: str | None = None, group: str | None = None) -> Any:
-        return iter([letter for letter in self.letters if (address or group) in (None, letter.subscriber)])
+    def dead_letters(self, *, address: str | None = None, path: str | None = None, group: str | None = None) -> Any:
+        named = [letter for letter in self.letters if (address or group) in (None, letter.subscriber)]
+        return iter([letter for letter in named if path in (None, letter.path)])
 
     def replay_dead_letters(self, replay: str | None = None, **chosen: Any) -> Replayed:
         done = self._drop(**chosen)

@@ -44,7 +44,7 @@ def client(bus: BusServer) -> Iterator[Bus]:
     with Bus(f"http://127.0.0.1:{bus.port}", backoff=NO_RETRY) as found:
         yield found
         for one in found.subscribers():
-            found.deregister(one.address)
+            found.deregister(one.address, path=one.path)
 
 
 @pytest.fixture

@@ -233,7 +233,7 @@ def test_shapes_have_what_the_bus_answers(own_bus: BusServer, caller: Caller) ->
         assert letter.keys() == properties("DeadLetter")
         event = caller.call("GET", f"/events/{letter['event']}").json()
         assert event.keys() == properties("EventWithDeliveries")
-        assert event["deliveries"] == [{"address": subscriber.address, "group": None, "state": "dead"}]
+        assert event["deliveries"] == [{"address": subscriber.address, "path": None, "group": None, "state": "dead"}]
         caller.deregister(subscriber.address)
 
 

@@ -98,7 +98,7 @@ def test_deregistering_answers_an_object(caller: Caller) -> None:
     for discarded in (3, 0):
         response = caller.call("DELETE", f"/deregister?address={FIRST}", [JSON])
         assert (response.status, response.header("Content-Type")) == (200, "application/json")
-        assert response.json() == {"address": FIRST, "discarded": discarded}
+        assert response.json() == {"address": FIRST, "path": None, "discarded": discarded}
 
 
 def test_publishing_tells_the_id_and_who_gets_it(caller: Caller) -> None:

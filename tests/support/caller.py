@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from tests.support.raw_client import RawConnection, Response
 
@@ -32,9 +32,10 @@ class Caller:
         answer: dict[str, Any] = response.json()
         return answer
 
-    def deregister(self, address: str) -> None:
+    def deregister(self, address: str, path: str | None = None) -> None:
         """Deregister."""
-        response = self.call("DELETE", f"/deregister?address={quote(address)}")
+        query = {"address": address, **({} if path is None else {"path": path})}
+        response = self.call("DELETE", f"/deregister?{urlencode(query)}")
         assert response.status == 200, response.text
 
     def publish(self, body: bytes = b"{}", *headers: tuple[str, str], topic: str = "") -> str:
@@ -66,7 +67,7 @@ def cleaning_caller(port: int) -> Iterator[Caller]:
     caller = Caller(port)
     yield caller
     for subscriber in caller.subscribers():
-        caller.deregister(subscriber["address"])
+        caller.deregister(subscriber["address"], subscriber["path"])
 
 
 def register_target(address: str, **options: Any) -> str:

@@ -15,7 +15,7 @@ class Scene(MemoryNode):
     def fates(self, event_id: str) -> dict[str, str]:
         """Return the state of an event by subscriber."""
         _, fates = History(self.node).of(event_id)
-        return {fate.address: fate.state for fate in fates}
+        return {fate.subscription.text: fate.state for fate in fates}
 
 
 def test_an_event_is_pending_until_it_is_delivered() -> None:

@@ -57,6 +57,7 @@ SHARED_WITH_CLIENT = (
     "eventbus.core.ordering",
     "eventbus.core.override",
     "eventbus.core.signing",
+    "eventbus.core.target_path",
     "eventbus.core.topics",
     "eventbus.core.wildcards",
 )

@@ -337,7 +337,7 @@ def test_subscribers_of_all_nodes_are_listed(two: Two) -> None:
 def test_an_event_is_told_with_the_deliveries_of_every_node(two: Two) -> None:
     """Where an event stands is told for every node's subscribers, on the dashboard too."""
     here, _ = two
-    said = [{"address": address, "group": None, "state": "dead"} for address in (HERE, THERE)]
+    said = [{"address": address, "path": None, "group": None, "state": "dead"} for address in (HERE, THERE)]
     assert here.ask("GET", "/events/e-1", JSON).json["deliveries"] == said
     assert here.ask("GET", "/dashboard/event?id=e-1", JSON).json["deliveries"] == said
     page = here.ask("GET", "/dashboard/event?id=e-1", HTML).text

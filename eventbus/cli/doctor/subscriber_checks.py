@@ -1,5 +1,6 @@
 """Check the subscribers: which are stuck, have dead letters, and can be reached from here."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from eventbus.cli.screen import pluralize
 from eventbus.client import Group, Subscriber, SubscriberList
 from eventbus.client.encoding import rfc3339
 from eventbus.client.errors import BusError
+from eventbus.core.target_path import with_path
 
 _ABOUT = "subscribers"
 #: States in which deliveries succeed, or none was attempted yet.
@@ -29,13 +31,16 @@ def diagnose(found: SubscriberList) -> list[Finding]:
     stuck = [_stuck(one) for one in each if one.state not in (*_WELL, "expired")]
     stuck += [_draining(one) for one in found.groups if one.members and all(member.draining for member in one.members)]
     dead = [_dead(one) for one in each if one.dead]
+    twice = [_ends_in_event(one) for one in found if one.path is None and one.address.rstrip("/").endswith("/event")]
     if not expired and not stuck and not members and not dead:
-        return [ok(_ABOUT, f"{pluralize(len(each), 'subscriber')}; none is stuck, none has dead letters.")]
+        well = ok(_ABOUT, f"{pluralize(len(each), 'subscriber')}; none is stuck, none has dead letters.")
+        return [well, *_limit(twice, "end in /event too")]
     return [
         *_limit(expired, "are expired too"),
         *_limit(stuck, "are stuck too"),
         *_limit(members, "are members that are stuck too"),
         *_limit(dead, "have dead letters too"),
+        *_limit(twice, "end in /event too"),
     ]
 
 
@@ -49,12 +54,14 @@ def not_listed(error: BusError) -> Finding:
 def _stuck(one: Subscriber | Group) -> Finding:
     since = f", the oldest for {format_duration(one.oldest_pending_seconds)}" if one.pending else ""
     text = f"{_name(one)} is {one.state}; {pluralize(one.pending, 'event')} pending{since}.{_attempts(one)}"
-    return warning(_ABOUT, text, "See that it answers POST /event with 2xx; it gets all that is pending.")
+    return warning(_ABOUT, text, f"See that it answers POST {_path(one)} with 2xx; it gets all that is pending.")
 
 
 def _stuck_member(one: Subscriber) -> Finding:
-    text = f"{one.address}, a member of group {one.group}, is {one.state}.{_attempts(one)}"
-    return warning(_ABOUT, text, "See that it answers POST /event with 2xx; until then other members get its share.")
+    text = f"{_name(one)}, a member of group {one.group}, is {one.state}.{_attempts(one)}"
+    return warning(
+        _ABOUT, text, f"See that it answers POST {_path(one)} with 2xx; until then other members get its share."
+    )
 
 
 def _attempts(one: Subscriber | Group) -> str:
@@ -73,19 +80,34 @@ def _draining(one: Group) -> Finding:
 def _expired(one: Subscriber | Group) -> Finding:
     since = "" if one.expired_at is None else f" since {rfc3339(one.expired_at)}"
     kept = f"{pluralize(one.pending, 'event')} pending, {pluralize(one.dead, 'dead letter')}"
-    whose = f"--group {one.group}" if isinstance(one, Group) else one.address
+    whose = f"--group {one.group}" if isinstance(one, Group) else f"{one.address}{_path_option(one)}"
     fix = f"Start it again, or say that it is gone: 'eventbus deregister {whose}'."
     return warning(_ABOUT, f"{_name(one)} is expired{since}; {kept}.", fix)
 
 
 def _dead(one: Subscriber | Group) -> Finding:
     text = f"{_name(one)} has {pluralize(one.dead, 'dead letter')}."
-    whose = f"--group {one.group}" if isinstance(one, Group) else f"--address {one.address}"
+    whose = f"--group {one.group}" if isinstance(one, Group) else f"--address {one.address}{_path_option(one)}"
     return warning(_ABOUT, text, f"Look at 'eventbus dead-letters list {whose}'; then replay or discard them.")
 
 
 def _name(one: Subscriber | Group) -> str:
-    return f"Group {one.group}" if isinstance(one, Group) else one.address
+    return f"Group {one.group}" if isinstance(one, Group) else with_path(one.address, one.path)
+
+
+def _path(one: Subscriber | Group) -> str:
+    """Return where the events of a subscriber are POSTed to."""
+    return "/event" if isinstance(one, Group) else one.path or "/event"
+
+
+def _path_option(one: Subscriber) -> str:
+    """Return what a command says, beside the address, to name a subscriber."""
+    return "" if one.path is None else f" --path {shlex.quote(one.path)}"
+
+
+def _ends_in_event(one: Subscriber) -> Finding:
+    text = f"{one.address} ends in /event, and its events go to {one.address.rstrip('/')}/event."
+    return warning(_ABOUT, text, "Where that is not meant, register it without /event, or with path= and the path.")
 
 
 def check_connections(found: Sequence[Subscriber]) -> list[Finding]:

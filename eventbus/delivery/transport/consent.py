@@ -23,6 +23,7 @@ def request_consent(adapter: BaseAdapter, subscriber: Subscriber, origin: str) -
     address, timeout = subscriber.address, subscriber.options.timeout
     headers = {"Host": address.authority, "User-Agent": f"eventbus/{__version__}", "WebHook-Request-Origin": origin}
     request = requests.Request("OPTIONS", address.url, headers).prepare()
+    request.url = address.url  # as it is: escapes are changed when a request is prepared
     with gevent.Timeout(timeout) as deadline:
         try:
             response = adapter.send(request, stream=True, timeout=timeout)

@@ -20,7 +20,7 @@ def subscriber_head(subscriber: Subscriber, origin: str | None = None) -> bytes:
     address = subscriber.address
     origin_header = "" if origin is None else f"WebHook-Request-Origin: {origin}\r\n"
     return (
-        f"POST {address.path}/event HTTP/1.1\r\n"
+        f"POST {address.request_target} HTTP/1.1\r\n"
         f"Host: {address.authority}\r\n"
         f"User-Agent: eventbus/{__version__}\r\n"
         "Accept-Encoding: identity\r\n"

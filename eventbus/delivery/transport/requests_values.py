@@ -1,7 +1,7 @@
 """Converts what the requests library passes and expects: prepared requests and responses."""
 
 from io import BytesIO
-from urllib.parse import SplitResult, urlunsplit
+from urllib.parse import SplitResult
 
 import requests
 
@@ -11,10 +11,16 @@ from eventbus.delivery.transport.response_reader import ResponseReader
 
 def head_of(request: requests.PreparedRequest, url: SplitResult) -> bytes:
     """Return the head of a request."""
-    target = urlunsplit(("", "", url.path or "/", url.query, "")).encode("ascii")
+    target = f"{url.path or '/'}{_query_of(request.url or '')}".encode("ascii")
     headers = {"Host": url.netloc, **request.headers}
     lines = [b"%s: %s\r\n" % (to_bytes(name), to_bytes(value)) for name, value in headers.items()]
     return b"%s %s HTTP/1.1\r\n%s\r\n" % (to_bytes(request.method or "GET"), target, b"".join(lines))
+
+
+def _query_of(url: str) -> str:
+    """Return the query of a URL with its ``?``, also where nothing follows that."""
+    _, mark, query = url.partition("#")[0].partition("?")
+    return f"{mark}{query}"
 
 
 def to_bytes(text: str | bytes) -> bytes:

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 
 from eventbus.core.addresses import parse_address
+from eventbus.core.target_path import PATH_MARK
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,8 @@ def respell(db: sqlite3.Connection) -> None:
     If both spellings have a lane, both stay: nobody renews the one with the old spelling, and it expires. If there is
     no room for the change, the next start tries again.
     """
-    rows = db.execute("SELECT key, record FROM lanes WHERE instr(key, '%')").fetchall()
+    spelled = "SELECT key, record FROM lanes WHERE instr(key, '%') AND NOT instr(key, ?)"
+    rows = db.execute(spelled, (PATH_MARK,)).fetchall()  # no older version had target paths
     moves = [(old, new, record) for old, record in rows if (new := parse_address(old).key) != old]
     if not moves:
         return

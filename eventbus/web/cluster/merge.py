@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventbus.core.addresses import parse_address
+from eventbus.core.target_path import split_path
 from eventbus.telemetry.merge import merge_metrics
 from eventbus.web.dashboard import cluster_views
 from eventbus.web.numbers import count_in
@@ -37,7 +38,9 @@ class Merge:
 def lines(parts: Mapping[str, str]) -> bytes:
     """Return the lists of subscribers as text: a line each, by address."""
     found = [line for part in parts.values() for line in part.splitlines()]
-    newest = {_key(line.partition("  :  ")[0]): line for line in sorted(found, key=lambda line: line[-20:])}
+    newest = {
+        _key(*split_path(line.partition("  :  ")[0])): line for line in sorted(found, key=lambda line: line[-20:])
+    }
     return "".join(f"{line}\n" for _, line in sorted(newest.items())).encode()
 
 
@@ -47,7 +50,9 @@ def subscribers(parts: Sequence[Any], _: Query) -> Any:
     A node of a version without groups lists none.
     """
     return {
-        "subscribers": _newest([part["subscribers"] for part in parts], lambda each: _key(each["address"])),
+        "subscribers": _newest(
+            [part["subscribers"] for part in parts], lambda each: _key(each["address"], each.get("path"))
+        ),
         "groups": _newest([part.get("groups", ()) for part in parts], lambda each: each["group"]),
     }
 
@@ -91,12 +96,14 @@ def event_page(parts: Sequence[Any], _: Query) -> Any:
 def merged_deliveries(parts: Sequence[Sequence[Any]]) -> list[Any]:
     """Return an event's deliveries of all nodes by address or group, one for each subscription."""
     found = sorted((each for part in parts for each in part), key=lambda each: _STATE_ORDER.index(each["state"]))
-    by_name = {(each["address"] or each["group"], each.get("group") or ""): each for each in found}
+    by_name = {
+        (each["address"] or each["group"], each.get("path") or "", each.get("group") or ""): each for each in found
+    }
     return [delivery for _, delivery in sorted(by_name.items())]
 
 
-def _key(address: str) -> str:
-    return parse_address(address).key
+def _key(address: str, target: str | None) -> str:
+    return parse_address(address).with_target(target or "").key
 
 
 #: The requests that all nodes answer, by method and path; those about dead letters only without a subscriber.

@@ -2,14 +2,13 @@
 
 import re
 
-from eventbus.core.addresses import parse_address
 from eventbus.core.model import group_key
 from eventbus.journal.cluster_journal import Nodes
 from eventbus.services.bus import Bus
 from eventbus.web.cluster.merge import EVENT, EVENT_PATH, KINDS, Merge
 from eventbus.web.cluster.rpc_codec import Environ
 from eventbus.web.query import Query
-from eventbus.web.subscriptions import group_in
+from eventbus.web.subscriptions import address_in, group_in
 
 #: The path where an address counts, even if a group is given, too.
 DEREGISTER = "/deregister"
@@ -42,7 +41,7 @@ def key_in(environ: Environ, query: Query, nodes: Nodes, bus: Bus) -> str | None
     if group is not None and (address is None or environ["PATH_INFO"] != DEREGISTER):
         return group_key(group)
     if address is not None:
-        key = parse_address(address).key
+        key = address_in(query).key
         return bus.dispatcher.registry.registered_as(key) or nodes.group_of(key) or key
     if number is None or not _NUMBER.match(number):
         return None

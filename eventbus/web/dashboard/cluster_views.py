@@ -87,8 +87,7 @@ def dead_letters(parts: Sequence[Any], _: Query) -> dict[str, Any]:
     named = next((part for part in parts if part.get("group") is not None), parts[0])
     return {
         **parts[0],
-        "name": named["name"],
-        "group": named.get("group"),
+        **{name: named.get(name) for name in ("name", "group", "whose")},
         "letters": found,
         "following": found[-1]["id"] if len(found) == PAGE_ROWS else None,
         "dead": sum(part["dead"] for part in parts),

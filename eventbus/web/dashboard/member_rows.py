@@ -7,6 +7,7 @@ from typing import Any
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.member import Member
 from eventbus.delivery.lane.status import WELL, status
+from eventbus.web.subscriber_payloads import address_payload
 
 Row = dict[str, Any]
 
@@ -14,13 +15,14 @@ Row = dict[str, Any]
 def member_rows(lane: Lane, now: float) -> list[Row]:
     """Return a row for each member at a moment of the monotonic clock, those that need attention first."""
     found = [_row(member, now) for member in lane.roster or ()]
-    return sorted(found, key=lambda row: (row["state"] in WELL, not row["draining"], row["address"]))
+    return sorted(found, key=lambda row: (row["state"] in WELL, not row["draining"], row["key"]))
 
 
 def _row(member: Member, now: float) -> Row:
     return {
         "key": member.subscriber.key,
-        "address": member.subscriber.text,
+        **address_payload(member.subscriber.address),
+        "name": member.subscriber.text,
         "state": str(status(member, now)),
         "draining": member.draining,
         "lease": max(0, round(member.lease.ends - now)),

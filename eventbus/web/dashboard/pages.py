@@ -19,14 +19,13 @@ from eventbus.web.dashboard.body_views import views_of
 from eventbus.web.dashboard.cluster_views import MAX_ATTENTION_ROWS, PAGE_ROWS
 from eventbus.web.dashboard.layout import page
 from eventbus.web.dashboard.member_rows import member_rows, summary
-from eventbus.web.event_payload import event_payload
+from eventbus.web.event_payload import delivery_payload, event_payload
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
 from eventbus.web.routes.dead_letters import dead_letter_payload
-from eventbus.web.routes.events import delivery_payload
 from eventbus.web.server.listeners import noted, reachable_from_outside
 from eventbus.web.subscriber_payloads import subscription_payload
-from eventbus.web.subscriptions import group_of, named_in
+from eventbus.web.subscriptions import NamedSubscription, group_of, named_in, path_of, text_of
 
 #: Dead letters on the page of their subscriber.
 MAX_SUBSCRIBER_LETTERS = 20
@@ -111,8 +110,7 @@ def subscriber() -> dict[str, Any]:
     letters = bus.dead_letters.page(named.key, 0, MAX_SUBSCRIBER_LETTERS)
     found = {
         "key": named.key,
-        "name": named.text,
-        "group": group_of(named.key),
+        **_names(named),
         "letters": list(map(dead_letter_payload, letters)),
     }
     if lane is None and not letters:
@@ -163,13 +161,12 @@ def event() -> dict[str, Any]:
 @page("dead_letters.html")
 def dead_letters() -> dict[str, Any]:
     """Collect one page of dead letters, to be redelivered or discarded."""
-    bus, query = the_bus(), _query()
+    bus, query = the_bus(), _filled(_query())
     after = count_in(query, "after", 0, 0, 2**62)
-    named = named_in(query, bus) if query.first("address") or query.first("group") else None
+    named = named_in(query, bus) if query.values.keys() & {"address", "path", "group"} else None
     letters = bus.dead_letters.page(named.key if named else None, after, PAGE_ROWS)
     return {
-        "name": named.text if named else "",
-        "group": group_of(named.key) if named else None,
+        **_names(named),
         "letters": list(map(dead_letter_payload, letters)),
         "after": after,
         "following": letters[-1].id if len(letters) == PAGE_ROWS else None,
@@ -202,6 +199,20 @@ def _setting_text(name: str, current: Settings) -> str:
         deny, allow = (", ".join(map(str, networks)) or "none" for networks in (value.deny, value.allow))
         return f"denied: {deny}; allowed: {allow}"
     return f"{value:,}" if isinstance(value, int | float) and name != "port" else str(value)
+
+
+def _names(named: NamedSubscription | None) -> dict[str, Any]:
+    """Return what a page calls the subscription that it is about, its group, and ``whose``: how links name it."""
+    if named is None:
+        return {"name": "", "group": None, "whose": None}
+    key, group = named.key, group_of(named.key)
+    whose = {"address": None if group else text_of(key), "path": path_of(key), "group": group}
+    return {"name": named.text, "group": group, "whose": whose}
+
+
+def _filled(query: Query) -> Query:
+    """Return a query without the fields of a form that are empty."""
+    return Query({name: values for name, values in query.values.items() if values != [""]})
 
 
 def _brief(event: Any) -> dict[str, Any]:

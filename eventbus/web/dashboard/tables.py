@@ -6,7 +6,8 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.status import WELL, status
 from eventbus.services.bus import Bus
 from eventbus.web.dashboard.member_rows import member_rows, summary, topics_text
-from eventbus.web.subscriptions import group_of
+from eventbus.web.subscriber_payloads import identity_payload
+from eventbus.web.subscriptions import text_of
 
 #: Members in the table of all subscribers; the group's page has all.
 MAX_MEMBER_ROWS = 20
@@ -41,7 +42,7 @@ def rows(bus: Bus, text: str) -> list[dict[str, Any]]:
     for lane in (*bus.subscribers(), *bus.expired.lanes()):
         row = _row(bus, lane)
         row["open"] = bool(wanted) and any(wanted in one.subscriber.text.lower() for one in lane.roster or ())
-        if row["open"] or wanted in f"{row['address']} {row['state']} {row['topics']} {row['summary']}".lower():
+        if row["open"] or wanted in f"{lane.subscriber.text} {row['state']} {row['topics']} {row['summary']}".lower():
             found.append(row)
     return found
 
@@ -62,10 +63,10 @@ def _needs_attention(bus: Bus, lane: Lane, now: float) -> bool:
 def sorted_by(found: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
     """Return the rows sorted by a column; by address if there is no such column."""
     if column == ATTENTION:
-        return sorted(found, key=lambda row: (row["state"] in WELL, -row["oldest"], -row["dead"], row["address"]))
+        return sorted(found, key=lambda row: (row["state"] in WELL, -row["oldest"], -row["dead"], row["key"]))
     if column not in dict(COLUMNS):
         column = "address"
-    return sorted(found, key=lambda row: (row[column], row["address"]), reverse=column in _LARGEST_FIRST)
+    return sorted(found, key=lambda row: (row[column], row["key"]), reverse=column in _LARGEST_FIRST)
 
 
 def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
@@ -73,8 +74,8 @@ def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
     members = member_rows(lane, now)
     return {
         "key": key,
-        "address": lane.subscriber.text,
-        "group": group_of(key),
+        **identity_payload(lane.subscriber),
+        "address": text_of(lane.subscriber.text),
         "members": members[:MAX_MEMBER_ROWS],
         "member_count": len(members),
         "summary": summary(members),

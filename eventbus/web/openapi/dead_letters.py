@@ -4,11 +4,12 @@ from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, Json, count, nullable, shape, text
 from eventbus.web.openapi.operation import operation
 from eventbus.web.openapi.schemas import A_DEAD_LETTER, A_REPLAY
-from eventbus.web.openapi.subscribers import address, group
+from eventbus.web.openapi.subscribers import address, group, path
 from eventbus.web.routes.dead_letters import DEFAULT_PAGE_LETTERS, MAX_PAGE_LETTERS
 
 _CHOICE = [
     address("One subscriber's.", required=False),
+    path(),
     group("One group's."),
     build.query("id", "One, by its number.", count(maximum=10**18 - 1), example=1),
     build.query("all", "All there are.", text(enum=["true"])),
@@ -29,6 +30,7 @@ LIST = operation(
     tag="Reading", scope="admin", call=f"'/deadLetters?address={AN_ADDRESS}'",
     parameters=[
         address("Only this subscriber's.", required=False),
+        path(),
         group("Only this group's."),
         build.query("after", "Begin after this number.", count(maximum=2**62, default=0)),
         build.query("limit", "Dead letters in one page, at most.",

@@ -4,7 +4,7 @@ from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, Json, content, count, query, text
 from eventbus.web.openapi.operation import operation
 from eventbus.web.openapi.schemas import A_DELIVERY, AN_EVENT, TOPIC_PATTERNS, VISIBLE_ASCII
-from eventbus.web.openapi.subscribers import address, group
+from eventbus.web.openapi.subscribers import address, group, path
 from eventbus.web.routes.events import DEFAULT_PAGE_EVENTS, MAX_PAGE_EVENTS, MAX_WAIT_SECONDS, RESUMED
 
 _STREAM = text(
@@ -69,6 +69,7 @@ REPLAY = operation(
     tag="Redelivery", scope="admin", call=f"-X POST '/replay?address={AN_ADDRESS}&from=earliest'",
     parameters=[
         address(required=False),
+        path(),
         group(),
         query("from", "The first: `earliest`, `now`, an event's id or an RFC 3339 time.", text(minLength=1),
               required=True, example="earliest"),

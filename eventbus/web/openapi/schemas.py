@@ -24,8 +24,11 @@ ADDRESS = text(minLength=1, maxLength=MAX_ADDRESS_LENGTH, pattern="^[!-~]+$")
 VISIBLE_ASCII = text(pattern=f"^[!-~]{{1,{MAX_ID_LENGTH}}}$")
 _STATUS = nullable(build.typed("integer", "Null without a response.", minimum=100, maximum=999))
 
+_PATH = nullable(text("Where its deliveries are POSTed to, as registered with `path`; null for `/event`."))
+
 _SUBSCRIBER: Json = {
     "address": text("As the client wrote it."),
+    "path": _PATH,
     "group": nullable(text("The group that it is a member of, which has the account; null without one.")),
     "draining": build.flag("Whether it asked for no more deliveries."),
     "registered_at": time("When the lease began."),
@@ -57,7 +60,7 @@ _SUBSCRIBER: Json = {
     "recent_failures": count("Attempts of the last ten minutes that failed."),
 }
 A_SUBSCRIBER: Json = {
-    "address": AN_ADDRESS, "group": None, "draining": False,
+    "address": AN_ADDRESS, "path": None, "group": None, "draining": False,
     "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
     "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1,
@@ -70,10 +73,11 @@ A_REGISTRATION: Json = {
     "origin": None, "warnings": [],
 }  # fmt: skip
 _MEMBERS = build.items(build.shape("A member.", {
-    "address": text(), "state": _SUBSCRIBER["state"], "in_flight": count(), "draining": build.flag("See `drain`."),
+    "address": text(), "path": _PATH, "state": _SUBSCRIBER["state"], "in_flight": count(),
+    "draining": build.flag("See `drain`."),
 }), "Who shares its events.")  # fmt: skip
 _GROUP: Json = {
-    **{name: value for name, value in _SUBSCRIBER.items() if name != "address"},
+    **{name: value for name, value in _SUBSCRIBER.items() if name not in ("address", "path")},
     "group": text("Its name."),
     "members": _MEMBERS,
     "expires_at": nullable(time("When it expired; null while it has members.")),
@@ -106,13 +110,14 @@ _RETRY: Json = {
     "last_status": _STATUS,
     "last_error": nullable(text()),
 }
-A_DELIVERY: Json = {"address": AN_ADDRESS, "group": None, "state": "delivered"}
+A_DELIVERY: Json = {"address": AN_ADDRESS, "path": None, "group": None, "state": "delivered"}
 _DEAD_LETTER: Json = {
     "id": count("A number by which to replay or discard it."),
     "event": text("The event's id."),
     "topic": nullable(text()),
     "key": nullable(text("The event's order key.")),
     "subscriber": text("Its address, in its one spelling, or the name of its group."),
+    "path": nullable(text("The target path of the address; null without one.")),
     "group": nullable(text("The name of its group; null without one.")),
     "reason": text(
         "`rejected`, `lease ended`, `journal quota`, `no member of the group wants its topic`, or `not delivered "
@@ -129,8 +134,8 @@ _DEAD_LETTER: Json = {
     ),
 }
 A_DEAD_LETTER: Json = {
-    "id": 1, "event": AN_ID, "topic": "orders.created", "key": None, "subscriber": AN_ADDRESS, "group": None,
-    "reason": "rejected",
+    "id": 1, "event": AN_ID, "topic": "orders.created", "key": None, "subscriber": AN_ADDRESS, "path": None,
+    "group": None, "reason": "rejected",
     "attempts": 1, "first_attempt_at": A_TIME, "last_attempt_at": A_TIME, "last_status": 422,
     "last_error": "answered 422", "last_answer": {"text": "no such customer"}, "body_given_up": False,
 }  # fmt: skip
@@ -171,13 +176,13 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
         "subscribers": build.items(build.schema("Subscriber")), "groups": build.items(build.schema("Group")),
     }),
     "Deregistered": ("An address, or a group, that is registered no more.", {
-        "address": text(), "group": text(), "discarded": count("How many deliveries were discarded."),
-    }, None, ("address", "group")),
+        "address": text(), "path": _PATH, "group": text(), "discarded": count("How many deliveries were discarded."),
+    }, None, ("address", "path", "group")),
     "Event": ("An event as the journal has it.", _EVENT, AN_EVENT),
     "Delivery": (
         "One event for one subscriber. One that waits for its next attempt has its attempts, too.",
         {
-            "address": nullable(text("Null for a group.")),
+            "address": nullable(text("Null for a group.")), "path": _PATH,
             "group": nullable(text("Null for an address in no group.")),
             "state": text(enum=["pending", "delivered", "dead", "discarded"]), **_RETRY,
         },

@@ -24,11 +24,19 @@ def group(description: str = "A group, instead of an address.") -> Json:
     return build.query("group", description, kind.query_schema, example="mailer")
 
 
+def path(
+    description: str = "The target path of the address's subscription; without it the one without a path.",
+) -> Json:
+    """Build the parameter that names one of an address's subscriptions."""
+    kind = next(one.kind for one in registration_options() if one.name == "path")
+    return build.query("path", description, kind.query_schema, example="/hooks/orders")
+
+
 REGISTER = operation(
     "registerAndKeepAlive", "Register, or renew",
     "Registers an address, or renews its lease. Every event that is accepted after the answer, and whose topic the "
-    "subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was, but for `group` "
-    "and `drain`. With `group` the address is a member: each event goes to one of the members that want it.",
+    "subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was, but for `group`, "
+    "`path` and `drain`. With `group` the address is a member: each event goes to one of the members that want it.",
     tag="Subscribers", scope="subscribe", call=f"-X POST '/registerAndKeepAlive?address={AN_ADDRESS}'",
     parameters=[address(), *_OPTIONS],
     ok=build.answer(
@@ -43,18 +51,20 @@ DEREGISTER = operation(
     "group leaves the group, and nothing is discarded; what is pending ends with the last one. Succeeds whether or not "
     "the address was there.",
     tag="Subscribers", scope="subscribe", call=f"-X DELETE '/deregister?address={AN_ADDRESS}'",
-    parameters=[address(required=False), group("A group instead of an address: it ends with all its members.")],
+    parameters=[address(required=False), path(), group("A group instead of an address: it ends with all its members.")],
     ok=build.answer(
         "It is not registered any more.",
-        build.content(JSON, build.schema("Deregistered"), {"address": AN_ADDRESS, "discarded": 0}) | SUCCESS,
+        build.content(JSON, build.schema("Deregistered"), {"address": AN_ADDRESS, "path": None, "discarded": 0})
+        | SUCCESS,
     ),
     errors=("WrongAddress", "NotOwner", "DiskFull"),
 )  # fmt: skip
 
 LIST = operation(
     "listSubscribers", "List the subscribers",
-    "As text a line for each: the address as it was written, two spaces, a colon, two spaces, the time of its last "
-    "renewal. As JSON the members of groups are among the subscribers, and `groups` has each group's account.",
+    "As text a line for each: the address as it was written, with `?path=P` where it has one, two spaces, a colon, "
+    "two spaces, the time of its last renewal. As JSON the members of groups are among the subscribers, and `groups` "
+    "has each group's account.",
     tag="Subscribers", scope="subscribe", call="'/listSubscribers'",
     parameters=[build.query(
         "expired", "`true`: not the live ones, but those whose lease has expired and who have not registered again.",

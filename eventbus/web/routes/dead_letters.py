@@ -20,7 +20,7 @@ from eventbus.web.numbers import count_in
 from eventbus.web.pages import fitting, json_bytes
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import JSON, Reply, as_json
-from eventbus.web.subscriptions import group_of, is_named_in, named_in, text_of
+from eventbus.web.subscriptions import group_of, is_named_in, named_in, path_of, text_of
 
 #: Dead letters on one page: at most, and by default.
 MAX_PAGE_LETTERS, DEFAULT_PAGE_LETTERS = 1_000, 100
@@ -108,6 +108,7 @@ def dead_letter_payload(kept: KeptDeadLetter) -> dict[str, Any]:
         "topic": kept.topic,
         "key": kept.order_key or None,
         "subscriber": text_of(letter.key),
+        "path": path_of(letter.key),
         "group": group_of(letter.key),
         "reason": letter.reason,
         "attempts": letter.attempts,

@@ -3,23 +3,20 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from flask import Blueprint, Response, request
 
-from eventbus.core.clock import rfc3339
 from eventbus.core.errors import Draining, JournalError, TooManyStreams
 from eventbus.core.model import Event
 from eventbus.core.tokens import Scope
 from eventbus.core.topics import check_patterns
 from eventbus.services.bus import Bus
-from eventbus.services.history import Fate
 from eventbus.services.positions import Resumed, name_of
 from eventbus.web.accept import STREAM, wants_stream
 from eventbus.web.access import needs
 from eventbus.web.current import the_bus
 from eventbus.web.error_responses import count_refused
-from eventbus.web.event_payload import event_json, event_payload
+from eventbus.web.event_payload import delivery_payload, event_json, event_payload
 from eventbus.web.numbers import count_in
 from eventbus.web.pages import MAX_PAGE_BYTES
 from eventbus.web.query import Query, query_of
@@ -114,20 +111,6 @@ class EventPage:
         if self.connection is not None:
             self.connection.release(self.size)
         return b'{"events":[%s],"next":%s}\n' % (b",".join(self._parts), json.dumps(following).encode())
-
-
-def delivery_payload(fate: Fate) -> dict[str, Any]:
-    """Return an event's delivery for one subscriber, as JSON."""
-    row = fate.deferral
-    payload: dict[str, Any] = {"address": fate.address, "group": fate.group, "state": fate.state}
-    if row is not None:
-        payload |= {
-            "attempts": row.attempts,
-            "next_attempt_at": rfc3339(row.due_at),
-            "last_status": row.status,
-            "last_error": row.error or None,
-        }
-    return payload
 
 
 def _resumed_header(start: Resumed) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """``/registerAndKeepAlive``, ``/deregister`` and ``/listSubscribers``."""
 
+from dataclasses import replace
 from itertools import chain
 
 from flask import Blueprint, Response, request
@@ -18,8 +19,14 @@ from eventbus.web.current import the_bus, the_changes
 from eventbus.web.pages import long_json, separated
 from eventbus.web.query import query_of
 from eventbus.web.replies import SUCCESS, Reply, as_json, text
-from eventbus.web.subscriber_payloads import by_address, group_payloads, payload_of, registration_payload
-from eventbus.web.subscriptions import address_in, group_in, wire_error
+from eventbus.web.subscriber_payloads import (
+    address_payload,
+    by_address,
+    group_payloads,
+    payload_of,
+    registration_payload,
+)
+from eventbus.web.subscriptions import address_in, check_path, group_in, wire_error
 from eventbus.web.terms import drain_in, terms_of
 
 blueprint = Blueprint("subscribers", __name__)
@@ -63,7 +70,10 @@ def warnings(address: Address) -> list[str]:
     """Return warnings about an address that may be a mistake."""
     if not address.path.endswith("/event"):
         return []
-    return [f"Deliveries go to {address.url}: the bus adds /event to every address."]
+    other = f"address={replace(address, path='', legacy_key='').key}&path={address.path}"
+    return [
+        f"Deliveries go to {address.url}: the bus adds /event to an address. To get them there without it, say {other}."
+    ]
 
 
 @blueprint.delete("/deregister", provide_automatic_options=False)
@@ -72,9 +82,10 @@ def deregister() -> Reply:
     """Deregister an address or a whole group, and discard pending deliveries; a member only leaves its group."""
     query, bus = query_of(request.environ), the_bus()
     group = group_in(query)
+    check_path(query)
     if group is None or query.first("address") is not None:
         address = address_in(query)
-        key, whose = address.key, {"address": address.text}
+        key, whose = address.key, address_payload(address)
     else:
         key, whose = group_key(group), {"group": group}
     dispatcher = bus.dispatcher
