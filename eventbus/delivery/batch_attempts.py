@@ -57,7 +57,10 @@ class BatchAttempts:
         """Add what may go along, is in memory, and has room."""
         lane, target, batch, events, elements = request
         most, room = min(target.batch, batch.deliveries[0].max_batch), BATCH_BYTES - 2 - len(elements[0].text)
-        while (left := most - len(events)) > 0 and (found := lane.candidates(now, len(events), left)) is not None:
+        while (left := most - len(events)) > 0:
+            found = lane.candidates(batch.deliveries[-1], now, len(events), left)
+            if found is None:
+                return
             fitting = self._fitting(request, found, room)
             if fitting:
                 batch.add(found, len(fitting), now)
@@ -73,7 +76,7 @@ class BatchAttempts:
         lane, first, fitting = request.lane, request.batch.deliveries[0], []
         for seq in found.seqs:
             event = self._recent.get(seq)
-            if event is None or not lane.suits(first, found, event.topic):
+            if event is None or not lane.suits(first, event.topic):
                 break
             try:
                 element = self._elements.of(event)

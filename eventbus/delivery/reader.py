@@ -76,7 +76,7 @@ class LaneReader:
         """
         epoch = self.recent.epoch
         try:
-            found = self._journal.find([delivery.seq, *lane.upcoming()])
+            found = self._journal.find([delivery.seq, *lane.upcoming(delivery)])
         except JournalError:
             lane.release(delivery, self._clock.monotonic() + UNREAD_RETRY_SECONDS)  # others may be in memory
             raise

@@ -1,6 +1,7 @@
 """The rules of a lane that is ordered by key, one by one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from eventbus.core.leases import Lease
 from eventbus.core.ordering import BY_KEY
@@ -19,11 +20,11 @@ from tests.support.lanes import BUSY, EPOCH, TAKEN, UNWANTED, answer, high, subs
 IN_FLIGHT = 8
 
 
-def keyed_lane(keys: Sequence[str], limits: LaneLimits | None = None) -> Lane:
+def keyed_lane(keys: Sequence[str], limits: LaneLimits | None = None, **options: Any) -> Lane:
     """A lane that was offered an event of each of these keys, numbered from 1; an empty one is none."""
     events = {seq: event(seq, key=key) for seq, key in enumerate(keys, 1)}
     rules = Rules(86_400, high, limits=limits or LaneLimits(), find=events.get)
-    record = new_record(subscriber_with(max_in_flight=IN_FLIGHT, ordered=BY_KEY), EPOCH, 0)
+    record = new_record(subscriber_with(max_in_flight=IN_FLIGHT, ordered=BY_KEY, **options), EPOCH, 0)
     lane = lane_of(record, rules, retries=0, ends=1e6, now=0, wall=EPOCH)
     lane.offer(list(events))
     return lane

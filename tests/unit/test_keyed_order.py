@@ -5,10 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from eventbus.core.ordering import BY_KEY
-from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.keyed_retries import KeyedRetries
-from eventbus.delivery.lane.outcome import DeliveryResponse
-from tests.unit.test_lane_account import LIMITS, LaneAccount
+from tests.unit.test_lane_account import LIMITS, LaneAccount, Ticket
 
 
 class KeyedOrder(LaneAccount):
@@ -21,27 +19,25 @@ class KeyedOrder(LaneAccount):
     def renew(self, topics: tuple[str, ...]) -> None:  # type: ignore[override] # the order stays
         super().renew(topics, BY_KEY)
 
-    def _key_of(self, seq: int) -> str:
-        return self.journal.events[seq - 1].key
-
-    def _settle(self, delivery: Delivery, response: DeliveryResponse) -> None:
-        """An event is settled only after all that came before it with its key, in the same run."""
-        ticket, key = (delivery.seq, delivery.replay_id), self._key_of(delivery.seq)
-        before = len(self.settled)
-        super()._settle(delivery, response)
-        if key and len(self.settled) > before:
-            earlier = {
-                (seq, run)
-                for seq, run in self.accepted
-                if run == ticket[1] and seq < ticket[0] and self._key_of(seq) == key
-            }
-            assert earlier <= set(self.settled) | self.discarded
+    def _count_settled(self, tickets: set[Ticket]) -> None:
+        """An event is settled only after all that came before it with its key, in the same run, or with them."""
+        super()._count_settled(tickets)
+        for seq, run in tickets:
+            key = self._key_of(seq)
+            earlier = {(one, of) for one, of in self.accepted if of == run and one < seq and self._key_of(one) == key}
+            assert not key or earlier <= set(self.settled) | self.discarded
 
     @invariant()
-    def one_delivery_of_a_key_is_in_flight(self) -> None:
-        """Of two attempts in flight no two have the same key."""
-        keys = [key for delivery in self.lane.in_flight if (key := self._key_of(delivery.seq))]
+    def one_attempt_at_a_key_is_in_flight(self) -> None:
+        """Of two attempts in flight no two have the same key, and in one the events of a key are in order."""
+        attempts = [*([one] for one in self._alone()), *(batch.deliveries for batch in self.batches)]
+        keys = [key for one in attempts for key in {self._key_of(delivery.seq) for delivery in one} if key]
         assert len(keys) == len(set(keys))
+        for one in attempts:
+            for key in {self._key_of(delivery.seq) for delivery in one} - {""}:
+                for run in {delivery.replay_id for delivery in one}:
+                    mine = [d.seq for d in one if d.replay_id == run and self._key_of(d.seq) == key]
+                    assert mine == sorted(mine)
 
     @invariant()
     def keys_in_memory_are_bounded(self) -> None:

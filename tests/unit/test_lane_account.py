@@ -1,6 +1,7 @@
 """Nothing vanishes: whatever happens to a lane, what was accepted is pending, delivered, dead or discarded."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from eventbus.core.topics import matches
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane import ranges
+from eventbus.delivery.lane.batch import DeliveryBatch, Failure
 from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Rules
@@ -24,13 +26,15 @@ from eventbus.delivery.lane.keyed_range import KeyedRange
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
 from eventbus.delivery.lane.limits import LaneLimits
-from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.lane.outcome import REJECTED, RETRY, DeliveryResponse
 from eventbus.delivery.lane.phase import CloseReason
 from eventbus.services.recovery import restore
 from eventbus.telemetry.counters import Counters
+from tests.support.lane_batches import answer_batch, answer_each, take_batch
 from tests.support.lane_journal import LaneJournal, NoListener, NoTransport
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, answer, subscriber_with, wait_please
 
+FAILURES = st.sampled_from([None, None, Failure(RETRY), Failure(REJECTED, b"no")])
 ANSWERS = st.sampled_from([TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, ENOUGH, wait_please(7)])
 TOPICS = st.sampled_from([None, "a", "b"])
 CHOICES = st.sampled_from([(), ("a",), ("b",)])
@@ -77,6 +81,7 @@ class LaneAccount(RuleBasedStateMachine):
         self.accepted: set[Ticket] = set()
         self.settled: Counter[Ticket] = Counter()  # how often each was delivered, or became a dead letter
         self.discarded: set[Ticket] = set()
+        self.batches: list[DeliveryBatch] = []  # in flight
         self._save()
 
     def _dispatcher(self) -> Dispatcher:
@@ -112,17 +117,44 @@ class LaneAccount(RuleBasedStateMachine):
         self._read()
         self.lane.take(self.now)
 
-    @precondition(lambda self: self.lane.in_flight)
+    @rule(most=st.integers(2, 5))
+    def begin_batch(self, most: int) -> None:
+        self._read()
+        if (batch := take_batch(self.lane, self.now, most)) is not None:
+            self.batches.append(batch)
+
+    @precondition(lambda self: self.batches)
+    @rule(response=ANSWERS, data=st.data())
+    def end_batch(self, response: DeliveryResponse, data: st.DataObject) -> None:
+        self._settle_batch(self._one_batch(data), lambda batch: answer_batch(batch, response, self.now, self.now))
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data(), failures=st.lists(FAILURES, min_size=5, max_size=5))
+    def fail_some(self, data: st.DataObject, failures: list[Failure | None]) -> None:
+        """Some events of a batch fail by themselves; what waits for one that is to be retried fails, too."""
+        batch = self._one_batch(data)
+        failed = {index: one for index in range(len(batch.deliveries)) if (one := failures[index])}
+        for index in range(len(batch.deliveries)):
+            if self._is_stopped(batch, index, failed):
+                failed[index] = Failure(RETRY)
+        self._settle_batch(batch, lambda batch: answer_each(batch, failed, self.now, self.now))
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data())
+    def release_batch(self, data: st.DataObject) -> None:
+        self._settle_batch(self._one_batch(data), lambda batch: batch.release(self.now))
+
+    @precondition(lambda self: self._alone())
     @rule(response=ANSWERS, data=st.data())
     def end(self, response: DeliveryResponse, data: st.DataObject) -> None:
         self._settle(self._one_under_way(data), response)
 
-    @precondition(lambda self: self.lane.in_flight)
+    @precondition(lambda self: self._alone())
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         self.lane.release(self._one_under_way(data), self.now)
 
-    @precondition(lambda self: self.lane.in_flight)
+    @precondition(lambda self: self._alone())
     @rule(data=st.data())
     def drop_missing(self, data: st.DataObject) -> None:
         delivery = self._one_under_way(data)
@@ -133,7 +165,7 @@ class LaneAccount(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.lane.in_flight and not self.lane.closed)
+    @precondition(lambda self: self._alone() and not self.lane.closed)
     @rule(response=ANSWERS, data=st.data())
     def read_while_an_attempt_ends(self, response: DeliveryResponse, data: st.DataObject) -> None:
         delivery = self._one_under_way(data)
@@ -141,7 +173,7 @@ class LaneAccount(RuleBasedStateMachine):
         self._read()
         self.journal.before_rows = lambda: None
 
-    @precondition(lambda self: self.lane.in_flight and not self.lane.closed)
+    @precondition(lambda self: self._alone() and not self.lane.closed)
     @rule(response=ANSWERS, data=st.data())
     def save_and_read_while_an_attempt_ends(self, response: DeliveryResponse, data: st.DataObject) -> None:
         delivery = self._one_under_way(data)
@@ -152,7 +184,8 @@ class LaneAccount(RuleBasedStateMachine):
     @rule()
     def save(self) -> None:
         self._save()
-        assert self.lane.unsaved() == 0
+        by_key = self.lane.subscriber.options.by_key  # such a lane looks at further events then, which may get rows
+        assert by_key or self.lane.unsaved() == 0
 
     @rule()
     def the_tail_is_forgotten(self) -> None:
@@ -192,7 +225,7 @@ class LaneAccount(RuleBasedStateMachine):
 
         A lane's record may be newer than what a checkpoint says was offered to all lanes.
         """
-        self.dispatcher = self._dispatcher()
+        self.dispatcher, self.batches = self._dispatcher(), []
         recovered = self.journal.recovered()
         recovered = replace(recovered, scanned=max(0, recovered.scanned - remaining))
         (self.lane,) = restore(recovered, cast(Any, self.journal), self.dispatcher, self.rules, self.clock)
@@ -262,6 +295,8 @@ class LaneAccount(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """In the end, with a subscriber that takes everything, everything is settled."""
+        for batch in list(self.batches):
+            self._settle_batch(batch, lambda batch: answer_batch(batch, TAKEN, self.now))
         for _ in range(3 * len(self.accepted) + 10):
             if not self.lane.backlog:
                 break
@@ -271,7 +306,7 @@ class LaneAccount(RuleBasedStateMachine):
             while (delivery := self.lane.take(self.now)) is not None:
                 self._settle(delivery, TAKEN)
             self.now += 60
-        assert self.lane.backlog == 0
+        assert (self.lane.backlog, self.lane.companions) == (0, 0)
         self.every_delivery_is_somewhere()
         self.nothing_is_settled_twice()
 
@@ -286,11 +321,39 @@ class LaneAccount(RuleBasedStateMachine):
         closed, before = self.lane.closed, self.lane.delivered + self.lane.dead
         answer(self.lane, delivery, response, self.now, waited=self.now)
         if not closed and self.lane.delivered + self.lane.dead > before:
-            self.settled[ticket] += 1
+            self._count_settled({ticket})
+
+    def _settle_batch(self, batch: DeliveryBatch, settle: Callable[[DeliveryBatch], None]) -> None:
+        self.batches.remove(batch)
+        closed = self.lane.closed
+        settle(batch)
+        if not closed:
+            self._count_settled({(one.seq, one.replay_id) for one in batch.deliveries} - self._pending())
+
+    def _count_settled(self, tickets: set[Ticket]) -> None:
+        self.settled.update(tickets)
+
+    def _is_stopped(self, batch: DeliveryBatch, index: int, failed: dict[int, Failure]) -> bool:
+        """Whether an event waits for one before it in the same batch, which is to be retried."""
+        earlier = [batch.deliveries[at] for at in range(index) if at in failed and failed[at].result is RETRY]
+        options, key = self.lane.subscriber.options, self._key_of(batch.deliveries[index].seq)
+        return bool(earlier) and (
+            options.one_at_a_time or (options.by_key and key in {self._key_of(one.seq) for one in earlier if key})
+        )
+
+    def _key_of(self, seq: int) -> str:
+        return self.journal.events[seq - 1].key
+
+    def _one_batch(self, data: st.DataObject) -> DeliveryBatch:
+        return data.draw(st.sampled_from(self.batches))
+
+    def _alone(self) -> list[Delivery]:
+        """What is in flight, but for batches."""
+        in_batches = {delivery for batch in self.batches for delivery in batch.deliveries}
+        return sorted(self.lane.in_flight - in_batches, key=lambda delivery: (delivery.seq, delivery.replay_id))
 
     def _one_under_way(self, data: st.DataObject) -> Delivery:
-        under_way = sorted(self.lane.in_flight, key=lambda delivery: (delivery.seq, delivery.replay_id))
-        return data.draw(st.sampled_from(under_way))
+        return data.draw(st.sampled_from(self._alone()))
 
     def _pending(self) -> set[Ticket]:
         """All deliveries that are not settled, looked up where each has to be."""

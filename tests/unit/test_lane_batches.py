@@ -4,45 +4,14 @@ import json
 
 import pytest
 
-from eventbus.delivery.lane.batch import DeliveryBatch, InvalidBatchResponse, failures_in
-from eventbus.delivery.lane.health import MAX_SUSPECTS, Moment
+from eventbus.delivery.lane.batch import Failure, InvalidBatchResponse, failures_in
+from eventbus.delivery.lane.health import MAX_SUSPECTS
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of
-from eventbus.delivery.lane.outcome import REJECTED, RETRY, DeliveryResponse, Verdict, classify_response
+from eventbus.delivery.lane.outcome import REJECTED, RETRY, AttemptResult, DeliveryResponse, Verdict
 from tests.support.groups import A, B, group_with, subscribers
+from tests.support.lane_batches import answer_each, moments, numbers_of, send, take_batch
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, UNWANTED, lane_with, wait_please
-
-
-def take_batch(lane: Lane, now: float, most: int) -> DeliveryBatch | None:
-    """Start a batch of so many events at most."""
-    first = lane.take(now)
-    if first is None:
-        return None
-    batch = DeliveryBatch(lane, first)
-    while (left := min(most, first.max_batch) - len(batch.deliveries)) > 0:
-        found = lane.candidates(now, len(batch.deliveries), left)
-        if found is None or not lane.suits(first, found, None):
-            break
-        batch.add(found, len(found.seqs), now)
-    return batch
-
-
-def moments(batch: DeliveryBatch, now: float) -> list[Moment]:
-    """A moment for each delivery."""
-    return [Moment(now, EPOCH + now) for _ in batch.deliveries]
-
-
-def send(lane: Lane, response: DeliveryResponse, now: float, most: int = 100) -> list[int]:
-    """Make one attempt with a batch that is answered at once; the numbers of its events."""
-    batch = take_batch(lane, now, most)
-    if batch is None:
-        return []
-    result = classify_response(response, EPOCH + now)
-    if result.verdict is Verdict.DELIVERED:
-        batch.deliver(now)
-    else:
-        batch.fail(result, response, moments(batch, now))
-    return [delivery.seq for delivery in batch.deliveries]
 
 
 def holds_together(lane: Lane) -> bool:
@@ -137,6 +106,43 @@ def test_an_ordered_batch_stops_those_behind_it() -> None:
     assert send(lane, TAKEN, 1.2, 4) == []
     assert [send(lane, TAKEN, 2.0, 4) for _ in range(4)] == [[1, 2], [3, 4], [5, 6, 7, 8], []]
     assert holds_together(lane)
+
+
+def test_an_ordered_batch_comes_in_halves_in_order() -> None:
+    """With ``ordered=true`` each half of a batch that is answered 4xx goes before what was behind it."""
+    lane = lane_with(*range(1, 9), batch=4, ordered=True)
+    assert send(lane, UNWANTED, 1.0, 4) == [1, 2, 3, 4]
+    assert send(lane, UNWANTED, 1.0, 4) == [1, 2]
+    assert [send(lane, UNWANTED, 1.0, 4), send(lane, TAKEN, 1.0, 4)] == [[1], [2]]
+    assert [send(lane, TAKEN, 1.0, 4) for _ in range(3)] == [[3, 4], [5, 6, 7, 8], []]
+    assert [letter.seq for letter in lane.dead_letters] == [1]
+    assert holds_together(lane)
+
+
+def test_an_ordered_event_that_fails_stops_what_is_named_behind_it() -> None:
+    """With ``ordered=true`` what is named behind the first that failed waits for it, and was not attempted."""
+    lane = lane_with(*range(1, 9), batch=4, ordered=True, max_attempts=2)
+    batch = take_batch(lane, 1.0, 4)
+    assert batch is not None
+    answer_each(batch, {1: Failure(AttemptResult(Verdict.RETRY, 7.0)), 2: Failure(RETRY), 3: Failure(RETRY)}, 1.0)
+    assert {one.seq: one.attempts for one in lane.retries.in_memory()} == {2: 1, 3: 0, 4: 0}
+    assert send(lane, TAKEN, 7.9, 4) == []
+    again = take_batch(lane, 8.0, 4)
+    assert again is not None
+    assert numbers_of(again) == [2, 3, 4, 5]
+    answer_each(again, {0: Failure(RETRY), 1: Failure(RETRY), 2: Failure(RETRY), 3: Failure(RETRY)}, 8.0)
+    assert [letter.seq for letter in lane.dead_letters] == [2]
+    assert [send(lane, TAKEN, 9.0, 4) for _ in range(2)] == [[3, 4, 5, 6], [7, 8]]
+    assert holds_together(lane)
+
+
+def test_what_is_done_behind_a_failed_event_stays_done() -> None:
+    """With ``ordered=true`` an event that is not named is delivered, also behind one that is."""
+    lane = lane_with(*range(1, 5), batch=3, ordered=True)
+    batch = take_batch(lane, 1.0, 3)
+    assert batch is not None
+    answer_each(batch, {1: Failure(RETRY)}, 1.0)
+    assert [send(lane, TAKEN, 1.1, 3), send(lane, TAKEN, 9.0, 3)] == [[], [2, 4]]
 
 
 def test_each_event_may_fail_by_itself() -> None:

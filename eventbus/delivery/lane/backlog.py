@@ -161,17 +161,16 @@ class Backlog(Health):
         assert source is not None  # noqa: S101 - sendable() has just said so
         self._replay_next = source is self.live
         take, replay_id = source.buffered.popleft, source.replay_id
-        return [Delivery(take(), replay_id, 1, now, now) for _ in range(count)]
+        taken = [Delivery(take(), replay_id, 1, now, now) for _ in range(count)]
+        if not source.buffered:
+            self.retries.sort()
+        return taken
 
     def _take_retry(self, now: float) -> Delivery:
         """Start the first retry, which is due."""
         delivery = self.retries.pop(now)
         assert delivery is not None  # noqa: S101 - it was looked at just before
-        if not delivery.tries:
-            delivery.first = now
-        delivery.began = now
-        delivery.attempts += 1
-        return delivery
+        return delivery.begin(now)
 
     # Which events are here
 

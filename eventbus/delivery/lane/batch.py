@@ -140,8 +140,14 @@ class DeliveryBatch:
             self._lane.fail(delivery, failures[stands].result, _own(answer, failures[stands]), moments[stands])
         for index in order[1:]:
             if index in failures:
-                failure = failures[index]
-                self._lane.fail_along(self.deliveries[index], failure.result, _own(answer, failure), moments[index])
+                self._fail_alone(self.deliveries[index], failures[index], answer, moments[index])
+
+    def _fail_alone(self, delivery: Delivery, failure: Failure, answer: DeliveryResponse, moment: Moment) -> None:
+        """Let a companion fail by itself. One behind another that failed was not attempted, and waits for that."""
+        if failure.result.verdict is Verdict.RETRY and self._lane.retries.is_behind(delivery):
+            self._lane.release_along(delivery, moment.now)
+        else:
+            self._lane.fail_along(delivery, failure.result, _own(answer, failure), moment)
 
 
 def _own(answer: DeliveryResponse, failure: Failure) -> DeliveryResponse:

@@ -22,10 +22,14 @@ MAX_READ_TOGETHER = 32
 
 
 class Candidates(NamedTuple):
-    """What may go along with others next, in order: events that were not attempted yet, or one ``retry``."""
+    """What may go along with others next, in order: events that were not attempted yet, or a retry.
+
+    Or those that wait for the last of the others, ``after``, with the same order key.
+    """
 
     seqs: Sequence[int]
-    retry: Delivery | None = None
+    is_retry: bool = False
+    after: Delivery | None = None
 
 
 class Companions(Failures):
@@ -55,20 +59,25 @@ class Companions(Failures):
 
     # What goes along
 
-    def candidates(self, now: float, size: int, most: int) -> Candidates | None:
+    def candidates(self, last: Delivery, now: float, size: int, most: int) -> Candidates | None:
         """Return what may go in one request with ``size`` others that were taken at ``now``; None if nothing may.
 
-        These are ``most`` at most, and perhaps not all that may. While the lane is held back, each probe is one event.
+        These are ``most`` at most, and perhaps not all that may. What waits for the ``last`` of the others, with its
+        order key, goes first. While the lane is held back, each probe is one event.
         """
         if self.phase is not ACTIVE or self.held:
             return None
         retries = self.retries
+        if self.subscriber.options.by_key:
+            if waiting := retries.waiting_for(last):
+                return self._following(last, waiting, size, most)
+            most = 1  # what waits for that one goes along next
         if retries.count or self.replays:
             if self.subscriber.options.one_at_a_time and retries.wants_rows(now):
                 return None
             retry = retries.first(now)
             if retry is not None:
-                return Candidates((retry.seq,), retry) if retry.max_batch > size else None
+                return Candidates((retry.seq,), is_retry=True) if self._goes_with(last, retry, size) else None
             if not self._fresh_allowed():
                 return None
             source = self._source()
@@ -77,24 +86,40 @@ class Companions(Failures):
             source = self.live
         return Candidates(list(islice(source.buffered, most))) if source is not None and source.buffered else None
 
-    def upcoming(self) -> list[int]:
-        """Return the sequence numbers of some events that may go along with the next one."""
+    def _following(self, last: Delivery, waiting: Sequence[Delivery], size: int, most: int) -> Candidates | None:
+        """Return as many of those that wait for the last of ``size`` others as may go along."""
+        seqs: list[int] = []
+        for delivery in waiting[:most]:
+            if not self._goes_with(last, delivery, size + len(seqs)):
+                break
+            seqs.append(delivery.seq)
+        return Candidates(seqs, after=last) if seqs else None
+
+    def _goes_with(self, last: Delivery, delivery: Delivery, size: int) -> bool:
+        """Return whether one that may have failed may go in one request with ``size`` others, after the last one."""
+        return delivery.max_batch > size
+
+    def upcoming(self, first: Delivery) -> list[int]:
+        """Return the sequence numbers of some events that may go along with the first one of a batch."""
         if self.batch == 1:
             return []
         count = min(self.batch, MAX_READ_TOGETHER) - 1
-        found = sorted(self.retries.in_memory(), key=lambda delivery: (delivery.due, delivery.seq))[:count]
-        seqs = [delivery.seq for delivery in found]
+        found = sorted(self.retries.in_memory(), key=lambda delivery: (delivery.due, delivery.seq))
+        seqs = [delivery.seq for delivery in (*self.retries.waiting_for(first)[:count], *found)][:count]
         for part in (*self.replays, self.live):
             seqs += list(part.buffered)[: count - len(seqs)]
         return seqs
 
-    def suits(self, first: Delivery, candidates: Candidates, topic: str | None) -> bool:
+    def suits(self, first: Delivery, topic: str | None) -> bool:
         """Return whether an event with this topic may go to the same subscriber as the first of a batch."""
         return True
 
     def take_along(self, first: Delivery, candidates: Candidates, count: int, now: float) -> list[Delivery]:
         """Start the first ``count`` deliveries of what goes along, in the same request as ``first``; return them."""
-        taken = self._take_fresh(count, now) if candidates.retry is None else [self._take_retry(now)]
+        if candidates.after is not None:
+            taken = [delivery.begin(now) for delivery in self.retries.take_waiting(candidates.after, count)]
+        else:
+            taken = [self._take_retry(now)] if candidates.is_retry else self._take_fresh(count, now)
         self.in_flight.update(taken)
         self._count_companions(len(taken))
         return taken

@@ -1,6 +1,7 @@
 """A delivery: one event for one subscription, from its first attempt on. Pure."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from eventbus.core.records import Past
 
@@ -27,6 +28,14 @@ class Delivery:
     def tries(self) -> int:
         """Return the attempts since the delivery was redelivered, or all of them."""
         return self.attempts if self.past is None else self.attempts - self.past.attempts
+
+    def begin(self, now: float) -> Self:
+        """Begin an attempt; return the delivery."""
+        if not self.tries:
+            self.first = now
+        self.began = now
+        self.attempts += 1
+        return self
 
     def first_at(self, now: float, wall: float) -> float | None:
         """Return when the first attempt began, in seconds since 1970; None if there was none."""

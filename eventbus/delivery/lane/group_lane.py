@@ -95,10 +95,12 @@ class GroupLane(GroupMembers):
         return found
 
     @override
-    def suits(self, first: Delivery, candidates: Candidates, topic: str | None) -> bool:
-        member, retry = self._at[first], candidates.retry
-        wanted = not self.topics_differ or member.wants(topic)
-        return wanted and (retry is None or member.subscriber.key not in retry.failed_at)
+    def suits(self, first: Delivery, topic: str | None) -> bool:
+        return not self.topics_differ or self._at[first].wants(topic)
+
+    @override
+    def _goes_with(self, last: Delivery, delivery: Delivery, size: int) -> bool:
+        return super()._goes_with(last, delivery, size) and self._at[last].subscriber.key not in delivery.failed_at
 
     @override
     def take_along(self, first: Delivery, candidates: Candidates, count: int, now: float) -> list[Delivery]:

@@ -1,8 +1,9 @@
 """Which events of a lane that is ordered by key are next, and which of them its keys hold back. Pure.
 
 A key is busy while a delivery of it, its head, is in flight, is about to be, or waits for a retry. Events behind it
-wait in memory. Once the head has failed the key is held: what is behind it gets rows, which are never due by
-themselves, so that memory stays bounded and other keys go on. When the head is settled, the next one of the key is due.
+wait in memory, and may go along with it in one request. Once the head has failed the key is held: what is behind it
+gets rows, which are never due by themselves, so that memory stays bounded and other keys go on. When all of a key that
+was in flight is settled, the next one of it is due.
 """
 
 import heapq
@@ -104,20 +105,20 @@ class KeyOrder(Retries):
         return True
 
     def _make_ready(self, part: KeyedRange, key: str, queue: KeyQueue, seq: int) -> None:
-        queue.head = seq, part.replay_id
-        self._key_of[queue.head] = key
+        queue.heads.add((seq, part.replay_id))
+        self._key_of[seq, part.replay_id] = key
         part.buffered.append(seq)
 
     def _lead(self, queue: KeyQueue, delivery: Delivery) -> None:
         """Make a delivery with a row, which is counted, the head of its key."""
-        queue.head = order(delivery)
+        queue.heads.add(order(delivery))
         queue.failed = delivery if delivery.error else None
         self._ticket += 1
         heapq.heappush(self._heads, (delivery.due, self._ticket, delivery))
 
     def _advance(self, key: str, queue: KeyQueue) -> None:
-        """Free a key whose head is settled for the next delivery behind it."""
-        queue.head = queue.failed = None
+        """Free a key whose heads are settled for the next delivery behind them."""
+        queue.failed = None
         if queue.waiting:
             following = queue.waiting.pop(0)
             if following.kept:
@@ -136,6 +137,40 @@ class KeyOrder(Retries):
 
     def _part(self, delivery: Delivery) -> KeyedRange:
         return next(part for part in self._ranges() if part.replay_id == delivery.replay_id)
+
+    # What goes along with a head that is in flight
+
+    @override
+    def waiting_for(self, delivery: Delivery) -> Sequence[Delivery]:
+        queue = self._queue_of(delivery)
+        return () if queue is None or not queue.goes_on_after(delivery) else queue.waiting
+
+    @override
+    def take_waiting(self, delivery: Delivery, count: int) -> Sequence[Delivery]:
+        queue = self._queue_of(delivery)
+        if queue is None:
+            return ()
+        taken, queue.waiting = queue.waiting[:count], queue.waiting[count:]
+        queue.heads.update(map(order, taken))
+        for following in taken:
+            if following.kept:
+                self._waiting -= 1
+                self._keyed -= 1
+                self.count -= 1
+            else:
+                self._fresh_waiting -= 1
+                self._part(following).waiting -= 1
+        return taken
+
+    @override
+    def is_behind(self, delivery: Delivery) -> bool:
+        queue = self._queue_of(delivery)
+        return queue is not None and queue.is_behind(delivery)
+
+    def _queue_of(self, delivery: Delivery) -> KeyQueue | None:
+        """Return the queue of a delivery that is in flight; None if it has no key, or the keys are not known."""
+        key = self._key_of.get(order(delivery), delivery.order_key)
+        return self.queues.get(key) if key else None
 
     # What waits
 

@@ -128,16 +128,24 @@ class KeyedRetries(KeyOrder):
         if self.loaded and key:
             delivery.order_key = key
             self._keyed += 1
-            queue = self.queues[key]
-            self._lead(queue, delivery)
-            if queue.failed is not None:
-                for one in [one for one in queue.waiting if not one.kept]:
-                    self._give_row(one)
-                self._shrink(queue)
+            self._push_back(self.queues[key], delivery)
         elif self.loaded:
             delivery.order_key = ""
             super().push(delivery)
         self.sort()
+
+    def _push_back(self, queue: KeyQueue, delivery: Delivery) -> None:
+        """Let a delivery that was in flight wait: for its retry, or for the first of those it was in flight with."""
+        if queue.is_behind(delivery):
+            queue.heads.remove(order(delivery))
+            self._block(delivery)
+            self._wait(queue, delivery)
+            return
+        self._lead(queue, delivery)
+        if queue.failed is not None:
+            for one in [one for one in queue.waiting if not one.kept]:
+                self._give_row(one)
+            self._shrink(queue)
 
     @override
     def forget(self, delivery: Delivery) -> None:
@@ -145,8 +153,10 @@ class KeyedRetries(KeyOrder):
         self._strangers.discard(delivery)
         key = self._pop_key(delivery)
         queue = self.queues.get(key) if key else None
-        if queue is not None and key and queue.head == order(delivery):
-            self._advance(key, queue)
+        if queue is not None and key and order(delivery) in queue.heads:
+            queue.heads.remove(order(delivery))
+            if not queue.heads:
+                self._advance(key, queue)
         self.sort()
 
     @override

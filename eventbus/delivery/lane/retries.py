@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS
@@ -185,6 +185,18 @@ class Retries:
     def held(self) -> list[tuple[str, Delivery]]:
         """Return the order keys that are held, and of each the delivery that has failed."""
         return []
+
+    def waiting_for(self, delivery: Delivery) -> Sequence[Delivery]:
+        """Return what waits in memory for a delivery that is in flight, in order, and may go along with it."""
+        return ()
+
+    def take_waiting(self, delivery: Delivery, count: int) -> Sequence[Delivery]:
+        """Remove and return the first ``count`` of those that wait for a delivery in flight: they go along with it."""
+        return ()
+
+    def is_behind(self, delivery: Delivery) -> bool:
+        """Return whether a delivery in flight has to wait for an earlier one, in flight with it, that has failed."""
+        return self._ordered and bool(self._heap) and self._heap[0][0] < delivery.seq
 
     def sort(self) -> None:
         """Look at what may be attempted next, after something has changed."""
