@@ -1,12 +1,25 @@
-"""One field of many messages or events, by index, which costs a third of access by name. Pure."""
+"""Many messages or events at once: a field of each, by index, which costs a third of access by name. Pure."""
 
 from collections.abc import Iterable
+from functools import partial
 from operator import itemgetter
 
 from eventbus.core.model import Event, Message
 
 #: Indexes from the end: an event has its sequence number before a message's fields.
 _ID, _HEAD, _BODY = itemgetter(-6), itemgetter(-4), itemgetter(-3)
+_SEQ = itemgetter(0)
+
+
+def numbered(messages: Iterable[Message], first: int) -> list[Event]:
+    """Return messages as events with consecutive sequence numbers, the first one given."""
+    make = partial(tuple.__new__, Event)
+    return list(map(make, ((seq, *message) for seq, message in enumerate(messages, first))))
+
+
+def seqs_of(events: Iterable[Event]) -> list[int]:
+    """Return the sequence numbers, in order."""
+    return list(map(_SEQ, events))
 
 
 def ids_of(items: Iterable[Message | Event]) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ class Attempts:
     def note_delivered(self, target: Health, seconds: float, waited: Iterable[float]) -> None:
         """Count an attempt that took so many seconds, and events that have ``waited`` for as long until its end."""
         self._counters.attempt.observe(seconds)
-        self._counters.arrival.observe_all([max(0.0, each) for each in waited])
+        self._counters.arrival.observe_all([each if each > 0.0 else 0.0 for each in waited])
         if target.slow is not (seconds > SLOW_SECONDS):
             self._change_pace(target)
 

@@ -56,24 +56,25 @@ class BatchAttempts:
     def _fill(self, request: _Request, now: float) -> None:
         """Add what may go along, is in memory, and has room."""
         lane, target, batch, events, elements = request
-        most, room = min(target.batch, batch.deliveries[0].max_batch), BATCH_BYTES - 2 - len(elements[0].text)
-        while (left := most - len(events)) > 0:
-            found = lane.candidates(batch.deliveries[-1], now, len(events), left)
+        most = min(target.batch, batch.deliveries[0].max_batch)
+        room = BATCH_BYTES - len(b"[]") - len(elements[0].text)
+        while (size := len(events)) < most:
+            found = lane.candidates(batch.deliveries[-1], now, size, most - size)
             if found is None:
                 return
-            fitting = self._fitting(request, found, room)
-            if fitting:
-                batch.add(found, len(fitting), now)
-                for event, element in fitting:
-                    events.append(event)
-                    elements.append(element)
-                    room -= 1 + len(element.text)
-            if len(fitting) < len(found.seqs):
+            room = self._take_fitting(request, found, room)
+            if len(events) > size:
+                batch.add(found, len(events) - size, now)
+            if len(events) < size + len(found.seqs):
                 return
 
-    def _fitting(self, request: _Request, found: Candidates, room: int) -> list[tuple[Event, Element]]:
-        """Return those candidates that may go along and fit into ``room`` bytes, up to the first that may not."""
-        lane, first, fitting = request.lane, request.batch.deliveries[0], []
+    def _take_fitting(self, request: _Request, found: Candidates, room: int) -> int:
+        """Add the events that may go along and fit into ``room`` bytes, up to the first that may not; return the rest.
+
+        Their deliveries are still to be started.
+        """
+        lane, first = request.lane, request.batch.deliveries[0]
+        take_event, take_element = request.events.append, request.elements.append
         for seq in found.seqs:
             event = self._recent.get(seq)
             if event is None or not lane.suits(first, event.topic):
@@ -85,8 +86,9 @@ class BatchAttempts:
             room -= 1 + len(element.text)
             if room < 0:
                 break
-            fitting.append((event, element))
-        return fitting
+            take_event(event)
+            take_element(element)
+        return room
 
     def _post(self, request: _Request, now: float, slot: Slot) -> DeliveryResponse:
         target, batch = request.target, request.batch

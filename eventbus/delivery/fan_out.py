@@ -39,8 +39,8 @@ def in_parts(
     topics: Sequence[str | None], index: TopicIndex[T], is_over: Callable[[], bool] = lambda: False
 ) -> Iterator[slice]:
     """Cut a batch into parts, in order, that are offered in one go each; a part ends when ``is_over``."""
-    if len(topics) <= MAX_EVENTS and _is_one(topics):
-        yield slice(len(topics))
+    if _is_one(topics):
+        yield from (slice(start, start + MAX_EVENTS) for start in range(0, len(topics), MAX_EVENTS))
         return
     start, pairs, seen = 0, 0, set[int]()
     for position, topic in enumerate(topics):

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
+from eventbus.core.columns import body_bytes, head_bytes, seqs_of
 from eventbus.core.model import Event
 
 #: Bytes of the newest events that are kept.
@@ -44,12 +45,8 @@ class RecentEvents:
 
     def add(self, events: Sequence[Event]) -> None:
         """Add the newest events, at least one, and drop the oldest of the tail if there is no room."""
-        tail, size = self._tail, 0
-        for event in events:
-            seq, _, _, head, body, _, _ = event  # cheaper than three looks by name
-            tail[seq] = event
-            size += len(body) + len(head)
-        self._room -= size + OVERHEAD * len(events)
+        self._tail.update(zip(seqs_of(events), events, strict=True))
+        self._room -= body_bytes(events) + head_bytes(events) + OVERHEAD * len(events)
         self.newest = events[-1].seq
         while self._room < 0 and len(self._tail) > 1:
             seq, oldest = self._tail.popitem(last=False)

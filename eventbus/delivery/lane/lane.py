@@ -42,16 +42,17 @@ class Lane(Companions):
 
     def sendable(self, now: float) -> bool:
         """Return whether an attempt may start."""
+        retries = self.retries
+        usual = not retries.count and not self.replays
+        if usual and not self.live.buffered:
+            return False
         if len(self.in_flight) >= self.limit or now < self.not_before or now >= self.lease.ends:
             return False
         if self.phase is not ACTIVE or (self.paced and not self._may_start(now)):
             return False
-        retries = self.retries
         if (self.dead_letters or retries.unsaved_rows or retries.removed_rows) and self.waits_for_save():
             return False
-        if not retries.count and not self.replays:  # as is usual
-            return bool(self.live.buffered)
-        return self._has_next(now)
+        return usual or self._has_next(now)
 
     def wants_page(self, now: float) -> bool:
         """Return whether events or retries should be read from the journal."""

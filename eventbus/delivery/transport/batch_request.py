@@ -54,22 +54,22 @@ def element_of(event: Event) -> Element:
     if not is_valid_head(head):
         raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
     kind_of = _kind_of if len(head) > MAX_CACHED_HEAD_BYTES else _cached_kind_of
-    media_type, coding, (own_id, members) = kind_of(head, topic, int(accepted_at), keyed=bool(key))
+    media_type, coding, (own_id, members) = kind_of(head, topic, int(accepted_at), bool(key))
     if media_type == STRUCTURED_TYPE and (structured := _object_in(body)) is not None:
         own_id, members = _envelope(structured, topic, int(accepted_at), coding, keyed=bool(key))
         data = b""
     else:
         data = _data(body, media_type, coded=coding is not None)
-    own_id = event_id if own_id is None else own_id
-    start = f'{{"id":{_encode(own_id)}'
-    if own_id != event_id:
-        start += f',"{ID_ATTRIBUTE}":{_encode(event_id)}'
+    ids = (event_id,) if own_id is None or own_id == event_id else (event_id, str(own_id))
+    start = f'{{"id":{_encode(event_id)}'
+    if len(ids) > 1:
+        start = f'{{"id":{_encode(own_id)},"{ID_ATTRIBUTE}":{_encode(event_id)}'
     if key:
         start += f',"{KEY_ATTRIBUTE}":{_encode(key)}'
-    return Element(b"".join((start.encode(), members, data, b"}")), tuple(dict.fromkeys((event_id, str(own_id)))))
+    return Element(b"".join((start.encode(), members, data, b"}")), ids)
 
 
-def _kind_of(head: bytes, topic: str | None, second: int, *, keyed: bool) -> _Kind:
+def _kind_of(head: bytes, topic: str | None, second: int, keyed: bool) -> _Kind:  # noqa: FBT001 - the cache finds it faster so
     headers = {name.lower(): value for name, value in headers_in(head).items()}
     coding = headers.get("content-encoding")
     envelope = _envelope(attributes_in(headers), topic, second, coding, keyed=keyed)
@@ -95,7 +95,7 @@ def _envelope(
 
 def _object_in(body: bytes) -> dict[str, Any] | None:
     try:
-        found = _decoder.decode(body.decode())
+        found = _value_in(body)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
@@ -116,10 +116,19 @@ def _is_json(body: bytes, *, structured: bool) -> bool:
     if structured and body.lstrip()[:1] not in (b"{", b"["):
         return False
     try:
-        _decoder.decode(body.decode())
+        _value_in(body)
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _value_in(body: bytes) -> Any:
+    """Return what a body says in JSON. Raise ValueError or RecursionError for any other body."""
+    text = body.decode().strip(_WHITESPACE)
+    value, end = _decoder.raw_decode(text)
+    if end != len(text):
+        raise ValueError("not JSON")
+    return value
 
 
 def _refuse(name: str) -> Any:
@@ -127,14 +136,14 @@ def _refuse(name: str) -> Any:
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_decoder = json.JSONDecoder(parse_constant=_refuse)
+_decoder, _WHITESPACE = json.JSONDecoder(parse_constant=_refuse), " \t\n\r"
 
 
 class ElementCache:
     """Makes the elements of events, each once for all subscribers."""
 
     def __init__(self) -> None:
-        self._cached: OrderedDict[int, tuple[Event, Element]] = OrderedDict()
+        self._cached: OrderedDict[int, tuple[Event, Element, int]] = OrderedDict()
         self._free_bytes = MAX_CACHED_BYTES
 
     def of(self, event: Event) -> Element:
@@ -143,11 +152,11 @@ class ElementCache:
         if cached is not None:
             return cached[1]
         element = element_of(event)
-        self._cached[id(event)] = event, element
-        self._free_bytes -= len(element.text) + len(event.body)
+        size = len(element.text) + len(event.body)
+        self._cached[id(event)] = event, element, size
+        self._free_bytes -= size
         while self._free_bytes < 0 or len(self._cached) > MAX_CACHED_ELEMENTS:
-            oldest, dropped = self._cached.popitem(last=False)[1]
-            self._free_bytes += len(dropped.text) + len(oldest.body)
+            self._free_bytes += self._cached.popitem(last=False)[1][2]
         return element
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from eventbus.core.columns import numbered
 from eventbus.core.errors import JournalError, JournalFull, JournalUnavailable
 from eventbus.core.model import Event
 from eventbus.core.records import Checkpoint, Recovered
@@ -133,7 +134,7 @@ class Store:
                 continue
             first = self._last_seq + 1
             self._last_seq += len(publish.messages)
-            events += [Event(seq, *message) for seq, message in enumerate(publish.messages, first)]
+            events += numbered(publish.messages, first)
             ids = publish.ids
             answers.append(Appended(ids))
             if key is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 import redis
 
+from eventbus.core.columns import numbered
 from eventbus.core.errors import Conflict, JournalError, JournalOutOfMemory, JournalTimeout, KeyReused
 from eventbus.core.model import Event, already_registered
 from eventbus.core.records import Checkpoint, DeadLetter
@@ -159,10 +160,10 @@ class Writer:
 def _events(publishes: Sequence[Publish], answers: Sequence[Any]) -> list[Event]:
     """Return the new events of a commit."""
     return [
-        Event(seq, *message)
+        event
         for publish, answer in zip(publishes, answers, strict=True)
         if isinstance(answer, int)
-        for seq, message in enumerate(publish.messages, answer)
+        for event in numbered(publish.messages, answer)
     ]
 
 
