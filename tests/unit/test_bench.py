@@ -4,6 +4,8 @@ from bench.__main__ import PACED, format_figure, median_of, paced, table
 from bench.chart import chart
 from bench.run import Scenario
 from bench.sink import PRECISION, Tally, bucket_of
+from eventbus.delivery.transport.batch_request import element_of
+from tests.support.events import event
 
 
 def test_each_figure_is_the_median_of_the_rounds() -> None:
@@ -42,6 +44,15 @@ def test_the_sink_counts_what_is_repeated() -> None:
     for subscriber, number in ((0, 1), (0, 1), (1, 1)):
         tally.take(subscriber, b"%016x%016x" % (number, 0), timed=True)
     assert (tally.stats()["events"], tally.stats()["distinct"]) == (3, 2)
+
+
+def test_the_sink_counts_each_event_of_a_batch() -> None:
+    """A request with several events counts as so many, whatever their bodies are."""
+    tally = Tally()
+    bodies = [b"%016x%016x" % (number, 0) + filling for number, filling in ((1, b"x" * 40), (2, b"x"), (3, b""))]
+    elements = [element_of(event(number, body=body)).text for number, body in enumerate(bodies, 1)]
+    tally.take(0, b"[%s]" % b",".join(elements), timed=True)
+    assert (tally.stats()["events"], tally.seen[0]) == (3, {1, 2, 3})
 
 
 def test_a_chart_escapes_what_it_shows() -> None:
