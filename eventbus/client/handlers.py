@@ -8,6 +8,7 @@ from eventbus.client.dispatch import BUSY, DUPLICATE, IGNORED, STOPPING, InboxRe
 from eventbus.client.encoding import check_patterns
 from eventbus.client.handling import Handler, Handling, InFlight, Job
 from eventbus.client.model import Event
+from eventbus.client.ordering import WAITING, BatchOrder
 from eventbus.client.seen import EventStatus, Memory
 from eventbus.core.topics import matches
 
@@ -51,20 +52,23 @@ class Handlers:
 
 
 class Work:
-    """One request: iterate over it, run each handler within its Handling, and take the ``response`` then."""
+    """One request: iterate over it, run each handler within its Handling, and take the ``response`` then.
+
+    ``order`` is that of a batch; it is None for one event that came by itself.
+    """
 
     def __init__(
-        self, handlers: Handlers, seen: Memory, in_flight: InFlight, events: Sequence[Event], *, is_batch: bool
+        self, handlers: Handlers, seen: Memory, in_flight: InFlight, events: Sequence[Event], order: BatchOrder | None
     ) -> None:
         self._handlers, self._seen, self._in_flight = handlers, seen, in_flight
-        self._events, self._is_batch = events, is_batch
+        self._events, self._order = events, order
         self._responses: dict[int, InboxResponse] = {}  # by the event's index in the request
 
     @property
     def response(self) -> InboxResponse:
         """Return the response to the request, once all handlers have ended."""
         responses = [self._responses[index] for index in range(len(self._events))]
-        return response_to_batch(self._events, responses) if self._is_batch else responses[0]
+        return responses[0] if self._order is None else response_to_batch(self._events, responses)
 
     def __iter__(self) -> Iterator[Handling]:
         """Yield what is to be done: a list of events for a handler that takes lists, else an event at a time."""
@@ -76,14 +80,18 @@ class Work:
             if not self._in_flight.begin():
                 for index in wanted:
                     self._seen.forget(self._events[index].id)
-                    self._responses[index] = STOPPING
+                    self._answer(index, STOPPING)
                 continue
             handling = Handling(self._seen, self._in_flight, job)
             yield handling
-            self._responses.update(zip(wanted, handling.responses, strict=True))
+            for index, response in zip(wanted, handling.responses, strict=True):
+                self._answer(index, response)
 
     def _shares(self) -> list[tuple[TopicHandler, list[int]]]:
-        """Return each handler with the events that it gets in one call; answer those that no handler wants."""
+        """Return each handler with the events that it gets in one call; answer those that no handler wants.
+
+        Where they are in order, a handler of lists gets those that follow one another.
+        """
         shares: list[tuple[TopicHandler, list[int]]] = []
         lists: dict[TopicHandler, list[int]] = {}
         for index, event in enumerate(self._events):
@@ -94,14 +102,24 @@ class Work:
                 lists[chosen].append(index)
             else:
                 shares.append((chosen, [index]))
+                if self._order is not None and self._order.ordered:
+                    lists.clear()
                 if chosen.takes_list:
                     lists[chosen] = shares[-1][1]
         return shares
 
     def _begin(self, index: int) -> bool:
-        """Mark an event as busy; return False, and set its response, if it was handled or is being handled."""
+        """Mark an event as busy; return False, and answer it, if it was handled, is being handled, or has to wait."""
+        if self._order is not None and self._order.stops(self._events[index]):
+            self._responses[index] = WAITING
+            return False
         status = self._seen.begin(self._events[index].id)
         if status is EventStatus.NEW:
             return True
-        self._responses[index] = DUPLICATE if status is EventStatus.DONE else BUSY
+        self._answer(index, DUPLICATE if status is EventStatus.DONE else BUSY)
         return False
+
+    def _answer(self, index: int, response: InboxResponse) -> None:
+        self._responses[index] = response
+        if self._order is not None:
+            self._order.note(self._events[index], response)

@@ -19,6 +19,7 @@ from eventbus.client.handlers import Handlers, Work
 from eventbus.client.handling import Handler, InFlight, run_handler
 from eventbus.client.inbox_terms import terms_of_inbox
 from eventbus.client.keep_alive import KeepAlive, OnState
+from eventbus.client.ordering import BatchOrder
 from eventbus.client.seen import Memory, Seen
 from eventbus.client.signatures import Verifier
 from eventbus.client.subscribers import Subscriber, Terms
@@ -62,6 +63,7 @@ class Inbox:
         self.terms = terms_of_inbox(terms or Terms(), group)
         self.verifier = verifier or Verifier()
         self._origin: str | None = None  # the name by which the bus asks for consent
+        self._ordered = self.terms.ordered or False  # how the bus delivers, as far as it is known
         self._bus = bus
         self._seen = Seen() if seen is None else seen
         self._handlers = Handlers()
@@ -137,7 +139,9 @@ class Inbox:
             events = events_in_batch(named, body, now) if is_batch else [event_from_headers(named, body, now)]
         except BadBody as error:
             return text_response(400, str(error))
-        return Work(self._handlers, self._seen, self._in_flight, events, is_batch=is_batch)
+        return Work(
+            self._handlers, self._seen, self._in_flight, events, BatchOrder(self._ordered) if is_batch else None
+        )
 
     # Registration
 
@@ -216,7 +220,7 @@ class Inbox:
         bus, address = self._bus_and_address()
         terms = self.terms if first else replace(self.terms, start=None)  # the bus delivers what it missed
         found = bus.with_backoff(NO_RETRY).register(address, topics=self.topics, terms=terms)
-        self._origin = found.origin
+        self._origin, self._ordered = found.origin, found.ordered
         return found
 
     def _bus_and_address(self) -> tuple[Bus, str]:

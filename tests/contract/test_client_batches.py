@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.client import Event, Inbox, Reject, Retry
+from eventbus.client import Event, Inbox, Reject, Retry, Terms
 from eventbus.client.batches import events_in_batch
 from eventbus.client.dispatch import InboxResponse
 from eventbus.core import model
@@ -130,6 +130,60 @@ def test_single_handlers_get_a_batch_one_by_one() -> None:
 
     assert failed_in(send(inbox, *map(event_with, (1, 2, 3)))) == [{"id": "id-2", "reject": "bad"}]
     assert handled == [([1], 2), ([3], 2)]
+
+
+def keyed_events() -> list[model.Event]:
+    """Events 1 to 5, of which 2 and 3 have a key, and 5 another one."""
+    return [event_with(number)._replace(key=key) for number, key in enumerate(["", "k", "k", "", "l"], 1)]
+
+
+@pytest.mark.parametrize(
+    ("ordered", "handled"), [(False, [1, 3, 4, 5]), (None, [1, 3, 4, 5]), ("key", [1, 4, 5]), (True, [1])]
+)
+def test_an_event_that_fails_stops_those_behind_it(ordered: bool | str | None, handled: list[int]) -> None:
+    """One by one, what is behind a failed event in its order is not handled, and is named as failed, too."""
+    inbox, found = Inbox(terms=Terms(ordered=ordered)), list[int]()
+
+    @inbox.on()
+    def take(event: Event) -> None:
+        if event.data == [2]:
+            raise Retry(after=7)
+        found.append(event.data[0])
+
+    failed = failed_in(send(inbox, *keyed_events()))
+    assert found == handled
+    assert failed == [
+        {"id": "id-2", "retry_after": 7},
+        *({"id": f"id-{number}"} for number in range(3, 6) if number not in handled),
+    ]
+
+
+def test_a_rejected_event_stops_nothing() -> None:
+    """A dead letter lets those behind it go on, also in order."""
+    inbox, found = Inbox(terms=Terms(ordered=True)), list[int]()
+
+    @inbox.on()
+    def take(event: Event) -> None:
+        found.append(event.data[0])
+        if event.data == [2]:
+            raise Reject("no")
+
+    assert [one["id"] for one in failed_in(send(inbox, *keyed_events()))] == ["id-2"]
+    assert found == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("ordered", "calls"), [(False, [[1, 3], [2]]), ("key", [[1], [2], [3]])])
+def test_a_list_in_order_has_events_that_follow_one_another(ordered: bool | str, calls: list[list[int]]) -> None:
+    """Between events of two handlers a handler of lists is called twice, where events are in order."""
+    inbox, found = Inbox(terms=Terms(ordered=ordered)), list[list[int]]()
+
+    @inbox.on_batch("a")
+    @inbox.on_batch("b")
+    def take(events: list[Event]) -> None:
+        found.append([event.data[0] for event in events])
+
+    assert send(inbox, event_with(1, "a"), event_with(2, "b"), event_with(3, "a")).status == 200
+    assert found == calls
 
 
 def test_one_event_alone_is_a_list_too() -> None:
