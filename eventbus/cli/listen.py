@@ -60,6 +60,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "eventbus listen --count 1 --raw > event.bin",
     "eventbus listen 'orders.>' --register",
     "eventbus listen --register --group mailer",
+    "eventbus listen --register --batch 100 --batch-wait 1",
     "eventbus listen --register dev.example.com:8001 --secret-file secrets.txt",
 )
 @click.argument("topics", nargs=-1, metavar="[TOPIC]...")
@@ -91,7 +92,7 @@ def listen(context: CommandContext, **arguments: Any) -> None:
 
     All, or those that match a TOPIC, until Ctrl-C. Reads the feed, and resumes when the bus has
     restarted. With --register each delivery is answered when it has been printed, and the subscriber is
-    deregistered at the end.
+    deregistered at the end. With --batch the events of a request are printed one by one.
     """
     given = {name: value for name, value in take_options(arguments, _REGISTERING).items() if value is not None}
     options = ListenOptions(subscription=given, **arguments)

@@ -22,6 +22,7 @@ from eventbus.core.target_path import with_path
     "eventbus register localhost:8001 --topic 'orders.*' --lease 3600",
     "eventbus register localhost:8001 --ordered --resume --from earliest",
     "eventbus register localhost:8002 --group mailer",
+    "eventbus register localhost:8003 --batch 100 --batch-wait 1",
     "eventbus register localhost:8080 --path '/hooks/orders?source=bus'",
 )
 @click.argument("address")

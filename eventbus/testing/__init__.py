@@ -3,8 +3,9 @@
 ``pytest_plugins = ["eventbus.testing.plugin"]`` in a conftest.py adds the fixtures.
 """
 
+from eventbus.testing.batches import deliver_many
 from eventbus.testing.deliveries import deliver, signed_headers
 from eventbus.testing.fake import FakeBus
 from eventbus.testing.server import LiveServer
 
-__all__ = ["FakeBus", "LiveServer", "deliver", "signed_headers"]
+__all__ = ["FakeBus", "LiveServer", "deliver", "deliver_many", "signed_headers"]

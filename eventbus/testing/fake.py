@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -18,7 +18,7 @@ from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
 from eventbus.core.override import override
 from eventbus.core.topics import matches
-from eventbus.testing.deliveries import signed_headers
+from eventbus.testing.batches import deliver_together
 from eventbus.testing.fake_subscribers import FakeSubscribers
 
 _KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate")
@@ -40,12 +40,15 @@ class FakeBus(Bus):
         return list(self._fake.events)
 
     def deliver_to(self, inbox: Inbox) -> None:
-        """Deliver events to an inbox from now on, signed, before ``publish`` returns, if it has a handler for them."""
+        """Deliver events to an inbox from now on, signed, before ``publish`` returns, if it has a handler for them.
+
+        With a ``batch`` in the inbox's terms those that are published together come together, so many at a time.
+        """
         self._fake.inboxes.append(inbox)
 
     @property
     def answers(self) -> list[tuple[Event, InboxResponse]]:
-        """Return the inboxes' responses, in order."""
+        """Return the inboxes' responses, in order: one for each event, also where several came in one request."""
         return list(self._fake.answers)
 
     def fail_next(self, *errors: BusError) -> None:
@@ -104,17 +107,20 @@ class FakeTransport(Transport):
             topic = query.get("topic", [kept.get("ce-type")])[0]
             bodies = (request.body or b"").split(b"\n") if batch else [request.body or b""]
             order_key = query.get("key", [kept.get("ce-partitionkey")])[0]
-            self._keys[key] = tuple(self._accept(topic, body, kept, order_key) for body in bodies)
+            now = datetime.now(UTC)
+            events = [Event(str(uuid4()), topic, body, kept, now, key=order_key) for body in bodies]
+            self._keys[key] = tuple(event.id for event in events)
+            self._accept(topic, events)
         ids = self._keys[key]
         return {**({"ids": ids} if batch else {"id": ids[0]}), "subscribers": 0, "duplicate": duplicate}
 
-    def _accept(self, topic: str | None, body: bytes, headers: Mapping[str, str], order_key: str | None) -> str:
-        event = Event(str(uuid4()), topic, body, headers, datetime.now(UTC), key=order_key)
-        self.events.append(event)
+    def _accept(self, topic: str | None, events: Sequence[Event]) -> None:
+        """Record events that were published together, and deliver them."""
+        self.events += events
         for inbox in self.inboxes:
             if matches(inbox.topics, topic):
-                self.answers.append((event, inbox.dispatch("POST", signed_headers(inbox, event), body)))
-        return event.id
+                for part in _in_parts(events, inbox.terms.batch or 1):
+                    self.answers += zip(part, deliver_together(inbox, part), strict=True)
 
     def _page(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         ids = [event.id for event in self.events]
@@ -129,6 +135,10 @@ class FakeTransport(Transport):
             if unquote(path) == f"/events/{event.id}":
                 return {**_event_json(event), "deliveries": []}
         raise UsageError(f"A fake bus has no {path}; eventbus.testing.LiveServer has.")
+
+
+def _in_parts(events: Sequence[Event], size: int) -> Iterator[Sequence[Event]]:
+    return (events[start : start + size] for start in range(0, len(events), size))
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -161,6 +161,18 @@ def test_a_registered_listener_leaves_nothing(
     assert client.subscribers() == []
 
 
+def test_a_listener_takes_batches_apart(shell: Shell, client: Bus, topic: str) -> None:
+    """It prints the events of a request one by one, and leaves those behind the last one that is wanted to the bus."""
+    listening = shell.begin("listen", topic, "--register", "--batch", "9", "--count", "3", "--json")
+    (one,) = eventually(client.subscribers, SECONDS)
+    assert (one.batch, one.batch_wait) == (9, 0)
+    ids = client.publish_many(topic, [{"number": number} for number in range(5)])
+    found = [json.loads(line_of(listening)) for _ in range(3)]
+    assert [(event["id"], event["data"]) for event in found] == [(ids[n], {"number": n}) for n in range(3)]
+    assert ended(listening) == (0, f"Registered as {one.address}; Ctrl-C ends.\n")
+    assert [client.deliveries(each)[0].state for each in ids] == ["delivered"] * 3 + ["discarded"] * 2
+
+
 def test_a_listener_in_a_group_gets_its_share_and_leaves_the_group_as_it_was(
     shell: Shell, client: Bus, topic: str
 ) -> None:
