@@ -1,6 +1,6 @@
 """Runs the scenarios, prints a table, and saves it.
 
-python -m bench [--quick] [--rounds N] [--redis] [--save FILE]
+python -m bench [--quick] [--rounds N] [--redis | --tls] [--save FILE]
 """
 
 import argparse
@@ -23,6 +23,8 @@ BESIDE_REDIS = (
     *(Scenario(fanout, redis=redis) for fanout in (1, 10, 100) for redis in (False, True)),
     *(Scenario(fanout, redis=True, nodes=nodes) for fanout in (1, 100) for nodes in (2, 4)),
 )
+#: Each by http and by https, one after the other.
+BESIDE_TLS = tuple(Scenario(fanout, tls=tls) for fanout in (1, 10, 100) for tls in (False, True))
 QUICK = (Scenario(1, seconds=1), Scenario(10, seconds=1))
 #: What is measured again with half of the publishes that it could take, at a fixed rate.
 PACED = Scenario(10)
@@ -71,13 +73,15 @@ def main() -> None:
     ask.add_argument("--quick", action="store_true", help="a few seconds, to see that it works")
     ask.add_argument("--rounds", type=int, default=3, help="the table shows medians")
     ask.add_argument("--redis", action="store_true", help="the journal in a file beside one on Redis")
+    ask.add_argument("--tls", action="store_true", help="deliveries by http beside those by https")
     ask.add_argument("--save", type=Path, default=Path("bench/results.json"), help="where the figures go, as JSON")
     arguments = ask.parse_args()
     count = 1 if arguments.quick else arguments.rounds
-    chosen = BESIDE_REDIS if arguments.redis else QUICK if arguments.quick else FULL
+    beside = BESIDE_REDIS if arguments.redis else BESIDE_TLS if arguments.tls else None
+    chosen = beside or (QUICK if arguments.quick else FULL)
     rows = {scenario: row_of(scenario, count) for scenario in chosen}
     for scenario, row in list(rows.items()):
-        if replace(scenario, seconds=PACED.seconds) == PACED and not arguments.redis:
+        if replace(scenario, seconds=PACED.seconds) == PACED and beside is None:
             top = row["deliveries/s"] / scenario.fanout
             rows |= {slower: row_of(slower, count) for slower in paced(top, scenario.seconds)}
     print(f"\n{table(list(rows.values()))}")

@@ -1,4 +1,4 @@
-"""The bus in a process that is counted (see bench.instructions): PUBLISHES BATCH GROUP PORT..."""
+"""The bus in a process that is counted (see bench.instructions): PUBLISHES BATCH DELIVERED GROUP ADDRESS..."""
 
 from bench.endless import NEVER  # isort: skip - it sets the timing with which the next import starts the bus
 from eventbus.wsgi import app  # isort: skip - it patches before anything else is imported
@@ -6,6 +6,7 @@ from eventbus.wsgi import app  # isort: skip - it patches before anything else i
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -16,7 +17,7 @@ from eventbus.delivery import checkpointer, loop_load, slots
 from eventbus.delivery.transport import watchdog
 from eventbus.journal.sqlite import journal
 
-#: Publishes before the counting begins, and publishers at once.
+#: Publishes of a round before the counting begins, and publishers at once.
 WARM_UP, PUBLISHERS = 16, 8
 SIZE = 1_024
 #: What would depend on the time that the counter takes: intervals, the loop's load, and turns of it that take long.
@@ -60,6 +61,18 @@ def publish(count: int, batch: int) -> None:
         gevent.sleep(1)
 
 
+def warm_up(batch: int) -> None:
+    """Publish until no more connections are opened, so that kept ones alone are counted."""
+    before, files = 0, _open_files()
+    while files > before:
+        publish(WARM_UP, batch)
+        before, files = files, _open_files()
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def count_instructions(*, on: bool) -> None:
     """Have the counter begin or stop, where there is one."""
     command = f"callgrind_control -i {'on' if on else 'off'} {os.getpid()} >/dev/null"
@@ -67,16 +80,16 @@ def count_instructions(*, on: bool) -> None:
         raise RuntimeError(f"{command} failed")
 
 
-def main(publishes: int, batch: int, delivered: int, group: str, ports: Sequence[int]) -> None:
+def main(publishes: int, batch: int, delivered: int, group: str, addresses: Sequence[str]) -> None:
     """Register, all in one group unless its name is empty, warm up, and have the rest counted."""
     for module, name, value in QUIET:
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name}: what is counted would depend on the time it takes")
         setattr(module, name, value)
-    for port in ports:
+    for address in addresses:
         membership = f"&group={group}" if group else ""
-        call("/registerAndKeepAlive", f"address=127.0.0.1:{port}&lease=3600&batch={delivered}{membership}")
-    publish(WARM_UP, batch)
+        call("/registerAndKeepAlive", f"address={address}&lease=3600&timeout=60&batch={delivered}{membership}")
+    warm_up(batch)
     count_instructions(on=True)
     publish(publishes, batch)
     count_instructions(on=False)
@@ -84,4 +97,4 @@ def main(publishes: int, batch: int, delivered: int, group: str, ports: Sequence
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]), sys.argv[4], [int(port) for port in sys.argv[5:]])
+    main(*map(int, sys.argv[1:4]), sys.argv[4], sys.argv[5:])

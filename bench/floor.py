@@ -48,8 +48,8 @@ def delivery(seconds: float) -> float:
 
 def bare(_seconds: float) -> float:
     """A POST by the bare loop."""
-    with sink(FANOUT) as ports:
-        command = [sys.executable, "-m", "bench.bare", str(DELIVERIES), *map(str, ports)]
+    with sink(FANOUT) as subscribers:
+        command = [sys.executable, "-m", "bench.bare", str(DELIVERIES), *map(str, subscribers.ports)]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

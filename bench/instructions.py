@@ -1,7 +1,7 @@
 """Counts the processor's instructions for a delivery, which no neighbour of the machine changes.
 
     python -m bench.instructions [--fanout N | --members N] [--batch N] [--delivered N]
-        [--publishes N]
+        [--publishes N] [--tls]
 
 Times on a shared machine differ by a factor of two from minute to minute; these counts differ by a few percent, so
 that they tell what a change of the code has saved. Counted is what the bus does outside of the kernel, from the first
@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 
 from bench.run import sink
 
@@ -29,9 +30,13 @@ def main() -> None:
     ask.add_argument("--batch", type=int, default=1, help="events in one request that publishes")
     ask.add_argument("--delivered", type=int, default=1, help="events in one request to a subscriber, at most")
     ask.add_argument("--publishes", type=int, default=100)
+    ask.add_argument("--tls", action="store_true", help="deliver by https, on kept connections")
     arguments = ask.parse_args()
     fanout, group = (1, "bench") if arguments.members else (arguments.fanout, "")
-    with tempfile.TemporaryDirectory() as folder, sink(arguments.members or fanout) as ports:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        tls = folder if arguments.tls else ""
+        subscribers = stack.enter_context(sink(arguments.members or fanout, tls=tls))
         counter = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/counts"]
         counted = [
             "-m",
@@ -41,8 +46,9 @@ def main() -> None:
             str(arguments.delivered),
             group,
         ]
-        counted += map(str, ports)
-        environment = os.environ | {"EVENTBUS_JOURNAL": f"sqlite:///{folder}/bus.db", "PYTHONHASHSEED": "0"}
+        counted += subscribers.addresses
+        settings = {"EVENTBUS_JOURNAL": f"sqlite:///{folder}/bus.db", "EVENTBUS_CA_FILE": subscribers.ca_file}
+        environment = os.environ | settings | {"PYTHONHASHSEED": "0"}
         output = subprocess.run(
             [*counter, sys.executable, *counted], check=True, capture_output=True, text=True, env=environment
         ).stderr

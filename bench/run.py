@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.certificate import make_certificate
+
 #: Seconds without an arrival after which the rest counts as lost.
 MAX_IDLE_SECONDS = 5.0
 
@@ -35,6 +37,7 @@ class Scenario:
     seconds: float = 4
     redis: bool = False  # the journal is on a Redis server of its own instead of in a file
     nodes: int = 1  # buses that share the journal there
+    tls: bool = False  # subscribers are reached by https
 
     @property
     def name(self) -> str:
@@ -42,7 +45,7 @@ class Scenario:
         extras = [f"batch {self.batch}"] * (self.batch > 1)
         extras += [f"delivery batch {self.delivered}"] * (self.delivered > 1) + ["half the rate"] * bool(self.rate)
         extras += [f"{self.slow} slow, {self.dead} dead"] * bool(self.slow or self.dead)
-        extras += ["on Redis"] * self.redis + [f"{self.nodes} nodes"] * (self.nodes > 1)
+        extras += ["on Redis"] * self.redis + [f"{self.nodes} nodes"] * (self.nodes > 1) + ["https"] * self.tls
         return ", ".join([f"fan-out {self.fanout}", f"{self.size} B", *extras])
 
 
@@ -51,16 +54,17 @@ def measure(scenario: Scenario) -> dict[str, Any]:
     delays = ("--slow", str(scenario.slow), "--dead", str(scenario.dead))
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        ports = stack.enter_context(sink(scenario.fanout, *delays))
+        tls = folder if scenario.tls else ""
+        subscribers = stack.enter_context(sink(scenario.fanout, *delays, tls=tls))
         server, journal = stack.enter_context(redis(folder)) if scenario.redis else (0, f"sqlite:///{folder}/bus.db")
-        pid, port = stack.enter_context(bus(journal, nodes=scenario.nodes))
-        for each in ports[: scenario.fanout]:
-            options = f"address=127.0.0.1:{each}&lease=3600&batch={scenario.delivered}"
+        pid, port = stack.enter_context(bus(journal, nodes=scenario.nodes, ca_file=subscribers.ca_file))
+        for address in subscribers.addresses[: scenario.fanout]:
+            options = f"address={address}&lease=3600&batch={scenario.delivered}"
             call(f"http://127.0.0.1:{port}/registerAndKeepAlive?{options}", "POST")
         before, began, steal = Spent.by(pid, server), time.time(), StealTime()
         published = load(port, scenario)
         healthy = scenario.fanout - scenario.slow - scenario.dead
-        stats = settled(ports[0], published["accepted"] * healthy)
+        stats = settled(subscribers.stats_port, published["accepted"] * healthy)
         spent = Spent.by(pid, server).since(before)
         row = figures(scenario, published, stats, spent.bus, began) | {"peak MiB": peak_mib(pid)}
         if scenario.redis:
@@ -112,10 +116,13 @@ def settled(port: int, goal: int) -> dict[str, Any]:
 
 
 @contextmanager
-def bus(journal: str, app: str = "wsgi:app", *options: str, nodes: int = 1) -> Iterator[tuple[int, int]]:
+def bus(
+    journal: str, app: str = "wsgi:app", *options: str, nodes: int = 1, ca_file: str = ""
+) -> Iterator[tuple[int, int]]:
     """A bus that answers, or another app under the same gunicorn; the master's pid, and the port."""
     port = free_port()
-    environment = {**os.environ, "PORT": str(port), "EVENTBUS_JOURNAL": journal, "WEB_CONCURRENCY": str(nodes)}
+    settings = {"EVENTBUS_JOURNAL": journal, "EVENTBUS_CA_FILE": ca_file}
+    environment = {**os.environ, **settings, "PORT": str(port), "WEB_CONCURRENCY": str(nodes)}
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *options, app]
     with process(command, environment, subprocess.DEVNULL) as running:
         until_answered(f"http://127.0.0.1:{port}/readyz")
@@ -133,14 +140,29 @@ def redis(folder: str) -> Iterator[tuple[int, str]]:
         yield running.pid, f"redis://127.0.0.1:{port}/0"
 
 
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Subscribers that listen, and whom to ask what has arrived."""
+
+    ports: list[int]
+    stats_port: int
+    ca_file: str = ""  # by https: whom the bus has to trust
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where they are reached."""
+        return [f"{'https://' if self.ca_file else ''}127.0.0.1:{port}" for port in self.ports]
+
+
 @contextmanager
-def sink(count: int, *options: str) -> Iterator[list[int]]:
-    """Subscribers that listen; their ports. One at least, which tells what has arrived."""
-    command = [sys.executable, "-m", "bench.sink", str(max(1, count)), *options]
+def sink(count: int, *options: str, tls: str = "") -> Iterator[Sink]:
+    """Subscribers that listen, by https if ``tls`` names a folder for their certificate."""
+    ca_file = str(make_certificate(tls)) if tls else ""
+    command = [sys.executable, "-m", "bench.sink", str(count), *options, "--tls", tls]
     with process(command, None, subprocess.PIPE) as running:
         assert running.stdout is not None  # noqa: S101 - a pipe was asked for
-        ports: list[int] = json.loads(running.stdout.readline())
-        yield ports
+        *ports, stats_port = json.loads(running.stdout.readline())
+        yield Sink(ports, stats_port, ca_file)
 
 
 @contextmanager

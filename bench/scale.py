@@ -50,9 +50,9 @@ def at_rest(pid: int, seconds: float) -> float:
 
 def measure(subscribers: int, *, narrow: bool) -> dict[str, float]:
     """All figures with so many subscribers, which share one port and differ in their paths."""
-    with tempfile.TemporaryDirectory() as folder, sink(1) as ports, bus(f"sqlite:///{folder}/bus.db") as (pid, port):
+    with tempfile.TemporaryDirectory() as folder, sink(1) as them, bus(f"sqlite:///{folder}/bus.db") as (pid, port):
         client = Client(pid, port)
-        address = f"127.0.0.1:{ports[0]}/{{number}}" + "&topic=t.{number}" * narrow
+        address = f"{them.addresses[0]}/{{number}}" + "&topic=t.{number}" * narrow
         register = f"/registerAndKeepAlive?address={address}&lease=3600"
         figures = {
             "subscribers": subscribers,
@@ -62,7 +62,7 @@ def measure(subscribers: int, *, narrow: bool) -> dict[str, float]:
         }
         if not narrow:
             before = cpu_seconds(pid)
-            arrived = settled(ports[0], subscribers * TO_ALL)["events"]
+            arrived = settled(them.stats_port, subscribers * TO_ALL)["events"]
             spent = cpu_seconds(pid) - before + figures["publish us"] * TO_ALL / 1e6
             figures["delivery us"] = spent / max(1, arrived) * 1e6
         return figures | {

@@ -1,10 +1,11 @@
 """Many subscribers in one process: each answers 200 at once, or late, or never; together they count and time.
 
-    python -m bench.sink COUNT [--slow N] [--dead N] [--delay SECONDS]
+    python -m bench.sink COUNT [--slow N] [--dead N] [--delay SECONDS] [--tls FOLDER]
 
-The first line that it prints is a JSON array of its ports. A body begins with 16 hex digits of a number and 16 of the
-wall clock in nanoseconds, as that of each event of a batch does. ``GET /stats`` on the first port answers what has
-arrived since ``GET /reset``.
+The first line that it prints is a JSON array of its ports. The last one is for questions by http; with ``--tls``, a
+folder with a certificate (bench.certificate), the others speak TLS. A body begins with 16 hex digits of a number and 16
+of the wall clock in nanoseconds, as that of each event of a batch does. ``GET /stats`` answers what has arrived since
+``GET /reset``.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections import defaultdict
 from functools import partial
 from typing import Any
 
+from bench.certificate import server_context
 from bench.loop import run
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -129,14 +131,16 @@ class Subscriber(asyncio.Protocol):
 
 
 async def serve(arguments: argparse.Namespace) -> None:
-    """Listen on all ports; the last ones are the slow and the dead."""
+    """Listen on all ports; the last ones are the slow and the dead, and one for questions."""
     loop, tally = asyncio.get_running_loop(), Tally()
     healthy = arguments.count - arguments.slow - arguments.dead
+    tls = server_context(arguments.tls) if arguments.tls else None
     ports = []
-    for number in range(arguments.count):
+    for number in range(arguments.count + 1):
         delay = None if number < healthy else arguments.delay if number < healthy + arguments.slow else -1.0
         made = partial(Subscriber, tally, number, delay, timed=delay is None)
-        server = await loop.create_server(made, "127.0.0.1", 0, backlog=1_024)
+        spoken = tls if number < arguments.count else None
+        server = await loop.create_server(made, "127.0.0.1", 0, backlog=1_024, ssl=spoken)
         ports.append(server.sockets[0].getsockname()[1])
     print(json.dumps(ports), flush=True)
     await asyncio.Event().wait()
@@ -148,4 +152,5 @@ if __name__ == "__main__":
     ask.add_argument("--slow", type=int, default=0)
     ask.add_argument("--dead", type=int, default=0)
     ask.add_argument("--delay", type=float, default=0.5)
+    ask.add_argument("--tls", default="", help="a folder with a certificate")
     run(serve(ask.parse_args()))

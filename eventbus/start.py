@@ -8,8 +8,9 @@ from eventbus.cluster.ownership import Ownership
 from eventbus.core.errors import SettingsError
 from eventbus.core.settings import MEMORY, Settings, from_environment, unknown_names
 from eventbus.delivery.transport import Dialer, SessionTransport, Transport
-from eventbus.delivery.transport.certificates import client_context
+from eventbus.delivery.transport.client_tls import client_tls
 from eventbus.delivery.transport.tracing import traced
+from eventbus.delivery.transport.trust_store import find_store
 from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
 from eventbus.services.bus import Bus
 
@@ -27,7 +28,9 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
     log.info("eventbus %s starts, journal %s, SQLite %s", __version__, settings.journal_redacted, SQLITE_VERSION)
     _log_limits(settings, environment)
     dialer = Dialer(settings.networks, listeners(settings.port), settings.allow_ports)
-    tls = client_context(settings.ca_file)
+    for problem in find_store().problems:
+        log.warning("%s", problem)
+    tls = client_tls(settings.ca_file, settings.client_cert, settings.client_key)
     asks_consent = settings.verify == "handshake"
     transport: Transport = SessionTransport(
         dialer, settings.signing_secrets, settings.origin, tls, asks_consent=asks_consent

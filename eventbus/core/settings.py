@@ -11,6 +11,7 @@ from eventbus.core.host_names import names_of
 from eventbus.core.networks import NetworkRules, rules_of
 from eventbus.core.ports import ports_of
 from eventbus.core.redis_url import FORMS, TLS_OPTIONS, is_redis, parse
+from eventbus.core.setting_values import host_with_port, number, one_of
 from eventbus.core.signing import secrets_of
 from eventbus.core.tokens import Scope, Tokens, tokens_of
 
@@ -62,6 +63,8 @@ class Settings:
     tokens: Tokens = field(default_factory=Tokens, repr=False)  # by scope; without any, everything is open
     hosts: str = ""  # host names for browsers without tokens, in addition to private ones; * is any
     ca_file: str = ""  # a PEM file of further trusted authorities
+    client_cert: str = ""  # a PEM file by which the bus proves to subscribers who it is
+    client_key: str = ""  # a PEM file with its private key, unless that is in the same file
     signing_secrets: tuple[bytes, ...] = field(default=(), repr=False)  # without any, deliveries are not signed
     verify: str = "none"  # or handshake: a subscriber has to consent first
     origin: str = "eventbus"  # the name in the request for consent
@@ -112,7 +115,9 @@ _NUMBERS: dict[str, tuple[str, float, float]] = {
 _NETWORKS = ("EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS")
 _ALLOW_PORTS = "EVENTBUS_ALLOW_PORTS"
 _TOKENS = {scope: f"EVENTBUS_{scope.upper()}_TOKENS" for scope in Scope}
-_FSYNC, _CA_FILE = "EVENTBUS_REDIS_FSYNC", "EVENTBUS_CA_FILE"
+_FSYNC, _CLIENT_CERT, _CLIENT_KEY = "EVENTBUS_REDIS_FSYNC", "EVENTBUS_CLIENT_CERT", "EVENTBUS_CLIENT_KEY"
+#: Settings that are paths, and their fields.
+_FILES = {"EVENTBUS_CA_FILE": "ca_file", _CLIENT_CERT: "client_cert", _CLIENT_KEY: "client_key"}
 _SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
 _HOSTS = "EVENTBUS_HOSTS"
 _LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
@@ -120,7 +125,7 @@ _TEXTS = (
     "EVENTBUS_JOURNAL",
     _ALLOW_PORTS,
     _FSYNC,
-    _CA_FILE,
+    *_FILES,
     _SECRETS,
     _VERIFY,
     _ORIGIN,
@@ -130,8 +135,6 @@ _TEXTS = (
     _TRACING,
 )
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
-#: A host name, with an optional port (CloudEvents web hooks, 4.1.1).
-_ORIGIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\Z")
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -142,12 +145,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     for name, (key, low, high) in _NUMBERS.items():
         if text := environment.get(name, "").strip():
-            values[key] = _number(name, text, low, high, integer=_is_integer(key))
+            values[key] = number(name, text, low, high, integer=_is_integer(key))
     if text := environment.get("EVENTBUS_JOURNAL", "").strip():
         values["journal"] = _journal(text)
     if text := environment.get(_FSYNC, "").strip():
-        values["redis_fsync"] = _one_of(_FSYNC, text, "no", "yes") == "yes"
-    values["ca_file"] = environment.get(_CA_FILE, "").strip()
+        values["redis_fsync"] = one_of(_FSYNC, text, "no", "yes") == "yes"
+    values |= _files(environment)
     deny, allow = (environment.get(name, "") for name in _NETWORKS)
     values["networks"] = rules_of(deny, allow)
     values["allow_ports"] = ports_of(environment.get(_ALLOW_PORTS, ""))
@@ -155,15 +158,15 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     values["hosts"] = names_of(environment.get(_HOSTS, ""))
     values["signing_secrets"] = secrets_of(environment.get(_SECRETS, ""))
     if text := environment.get(_VERIFY, "").strip():
-        values["verify"] = _one_of(_VERIFY, text, "none", "handshake")
+        values["verify"] = one_of(_VERIFY, text, "none", "handshake")
     if text := environment.get(_LOG_FORMAT, "").strip():
-        values["log_format"] = _one_of(_LOG_FORMAT, text, "text", "json")
+        values["log_format"] = one_of(_LOG_FORMAT, text, "text", "json")
     if text := environment.get(_TRACING, "").strip():
-        values["tracing"] = _one_of(_TRACING, text, "none", "otel")
+        values["tracing"] = one_of(_TRACING, text, "none", "otel")
     if text := environment.get(_LOG_LEVEL, "").strip():
-        values["log_level"] = _one_of(_LOG_LEVEL, text, "debug", "info", "warning", "error")
+        values["log_level"] = one_of(_LOG_LEVEL, text, "debug", "info", "warning", "error")
     if text := environment.get(_ORIGIN, "").strip():
-        values["origin"] = _origin(text)
+        values["origin"] = host_with_port(_ORIGIN, text)
     return Settings(**values)
 
 
@@ -186,33 +189,16 @@ def _nearest(name: str) -> str:
     return f"; did you mean {ends[close[0]]}?" if close else ""
 
 
+def _files(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the paths. Raises SettingsError for a key without its certificate."""
+    values = {key: environment.get(name, "").strip() for name, key in _FILES.items()}
+    if values["client_key"] and not values["client_cert"]:
+        raise SettingsError(f"{_CLIENT_KEY} is the key of a certificate: name that in {_CLIENT_CERT}")
+    return values
+
+
 def _is_integer(key: str) -> bool:
     return {f.name: f.type for f in fields(Settings)}[key] in ("int", int)
-
-
-def _number(name: str, text: str, low: float, high: float, *, integer: bool) -> float:
-    kind, pattern = ("a whole number", r"[0-9]+") if integer else ("a number", r"[0-9]+(\.[0-9]+)?")
-    value = (int(text) if integer else float(text)) if re.fullmatch(pattern, text, re.ASCII) else None
-    if value is None or not low <= value <= high:
-        raise SettingsError(f"{name} must be {kind} from {_number_text(low)} to {_number_text(high)}, not {text!r}")
-    return value
-
-
-def _number_text(number: float) -> str:
-    """Return a bound without a needless decimal point."""
-    return str(int(number)) if number == int(number) else str(number)
-
-
-def _one_of(name: str, text: str, *allowed: str) -> str:
-    if text not in allowed:
-        raise SettingsError(f"{name} must be {' or '.join(allowed)}, not {text!r}")
-    return text
-
-
-def _origin(text: str) -> str:
-    if not _ORIGIN_NAME.match(text):
-        raise SettingsError(f"{_ORIGIN} must be a host name such as bus.example.com, not {text!r}")
-    return text
 
 
 def _journal(text: str) -> str:

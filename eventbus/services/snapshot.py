@@ -31,6 +31,7 @@ def snapshot_of(bus: Bus) -> Snapshot:
         journal_bytes=bus.retention.room.bytes,
         journal_max_bytes=bus.settings.journal_max_bytes,
         loop_lag_seconds=bus.dispatcher.load.lag(),
+        certificate_expiry=bus.transport.certificate_expiry(),
         subscribers=(*each[:MAX_NAMED], *([_sum_of(each[MAX_NAMED:])] if len(each) > MAX_NAMED else ())),
     )
 

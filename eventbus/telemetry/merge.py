@@ -10,9 +10,9 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-#: Types of metrics that keep a series for each node; so do the metrics of processes, and the version.
+#: Types of metrics that keep a series for each node; so do the metrics of processes, the version, and the certificate.
 _COUNTED = frozenset({"counter", "histogram"})
-_OF_A_PROCESS = ("process_", "eventbus_build_info")
+_OF_A_PROCESS = ("process_", "eventbus_build_info", "eventbus_client_certificate_")
 #: Metrics of subscriptions, whose counts move with their ownership.
 _OF_A_SUBSCRIBER = "eventbus_subscriber_"
 #: Gauges of which the largest is taken; the journal is the same for all nodes.

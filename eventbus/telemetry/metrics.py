@@ -14,6 +14,8 @@ from eventbus import __version__
 from eventbus.core.override import override
 from eventbus.telemetry.counters import Counters, Histogram
 
+#: Only with a client certificate.
+CERTIFICATE_EXPIRY = "eventbus_client_certificate_expiry_timestamp_seconds"
 #: The label of all subscribers without series of their own.
 OTHER = "other"
 
@@ -45,6 +47,7 @@ class Snapshot:
     journal_bytes: int
     journal_max_bytes: int
     loop_lag_seconds: float
+    certificate_expiry: float | None  # of the client certificate, in seconds since 1970
     subscribers: tuple[SubscriberSnapshot, ...]
 
 
@@ -140,6 +143,9 @@ class _GaugeCollector(_Collector):
             ),
         ):
             yield GaugeMetricFamily(name, text, value)
+        if now.certificate_expiry is not None:
+            text = "When the client certificate expires, in seconds since 1970."
+            yield GaugeMetricFamily(CERTIFICATE_EXPIRY, text, now.certificate_expiry)
         yield from _by_subscriber(now.subscribers)
 
 

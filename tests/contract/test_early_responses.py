@@ -11,6 +11,7 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, SessionTransport
+from eventbus.delivery.transport.client_tls import ClientTls
 from tests.support.authority import Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -28,7 +29,7 @@ Post = Callable[[RawServer, bytes], DeliveryResponse]
 @pytest.fixture
 def post(authority: Authority) -> Iterator[Post]:
     """Makes attempts, each at most ``TIMEOUT`` long."""
-    transport = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
+    transport = SessionTransport(Dialer(NetworkRules()), tls=ClientTls(authority.client))
 
     def attempt(server: RawServer, body: bytes) -> DeliveryResponse:
         route = transport.route(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))

@@ -18,6 +18,7 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, SessionTransport
+from eventbus.delivery.transport.client_tls import ClientTls
 from eventbus.delivery.transport.limits import EXCERPT_BYTES, MAX_HEAD_BYTES, MAX_INTERIM_RESPONSES, MAX_RESPONSE_BYTES
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from tests.support.authority import Authority
@@ -171,7 +172,7 @@ def test_no_bent_answer_gets_the_transport_out_of_its_bounds(
     After all of them the same route takes a sound answer.
     """
     answers = [COOKIE, *(mutated(rng) for _ in range(ANSWERS - 1)), SOUND[0]]
-    transport = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
+    transport = SessionTransport(Dialer(NetworkRules()), tls=ClientTls(authority.client))
     with Bender(answers, rng, tls) as server:
         route = transport.route(Subscriber(parse_address(server.address), Options(timeout=TIMEOUT)))
 

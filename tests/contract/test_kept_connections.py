@@ -12,6 +12,7 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, Route, SessionTransport, TransportTiming
+from eventbus.delivery.transport.client_tls import ClientTls
 from tests.support.authority import Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
@@ -41,7 +42,7 @@ def timing() -> TransportTiming:
 def transport(authority: Authority, names: Resolver, timing: TransportTiming) -> Iterator[SessionTransport]:
     """Keeps connections."""
     dialer = Dialer(NetworkRules(), getaddrinfo=names)
-    found = SessionTransport(dialer, tls=authority.client(), timing=timing)
+    found = SessionTransport(dialer, tls=ClientTls(authority.client), timing=timing)
     yield found
     found.close()
 

@@ -19,12 +19,13 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, SessionTransport
+from eventbus.delivery.transport.client_tls import ClientTls
 from eventbus.delivery.transport.tls import CHUNK_BYTES, MAX_HANDSHAKE_BYTES, MAX_RECORDS, TlsSocket, handshake
 from tests.support.authority import LOCAL, Authority
 from tests.support.deadline import eventually
 from tests.support.events import event
 from tests.support.ports import LOOPBACK
-from tests.support.raw_server import Peer, RawServer, Talk, always
+from tests.support.raw_server import Peer, RawServer, Talk, always, once
 from tests.support.resolver import Resolver, has_ipv6
 from tests.support.tls_peer import TlsPeer, tls_server
 
@@ -55,7 +56,7 @@ def client(authority: Authority) -> Iterator[Client]:
     names = Resolver()
     for name in ("localhost", "wild.example", "a.wild.example", "a.b.wild.example"):
         names.knows(name, [LOOPBACK])
-    transport = SessionTransport(Dialer(NetworkRules(), getaddrinfo=names), tls=authority.client())
+    transport = SessionTransport(Dialer(NetworkRules(), getaddrinfo=names), tls=ClientTls(authority.client))
     yield Client(transport)
     transport.close()
 
@@ -163,6 +164,59 @@ def test_a_request_through_the_session_is_answered(authority: Authority, client:
     with serve(authority.server(*LOCAL)) as server:
         assert client.transport.session.post(f"https://{LOOPBACK}:{server.port}/event", b"{}").status_code == 200
         assert [received.body for received in server.received] == [b"{}"]
+
+
+# Which connections resume a session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_further_connections_resume_the_session(authority: Authority, client: Client, version: ssl.TLSVersion) -> None:
+    """A subscriber that closes each connection proves who it is once; another host has a session of its own."""
+    context = authority.server(*LOCAL)
+    context.minimum_version = context.maximum_version = version
+    with RawServer(once(OK), tls=context) as server:
+        assert [client.post("localhost", server.port) for _ in range(4)] == [DeliveryResponse(200)] * 4
+        assert (server.connections, context.session_stats()["hits"]) == (4, 3)
+        assert client.post(LOOPBACK, server.port) == DeliveryResponse(200)
+        assert context.session_stats()["hits"] == 3
+
+
+def test_a_session_that_is_refused_costs_no_attempt(authority: Authority, client: Client) -> None:
+    """A subscriber that has started again knows no session: the handshake is made in full, and the next is resumed."""
+    first, second = (authority.server(*LOCAL) for _ in range(2))
+    with RawServer(once(OK), tls=first) as server:
+        assert [client.post(LOOPBACK, server.port) for _ in range(2)] == [DeliveryResponse(200)] * 2
+    with RawServer(once(OK), tls=second, port=server.port) as again:
+        assert [client.post(LOOPBACK, again.port) for _ in range(3)] == [DeliveryResponse(200)] * 3
+    assert (first.session_stats()["hits"], second.session_stats()["hits"]) == (1, 2)
+
+
+def test_a_subscriber_without_tickets_is_delivered_to(authority: Authority, client: Client) -> None:
+    """Where a subscriber gives no ticket, each handshake is made in full."""
+    context = authority.server(*LOCAL)
+    context.num_tickets = 0
+    with RawServer(once(OK), tls=context) as server:
+        assert [client.post(LOOPBACK, server.port) for _ in range(3)] == [DeliveryResponse(200)] * 3
+    assert context.session_stats()["hits"] == 0
+
+
+# What the bus proves
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_subscriber_that_wants_a_certificate_says_so(
+    authority: Authority, client: Client, version: ssl.TLSVersion
+) -> None:
+    """Without a certificate the attempt fails with the subscriber's reason, by TLS 1.3 after the handshake."""
+    context = authority.server(*LOCAL)
+    context.minimum_version = context.maximum_version = version
+    context.verify_mode = ssl.CERT_REQUIRED
+    with serve(context) as server:
+        said = client.post(LOOPBACK, server.port)
+        assert said.status is None
+        assert "TLS failed: " in said.error
+        assert "certificate required" in said.error or "handshake failure" in said.error
+        assert server.received == []
 
 
 # What is done to TLS
@@ -338,6 +392,22 @@ def test_a_large_event_is_sent_whole_to_a_slow_reader(client: Client, context: s
     with tls_server(context, talk) as server:
         assert client.post(LOOPBACK, server.port, LONG, body) == DeliveryResponse(200)
     assert got.partition(b"\r\n\r\n")[2] == body
+
+
+def test_head_and_body_of_a_large_event_come_together(client: Client, context: ssl.SSLContext) -> None:
+    """The first send has the head and the beginning of the body, so that nobody waits for the body alone."""
+    body, first = bytes(200_000), bytearray()
+
+    def talk(peer: TlsPeer) -> None:
+        first.extend(peer.request())
+        received = len(first)
+        while received < len(body):
+            received += len(peer.request())
+        peer.send(peer.sealed(OK))
+
+    with tls_server(context, talk) as server:
+        assert client.post(LOOPBACK, server.port, LONG, body) == DeliveryResponse(200)
+    assert b"\r\n\r\n" in first
 
 
 def test_records_that_nobody_asked_for_end_an_idle_connection(client: Client, context: ssl.SSLContext) -> None:

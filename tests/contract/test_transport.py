@@ -17,6 +17,7 @@ from eventbus.core.model import Event, Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, Route, SessionTransport, Transport
+from eventbus.delivery.transport.client_tls import ClientTls
 from eventbus.delivery.transport.limits import EXCERPT_BYTES, MAX_RESPONSE_BYTES
 from tests.support.authority import Authority
 from tests.support.deadline import eventually
@@ -34,7 +35,7 @@ BAD = b"HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\nno"
 @pytest.fixture
 def transport(tls: ssl.SSLContext | None, authority: Authority) -> Iterator[Transport]:
     """The transport, first to servers that speak plain HTTP, then to those that speak TLS."""
-    found = SessionTransport(Dialer(NetworkRules()), tls=authority.client())
+    found = SessionTransport(Dialer(NetworkRules()), tls=ClientTls(authority.client))
     yield found
     found.close()
 

@@ -1,6 +1,5 @@
-"""Whose certificates are trusted: the system's authorities, certifi's, and the operator's own."""
+"""Whose certificates are trusted: the system's authorities, and the operator's own; certifi's where there are none."""
 
-import logging
 import ssl
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from eventbus.core.errors import SettingsError
 from eventbus.delivery.transport.certificates import client_context
+from eventbus.delivery.transport.trust_store import find_store
 from tests.support.authority import OPENSSL, Authority
 
 
@@ -85,33 +85,53 @@ def test_openssls_own_folder_is_trusted(authority: Authority, monkeypatch: pytes
     assert trusts(client_context(), authority)
 
 
-@pytest.mark.parametrize("settings", [{}, {"SSL_CERT_FILE": "/nowhere", "SSL_CERT_DIR": "/nowhere"}])
-def test_certifis_authorities_are_trusted_whatever_the_system_has(
-    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An image without certificates of its own reaches public subscribers by certifi's."""
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    public = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    public.load_verify_locations(certifi.where())
-    assert authorities(client_context()) >= authorities(public)
+@pytest.fixture
+def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without authorities, such as a slim image."""
+    paths = ssl.DefaultVerifyPaths(None, None, "SSL_CERT_FILE", "/nowhere/cert.pem", "SSL_CERT_DIR", "/nowhere/certs")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda _: None)
 
 
-def test_the_systems_authorities_are_trusted(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
-    """What the system trusts is trusted: the file that Python's OpenSSL was built to read."""
+def test_the_systems_authorities_are_trusted_and_no_others() -> None:
+    """What the system trusts is trusted, by the file that Python's OpenSSL was built to read; certifi's list is not."""
     system = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     system.set_default_verify_paths()
-    assert authorities(client_context()) >= authorities(system)
+    assert authorities(system)
+    assert authorities(client_context()) == authorities(system)
+    assert find_store().problems == ()
+    assert find_store().text.startswith("the authorities of /")
 
 
-def test_a_file_of_openssl_that_is_not_there_is_warned_of(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """OpenSSL says nothing of a file that it does not find; the bus does."""
+def test_without_authorities_of_the_system_certifis_are_trusted(no_store: None) -> None:
+    """An image without certificates of its own reaches public subscribers by certifi's, which is said."""
+    public = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    public.load_verify_locations(certifi.where())
+    assert authorities(client_context()) == authorities(public)
+    (problem,) = find_store().problems
+    assert problem.startswith("this system trusts no authority, in neither /nowhere/cert.pem nor /nowhere/certs: ")
+    assert problem.endswith("trusting those of certifi instead")
+
+
+def test_variables_that_lead_nowhere_let_nobody_else_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who names authorities by OpenSSL's variables, and mistypes them, trusts nobody, and is told so."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
-    with caplog.at_level(logging.WARNING):
-        client_context()
-    assert "SSL_CERT_FILE names '/nowhere/ca.pem', which is not a file" in caplog.text
+    monkeypatch.setenv("SSL_CERT_DIR", "/nowhere/certs")
+    assert authorities(client_context()) == set()
+    file, folder, nobody = find_store().problems
+    assert file == "SSL_CERT_FILE names '/nowhere/ca.pem', which is not a file: ignoring it"
+    assert folder.startswith("SSL_CERT_DIR names '/nowhere/certs', which holds no certificate")
+    assert nobody.endswith("no authority is trusted but EVENTBUS_CA_FILE's")
+
+
+def test_a_variable_that_leads_nowhere_is_told_of(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
+    """OpenSSL says nothing of a folder that it does not find; the bus does, and trusts the file."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+    monkeypatch.setenv("SSL_CERT_DIR", "/nowhere/certs")
+    assert trusts(client_context(), authority)
+    assert len(authorities(client_context())) == 1
+    (folder,) = find_store().problems
+    assert folder.startswith("SSL_CERT_DIR names '/nowhere/certs'")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b"\x00\xff" * 100])

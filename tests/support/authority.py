@@ -19,7 +19,8 @@ class Authority:
         self._made = 0
         self.ca_file = folder / "ca.pem"
         self._key = folder / "ca.key"
-        _openssl("req", "-x509", *_KEY, "-days", "2", "-subj", "/CN=tests", "-keyout", self._key, "-out", self.ca_file)
+        new = ("req", "-x509", *_KEY, "-days", "2", "-subj", "/CN=tests")
+        run_openssl(*new, "-keyout", self._key, "-out", self.ca_file)
 
     def server(self, *names: str, days: int = 2, signed: bool = True) -> ssl.SSLContext:
         """What a server speaks TLS with that has these names, written as in ``subjectAltName``.
@@ -31,7 +32,7 @@ class Authority:
         context.load_cert_chain(certificate, key)
         return context
 
-    def files(self, *names: str, days: int = 2, signed: bool = True) -> tuple[Path, Path]:
+    def files(self, *names: str, days: int = 2, signed: bool = True, usage: str = "serverAuth") -> tuple[Path, Path]:
         """A certificate with these names, and its key."""
         self._made += 1
         base = self._folder / f"server-{self._made}"
@@ -39,20 +40,25 @@ class Authority:
         named = f"subjectAltName={','.join(names)}"
         if not signed:
             new = ("req", "-x509", *_KEY, "-days", str(days), "-subj", "/CN=x", "-addext", named)
-            _openssl(*new, "-keyout", key, "-out", certificate)
+            run_openssl(*new, "-keyout", key, "-out", certificate)
             return certificate, key
         extensions = base.with_suffix(".ext")
-        extensions.write_text(f"{named}\nextendedKeyUsage=serverAuth\n")
-        _openssl("req", *_KEY, "-subj", "/CN=localhost", "-keyout", key, "-out", asked)
+        extensions.write_text(f"{named}\nextendedKeyUsage={usage}\n")
+        run_openssl("req", *_KEY, "-subj", "/CN=localhost", "-keyout", key, "-out", asked)
         signing = ("-CA", self.ca_file, "-CAkey", self._key, "-CAcreateserial", "-extfile", extensions)
-        _openssl("x509", "-req", "-in", asked, *signing, "-days", str(days), "-out", certificate)
+        run_openssl("x509", "-req", "-in", asked, *signing, "-days", str(days), "-out", certificate)
         return certificate, key
+
+    def client_files(self, name: str, days: int = 2) -> tuple[Path, Path]:
+        """A certificate by which a client with this name proves who it is, and its key."""
+        return self.files(f"DNS:{name}", days=days, usage="clientAuth")
 
     def client(self) -> ssl.SSLContext:
         """What trusts this authority and no other."""
         return ssl.create_default_context(cafile=str(self.ca_file))
 
 
-def _openssl(*arguments: str | Path) -> None:
+def run_openssl(*arguments: str | Path) -> None:
+    """Run the openssl command."""
     assert OPENSSL is not None
     subprocess.run([OPENSSL, *arguments], check=True, capture_output=True)

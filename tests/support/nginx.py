@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,24 +50,16 @@ def _temporary_paths(folder: Path) -> str:
     return " ".join(f"{kind}_temp_path {folder}/{name};" for kind, name in kinds.items())
 
 
-class Nginx:
-    """nginx on a free port of loopback, before whatever listens on ``upstream_port``.
+class NginxProcess:
+    """nginx with a configuration that has it listen on ``port`` of loopback, and write into ``folder`` alone."""
 
-    ``changes`` are made to its configuration: texts, and what stands instead of each.
-    """
-
-    def __init__(self, binary: str, folder: Path, upstream_port: int, changes: Mapping[str, str] | None = None) -> None:
-        self.port = free_port()
+    def __init__(self, binary: str, folder: Path, port: int, configuration: str) -> None:
+        self.port = port
         self._binary = binary
         self._log = folder / "nginx.log"
         self._configuration = folder / "nginx.conf"
-        adapted = adapt(CONFIGURATION.read_text(), port=self.port, upstream_port=upstream_port, folder=folder)
-        for text, instead in (changes or {}).items():
-            if text not in adapted:
-                raise ValueError(f"{CONFIGURATION.name} has no {text!r}")
-            adapted = adapted.replace(text, instead)
         own_user = "user root;\n" if os.geteuid() == 0 else ""  # the folder is open to its owner only
-        self._configuration.write_text(own_user + adapted)
+        self._configuration.write_text(own_user + configuration)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout: float = 10.0) -> Self:
@@ -114,3 +106,66 @@ class Nginx:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class Nginx(NginxProcess):
+    """nginx on a free port of loopback, before whatever listens on ``upstream_port``.
+
+    ``changes`` are made to its configuration: texts, and what stands instead of each.
+    """
+
+    def __init__(self, binary: str, folder: Path, upstream_port: int, changes: Mapping[str, str] | None = None) -> None:
+        port = free_port()
+        adapted = adapt(CONFIGURATION.read_text(), port=port, upstream_port=upstream_port, folder=folder)
+        for text, instead in (changes or {}).items():
+            if text not in adapted:
+                raise ValueError(f"{CONFIGURATION.name} has no {text!r}")
+            adapted = adapted.replace(text, instead)
+        super().__init__(binary, folder, port, adapted)
+
+
+class NginxSubscriber(NginxProcess):
+    """nginx as a subscriber by https that answers 200 to clients with a certificate of ``ca_file``, and 400 to others.
+
+    Its access log has a line for each request, with the ``seen`` variables of nginx.
+    """
+
+    def __init__(
+        self, binary: str, folder: Path, server: tuple[Path, Path], ca_file: Path, seen: Sequence[str]
+    ) -> None:
+        port, (certificate, key) = free_port(), server
+        self._access = folder / "access.log"
+        line = " ".join(f"${name}" for name in seen)
+        super().__init__(
+            binary,
+            folder,
+            port,
+            f"""
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+events {{}}
+http {{
+    {_temporary_paths(folder)}
+    log_format seen '{line}';
+    access_log {self._access} seen;
+    server {{
+        listen {LOOPBACK}:{port} ssl;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_client_certificate {ca_file};
+        ssl_verify_client on;
+        keepalive_requests 3;
+        location / {{ return 200; }}
+    }}
+}}
+""",
+        )
+
+    @property
+    def address(self) -> str:
+        """Where it is registered."""
+        return f"https://{LOOPBACK}:{self.port}"
+
+    def seen(self) -> list[str]:
+        """The lines of its access log."""
+        return self._access.read_text().splitlines()

@@ -39,6 +39,7 @@ def test_every_setting_has_its_documented_default() -> None:
     defaults |= {"journal": "sqlite:///eventbus.db", "verify": "none", "origin": "eventbus", "signing_secrets": ()}
     defaults |= {"log_format": "text", "log_level": "info", "tracing": "none", "redis_fsync": False, "ca_file": ""}
     defaults |= {"networks": NetworkRules(), "tokens": tokens_of({}), "hosts": "", "allow_ports": frozenset()}
+    defaults |= {"client_cert": "", "client_key": ""}
     settings = from_environment({})
     assert {f.name: getattr(settings, f.name) for f in fields(Settings)} == defaults
 
@@ -177,3 +178,11 @@ def test_a_name_like_no_other_is_warned_of_alone() -> None:
 def test_known_names_are_no_reason_for_a_warning(name: str) -> None:
     """Settings, the client's names, those of Kubernetes and of others raise no warning."""
     assert unknown_names({name: "1"}) == []
+
+
+def test_the_key_of_no_certificate_is_refused() -> None:
+    """A key alone proves nothing: the certificate has to be named, too."""
+    both = from_environment({"EVENTBUS_CLIENT_CERT": " /c.pem ", "EVENTBUS_CLIENT_KEY": "/k.pem"})
+    assert (both.client_cert, both.client_key) == ("/c.pem", "/k.pem")
+    with pytest.raises(SettingsError, match="EVENTBUS_CLIENT_KEY is the key of a certificate: name that in"):
+        from_environment({"EVENTBUS_CLIENT_KEY": "/k.pem"})

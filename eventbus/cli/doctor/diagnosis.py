@@ -10,7 +10,7 @@ import click
 
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
-from eventbus.cli.doctor import environment, journal_file, redis_journal, running_bus, subscriber_checks
+from eventbus.cli.doctor import certificates, environment, journal_file, redis_journal, running_bus, subscriber_checks
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import FAILURE, SUCCESS
@@ -60,6 +60,7 @@ def _local_findings() -> Iterator[Finding]:
     known, findings = environment.check_settings(os.environ)
     yield from findings
     if known is not None:
+        yield from certificates.diagnose(known)
         yield from journal_findings(known)
     yield environment.check_open_files()
 

@@ -26,18 +26,22 @@ def check_settings(environment: Mapping[str, str]) -> tuple["Settings | None", l
     unknown = [warning(_ABOUT, f"{text}.", "Unset it, or fix its name.") for text in unknown_names(environment)]
     try:
         settings = from_environment(environment)
-        if settings.ca_file:
-            _check_ca_file(settings.ca_file)
+        _check_certificates(settings)
     except SettingsError as error:
         return None, [wrong(_ABOUT, f"{error}.", "A bus that starts here stops at once: set it right."), *unknown]
     return settings, [ok(_ABOUT, "The settings of this environment are valid."), *unknown]
 
 
-def _check_ca_file(ca_file: str) -> None:
-    """Read the file as a start does. Raises SettingsError."""
+def _check_certificates(settings: "Settings") -> None:
+    """Read the files as a start does. Raises SettingsError."""
+    if not (settings.ca_file or settings.client_cert):
+        return
     from eventbus.delivery.transport.certificates import client_context  # noqa: PLC0415 - the server's, and only here
+    from eventbus.delivery.transport.client_certificate import ClientCertificate  # noqa: PLC0415
 
-    client_context(ca_file)
+    context = client_context(settings.ca_file)
+    if settings.client_cert:
+        ClientCertificate(settings.client_cert, settings.client_key).load(context)
 
 
 def list_settings(settings: "Settings", environment: Mapping[str, str]) -> dict[str, str]:

@@ -56,5 +56,8 @@ class Transport(Protocol):
     def check_address(self, address: Address) -> AddressCheck:
         """Resolve an address and check it against the rules, in at most a few seconds. Send nothing to it."""
 
+    def certificate_expiry(self) -> float | None:
+        """Return when the bus's client certificate expires, in seconds since 1970; None if it has none."""
+
     def close(self) -> None:
         """Close what all routes share."""

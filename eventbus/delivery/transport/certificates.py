@@ -1,28 +1,20 @@
 """Makes the TLS context that verifies subscribers' certificates."""
 
-import logging
-import os
 import ssl
-from pathlib import Path
-
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from eventbus.core.errors import SettingsError
-
-log = logging.getLogger(__name__)
+from eventbus.delivery.transport.trust_store import load_authorities
 
 #: Prefixes of OpenSSL's names of ciphers that are not enabled here. TLS 1.3's (TLS_) are always enabled. With DHE the
 #: server chooses the prime: one of 10,000 bits costs the client half a second of processor time for each connection.
 EXCLUDED_CIPHERS = ("DHE-", "TLS_")
-#: Names a file that OpenSSL uses instead of the system's (openssl-env(7)).
-CA_FILE_VARIABLE = "SSL_CERT_FILE"
 
 
 def client_context(ca_file: str = "") -> ssl.SSLContext:
     """Return a context that requires TLS 1.2 and verifies a subscriber's certificate chain, dates and name.
 
-    It trusts the system's authorities, or those of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``; those of certifi, because a
-    slim image has no others; and those of ``ca_file``, a PEM file. Raise SettingsError if ``ca_file`` is unusable.
+    It trusts the system's authorities (``load_authorities``), and those of ``ca_file``, a PEM file. Raise SettingsError
+    if ``ca_file`` is unusable.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -32,10 +24,7 @@ def client_context(ca_file: str = "") -> ssl.SSLContext:
     context.set_ciphers(":".join(name for name in names if not name.startswith(EXCLUDED_CIPHERS)))
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a file may hold only an intermediate authority
     context.set_alpn_protocols(["http/1.1"])
-    context.load_default_certs()
-    context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-    if (named := os.environ.get(CA_FILE_VARIABLE)) and not Path(named).is_file():
-        log.warning("%s names %r, which is not a file: ignoring it", CA_FILE_VARIABLE, named)
+    load_authorities(context)
     if ca_file:
         _add(context, ca_file)
     return context

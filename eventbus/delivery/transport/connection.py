@@ -15,7 +15,7 @@ from gevent.hub import get_hub
 
 from eventbus.delivery.transport.early_response import RECEIVE_BYTES, EarlyResponse
 from eventbus.delivery.transport.limits import MAX_RESPONSE_BYTES
-from eventbus.delivery.transport.request import Request, unsent
+from eventbus.delivery.transport.request import Request, drop_sent, unsent
 from eventbus.delivery.transport.response_reader import InvalidResponse, ResponseReader
 from eventbus.delivery.transport.send_queue import SendQueue
 from eventbus.delivery.transport.tls import TlsSocket, TooManyRecords
@@ -38,7 +38,6 @@ class Connection:
         "_raw",
         "_reader",
         "_send_queue",
-        "_tls",
         "_watcher",
         "closed",
         "deadline",
@@ -46,12 +45,13 @@ class Connection:
         "previous_deadline",
         "retire_at",
         "timed_out",
+        "tls",
     )
 
     def __init__(
         self, peer: socket.socket, send_queue: SendQueue, retire_at: float = math.inf, tls: TlsSocket | None = None
     ) -> None:
-        self._peer, self._tls = peer, tls
+        self._peer, self.tls = peer, tls
         self._send_queue = send_queue
         self._pending_request: Request = b""
         self._raw: socket.socket | TlsSocket = tls or peer._sock  # type: ignore[attr-defined] # noqa: SLF001 - see above
@@ -176,8 +176,8 @@ class Connection:
             self.closed = True
             self._watcher.stop()
             self._watcher.close()
-            if self._tls is not None:
-                self._tls.send_close_notify()
+            if self.tls is not None:
+                self.tls.send_close_notify()
             self._peer.close()
 
     def _send(self) -> None:
@@ -209,9 +209,7 @@ class Connection:
                 self._hub.switch()
                 early.receive(self._raw)
                 with suppress(BlockingIOError):  # sent later
-                    rest[0] = rest[0][self._raw.send(rest[0]) :]
-                    if not rest[0]:
-                        del rest[0]
+                    drop_sent(rest, self._raw.send(rest[0]))
                 if early.complete:
                     self.deadline = min(deadline, time.monotonic() + SEND_AFTER_RESPONSE_SECONDS)
         except OSError as error:
@@ -236,10 +234,10 @@ class Connection:
 
     def _received_unasked(self) -> bool:
         """Whether data came without a request. TLS's own records, such as session tickets, do not count."""
-        if self._tls is None:
+        if self.tls is None:
             return True
         try:
-            self._tls.recv(RECEIVE_BYTES)
+            self.tls.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return False
         except (OSError, InvalidResponse):

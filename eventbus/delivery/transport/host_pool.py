@@ -1,12 +1,13 @@
 """Keeps the idle connections to one host and port."""
 
 import math
-import ssl
 from collections import deque
 
 from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.delivery.transport.client_tls import ClientTls
 from eventbus.delivery.transport.connection import Connection
 from eventbus.delivery.transport.limits import MAX_IDLE_CONNECTIONS
+from eventbus.delivery.transport.tls_session import TlsSession
 
 #: Differs from everything that can be received, and from the empty bytes of a closed connection.
 _NEVER_RECEIVED = b"\0"
@@ -19,11 +20,12 @@ class HostPool:
     and are not parsed again.
     """
 
-    __slots__ = ("cached_bytes", "cached_response", "host", "idle", "port", "route_count", "tls")
+    __slots__ = ("cached_bytes", "cached_response", "host", "idle", "port", "route_count", "session", "tls")
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, host: str, port: int, tls: ClientTls | None = None) -> None:
         self.host, self.port = host, port
-        self.tls = tls  # verifies the subscriber; None for http
+        self.tls = tls  # for new connections; None for http
+        self.session = TlsSession()
         self.route_count = 0  # open routes to this host and port
         self.idle: deque[Connection] = deque()  # the most recently used is last
         self.cached_bytes = _NEVER_RECEIVED

@@ -21,6 +21,7 @@ from requests.adapters import BaseAdapter
 from eventbus.core.addresses import DEFAULT_PORTS
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport.certificates import client_context
+from eventbus.delivery.transport.client_tls import ClientTls
 from eventbus.delivery.transport.connection import Connection
 from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.host_pool import HostPool
@@ -35,7 +36,7 @@ from eventbus.delivery.transport.requests_values import head_of, response_of, to
 from eventbus.delivery.transport.resource_errors import RESOURCE_ERRNOS, failed_response, max_connections
 from eventbus.delivery.transport.response_reader import InvalidResponse
 from eventbus.delivery.transport.send_queue import SendQueue
-from eventbus.delivery.transport.tls import HANDSHAKE_THREADS, handshake
+from eventbus.delivery.transport.tls import HANDSHAKE_THREADS, TlsSocket, handshake
 from eventbus.delivery.transport.watchdog import Watchdog
 
 #: Seconds for a request through the Session without a timeout.
@@ -45,12 +46,12 @@ MAX_CACHED_RESPONSE_BYTES = 1_024
 
 
 class HttpAdapter(BaseAdapter):
-    """Keeps connections by scheme, host and port; ``tls`` verifies subscribers by https."""
+    """Keeps connections by scheme, host and port; ``tls`` is for those by https."""
 
     def __init__(
         self,
         dialer: Dialer,
-        tls: ssl.SSLContext | None = None,
+        tls: ClientTls | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         timing: TransportTiming = DEFAULT_TIMING,
     ) -> None:
@@ -69,13 +70,13 @@ class HttpAdapter(BaseAdapter):
         found = self._pools.get((scheme, host, port))
         if found is None:
             found = self._pools[scheme, host, port] = HostPool(
-                host, port, self._context() if scheme == "https" else None
+                host, port, self._client_tls() if scheme == "https" else None
             )
         return found
 
-    def _context(self) -> ssl.SSLContext:
+    def _client_tls(self) -> ClientTls:
         if self._tls is None:
-            self._tls = client_context()
+            self._tls = ClientTls(client_context)
         return self._tls
 
     def attempt(self, pool: HostPool, message: Request, deadline: float) -> DeliveryResponse:
@@ -125,7 +126,10 @@ class HttpAdapter(BaseAdapter):
 
     def _request_on_new(self, pool: HostPool, message: Request, deadline: float) -> tuple[Connection, bytes]:
         connection = self._connect(pool, deadline)
-        return connection, connection.request(message, deadline)
+        data = connection.request(message, deadline)
+        if connection.tls is not None:
+            connection.tls.keep_session(pool.session)
+        return connection, data
 
     def _read(self, pool: HostPool, connection: Connection, data: bytes) -> DeliveryResponse:
         reader = connection.read(data)
@@ -153,16 +157,16 @@ class HttpAdapter(BaseAdapter):
         """Return a connection to the pool's host, verified if it is https."""
         peer = self._connect_socket(pool, seconds)
         try:
-            tls = None if pool.tls is None else handshake(peer, pool.tls, pool.host, self._handshake_threads())
+            tls = None if pool.tls is None else self._handshake(peer, pool, pool.tls.context())
         except BaseException:
             peer.close()
             raise
         return Connection(peer, self._send_queue, retire_at, tls)
 
-    def _handshake_threads(self) -> ThreadPool:
+    def _handshake(self, peer: socket.socket, pool: HostPool, context: ssl.SSLContext) -> TlsSocket:
         if self._threads is None:
             self._threads = ThreadPool(HANDSHAKE_THREADS)
-        return self._threads
+        return handshake(peer, context, pool.host, self._threads, pool.session.get(context))
 
     def _connect_socket(self, pool: HostPool, seconds: float) -> socket.socket:
         """Return a connected socket; close idle connections if the bus has no free file, port or memory."""

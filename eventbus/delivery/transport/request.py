@@ -72,12 +72,17 @@ Request = bytes | LargeRequest
 
 def unsent(request: Request, sent: int) -> list[memoryview]:
     """Return what is left of a request after the first ``sent`` bytes, without a copy; nothing of it is empty."""
-    left = []
-    for part in (request,) if isinstance(request, bytes) else request.parts:
-        if sent < len(part):
-            left.append(memoryview(part)[sent:])
-        sent = max(0, sent - len(part))
+    left = [memoryview(part) for part in ((request,) if isinstance(request, bytes) else request.parts)]
+    drop_sent(left, sent)
     return left
+
+
+def drop_sent(parts: list[memoryview], sent: int) -> None:
+    """Remove the first ``sent`` bytes from these parts: of several, if TLS has encrypted several together."""
+    while parts and sent >= len(parts[0]):
+        sent -= len(parts.pop(0))
+    if sent:
+        parts[0] = parts[0][sent:]
 
 
 class RequestBuilder:

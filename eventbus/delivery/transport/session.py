@@ -1,6 +1,5 @@
 """Implements Transport with a requests Session and the bus's own adapter for http and https."""
 
-import ssl
 from collections.abc import Sequence
 from http.cookiejar import DefaultCookiePolicy
 
@@ -13,6 +12,7 @@ from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 from eventbus.delivery.transport.base import AddressCheck, Elements, Route, Transport
 from eventbus.delivery.transport.batch_request import BatchRequestBuilder
+from eventbus.delivery.transport.client_tls import ClientTls
 from eventbus.delivery.transport.consent import request_consent
 from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.http import HttpAdapter
@@ -21,7 +21,7 @@ from eventbus.delivery.transport.request import RequestBuilder, subscriber_head
 
 
 class SessionTransport(Transport):
-    """One Session for all subscribers, which keeps only connections; ``tls`` verifies subscribers by https.
+    """One Session for all subscribers, which keeps only connections; ``tls`` is for those by https.
 
     ``asks_consent`` says whether subscribers are asked for their consent; deliveries then name the ``origin``.
     """
@@ -31,12 +31,12 @@ class SessionTransport(Transport):
         dialer: Dialer,
         secrets: Sequence[bytes] = (),
         origin: str = "eventbus",
-        tls: ssl.SSLContext | None = None,
+        tls: ClientTls | None = None,
         *,
         asks_consent: bool = False,
         timing: TransportTiming = DEFAULT_TIMING,
     ) -> None:
-        self._dialer = dialer
+        self._dialer, self._tls = dialer, tls
         self._origin, self._asks_consent = origin, asks_consent
         self.session = requests.Session()
         self.session.trust_env = False
@@ -54,6 +54,10 @@ class SessionTransport(Transport):
     @override
     def check_address(self, address: Address) -> AddressCheck:
         return self._dialer.check_address(address.host, address.port)
+
+    @override
+    def certificate_expiry(self) -> float | None:
+        return None if self._tls is None else self._tls.expiry()
 
     @override
     def close(self) -> None:

@@ -13,9 +13,12 @@ from contextlib import suppress
 from gevent.threadpool import ThreadPool
 
 from eventbus.delivery.transport.response_reader import InvalidResponse
+from eventbus.delivery.transport.tls_session import TlsSession
 
 #: Bytes that are encrypted, and received, at once.
 CHUNK_BYTES = 65_536
+#: Bytes of data in a record, at most (RFC 8446, 5.1): a read returns one record.
+MAX_RECORD_BYTES = 16_384
 #: Bytes of a handshake, and of records without data between two data records.
 MAX_HANDSHAKE_BYTES = 262_144
 #: Records of one response. Each costs the event loop a call, even if it holds one byte.
@@ -31,14 +34,22 @@ class TooManyRecords(InvalidResponse):
         super().__init__(f"not an HTTP response: more than {MAX_RECORDS} TLS records")
 
 
-def handshake(peer: socket.socket, context: ssl.SSLContext, host: str, threads: ThreadPool) -> "TlsSocket":
+def handshake(
+    peer: socket.socket,
+    context: ssl.SSLContext,
+    host: str,
+    threads: ThreadPool,
+    session: ssl.SSLSession | None = None,
+) -> "TlsSocket":
     """Make the TLS handshake, and verify that the subscriber is ``host``, a name or an address.
+
+    ``session`` is one with the same host that is resumed if the subscriber agrees: then it has been verified before.
 
     The subscriber chooses how long a step takes: the largest group of TLS 1.3 costs 0.1 seconds. So steps run on
     ``threads`` and not on the event loop. The caller enforces a time-out. Raise OSError, or its subclass ssl.SSLError.
     """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=host, session=session)
     received = 0
     error = _step(tls)  # only makes the first message
     while error is not None:
@@ -56,7 +67,7 @@ def handshake(peer: socket.socket, context: ssl.SSLContext, host: str, threads: 
         incoming.write(data)
         error = threads.apply(_step, (tls,))
     peer.sendall(outgoing.read())
-    return TlsSocket(peer._sock, tls, incoming, outgoing)  # type: ignore[attr-defined] # noqa: SLF001 - below gevent's
+    return TlsSocket(peer._sock, tls, incoming, outgoing, offered=session is not None)  # type: ignore[attr-defined] # noqa: SLF001 - below gevent's
 
 
 def _step(tls: ssl.SSLObject) -> ssl.SSLError | None:
@@ -71,13 +82,15 @@ def _step(tls: ssl.SSLObject) -> ssl.SSLError | None:
 class TlsSocket:
     """Encrypts sent bytes and decrypts received ones. Raises a socket's errors, and ConnectionError if TLS fails.
 
-    ``max_records`` is the most data records that are read between two sends.
+    ``max_records`` is the most data records that are read between two sends; ``offered`` says whether a session should
+    have been resumed.
     """
 
     __slots__ = (
         "_bytes_without_data",
         "_incoming",
         "_max_records",
+        "_offered",
         "_outgoing",
         "_plaintext_bytes",
         "_records",
@@ -93,9 +106,11 @@ class TlsSocket:
         incoming: ssl.MemoryBIO,
         outgoing: ssl.MemoryBIO,
         max_records: float = MAX_RECORDS,
+        *,
+        offered: bool = False,
     ) -> None:
         self._socket, self._tls, self._incoming, self._outgoing = raw_socket, tls, incoming, outgoing
-        self._max_records = max_records
+        self._max_records, self._offered = max_records, offered
         self._unsent = b""  # encrypted bytes to send before anything else
         self._plaintext_bytes = 0  # how much data they encrypt
         self._bytes_without_data = 0  # received since the last data
@@ -103,21 +118,36 @@ class TlsSocket:
 
     def send(self, data: bytes | memoryview) -> int:
         """Send what the socket takes; return how much. The caller must send the rest, beginning with the same bytes."""
-        if not self._unsent:
-            if self._records > self._max_records:
-                raise ConnectionAbortedError("unread TLS records")
-            self._records = 0
-            try:
-                self._plaintext_bytes = self._tls.write(memoryview(data)[:CHUNK_BYTES])
-            except ssl.SSLError as error:
-                raise _connection_error(error) from error
-            self._unsent = self._outgoing.read()
-        self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        return 0 if self._unsent else self._plaintext_bytes
+        return self.sendmsg((data,))
 
-    def sendmsg(self, parts: Sequence[bytes]) -> int:
-        """Send what the socket takes of the first part, which is not empty: records of several would need a copy."""
-        return self.send(parts[0])
+    def sendmsg(self, parts: Sequence[bytes | memoryview]) -> int:
+        """Send what the socket takes of several parts together, as ``send`` does; return how much of all of them.
+
+        Also what was encrypted before counts, even if it is more than the given parts.
+        """
+        if not self._unsent:
+            self._encrypt(parts)
+        sent = self._socket.send(self._unsent)
+        if sent < len(self._unsent):
+            self._unsent = self._unsent[sent:]
+            return 0
+        self._unsent = b""
+        return self._plaintext_bytes
+
+    def _encrypt(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Encrypt the beginning of the parts, at most ``CHUNK_BYTES`` of each. Raise ConnectionError."""
+        if self._records > self._max_records:
+            raise ConnectionAbortedError("unread TLS records")
+        self._records = self._plaintext_bytes = 0
+        try:
+            for part in parts:
+                whole = len(part) <= CHUNK_BYTES
+                self._plaintext_bytes += self._tls.write(part if whole else memoryview(part)[:CHUNK_BYTES])
+                if not whole:
+                    break
+        except ssl.SSLError as error:
+            raise _connection_error(error) from error
+        self._unsent = self._outgoing.read()
 
     def recv(self, size: int) -> bytes:
         """Return all data in the next ``size`` bytes from the socket, and nothing at its end.
@@ -148,9 +178,11 @@ class TlsSocket:
         """Return all data that can be read now, and whether no more will be read."""
         parts: list[bytes] = []
         try:
-            while part := self._tls.read(CHUNK_BYTES):
-                parts.append(part)
+            while part := self._tls.read(MAX_RECORD_BYTES):
                 self._records += 1
+                if not self._incoming.pending and not parts:  # nearly every response is one record: one read
+                    return part, False
+                parts.append(part)
                 if self._records > self._max_records:
                     break  # the next call raises
         except ssl.SSLWantReadError:
@@ -161,6 +193,10 @@ class TlsSocket:
             if not parts:
                 raise _connection_error(error) from error
         return b"".join(parts), True
+
+    def keep_session(self, store: TlsSession) -> None:
+        """Let further connections resume this one's session; called when data has been received."""
+        store.keep(self._tls, offered=self._offered)
 
     def shutdown(self, how: int) -> None:
         """Shut the connection down, as socket.shutdown does."""

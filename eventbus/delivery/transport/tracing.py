@@ -48,6 +48,10 @@ class TracedTransport(Transport):
         return self._inner.check_address(address)
 
     @override
+    def certificate_expiry(self) -> float | None:
+        return self._inner.certificate_expiry()
+
+    @override
     def close(self) -> None:
         self._inner.close()
 
