@@ -20,6 +20,7 @@ from tests.support.server import ROOT, BusServer
 
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="there is no openssl here to make a certificate")
 SEEN = ("status", "request_uri", "ssl_client_fingerprint", "ssl_session_reused")
+PATH = "/hooks/orders?source=bus"
 DAYS = 30
 EXPIRY = "eventbus_client_certificate_expiry_timestamp_seconds"
 
@@ -71,12 +72,12 @@ def test_a_certificate_is_shown_and_renewed_without_a_restart(scene: Scene, tmp_
     first = scene.renew()
     with BusServer(tmp_path, scene.settings) as bus:
         caller = Caller(bus.port)
-        caller.register(f"{scene.nginx.address}/hooks", max_in_flight=1)
+        caller.register(scene.nginx.address, path=PATH, max_in_flight=1)
         seen = [scene.deliver(caller) for _ in range(6)]  # on two connections: nginx closes each after three requests
-        assert [part[:3] for part in seen] == [["200", "/hooks/event", first]] * 6
+        assert [part[:3] for part in seen] == [["200", PATH, first]] * 6
         assert [part[3] for part in seen] == [".", ".", ".", "r", "r", "r"]
         second = scene.renew()
-        assert scene.deliver(caller) == ["200", "/hooks/event", second, "."]
+        assert scene.deliver(caller) == ["200", PATH, second, "."]
         assert _metric(caller) == pytest.approx(time.time() + DAYS * 86_400, abs=120)
         (scene.folder / "bus.key").write_text("nonsense")
         assert [scene.deliver(caller)[2] for _ in range(3)] == [second] * 3  # the last one on a new connection
