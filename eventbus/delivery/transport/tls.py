@@ -141,9 +141,9 @@ class TlsSocket:
         self._records = self._plaintext_bytes = 0
         try:
             for part in parts:
-                whole = len(part) <= CHUNK_BYTES
-                self._plaintext_bytes += self._tls.write(part if whole else memoryview(part)[:CHUNK_BYTES])
-                if not whole:
+                fits = len(part) <= CHUNK_BYTES
+                self._plaintext_bytes += self._tls.write(part if fits else memoryview(part)[:CHUNK_BYTES])
+                if not fits:
                     break
         except ssl.SSLError as error:
             raise _connection_error(error) from error
