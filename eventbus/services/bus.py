@@ -59,8 +59,7 @@ class Bus(SubscriberListener):
     ) -> None:
         self.settings = settings
         self.clock = clock or Clock()
-        self.journal = journal
-        self.transport = transport
+        self.journal, self.transport = journal, transport
         self.cluster = cluster or SingleNode()
         self.counters = Counters()
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
