@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple, Never
 
 from eventbus.core.addresses import Address
+from eventbus.core.credentials import Kinds
 from eventbus.core.errors import Conflict
 from eventbus.core.headers import headers_in
 from eventbus.core.option_table import changes, options_of
@@ -76,10 +77,11 @@ class Terms(SubscriptionOptions[None]):
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Who receives: an address and its options."""
+    """Who receives: an address, its options, and which credentials it has; their values are in memory only."""
 
     address: Address
     options: Options
+    credentials: Kinds = ()
 
     @property
     def key(self) -> str:
@@ -108,6 +110,11 @@ class Group:
     def text(self) -> str:
         """The name."""
         return self.name
+
+    @property
+    def credentials(self) -> Kinds:
+        """None: each member has its own."""
+        return ()
 
 
 #: Whose events a lane delivers.
@@ -143,6 +150,7 @@ class State(StrEnum):
     DOWN = "down"  # it gives no answer
     PAUSED = "paused"  # it asked for a pause
     EXPIRED = "expired"  # its lease ended, and it has not registered again
+    WAITING = "waiting for credentials"  # its credentials have not come since this node has it
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,9 +97,9 @@ class LaneRegistry:
                 self._without_members.discard(lane)
 
     def update_route(self, target: Health) -> None:
-        """Send to a subscriber as its options say now."""
+        """Send to a subscriber as its options and its credentials say now."""
         former = self.routes.get(target)
-        self.routes[target] = self._transport.route(address_of(target))
+        self.routes[target] = self._transport.route(address_of(target), target.credentials)
         if former is not None:
             former.close()
 

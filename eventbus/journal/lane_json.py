@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from eventbus.core.addresses import address_with_key, legacy_key, parse_address
+from eventbus.core.credentials import CredentialKind
 from eventbus.core.model import Account, Group, Interest, Options, State, Subscriber, Subscription
 from eventbus.core.option_table import from_record, to_record
 from eventbus.core.records import LaneRecord, Span
@@ -22,6 +23,7 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
     account = record.account
     return {
         **_identity(record.subscriber),
+        **({"credentials": list(kinds)} if (kinds := record.subscriber.credentials) else {}),
         "options": to_record(record.subscriber.options),
         "registered_at": record.registered_at,
         "renewed_at": record.renewed_at,
@@ -88,7 +90,8 @@ def _subscriber_of(fields: dict[str, Any]) -> Subscription:
     text = fields.pop("address")
     key, target = fields.pop("key", None), fields.pop("path", "")
     address = address_with_key(text, key or legacy_key(text)) if "%" in text else parse_address(text)
-    return Subscriber(replace(address, target=target), options)
+    kinds = tuple(map(CredentialKind, fields.pop("credentials", ())))
+    return Subscriber(replace(address, target=target), options, kinds)
 
 
 def _deliveries(rows: list[list[int]]) -> tuple[tuple[int, int], ...]:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import gevent
 
 from eventbus.core.addresses import Address
+from eventbus.core.credentials import Kinds
 from eventbus.core.errors import BadAddress, TooMany
 from eventbus.core.model import Options, Subscriber, Terms
 from eventbus.core.registration_rate import REGISTRATIONS_PER_SECOND, RegistrationRate
@@ -22,9 +23,9 @@ class Admission:
         self._transport = transport
         self._new = RegistrationRate(settings.max_subscribers_per_host)
 
-    def subscriber(self, address: Address, terms: Terms) -> Subscriber:
+    def subscriber(self, address: Address, terms: Terms, credentials: Kinds = ()) -> Subscriber:
         """Return a new subscriber; options that it does not give have the settings' defaults."""
-        return Subscriber(address, terms.applied(Options(lease=self._settings.lease_seconds)))
+        return Subscriber(address, terms.applied(Options(lease=self._settings.lease_seconds)), credentials)
 
     def admit(self, address: Address) -> frozenset[str]:
         """Check a new address, which may take seconds; return the IPs it resolves to. Raises BadAddress and TooMany."""

@@ -8,6 +8,7 @@ from eventbus.cluster.single_node import SingleNode
 from eventbus.core.addresses import Address
 from eventbus.core.clock import Clock
 from eventbus.core.columns import body_bytes, head_bytes
+from eventbus.core.credentials import NOTHING_GIVEN, GivenCredentials
 from eventbus.core.errors import Draining
 from eventbus.core.model import Event, Message, Terms
 from eventbus.core.override import override
@@ -33,6 +34,7 @@ from eventbus.services.node import Node
 from eventbus.services.node_subscriptions import NodeSubscriptions
 from eventbus.services.positions import Positions
 from eventbus.services.quota_enforcer import QuotaEnforcer
+from eventbus.services.registration_steps import RegistrationRequest
 from eventbus.services.registrations import Registration, Registrations
 from eventbus.services.replays import Replays
 from eventbus.services.retention import Retention
@@ -154,12 +156,20 @@ class Bus(SubscriberListener):
     # Subscribers
 
     def register(
-        self, address: Address, terms: Terms, start: str | None = None, *, group: str | None = None, drain: bool = False
+        self,
+        address: Address,
+        terms: Terms,
+        start: str | None = None,
+        *,
+        group: str | None = None,
+        drain: bool = False,
+        credentials: GivenCredentials = NOTHING_GIVEN,
     ) -> Registration:
         """Begin or renew a lease; see ``register`` of Registrations and GroupRegistrations."""
         if group is not None:
-            return self.group_registrations.register(JoinRequest(group, address, terms, drain), start)
-        found = self.registrations.register(address, terms, start)
+            joining = JoinRequest(address, terms, credentials, group=group, drain=drain)
+            return self.group_registrations.register(joining, start)
+        found = self.registrations.register(RegistrationRequest(address, terms, credentials), start)
         if found.lane.draining is not drain:
             found.lane.set_draining(draining=drain)
             self.dispatcher.schedule(found.lane)

@@ -5,10 +5,10 @@ import math
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from eventbus.core.addresses import Address
+from eventbus.core.credentials import Credentials
 from eventbus.core.errors import NotOwner
 from eventbus.core.leases import Lease
-from eventbus.core.model import Group, Options, Subscriber, Terms, already_registered, group_key
+from eventbus.core.model import Group, Options, Subscriber, already_registered, group_key
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.group_lane import GroupLane
@@ -16,20 +16,18 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import joined_record, new_member_record
 from eventbus.delivery.lane.member import Member
 from eventbus.services.introductions import Newcomer
-from eventbus.services.registration_steps import RegistrationSteps
+from eventbus.services.registration_steps import RegistrationRequest, RegistrationSteps
 from eventbus.services.registrations import Registration
 from eventbus.services.replays import Counted
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class JoinRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinRequest(RegistrationRequest):
     """What one registration with a group says."""
 
     group: str
-    address: Address
-    terms: Terms
     drain: bool = False
 
     @property
@@ -78,9 +76,11 @@ class GroupRegistrations(RegistrationSteps):
             return None
         if self._leases.get(asked.address.key, self._clock.monotonic()) is None:
             return None
+        former = member.credentials
         self._save_unsaved(lane)
         self._renew_lease(lane, subscriber, asked)
-        return Registration(lane, created=False, member=member)
+        changed = member.credentials.changed_from(former, subscriber.credentials, subscriber.credentials)
+        return Registration(lane, created=False, changed=changed, member=member)
 
     def _join(self, asked: JoinRequest, ips: frozenset[str]) -> Registration | None:
         """Join a group that has members, or whose position was kept; return None if there is none."""
@@ -95,7 +95,7 @@ class GroupRegistrations(RegistrationSteps):
             return None
         assert isinstance(lane, GroupLane)  # noqa: S101 - no address has such a key
         former = lane.roster.get(asked.address.key)
-        before = None if former is None else (former.subscriber.options, lane.subscriber.options)
+        before = None if former is None else (former.subscriber, lane.subscriber.options, former.credentials)
         if former is None:
             lane.check_room()
             self._admission.check_room(asked.address, ips)
@@ -105,8 +105,7 @@ class GroupRegistrations(RegistrationSteps):
         if member is None:
             raise NotOwner
         if before is not None:
-            own, shared = member.subscriber.options.differing(before[0]), lane.subscriber.options.differing(before[1])
-            return Registration(lane, created=False, changed=tuple(dict.fromkeys((*own, *shared))), member=member)
+            return Registration(lane, created=False, changed=_changed(lane, member, *before), member=member)
         _log_joined(lane, member)
         return Registration(lane, created=True, member=member)
 
@@ -115,12 +114,13 @@ class GroupRegistrations(RegistrationSteps):
         subscriber = self._new(asked)
         group = Group(asked.group, asked.terms.applied(Options()).of_group(subscriber.options.topics))
         members = (new_member_record(subscriber, self._clock.wall()),)
+        newcomer = Newcomer(group, asked.address, ips, self._credentials(asked), replay, members)
 
         def begin(lane: Lane) -> None:
             assert isinstance(lane, GroupLane)  # noqa: S101 - it has members
             self._renew_lease(lane, subscriber, asked)
 
-        lane = self._introductions.introduce(Newcomer(group, asked.address, ips, replay, members), begin)
+        lane = self._introductions.introduce(newcomer, begin)
         assert isinstance(lane, GroupLane)  # noqa: S101 - it has members
         self._wait_durable(lane)
         member = lane.roster.get(asked.address.key)
@@ -133,7 +133,7 @@ class GroupRegistrations(RegistrationSteps):
 
     def _new(self, asked: JoinRequest) -> Subscriber:
         """Return a new member on these terms."""
-        subscriber = self._admission.subscriber(asked.address, asked.terms)
+        subscriber = self._admission.subscriber(asked.address, asked.terms, asked.credentials.kinds_after(()))
         return replace(subscriber, options=subscriber.options.of_member())
 
     def _as_asked(self, lane: GroupLane, asked: JoinRequest) -> tuple[Subscriber, Group]:
@@ -142,7 +142,8 @@ class GroupRegistrations(RegistrationSteps):
         if member is None:
             subscriber = self._new(asked)
         else:
-            subscriber = Subscriber(asked.address, asked.terms.applied(member.subscriber.options).of_member())
+            kinds = asked.credentials.kinds_after(member.subscriber.credentials)
+            subscriber = Subscriber(asked.address, asked.terms.applied(member.subscriber.options).of_member(), kinds)
         options = asked.terms.applied(lane.subscriber.options).of_group(lane.topics_with(subscriber))
         return subscriber, Group(asked.group, options)
 
@@ -194,10 +195,10 @@ class GroupRegistrations(RegistrationSteps):
         member = lane.roster.get(subscriber.key)
         if member is None:
             raise NotOwner
-        other_route = member.subscriber != subscriber
-        lane.renew_member(member, self._leases.renew(subscriber, now, wall), now, draining=asked.drain)
-        if other_route:
-            self._dispatcher.registry.update_route(member)
+        former, other_route = member.credentials, member.subscriber != subscriber
+        lease, credentials = self._leases.renew(subscriber, now, wall), self._credentials(asked, member)
+        lane.renew_member(member, lease, now, draining=asked.drain, credentials=credentials)
+        self._renew_route(member, former, other=other_route)
         self._sweeper.wake()
         self._dispatcher.schedule(lane)
 
@@ -205,3 +206,12 @@ class GroupRegistrations(RegistrationSteps):
 def _log_joined(lane: GroupLane, member: Member) -> None:
     key, group = member.subscriber.key, lane.subscriber.name
     log.info("%s joined the group %s, which has %d members now", key, group, len(lane.roster), extra={"address": key})
+
+
+def _changed(
+    lane: GroupLane, member: Member, before: Subscriber, shared: Options, credentials: Credentials
+) -> tuple[str, ...]:
+    """Return the names of what a member and its group have now that is another than before."""
+    own, kinds = member.subscriber.options.differing(before.options), member.subscriber.credentials
+    names = *own, *lane.subscriber.options.differing(shared)
+    return *dict.fromkeys(names), *member.credentials.changed_from(credentials, before.credentials, kinds)

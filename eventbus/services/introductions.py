@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eventbus.core.addresses import Address
+from eventbus.core.credentials import Credentials
 from eventbus.core.model import Subscription
 from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import continued_record, lane_of, new_record, record_of
 from eventbus.delivery.lane.phase import CloseReason
+from eventbus.delivery.lane_registry import targets_of
 from eventbus.delivery.transaction import Transaction
 from eventbus.services.admission import Admission
 from eventbus.services.node import Node
@@ -23,6 +25,7 @@ class Newcomer:
     subscription: Subscription
     address: Address
     ips: frozenset[str]  #: what its host has resolved to
+    credentials: Credentials  #: of the address
     replay: Counted | None  #: what it begins with
     members: tuple[LaneRecord, ...] = ()
 
@@ -64,6 +67,8 @@ class Introductions:
             record = continued_record(record, past)
         lane = lane_of(record, self._node.rules, retries=0, ends=now, now=now, wall=wall)
         lane.mark_not_durable()
+        for target in targets_of(lane):
+            target.take_credentials(new.credentials)
         self._dispatcher.registry.announce(lane, new.ips)
         return lane
 

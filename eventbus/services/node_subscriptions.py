@@ -1,5 +1,6 @@
 """The subscriptions that this node delivers for: restored at the start, acquired from peers, and handed over."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -17,6 +18,8 @@ from eventbus.services.node import Node
 from eventbus.services.recovery import adopt, restore
 from eventbus.services.retention import Retention
 from eventbus.services.sweeper import Sweeper
+
+log = logging.getLogger(__name__)
 
 
 class NodeSubscriptions(LocalSubscriptions):
@@ -45,6 +48,7 @@ class NodeSubscriptions(LocalSubscriptions):
         lanes = restore(recovered, node.journal, node.dispatcher, node.rules, node.clock)
         for lane in lanes:
             self.resume(lane)
+        _log_waiting(lanes)
         return lanes
 
     @property
@@ -71,7 +75,9 @@ class NodeSubscriptions(LocalSubscriptions):
 
     @override
     def adopt(self, records: Sequence[tuple[LaneRecord, int]]) -> list[Lane]:
-        return adopt(records, self._node.journal, self._dispatcher, self._node.rules, self._node.clock)
+        lanes = adopt(records, self._node.journal, self._dispatcher, self._node.rules, self._node.clock)
+        _log_waiting(lanes)
+        return lanes
 
     @override
     def resume(self, lane: Lane) -> None:
@@ -133,3 +139,10 @@ class NodeSubscriptions(LocalSubscriptions):
     @override
     def give_way(self) -> None:
         self._dispatcher.load.give_way()
+
+
+def _log_waiting(lanes: Iterable[Lane]) -> None:
+    """Log how many subscribers get nothing until they renew: their credentials are in nobody's memory."""
+    count = sum(target.lacks_credentials for lane in lanes for target in targets_of(lane))
+    if count:
+        log.info("%d subscribers wait for their credentials, which come with their next renewals", count)

@@ -1,6 +1,12 @@
 """What registrations of single addresses and of members of groups have in common."""
 
+from dataclasses import dataclass
+
+from eventbus.core.addresses import Address
+from eventbus.core.credentials import NO_CREDENTIALS, NOTHING_GIVEN, Credentials, GivenCredentials
 from eventbus.core.errors import NotOwner
+from eventbus.core.model import Terms
+from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
 from eventbus.services.admission import Admission
 from eventbus.services.expiry import LeaseExpiry
@@ -8,6 +14,15 @@ from eventbus.services.introductions import Introductions
 from eventbus.services.node import Node
 from eventbus.services.replays import Replays
 from eventbus.services.sweeper import Sweeper
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRequest:
+    """What one registration says."""
+
+    address: Address
+    terms: Terms
+    credentials: GivenCredentials = NOTHING_GIVEN
 
 
 class RegistrationSteps:
@@ -49,6 +64,16 @@ class RegistrationSteps:
             durable = lane.subscriber
             self._journal.wait_durable()
             lane.mark_durable(durable)
+
+    def _credentials(self, asked: RegistrationRequest, former: Health | None = None) -> Credentials:
+        """Return the credentials of a subscriber once it is registered, of which ``former`` has those until then."""
+        known = NO_CREDENTIALS if former is None else former.credentials
+        return known.renewed(asked.credentials, self._clock.wall())
+
+    def _renew_route(self, target: Health, former: Credentials, *, other: bool = False) -> None:
+        """Send by another route where a renewal has replaced the ``former`` credentials, or it is an ``other`` one."""
+        if other or not target.credentials.sends_as(former):
+            self._dispatcher.registry.update_route(target)
 
     def _check_owned(self, lane: Lane) -> None:
         """Raise NotOwner where a lane is not this node's any more, or about to be closed."""

@@ -5,14 +5,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from eventbus.core.addresses import Address
-from eventbus.core.model import Subscriber, Subscription, Terms, already_registered
+from eventbus.core.model import Subscriber, Subscription, already_registered
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import renewed_record
 from eventbus.delivery.lane.member import Member
 from eventbus.services.introductions import Newcomer
-from eventbus.services.registration_steps import RegistrationSteps
+from eventbus.services.registration_steps import RegistrationRequest, RegistrationSteps
 from eventbus.services.replays import Counted
 
 log = logging.getLogger(__name__)
@@ -24,24 +24,25 @@ class Registration:
 
     lane: Lane
     created: bool
-    changed: tuple[str, ...] = ()  #: names of the options that are others than before, of one that was there
+    changed: tuple[str, ...] = ()  #: names of options and credentials that are others than before
     member: Member | None = None  #: of a group; the lane is the group's then
 
 
 class Registrations(RegistrationSteps):
     """Registers subscribers, one at a time for each address."""
 
-    def register(self, address: Address, terms: Terms, start: str | None = None) -> Registration:
+    def register(self, asked: RegistrationRequest, start: str | None = None) -> Registration:
         """Register or renew; every event that is accepted after this returns goes to the subscriber.
 
         A first registration may ``start`` with a replay from a position in the journal (see Positions). Whatever is
         raised, nothing has changed, but for an error which says that nobody knows.
         Raises BadAddress, Conflict, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
+        address = asked.address
         lane = self._registered(address.key)
         if lane is not None:
             self._admission.count_restored(address)
-            return self._renew(lane, address, terms, created=False)
+            return self._renew(lane, asked, created=False)
         self._check_conflict(address)
         ips: frozenset[str] | None = None
         if address.key not in self._dispatcher.lanes:
@@ -51,79 +52,88 @@ class Registrations(RegistrationSteps):
             while True:
                 with self._node.locks.hold(address.key):
                     self._check_conflict(address)
-                    found = self._resume(address, terms)
+                    found = self._resume(asked)
                     if found is None and ips is not None and (start is None or past is not None):
-                        found = self._begin(address, ips, terms, past)
+                        found = self._begin(asked, ips, past)
                     if found is not None:
                         return found
                 if ips is None:  # the lane that was there is not any more
                     ips = self._admission.admit(address)
                     continue
-                topics = self._admission.subscriber(address, terms).options.topics
+                topics = self._admission.subscriber(address, asked.terms).options.topics
                 past = counting.enter_context(self._replays.counted(topics, start or "earliest", "now"))
 
     # The three ways: a registered subscriber renews, one whose position is kept resumes, any other begins
 
-    def _renew(self, lane: Lane, address: Address, terms: Terms, *, created: bool) -> Registration:
-        """Save what the terms change, if anything, and then renew the lease."""
-        if lane.subscriber == _on_terms(lane, address, terms) and lane.ended_at is None:
+    def _renew(self, lane: Lane, asked: RegistrationRequest, *, created: bool) -> Registration:
+        """Save what the request changes, if anything, and then renew the lease."""
+        before, former = lane.subscriber, lane.credentials
+        if before == _as_asked(lane, asked) and lane.ended_at is None:
             self._save_unsaved(lane)
-            self._renew_lease(lane, lane.subscriber)
+            self._renew_lease(lane, before, asked)
             self._dispatcher.schedule(lane)
-            return Registration(lane, created)
-        before = lane.subscriber.options
-        self._change(lane, address, terms)
-        self._wait_durable(lane)
-        return Registration(lane, created, before.differing(lane.subscriber.options))
+        else:
+            self._change(lane, asked)
+            self._wait_durable(lane)
+        credentials = lane.credentials.changed_from(former, before.credentials, lane.subscriber.credentials)
+        return Registration(lane, created, (*before.options.differing(lane.subscriber.options), *credentials))
 
-    def _resume(self, address: Address, terms: Terms) -> Registration | None:
+    def _resume(self, asked: RegistrationRequest) -> Registration | None:
         """Renew a lane that is there by now, or whose position was kept; return None if there is none."""
-        key = address.key
+        key = asked.address.key
         self._node.cluster.claim(key)
         lane = self._registered(key)
         if lane is not None:
-            return self._renew(lane, address, terms, created=False)
+            return self._renew(lane, asked, created=False)
         self._sweeper.expire_lease_of(key)
         self._expiry.wait(key)
         parked = self._dispatcher.lanes.get(key)
         if parked is None:
             return None
-        found = self._renew(parked, address, terms, created=True)
+        found = self._renew(parked, asked, created=True)
         log.info("lease of %s began: resumed, %d pending", key, parked.backlog, extra={"address": key})
         return found
 
-    def _begin(self, address: Address, ips: frozenset[str], terms: Terms, replay: Counted | None) -> Registration:
+    def _begin(self, asked: RegistrationRequest, ips: frozenset[str], replay: Counted | None) -> Registration:
         """Make a lane for a subscriber that has none. ``ips`` are what its host has resolved to."""
-        subscriber = self._admission.subscriber(address, terms)
-        lane = self._introductions.introduce(
-            Newcomer(subscriber, address, ips, replay), lambda lane: self._renew_lease(lane, subscriber)
-        )
+        subscriber = self._admission.subscriber(asked.address, asked.terms, asked.credentials.kinds_after(()))
+        newcomer = Newcomer(subscriber, asked.address, ips, self._credentials(asked), replay)
+        lane = self._introductions.introduce(newcomer, lambda lane: self._begin_lease(lane, subscriber))
         log.info("lease of %s began", subscriber.key, extra={"address": subscriber.key})
         self._wait_durable(lane)
         return Registration(lane, created=True)
 
     # Their steps
 
-    def _change(self, lane: Lane, address: Address, terms: Terms) -> None:
+    def _change(self, lane: Lane, asked: RegistrationRequest) -> None:
         """Save other terms of a lane, and renew its lease on them."""
+        key = asked.address.key
 
         def change() -> Checkpoint:
             self._check_owned(lane)
             now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
-            record = renewed_record(lane, _on_terms(lane, address, terms), newest, now, wall)
-            return Checkpoint(wall, newest, lanes=(record,), registers=((address.key, address.key),))
+            record = renewed_record(lane, _as_asked(lane, asked), newest, now, wall)
+            return Checkpoint(wall, newest, lanes=(record,), registers=((key, key),))
 
         def happen() -> None:
             if lane.renewable:
                 lane.mark_not_durable()
-                self._renew_lease(lane, _on_terms(lane, address, terms))
+                self._renew_lease(lane, _as_asked(lane, asked), asked, other_route=True)
                 self._dispatcher.registry.index(lane)
-                self._dispatcher.registry.update_route(lane)
                 self._dispatcher.schedule(lane)
 
-        self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [address.key]))
+        self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [key]))
 
-    def _renew_lease(self, lane: Lane, subscriber: Subscription) -> None:
+    def _renew_lease(
+        self, lane: Lane, subscriber: Subscription, asked: RegistrationRequest, *, other_route: bool = False
+    ) -> None:
+        """Begin the lease's next term, with the credentials that the request gives."""
+        former = lane.credentials
+        self._begin_lease(lane, subscriber)
+        lane.take_credentials(self._credentials(asked, lane))
+        self._renew_route(lane, former, other=other_route)
+
+    def _begin_lease(self, lane: Lane, subscriber: Subscription) -> None:
         self._check_owned(lane)
         now = self._clock.monotonic()
         lease = self._leases.renew(subscriber, now, self._clock.wall())
@@ -144,6 +154,7 @@ class Registrations(RegistrationSteps):
         return self._dispatcher.lanes.get(key) if self._leases.get(key, self._clock.monotonic()) else None
 
 
-def _on_terms(lane: Lane, address: Address, terms: Terms) -> Subscriber:
-    """Return the subscriber as it is once it has renewed on these terms."""
-    return Subscriber(address, terms.applied(lane.subscriber.options))
+def _as_asked(lane: Lane, asked: RegistrationRequest) -> Subscriber:
+    """Return the subscriber as it is once it has renewed."""
+    kinds = asked.credentials.kinds_after(lane.subscriber.credentials)
+    return Subscriber(asked.address, asked.terms.applied(lane.subscriber.options), kinds)

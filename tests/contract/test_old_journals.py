@@ -37,6 +37,7 @@ PASSING = frozenset({
 #: What the version before did not say.
 ADDED = frozenset({"batch", "batch_wait", "path",
     "key", "held_keys", "oldest_held_key", "group", "group_mode", "draining", "retry_for", "max_attempts", "backoff",
+    "credentials",
 })  # fmt: skip
 #: More rows than there are.
 ALL = 1_000

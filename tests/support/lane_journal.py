@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from eventbus.core.addresses import Address
+from eventbus.core.credentials import NO_CREDENTIALS, Credentials
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.override import override
 from eventbus.core.records import Checkpoint, DeadLetter, Recovered, Retry
@@ -82,7 +83,7 @@ class NoTransport(Transport, Route):
     """For dispatchers that deliver nothing: leads nowhere."""
 
     @override
-    def route(self, subscriber: Subscriber) -> "NoTransport":
+    def route(self, subscriber: Subscriber, credentials: Credentials = NO_CREDENTIALS) -> "NoTransport":
         return self
 
     @override

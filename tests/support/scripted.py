@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gevent.event import AsyncResult
 
 from eventbus.core.addresses import Address
+from eventbus.core.credentials import NO_CREDENTIALS, Credentials
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.override import override
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
@@ -19,6 +20,7 @@ class Attempt:
 
     key: str
     event: Event
+    credentials: Credentials = NO_CREDENTIALS
     answer: AsyncResult = field(default_factory=AsyncResult)
 
 
@@ -31,8 +33,8 @@ class ScriptedTransport(Transport):
         self.taken: Counter[tuple[str, str]] = Counter()  # (key, event's id) -> times it was answered 2xx
 
     @override
-    def route(self, subscriber: Subscriber) -> "ScriptedRoute":
-        return ScriptedRoute(self, subscriber.key)
+    def route(self, subscriber: Subscriber, credentials: Credentials = NO_CREDENTIALS) -> "ScriptedRoute":
+        return ScriptedRoute(self, subscriber.key, credentials)
 
     @override
     def check_address(self, address: Address) -> AddressCheck:
@@ -47,9 +49,9 @@ class ScriptedTransport(Transport):
         for attempt in attempts:
             attempt.answer.set(response)
 
-    def post(self, key: str, event: Event) -> DeliveryResponse:
+    def post(self, key: str, event: Event, credentials: Credentials) -> DeliveryResponse:
         """Wait for what comes back."""
-        response = self.always or self._wait(Attempt(key, event))
+        response = self.always or self._wait(Attempt(key, event, credentials))
         if response.status is not None and 200 <= response.status < 300:
             self.taken[key, event.id] += 1
         return response
@@ -69,10 +71,11 @@ class ScriptedRoute(Route):
 
     transport: ScriptedTransport
     key: str
+    credentials: Credentials = NO_CREDENTIALS
 
     @override
     def post(self, event: Event, attempt: int, now: float, wall: float) -> DeliveryResponse:
-        return self.transport.post(self.key, event)
+        return self.transport.post(self.key, event, self.credentials)
 
     @override
     def post_batch(self, batch: Elements, attempt: int, now: float, wall: float) -> DeliveryResponse:

@@ -8,6 +8,7 @@ from typing import Any
 from eventbus.cluster.ownership import Ownership
 from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.addresses import parse_address
+from eventbus.core.credentials import NOTHING_GIVEN, GivenCredentials
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Event, Message, Terms
 from eventbus.core.settings import Settings
@@ -62,9 +63,9 @@ class SharedBus:
 
         return hear
 
-    def register(self, address: str, **terms: Any) -> Lane:
+    def register(self, address: str, credentials: GivenCredentials = NOTHING_GIVEN, **terms: Any) -> Lane:
         """Register or renew here."""
-        return self.bus.register(parse_address(address), Terms(lease=600, **terms)).lane
+        return self.bus.register(parse_address(address), Terms(lease=600, **terms), credentials=credentials).lane
 
     def join(self, address: str, group: str, **terms: Any) -> Lane:
         """Register or renew a member of a group here."""

@@ -76,6 +76,13 @@ def test_every_status_has_its_meaning(status: int) -> None:
     assert classify_response(DeliveryResponse(status), NOW) == AttemptResult(VERDICTS[status])
 
 
+@pytest.mark.parametrize("status", range(200, 600))
+def test_with_stale_credentials_401_and_403_are_retried(status: int) -> None:
+    """The event may be accepted with those that the next renewal brings; all else means what it always does."""
+    expected = Verdict.RETRY if status in (401, 403) else VERDICTS[status]
+    assert classify_response(DeliveryResponse(status), NOW, stale=True) == AttemptResult(expected)
+
+
 @pytest.mark.parametrize("status", [100, 101, 199])
 def test_an_interim_answer_delivers_nothing(status: int) -> None:
     """A status below 200 is no delivery."""

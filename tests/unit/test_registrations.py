@@ -6,6 +6,7 @@ import pytest
 
 from eventbus.cluster.single_node import SingleNode
 from eventbus.core.addresses import parse_address
+from eventbus.core.credentials import NOTHING_GIVEN, CredentialKind, GivenCredentials
 from eventbus.core.errors import JournalUnavailable, NotOwner, TooMany
 from eventbus.core.model import Terms
 from eventbus.core.override import override
@@ -15,6 +16,7 @@ from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.introductions import Introductions
 from eventbus.services.memberships import Memberships
 from eventbus.services.positions import Positions
+from eventbus.services.registration_steps import RegistrationRequest
 from eventbus.services.registrations import Registration, Registrations
 from eventbus.services.replays import Replays
 from eventbus.services.sweeper import Sweeper
@@ -43,9 +45,11 @@ class Scene(MemoryNode):
             self.node, admission, Introductions(self.node, admission, replays), self.sweeper, expiry, replays
         )
 
-    def register(self, address: str, start: str | None = None, **terms: Any) -> Registration:
+    def register(
+        self, address: str, start: str | None = None, given: GivenCredentials = NOTHING_GIVEN, **terms: Any
+    ) -> Registration:
         """Register or renew."""
-        return self.registrations.register(parse_address(address), Terms(**terms), start)
+        return self.registrations.register(RegistrationRequest(parse_address(address), Terms(**terms), given), start)
 
 
 def test_who_is_not_known_begins() -> None:
@@ -80,6 +84,31 @@ def test_other_terms_are_saved_and_named() -> None:
     assert again.changed == ("lease",)
     options = scene.journal.records[A].subscriber.options
     assert (options.lease, options.ordered) == (200, True)
+
+
+def test_which_credentials_there_are_is_saved_and_no_value() -> None:
+    """A renewal with another value, or with none, costs no commit; one that adds or removes one does."""
+    scene, kinds = Scene(), (CredentialKind.AUTHORIZATION,)
+    lane = scene.register(A, given=GivenCredentials("Bearer one")).lane
+    assert scene.journal.records[A].subscriber.credentials == kinds
+    saved = len(scene.journal.checkpoints)
+    assert scene.register(A, given=GivenCredentials("Bearer two")).changed == kinds
+    assert scene.register(A).changed == ()
+    assert (lane.credentials.authorization, len(scene.journal.checkpoints)) == ("Bearer two", saved)
+    assert scene.register(A, given=GivenCredentials("")).changed == kinds
+    assert not lane.credentials
+    assert scene.journal.records[A].subscriber.credentials == ()
+
+
+def test_credentials_that_cannot_be_saved_are_not_taken() -> None:
+    """The former ones go on: no delivery is authorized by what its client was told is not there."""
+    scene = Scene()
+    lane = scene.register(A).lane
+    scene.journal.failures = [JournalUnavailable("it fails")]
+    with pytest.raises(JournalUnavailable):
+        scene.register(A, given=GivenCredentials("Bearer one"))
+    assert not lane.credentials
+    assert lane.subscriber.credentials == ()
 
 
 def test_whose_position_is_kept_resumes() -> None:

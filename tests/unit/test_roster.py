@@ -1,10 +1,12 @@
 """Which member of a group gets the next delivery: the one with the fewest in flight, then the one idle for longest."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbus.core.credentials import NO_CREDENTIALS, CredentialKind, Credentials, SigningSecret
 from eventbus.core.model import State
 from eventbus.delivery.lane.member import Member
 from eventbus.delivery.lane.roster import Roster
@@ -76,6 +78,20 @@ def test_one_at_a_time_is_the_first_that_is_fit() -> None:
     first.hold(0.0)
     roster.refresh(first, 0.0)
     assert text(roster.best(0.0)) == B
+
+
+def test_one_that_lacks_its_credentials_is_passed_over() -> None:
+    """Where one gets all, the next does, until the first has them."""
+    for one_at_a_time in (False, True):
+        first, second = member_of(A, 1), member_of(B, 2)
+        first.subscriber = replace(first.subscriber, credentials=(CredentialKind.SECRET,))
+        first.take_credentials(NO_CREDENTIALS)
+        roster = roster_of(first, second, one_at_a_time=one_at_a_time)
+        assert turns(roster, 1) == [B]
+        roster.end(second, 0.0)
+        first.take_credentials(Credentials(secrets=(SigningSecret(b"x" * 24),)))
+        roster.refresh(first, 0.0)
+        assert turns(roster, 1) == [A]
 
 
 def test_one_that_was_down_is_tried_again_where_one_gets_all() -> None:

@@ -159,7 +159,7 @@ def test_each_parameter_of_registering_is_in_the_document() -> None:
     """The protocol's table and the document name the same parameters, beside the address."""
     table = PROTOCOL.partition("### Registering")[2].partition("JSON:")[0]
     documented = {parameter["name"] for parameter in DOCUMENT["paths"]["/registerAndKeepAlive"]["post"]["parameters"]}
-    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) | {"address"} == documented
+    assert set(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) | {"address"} == documented
 
 
 def test_each_example_is_what_its_schema_says() -> None:

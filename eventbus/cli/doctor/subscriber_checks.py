@@ -17,6 +17,9 @@ from eventbus.core.target_path import with_path
 _ABOUT = "subscribers"
 #: States in which deliveries succeed, or none was attempted yet.
 _WELL = ("new", "ok")
+#: The state of one whose credentials the bus does not have, since it has started again; and what ends it.
+_WAITING = "waiting for credentials"
+_RENEW = "It is delivered to when it renews with its credentials; see that it gives them with each renewal."
 #: Connections that are made at once, and in all.
 MAX_CONNECTIONS, MAX_CHECKED = 32, 500
 #: Subscribers that are named; of more, only their number.
@@ -54,14 +57,14 @@ def not_listed(error: BusError) -> Finding:
 def _stuck(one: Subscriber | Group) -> Finding:
     since = f", the oldest for {format_duration(one.oldest_pending_seconds)}" if one.pending else ""
     text = f"{_name(one)} is {one.state}; {pluralize(one.pending, 'event')} pending{since}.{_attempts(one)}"
-    return warning(_ABOUT, text, f"See that it answers POST {_path(one)} with 2xx; it gets all that is pending.")
+    usual = f"See that it answers POST {_path(one)} with 2xx; it gets all that is pending."
+    return warning(_ABOUT, text, _RENEW if one.state == _WAITING else usual)
 
 
 def _stuck_member(one: Subscriber) -> Finding:
     text = f"{_name(one)}, a member of group {one.group}, is {one.state}.{_attempts(one)}"
-    return warning(
-        _ABOUT, text, f"See that it answers POST {_path(one)} with 2xx; until then other members get its share."
-    )
+    usual = f"See that it answers POST {_path(one)} with 2xx; until then other members get its share."
+    return warning(_ABOUT, text, _RENEW if one.state == _WAITING else usual)
 
 
 def _attempts(one: Subscriber | Group) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import chain
 
+from eventbus.core.credentials import Credentials
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease
 from eventbus.core.model import Group, State, Subscriber
@@ -42,10 +43,13 @@ class GroupMembers(Lane):
         self.members_changed(now)
         return member
 
-    def renew_member(self, member: Member, lease: Lease, now: float, *, draining: bool) -> None:
-        """Begin the next term of a member's lease."""
+    def renew_member(
+        self, member: Member, lease: Lease, now: float, *, draining: bool, credentials: Credentials
+    ) -> None:
+        """Begin the next term of a member's lease, with these credentials."""
         self.lease = replace(self.lease, renewed_at=lease.renewed_at)
-        changed = member.state is not State.OK or member.draining is not draining
+        changed = member.state is not State.OK or member.draining is not draining or member.lacks_credentials
+        member.take_credentials(credentials)
         changed |= member.renew(lease, now, draining=draining)
         if changed:
             self.members_changed(now)
@@ -100,6 +104,7 @@ class GroupMembers(Lane):
         )
         attempts = 1 if options.one_at_a_time or self.held else sum(m.subscriber.options.max_in_flight for m in members)
         self.limit = attempts + self.companions
+        self.lacks_credentials = bool(members) and all(member.lacks_credentials for member in members)
         self.batch = max((member.batch for member in members), default=1)
         self.paced = any(member.gather_seconds for member in members)
         self.steady, self.slow, self.consented = not options.by_key, False, True

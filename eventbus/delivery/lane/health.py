@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eventbus.core import backoff
+from eventbus.core.credentials import NO_CREDENTIALS, Credentials
 from eventbus.core.model import Event, State
 from eventbus.core.records import LaneRecord
 from eventbus.delivery.lane.account import LaneAccount
@@ -68,6 +69,7 @@ class Health(LaneAccount):
         self.hung = self.hanging = 0  # attempts that took long unexpectedly, in this process; those in flight
         self.consented = not rules.handshake
         self.draining = False  # it asked for nothing new, until it renews
+        self.credentials = NO_CREDENTIALS  #: what its deliveries are authorized and signed with
         self.spacing = 0.0  # seconds between the starts of two attempts, at least
         self.companions = 0  # deliveries in flight that go along with others in one request
         self._started = -math.inf  # when the last one started, where that counts
@@ -98,6 +100,16 @@ class Health(LaneAccount):
         self.draining = draining
         self._fit()
 
+    def take_credentials(self, credentials: Credentials) -> None:
+        """Authorize and sign deliveries with these from now on."""
+        self.credentials = credentials
+        self._fit()
+
+    @property
+    def starts_nothing(self) -> bool:
+        """Return whether it gets no deliveries until it renews: it asked for that, or its credentials are not there."""
+        return self.draining or self.lacks_credentials
+
     def hold(self, until: float) -> None:
         """Start no attempt before ``until``."""
         self.not_before = until
@@ -111,8 +123,9 @@ class Health(LaneAccount):
         """Compute how many deliveries may be in flight, and whether a success changes more than counts."""
         options, self.works = self.subscriber.options, self.state is State.OK  # a look-up is slow in Python 3.11
         self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
+        self.lacks_credentials = self.credentials.lacks(self.subscriber.credentials)
         one_at_a_time = options.one_at_a_time or self.held or self.state is State.PAUSED or not self.consented
-        attempts = 0 if self.draining else 1 if one_at_a_time else min(self.window, options.max_in_flight)
+        attempts = 0 if self.starts_nothing else 1 if one_at_a_time else min(self.window, options.max_in_flight)
         self.limit = attempts + self.companions
         self.batch, self.gather_seconds = options.batch, options.batch_wait if options.batch > 1 else 0.0
         self.paced = self.spacing > 0.0 or self.gather_seconds > 0.0  # whether an attempt may have to wait for a moment

@@ -51,8 +51,8 @@ class Member(Health):
 
     @property
     def is_fit(self) -> bool:
-        """Return whether it takes deliveries: neither down nor paused nor draining."""
-        return self.works and not self.draining
+        """Return whether it takes deliveries: it is neither down nor paused, and waits for no renewal."""
+        return self.works and not self.starts_nothing
 
     def note_start(self, now: float) -> None:
         """Note when an attempt has started, for a subscriber that allows so many a minute."""

@@ -12,6 +12,8 @@ MAX_PAUSE_SECONDS = 3_600.0
 DELIVERED_STATUSES = frozenset(range(200, 300))
 #: Statuses 4xx that are about this moment, so that the same event may be accepted later.
 RETRIED_STATUSES = frozenset({404, 408, 409, 425, 429})
+#: Statuses that say that the credentials are not good.
+UNAUTHORIZED_STATUSES = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,11 @@ REJECTED = AttemptResult(Verdict.REJECTED)
 SPLIT = AttemptResult(Verdict.SPLIT)
 
 
-def classify_response(answer: DeliveryResponse, wall: float) -> AttemptResult:
-    """Return what a response means; ``wall`` is seconds since 1970, for a Retry-After that names a date."""
+def classify_response(answer: DeliveryResponse, wall: float, *, stale: bool = False) -> AttemptResult:
+    """Return what a response means; ``wall`` is seconds since 1970, for a Retry-After that names a date.
+
+    ``stale`` says that the subscriber's credentials are probably out of date: it may accept the event with new ones.
+    """
     status = answer.status
     if status in DELIVERED_STATUSES:
         return DELIVERED
@@ -75,7 +80,7 @@ def classify_response(answer: DeliveryResponse, wall: float) -> AttemptResult:
         return GONE
     if status in (429, 503) and (wait := _seconds(answer.retry_after, wall)) > 0:
         return AttemptResult(Verdict.PAUSE, wait)
-    if status >= 500 or status in RETRIED_STATUSES:
+    if status >= 500 or status in RETRIED_STATUSES or (stale and status in UNAUTHORIZED_STATUSES):
         return RETRY
     return REJECTED
 

@@ -53,7 +53,7 @@ class Roster:
     # Who gets a delivery
 
     def best(self, now: float) -> Member | None:
-        """Return the member that the next delivery goes to, or None if all are full, down, paused or draining."""
+        """Return the member that the next delivery goes to, or None if all are full, down, paused or wait to renew."""
         if self._later:
             self._wake(now)
         if self.one_at_a_time:
@@ -89,7 +89,7 @@ class Roster:
         Those before it are down, and their next attempt is due. It takes over when all others that answer have ended.
         """
         for member in self:
-            works = member.state_at(now) is State.OK and not member.draining
+            works = member.state_at(now) is State.OK and not member.starts_nothing
             if member.rank is not None and not (works and self._others_work(member)):
                 yield member
             if works:
@@ -104,7 +104,7 @@ class Roster:
     def next_moment(self) -> float:
         """Return when a member may be attempted that has to wait (monotonic seconds).
 
-        It is -inf if one may be now, and inf if all are full or draining: an answer or a renewal changes that.
+        It is -inf if one may be now, and inf if all are full or wait to renew: an answer or a renewal changes that.
         """
         if self.one_at_a_time:
             return self._next_in_order()
@@ -115,7 +115,7 @@ class Roster:
     def _next_in_order(self) -> float:
         moment = math.inf
         for member in self:
-            if not member.draining:
+            if not member.starts_nothing:
                 moment = min(moment, member.ready_at())
                 if member.works:
                     break

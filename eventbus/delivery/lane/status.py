@@ -14,6 +14,8 @@ def status(lane: Lane | Member, now: float) -> State:
     """Return the state of a subscriber, or of a member of a group, at a moment of the monotonic clock."""
     if lane.lease.ends <= now:
         return State.EXPIRED
+    if lane.lacks_credentials:
+        return State.WAITING
     state = lane.state_at(now)
     if state is not State.OK:
         return state

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from eventbus.core.addresses import Address
+from eventbus.core.credentials import NO_CREDENTIALS, Credentials
 from eventbus.core.model import Event, Subscriber
 from eventbus.delivery.lane.outcome import Consent, DeliveryResponse
 
@@ -50,8 +51,11 @@ class Route(Protocol):
 class Transport(Protocol):
     """Makes routes, and checks addresses."""
 
-    def route(self, subscriber: Subscriber) -> Route:
-        """Return a route to a subscriber with its present options."""
+    def route(self, subscriber: Subscriber, credentials: Credentials = NO_CREDENTIALS) -> Route:
+        """Return a route to a subscriber with its present options; ``credentials`` authorize and sign deliveries.
+
+        No response has them in its error, excerpt or body.
+        """
 
     def check_address(self, address: Address) -> AddressCheck:
         """Resolve an address and check it against the rules, in at most a few seconds. Send nothing to it."""

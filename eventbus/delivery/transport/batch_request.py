@@ -178,22 +178,22 @@ class BatchRequestBuilder:
         key = (attempt, *map(id, batch))
         cached = self._cached.get(key)
         if cached is None:
-            cached = batch, self._end(batch, attempt)
+            cached = batch, batch_end(self._secrets, batch, attempt, self._second)
             if len(cached[1]) <= self._free_bytes:
                 self._free_bytes -= len(cached[1])
                 self._cached[key] = cached  # which keeps the ids of the elements unique
         end = cached[1]
         return head + end if len(end) <= MAX_CACHED_BODY_BYTES else LargeRequest(head, end)
 
-    def _end(self, batch: Elements, attempt: int) -> bytes:
-        body = b"[%s]" % b",".join([element.text for element in batch])
-        batch_id = batch_id_of(batch)
-        signatures = b""
-        if self._secrets:
-            signatures = signature_lines(self._secrets, batch_id, int(self._second), body, None, _TYPE_LINE)
-        line = b"Webhook-Id: %s\r\n%s: %d\r\n" % (batch_id.encode(), BATCH_HEADER.encode(), len(batch))
-        length = b"Content-Length: %d\r\n" % len(body)
-        return b"".join((_TYPE_LINE, line, length, attempt_head(attempt, self._second, signatures), body))
+
+def batch_end(secrets: Sequence[bytes], batch: Elements, attempt: int, second: float) -> bytes:
+    """Return what follows the subscriber's headers in a request, signed at a second since 1970 if there are secrets."""
+    body = b"[%s]" % b",".join([element.text for element in batch])
+    batch_id = batch_id_of(batch)
+    signatures = signature_lines(secrets, batch_id, int(second), body, None, _TYPE_LINE) if secrets else b""
+    line = b"Webhook-Id: %s\r\n%s: %d\r\n" % (batch_id.encode(), BATCH_HEADER.encode(), len(batch))
+    length = b"Content-Length: %d\r\n" % len(body)
+    return b"".join((_TYPE_LINE, line, length, attempt_head(attempt, second, signatures), body))
 
 
 def batch_id_of(batch: Elements) -> str:

@@ -18,10 +18,16 @@ ANY_ORIGIN = "*"
 _RATE = re.compile(r"[1-9][0-9]{0,8}\Z")
 
 
-def request_consent(adapter: BaseAdapter, subscriber: Subscriber, origin: str) -> Consent:
-    """Ask once, within the subscriber's timeout; never raise for what a subscriber does."""
+def request_consent(adapter: BaseAdapter, subscriber: Subscriber, origin: str, authorization: str = "") -> Consent:
+    """Ask once, within the subscriber's timeout; never raise for what a subscriber does.
+
+    The specification leaves ``Authorization`` open here. It is sent, since what stands before a subscriber may want it
+    for any method; and it is for this address anyway.
+    """
     address, timeout = subscriber.address, subscriber.options.timeout
     headers = {"Host": address.authority, "User-Agent": f"eventbus/{__version__}", "WebHook-Request-Origin": origin}
+    if authorization:
+        headers["Authorization"] = authorization
     request = requests.Request("OPTIONS", address.url, headers).prepare()
     request.url = address.url  # as it is: escapes are changed when a request is prepared
     with gevent.Timeout(timeout) as deadline:

@@ -15,16 +15,17 @@ MAX_CACHED_ENDS, MAX_CACHED_BYTES = 1_024, 4 * 1_024 * 1_024
 MAX_CACHED_BODY_BYTES = MAX_CACHED_BYTES // 64
 
 
-def subscriber_head(subscriber: Subscriber, origin: str | None = None) -> bytes:
+def subscriber_head(subscriber: Subscriber, origin: str | None = None, authorization: str = "") -> bytes:
     """Return the request line and the headers that are the same for all events; ``origin`` only if consent is asked."""
     address = subscriber.address
     origin_header = "" if origin is None else f"WebHook-Request-Origin: {origin}\r\n"
+    authorization_header = f"Authorization: {authorization}\r\n" if authorization else ""
     return (
         f"POST {address.request_target} HTTP/1.1\r\n"
         f"Host: {address.authority}\r\n"
         f"User-Agent: eventbus/{__version__}\r\n"
         "Accept-Encoding: identity\r\n"
-        f"{origin_header}"
+        f"{origin_header}{authorization_header}"
     ).encode("ascii")
 
 

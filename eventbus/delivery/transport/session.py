@@ -1,11 +1,12 @@
 """Implements Transport with a requests Session and the bus's own adapter for http and https."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
 
 from eventbus.core.addresses import DEFAULT_PORTS, Address
+from eventbus.core.credentials import NO_CREDENTIALS, Credentials
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.override import override
@@ -17,7 +18,12 @@ from eventbus.delivery.transport.consent import request_consent
 from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.http import HttpAdapter
 from eventbus.delivery.transport.limits import DEFAULT_TIMING, TransportTiming
+from eventbus.delivery.transport.own_secrets import OwnBatchRequestBuilder, OwnRequestBuilder
+from eventbus.delivery.transport.redacted_route import RedactedRoute
 from eventbus.delivery.transport.request import RequestBuilder, subscriber_head
+
+#: What builds the requests of one event, and of several.
+Builders = tuple[RequestBuilder | OwnRequestBuilder, BatchRequestBuilder | OwnBatchRequestBuilder]
 
 
 class SessionTransport(Transport):
@@ -44,12 +50,25 @@ class SessionTransport(Transport):
         self._adapter = HttpAdapter(dialer, tls, timing=timing)
         for scheme in DEFAULT_PORTS:
             self.session.mount(f"{scheme}://", self._adapter)
-        self.request_builder, self._batch_builder = RequestBuilder(secrets), BatchRequestBuilder(secrets)
+        self.request_builder = RequestBuilder(secrets)
+        self._shared_builders = self.request_builder, BatchRequestBuilder(secrets)
 
     @override
-    def route(self, subscriber: Subscriber) -> Route:
-        head = subscriber_head(subscriber, self._origin if self._asks_consent else None)
-        return HttpRoute(self._adapter, subscriber, (self.request_builder, self._batch_builder), head, self._origin)
+    def route(self, subscriber: Subscriber, credentials: Credentials = NO_CREDENTIALS) -> Route:
+        authorization, builders = credentials.authorization, self._builders(credentials)
+        head = subscriber_head(subscriber, self._origin if self._asks_consent else None, authorization)
+
+        def ask_consent() -> Consent:
+            return request_consent(self._adapter, subscriber, self._origin, authorization)
+
+        route = HttpRoute(self._adapter, subscriber, builders, head, ask_consent)
+        return RedactedRoute(route, credentials) if credentials else route
+
+    def _builders(self, credentials: Credentials) -> Builders:
+        """Return what signs by the bus's secrets, or by those of the subscriber."""
+        if not credentials.secrets:
+            return self._shared_builders
+        return OwnRequestBuilder(credentials), OwnBatchRequestBuilder(credentials)
 
     @override
     def check_address(self, address: Address) -> AddressCheck:
@@ -67,18 +86,18 @@ class SessionTransport(Transport):
 class HttpRoute(Route):
     """Sends events to one subscriber."""
 
-    __slots__ = ("_adapter", "_batch_builder", "_builder", "_head", "_origin", "_pool", "_subscriber", "_timeout")
+    __slots__ = ("_adapter", "_ask_consent", "_batch_builder", "_builder", "_head", "_pool", "_timeout")
 
     def __init__(
         self,
         adapter: HttpAdapter,
         subscriber: Subscriber,
-        builders: tuple[RequestBuilder, BatchRequestBuilder],
+        builders: Builders,
         head: bytes,
-        origin: str,
+        ask_consent: Callable[[], Consent],
     ) -> None:
         self._adapter = adapter
-        self._subscriber, self._origin = subscriber, origin
+        self._ask_consent = ask_consent
         self._builder, self._batch_builder = builders
         self._head = head
         address = subscriber.address
@@ -101,7 +120,7 @@ class HttpRoute(Route):
 
     @override
     def ask_consent(self) -> Consent:
-        return request_consent(self._adapter, self._subscriber, self._origin)
+        return self._ask_consent()
 
     @override
     def close(self) -> None:

@@ -6,6 +6,7 @@ The bus forwards the publisher's ``traceparent`` header either way.
 from typing import Any
 
 from eventbus.core.addresses import Address
+from eventbus.core.credentials import NO_CREDENTIALS, Credentials
 from eventbus.core.errors import SettingsError
 from eventbus.core.model import Event, Subscriber
 from eventbus.core.override import override
@@ -40,8 +41,8 @@ class TracedTransport(Transport):
         self._tracer = tracer
 
     @override
-    def route(self, subscriber: Subscriber) -> Route:
-        return TracedRoute(self._inner.route(subscriber), subscriber, self._tracer)
+    def route(self, subscriber: Subscriber, credentials: Credentials = NO_CREDENTIALS) -> Route:
+        return TracedRoute(self._inner.route(subscriber, credentials), subscriber, self._tracer)
 
     @override
     def check_address(self, address: Address) -> AddressCheck:

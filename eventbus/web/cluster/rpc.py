@@ -12,6 +12,7 @@ from eventbus.journal.cluster_journal import Nodes
 from eventbus.web.access import scopes_of
 from eventbus.web.cluster.rpc_codec import Environ, RpcResponse, decode_response, environ_of, forwarded_fields
 from eventbus.web.cluster.signed_calls import CallReader, Key, SignedCall, key_of, sign
+from eventbus.web.credentials import secret_fields
 
 #: Seconds between two log lines about refused calls: whoever can write to Redis can send any number of them.
 LOG_INTERVAL_SECONDS = 60.0
@@ -33,7 +34,7 @@ class Peers:
     def ask(
         self, node: str, environ: Environ, seconds: float, still_valid: Callable[[], bool] | None = None
     ) -> RpcResponse:
-        """Return a peer's response to a request. Raises JournalError, NodeTimeout and NotAccepted."""
+        """Return a peer's response to a request. Raises JournalError, NodeTimeout, NotAccepted and Conflict."""
         call = self._signed(node, environ, seconds)
         return _answer_of(node, call, self._nodes.call(node, call.text, seconds, still_valid))
 
@@ -60,8 +61,9 @@ class Peers:
             return None
 
     def _signed(self, node: str, environ: Environ, seconds: float) -> SignedCall:
-        scopes = scopes_of(environ, self._tokens)
-        return sign(self._keys, node, self._nodes.now() + seconds * 1_000, forwarded_fields(environ), scopes)
+        scopes, until = scopes_of(environ, self._tokens), self._nodes.now() + seconds * 1_000
+        request, secret = forwarded_fields(environ), secret_fields(environ)
+        return sign(self._keys, node, until, request, scopes, secret=secret)
 
     def _log(self, refused: CallRefused) -> None:
         self._refused += 1

@@ -13,6 +13,7 @@ from typing import Any
 
 from eventbus.core.errors import CallRefused
 from eventbus.core.tokens import Scope
+from eventbus.web.credentials import secret_fields
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -31,8 +32,8 @@ REQUEST = "eventbus.request"
 SCOPES = "eventbus.scopes"
 #: What each forwarded request has.
 _REQUIRED = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT")
-#: What is forwarded: all that the routes read, and nothing that is secret. The forwarding node has checked the
-#: token and the origin.
+#: What is forwarded as it is: all that the routes read, and nothing that is secret. The forwarding node has checked
+#: the token and the origin.
 _FORWARDED_FIELDS = (
     *_REQUIRED,
     *("HTTP_HOST", "HTTP_ACCEPT", "HTTP_X_FORWARDED_PREFIX", "REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", REQUEST),
@@ -98,6 +99,7 @@ def environ_of(request: Mapping[str, str], scopes: frozenset[Scope] | None) -> E
     return {
         "SCRIPT_NAME": "",
         **forwarded_fields(dict(request)),
+        **secret_fields(request),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(),

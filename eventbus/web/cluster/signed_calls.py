@@ -3,7 +3,7 @@
 The forwarding node has checked its client's token. It signs the call, with that token's scopes, by each of its own
 tokens that has at least those scopes. The other node accepts the call if it has one of these tokens. So whoever
 writes to Redis has to know a token, and gains nothing beyond its scopes. A call is valid for one node, once, until its
-deadline.
+deadline. A request with something secret is sealed for those who have such a token.
 """
 
 import functools
@@ -11,12 +11,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from eventbus.core.errors import CallRefused
+from eventbus.core.errors import CallRefused, Conflict
 from eventbus.core.tokens import Scope
+from eventbus.web.cluster.sealing import seal, unseal
 
 #: Milliseconds by which two nodes' clocks may differ, and by which a deadline may be ahead.
 MAX_SKEW_MS, MAX_DEADLINE_MS = 5_000, 15_000
@@ -27,6 +28,10 @@ MAX_SIGNATURES = 1_000
 #: scrypt's parameters. Whoever reads Redis may guess tokens by a signature: each guess costs about 50 ms and 16 MiB.
 _SCRYPT_N, _SCRYPT_R = 2**14, 8
 
+UNSEALABLE = (
+    "Another node has this subscription, and the credentials can only be passed on to it sealed by a token. Set"
+    " EVENTBUS_SUBSCRIBE_TOKENS or EVENTBUS_ADMIN_TOKENS, to the same on all nodes."
+)
 #: A key, and the scopes of the token that it is derived from.
 Key = tuple[bytes, frozenset[Scope]]
 
@@ -58,7 +63,7 @@ class OpenedCall:
     """A valid call: the request, and its client's scopes; None if no tokens are set."""
 
     name: str
-    request: dict[str, str]
+    request: dict[str, str] = field(repr=False)
     scopes: frozenset[Scope] | None
     key: bytes | None
 
@@ -69,13 +74,27 @@ class OpenedCall:
 
 
 def sign(
-    keys: Iterable[Key], node: str, until: float, request: Mapping[str, str], scopes: frozenset[Scope]
+    keys: Iterable[Key],
+    node: str,
+    until: float,
+    request: Mapping[str, str],
+    scopes: frozenset[Scope],
+    *,
+    secret: Mapping[str, str] | None = None,
 ) -> SignedCall:
-    """Return a call to a node, valid until ``until`` (milliseconds by the nodes' clock)."""
-    name = uuid4().hex
-    fields = {"to": node, "name": name, "until": int(until), "scopes": sorted(scopes), "request": dict(request)}
+    """Return a call to a node, valid until ``until`` (milliseconds by the nodes' clock).
+
+    With ``secret`` fields the whole request is sealed. Raises Conflict where there is no token to do so.
+    """
+    name, able = uuid4().hex, tuple(key for key, may in keys if scopes <= may)
+    fields: dict[str, Any] = {"to": node, "name": name, "until": int(until), "scopes": sorted(scopes)}
+    if secret:
+        if not able:
+            raise Conflict(UNSEALABLE)
+        fields["sealed"] = seal(able, json.dumps({**request, **secret}).encode(), _bound(fields))
+    else:
+        fields["request"] = dict(request)
     text = json.dumps(fields).encode()
-    able = tuple(key for key, may in keys if scopes <= may)
     signatures = b",".join(_signature(key, b"call\n" + text) for key in able)
     return SignedCall(name, b"%s\n%s" % (signatures, text), able)
 
@@ -94,7 +113,7 @@ class CallReader:
         known = [key for key in self._keys if _is_listed(signatures, key[0], signed)]
         if self._keys and not known:
             raise CallRefused("it is not signed by any of this node's tokens; set the same ones on all nodes")
-        fields = _read(text)
+        fields = _read(text, [key for key, _ in known])
         if not known:
             return OpenedCall(fields["name"], fields["request"], None, None)
         self._check(fields, node, now)
@@ -116,9 +135,16 @@ class CallReader:
         self._seen[fields["name"]] = now + MAX_DEADLINE_MS + 3 * MAX_SKEW_MS  # equal for all: the oldest is first
 
 
-def _read(text: bytes) -> dict[str, Any]:
+def _bound(fields: Mapping[str, Any]) -> bytes:
+    """Return what a sealed request belongs to: this call to this node."""
+    return f"{fields['name']} {fields['to']}".encode()
+
+
+def _read(text: bytes, keys: Sequence[bytes]) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = json.loads(text)
+        if "sealed" in fields:  # a node of an older version finds no request, and refuses it
+            fields["request"] = json.loads(unseal(keys, fields.pop("sealed"), _bound(fields)))
         request = fields["request"]
         if all(isinstance(value, str) for value in (fields["name"], fields["to"], *request.values())):
             return {**fields, "until": float(fields["until"]), "scopes": {Scope(scope) for scope in fields["scopes"]}}

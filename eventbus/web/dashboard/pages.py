@@ -125,6 +125,7 @@ def subscriber() -> dict[str, Any]:
         "members": members,
         "summary": summary(members),
         "options": display(lane.subscriber.options, of_group=lane.roster is not None),
+        "credentials": ", ".join(lane.subscriber.credentials) or "none",
         "remaining": None if members else max(0.0, round(lane.lease.ends - now, 1)),
         "limit": lane.limit,
         "rate": round(bus.time_series.rate(named.key), 1),

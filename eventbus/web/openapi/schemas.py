@@ -3,6 +3,7 @@
 from typing import Any
 
 from eventbus.core.addresses import MAX_ADDRESS_LENGTH
+from eventbus.core.credentials import CredentialKind
 from eventbus.core.event_ids import MAX_ID_LENGTH
 from eventbus.core.model import Options, State
 from eventbus.core.option_kinds import TopicPatterns
@@ -30,6 +31,10 @@ _SUBSCRIBER: Json = {
     "address": text("As the client wrote it."),
     "path": _PATH,
     "group": nullable(text("The group that it is a member of, which has the account; null without one.")),
+    "credentials": build.items(
+        text(enum=[kind.value for kind in CredentialKind]),
+        "Which credentials it has given, and not which values: of a group, each member has its own.",
+    ),
     "draining": build.flag("Whether it asked for no more deliveries."),
     "registered_at": time("When the lease began."),
     "renewed_at": time("When it was renewed last."),
@@ -60,7 +65,7 @@ _SUBSCRIBER: Json = {
     "recent_failures": count("Attempts of the last ten minutes that failed."),
 }
 A_SUBSCRIBER: Json = {
-    "address": AN_ADDRESS, "path": None, "group": None, "draining": False,
+    "address": AN_ADDRESS, "path": None, "group": None, "credentials": [], "draining": False,
     "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
     "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1,

@@ -1,5 +1,6 @@
 """Registering, deregistering and listing."""
 
+from eventbus.core.credentials import AUTHORIZATION_HEADER, MAX_VALUE_BYTES, SECRET_HEADER
 from eventbus.core.options import registration_options
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import A_TIME, AN_ADDRESS, JSON, NODES_HEADER, SUCCESS, TEXT, Json
@@ -11,6 +12,22 @@ _OPTIONS = [
     build.query(one.parameter, f"{one.help} Default: {one.default_text}.", one.kind.query_schema, example=one.example)
     for one in registration_options()
 ]
+
+
+_VALUE = build.text(maxLength=MAX_VALUE_BYTES, pattern="^([!-~]([ -~]*[!-~])?)?$", writeOnly=True)
+_FOUR = "[A-Za-z0-9+/]{4}"
+_SECRET = build.text(
+    pattern=f"^(whsec_(({_FOUR}){{8,21}}([A-Za-z0-9+/]{{2}}==)?|({_FOUR}){{8,20}}[A-Za-z0-9+/]{{3}}=))?$",
+    writeOnly=True,
+)
+_CREDENTIALS = [
+    build.header(AUTHORIZATION_HEADER, "Sent as `Authorization` with each delivery to this address. It is in memory "
+                 "only: give it with each renewal. One without it keeps it, and an empty value removes it. After a "
+                 "restart of the bus deliveries wait for it.", _VALUE, example="Bearer a-token-of-the-subscriber"),
+    build.header(SECRET_HEADER, "Signs deliveries to this address in place of the bus's own secrets; kept likewise. "
+                 "One that is replaced signs for an hour yet, beside the new one.", _SECRET,
+                 example="whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"),
+]  # fmt: skip
 
 
 def address(description: str = _FORM, *, required: bool = True) -> Json:
@@ -38,7 +55,7 @@ REGISTER = operation(
     "subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was, but for `group`, "
     "`path` and `drain`. With `group` the address is a member: each event goes to one of the members that want it.",
     tag="Subscribers", scope="subscribe", call=f"-X POST '/registerAndKeepAlive?address={AN_ADDRESS}'",
-    parameters=[address(), *_OPTIONS],
+    parameters=[address(), *_OPTIONS, *_CREDENTIALS],
     ok=build.answer(
         "Registered, or renewed.", build.content(JSON, build.schema("Registration"), A_REGISTRATION) | SUCCESS
     ),

@@ -12,6 +12,10 @@ def _always(name: str, description: str, values: Json, example: object) -> Json:
 
 
 _DEAD, _RETRIED = "A dead letter at once. No redirect is followed.", "This event again, on its schedule."
+_CREDENTIALS = (
+    "A dead letter at once. Where its credentials are older than its last renewal but one, or were replaced meanwhile: "
+    "this event again, on its schedule."
+)
 _PAUSE: Json = {
     "description": "With `Retry-After` the whole subscriber waits, up to an hour; else this event is tried again.",
     "headers": {"Retry-After": {"description": "Seconds, or a date.", "schema": text()}},
@@ -19,7 +23,8 @@ _PAUSE: Json = {
 #: What a status of a delivery's response means.
 _MEANINGS = {
     "2XX": "Delivered.", "3XX": _DEAD, "4XX": _DEAD, "404": _RETRIED, "408": _RETRIED, "409": _RETRIED, "425": _RETRIED,
-    "410": "No more: the lease ends, and what is pending is discarded.", "5XX": _RETRIED,
+    "401": _CREDENTIALS, "403": _CREDENTIALS, "410": "No more: the lease ends, and what is pending is discarded.",
+    "5XX": _RETRIED,
 }  # fmt: skip
 _ORIGIN = "The bus's name: `EVENTBUS_ORIGIN`."
 
@@ -28,16 +33,17 @@ DELIVERY: Json = {
     "operationId": "event",
     "summary": "A delivery",
     "description": "What the bus sends to `<address>/event`: the body as it was published, and the headers that were "
-    "kept. A delivery that is tried again waits from 0.5 s, doubling, at most 60 s, with full jitter, until it has "
-    "been tried for `EVENTBUS_RETRY_SECONDS` or the lease expires; then it is a dead letter. Where several events get "
-    "no HTTP response in time, and no other does, the subscriber is down: it gets one event at a time, with backoff.",
+    "kept. To one that registered with `Eventbus-Forward-Authorization` all requests have `Authorization`. A delivery "
+    "that is tried again waits from 0.5 s, doubling, at most 60 s, with full jitter, until it has been tried for "
+    "`EVENTBUS_RETRY_SECONDS` or the lease expires; then it is a dead letter. Where several events get no HTTP "
+    "response in time, and no other does, the subscriber is down: it gets one event at a time, with backoff.",
     "security": [],
     "parameters": [
         _always("Webhook-Id", "The event's id, the same on every attempt: remove duplicates by it.", VISIBLE_ASCII,
                 AN_ID),
         _always("Webhook-Timestamp", "Seconds since 1970, of the attempt.", typed("integer"), 1_795_522_152),
-        header("Webhook-Signature", "Where secrets are set: one signature for each, by Standard Webhooks `v1`, over "
-               "id, timestamp and body.", text(), example="v1,mYWy9znkv9RqJNF2p0WNgZYvyaGg6y4EYAUrWmAiUjE="),
+        header("Webhook-Signature", "Where secrets are set, or it has its own: one for each, over id, timestamp and "
+               "body, by Standard Webhooks `v1`.", text(), example="v1,mYWy9znkv9RqJNF2p0WNgZYvyaGg6y4EYAUrWmAiUjE="),
         header("Eventbus-Signature", "Beside it, and as many: over the topic, `Content-Type`, `Content-Encoding` and "
                "`ce-*` too.", text(), example="v1,WcM1CqcsTFTzs2qsVz+9ygHSFcnM8YnvyAUl5bIS7/I="),
         header("WebHook-Request-Origin", "The bus's name, `EVENTBUS_ORIGIN`, where `EVENTBUS_VERIFY=handshake` has "

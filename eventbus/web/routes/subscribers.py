@@ -8,13 +8,16 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from eventbus.core.addresses import Address
 from eventbus.core.clock import rfc3339
+from eventbus.core.credentials import AUTHORIZATION_HEADER, SECRET_HEADER
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import group_key
 from eventbus.core.tokens import Scope
 from eventbus.delivery.lane_registry import targets_of
+from eventbus.services.registrations import Registration
 from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
 from eventbus.web.audit import Changed, client_of, log_change
+from eventbus.web.credentials import credentials_in
 from eventbus.web.current import the_bus, the_changes
 from eventbus.web.pages import long_json, separated
 from eventbus.web.query import query_of
@@ -41,7 +44,12 @@ def register_and_keep_alive() -> Reply:
     client, changes = client_of(request.environ), the_changes()
     with wire_error():
         registration = bus.register(
-            address, terms_of(query), query.first("from") or None, group=group, drain=drain_in(query)
+            address,
+            terms_of(query),
+            query.first("from") or None,
+            group=group,
+            drain=drain_in(query),
+            credentials=credentials_in(request.environ),
         )
     other = changes.by_another(address.key, client)
     whose = {} if group is None else {"group": group}
@@ -61,19 +69,21 @@ def register_and_keep_alive() -> Reply:
             "changed_at": None if other is None else rfc3339(other.at),
             "changed_by": None if other is None else other.by,
             "origin": bus.settings.origin if bus.settings.verify == "handshake" else None,
-            "warnings": warnings(address),
+            "warnings": warnings(address, registration),
         }
     )
 
 
-def warnings(address: Address) -> list[str]:
-    """Return warnings about an address that may be a mistake."""
-    if not address.path.endswith("/event"):
-        return []
-    other = f"address={replace(address, path='', legacy_key='').key}&path={address.path}"
-    return [
-        f"Deliveries go to {address.url}: the bus adds /event to an address. To get them there without it, say {other}."
-    ]
+def warnings(address: Address, registration: Registration) -> list[str]:
+    """Return warnings about what may be a mistake: the address, or that credentials did not come again."""
+    found = []
+    if address.path.endswith("/event"):
+        other = f"address={replace(address, path='', legacy_key='').key}&path={address.path}"
+        added = f"Deliveries go to {address.url}: the bus adds /event to an address."
+        found.append(f"{added} To get them there without it, say {other}.")
+    if (registration.member or registration.lane).lacks_credentials:
+        found.append(f"Nothing is delivered until a renewal has {AUTHORIZATION_HEADER} or {SECRET_HEADER} again.")
+    return found
 
 
 @blueprint.delete("/deregister", provide_automatic_options=False)
