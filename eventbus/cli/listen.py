@@ -12,6 +12,7 @@ import click
 
 from eventbus.cli.command import command
 from eventbus.cli.context import READABLE_FILE, CommandContext, read_text, with_context
+from eventbus.cli.credentials import CommandCredentials, credential_options, take_credentials
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import stop_on_signals
 from eventbus.cli.formatting import event_printer
@@ -41,6 +42,7 @@ class ListenOptions:
     address: str | None  # "" for one that is found
     secrets: Path | None
     subscription: dict[str, Any]  # options that were given
+    credentials: CommandCredentials
 
 
 def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -62,6 +64,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "eventbus listen --register --group mailer",
     "eventbus listen --register --batch 100 --batch-wait 1",
     "eventbus listen --register dev.example.com:8001 --secret-file secrets.txt",
+    "eventbus listen --register dev.example.com:8001 --secret-env MY_SECRET",
 )
 @click.argument("topics", nargs=-1, metavar="[TOPIC]...")
 @position_option(
@@ -86,6 +89,7 @@ def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     help="Signing secrets, by which deliveries are verified; else EVENTBUS_SIGNING_SECRETS.",
 )
 @subscription_options(_REGISTERING)
+@credential_options
 @with_context
 def listen(context: CommandContext, **arguments: Any) -> None:
     """Print events as they come.
@@ -95,12 +99,14 @@ def listen(context: CommandContext, **arguments: Any) -> None:
     deregistered at the end. With --batch the events of a request are printed one by one.
     """
     given = {name: value for name, value in take_options(arguments, _REGISTERING).items() if value is not None}
-    options = ListenOptions(subscription=given, **arguments)
+    options = ListenOptions(subscription=given, credentials=take_credentials(arguments), **arguments)
     check_patterns(options.topics)
     if options.raw and context.screen.as_json:
         raise click.UsageError("--raw and --json contradict each other: leave one out")
     if options.secrets is not None and options.address is None:
         raise click.UsageError("--secret-file verifies deliveries, which come with --register")
+    if options.credentials and options.address is None:
+        raise click.UsageError("--authorization-env and --secret-env are for deliveries, which come with --register")
     if options.subscription and options.address is None:
         flag = next(one.flag for one in _REGISTERING if one.name in options.subscription)
         raise click.UsageError(f"--{flag} is an option of a subscriber, which listens with --register")
@@ -126,10 +132,14 @@ def _subscribe(context: CommandContext, options: ListenOptions, show: Callable[[
     address = options.address or None
     deliveries = DeliveryQueue(context.screen, seen=options.start if isinstance(options.start, str) else None)
     start = None if options.start == "now" else options.start
-    verifier = Verifier(_secrets(options.secrets))
+    authorization, secret = options.credentials.authorization, options.credentials.secret
+    verifier = Verifier(_secrets(options.secrets, secret))
     with context.bus() as bus:
         terms = Terms(start=start, resume=False, **options.subscription)
-        inbox = Inbox(bus, address, terms=terms, verifier=verifier, on_state=deliveries.put_state)
+        inbox = Inbox(
+            bus, address, terms=terms, authorization=authorization, secret=secret, verifier=verifier,
+            on_state=deliveries.put_state,
+        )  # fmt: skip
         if inbox.group is not None:
             inbox.terms = replace(terms, resume=None)  # that of the group stays as it is
         inbox.on(*options.topics)(deliveries.put)
@@ -137,6 +147,11 @@ def _subscribe(context: CommandContext, options: ListenOptions, show: Callable[[
             deliveries.print_events(show, options.count)
 
 
-def _secrets(file: Path | None) -> str:
-    """Return the signing secrets, separated by commas."""
-    return os.environ.get("EVENTBUS_SIGNING_SECRETS", "") if file is None else ",".join(read_text(file).split())
+def _secrets(file: Path | None, own: str | None) -> str:
+    """Return the secrets by which deliveries may be signed, separated by commas: its own, and those in the file.
+
+    Without either, those of the bus.
+    """
+    if file is None:
+        return own or os.environ.get("EVENTBUS_SIGNING_SECRETS", "")
+    return ",".join(filter(None, (own, *read_text(file).split())))

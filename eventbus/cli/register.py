@@ -6,6 +6,7 @@ import click
 
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.credentials import credential_options, take_credentials
 from eventbus.cli.escape import escape
 from eventbus.cli.formatting import to_json
 from eventbus.cli.named_subscription import NamedSubscription, with_named_subscription
@@ -22,20 +23,30 @@ from eventbus.core.target_path import with_path
     "eventbus register localhost:8001 --topic 'orders.*' --lease 3600",
     "eventbus register localhost:8001 --ordered --resume --from earliest",
     "eventbus register localhost:8002 --group mailer",
+    "eventbus register https://orders.example.com --authorization-env ORDERS_TOKEN --secret-env ORDERS_SECRET",
     "eventbus register localhost:8003 --batch 100 --batch-wait 1",
     "eventbus register localhost:8080 --path '/hooks/orders?source=bus'",
 )
 @click.argument("address")
 @subscription_options(registration_options())
+@credential_options
 @with_context
 def register(context: CommandContext, address: str, **arguments: Any) -> None:
     """Register an address, or renew its lease.
 
-    What is left out of a renewal stays as it was.
+    What is left out of a renewal stays as it was. Credentials come from the environment. Give them with each renewal,
+    since the bus keeps them in memory only.
     """
+    credentials = take_credentials(arguments)
     options = take_options(arguments, registration_options())
     with context.bus() as bus:
-        found = bus.register(address, topics=options.pop("topics"), terms=Terms(**options))
+        found = bus.register(
+            address,
+            topics=options.pop("topics"),
+            terms=Terms(**options),
+            authorization=credentials.authorization,
+            secret=credentials.secret,
+        )
     if context.screen.as_json:
         context.screen.value(to_json(found))
     else:

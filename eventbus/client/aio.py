@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from eventbus.client.bus import Bus
 from eventbus.client.events import Position
 from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome
-from eventbus.client.subscribers import Subscriber, SubscriberList, Terms
+from eventbus.client.subscribers import Subscriber, SubscriberList
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,11 +41,9 @@ class AsyncBus:
         """Publish each item as an event, as ``Bus.publish_many`` does."""
         return await _in_thread(self.bus.publish_many, topic, items, **options)
 
-    async def register(
-        self, address: str, *, topics: Sequence[str] | None = None, terms: Terms | None = None
-    ) -> Subscriber:
+    async def register(self, address: str, **options: Any) -> Subscriber:
         """Register an address, or renew its lease, as ``Bus.register`` does."""
-        return await _in_thread(self.bus.register, address, topics=topics, terms=terms)
+        return await _in_thread(self.bus.register, address, **options)
 
     async def deregister(self, address: str | None = None, *, group: str | None = None) -> int:
         """Deregister an address or a group, as ``Bus.deregister`` does."""

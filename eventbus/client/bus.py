@@ -10,14 +10,15 @@ from uuid import uuid4
 
 from eventbus.client import encoding
 from eventbus.client.calls import Backoff, Call, Caller
-from eventbus.client.errors import ProtocolError, UsageError
+from eventbus.client.errors import UsageError
 from eventbus.client.events import Feed, Position
 from eventbus.client.http import HttpTransport, Transport
 from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome
 from eventbus.client.parameters import given, parameter, selection, subscription
 from eventbus.client.parsing import parse_as
+from eventbus.client.publishing import publish
+from eventbus.client.registering import register
 from eventbus.client.subscribers import Subscriber, SubscriberList, Terms
-from eventbus.core.option_table import to_query
 
 #: Seconds without a byte of a response after which a call has failed.
 TIMEOUT_SECONDS = 10.0
@@ -87,7 +88,7 @@ class Bus:
             sent["Content-Type"] = kind
         if attributes is not None or self._source is not None:
             sent |= encoding.cloud_event_headers({"source": self._source, **(attributes or {})}, topic, key)
-        return self._publish(given(topic=topic or None) + encoding.order_key_query(order_by), body, sent)
+        return publish(self._caller, given(topic=topic or None) + encoding.order_key_query(order_by), body, sent)
 
     def publish_many(
         self,
@@ -107,32 +108,28 @@ class Bus:
         key, ids = key or uuid4().hex, list[str]()
         for number, lines in enumerate(encoding.batches(items, size)):
             headers = {"Idempotency-Key": f"{key}-{number}", "Content-Type": "application/x-ndjson"}
-            ids += self._publish(given(topic=topic or None), b"\n".join(lines), headers, batch=True).ids
+            ids += publish(self._caller, given(topic=topic or None), b"\n".join(lines), headers, batch=True).ids
             if progress is not None:
                 progress(len(ids))
         return ids
 
-    def _publish(
-        self, query: list[tuple[str, str]], body: bytes, headers: Mapping[str, str], *, batch: bool = False
-    ) -> Published:
-        query = [*query, ("batch", "lines")] if batch else query
-        headers = encoding.check_headers(headers)
-        payload = self._caller.json(Call(method="POST", path="/sendMessage", query=query, headers=headers, body=body))
-        try:
-            ids = tuple(payload["ids"]) if batch else (payload["id"],)
-            return Published(ids, payload["subscribers"], payload["duplicate"])
-        except (KeyError, TypeError) as error:
-            raise ProtocolError(f"Not a bus's response to a publish: {str(payload)[:80]}") from error
-
     # Subscribers
 
-    def register(self, address: str, *, topics: Sequence[str] | None = None, terms: Terms | None = None) -> Subscriber:
-        """Register an address, or renew its lease; ``topics=()`` is every topic."""
-        query = [("address", address)]
-        if topics is not None:
-            query += [("topic", topic) for topic in topics] or [("topic", "")]
-        query += [] if terms is None else to_query(terms, parameter)
-        return Subscriber.of(self._caller.json(Call(method="POST", path="/registerAndKeepAlive", query=query)))
+    def register(
+        self,
+        address: str,
+        *,
+        topics: Sequence[str] | None = None,
+        terms: Terms | None = None,
+        authorization: str | None = None,
+        secret: str | None = None,
+    ) -> Subscriber:
+        """Register an address, or renew its lease; ``topics=()`` is every topic.
+
+        Deliveries have the ``authorization``, and are signed by the ``secret``; give both with each renewal. None
+        leaves one as it was, and an empty text removes it.
+        """
+        return register(self._caller, address, topics, terms, authorization, secret)
 
     def deregister(self, address: str | None = None, *, path: str | None = None, group: str | None = None) -> int:
         """End the lease of an address or a group, and discard its pending deliveries. Return how many there were.

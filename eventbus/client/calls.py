@@ -46,7 +46,7 @@ class Call:
     method: str
     path: str
     query: Sequence[tuple[str, str]] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # some are secret
     body: bytes | None = None
     repeatable: bool = True
 

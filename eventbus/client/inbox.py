@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 from eventbus.client.batches import events_in_batch
 from eventbus.client.bus import Bus
 from eventbus.client.calls import NO_RETRY, Backoff
+from eventbus.client.credentials import Authorization, InboxCredentials
 from eventbus.client.dispatch import Headers, InboxResponse, event_from_headers, parse_delivery, text_response
 from eventbus.client.draining import drain
 from eventbus.client.errors import BadBody, BusError, UsageError
@@ -44,6 +45,8 @@ class Inbox:
     leaves the group, and the others go on.
 
     ``verifier`` checks signatures, ``seen`` drops duplicates, ``on_state`` is called when the registration changes.
+    With each registration it gives the bus its ``authorization``, or what that returns, which deliveries then have, and
+    its ``secret``, which signs them and by which they are checked.
     Unless ``terms`` has another ``resume``, it registers with it: what is published while the service is away is
     delivered when it is back. Without a bus it does not register, and only dispatches.
     """
@@ -55,13 +58,16 @@ class Inbox:
         *,
         group: str | None = None,
         terms: Terms | None = None,
+        authorization: Authorization | None = None,
+        secret: str | None = None,
         verifier: Verifier | None = None,
         seen: Memory | None = None,
         on_state: OnState | None = None,
     ) -> None:
         self.address = address
         self.terms = terms_of_inbox(terms or Terms(), group)
-        self.verifier = verifier or Verifier()
+        self.credentials = InboxCredentials(authorization, secret)
+        self.verifier = self.credentials.verifier(verifier)
         self._origin: str | None = None  # the name by which the bus asks for consent
         self._ordered = self.terms.ordered or False  # how the bus delivers, as far as it is known
         self._bus = bus
@@ -219,7 +225,8 @@ class Inbox:
     def _register(self, first: bool) -> Subscriber:  # noqa: FBT001 - as Register is called
         bus, address = self._bus_and_address()
         terms = self.terms if first else replace(self.terms, start=None)  # the bus delivers what it missed
-        found = bus.with_backoff(NO_RETRY).register(address, topics=self.topics, terms=terms)
+        given = self.credentials.given()
+        found = bus.with_backoff(NO_RETRY).register(address, topics=self.topics, terms=terms, **given)
         self._origin, self._ordered = found.origin, found.ordered
         return found
 

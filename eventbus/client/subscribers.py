@@ -58,6 +58,7 @@ class _Status:
     recent_failures: int = 0
     expired_at: datetime | None = None  # when the lease ended, where it is expired
     draining: bool = False  # no more deliveries are started to it
+    credentials: tuple[str, ...] = ()  # which it has: "authorization" and "secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,8 @@ def signed_headers(inbox: Inbox, event: Event, attempt: int = 1, at: float | Non
         "webhook-timestamp": str(stamp),
         "eventbus-attempt": str(attempt),
     }
+    if authorization := inbox.credentials.given()["authorization"]:
+        headers["authorization"] = authorization
     if event.topic is not None:
         headers["eventbus-topic"] = event.topic
     if event.key is not None:

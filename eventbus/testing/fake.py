@@ -69,7 +69,7 @@ class FakeTransport(Transport):
         subscribers = FakeSubscribers()
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
             ("POST", "/sendMessage"): self._publish,
-            ("POST", "/registerAndKeepAlive"): lambda _, query: subscribers.register(query),
+            ("POST", "/registerAndKeepAlive"): lambda request, query: subscribers.register(query, request.headers),
             ("DELETE", "/deregister"): lambda _, query: subscribers.deregister(query),
             ("GET", "/listSubscribers"): lambda _, query: subscribers.list(expired="expired" in query),
             ("GET", "/events"): self._page,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from eventbus.client.errors import ApiError, Conflict
+from eventbus.core.credentials import AUTHORIZATION_HEADER, SECRET_HEADER, CredentialKind, GivenCredentials
 from eventbus.core.errors import BadRequest
 from eventbus.core.option_table import options_of
 from eventbus.core.options import SubscriptionOptions
@@ -16,6 +17,7 @@ _OPTIONS = options_of(SubscriptionOptions)
 #: A subscriber without options of its own.
 _NEW: Json = {
     **{one.name: one.kind.to_json(one.default) for one in _OPTIONS},
+    "credentials": [],
     "state": "ok",
     "last_error": None,
     "oldest_pending_seconds": None,
@@ -30,7 +32,7 @@ class FakeSubscribers:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str | None], Json] = {}
 
-    def register(self, query: Parameters) -> Json:
+    def register(self, query: Parameters, headers: Mapping[str, str]) -> Json:
         """Register an address, or renew its lease, and return it. Raises ApiError."""
         address, group = query["address"][0], _first(query, "group")
         key = address, _first(query, "path")
@@ -38,7 +40,9 @@ class FakeSubscribers:
         if known is not None and known["group"] != group:
             now = "without a group" if known["group"] is None else f"in the group {known['group']}"
             raise Conflict(409, f"{address} is registered {now}; deregister it first.")
-        self._known[key] = _subscriber_json(query, known)
+        given = GivenCredentials(headers.get(AUTHORIZATION_HEADER), headers.get(SECRET_HEADER))
+        former = () if known is None else tuple(map(CredentialKind, known["credentials"]))
+        self._known[key] = {**_subscriber_json(query, known), "credentials": given.kinds_after(former)}
         return {"created": known is None, **self._known[key]}
 
     def deregister(self, query: Parameters) -> Json:
@@ -86,6 +90,7 @@ def _group_json(name: str, members: Iterable[Json]) -> Json:
     return {
         **{key: value for key, value in first.items() if key not in ("address", "path", "expires_at")},
         "group": name,
+        "credentials": [],
         "topics": sorted({topic for one in members for topic in one["topics"]}) if _all_choose(members) else [],
         "draining": False,
         "expires_at": None,

@@ -33,6 +33,7 @@ KEEPERS = {
     "urllib3": ("eventbus.delivery.transport",),
     "sqlite3": ("eventbus.journal.sqlite", "eventbus.cli.doctor"),
     "redis": ("eventbus.journal.redis",),
+    "cryptography": ("eventbus.web.cluster",),
 }
 #: Commands that work on a bus that does not run: they alone may import the server, where they need it.
 LOOK_INSIDE = ("eventbus.cli.doctor", "eventbus.cli.journal")
@@ -46,6 +47,7 @@ CLIENT_SIDE = {
 SHARED_WITH_CLIENT = (
     "eventbus.core.backoff",
     "eventbus.core.clock",
+    "eventbus.core.credentials",
     "eventbus.core.errors",
     "eventbus.core.event_ids",
     "eventbus.core.batch_format",
@@ -94,6 +96,7 @@ FORBIDDEN = [
     ("eventbus.journal.redis.cluster.calls", "from eventbus.cluster.cluster import Cluster"),
     ("eventbus.journal.redis", "import sqlite3"),
     ("eventbus.journal.sqlite", "import redis"),
+    ("eventbus.core.signing", "def late():\n    from cryptography.fernet import Fernet"),
     ("eventbus.web.routes.messages", "import wsgi"),
     ("eventbus.web.routes.messages", "from eventbus.client import Inbox"),
     ("eventbus.cli.send", "from werkzeug.exceptions import HTTPException"),
