@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from eventbus.core.clock import Clock
 from eventbus.core.records import Checkpoint, DeadLetter, Discard, LaneRecord, Retry
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import record_of, retry_rows_of
+from eventbus.delivery.lane.lane_record import record_of
+from eventbus.delivery.lane.retry_rows import retry_rows_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.keyed_retries import KeyedRetries
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved
+from eventbus.delivery.lane.retry_rows import deliveries_of, merge_unsaved
 from eventbus.journal.base import Journal
 
 #: Keys that are read at once.

@@ -13,8 +13,8 @@ from eventbus.delivery.key_reader import KeyReader
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.keyed_retries import KeyedRetries
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import deliveries_of, merge_unsaved
 from eventbus.delivery.lane.ranges import Range
+from eventbus.delivery.lane.retry_rows import deliveries_of, merge_unsaved
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.delivery.shared_pages import SharedPages
 from eventbus.journal.base import Journal

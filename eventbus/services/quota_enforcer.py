@@ -12,7 +12,6 @@ import gevent
 
 from eventbus.core.journal_quota import cuts, max_letters
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import deliveries_of
 from eventbus.delivery.lane.over_quota import (
     LetterRoom,
     give_up_buffered,
@@ -20,6 +19,7 @@ from eventbus.delivery.lane.over_quota import (
     give_up_retries,
     unread_part,
 )
+from eventbus.delivery.lane.retry_rows import deliveries_of
 from eventbus.journal.base import KeptDeadLetter
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.expired import ExpiredSubscribers

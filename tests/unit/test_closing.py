@@ -6,8 +6,8 @@ from eventbus.core.model import Account
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.lane.closing import discard_checkpoint, discard_pending
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import retry_rows_of
 from eventbus.delivery.lane.limits import LaneLimits
+from eventbus.delivery.lane.retry_rows import retry_rows_of
 from tests.support.lanes import BUSY, EPOCH, REFUSED, TAKEN, answer, lane_with, take_all
 
 EVENTS = 30

@@ -11,8 +11,9 @@ from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.keyed_retries import KeyedRetries
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import lane_of, new_record, record_of, retry_rows_of
+from eventbus.delivery.lane.lane_record import lane_of, new_record, record_of
 from eventbus.delivery.lane.limits import LaneLimits
+from eventbus.delivery.lane.retry_rows import retry_rows_of
 from tests.support.events import event
 from tests.support.lanes import BUSY, EPOCH, TAKEN, UNWANTED, answer, high, subscriber_with, take_all
 

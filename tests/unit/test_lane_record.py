@@ -11,14 +11,8 @@ from eventbus.core.model import Account, Interest, Options, State, Subscriber
 from eventbus.core.records import LaneRecord, Retry, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import MAX_SUSPECTS, Rules
-from eventbus.delivery.lane.lane_record import (
-    MAX_WAIT_SECONDS,
-    deliveries_of,
-    lane_of,
-    new_record,
-    record_of,
-    retry_rows_of,
-)
+from eventbus.delivery.lane.lane_record import MAX_WAIT_SECONDS, lane_of, new_record, record_of
+from eventbus.delivery.lane.retry_rows import deliveries_of, retry_rows_of
 from eventbus.journal import lane_json
 from tests.support.lanes import BUSY, EPOCH, REFUSED, attempt, high, lane_with, subscriber_with, wait_please
 

@@ -3,7 +3,8 @@
 from eventbus.core.records import Past, Retry
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.lane_record import deliveries_of, lane_of, new_record, retry_rows_of
+from eventbus.delivery.lane.lane_record import lane_of, new_record
+from eventbus.delivery.lane.retry_rows import deliveries_of, retry_rows_of
 from tests.support.lanes import BUSY, EPOCH, answer, high, subscriber_with
 
 PAST = Past("r", 12, EPOCH - 80_000)
