@@ -1,7 +1,7 @@
 """Counts the processor's instructions for a delivery, which no neighbour of the machine changes.
 
     python -m bench.instructions [--fanout N | --members N] [--batch N] [--delivered N]
-        [--publishes N] [--tls]
+        [--publishes N] [--json | --filter] [--tls]
 
 Times on a shared machine differ by a factor of two from minute to minute; these counts differ by a few percent, so
 that they tell what a change of the code has saved. Counted is what the bus does outside of the kernel, from the first
@@ -31,6 +31,8 @@ def main() -> None:
     ask.add_argument("--delivered", type=int, default=1, help="events in one request to a subscriber, at most")
     ask.add_argument("--publishes", type=int, default=100)
     ask.add_argument("--tls", action="store_true", help="deliver by https, on kept connections")
+    ask.add_argument("--json", action="store_true", help="bodies are JSON; not with --delivered")
+    ask.add_argument("--filter", action="store_true", help="the same, and one more subscriber, whose filter reads each")
     arguments = ask.parse_args()
     fanout, group = (1, "bench") if arguments.members else (arguments.fanout, "")
     with ExitStack() as stack:
@@ -44,6 +46,7 @@ def main() -> None:
             str(arguments.publishes),
             str(arguments.batch),
             str(arguments.delivered),
+            str(2 if arguments.filter else int(arguments.json)),
             group,
         ]
         counted += subscribers.addresses

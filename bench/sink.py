@@ -4,8 +4,8 @@
 
 The first line that it prints is a JSON array of its ports. The last one is for questions by http; with ``--tls``, a
 folder with a certificate (bench.certificate), the others speak TLS. A body begins with 16 hex digits of a number and 16
-of the wall clock in nanoseconds, as that of each event of a batch does. ``GET /stats`` answers what has arrived since
-``GET /reset``.
+of the wall clock in nanoseconds, as that of each event of a batch does; before them there may be what makes it JSON.
+``GET /stats`` answers what has arrived since ``GET /reset``.
 """
 
 import argparse
@@ -23,6 +23,8 @@ from bench.loop import run
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #: How a batch begins, and how many characters of an event's Base64 hold its number and time.
 BATCH, START_CHARACTERS = b"[", 44
+#: What stands before the number and the time in a body that is JSON.
+JSON_START = b'{"of":"'
 #: A latency is counted in buckets of a twentieth of its size.
 PRECISION = 1.05
 
@@ -50,6 +52,7 @@ class Tally:
 
     def _take_event(self, subscriber: int, body: bytes, *, timed: bool) -> None:
         self.events += 1
+        body = body.removeprefix(JSON_START)
         self.seen[subscriber].add(int(body[:16], 16))
         self.last = time.time()
         if timed:

@@ -117,7 +117,7 @@ def print_outcome(screen: Screen, outcome: ReplayOutcome, payload: dict[str, Any
     if screen.as_json:
         screen.value({**payload, **to_json(outcome)})
     else:
-        counts = ("delivered", "dead_again", "discarded", "pending")
+        counts = ("delivered", "dead_again", "discarded", "filtered", "pending")
         parts = [f"{getattr(outcome, name)} {name.replace('_', ' ')}" for name in counts if getattr(outcome, name)]
         screen.note(f"Of {pluralize(outcome.replayed, 'dead letter')}: {', '.join(parts)}.")
     if outcome.pending and not screen.as_json:

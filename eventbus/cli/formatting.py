@@ -13,6 +13,7 @@ from eventbus.cli.escape import escape, escape_json, escape_lines
 from eventbus.cli.screen import Screen
 from eventbus.client import Event
 from eventbus.client.encoding import rfc3339
+from eventbus.core.option_table import options_of
 
 #: Characters of JSON on one line; longer JSON is spread over lines.
 MAX_LINE_CHARS = 100
@@ -87,7 +88,8 @@ def event_to_json(event: Event) -> Json:
 
 def to_json(thing: Any) -> Json:
     """Return a dataclass of the client, such as a subscriber or a dead letter, as JSON."""
-    return {part.name: _json_value(getattr(thing, part.name)) for part in fields(thing)}
+    options = {one.name: one.kind.to_json for one in options_of(type(thing))}
+    return {part.name: options.get(part.name, _json_value)(getattr(thing, part.name)) for part in fields(thing)}
 
 
 def _json_value(value: Any) -> Any:

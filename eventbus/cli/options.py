@@ -1,11 +1,15 @@
 """Subscription options on the command line: an option of a command for each in the table."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from eventbus.cli.positions import parse_position
+from eventbus.core.errors import BadRequest
+from eventbus.core.filter_option import FilterExpression
+from eventbus.core.filters import parse_filter
 from eventbus.core.number_kinds import Duration, Integer, Number
 from eventbus.core.option_kinds import Boolean, Enumeration, Position, Texts
 from eventbus.core.option_table import Option
@@ -44,6 +48,20 @@ def _parameter(one: Option) -> str:
     return f"{one.flag.replace('-', '_')}_option"
 
 
+def _filter_text(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """Return a filter as it was typed, or as the file after an ``@`` has it; raise a usage error for a wrong one."""
+    if text is None:
+        return None
+    try:
+        given = Path(text[1:]).read_text("utf-8") if text.startswith("@") else text
+        found = parse_filter(given)
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{text[1:]} cannot be read: {error}") from None
+    except BadRequest as error:
+        raise click.BadParameter(str(error)) from None
+    return "" if found is None else found.text
+
+
 def _names(one: Option) -> tuple[str, ...]:
     if isinstance(one.kind, Boolean | Ordering):
         return (_parameter(one), f"--{one.flag}/--no-{one.flag}", *_FORMER_NAMES.get(one.flag, ()))
@@ -64,6 +82,8 @@ def _type_of(one: Option) -> dict[str, Any]:
             found = {"type": click.FloatRange(low, high), "metavar": "NUMBER"}
         case Enumeration(values):
             found = {"type": click.Choice(values)}
+        case FilterExpression():
+            found = {"callback": _filter_text, "metavar": "JSON|@FILE"}
         case Position():
             found = {"callback": parse_position, "metavar": "POSITION"}
         case Texts():

@@ -22,6 +22,7 @@ from eventbus.core.target_path import with_path
     "eventbus register localhost:8001",
     "eventbus register localhost:8001 --topic 'orders.*' --lease 3600",
     "eventbus register localhost:8001 --ordered --resume --from earliest",
+    """eventbus register localhost:8001 --filter '{"exact": {"data.region": "eu"}}'""",
     "eventbus register localhost:8002 --group mailer",
     "eventbus register https://orders.example.com --authorization-env ORDERS_TOKEN --secret-env ORDERS_SECRET",
     "eventbus register localhost:8003 --batch 100 --batch-wait 1",

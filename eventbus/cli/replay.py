@@ -68,7 +68,7 @@ class SettledCount:
     @classmethod
     def of(cls, one: Subscriber | Group) -> "SettledCount":
         """Read the counts of a subscriber."""
-        return cls(one.delivered + one.dead + one.discarded, one.pending)
+        return cls(one.delivered + one.filtered + one.dead + one.discarded, one.pending)
 
     def done(self, now: "SettledCount", total: int) -> int:
         """Return how many of ``total`` have been settled since these counts."""

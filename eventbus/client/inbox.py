@@ -16,6 +16,7 @@ from eventbus.client.credentials import Authorization, InboxCredentials
 from eventbus.client.dispatch import Headers, InboxResponse, event_from_headers, parse_delivery, text_response
 from eventbus.client.draining import drain
 from eventbus.client.errors import BadBody, BusError, UsageError
+from eventbus.client.filters import FilterLike
 from eventbus.client.handlers import Handlers, Work
 from eventbus.client.handling import Handler, InFlight, run_handler
 from eventbus.client.inbox_terms import terms_of_inbox
@@ -42,7 +43,8 @@ class Inbox:
     """Receives what ``bus`` delivers to ``address``: host and port, and perhaps a path, by which the bus reaches it.
 
     In a ``group`` it is one of several that share a subscription: each event goes to one of them. When it is closed it
-    leaves the group, and the others go on.
+    leaves the group, and the others go on. With a ``filter`` it gets only the events that match, of those whose topics
+    its handlers want.
 
     ``verifier`` checks signatures, ``seen`` drops duplicates, ``on_state`` is called when the registration changes.
     With each registration it gives the bus its ``authorization``, or what that returns, which deliveries then have, and
@@ -57,6 +59,7 @@ class Inbox:
         address: str | None = None,
         *,
         group: str | None = None,
+        filter: FilterLike | None = None,  # noqa: A002 - the option's name
         terms: Terms | None = None,
         authorization: Authorization | None = None,
         secret: str | None = None,
@@ -65,7 +68,7 @@ class Inbox:
         on_state: OnState | None = None,
     ) -> None:
         self.address = address
-        self.terms = terms_of_inbox(terms or Terms(), group)
+        self.terms = terms_of_inbox(terms or Terms(), group, filter)
         self.credentials = InboxCredentials(authorization, secret)
         self.verifier = self.credentials.verifier(verifier)
         self._origin: str | None = None  # the name by which the bus asks for consent

@@ -1,16 +1,18 @@
-"""The terms on which an inbox registers: with ``resume``, and with its group."""
+"""The terms on which an inbox registers: with ``resume``, its filter and its group."""
 
 import re
 from dataclasses import replace
 
 from eventbus.client.errors import UsageError
+from eventbus.client.filters import FilterLike, text_of_filter
 from eventbus.client.subscribers import Terms
 from eventbus.core.options import GROUP_REGEX
 
 
-def terms_of_inbox(terms: Terms, group: str | None) -> Terms:
-    """Return terms with ``resume``, unless they have a value for it, and with the group. Raises UsageError."""
+def terms_of_inbox(terms: Terms, group: str | None, given: FilterLike | None = None) -> Terms:
+    """Return terms with ``resume``, unless they have a value for it, the filter and the group. Raises UsageError."""
     terms = replace(terms, resume=True) if terms.resume is None else terms
+    terms = terms if given is None else replace(terms, filter=text_of_filter(given))
     name = terms.group if group is None else group
     if name is None:
         return terms

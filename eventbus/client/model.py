@@ -91,7 +91,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The delivery of an event to one subscriber: ``pending``, ``delivered``, ``dead`` or ``discarded``.
+    """The delivery of an event to one subscriber: ``pending``, ``delivered``, ``filtered``, ``dead`` or ``discarded``.
 
     It has the ``address`` of the subscriber, and its ``path`` where it has one, or the name of the ``group``.
     """
@@ -167,4 +167,5 @@ class ReplayOutcome:
     delivered: int
     dead_again: int
     discarded: int
+    filtered: int = 0  # an older bus does not say
     pending: int

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from eventbus.client.errors import ProtocolError
 from eventbus.core.clock import seconds_of
+from eventbus.core.option_table import options_of
 
 T = TypeVar("T")
 
@@ -21,7 +22,15 @@ def parse_as(kind: type[T], payload: Any, **parts: type) -> T:
     """
     try:
         names = [part.name for part in fields(cast(Any, kind)) if part.name in payload]
-        return kind(**{name: _parse_value(name, payload[name], parts.get(name)) for name in names})
+        options = {one.name: one.kind.from_json for one in options_of(kind)}
+        return kind(
+            **{
+                name: options[name](payload[name])
+                if name in options
+                else _parse_value(name, payload[name], parts.get(name))
+                for name in names
+            }
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"Not a bus's {kind.__name__}: {str(payload)[:80]}") from error
 

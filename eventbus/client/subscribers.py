@@ -49,6 +49,7 @@ class _Status:
     failed_attempts: int
     dead: int
     discarded: int
+    filtered: int = 0  # an older bus does not say
     last_error: str | None
     last_error_at: datetime | None = None
     held_keys: int = 0  # order keys of which an event has failed, if it is ordered by key

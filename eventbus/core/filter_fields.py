@@ -10,6 +10,9 @@ from eventbus.core.json_body import MISSING
 
 #: Reads a field of an event: a text, or what JSON has; MISSING where it is not there.
 Field = Callable[[EventView], Any]
+#: Fields that an event's view keeps by name, at most.
+MAX_KNOWN = 64
+_UNREAD = object()
 _DATA, _HEADER = "data.", "header."
 #: CloudEvents 1.0.2, 3.1.
 _ATTRIBUTE = re.compile(r"[a-z0-9]+\Z")
@@ -26,6 +29,21 @@ def data_field(name: str) -> bool:
 
 def field_named(name: str) -> Field:
     """Return what reads the field with this name. Raises ValueError with what is wrong."""
+    find = _found_by(name)
+
+    def read(view: EventView) -> Any:
+        known = view.known
+        value = known.get(name, _UNREAD)
+        if value is _UNREAD:
+            value = find(view)
+            if len(known) < MAX_KNOWN:
+                known[name] = value
+        return value
+
+    return read
+
+
+def _found_by(name: str) -> Field:
     if name == "topic":
         return lambda view: MISSING if view.topic is None else view.topic
     if name == "key":

@@ -133,7 +133,11 @@ def _of_fields(make: Callable[[str, Any, str], Test], given: Any, where: str, _d
     """Return a test that all fields of an object have to pass; ``make`` makes the one of a field by its name."""
     if not isinstance(given, dict) or not given:
         raise _wrong(where, f"it takes an object of at least one name and value, not {_named(given)}")
-    return _all([make(name, wanted, f"{where}.{name[:80]}") for name, wanted in given.items()])
+    return _all([make(name, wanted, f"{where}.{_spelled(name)}") for name, wanted in given.items()])
+
+
+def _spelled(name: str) -> str:
+    return name[:80] if name.isprintable() else json.dumps(name[:40])
 
 
 def _exact(name: str, wanted: Any, where: str) -> Test:

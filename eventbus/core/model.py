@@ -167,15 +167,24 @@ class Interest:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerFilter:
+    """A filter that a subscription had, for the events up to a sequence number; an empty text is none."""
+
+    until: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """Where a subscriber's deliveries went: accepted = pending + delivered + dead + discarded."""
+    """Where a subscriber's deliveries went: accepted = pending + delivered + filtered + dead + discarded."""
 
     accepted: int = 0
     delivered: int = 0
     dead: int = 0
     discarded: int = 0
+    filtered: int = 0
 
     @property
     def pending(self) -> int:
         """Deliveries that are not settled."""
-        return self.accepted - self.delivered - self.dead - self.discarded
+        return self.accepted - self.delivered - self.dead - self.discarded - self.filtered

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from eventbus.core.filter_option import FilterExpression
 from eventbus.core.number_kinds import BackoffBounds, Duration, Integer, ZeroOr
 from eventbus.core.option_kinds import Boolean, Enumeration, Position, Text, TopicPatterns
 from eventbus.core.option_table import Option, option, options_of
@@ -43,10 +44,20 @@ class TopicOptions(Generic[Missing]):
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryOptions(Generic[Missing]):
-    """How a subscriber is delivered to."""
+    """What of that is delivered, and how."""
 
     __slots__ = ()
 
+    filter: str | Missing = option(
+        FilterExpression(),
+        "Of the events with these topics, only those that match: a CloudEvents filter as JSON.",
+        "`exact`, `prefix`, `suffix`, `exists`, `number`, `all`, `any` and `not`, over topic, key, attributes, headers "
+        "and data. What does not match is `filtered`. An empty one is none. A change "
+        "holds for what was not attempted yet.",
+        default="",
+        example='{"exact":{"data.region":"eu"}}',
+        shared=True,
+    )
     lease: float | Missing = option(
         Duration(5, 86_400),
         "Seconds without a renewal after which the lease expires.",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from eventbus.core.model import Account, Interest, State, Subscription
+from eventbus.core.model import Account, FormerFilter, Interest, State, Subscription
 
 #: When a retry is due that waits for its order key: never by itself.
 BLOCKED_UNTIL = 1e12
@@ -89,6 +89,7 @@ class LaneRecord:
     runs: int  # replays so far
     interests: tuple[Interest, ...]
     replayed: tuple[Interest, ...] = ()
+    former_filters: tuple[FormerFilter, ...] = ()  # that it had, the oldest first
     scanned: int = 0  # every event up to here is in the account
     state: State = State.OK
     failures: int = 0  # times in a row that the subscriber was down
@@ -128,6 +129,9 @@ class Checkpoint:
     forgotten: tuple[str, ...] = ()  # lanes that are removed
     retries: tuple[Retry, ...] = ()
     settled_retries: tuple[tuple[str, int, int], ...] = ()  # (key, seq, run) that wait no more
+    filtered_retries: tuple[
+        tuple[str, int, int], ...
+    ] = ()  # of these, dead letters that were put back, and did not match
     cleared: tuple[str, ...] = ()  # lanes for which all that was deferred is discarded
     dead: tuple[DeadLetter, ...] = ()
     replayed: tuple[int, ...] = ()  # ids of dead letters that wait for an attempt again

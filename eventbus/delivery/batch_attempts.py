@@ -19,6 +19,7 @@ from eventbus.delivery.slots import Slot
 from eventbus.delivery.transport.base import Element
 from eventbus.delivery.transport.batch_request import ElementCache
 from eventbus.delivery.transport.limits import EXCERPT_BYTES
+from eventbus.delivery.upcoming import Upcoming
 
 
 class _Request(NamedTuple):
@@ -34,9 +35,10 @@ class _Request(NamedTuple):
 class BatchAttempts:
     """Makes attempts with batches, and settles their deliveries."""
 
-    def __init__(self, attempts: Attempts, recent: RecentEvents, clock: Clock) -> None:
+    def __init__(self, attempts: Attempts, recent: RecentEvents, upcoming: Upcoming, clock: Clock) -> None:
         self._attempts = attempts
         self._recent = recent
+        self._upcoming = upcoming
         self._clock = clock
         self._elements = ElementCache()
 
@@ -54,7 +56,7 @@ class BatchAttempts:
         self._settle(request, answer, now)
 
     def _fill(self, request: _Request, now: float) -> None:
-        """Add what may go along, is in memory, and has room."""
+        """Add what may go along, is in memory, matches the filter, and has room."""
         lane, target, batch, events, elements = request
         most = min(target.batch, batch.deliveries[0].max_batch)
         room = BATCH_BYTES - len(b"[]") - len(elements[0].text)
@@ -62,6 +64,10 @@ class BatchAttempts:
             found = lane.candidates(batch.deliveries[-1], now, size, most - size)
             if found is None:
                 return
+            if lane.filter is not None and self._upcoming.drops(lane, found, self._recent.get(found.seqs[0]), now):
+                if self._upcoming.turn_is_over():
+                    return
+                continue
             room = self._take_fitting(request, found, room)
             if len(events) > size:
                 batch.add(found, len(events) - size, now)

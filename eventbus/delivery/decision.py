@@ -31,6 +31,7 @@ class LaneChanges:
         self._lanes: list[LaneRecord] = []
         self._retries: list[Retry] = []
         self._settled_retries: list[tuple[str, int, int]] = []
+        self._filtered_retries: list[tuple[str, int, int]] = []
         self._dead: list[DeadLetter] = []
         self._discards: list[Discard] = []
 
@@ -40,6 +41,7 @@ class LaneChanges:
         self._lanes.append(record_of(lane, scanned, now, wall))
         self._retries += retry_rows_of(lane, now, wall)
         self._settled_retries += ((lane.subscriber.key, seq, replay_id) for seq, replay_id in lane.retries.removed_rows)
+        self._filtered_retries += ((lane.subscriber.key, seq, replay_id) for seq, replay_id in lane.filtered_rows)
         self._dead += lane.dead_letters
         self._discards += lane.discards
         lane.clear_changes()
@@ -52,6 +54,7 @@ class LaneChanges:
             lanes=tuple(self._lanes),
             retries=tuple(self._retries),
             settled_retries=tuple(self._settled_retries),
+            filtered_retries=tuple(self._filtered_retries),
             dead=tuple(self._dead),
             discards=tuple(self._discards),
         )
@@ -66,6 +69,7 @@ def merge(changes: Checkpoint, decided: Checkpoint) -> Checkpoint:
         lanes=(*(record for record in changes.lanes if record.subscriber.key not in later), *decided.lanes),
         retries=changes.retries + decided.retries,
         settled_retries=changes.settled_retries + decided.settled_retries,
+        filtered_retries=changes.filtered_retries + decided.filtered_retries,
         dead=changes.dead + decided.dead,
         discards=changes.discards + decided.discards,
     )

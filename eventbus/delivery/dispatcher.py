@@ -20,6 +20,7 @@ from eventbus.delivery.recent_events import RecentEvents
 from eventbus.delivery.run_queue import RunQueue
 from eventbus.delivery.slow_pool import SlowPool
 from eventbus.delivery.transport import Transport
+from eventbus.delivery.upcoming import Upcoming
 from eventbus.journal.base import Journal
 from eventbus.telemetry.counters import Counters
 from eventbus.telemetry.event_times import EventTimes
@@ -53,8 +54,11 @@ class Dispatcher:
         pool = SlowPool(max_in_flight, self.registry.hosts_of)
         attempts = Attempts(self.registry, clock, counters, listener, self._quick)
         members = MemberChoice(self.registry.groups, pool, clock)
-        batches = BatchAttempts(attempts, self.recent, clock)
-        self._queue = RunQueue(self.reader, attempts, batches, members, self.load, clock, max_in_flight=max_in_flight)
+        upcoming = Upcoming(self.reader, self.load, clock.monotonic)
+        batches = BatchAttempts(attempts, self.recent, upcoming, clock)
+        self._queue = RunQueue(
+            self.reader, attempts, batches, members, self.load, clock, upcoming=upcoming, max_in_flight=max_in_flight
+        )
 
     def start(self) -> None:
         """Begin to deliver."""

@@ -74,23 +74,31 @@ class LaneReader:
         Raises JournalError, and then the delivery waits for a while. Others that wait for the event find it in memory
         then: thousands of attempts at it share one body.
         """
-        epoch = self.recent.epoch
         try:
-            found = self._journal.find([delivery.seq, *lane.upcoming(delivery)])
+            event = self.read_event(lane, delivery.seq, delivery)
         except JournalError:
             lane.release(delivery, self._clock.monotonic() + UNREAD_RETRY_SECONDS)  # others may be in memory
             raise
-        self.note_success(lane)
-        event = next((each for each in found if each.seq == delivery.seq), None)
         if event is not None:
-            if self.recent.epoch == epoch:
-                self.recent.add_page(found)
-                return self.recent.get(delivery.seq) or event
             return event
         lane.drop_missing(delivery)
         key = lane.subscriber.key
         log.error("event %d for %s is not in the journal any more", delivery.seq, key, extra={"address": key})
         return None
+
+    def read_event(self, lane: Lane, seq: int, first: Delivery | None = None) -> Event | None:
+        """Read an event for a lane, and some that may be next, or go along with the ``first`` of a batch.
+
+        Return None if it is gone. Raises JournalError.
+        """
+        epoch = self.recent.epoch
+        found = self._journal.find([seq, *lane.upcoming(first)])
+        self.note_success(lane)
+        event = next((each for each in found if each.seq == seq), None)
+        if event is not None and self.recent.epoch == epoch:
+            self.recent.add_page(found)
+            return self.recent.get(seq) or event
+        return event
 
     def read(self, lane: Lane) -> None:
         """Read one page for a lane; other greenlets may take from it meanwhile."""

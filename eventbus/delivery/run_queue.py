@@ -12,10 +12,8 @@ from gevent.queue import SimpleQueue
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
-from eventbus.core.model import Event
 from eventbus.delivery.attempts import Attempts
 from eventbus.delivery.batch_attempts import BatchAttempts
-from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.loop_load import LoopLoad
@@ -23,6 +21,7 @@ from eventbus.delivery.member_choice import MemberChoice
 from eventbus.delivery.reader import UNREAD_RETRY_SECONDS, LaneReader
 from eventbus.delivery.slots import Slot, Slots
 from eventbus.delivery.timer import Timer
+from eventbus.delivery.upcoming import Upcoming
 
 #: Attempts in flight from which on no lane gets a second one while the event loop is saturated.
 SATURATED_IN_FLIGHT = 64
@@ -46,11 +45,12 @@ class RunQueue:
         load: LoopLoad,
         clock: Clock,
         *,
+        upcoming: Upcoming,
         max_in_flight: int,
     ) -> None:
         self._reader = reader
         self._recent = reader.recent
-        self._attempts, self._batches = attempts, batches
+        self._attempts, self._batches, self._upcoming = attempts, batches, upcoming
         self._load = load
         self._monotonic = clock.monotonic
         self._limit = max_in_flight
@@ -209,10 +209,8 @@ class RunQueue:
         lane.queue_entry.queued = False
         try:
             now = self._monotonic()
-            if (lane.live.remaining or lane.retries.count or lane.replays) and lane.wants_page(now):
-                if not self._reader.is_reading(lane):
-                    self._reader.read(lane)
-                now = self._monotonic()
+            if lane.live.remaining or lane.retries.count or lane.replays or lane.filter is not None:
+                now = self._upcoming.prepare(lane, now, self._is_active)
             delivery = None if self._draining or now >= self.until else lane.take(now)
             self._schedule(lane, now)
             if delivery is None:
@@ -220,7 +218,9 @@ class RunQueue:
             self.busy += 1
             try:
                 event = self._recent.get(delivery.seq)
-                if event is not None or (event := self._fetch(lane, delivery, now)) is not None:
+                if event is None:
+                    event = self._upcoming.fetch(lane, delivery, now, self._is_active)
+                if event is not None:
                     target = lane if lane.roster is None else self._members.choose(lane, delivery, event, slot)
                     if target is not None:
                         attempts = self._attempts if target.batch == 1 else self._batches
@@ -237,10 +237,6 @@ class RunQueue:
             key = lane.subscriber.key
             log.exception("unexpected error in a delivery to %s", key, extra={"address": key})
 
-    def _fetch(self, lane: Lane, delivery: Delivery, now: float) -> Event | None:
-        """Read an event that is not in memory any more; return None, and settle the delivery, without an attempt."""
-        event = self._reader.fetch(lane, delivery)
-        if event is not None and (self._monotonic() >= self.until or lane.closed):  # reading may have taken long
-            lane.release(delivery, now)
-            return None
-        return event
+    def _is_active(self) -> bool:
+        """Return whether attempts may start on this node."""
+        return not self._draining and self._monotonic() < self.until

@@ -73,11 +73,12 @@ class Redelivery:
     delivered: int = 0
     dead: int = 0  # again
     discarded: int = 0
+    filtered: int = 0
 
     @property
     def pending(self) -> int:
         """Those that are not settled."""
-        return self.replayed - self.delivered - self.dead - self.discarded
+        return self.replayed - self.delivered - self.dead - self.discarded - self.filtered
 
 
 @dataclass(frozen=True, slots=True)

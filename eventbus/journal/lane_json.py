@@ -1,12 +1,12 @@
 """Lane records as JSON, and back."""
 
 import json
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 from eventbus.core.addresses import address_with_key, legacy_key, parse_address
 from eventbus.core.credentials import CredentialKind
-from eventbus.core.model import Account, Group, Interest, Options, State, Subscriber, Subscription
+from eventbus.core.model import Account, FormerFilter, Group, Interest, Options, State, Subscriber, Subscription
 from eventbus.core.option_table import from_record, to_record
 from eventbus.core.records import LaneRecord, Span
 
@@ -30,7 +30,7 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
         "ended_at": record.ended_at,
         "spans": [(s.replay_id, s.cursor, s.end, s.remaining, s.topics) for s in record.spans],
         "in_flight": record.in_flight,
-        "account": (account.accepted, account.delivered, account.dead, account.discarded),
+        "account": astuple(account)[: None if account.filtered else -1],
         "failed_attempts": record.failed_attempts,
         "runs": record.runs,
         "interests": [(i.after, i.until, i.topics) for i in record.interests],
@@ -46,6 +46,7 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
         "former_attempts": record.former_attempts,
         "expired": record.expired,
         **({"waiting": record.waiting} if record.waiting else {}),
+        **({"former_filters": filters} if (filters := [astuple(one) for one in record.former_filters]) else {}),
         **({"members": [_fields_of(member) for member in record.members]} if record.members else {}),
     }
 
@@ -77,6 +78,7 @@ def _record_of(fields: dict[str, Any]) -> LaneRecord:
         account=Account(*fields.pop("account")),
         interests=_interests(fields.pop("interests")),
         replayed=_interests(fields.pop("replayed")),
+        former_filters=tuple(FormerFilter(until, former) for until, former in fields.pop("former_filters", ())),
         state=State(_RENAMED.get(state := fields.pop("state"), state)),
         members=tuple(_record_of(member) for member in fields.pop("members", ())),
         **fields,

@@ -1,12 +1,16 @@
 """The history of one event: what became of it for each subscription."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventbus.core.errors import NotFound
-from eventbus.core.model import Event, Interest, Subscription
+from eventbus.core.event_view import EventView
+from eventbus.core.filters import parse_filter
+from eventbus.core.model import Event, Subscription
 from eventbus.core.records import LaneRecord, Retry
+from eventbus.delivery.lane.interests import filter_of
 from eventbus.delivery.lane.lane import Lane
 from eventbus.services.node import Node
 
@@ -16,7 +20,7 @@ MAX_ENDED_RECORDS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """One event for one subscriber: pending, delivered, dead or discarded; with its retry where it waits for one."""
+    """One event for one subscriber: pending, delivered, filtered, dead or discarded; with its retry if it waits."""
 
     subscription: Subscription
     state: str
@@ -38,30 +42,46 @@ class History:
         self._dispatcher.checkpointer.save()
         waiting = {row.key: row for row in self._journal.retries_of_event(event.seq)}
         failed = dict(self._journal.failed_deliveries(event.seq))
-        fates = [_fate(lane, event, waiting, failed) for lane in list(self._dispatcher.lanes.values())]
+        looked_at = _LookedAt(event, EventView(event), failed)
+        fates = [_fate(lane, looked_at, waiting) for lane in list(self._dispatcher.lanes.values())]
         ended = self._journal.closed_lanes(math.inf, MAX_ENDED_RECORDS)
-        fates += [_past_fate(record, event, failed) for record in ended]
+        fates += [_settled(record, looked_at) for record in ended]
         found = [fate for fate in fates if fate is not None]
         return event, sorted(found, key=lambda fate: fate.subscription.text)
 
 
-def _fate(lane: Lane, event: Event, waiting: dict[str, Retry], failed: dict[str, str]) -> Fate | None:
-    key = lane.subscriber.key
+class _LookedAt(NamedTuple):
+    """An event, what filters see of it, and how it failed, by lane."""
+
+    event: Event
+    view: EventView
+    failed: Mapping[str, str]
+
+
+def _fate(lane: Lane, looked_at: _LookedAt, waiting: Mapping[str, Retry]) -> Fate | None:
+    key, event = lane.subscriber.key, looked_at.event
     if key in waiting or lane.holds(event.seq, event.topic):
         return Fate(lane.subscriber, "pending", waiting.get(key))
-    return _settled(lane.subscriber, event, (*lane.interests, *lane.replayed), failed.get(key))
+    return _settled(lane, looked_at)
 
 
-def _past_fate(record: LaneRecord, event: Event, failed: dict[str, str]) -> Fate | None:
-    whose = record.subscriber
-    return _settled(whose, event, (*record.interests, *record.replayed), failed.get(whose.key))
-
-
-def _settled(whose: Subscription, event: Event, spans: Sequence[Interest], failed: str | None) -> Fate | None:
+def _settled(of: Lane | LaneRecord, looked_at: _LookedAt) -> Fate | None:
     """Return the fate of an event that is not pending; None where it was not accepted for the subscriber.
 
-    ``failed``: dead, or in a range that was discarded, where other events may be for other subscribers.
+    It failed where it is dead, or in a range that was discarded, where other events may be for other subscribers.
     """
-    if failed == "dead" or any(span.covers(event.seq, event.topic) for span in spans):
-        return Fate(whose, failed or "delivered")
-    return None
+    event, view = looked_at.event, looked_at.view
+    failed = looked_at.failed.get(of.subscriber.key)
+    live, again = (any(span.covers(event.seq, event.topic) for span in spans) for spans in (of.interests, of.replayed))
+    if failed != "dead" and not live and not again:
+        return None
+    current = of.subscriber.options.filter
+    chosen = (live and _matches(filter_of(event.seq, of.former_filters, current), view)) or (
+        again and _matches(current, view)
+    )
+    return Fate(of.subscriber, failed or ("delivered" if chosen else "filtered"))
+
+
+def _matches(text: str, view: EventView) -> bool:
+    found = parse_filter(text)
+    return found is None or found.matches(view)

@@ -46,6 +46,7 @@ def _of_one(bus: Bus, lane: Lane, now: float) -> SubscriberSnapshot:
         lane.delivered,
         lane.failed_attempts,
         lane.dead,
+        lane.filtered,
     )
 
 
@@ -70,4 +71,5 @@ def _sum_of(several: Sequence[SubscriberSnapshot]) -> SubscriberSnapshot:
         sum(each.delivered for each in several),
         sum(each.failed_attempts for each in several),
         sum(each.dead for each in several),
+        sum(each.filtered for each in several),
     )

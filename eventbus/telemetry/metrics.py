@@ -32,6 +32,7 @@ class SubscriberSnapshot:
     delivered: int
     failed_attempts: int
     dead: int
+    filtered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def _by_subscriber(subscribers: tuple[SubscriberSnapshot, ...]) -> Iterator[Metr
         (CounterMetricFamily, "delivered", "Events delivered."),
         (CounterMetricFamily, "failed_attempts", "Attempts that failed."),
         (GaugeMetricFamily, "dead", "Dead letters."),
+        (CounterMetricFamily, "filtered", "Events that the filter did not match."),
     )
     for kind, field, text in families:
         name = "dead_letters" if field == "dead" else field

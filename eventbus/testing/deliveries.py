@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from eventbus import __version__
@@ -12,6 +12,8 @@ from eventbus.client.encoding import encode_body
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
 from eventbus.client.signatures import encode_headers
+from eventbus.core.event_view import EventView
+from eventbus.core.filters import parse_filter
 from eventbus.core.order_key import ORDER_KEY_HEADER, encode_key
 from eventbus.core.signing import body_signatures, header_signatures
 
@@ -58,3 +60,24 @@ def signed_headers(inbox: Inbox, event: Event, attempt: int = 1, at: float | Non
         both = header_signatures(secrets, made, encode_headers(headers))
         headers["webhook-signature"], headers["eventbus-signature"] = b" ".join(made).decode(), b" ".join(both).decode()
     return headers
+
+
+class _Viewed(NamedTuple):
+    """An event as filters look at it."""
+
+    id: str
+    topic: str | None
+    head: bytes
+    body: bytes
+    accepted_at: float
+    key: str
+
+
+def passes(inbox: Inbox, event: Event) -> bool:
+    """Return whether an inbox's filter matches an event."""
+    found = parse_filter(inbox.terms.filter or "")
+    if found is None:
+        return True
+    head = "".join(f"{name}: {value}\r\n" for name, value in event.headers.items()).encode("latin-1")
+    viewed = _Viewed(event.id, event.topic, head, event.body, event.at.timestamp(), event.key or "")
+    return found.matches(EventView(viewed))

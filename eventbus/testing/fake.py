@@ -19,6 +19,7 @@ from eventbus.client.model import Event
 from eventbus.core.override import override
 from eventbus.core.topics import matches
 from eventbus.testing.batches import deliver_together
+from eventbus.testing.deliveries import passes
 from eventbus.testing.fake_subscribers import FakeSubscribers
 
 _KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate")
@@ -119,7 +120,7 @@ class FakeTransport(Transport):
         self.events += events
         for inbox in self.inboxes:
             if matches(inbox.topics, topic):
-                for part in _in_parts(events, inbox.terms.batch or 1):
+                for part in _in_parts([event for event in events if passes(inbox, event)], inbox.terms.batch or 1):
                     self.answers += zip(part, deliver_together(inbox, part), strict=True)
 
     def _page(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def subscription_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
         "failed_attempts": lane.failed_attempts,
         "dead": lane.dead,
         "discarded": lane.discarded,
+        "filtered": lane.filtered,
         **_held_keys(bus, lane),
         **_attempts(lane, now),
     }
@@ -109,6 +110,7 @@ def member_payload(bus: Bus, lane: Lane, member: Member) -> dict[str, Any]:
         "failed_attempts": member.failed_attempts,
         "dead": 0,
         "discarded": 0,
+        "filtered": 0,
         "held_keys": 0,
         "oldest_held_key": None,
         **_attempts(member, now),

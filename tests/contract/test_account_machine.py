@@ -1,8 +1,9 @@
-"""A whole bus over a real journal through any history: what was accepted is pending, delivered, dead or discarded."""
+"""A whole bus over a real journal through any history: what was accepted is pending, settled, and counted."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
@@ -22,7 +23,9 @@ from eventbus.core.errors import (
     TooMany,
 )
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.model import Account, Message, Terms
+from eventbus.core.event_view import EventView
+from eventbus.core.filters import parse_filter
+from eventbus.core.model import Account, Event, Message, Terms
 from eventbus.core.ordering import BY_KEY
 from eventbus.core.records import Checkpoint
 from eventbus.core.settings import Settings
@@ -45,9 +48,16 @@ TOPIC = st.sampled_from([None, "a", "b"])
 ORDER_KEYS = ("", "x", "y", "x")
 ORDERED = st.sampled_from([False, True, BY_KEY, BY_KEY])
 TOPICS = st.sampled_from([(), (), ("a",), ("b",)])
+#: Filters; None leaves the one that a subscriber has.
+FILTER = st.sampled_from(
+    [
+        None, None, None, "", '{"exact":{"topic":"a"}}', '{"not":{"exact":{"key":"x"}}}',
+        '[{"number":{"data.n":{"<":3}}},{"exists":{"data.n":true}}]',
+    ]
+)  # fmt: skip
 #: A journal with little room, so that settled events go early.
 SETTINGS = Settings(retry_seconds=90, retention_seconds=10_000_000, journal_max_bytes=100_000)
-BODY = b"x" * 500
+BODY = '{{"n":{},"fill":"%s"}}' % ("x" * 480)
 #: Memory for a few deliveries, so that a short history already fills it.
 TIMING = ServiceTiming(
     commit_rows=4,
@@ -89,6 +99,8 @@ class BusAccount(RuleBasedStateMachine):
         self.tickets: set[Ticket] = set()
         self.may_be_discarded: set[Ticket] = set()
         self.left: set[str] = set()  # who deregistered, and did not come back
+        self.filters: dict[str, set[str]] = defaultdict(set)  # that each had at some time; an empty text is none
+        self.views: dict[str, EventView] = {}  # what filters see of each event
         self._start()
 
     def _start(self) -> None:
@@ -113,7 +125,8 @@ class BusAccount(RuleBasedStateMachine):
         """Messages are published, under an idempotency key or without; whom they reach is what was asked for."""
         now = EPOCH + self.now
         messages = [
-            Message(new_event_id(), topic, b"", BODY, now, ORDER_KEYS[n % len(ORDER_KEYS)]) for n in range(count)
+            Message(new_event_id(), topic, b"", BODY.format(n).encode(), now, ORDER_KEYS[n % len(ORDER_KEYS)])
+            for n in range(count)
         ]
         reached = {lane.subscriber.key for lane in self.bus.dispatcher.registry.matching(topic)}
         for lane in self.bus.subscribers():
@@ -134,6 +147,10 @@ class BusAccount(RuleBasedStateMachine):
         if key is not None:
             self.keys_used[key] = appended.ids, count, topic
         self.ids += appended.ids
+        self.views |= {
+            message.id: EventView(Event(0, message.id, topic, b"", message.body, now, message.key))
+            for message in messages
+        }
         for subscriber in reached:
             self.accepted[subscriber] += count
             self.tickets |= {(subscriber, event) for event in appended.ids}
@@ -194,10 +211,15 @@ class BusAccount(RuleBasedStateMachine):
         self.outage = None
         self.bus.dispatcher.checkpointer.save()
 
-    @rule(key=KEY, topics=TOPICS, ordered=ORDERED, resume=st.booleans(), start=st.sampled_from([None, "earliest"]))
-    def register(self, key: str, topics: tuple[str, ...], ordered: bool | str, resume: bool, start: str | None) -> None:
+    @rule(
+        key=KEY,
+        topics=TOPICS,
+        terms=st.builds(Terms, ordered=ORDERED, resume=st.booleans(), max_in_flight=st.just(3), filter=FILTER),
+        start=st.sampled_from([None, "earliest"]),
+    )
+    def register(self, key: str, topics: tuple[str, ...], terms: Terms, start: str | None) -> None:
         """A subscriber registers, renews, or comes back."""
-        terms = Terms(topics=topics, ordered=ordered, resume=resume, max_in_flight=3)
+        terms = replace(terms, topics=topics)
         lane = self.bus.dispatcher.lanes.get(key)
         if lane is not None and lane.lease.ends <= self.now:
             self._let_go(key)
@@ -309,8 +331,10 @@ class BusAccount(RuleBasedStateMachine):
 
     @invariant()
     def every_account_adds_up(self) -> None:
-        """Accepted = pending + delivered + dead + discarded for live and ended subscribers, and the dead are there."""
+        """Accepted = pending + settled for live and ended subscribers, and the dead are there."""
         self._settle_down()
+        for lane in self.bus.dispatcher.lanes.values():
+            self.filters[lane.subscriber.key].add(lane.subscriber.options.filter)
         with self.bus.dispatcher.checkpointer.transaction():
             for key in self.keys:
                 letters = {
@@ -318,12 +342,20 @@ class BusAccount(RuleBasedStateMachine):
                 }
                 rows = len(letters | self._on_the_way(key))
                 found, unsaved, backlog = self._account(key)
-                assert found.accepted == backlog + found.delivered + found.dead + found.discarded, key
+                settled = found.delivered + found.filtered + found.dead + found.discarded
+                assert found.accepted == backlog + settled, key
                 assert found.dead == rows + unsaved, key
                 assert found.accepted == self.accepted[key], key
 
+    @invariant()
+    def what_is_attempted_matches(self) -> None:
+        """No attempt is made at an event that no filter of its subscriber has ever matched."""
+        self._settle_down()
+        for attempt in self.transport.held:
+            assert self._may_match(self._lane_of(attempt.key), attempt.event.id)
+
     def teardown(self) -> None:
-        """In the end, with subscribers that take everything, every event was delivered, is dead, or was discarded."""
+        """In the end, with subscribers that take everything, every event is settled as it was asked for."""
         try:
             self.saving_works()
             self._heal()
@@ -340,7 +372,7 @@ class BusAccount(RuleBasedStateMachine):
         self.transport.always = TAKEN
         self.transport.answer(list(self.transport.held), TAKEN)
         for key in KEYS:
-            self.register(key, (), ordered=False, resume=True, start=None)
+            self.register(key, (), Terms(ordered=False, resume=True), start=None)
         for _ in range(200):
             self._settle_down()
             if not any(lane.backlog for lane in self.bus.dispatcher.lanes.values()):
@@ -354,14 +386,16 @@ class BusAccount(RuleBasedStateMachine):
         try:
             fates = {fate.subscription.key: fate.state for fate in self.bus.history.of(event_id)[1]}
         except NotFound:
-            known = self._taken(*ticket) or ticket in self.may_be_discarded
-            assert known or event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
-            return
-        if key not in fates:  # the lane remembers so many spans, and had others since
-            known = self._taken(*ticket) or ticket in self.may_be_discarded
+            fates = {}
+        may_be_filtered = not all(self._says(text, event_id) for text in self.filters[key])
+        if key not in fates:  # the event is gone, or the lane remembers so many spans, and had others since
+            known = self._taken(*ticket) or ticket in self.may_be_discarded or may_be_filtered
             assert known or event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
         elif fates[key] == "delivered":
-            assert self._taken(*ticket)
+            assert self._taken(*ticket) or (may_be_filtered and len(self.filters[key]) > 1)
+        elif fates[key] == "filtered":
+            assert may_be_filtered
+            assert not self._taken(*ticket) or len(self.filters[key]) > 1
         elif fates[key] == "discarded":
             assert ticket in self.may_be_discarded
         else:
@@ -369,6 +403,19 @@ class BusAccount(RuleBasedStateMachine):
             assert event_id in {kept.event_id for kept in self.bus.journal.dead_letters(key, 0, ALL)}
 
     # How it is looked at
+
+    def _says(self, text: str, event_id: str) -> bool:
+        """What a filter says of an event."""
+        found = parse_filter(text)
+        return found is None or found.matches(self.views[event_id])
+
+    def _may_match(self, key: str, event_id: str) -> bool:
+        """Whether a filter that a subscriber had at some time matches an event."""
+        return any(self._says(text, event_id) for text in self.filters[key])
+
+    def _lane_of(self, address: str) -> str:
+        """The key of the subscription that an attempt at an address is made for."""
+        return address
 
     def _taken(self, key: str, event_id: str) -> int:
         """How often a subscriber has taken an event."""

@@ -316,6 +316,20 @@ def test_subscribers_come_and_go(typed: Type, bus: Lettered) -> None:
     assert bus.subscribers() == []
 
 
+def test_a_filter_is_typed_or_read_from_a_file(typed: Type, bus: Lettered, tmp_path: Path) -> None:
+    """``--filter`` takes JSON, or the name of a file after an ``@``; a wrong one is refused, and says where it is."""
+    file = tmp_path / "filter.json"
+    file.write_text('[\n  {"exact": {"key": "a"}}\n]')
+    assert typed("register", "h:1", "--filter", '{"prefix": {"topic": "a"}}').exit_code == 0
+    assert [one.filter for one in bus.subscribers()] == ['{"prefix":{"topic":"a"}}']
+    assert json.loads(typed("register", "h:1", "--filter", f"@{file}", "--json").stdout)["filter"] == [
+        {"exact": {"key": "a"}}
+    ]
+    for wrong, error in (("{", "filter is not JSON"), (f"@{tmp_path}/no", "cannot be read"), ("5", "an object, not 5")):
+        output = typed("register", "h:1", "--filter", wrong)
+        assert (output.exit_code, error in output.stderr.replace("\n", " ")) == (2, True), output.stderr
+
+
 def test_an_order_by_key_is_a_flag_and_held_keys_are_shown(typed: Type, bus: Lettered) -> None:
     """``--ordered-by-key`` is what a registration asks for; a held key stands where the last error stands else."""
     assert typed("register", "h:1", "--ordered-by-key").exit_code == 0

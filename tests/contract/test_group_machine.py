@@ -14,7 +14,7 @@ from eventbus.core.model import Terms, group_key
 from eventbus.core.override import override
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.phase import Phase
-from tests.contract.test_account_machine import KEYS, ORDERED, TOPICS, BusAccount
+from tests.contract.test_account_machine import FILTER, KEYS, ORDERED, TOPICS, BusAccount
 from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
 from tests.support.lanes import TAKEN
 from tests.support.scripted import Attempt
@@ -30,6 +30,7 @@ TERMS = st.builds(
     resume=st.booleans(),
     group_mode=st.sampled_from(["balanced", "balanced", "one"]),
     max_in_flight=st.just(2),
+    filter=FILTER,
 )
 
 
@@ -149,6 +150,10 @@ class GroupAccount(BusAccount):
         super().wait(seconds)
         if self.transport.always is not None:  # healing: whoever is there goes on
             self.bus.register(parse_address(MEMBERS[0]), Terms(), group=NAME)
+
+    @override
+    def _lane_of(self, address: str) -> str:
+        return GROUP if address in MEMBERS else address
 
     @override
     def _taken(self, key: str, event_id: str) -> int:

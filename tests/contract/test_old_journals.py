@@ -35,7 +35,7 @@ PASSING = frozenset({
     "last_error_at", "error_rate", "recent_successes", "recent_failures", "attempts", "next_attempt_at", "last_status",
 })  # fmt: skip
 #: What the version before did not say.
-ADDED = frozenset({"batch", "batch_wait", "path",
+ADDED = frozenset({"batch", "batch_wait", "path", "filter", "filtered",
     "key", "held_keys", "oldest_held_key", "group", "group_mode", "draining", "retry_for", "max_attempts", "backoff",
     "credentials",
 })  # fmt: skip
@@ -111,7 +111,7 @@ def test_all_that_the_old_bus_said_holds_on_the_new_one(old: OldBus) -> None:
     assert lasting(old.ask("/listSubscribers")["subscribers"]) == lasting(old.state["subscribers"])
     assert old.expired() == lasting(old.state["expired"])
     assert lasting(old.ask("/deadLetters")["dead_letters"]) == lasting(old.state["dead_letters"])
-    assert old.ask(f"/deadLetters/replays/{old.state['redelivery']['replay']}") == old.state["redelivery"]
+    assert lasting(old.ask(f"/deadLetters/replays/{old.state['redelivery']['replay']}")) == old.state["redelivery"]
     for event in old.state["events"]:
         now = old.ask(f"/events/{event['id']}")
         assert lasting(now.pop("deliveries")) == lasting(event["deliveries"])

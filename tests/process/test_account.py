@@ -41,7 +41,9 @@ def repair(bus: BusServer) -> RepairClient:
     return RepairClient(bus.port)
 
 
-def numbers(*, accepted: int, pending: int, delivered: int, dead: int, discarded: int) -> dict[str, int]:
+def numbers(
+    *, accepted: int, pending: int, delivered: int, dead: int, discarded: int, filtered: int = 0
+) -> dict[str, int]:
     """A whole account, to compare with."""
     return {
         "accepted": accepted,
@@ -49,6 +51,7 @@ def numbers(*, accepted: int, pending: int, delivered: int, dead: int, discarded
         "delivered": delivered,
         "dead": dead,
         "discarded": discarded,
+        "filtered": filtered,
     }
 
 

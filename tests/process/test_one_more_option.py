@@ -46,7 +46,7 @@ def test_a_wrong_value_of_a_new_option_is_refused(more: dict[str, Any]) -> None:
         "batch_size must be a whole number from 1 to 500, not '1.5'.",
         "mode must be push or pull, not 'both'.",
         "metadata_only must be true or false, not 'yes'.",
-        "filter must be filters, not 'A'.",
+        "label must be labels, not 'A'.",
     ]
 
 
@@ -56,7 +56,7 @@ def test_the_journal_keeps_a_new_option(more: dict[str, Any]) -> None:
     assert subset(more["read"]) == VALUES
     assert subset(more["older"]) == {
         "team": "", "retry_seconds": 600, "rate": 100, "batch_size": 1, "mode": "push", "metadata_only": False,
-        "filters": [],
+        "labels": [],
     }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_the_client_sends_and_reads_a_new_option(more: dict[str, Any]) -> None:
     """Terms take it, the query has it, and the subscriber that comes back has it."""
     assert set(more["query"]) == {
         "team=sales", "retry_seconds=2.5", "rate=0.5", "batch_size=10", "mode=pull", "metadata_only=True",
-        "filter=a=b", "filter=c=d",
+        "label=a=b", "label=c=d",
     }  # fmt: skip
     assert subset(more["subscriber"]) == VALUES
 
@@ -82,9 +82,9 @@ def test_openapi_describes_a_new_option(more: dict[str, Any]) -> None:
     assert parameters["batch_size"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 500}
     assert parameters["mode"]["schema"] == {"type": "string", "enum": ["push", "pull"]}
     assert parameters["metadata_only"]["schema"] == {"type": "string", "enum": ["true", "false"]}
-    assert parameters["filter"]["schema"]["items"]["pattern"] == "^(?:|[a-z=]+)$"
+    assert parameters["label"]["schema"]["items"]["pattern"] == "^(?:|[a-z=]+)$"
     assert more["properties"]["metadata_only"] == {"type": "boolean", "description": "Send no bodies."}
-    assert more["properties"]["filters"]["maxItems"] == 64
+    assert more["properties"]["labels"]["maxItems"] == 64
     assert more["properties"].keys() >= VALUES.keys()
 
 
@@ -92,7 +92,7 @@ def test_the_dashboard_displays_a_new_option(more: dict[str, Any]) -> None:
     """The subscriber's page has its label and its value."""
     assert "<dt>Retry seconds</dt><dd>2.5 s</dd>" in more["dashboard"]
     assert "<dt>Metadata only</dt><dd>yes</dd>" in more["dashboard"]
-    assert "<dt>Filters</dt><dd>a=b, c=d</dd>" in more["dashboard"]
+    assert "<dt>Labels</dt><dd>a=b, c=d</dd>" in more["dashboard"]
 
 
 def test_the_table_of_the_protocol_has_a_new_option(more: dict[str, Any]) -> None:

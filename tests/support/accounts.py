@@ -1,4 +1,4 @@
-"""A subscriber's account as the bus tells it: accepted = pending + delivered + dead + discarded."""
+"""A subscriber's account as the bus tells it: accepted = pending + delivered + filtered + dead + discarded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from tests.support.caller import Caller
 
 def account_of(status: dict[str, Any]) -> dict[str, int]:
     """The numbers that have to add up, all of which do."""
-    account = {name: status[name] for name in ("accepted", "pending", "delivered", "dead", "discarded")}
+    account = {name: status[name] for name in ("accepted", "pending", "delivered", "dead", "discarded", "filtered")}
     assert account["pending"] == status["backlog"] + status["in_flight"], status
     assert account["accepted"] == sum(account.values()) - account["accepted"], status
     return account

@@ -16,8 +16,8 @@ ENTRIES = """
     batch_size: int | Missing = option(Integer(1, 500), "Events in one delivery.", default=1, record="batch")
     mode: str | Missing = option(Enumeration(("push", "pull")), "Who begins a delivery.", default="push")
     metadata_only: bool | Missing = option(Boolean(), "Send no bodies.", default=False)
-    filters: tuple[str, ...] | Missing = option(
-        Texts("[a-z=]+", "filters"), "Only events that match.", default=(), parameter="filter", example=["a=b"]
+    labels: tuple[str, ...] | Missing = option(
+        Texts("[a-z=]+", "labels"), "What it is.", default=(), parameter="label", example=["a=b"]
     )
 """
 TABLE = "eventbus.core.options"
@@ -38,7 +38,7 @@ def add_to_table() -> None:
 
 
 #: What a subscriber asks for, as a query, and what that is in JSON.
-ASKED = "team=sales&retry_seconds=2.5&rate=0.5&batch_size=10&mode=pull&metadata_only=true&filter=a=b&filter=c=d"
+ASKED = "team=sales&retry_seconds=2.5&rate=0.5&batch_size=10&mode=pull&metadata_only=true&label=a=b&label=c=d"
 VALUES = {
     "team": "sales",
     "retry_seconds": 2.5,
@@ -46,11 +46,11 @@ VALUES = {
     "batch_size": 10,
     "mode": "pull",
     "metadata_only": True,
-    "filters": ["a=b", "c=d"],
+    "labels": ["a=b", "c=d"],
 }
 #: Values that are outside an option's range.
 WRONG = (
-    "team=X", "retry_seconds=0.5", "rate=1001", "batch_size=1.5", "mode=both", "metadata_only=yes", "filter=A",
+    "team=X", "retry_seconds=0.5", "rate=1001", "batch_size=1.5", "mode=both", "metadata_only=yes", "label=A",
 )  # fmt: skip
 ADDRESS = "127.0.0.1:9"
 
@@ -77,7 +77,7 @@ def journal() -> dict[str, Any]:
     from eventbus.delivery.lane.lane_record import new_record  # noqa: PLC0415
     from eventbus.journal import lane_json  # noqa: PLC0415
 
-    options = Options(**{**VALUES, "filters": tuple(VALUES["filters"])})
+    options = Options(**{**VALUES, "labels": tuple(VALUES["labels"])})
     record = json.loads(lane_json.to_json(new_record(Subscriber(parse_address(ADDRESS), options), 0.0, 0)))
     read = lane_json.from_json(json.dumps(record)).subscriber.options
     older = {name: record["options"][name] for name in ("topics", "lease_seconds")}
@@ -116,8 +116,8 @@ def command_line() -> dict[str, Any]:
         "pull",
         "--metadata-only",
     ]
-    filters = ["--filter", "a=b", "--filter", "c=d"]
-    context = register.make_context("register", [*typed, *filters, ADDRESS])
+    labels = ["--label", "a=b", "--label", "c=d"]
+    context = register.make_context("register", [*typed, *labels, ADDRESS])
     fake = FakeBus().register(ADDRESS, terms=Terms(**VALUES))
     return {"typed": take_options(context.params, options_of(Terms)), "fake": to_json(fake)}
 

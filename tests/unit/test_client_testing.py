@@ -1,8 +1,20 @@
 import base64
+from typing import Any
 
 import pytest
 
-from eventbus.client import Conflict, Event, Inbox, KeyReused, Reject, Terms, Unreachable, UsageError, Verifier
+from eventbus.client import (
+    ApiError,
+    Conflict,
+    Event,
+    Inbox,
+    KeyReused,
+    Reject,
+    Terms,
+    Unreachable,
+    UsageError,
+    Verifier,
+)
 from eventbus.testing import FakeBus, deliver
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
@@ -45,6 +57,43 @@ def test_a_fake_bus_has_subscribers() -> None:
     assert [found.address for found in bus.subscribers()] == ["h:1"]
     bus.deregister("h:1")
     assert bus.subscribers() == []
+
+
+def test_a_fake_bus_delivers_what_an_inboxs_filter_matches() -> None:
+    """An inbox gets the events that match its filter, which is given as JSON's values or as text."""
+    bus, taken = FakeBus(source="/shop"), []
+    for given in ({"exact": {"data.region": "eu"}}, [{"suffix": {"topic": ".eu"}}], '{"exact":{"subject":"eu"}}'):
+        inbox = Inbox(filter=given)
+        inbox.on()(lambda event, inbox=inbox: taken.append((inbox.terms.filter, event.topic)))
+        bus.deliver_to(inbox)
+    bus.publish("orders", {"region": "eu"})
+    bus.publish("orders.eu", {"region": "us"})
+    bus.publish("orders", {"region": "us"}, attributes={"subject": "eu"})
+    bus.publish("orders", {"region": "us"})
+    assert taken == [
+        ('{"exact":{"data.region":"eu"}}', "orders"),
+        ('[{"suffix":{"topic":".eu"}}]', "orders.eu"),
+        ('{"exact":{"subject":"eu"}}', "orders"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "given", ['{"exact"', {"exact": {}}, [{"equals": {"type": "a"}}], {"exact": {"data.a": {1, 2}}}]
+)
+def test_a_wrong_filter_is_refused_before_the_bus_is_asked(given: Any) -> None:
+    """An inbox does not begin with a filter that the bus would refuse."""
+    with pytest.raises(UsageError, match="filter"):
+        Inbox(filter=given)
+
+
+def test_a_fake_bus_keeps_filters() -> None:
+    """A subscriber has its filter as the text of its JSON, and a wrong one is refused as the bus does it."""
+    bus = FakeBus()
+    assert bus.register("h:1", terms=Terms(filter='{"exact": {"key": "a"}}')).filter == '{"exact":{"key":"a"}}'
+    assert bus.register("h:1").filter == '{"exact":{"key":"a"}}'
+    assert bus.register("h:1", terms=Terms(filter="")).filter == ""
+    with pytest.raises(ApiError, match="filter is not JSON"):
+        bus.register("h:1", terms=Terms(filter="{"))
 
 
 def test_a_fake_bus_has_groups() -> None:

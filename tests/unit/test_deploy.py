@@ -35,7 +35,10 @@ STOPPING = Settings().drain_seconds + 4 + 5
 #: The same for a replica: leaving its group, its last answers, and some to end in.
 LEAVING = 2 * FINISH_SECONDS + 5
 
-SUBSCRIBER = ("pending", "oldest_pending_seconds", "delivered_total", "failed_attempts_total", "dead_letters")
+SUBSCRIBER = (
+    *("pending", "oldest_pending_seconds", "delivered_total", "filtered_total", "failed_attempts_total"),
+    "dead_letters",
+)
 HISTOGRAMS = {
     *("eventbus_arrival_seconds", "eventbus_attempt_seconds"),
     *("eventbus_journal_commit_seconds", "eventbus_journal_commit_events"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
 from eventbus.core.errors import BadRequest
+from eventbus.core.filter_option import FilterExpression
 from eventbus.core.number_kinds import Duration, Integer, Number
 from eventbus.core.option_kinds import Boolean, Enumeration, Kind, Position, Text, Texts, TopicPatterns
 from eventbus.core.ordering import Ordering
@@ -15,7 +16,7 @@ from eventbus.core.ordering import Ordering
 KINDS: list[Kind] = [
     Number(0.5, 1_000), Duration(1, 86_400), Integer(1, 500), Boolean(), Enumeration(("push", "pull", "both")),
     Text("[a-z]{1,9}", "a word of letters"), Texts("[a-z]{1,3}", "words of letters", max_items=3), TopicPatterns(),
-    Position(), Ordering(),
+    Position(), Ordering(), FilterExpression(),
 ]  # fmt: skip
 TEXT = st.one_of(
     st.text(max_size=300),
@@ -24,6 +25,7 @@ TEXT = st.one_of(
     ),
     st.integers(-10, 100_000).map(str),
     st.text("abc.*>", max_size=5),
+    st.sampled_from(["[]", '{"exact": {"data.a": 1.50}}', '[{"not":{"exists":{"key":true}}}]', "{}", '{"exact":5}']),
 )
 
 
@@ -50,8 +52,8 @@ def test_a_value_that_is_read_is_as_described(kind: Kind, texts: list[str]) -> N
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: type(kind).__name__)
 @given(texts=st.lists(TEXT, min_size=1, max_size=4))
 def test_a_text_that_is_refused_does_not_fit_the_querys_schema(kind: Kind, texts: list[str]) -> None:
-    """The schema of a query says of texts, flags and words what the bus does; numbers have JSON's own spelling."""
-    if isinstance(kind, Number | TopicPatterns):
+    """The schema of a query says of texts, flags and words what the bus does; numbers and filters are JSON's own."""
+    if isinstance(kind, Number | TopicPatterns | FilterExpression):
         return
     given_texts = texts if isinstance(kind, Texts) else texts[0]
     fits = OAS31Validator(kind.query_schema).is_valid(given_texts)
@@ -70,6 +72,8 @@ def test_a_text_that_is_refused_does_not_fit_the_querys_schema(kind: Kind, texts
         (Enumeration(("push", "pull")), "pull", "pull"),
         (Texts("[a-z]", "letters"), (), "none"),
         (TopicPatterns(), (), "everything"),
+        (FilterExpression(), "", "none"),
+        (FilterExpression(), '{"exact":{"key":"a"}}', '{"exact":{"key":"a"}}'),
         (TopicPatterns(), ("a.*", "b"), "a.*, b"),
     ],
 )

@@ -8,17 +8,18 @@ from eventbus.delivery.lane.recent_attempts import RecentAttempts
 
 
 class LaneAccount:
-    """Counts what became of a subscription's deliveries: accepted = pending + delivered + dead + discarded."""
+    """Counts a subscription's deliveries: accepted = pending + delivered + filtered + dead + discarded."""
 
     def __init__(self, record: LaneRecord) -> None:
         account = record.account
         self.accepted, self.delivered = account.accepted, account.delivered
-        self.dead, self.discarded = account.dead, account.discarded
+        self.dead, self.discarded, self.filtered = account.dead, account.discarded, account.filtered
         self.failed_attempts = record.failed_attempts
         self.former_attempts = record.former_attempts  # those of earlier registrations, successes included
         self.recent = RecentAttempts(self.delivered, self.failed_attempts)
         self.dead_letters: list[DeadLetter] = []  # to be written with the next checkpoint
         self.discards: list[Discard] = []  # the same
+        self.filtered_rows: list[tuple[int, int]] = []  # dead letters that were put back, and did not match: the same
         self.dirty = False  # whether it has changed since the last checkpoint, and is among the changed lanes
         self._changed_lanes: list[Any] = []  # the checkpointer's, where lanes that have changed put themselves
 
@@ -39,6 +40,7 @@ class LaneAccount:
         self.dirty = False
         self.dead_letters.clear()
         self.discards.clear()
+        self.filtered_rows.clear()
 
     def count_discarded(self, count: int) -> None:
         """Count dead letters as discarded."""
@@ -49,4 +51,4 @@ class LaneAccount:
     @property
     def account(self) -> Account:
         """Return the counters."""
-        return Account(self.accepted, self.delivered, self.dead, self.discarded)
+        return Account(self.accepted, self.delivered, self.dead, self.discarded, self.filtered)

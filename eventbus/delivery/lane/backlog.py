@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
+from eventbus.core.filters import parse_filter
 from eventbus.core.model import Interest
 from eventbus.core.override import override
 from eventbus.core.records import LaneRecord, Span
@@ -29,17 +30,19 @@ class Backlog(Health):
             ordered=record.subscriber.options.one_at_a_time, count=retries, limit=self.limits.retries
         )
         self._replace_ranges(record.spans)
-        self._apply_order()
+        self._apply_options()
         self._retried: set[Delivery] = set()  # those of them that are retries
         self._retries_yield_until = -math.inf  # until then (monotonic) events that were not attempted yet go first
         self._delivered_before_pause = self.delivered
         self.runs = record.runs
         self.interests, self.replayed = record.interests, record.replayed
+        self.former_filters = record.former_filters
         self._replay_next = False  # whose turn it is, a replay's or the live events'
 
-    def _apply_order(self) -> None:
-        """Order what is pending as the options say."""
+    def _apply_options(self) -> None:
+        """Filter and order what is pending as the options say."""
         options, former = self.subscriber.options, self.retries
+        self.filter = parse_filter(options.filter)
         if options.by_key is not isinstance(former, KeyedRetries):
             former.unload(self.in_flight)
             self.retries = self._new_retries()
@@ -136,15 +139,20 @@ class Backlog(Health):
         an answer. Still, a retry whose time is over comes first, and each fourth probe is a retry. It is also the other
         way round for as long as the last retry kept all others from being attempted.
         """
-        retry = self.retries.first(now) if self._retry_allowed() else None
+        retry = self._next_retry(now)
         if retry is None:
-            return self._take_fresh(1, now)[0]
-        over = retry.tries > 0 and now - retry.first >= self.retry_for
-        yields = now < self._retries_yield_until or (self.held and self.failures % RETRY_EVERY_PROBES)
-        if yields and not over and self._fresh_waits():
             return self._take_fresh(1, now)[0]
         self._retried.add(retry)
         return self._take_retry(now)
+
+    def _next_retry(self, now: float) -> Delivery | None:
+        """Return the retry that is next; None where that is an event which was not attempted yet."""
+        retry = self.retries.first(now) if self._retry_allowed() else None
+        if retry is None:
+            return None
+        over = retry.tries > 0 and now - retry.first >= self.retry_for
+        yields = now < self._retries_yield_until or (self.held and self.failures % RETRY_EVERY_PROBES)
+        return None if yields and not over and self._fresh_waits() else retry
 
     def _let_others_go(self, delivery: Delivery, pause: float, now: float) -> None:
         """Give other events as much time as an attempt took from them that failed, and the pause that followed it.

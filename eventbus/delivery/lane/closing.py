@@ -42,6 +42,7 @@ def discard_checkpoint(lane: Lane, scanned: int, now: float, wall: float) -> Che
         scanned=scanned,
         lanes=(closed,),
         settled_retries=gone,
+        filtered_retries=tuple((key, seq, replay_id) for seq, replay_id in lane.filtered_rows),
         cleared=(key,),
         dead=tuple(lane.dead_letters),
         discards=tuple(discards),
@@ -57,6 +58,7 @@ def discard_pending(lane: Lane, scanned: int, wall: float) -> None:
     lane.retries.clear()
     lane.dead_letters.clear()
     lane.discards.clear()
+    lane.filtered_rows.clear()
     lane.replays.clear()
     lane.live.empty()
 

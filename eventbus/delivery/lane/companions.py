@@ -17,7 +17,7 @@ from eventbus.delivery.lane.health import Health, Moment, Rules
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse
 from eventbus.delivery.lane.phase import ACTIVE, CLOSED
 
-#: Events that are read from the journal together with the first of a batch, at most: they may be large.
+#: Events that are read from the journal together with the next one, at most: they may be large.
 MAX_READ_TOGETHER = 32
 
 
@@ -30,6 +30,7 @@ class Candidates(NamedTuple):
     seqs: Sequence[int]
     is_retry: bool = False
     after: Delivery | None = None
+    attempted: bool = False  # the first of them, before
 
 
 class Companions(Failures):
@@ -57,6 +58,28 @@ class Companions(Failures):
             self._gather_until = now + target.gather_seconds
         return now < self._gather_until
 
+    # What does not match
+
+    def upcoming_delivery(self, now: float) -> Candidates | None:
+        """Return what ``take`` would start, where an attempt may start."""
+        retry = self._next_retry(now) if self.retries.count else None
+        if retry is not None:
+            return Candidates((retry.seq,), is_retry=True, attempted=retry.attempts > 0)
+        source = self._source()
+        return Candidates((source.buffered[0],)) if source is not None else None
+
+    def filter_out(self, candidates: Candidates, now: float) -> None:
+        """Settle the first of what would be next, since the filter does not match it; it is not attempted."""
+        if candidates.after is not None:
+            (delivery,) = self.retries.take_waiting(candidates.after, 1)
+        else:
+            delivery = self._take_retry(now) if candidates.is_retry else self._take_fresh(1, now)[0]
+        if delivery.past is not None:
+            self.filtered_rows.append((delivery.seq, delivery.replay_id))
+        self.retries.forget(delivery)
+        self.filtered += 1
+        self.touch()
+
     # What goes along
 
     def candidates(self, last: Delivery, now: float, size: int, most: int) -> Candidates | None:
@@ -67,6 +90,8 @@ class Companions(Failures):
         """
         if self.phase is not ACTIVE or self.held:
             return None
+        if self.filter is not None:
+            most = 1  # each is looked at by itself
         retries = self.retries
         if self.subscriber.options.by_key:
             if waiting := retries.waiting_for(last):
@@ -77,7 +102,8 @@ class Companions(Failures):
                 return None
             retry = retries.first(now)
             if retry is not None:
-                return Candidates((retry.seq,), is_retry=True) if self._goes_with(last, retry, size) else None
+                found = Candidates((retry.seq,), is_retry=True, attempted=retry.attempts > 0)
+                return found if self._goes_with(last, retry, size) else None
             if not self._fresh_allowed():
                 return None
             source = self._source()
@@ -93,19 +119,20 @@ class Companions(Failures):
             if not self._goes_with(last, delivery, size + len(seqs)):
                 break
             seqs.append(delivery.seq)
-        return Candidates(seqs, after=last) if seqs else None
+        return Candidates(seqs, after=last, attempted=waiting[0].attempts > 0) if seqs else None
 
     def _goes_with(self, last: Delivery, delivery: Delivery, size: int) -> bool:
         """Return whether one that may have failed may go in one request with ``size`` others, after the last one."""
         return delivery.max_batch > size
 
-    def upcoming(self, first: Delivery) -> list[int]:
-        """Return the sequence numbers of some events that may go along with the first one of a batch."""
-        if self.batch == 1:
+    def upcoming(self, first: Delivery | None) -> list[int]:
+        """Return the sequence numbers of some events that may go along with the first one of a batch, or be next."""
+        if self.batch == 1 and self.filter is None:
             return []
-        count = min(self.batch, MAX_READ_TOGETHER) - 1
+        count = MAX_READ_TOGETHER - 1 if self.filter is not None else min(self.batch, MAX_READ_TOGETHER) - 1
+        waiting = () if first is None else self.retries.waiting_for(first)[:count]
         found = sorted(self.retries.in_memory(), key=lambda delivery: (delivery.due, delivery.seq))
-        seqs = [delivery.seq for delivery in (*self.retries.waiting_for(first)[:count], *found)][:count]
+        seqs = [delivery.seq for delivery in (*waiting, *found)][:count]
         for part in (*self.replays, self.live):
             seqs += list(part.buffered)[: count - len(seqs)]
         return seqs

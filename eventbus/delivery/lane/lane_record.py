@@ -14,7 +14,7 @@ from eventbus.core.records import LaneRecord, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.health import Health, Rules
-from eventbus.delivery.lane.interests import MAX_SPANS
+from eventbus.delivery.lane.interests import MAX_SPANS, filters_before
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.member import Member
 
@@ -59,6 +59,7 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         runs=lane.runs,
         interests=lane.interests,
         replayed=lane.replayed,
+        former_filters=lane.former_filters,
         scanned=scanned,
         state=lane.state_at(now),
         failures=lane.failures,
@@ -101,6 +102,9 @@ def continued_record(record: LaneRecord, past: LaneRecord) -> LaneRecord:
         runs=past.runs,
         interests=(*past.interests[1 - MAX_SPANS :], *record.interests),
         replayed=past.replayed,
+        former_filters=filters_before(
+            past.former_filters, past.subscriber.options.filter, record.subscriber.options.filter, past.scanned
+        ),
     )
 
 
@@ -118,6 +122,7 @@ def renewed_record(lane: Lane, subscriber: Subscription, scanned: int, now: floa
         ended_at=None,
         expired=False,
         interests=lane.interests_with(subscriber.options.topics, scanned),
+        former_filters=lane.filters_before(subscriber),
     )
 
 

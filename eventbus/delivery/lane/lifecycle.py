@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from eventbus.core.leases import Lease
-from eventbus.core.model import Interest, State, Subscription
+from eventbus.core.model import FormerFilter, Interest, State, Subscription
 from eventbus.core.records import LaneRecord, Span
 from eventbus.delivery.lane import interests
 from eventbus.delivery.lane.backlog import Backlog
@@ -69,14 +69,15 @@ class Lifecycle(Backlog):
         """
         subscriber = lease.subscriber
         found = self.interests_with(subscriber.options.topics, scanned)
+        former_filters = self.filters_before(subscriber)
         self._enter_unless_leaving(Phase.ACTIVE)
         self.touch()
         begins = self.interests[-1].until is not None  # nothing was for the subscriber since its lease had ended
-        self.interests = found
+        self.interests, self.former_filters = found, former_filters
         if self.ended_at is not None:
             self.former_attempts = self.delivered + self.failed_attempts
         self.subscriber, self.lease, self.ended_at = subscriber, lease, None
-        self._apply_order()
+        self._apply_options()
         if begins:
             self.live = self.new_range(Span(0, scanned, None, 0))
         self._fit()
@@ -143,6 +144,11 @@ class Lifecycle(Backlog):
         if topics == self.subscriber.options.topics:
             return self.interests
         return interests.changed(self.interests, topics, scanned, self.live.span().cursor)
+
+    def filters_before(self, subscriber: Subscription) -> tuple[FormerFilter, ...]:
+        """Return the filters that the subscription had, once its subscriber is this one."""
+        own, until = self.subscriber.options.filter, self.live.span().cursor
+        return interests.filters_before(self.former_filters, own, subscriber.options.filter, until)
 
     def unsubscribe(self, scanned: int) -> None:
         """Take no event after ``scanned`` until the subscriber registers again."""

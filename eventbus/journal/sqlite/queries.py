@@ -179,7 +179,8 @@ class SqliteQueries(JournalQueries):
 
     @override
     def replay(self, replay_id: str) -> Redelivery | None:
-        row = self._row("SELECT id, at, replayed, delivered, dead, discarded FROM replays WHERE id = ?", replay_id)
+        columns = "id, at, replayed, delivered, dead, discarded, filtered"
+        row = self._row(f"SELECT {columns} FROM replays WHERE id = ?", replay_id)
         return None if row is None else Redelivery(*row)
 
     def usage(self) -> tuple[int, int]:

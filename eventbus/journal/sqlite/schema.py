@@ -96,6 +96,7 @@ MIGRATIONS = (
     ALTER TABLE deferred ADD COLUMN order_key TEXT;
     CREATE INDEX deferred_by_order_key ON deferred (key, order_key, seq, run);
     """,
+    "ALTER TABLE replays ADD COLUMN filtered INTEGER NOT NULL DEFAULT 0",
 )
 
 

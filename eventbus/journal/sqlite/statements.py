@@ -129,7 +129,7 @@ def _begin_redelivery(db: sqlite3.Connection, checkpoint: Checkpoint, count: int
 
 
 def _count_settled(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
-    """Count settled retries for their redeliveries: dead or discarded in the same checkpoint, else delivered."""
+    """Count settled retries for their redeliveries: dead, discarded or filtered in this checkpoint, else delivered."""
     sql = (
         f"SELECT replay, key, seq, run FROM deferred WHERE replay <> ''"
         f" AND (key, seq, run) IN (SELECT {_columns(3)} FROM json_each(?))"
@@ -137,10 +137,11 @@ def _count_settled(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
     rows = db.execute(sql, (json.dumps(checkpoint.settled_retries),)).fetchall()
     if rows:
         outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-        dead = {(letter.key, letter.seq, letter.replay_id) for letter in checkpoint.dead}
+        ended = dict.fromkeys(checkpoint.filtered_retries, "filtered")
+        ended |= {(letter.key, letter.seq, letter.replay_id): "dead" for letter in checkpoint.dead}
         for replay, key, seq, replay_id in rows:
             discarded = any(span.key == key and span.first <= seq <= span.last for span in checkpoint.discards)
-            how = "dead" if (key, seq, replay_id) in dead else "discarded" if discarded else "delivered"
+            how = ended.get((key, seq, replay_id)) or ("discarded" if discarded else "delivered")
             outcomes[how][replay] += 1
         for how, counts in outcomes.items():
             _count(db, how, counts)

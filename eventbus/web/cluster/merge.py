@@ -16,7 +16,7 @@ from eventbus.web.routes.dead_letters import DEFAULT_PAGE_LETTERS, MAX_PAGE_LETT
 QUERY_SECONDS, CHANGE_SECONDS = 2.0, 10.0
 #: States of a delivery, in the order in which they may follow each other: if two nodes disagree, the later state is
 #: right. Pending is the last, since a dead letter may be redelivered.
-_STATE_ORDER = ("dead", "discarded", "delivered", "pending")
+_STATE_ORDER = ("dead", "discarded", "filtered", "delivered", "pending")
 
 #: Merges JSON bodies; this node's own is the first.
 MergeJson = Callable[[Sequence[Any], Query], Any]

@@ -68,7 +68,8 @@ REPLAY = operation(
 
 OUTCOME = operation(
     "getReplayOutcome", "Ask for the outcome of a replay of dead letters",
-    "So many of them are `delivered`, `dead_again`, `discarded`, or still `pending`. It is kept in the journal; the "
+    "So many of them are `delivered`, `dead_again`, `discarded`, `filtered`, or still `pending`. It is kept in the "
+    "journal; the "
     "newest 1,000 replays are known.",
     tag="Reading", scope="admin", call=f"'/deadLetters/replays/{AN_ID}'",
     parameters=[build.parameter("path", "replay", "The replay's id.", text(), required=True, example=AN_ID)],

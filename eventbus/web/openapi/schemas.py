@@ -47,11 +47,12 @@ _SUBSCRIBER: Json = {
     "backlog": count("Pending, but not in flight."),
     "in_flight": count("Attempts in flight."),
     "oldest_pending_seconds": build.typed("number", "Age of the oldest pending event.", minimum=0),
-    "accepted": count("Events accepted for it: pending, delivered, dead and discarded."),
+    "accepted": count("Events accepted for it: pending, delivered, filtered, dead and discarded."),
     "delivered": count("Events that were delivered to it."),
     "failed_attempts": count("Attempts that failed."),
     "dead": count("Dead letters."),
     "discarded": count("Deliveries that were given up on purpose."),
+    "filtered": count("Events that its filter did not match, and that were not delivered."),
     "held_keys": count("Order keys of which an event has failed, with `ordered=key`."),
     "oldest_held_key": {"oneOf": [build.schema("HeldKey"), {"type": "null"}]},
     "last_error": nullable(text("What went wrong last.")),
@@ -69,7 +70,7 @@ A_SUBSCRIBER: Json = {
     "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
     "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1,
-    "failed_attempts": 0, "dead": 0, "discarded": 0, "held_keys": 0, "oldest_held_key": None,
+    "failed_attempts": 0, "dead": 0, "discarded": 0, "filtered": 0, "held_keys": 0, "oldest_held_key": None,
     "last_error": None, "last_error_at": None, "error_rate": 0.0,
     "recent_successes": 1, "recent_failures": 0,
 }  # fmt: skip
@@ -151,10 +152,12 @@ _REPLAY: Json = {
     "delivered": count("Of these: delivered."),
     "dead_again": count("Dead letters again, which stays so here though they are put back once more."),
     "discarded": count("Discarded, since the subscriber deregistered or answered 410."),
+    "filtered": count("Never attempted before, and not matched by the subscriber's filter."),
     "pending": count("Not settled."),
 }
 A_REPLAY: Json = {
-    "replay": AN_ID, "at": A_TIME, "replayed": 12, "delivered": 9, "dead_again": 2, "discarded": 0, "pending": 1,
+    "replay": AN_ID, "at": A_TIME, "replayed": 12, "delivered": 9, "dead_again": 2, "discarded": 0,
+    "filtered": 0, "pending": 1,
 }  # fmt: skip
 _ACCEPTED: Json = {
     "subscribers": count("How many get at least one event of this; 0 for a duplicate."),
@@ -189,7 +192,7 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
         {
             "address": nullable(text("Null for a group.")), "path": _PATH,
             "group": nullable(text("Null for an address in no group.")),
-            "state": text(enum=["pending", "delivered", "dead", "discarded"]), **_RETRY,
+            "state": text(enum=["pending", "delivered", "filtered", "dead", "discarded"]), **_RETRY,
         },
         A_DELIVERY, tuple(_RETRY),
     ),

@@ -130,5 +130,6 @@ def redelivery_payload(replay: Redelivery) -> dict[str, Any]:
         "delivered": replay.delivered,
         "dead_again": replay.dead,
         "discarded": replay.discarded,
+        "filtered": replay.filtered,
         "pending": replay.pending,
     }

@@ -88,9 +88,9 @@ local function redelivery_of(lane, delivery)
   local redelivery = key('replay:' .. cjson.decode(row).past.replay)
   return call('EXISTS', redelivery) == 1 and redelivery
 end
--- What became of a retry that waits no more: dead or discarded in the same checkpoint, else delivered.
-local function outcome_of(checkpoint, dead, lane, delivery)
-  if dead[delivery .. ':' .. lane] then return 'dead' end
+-- What became of a retry that waits no more: dead, filtered or discarded in the same checkpoint, else delivered.
+local function outcome_of(checkpoint, ended, lane, delivery)
+  if ended[delivery .. ':' .. lane] then return ended[delivery .. ':' .. lane] end
   local seq = tonumber(seq_of(delivery))
   for _, span in ipairs(checkpoint.discards) do
     if span[1] == lane and tonumber(span[2]) <= seq and seq <= tonumber(span[3]) then return 'discarded' end
@@ -149,11 +149,12 @@ local function save(checkpoint)
       acquire(node, lane.key)
     end
   end end
-  local dead = {}
-  for _, letter in ipairs(checkpoint.dead) do dead[letter.delivery .. ':' .. letter.key] = true end
+  local ended = {}
+  for _, settled in ipairs(checkpoint.filtered_retries) do ended[settled[2] .. ':' .. settled[1]] = 'filtered' end
+  for _, letter in ipairs(checkpoint.dead) do ended[letter.delivery .. ':' .. letter.key] = 'dead' end
   for _, settled in ipairs(checkpoint.settled_retries) do if is_owned(settled[1]) then
     local redelivery = redelivery_of(settled[1], settled[2])
-    if redelivery then call('HINCRBY', redelivery, outcome_of(checkpoint, dead, settled[1], settled[2]), 1) end
+    if redelivery then call('HINCRBY', redelivery, outcome_of(checkpoint, ended, settled[1], settled[2]), 1) end
     remove_retry(settled[1], settled[2])
   end end
   for _, row in ipairs(checkpoint.retries) do

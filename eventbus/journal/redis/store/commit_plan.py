@@ -70,7 +70,8 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "scanned": str(checkpoint.scanned),
         "registers": checkpoint.registers,
         "lanes": [lane_plan(record) for record in checkpoint.lanes],
-        "settled_retries": [(key, delivery_name(seq, replay_id)) for key, seq, replay_id in checkpoint.settled_retries],
+        "settled_retries": _names(checkpoint.settled_retries),
+        "filtered_retries": _names(checkpoint.filtered_retries),
         "retries": [
             (row.key, delivery_name(row.seq, row.replay_id), repr(row.due_at), retry_text(row), row.order_key or "")
             for row in checkpoint.retries
@@ -92,3 +93,8 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "discards": [(span.key, str(span.first), str(span.last)) for span in checkpoint.discards],
         "forgotten": checkpoint.forgotten,
     }
+
+
+def _names(retries: Sequence[tuple[str, int, int]]) -> list[tuple[str, str]]:
+    """Return the lane and the name of each retry."""
+    return [(key, delivery_name(seq, replay_id)) for key, seq, replay_id in retries]

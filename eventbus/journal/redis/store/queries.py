@@ -199,7 +199,7 @@ class RedisQueries(JournalQueries):
 
     @override
     def replay(self, replay_id: str) -> Redelivery | None:
-        at, *counts = self._ask("HMGET", keys.replay(replay_id), "at", "replayed", "delivered", "dead", "discarded")
+        at, *counts = self._ask("HMGET", keys.replay(replay_id), "at", *keys.REPLAY_COUNTS)
         return None if at is None else Redelivery(replay_id, float(at), *(int(count or 0) for count in counts))
 
     @override

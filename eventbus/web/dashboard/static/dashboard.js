@@ -212,7 +212,7 @@ async function outcome(replay, progress) {
     const payload = await payloadOf(await ask("GET", `${ROOT}deadLetters/replays/${replay}`));
     progress(payload.replayed - payload.pending, payload.replayed);
     if (!payload.pending || Date.now() > ends) {
-      const counts = ["delivered", "dead_again", "discarded", "pending"].filter((name) => payload[name]);
+      const counts = ["delivered", "dead_again", "discarded", "filtered", "pending"].filter((name) => payload[name]);
       return `: ${counts.map((name) => `${payload[name]} ${name.replace("_", " ")}`).join(", ")}`;
     }
     await new Promise((next) => setTimeout(next, 300));
