@@ -12,4 +12,5 @@ timing.DEFAULT_TIMING = replace(
     retention_interval_seconds=NEVER,
     sample_interval_seconds=NEVER,
     expired_interval_seconds=NEVER,
+    dead_events_interval_seconds=NEVER,
 )

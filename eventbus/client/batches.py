@@ -12,6 +12,7 @@ from eventbus.client.model import Event
 from eventbus.client.signatures import time_of
 from eventbus.core.batch_format import (
     CODING_ATTRIBUTE,
+    DEAD_ATTRIBUTES,
     ID_ATTRIBUTE,
     KEY_ATTRIBUTE,
     NO_TYPE,
@@ -30,6 +31,7 @@ _HEADERS = {
     CODING_ATTRIBUTE: "content-encoding",
     "traceparent": "traceparent",
     "tracestate": "tracestate",
+    **DEAD_ATTRIBUTES,
 }
 
 

@@ -12,6 +12,10 @@ BATCH_BYTES = 1_048_576
 #: its own, the topic where it is not the type, the order key, and the content coding.
 ID_ATTRIBUTE, TOPIC_ATTRIBUTE, KEY_ATTRIBUTE, CODING_ATTRIBUTE = "eventbusid", "eventbustopic", "key", "contentencoding"
 ADDED_ATTRIBUTES = (ID_ATTRIBUTE, TOPIC_ATTRIBUTE, KEY_ATTRIBUTE, CODING_ATTRIBUTE)
+#: Attributes of an event that was published for a dead letter, each with the header that it stands for.
+DEAD_ATTRIBUTES = {
+    f"eventbusdead{part}": f"eventbus-dead-{part}" for part in ("reason", "subscriber", "event", "topic")
+}
 #: The type of an event without a topic. An event with it as its topic has a topic attribute.
 NO_TYPE = "eventbus/event"
 #: The source of an event that was not published as a CloudEvent.

@@ -8,7 +8,8 @@ MAX_CACHED_HEADS, MAX_CACHED_BYTES = 256, 256
 #: Kept headers that may be sent: only these names, so that none changes a request's end or host, and values of one line
 #: (RFC 9110, 5.5).
 _HEAD = re.compile(
-    rb"(?:(?:Content-Type|Content-Encoding|traceparent|tracestate|ce-[!#$%&'*+.^_`|~0-9A-Za-z-]*)"
+    rb"(?:(?:Content-Type|Content-Encoding|traceparent|tracestate|ce-[!#$%&'*+.^_`|~0-9A-Za-z-]*"
+    rb"|Eventbus-Dead-(?:Reason|Subscriber|Event|Topic))"
     rb": [\t\x20-\x7e\x80-\xff]*\r\n)*+\Z",
     re.IGNORECASE,
 )

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from eventbus.core.filter_option import FilterExpression
 from eventbus.core.number_kinds import BackoffBounds, Duration, Integer, ZeroOr
-from eventbus.core.option_kinds import Boolean, Enumeration, Position, Text, TopicPatterns
+from eventbus.core.option_kinds import Boolean, Enumeration, Position, Text, TopicName, TopicPatterns
 from eventbus.core.option_table import Option, option, options_of
 from eventbus.core.ordering import BY_KEY, Ordering
 from eventbus.core.target_path import TargetPath
@@ -107,6 +107,14 @@ class DeliveryOptions(Generic[Missing]):
         "0 is any number within `retry_for`.",
         default=0,
         example=10,
+        shared=True,
+    )
+    dead_to: str | Missing = option(
+        TopicName(),
+        "Publish each dead letter's event again, under this topic.",
+        "It has the same body and kept headers, and `Eventbus-Dead-` headers say where it comes from. Empty is off.",
+        default="",
+        example="orders.dead",
         shared=True,
     )
     backoff: tuple[float, float] | Missing = option(

@@ -72,6 +72,7 @@ class DeadLetter:
     event_id: str = ""  # the event's own id, topic and key, where its body was given up, and it is perhaps gone
     topic: str | None = None
     order_key: str = ""
+    dead_to: str = ""  # the topic under which it has to be published yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,9 @@ class JournalQueries(Protocol):
     def replay(self, replay_id: str) -> Redelivery | None:
         """Return a redelivery of dead letters, one of the newest ``MAX_REDELIVERIES``."""
 
+    def unpublished_letters(self, limit: int) -> list[KeptDeadLetter]:
+        """Return dead letters that have to be published yet under a topic, of one topic in order of their ids."""
+
     def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
         """Return the lanes in which an event was not delivered for good, each with ``dead`` or ``discarded``."""
 
@@ -174,8 +177,13 @@ class Journal(JournalQueries, Protocol):
     def watch(self, watcher: CommitWatcher) -> None:
         """Call the watcher with the time and size of each commit from now on."""
 
-    def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
+    def append(
+        self, messages: Sequence[Message], idempotency_key: str | None = None, letters: Sequence[int] = ()
+    ) -> Appended:
         """Keep messages, all or none, and return when they are durable.
+
+        ``letters`` are the ids of dead letters for which they are published, which is noted in the same commit. If one
+        of them is not to be published any more, nothing is kept, and the result is a duplicate without ids.
 
         A key that was used within 24 hours keeps nothing: the result is that of its first publish. Raises KeyReused if
         that had other topics or bodies.

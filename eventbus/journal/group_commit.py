@@ -27,6 +27,7 @@ class Publish:
     messages: Sequence[Message]
     idempotency_key: str | None
     content: str = ""  # a digest of the messages, where there is a key
+    letters: Sequence[int] = ()  # the dead letters that they are published for
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -39,6 +40,8 @@ class Publish:
         return body_bytes(self.messages)
 
 
+#: The result of a publish for dead letters of which one was not to be published any more.
+NOT_PUBLISHED = Appended((), duplicate=True)
 #: The result of one publish: an error if the rest of its batch is kept, and it is not.
 PublishResult = Appended | JournalError | KeyReused
 
@@ -97,12 +100,14 @@ class GroupCommit:
         """Call the watcher with the time and size of each commit from now on."""
         self._watcher = watcher
 
-    def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
+    def append(
+        self, messages: Sequence[Message], idempotency_key: str | None = None, letters: Sequence[int] = ()
+    ) -> Appended:
         """Keep messages, all or none; see Journal.append."""
         content = compared_content(messages, idempotency_key)
         batch = self._batch()
         number = len(batch.publishes)
-        batch.publishes.append(Publish(messages, idempotency_key, content))
+        batch.publishes.append(Publish(messages, idempotency_key, content, letters))
         batch.wait()
         result = batch.results[number]
         if not isinstance(result, Appended):

@@ -116,5 +116,9 @@ class QueriedJournal(Journal):
         return self._read(self._queries.replay, replay_id)
 
     @override
+    def unpublished_letters(self, limit: int) -> list[KeptDeadLetter]:
+        return self._read(self._queries.unpublished_letters, limit)
+
+    @override
     def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
         return self._read(self._queries.failed_deliveries, seq)

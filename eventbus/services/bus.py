@@ -20,6 +20,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transport import Transport
 from eventbus.journal.base import Appended, Journal
 from eventbus.services.admission import Admission
+from eventbus.services.dead_events import DeadEvents
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.deregistrations import Deregistrations
 from eventbus.services.expired import ExpiredSubscribers
@@ -85,7 +86,7 @@ class Bus(SubscriberListener):
         self.subscriptions = NodeSubscriptions(node, self.sweeper, self.expiry, self.retention, self.feed)
         self._services: tuple[Service, ...] = (  # started in this order, stopped in reverse
             self.dispatcher, self.expiry, self.retention, self.expired, self.time_series, self.subscriptions,
-            self.sweeper,
+            self.sweeper, DeadEvents(node, self.retention.room),
         )  # fmt: skip
         self._running: list[Service] = []
         self.draining = False

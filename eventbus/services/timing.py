@@ -25,6 +25,9 @@ class ServiceTiming:
     expired_interval_seconds: float = 1.0
     #: Until the end of a lane is tried again after the journal could not be written, or attempts were in flight.
     retry_delay_seconds: float = 0.25
+    #: Between two searches for dead letters that are to be published again, and how many are published at once.
+    dead_events_interval_seconds: float = 0.5
+    dead_events_page: int = 32
     #: What each lane may hold in memory, and what is read for it at once.
     lanes: LaneLimits = DEFAULT_LIMITS
 

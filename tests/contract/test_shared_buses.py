@@ -9,14 +9,14 @@ import pytest
 
 from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.errors import JournalError, JournalUnavailable, NotOwner
-from eventbus.core.model import Event
+from eventbus.core.model import Event, Message
 from eventbus.core.records import Checkpoint, Recovered
 from eventbus.delivery.lane.lane import Lane
 from eventbus.journal.redis import RedisJournal, RedisTiming
 from eventbus.services import recovery
 from eventbus.services.timing import ServiceTiming
 from tests.support.deadline import eventually
-from tests.support.lanes import TAKEN
+from tests.support.lanes import TAKEN, UNWANTED
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.shared import SharedBus, move, shared
 
@@ -226,3 +226,25 @@ def test_a_bus_that_has_stopped_mends_nothing(url: str, monkeypatch: pytest.Monk
         before = looks.copy()
         eventually(lambda: looks["other"] > before["other"] + 3, 10)
         assert looks["stopped"] == before["stopped"]
+
+
+def test_of_several_buses_one_publishes_each_dead_letter(url: str) -> None:
+    """Whichever bus delivers for a subscription, the event of each dead letter is published again once."""
+    timing = ServiceTiming(dead_events_interval_seconds=0.02)
+    with (
+        shared(url, always=UNWANTED, service_timing=timing) as one,
+        shared(url, always=UNWANTED, service_timing=timing) as two,
+    ):
+        one.register(A, dead_to="orders.dead", topics=("orders.created",))
+        two.register("127.0.0.1:8002", dead_to="orders.dead", topics=("orders.created",))
+        one.bus.publish([Message(f"e{number}", "orders.created", b"", b"", 1.0) for number in range(40)])
+
+        def again() -> Counter[tuple[str, str]]:
+            heads = [
+                event.headers for event in one.journal.page(0, ALL, ALL, ALL).events if event.topic == "orders.dead"
+            ]
+            return Counter((head["Eventbus-Dead-Event"], head["Eventbus-Dead-Subscriber"]) for head in heads)
+
+        eventually(lambda: len(again()) == 80, 20)
+        eventually(lambda: not one.journal.unpublished_letters(1), 10)
+        assert set(again().values()) == {1}

@@ -104,5 +104,6 @@ class Failures(Lifecycle):
             DeadLetter(
                 self.subscriber.key, delivery.seq, delivery.replay_id, reason, delivery.attempts,
                 delivery.first_at(now, wall), wall, delivery.status, delivery.error, excerpt,
+                dead_to=self.subscriber.options.dead_to,
             )
         )  # fmt: skip

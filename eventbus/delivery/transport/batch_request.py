@@ -12,6 +12,7 @@ from eventbus.core.batch_format import (
     BATCH_HEADER,
     BATCH_TYPE,
     CODING_ATTRIBUTE,
+    DEAD_ATTRIBUTES,
     ID_ATTRIBUTE,
     KEY_ATTRIBUTE,
     NO_TYPE,
@@ -72,7 +73,8 @@ def element_of(event: Event) -> Element:
 def _kind_of(head: bytes, topic: str | None, second: int, keyed: bool) -> _Kind:  # noqa: FBT001 - the cache finds it faster so
     headers = {name.lower(): value for name, value in headers_in(head).items()}
     coding = headers.get("content-encoding")
-    envelope = _envelope(attributes_in(headers), topic, second, coding, keyed=keyed)
+    dead = {attribute: headers[name] for attribute, name in DEAD_ATTRIBUTES.items() if name in headers}
+    envelope = _envelope(attributes_in(headers) | dead, topic, second, coding, keyed=keyed)
     return _Kind(media_type_of(headers), coding, envelope)
 
 

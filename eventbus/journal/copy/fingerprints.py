@@ -80,9 +80,10 @@ def _(row: Retry) -> tuple[Any, ...]:
 
 @_parts.register
 def _(row: NumberedLetter) -> tuple[Any, ...]:
-    *fields, first_at, last_at, status, error, answer, event_id, topic, key = astuple(row.letter)
+    *fields, first_at, last_at, status, error, answer, event_id, topic, key, dead_to = astuple(row.letter)
     first = None if first_at is None else float(first_at)
-    return (row.id, *fields, first, float(last_at), status, error, event_id, topic, *_given(key or None)), answer
+    later = (*_given(key or None), *(("dead_to", dead_to) if dead_to else ()))
+    return (row.id, *fields, first, float(last_at), status, error, event_id, topic, *later), answer
 
 
 @_parts.register

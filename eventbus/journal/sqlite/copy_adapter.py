@@ -60,7 +60,8 @@ _TABLES = {
     ),
     RecordKind.DEAD_LETTERS: _Table(
         "dead_letters",
-        "id, key, seq, run, reason, attempts, first_at, last_at, status, error, answer, event_id, topic, order_key",
+        "id, key, seq, run, reason, attempts, first_at, last_at, status, error, answer, event_id, topic, order_key,"
+        " dead_to",
         1,
         lambda row: NumberedLetter(row[0], DeadLetter(*row[1:])),
         lambda kept: (kept.id, *astuple(kept.letter)),

@@ -69,8 +69,10 @@ class SqliteJournal(QueriedJournal):
         self._group.watch(watcher)
 
     @override
-    def append(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
-        return self._group.append(messages, idempotency_key)
+    def append(
+        self, messages: Sequence[Message], idempotency_key: str | None = None, letters: Sequence[int] = ()
+    ) -> Appended:
+        return self._group.append(messages, idempotency_key, letters)
 
     @override
     def checkpoint(self, checkpoint: Checkpoint) -> None:

@@ -19,7 +19,7 @@ RETRY_COLUMNS = (
 )
 _LETTER = (
     "d.id, d.key, d.seq, d.run, d.reason, d.attempts, d.first_at, d.last_at, d.status, d.error, d.answer,"
-    " d.event_id, d.topic, d.order_key, coalesce(e.id, ''), e.topic, coalesce(e.order_key, '')"
+    " d.event_id, d.topic, d.order_key, d.dead_to, coalesce(e.id, ''), e.topic, coalesce(e.order_key, '')"
     " FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq"
 )
 #: One of the numbers in a JSON array that is bound.
@@ -168,6 +168,11 @@ class SqliteQueries(JournalQueries):
     @override
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
         return self._letters("d.last_at < ? ORDER BY d.last_at LIMIT ?", moment, limit)
+
+    @override
+    def unpublished_letters(self, limit: int) -> list[KeptDeadLetter]:
+        next_topic = "(SELECT min(dead_to) FROM dead_letters WHERE dead_to > '')"
+        return self._letters(f"d.dead_to = {next_topic} ORDER BY d.id LIMIT ?", limit)
 
     @override
     def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:

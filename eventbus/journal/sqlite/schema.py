@@ -97,6 +97,10 @@ MIGRATIONS = (
     CREATE INDEX deferred_by_order_key ON deferred (key, order_key, seq, run);
     """,
     "ALTER TABLE replays ADD COLUMN filtered INTEGER NOT NULL DEFAULT 0",
+    """
+    ALTER TABLE dead_letters ADD COLUMN dead_to TEXT NOT NULL DEFAULT '';
+    CREATE INDEX dead_letters_by_dead_to ON dead_letters (dead_to, id);
+    """,
 )
 
 

@@ -30,8 +30,9 @@ def _inserts(sql: str, columns: int) -> dict[int, str]:
 
 _INSERT_EVENTS = _inserts("INSERT INTO events (seq, id, topic, head, body, at, order_key)", 7)
 _INSERT_DEAD_LETTERS = _inserts(
-    "INSERT OR IGNORE INTO dead_letters (key, seq, run, reason, attempts, first_at, last_at, status, error, answer)",
-    10,
+    "INSERT OR IGNORE INTO dead_letters"
+    " (key, seq, run, reason, attempts, first_at, last_at, status, error, answer, dead_to)",
+    11,
 )
 
 # sqlite3 asks what is bytes or None whether it would rather be something else, and makes and drops two exceptions to
@@ -55,7 +56,7 @@ def _insert(db: sqlite3.Connection, statements: Mapping[int, str], rows: Sequenc
 
 def fits_one_statement(publishes: Sequence[Publish]) -> bool:
     """Return whether one INSERT keeps all of it."""
-    if any(publish.idempotency_key is not None for publish in publishes):
+    if any(publish.idempotency_key is not None or publish.letters for publish in publishes):
         return False
     return sum(len(publish.messages) for publish in publishes) <= MAX_STATEMENT_EVENTS
 
@@ -161,8 +162,8 @@ def retry_row(row: Retry) -> tuple[object, ...]:
 
 def dead_letter_row(row: DeadLetter) -> tuple[object, ...]:
     """Return the columns of a dead letter."""
-    times = row.first_at, row.last_at
-    return row.key, row.seq, row.replay_id, row.reason, row.attempts, *times, row.status, row.error, row.answer
+    times, last = (row.first_at, row.last_at), (row.status, row.error, row.answer)
+    return row.key, row.seq, row.replay_id, row.reason, row.attempts, *times, *last, row.dead_to
 
 
 def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> int:
@@ -184,10 +185,20 @@ def trim(db: sqlite3.Connection, seqs: Sequence[int], forget_before: float) -> i
     return removed
 
 
+def take_letters(db: sqlite3.Connection, letters: Sequence[int]) -> bool:
+    """Note that dead letters have been published; change nothing, and return False, if one was not to be any more."""
+    ids = json.dumps(letters)
+    waiting = "id IN (SELECT value FROM json_each(?)) AND dead_to <> ''"
+    if db.execute(f"SELECT count(*) FROM dead_letters WHERE {waiting}", (ids,)).fetchone()[0] < len(letters):
+        return False
+    db.execute(f"UPDATE dead_letters SET dead_to = '' WHERE {waiting}", (ids,))
+    return True
+
+
 def give_up_bodies(db: sqlite3.Connection, letters: Sequence[KeptDeadLetter]) -> None:
     """Detach dead letters from the bodies of their events: they keep the event's id and topic themselves."""
     db.executemany(
-        "UPDATE dead_letters SET event_id = ?, topic = ?, order_key = ?, answer = x'' WHERE id = ?",
+        "UPDATE dead_letters SET event_id = ?, topic = ?, order_key = ?, answer = x'', dead_to = '' WHERE id = ?",
         [(one.event_id, one.topic, one.order_key, one.id) for one in letters],
     )
 

@@ -14,7 +14,7 @@ from eventbus.core.records import Checkpoint, Recovered
 from eventbus.core.settings import MEMORY
 from eventbus.journal.base import Appended, KeptDeadLetter, Usage
 from eventbus.journal.copy.copying import Mark, refusal
-from eventbus.journal.group_commit import CommitResult, Publish, PublishResult
+from eventbus.journal.group_commit import NOT_PUBLISHED, CommitResult, Publish, PublishResult
 from eventbus.journal.sqlite import file, statements
 from eventbus.journal.sqlite.connection import connect
 from eventbus.journal.sqlite.disk import Disk, DiskState
@@ -129,6 +129,8 @@ class Store:
         for publish in publishes:
             key = publish.idempotency_key
             known = find_key(self._db, key, publish.content) if key is not None else None
+            if publish.letters and not statements.take_letters(self._db, publish.letters):
+                known = NOT_PUBLISHED
             if known is not None:
                 answers.append(known)
                 continue

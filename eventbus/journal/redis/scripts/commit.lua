@@ -5,7 +5,7 @@
 --      topic ("=" before it, empty without), head, body, time and order key of each message. A plan with "no_memory"
 --      comes without messages, and keeps no event.
 -- Returns the number of each publish's first event, or the ids that its idempotency key stands for, or "!" where that
--- stands for another content, or nothing where it was refused for want of memory; then the lanes of the checkpoints that
+-- stands for another content, or "" where a dead letter is not to be published any more, or nothing where it was refused for want of memory; then the lanes of the checkpoints that
 -- peers own by now, of which nothing was kept; then the checkpoints, counted from 0, that register an address which is
 -- registered for another lane, each with the address and that lane: nothing of these was kept.
 --+ foreign_entries
@@ -33,6 +33,17 @@ local function add_event(...)
   end
 end
 
+-- Notes that dead letters are published; changes nothing, and returns false, where one is not to be any more.
+local function take_letters(ids)
+  for _, id in ipairs(ids) do if not call('ZSCORE', key('dead:to'), id) then return false end end
+  for _, id in ipairs(ids) do
+    local row = string.gsub(call('HGET', key('dead'), id) or '', ', "dead_to": .*}$', '}')
+    if row ~= '' then call('HSET', key('dead'), id, row) end
+    call('ZREM', key('dead:to'), id)
+  end
+  return true
+end
+
 local plan = cjson.decode(ARGV[5])
 local newest = tonumber(call('GET', key('seq')) or '0')
 if not newest then return redis.error_reply('BROKEN the newest number of the journal is no number') end
@@ -46,6 +57,9 @@ for index, publish in ipairs(plan.publishes) do
     part = part + 6 * publish.count
   elseif plan.no_memory and publish.count > 0 then
     answers[index] = false
+  elseif #publish.letters > 0 and not take_letters(publish.letters) then
+    answers[index] = ''
+    part = part + 6 * publish.count
   else
     answers[index] = seq
     local ids = {}
@@ -110,7 +124,7 @@ end
 local function remove_letter(id, letter)
   call('HDEL', key('dead'), id)
   call('HDEL', key('dead:known'), letter.delivery .. ':' .. letter.key)
-  for _, name in ipairs({'dead:ids', 'dead:at', 'dead:seq', 'dead:gone', 'dead:of:' .. letter.key}) do call('ZREM', key(name), id) end
+  for _, name in ipairs({'ids', 'at', 'seq', 'gone', 'to', 'of:' .. letter.key}) do call('ZREM', key('dead:' .. name), id) end
 end
 local function letter_of(id)
   local row = call('HGET', key('dead'), id)
@@ -170,6 +184,7 @@ local function save(checkpoint)
       call('ZADD', key('dead:of:' .. letter.key), id, id)
       call('ZADD', key('dead:at'), letter.at, id)
       call('ZADD', key('dead:seq'), letter.seq, id)
+      if letter.unpublished then call('ZADD', key('dead:to'), id, id) end
     end
   end
   for _, lane in ipairs(checkpoint.cleared) do if is_owned(lane) then

@@ -7,6 +7,7 @@ for index = 1, #ARGV, 3 do
   if call('HEXISTS', key('dead'), id) == 1 then
     call('HSET', key('dead'), id, row)
     call('ZREM', key('dead:seq'), id)
+    call('ZREM', key('dead:to'), id)
     call('ZADD', key('dead:gone'), seq, id)
     changed = changed + 1
   end

@@ -45,7 +45,7 @@ def parts_of(publishes: Sequence[Publish]) -> list[str | bytes]:
 
 
 def _publish(publish: Publish) -> dict[str, Any]:
-    plan: dict[str, Any] = {"count": len(publish.messages)}
+    plan: dict[str, Any] = {"count": len(publish.messages), "letters": [str(number) for number in publish.letters]}
     if publish.idempotency_key is not None:
         at = publish.messages[0].accepted_at if publish.messages else 0.0
         plan |= {"key": publish.idempotency_key, "at": repr(at), "content": publish.content}
@@ -83,6 +83,7 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
                 "seq": str(letter.seq),
                 "at": repr(letter.last_at),
                 "row": letter_text(letter),
+                "unpublished": bool(letter.dead_to),
             }
             for letter in checkpoint.dead
         ],

@@ -76,6 +76,8 @@ def _letter(kept: NumberedLetter) -> Iterator[Command]:
     yield ("ZADD", keys.dead_of(letter.key), number, number)
     yield ("ZADD", keys.DEAD_AT, repr(letter.last_at), number)
     yield ("ZADD", keys.DEAD_GONE if letter.event_id else keys.DEAD_SEQ, letter.seq, number)
+    if letter.dead_to:
+        yield ("ZADD", keys.DEAD_TO, number, number)
 
 
 def _discard(kept: DatedDiscard) -> Iterator[Command]:

@@ -26,6 +26,7 @@ DEAD_IDS = f"{PREFIX}dead:ids"  # sorted set: all dead letters, by id
 DEAD_AT = f"{PREFIX}dead:at"  # sorted set: the same by last attempt
 DEAD_SEQ = f"{PREFIX}dead:seq"  # sorted set: the same by event
 DEAD_GONE = f"{PREFIX}dead:gone"  # sorted set: those detached from their event's body, which are not in DEAD_SEQ
+DEAD_TO = f"{PREFIX}dead:to"  # sorted set: those that have to be published yet, by id
 DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by their ends
 DISCARDS_AT = f"{PREFIX}discards:at"  # sorted set: the same by when
 KEYS = f"{PREFIX}keys"  # hash: an idempotency key to the ids of its events

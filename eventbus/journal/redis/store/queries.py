@@ -25,6 +25,7 @@ from eventbus.journal.redis.store.rows import (
 )
 from eventbus.journal.redis.store.server import memory_in_use
 
+_SCRIPTS = ("page", "topics", "sizes", "event_names", "sample", "subscription_of", "position_at")
 #: Deliveries of one event that are returned at most.
 MAX_DELIVERIES = 20_000
 
@@ -34,13 +35,7 @@ class RedisQueries(JournalQueries):
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._page = client.register_script(script("page"))
-        self._topics = client.register_script(script("topics"))
-        self._sizes = client.register_script(script("sizes"))
-        self._event_names = client.register_script(script("event_names"))
-        self._sample = client.register_script(script("sample"))
-        self._subscription_of = client.register_script(script("subscription_of"))
-        self._position_at = client.register_script(script("position_at"))
+        self._scripts = {name: client.register_script(script(name)) for name in _SCRIPTS}
 
     def recovered(self, remarks: tuple[str, ...]) -> Recovered:
         """Return what a bus starts from: the journal's end. Its lanes come later, as this node acquires them."""
@@ -78,22 +73,22 @@ class RedisQueries(JournalQueries):
 
     def subscription_of(self, address: str) -> str | None:
         """Return the key of the subscription that an address is registered for: its own, or its group's."""
-        found = self._subscription_of(keys=[keys.NODES], args=[address])
+        found = self._scripts["subscription_of"](keys=[keys.NODES], args=[address])
         return None if found is None else str(found.decode())
 
     @override
     def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
-        entries, more = self._page(keys=[keys.EVENTS], args=[max(0, after), end, limit, max_bytes])
+        entries, more = self._scripts["page"](keys=[keys.EVENTS], args=[max(0, after), end, limit, max_bytes])
         return Page(tuple(events_of(entries)), number_of(entries[-1][0]) if more == b"more" else end)
 
     @override
     def topics(self, after: int, end: int, limit: int) -> list[tuple[int, str | None, float]]:
-        rows = self._topics(keys=[keys.EVENTS], args=[max(0, after), end, limit])
+        rows = self._scripts["topics"](keys=[keys.EVENTS], args=[max(0, after), end, limit])
         return [(int(seq), topic_of(topic), float(at)) for seq, topic, at in rows]
 
     @override
     def sizes(self, after: int, end: int, limit: int) -> list[tuple[int, int]]:
-        found = self._sizes(keys=[keys.EVENTS], args=[max(0, after), end, limit, EVENT_OVERHEAD])
+        found = self._scripts["sizes"](keys=[keys.EVENTS], args=[max(0, after), end, limit, EVENT_OVERHEAD])
         return [(int(seq), int(size)) for seq, size in zip(found[::2], found[1::2], strict=True)]
 
     @override
@@ -110,11 +105,11 @@ class RedisQueries(JournalQueries):
 
     @override
     def position_at(self, moment: float) -> int:
-        return int(self._position_at(keys=[keys.EVENTS], args=[repr(moment)]))
+        return int(self._scripts["position_at"](keys=[keys.EVENTS], args=[repr(moment)]))
 
     @override
     def sample(self, seqs: Sequence[int]) -> list[SampledEvent]:
-        rows = self._sample(keys=[keys.NODES], args=[EVENT_OVERHEAD, *seqs])
+        rows = self._scripts["sample"](keys=[keys.NODES], args=[EVENT_OVERHEAD, *seqs])
         return [
             SampledEvent(
                 int(seq), topic_of(topic), size, tuple(key.decode() for key in waiting),
@@ -125,7 +120,7 @@ class RedisQueries(JournalQueries):
 
     @override
     def names(self, seqs: Sequence[int]) -> dict[int, EventName]:
-        names = zip(seqs, self._event_names(keys=[keys.EVENTS], args=seqs), strict=True)
+        names = zip(seqs, self._scripts["event_names"](keys=[keys.EVENTS], args=seqs), strict=True)
         return {seq: EventName(name[0].decode(), name[2].decode()) for seq, name in names if name}
 
     @override
@@ -194,6 +189,10 @@ class RedisQueries(JournalQueries):
         return int(last[0]) if last else 0
 
     @override
+    def unpublished_letters(self, limit: int) -> list[KeptDeadLetter]:
+        return self._letters(self._ask("ZRANGE", keys.DEAD_TO, 0, limit - 1))
+
+    @override
     def dead_before(self, moment: float, limit: int) -> list[KeptDeadLetter]:
         return self._letters(self._ask("ZRANGEBYSCORE", keys.DEAD_AT, "-inf", f"({moment!r}", "LIMIT", 0, limit))
 
@@ -223,8 +222,8 @@ class RedisQueries(JournalQueries):
             return []
         texts = self._ask("HMGET", keys.DEAD, *ids)
         found = [(int(number), text) for number, text in zip(ids, texts, strict=True) if text is not None]
-        letters = [letter_of(number, text, ()) for number, text in found]
-        names = self._event_names(keys=[keys.EVENTS], args=[kept.letter.seq for kept in letters]) if letters else []
+        seqs = [letter_of(number, text, ()).letter.seq for number, text in found]
+        names = self._scripts["event_names"](keys=[keys.EVENTS], args=seqs) if seqs else []
         return [letter_of(number, text, name) for (number, text), name in zip(found, names, strict=True)]
 
     def _ask(self, *command: Any) -> Any:

@@ -106,7 +106,7 @@ def retry_of(lane: str, name: str, text: bytes) -> Retry:
 
 
 def letter_text(letter: DeadLetter) -> str:
-    """Write a dead letter as JSON, without its id."""
+    """Write a dead letter as JSON, without its id. ``dead_to`` is last, where a script removes it."""
     return json.dumps(
         {
             "key": letter.key,
@@ -119,6 +119,7 @@ def letter_text(letter: DeadLetter) -> str:
             "error": _plain(letter.error),
             "answer": base64.b64encode(letter.answer).decode(),
             **(_names_of(letter) if letter.event_id else {}),
+            **({"dead_to": letter.dead_to} if letter.dead_to else {}),
         }
     )
 

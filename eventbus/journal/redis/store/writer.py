@@ -13,7 +13,7 @@ from eventbus.core.errors import Conflict, JournalError, JournalOutOfMemory, Jou
 from eventbus.core.model import Event, already_registered
 from eventbus.core.records import Checkpoint, DeadLetter
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
-from eventbus.journal.group_commit import CommitResult, Publish
+from eventbus.journal.group_commit import NOT_PUBLISHED, CommitResult, Publish
 from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
@@ -170,6 +170,8 @@ def _events(publishes: Sequence[Publish], answers: Sequence[Any]) -> list[Event]
 def _appended(publish: Publish, answer: Any) -> Appended | KeyReused:
     if isinstance(answer, int):
         return Appended(publish.ids)
+    if answer == b"":
+        return NOT_PUBLISHED
     if not isinstance(answer, bytes):
         raise JournalError(f"Redis answered a commit with {answer!r}.")
     if answer == b"!":
@@ -184,4 +186,6 @@ def _conflicts(taken: Any) -> dict[int, Conflict]:
 
 def _without_body(kept: KeptDeadLetter) -> DeadLetter:
     """Return a dead letter that names its event itself, since the body may be trimmed."""
-    return replace(kept.letter, event_id=kept.event_id, topic=kept.topic, order_key=kept.order_key, answer=b"")
+    return replace(
+        kept.letter, event_id=kept.event_id, topic=kept.topic, order_key=kept.order_key, answer=b"", dead_to=""
+    )
