@@ -53,8 +53,8 @@ def register(context: CommandContext, address: str, **arguments: Any) -> None:
     else:
         done = "Registered" if found.created else "Renewed"
         group = "" if found.group is None else f" in the group {escape(found.group)}"
-        name = escape(with_path(found.address, found.path))
-        context.screen.note(f"{done} {name}{group} until {rfc3339(found.expires_at)}.")
+        ends = "" if found.expires_at is None else f" until {rfc3339(found.expires_at)}"
+        context.screen.note(f"{done} {escape(with_path(found.address, found.path))}{group}{ends}.")
         for each in found.warnings:
             context.screen.note(escape(each))
 

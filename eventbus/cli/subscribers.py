@@ -9,6 +9,7 @@ import click
 
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.declared import print_drift
 from eventbus.cli.escape import escape
 from eventbus.cli.formatting import format_duration, to_json
 from eventbus.cli.named_subscription import group_option
@@ -36,6 +37,7 @@ _COLUMNS = (
     "eventbus subscribers",
     "eventbus subscribers --watch",
     "eventbus subscribers --group mailer",
+    "eventbus subscribers --declared subscribers.toml",
     "eventbus subscribers --json | jq '.[].address'",
 )
 @click.option("--live", is_flag=True, help="Leave out those whose lease has ended.")
@@ -48,6 +50,13 @@ _COLUMNS = (
     metavar="SECONDS",
     help="How often to print, with --watch.",
 )
+@click.option(
+    "--declared",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Compare with a file of declared subscribers instead; else that of EVENTBUS_SUBSCRIBERS.",
+)
 @group_option
 @with_context
 def subscribers(
@@ -55,13 +64,18 @@ def subscribers(
     live: bool,  # noqa: FBT001 - click names it
     watch: bool,  # noqa: FBT001 - click names it
     interval: float,
+    declared: str | None,
     group: str | None,
 ) -> None:
     """Show the subscribers, live and expired, and how each is.
 
     A group is one row, with its account, and its members are below it. As JSON it follows the subscribers.
+    With --declared: each that a file declares, and how it differs. Exit status 1 where one does.
     """
     with context.bus() as bus:
+        if declared is not None:
+            print_drift(context.screen, bus, declared)
+            return
 
         def find() -> SubscriberList:
             found = bus.subscribers() if live else all_subscribers(bus)
@@ -142,7 +156,7 @@ def _name(one: Subscriber | Group) -> str:
 def _lease_left(one: Subscriber | Group, now: datetime) -> str:
     """Return how long the lease has left; that of a group that has members ends with theirs."""
     if one.expires_at is None:
-        return ""
+        return "" if isinstance(one, Group) else "declared"
     left = format_duration(abs((one.expires_at - now).total_seconds()))
     return f"{left} ago" if one.state == "expired" else left
 

@@ -72,7 +72,8 @@ class Subscriber(SubscriptionOptions[Never], _Status):
     address: str
     path: str | None = None  # where its deliveries are POSTed to; None for /event
     group: str | None = None
-    expires_at: datetime
+    declared: bool = False  # a file of the bus declares it, and no registration changes it
+    expires_at: datetime | None = None  # None for one that is declared
     created: bool = False
     changed_at: datetime | None = None  # when another client changed or deregistered it; only from a renewal
     changed_by: str | None = None  # that client's address
@@ -94,6 +95,7 @@ class Member:
     state: str
     in_flight: int
     draining: bool
+    declared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

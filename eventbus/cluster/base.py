@@ -1,6 +1,6 @@
 """The two sides of a cluster: what the services of a node ask the cluster, and what the cluster does to the node."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -95,6 +95,13 @@ class Cluster(Protocol):
 
     def owned_by_peer(self, key: str) -> bool:
         """Return whether a live peer owns a subscriber. Raises JournalError."""
+
+    @property
+    def declared_grace_seconds(self) -> float:
+        """Seconds for which no node's file has to have a declared subscriber before it ends."""
+
+    def declare(self, names: Collection[str]) -> Collection[str]:
+        """Share which subscribers this node's file declares; return those of all nodes' files. Raises JournalError."""
 
     def reach(self, topics: Iterable[str | None]) -> int:
         """Return how many subscribers of the peers get events with one of these topics."""

@@ -4,7 +4,7 @@ The journal decides which node owns a subscription; here is what that means for 
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import gevent
 from gevent.pool import Group
@@ -76,6 +76,15 @@ class Ownership(Cluster, OwnershipListener):
     @override
     def owned_by_peer(self, key: str) -> bool:
         return self._members.owner(key) is not None
+
+    @property
+    @override
+    def declared_grace_seconds(self) -> float:
+        return self._timing.declared_grace_seconds
+
+    @override
+    def declare(self, names: Collection[str]) -> Collection[str]:
+        return self._journal.declare(names, self._timing.declared_seconds)
 
     @override
     def try_acquire_trimmer(self) -> bool:

@@ -1,6 +1,6 @@
 """A cluster of one node: it owns every subscription."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from eventbus.cluster.base import Cluster, LocalSubscriptions
 from eventbus.core.override import override
@@ -38,6 +38,15 @@ class SingleNode(Cluster):
     @override
     def owned_by_peer(self, key: str) -> bool:
         return False
+
+    @property
+    @override
+    def declared_grace_seconds(self) -> float:
+        return 0.0
+
+    @override
+    def declare(self, names: Collection[str]) -> Collection[str]:
+        return names
 
     @override
     def reach(self, topics: Iterable[str | None]) -> int:

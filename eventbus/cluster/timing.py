@@ -19,6 +19,10 @@ class ClusterTiming:
     retry_delay_seconds: float = 1.0
     #: That a handover may take when the node stops.
     stop_seconds: float = 2.0
+    #: For which a node's file counts after the node has shared it.
+    declared_seconds: float = 15.0
+    #: For which no node's file has to have a declared subscriber before it ends.
+    declared_grace_seconds: float = 30.0
 
 
 DEFAULT_TIMING = ClusterTiming()

@@ -18,6 +18,11 @@ class Lease:
     ends: float
 
 
+def end_of_term(subscriber: Subscription, now: float) -> float:
+    """Return when a lease ends that is renewed now; that of a declared subscriber does not."""
+    return math.inf if subscriber.declared else now + subscriber.options.lease
+
+
 class Leases:
     """All leases, by the subscriber's key.
 
@@ -39,7 +44,7 @@ class Leases:
         key = subscriber.key
         known = self._leases.get(key)
         began = known.registered_at if known is not None and known.ends > now else wall
-        lease = Lease(subscriber, began, wall, now + subscriber.options.lease)
+        lease = Lease(subscriber, began, wall, end_of_term(subscriber, now))
         self._put(lease)
         return lease
 

@@ -1,6 +1,6 @@
 """The nouns: messages, events, subscribers and their options."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple, Never
 
@@ -67,7 +67,12 @@ class Options(SubscriptionOptions[Never]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 @changes
 class Terms(SubscriptionOptions[None]):
-    """The options that one registration or renewal gives; None leaves an option as it was."""
+    """The options that one registration or renewal gives; None leaves an option as it was.
+
+    ``declared`` says that a file gives them, and not a client.
+    """
+
+    declared: bool = False
 
     def applied(self, options: Options) -> Options:
         """Return the options, changed to those that are given."""
@@ -77,11 +82,15 @@ class Terms(SubscriptionOptions[None]):
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Who receives: an address, its options, and which credentials it has; their values are in memory only."""
+    """Who receives: an address, its options, and which credentials it has; their values are in memory only.
+
+    The lease of one that a file has ``declared`` does not end.
+    """
 
     address: Address
     options: Options
     credentials: Kinds = ()
+    declared: bool = field(default=False, kw_only=True)
 
     @property
     def key(self) -> str:
@@ -116,6 +125,11 @@ class Group:
         """None: each member has its own."""
         return ()
 
+    @property
+    def declared(self) -> bool:
+        """False: each member is declared, or not."""
+        return False
+
 
 #: Whose events a lane delivers.
 Subscription = Subscriber | Group
@@ -132,6 +146,13 @@ def already_registered(address: str, key: str) -> Conflict:
         return Conflict(f"{address} is registered without a group; deregister it first.")
     name = key.removeprefix(GROUP_PREFIX)
     return Conflict(f"{address} is a member of the group {name}; add group={name}, or deregister it first.")
+
+
+def is_declared(name: str) -> Conflict:
+    """Return the error for a change of a subscriber that a file declares."""
+    return Conflict(
+        f"{name} is declared in a file of the bus (EVENTBUS_SUBSCRIBERS); only that file changes or ends it."
+    )
 
 
 def not_registered(key: str) -> Conflict:

@@ -44,6 +44,7 @@ class Settings:
     lease_seconds: float = 120  # seconds; the lease of a subscriber that does not set one
     sweep_seconds: float = 60  # seconds between two checks for expired leases, at most
 
+    subscribers: str = ""  # a file of declared subscribers
     max_subscribers: int = 20_000  # including those whose positions are kept
     max_subscribers_per_host: int = 2_000  # on one host or address
 
@@ -121,19 +122,11 @@ _FILES = {"EVENTBUS_CA_FILE": "ca_file", _CLIENT_CERT: "client_cert", _CLIENT_KE
 _SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
 _HOSTS = "EVENTBUS_HOSTS"
 _LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
+_JOURNAL, _SUBSCRIBERS = "EVENTBUS_JOURNAL", "EVENTBUS_SUBSCRIBERS"
 _TEXTS = (
-    "EVENTBUS_JOURNAL",
-    _ALLOW_PORTS,
-    _FSYNC,
-    *_FILES,
-    _SECRETS,
-    _VERIFY,
-    _ORIGIN,
-    _HOSTS,
-    _LOG_FORMAT,
-    _LOG_LEVEL,
+    _JOURNAL, _SUBSCRIBERS, _ALLOW_PORTS, _FSYNC, *_FILES, _SECRETS, _VERIFY, _ORIGIN, _HOSTS, _LOG_FORMAT, _LOG_LEVEL,
     _TRACING,
-)
+)  # fmt: skip
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
 
 
@@ -146,11 +139,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     for name, (key, low, high) in _NUMBERS.items():
         if text := environment.get(name, "").strip():
             values[key] = number(name, text, low, high, integer=_is_integer(key))
-    if text := environment.get("EVENTBUS_JOURNAL", "").strip():
+    if text := environment.get(_JOURNAL, "").strip():
         values["journal"] = _journal(text)
     if text := environment.get(_FSYNC, "").strip():
         values["redis_fsync"] = one_of(_FSYNC, text, "no", "yes") == "yes"
     values |= _files(environment)
+    values["subscribers"] = environment.get(_SUBSCRIBERS, "").strip()
     deny, allow = (environment.get(name, "") for name in _NETWORKS)
     values["networks"] = rules_of(deny, allow)
     values["allow_ports"] = ports_of(environment.get(_ALLOW_PORTS, ""))

@@ -79,7 +79,8 @@ class Attempts:
                 self._change_pace(target)
             lane.deliver(delivery, now)
         else:
-            result = classify_response(answer, wall, stale=target.credentials.are_stale(wall))
+            stale, declared = target.credentials.are_stale(wall), target.subscriber.declared
+            result = classify_response(answer, wall, stale=stale, declared=declared)
             self.note_failed(target, result, answer, seconds)
             lane.fail(delivery, result, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
             self.end_if_gone(lane, target, result)

@@ -118,8 +118,9 @@ class BatchAttempts:
         if answer.status in DELIVERED_STATUSES:
             self._settle_answered(request, answer, began, now, wall)
         else:
-            stale = target.credentials.are_stale(wall - seconds)
-            result = batch.fail(classify_response(answer, wall, stale=stale), answer, _moments(events, now, wall))
+            stale, declared = target.credentials.are_stale(wall - seconds), target.subscriber.declared
+            outcome = classify_response(answer, wall, stale=stale, declared=declared)
+            result = batch.fail(outcome, answer, _moments(events, now, wall))
             self._attempts.note_failed(target, result, answer, seconds)
             self._attempts.end_if_gone(lane, target, result)
         if target.state is not state:

@@ -1,6 +1,6 @@
 """The seam to a journal that several nodes share: who owns which lane, and how to call the peers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from eventbus.core.records import LaneRecord
@@ -111,6 +111,12 @@ class ClusterJournal(Protocol):
         """Return the key of the subscription that an address is registered for: its own, or its group's.
 
         None if it is not registered. Raises JournalError.
+        """
+
+    def declare(self, names: Collection[str], seconds: float) -> Collection[str]:
+        """Keep for so many seconds that a node's file declares these subscribers; return those of all nodes' files.
+
+        Raises JournalError.
         """
 
     def open_lanes(self) -> list[str]:

@@ -51,14 +51,16 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
     }
 
 
-def _identity(subscriber: Subscription) -> dict[str, str]:
+def _identity(subscriber: Subscription) -> dict[str, Any]:
     if isinstance(subscriber, Group):
         return {"group": subscriber.name}
     address = subscriber.address
-    found = {"address": address.text}
+    found: dict[str, Any] = {"address": address.text}
     if "%" in address.text:
         found["key"] = replace(address, target="").key
-    return found | {"path": address.target} if address.target else found
+    if address.target:
+        found["path"] = address.target
+    return found | {"declared": True} if subscriber.declared else found
 
 
 def from_json(text: str) -> LaneRecord:
@@ -93,7 +95,7 @@ def _subscriber_of(fields: dict[str, Any]) -> Subscription:
     key, target = fields.pop("key", None), fields.pop("path", "")
     address = address_with_key(text, key or legacy_key(text)) if "%" in text else parse_address(text)
     kinds = tuple(map(CredentialKind, fields.pop("credentials", ())))
-    return Subscriber(replace(address, target=target), options, kinds)
+    return Subscriber(replace(address, target=target), options, kinds, declared=fields.pop("declared", False))
 
 
 def _deliveries(rows: list[list[int]]) -> tuple[tuple[int, int], ...]:

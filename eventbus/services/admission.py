@@ -25,7 +25,8 @@ class Admission:
 
     def subscriber(self, address: Address, terms: Terms, credentials: Kinds = ()) -> Subscriber:
         """Return a new subscriber; options that it does not give have the settings' defaults."""
-        return Subscriber(address, terms.applied(Options(lease=self._settings.lease_seconds)), credentials)
+        options = terms.applied(Options(lease=self._settings.lease_seconds))
+        return Subscriber(address, options, credentials, declared=terms.declared)
 
     def admit(self, address: Address) -> frozenset[str]:
         """Check a new address, which may take seconds; return the IPs it resolves to. Raises BadAddress and TooMany."""

@@ -9,6 +9,7 @@ from eventbus.core.addresses import Address
 from eventbus.core.clock import Clock
 from eventbus.core.columns import body_bytes, head_bytes
 from eventbus.core.credentials import NOTHING_GIVEN, GivenCredentials
+from eventbus.core.declarations import Declaration
 from eventbus.core.errors import Draining
 from eventbus.core.model import Event, Message, Terms
 from eventbus.core.override import override
@@ -22,6 +23,7 @@ from eventbus.journal.base import Appended, Journal
 from eventbus.services.admission import Admission
 from eventbus.services.dead_events import DeadEvents
 from eventbus.services.dead_letters import DeadLetters
+from eventbus.services.declared_subscribers import DeclaredSubscribers
 from eventbus.services.deregistrations import Deregistrations
 from eventbus.services.expired import ExpiredSubscribers
 from eventbus.services.expiry import LeaseExpiry
@@ -78,15 +80,15 @@ class Bus(SubscriberListener):
         self.registrations, self.group_registrations = Registrations(*shared), GroupRegistrations(*shared)
         self.deregistrations = Deregistrations(node, self.expiry, self.expired, self.memberships)
         self.dead_letters = DeadLetters(node, self.expired.keep)
-        self.feed = Feed(self.dispatcher.reader.pages, self.dispatcher.recent)
-        self.history = History(node)
+        self.feed, self.history = Feed(self.dispatcher.reader.pages, self.dispatcher.recent), History(node)
         quota = QuotaEnforcer(node, _quota_bytes(settings), settings.journal_max_bytes, self.dead_letters, self.expired)
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, quota)
         self.time_series = TimeSeries(self.dispatcher, self.counters, timing.sample_interval_seconds)
         self.subscriptions = NodeSubscriptions(node, self.sweeper, self.expiry, self.retention, self.feed)
+        self.declared = DeclaredSubscribers(node, settings.subscribers, self._register_declared, self.sweeper)
         self._services: tuple[Service, ...] = (  # started in this order, stopped in reverse
             self.dispatcher, self.expiry, self.retention, self.expired, self.time_series, self.subscriptions,
-            self.sweeper, DeadEvents(node, self.retention.room),
+            self.sweeper, DeadEvents(node, self.retention.room), self.declared,
         )  # fmt: skip
         self._running: list[Service] = []
         self.draining = False
@@ -117,6 +119,7 @@ class Bus(SubscriberListener):
     def drain(self) -> None:
         """Accept and start nothing more, finish the deliveries in flight, save all, and close the journal."""
         self.draining = True
+        self.declared.stop()
         self.sweeper.stop()  # the next process has the leases, each for its full time
         self.feed.committed()  # who waits for something new ends
         seconds = self.settings.drain_seconds
@@ -175,6 +178,9 @@ class Bus(SubscriberListener):
             found.lane.set_draining(draining=drain)
             self.dispatcher.schedule(found.lane)
         return found
+
+    def _register_declared(self, each: Declaration) -> Lane:
+        return self.register(each.address, each.terms, each.start, group=each.group, drain=each.drain).lane
 
     def deregister(self, key: str) -> int:
         """Remove a registration; see ``Deregistrations.deregister``."""

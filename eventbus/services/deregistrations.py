@@ -3,6 +3,7 @@
 import logging
 
 from eventbus.core.errors import NotOwner
+from eventbus.core.model import is_declared
 from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane_registry import targets_of
@@ -12,6 +13,12 @@ from eventbus.services.memberships import Memberships
 from eventbus.services.node import Node
 
 log = logging.getLogger(__name__)
+
+
+def _check_not_declared(target: Health) -> None:
+    """Raise Conflict for a subscriber that a file declares."""
+    if target.subscriber.declared:
+        raise is_declared(target.subscriber.text)
 
 
 class Deregistrations:
@@ -31,9 +38,11 @@ class Deregistrations:
         """Remove a registration and discard what is pending; return how many deliveries those were.
 
         The key is an address, or a group's. A member leaves its group, and nothing is discarded.
-        Raises NotOwner and JournalError.
+        Raises NotOwner and JournalError, and Conflict for one that is declared.
         """
         discarded = 0
+        if (found := self._memberships.find(key)) is not None:
+            _check_not_declared(found[1])
         if self._memberships.deregister(key):
             self._journal.wait_durable()
             return 0
@@ -46,6 +55,8 @@ class Deregistrations:
             if lane is None:
                 self._dispatcher.checkpointer.flush()  # it may have ended just now, without being saved
             else:
+                for target in targets_of(lane) if lane.ended_at is None else ():
+                    _check_not_declared(target)
                 try:
                     discarded = self._expiry.discard(lane)
                 finally:

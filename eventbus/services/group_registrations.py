@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from eventbus.core.credentials import Credentials
 from eventbus.core.errors import NotOwner
 from eventbus.core.leases import Lease
-from eventbus.core.model import Group, Options, Subscriber, already_registered, group_key
+from eventbus.core.model import Group, Options, Subscriber, already_registered, group_key, is_declared
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.group_lane import GroupLane
@@ -137,14 +137,20 @@ class GroupRegistrations(RegistrationSteps):
         return replace(subscriber, options=subscriber.options.of_member())
 
     def _as_asked(self, lane: GroupLane, asked: JoinRequest) -> tuple[Subscriber, Group]:
-        """Return a member and its group as they are on these terms. Raises TooMany."""
-        member = lane.roster.get(asked.address.key)
+        """Return a member and its group as they are on these terms. Raises TooMany, and Conflict for declared ones."""
+        member, terms = lane.roster.get(asked.address.key), asked.terms
         if member is None:
             subscriber = self._new(asked)
+        elif member.subscriber.declared and not terms.declared:
+            raise is_declared(asked.address.name)
         else:
             kinds = asked.credentials.kinds_after(member.subscriber.credentials)
-            subscriber = Subscriber(asked.address, asked.terms.applied(member.subscriber.options).of_member(), kinds)
-        options = asked.terms.applied(lane.subscriber.options).of_group(lane.topics_with(subscriber))
+            options = terms.applied(member.subscriber.options).of_member()
+            subscriber = Subscriber(asked.address, options, kinds, declared=terms.declared)
+        before, topics = lane.subscriber.options, lane.topics_with(subscriber)
+        options = terms.applied(before).of_group(topics)
+        if options != replace(before, topics=topics) and lane.has_declared and not terms.declared:
+            raise is_declared(f"The group {asked.group}")
         return subscriber, Group(asked.group, options)
 
     def _check_conflict(self, asked: JoinRequest) -> None:

@@ -17,6 +17,9 @@ from eventbus.delivery.lane.phase import CloseReason
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.node import Node
 
+#: Why most leases end.
+NOT_RENEWED = "not renewed"
+
 log = logging.getLogger(__name__)
 
 
@@ -67,8 +70,8 @@ class Memberships:
         if (found := self.find(key)) is not None:
             self._remove(*found, "it answered 410")
 
-    def expire(self, key: str) -> bool:
-        """Remove a member that has not renewed; what is in flight to it is sent to other members at once.
+    def expire(self, key: str, why: str = NOT_RENEWED) -> bool:
+        """Remove a member whose lease is over; what is in flight to it is sent to other members at once.
 
         An ordered group waits for the attempt's end, since no two may overlap. Return False for an address in no group.
         """
@@ -76,7 +79,7 @@ class Memberships:
         if found is None:
             return False
         lane, member = found
-        self._remove(lane, member, "it did not renew")
+        self._remove(lane, member, f"its lease ended: {why}")
         if lane.subscriber.options.ordered is False:
             self._dispatcher.cut_short(member)
         return True

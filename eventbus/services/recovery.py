@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from eventbus.core.clock import Clock
+from eventbus.core.leases import end_of_term
 from eventbus.core.records import LaneRecord, Recovered
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.fan_out import Share, fan_out
@@ -87,7 +88,7 @@ def _is_over(lane: Lane) -> bool:
 
 def _lane(record: LaneRecord, retries: int, scanned: int, rules: Rules, clock: Clock) -> Lane:
     now, wall = clock.monotonic(), clock.wall()
-    ends = now + record.subscriber.options.lease if record.ended_at is None else now
+    ends = end_of_term(record.subscriber, now) if record.ended_at is None else now
     lane = lane_of(record, rules, retries=retries, ends=ends, now=now, wall=wall)
     lane.skip_to(scanned)
     return lane

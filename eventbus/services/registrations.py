@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from eventbus.core.addresses import Address
-from eventbus.core.model import Subscriber, Subscription, already_registered
+from eventbus.core.model import Subscriber, Subscription, already_registered, is_declared
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
@@ -66,7 +66,9 @@ class Registrations(RegistrationSteps):
     # The three ways: a registered subscriber renews, one whose position is kept resumes, any other begins
 
     def _renew(self, lane: Lane, asked: RegistrationRequest, *, created: bool) -> Registration:
-        """Save what the request changes, if anything, and then renew the lease."""
+        """Save what the request changes, if anything, and then renew the lease. Raises Conflict for a declared one."""
+        if lane.subscriber.declared and lane.ended_at is None and not asked.terms.declared:
+            raise is_declared(asked.address.name)
         before, former = lane.subscriber, lane.credentials
         if before == _as_asked(lane, asked) and lane.ended_at is None:
             self._save_unsaved(lane)
@@ -157,4 +159,5 @@ class Registrations(RegistrationSteps):
 def _as_asked(lane: Lane, asked: RegistrationRequest) -> Subscriber:
     """Return the subscriber as it is once it has renewed."""
     kinds = asked.credentials.kinds_after(lane.subscriber.credentials)
-    return Subscriber(asked.address, asked.terms.applied(lane.subscriber.options), kinds)
+    options = asked.terms.applied(lane.subscriber.options)
+    return Subscriber(asked.address, options, kinds, declared=asked.terms.declared)

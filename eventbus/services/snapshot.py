@@ -32,6 +32,8 @@ def snapshot_of(bus: Bus) -> Snapshot:
         journal_max_bytes=bus.settings.journal_max_bytes,
         loop_lag_seconds=bus.dispatcher.load.lag(),
         certificate_expiry=bus.transport.certificate_expiry(),
+        declared=bus.declared.count,
+        declared_faults=bus.declared.faults,
         subscribers=(*each[:MAX_NAMED], *([_sum_of(each[MAX_NAMED:])] if len(each) > MAX_NAMED else ())),
     )
 

@@ -7,7 +7,7 @@ from gevent.event import Event as Signal
 
 from eventbus.core.leases import Lease
 from eventbus.services.expiry import LeaseExpiry
-from eventbus.services.memberships import Memberships
+from eventbus.services.memberships import NOT_RENEWED, Memberships
 from eventbus.services.node import Node
 
 log = logging.getLogger(__name__)
@@ -48,19 +48,20 @@ class Sweeper:
         if lease is not None:
             self.expire(lease)
 
-    def expire(self, lease: Lease) -> None:
+    def expire(self, lease: Lease, why: str = NOT_RENEWED) -> None:
         """Keep the position of a subscriber that has not renewed, or make dead letters of what is pending for it.
 
-        A member leaves its group.
+        A member leaves its group. ``why`` is what the log says.
         """
-        if self._memberships.expire(lease.subscriber.key):
+        if self._memberships.expire(lease.subscriber.key, why):
             return
         lane = self._dispatcher.lanes.get(lease.subscriber.key)
         if lane is None or not lane.renewable:
             return
         log.info(
-            "lease of %s ended: not renewed, %d pending",
+            "lease of %s ended: %s, %d pending",
             lease.subscriber.key,
+            why,
             lane.backlog,
             extra={"address": lease.subscriber.key},
         )

@@ -23,6 +23,12 @@ class ServiceTiming:
     sample_interval_seconds: float = 1.0
     #: Between two reads of the expired subscribers, at least.
     expired_interval_seconds: float = 1.0
+    #: That the start waits until declared subscribers are registered.
+    declared_start_seconds: float = 5.0
+    #: Between two checks of the file of declared subscribers.
+    declared_check_seconds: float = 1.0
+    #: Between two comparisons of what it declares with what is registered.
+    declared_interval_seconds: float = 5.0
     #: Until the end of a lane is tried again after the journal could not be written, or attempts were in flight.
     retry_delay_seconds: float = 0.25
     #: Between two searches for dead letters that are to be published again, and how many are published at once.

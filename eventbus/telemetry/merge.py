@@ -23,6 +23,8 @@ _LARGEST = frozenset(
         "eventbus_journal_bytes",
         "eventbus_journal_max_bytes",
         "eventbus_event_loop_lag_seconds",
+        "eventbus_declared_subscribers",
+        "eventbus_declared_faults",
     }
 )
 

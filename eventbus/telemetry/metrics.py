@@ -49,6 +49,8 @@ class Snapshot:
     journal_max_bytes: int
     loop_lag_seconds: float
     certificate_expiry: float | None  # of the client certificate, in seconds since 1970
+    declared: int  # subscribers in this node's file
+    declared_faults: int  # what is wrong in it, and those that are not registered
     subscribers: tuple[SubscriberSnapshot, ...]
 
 
@@ -142,6 +144,8 @@ class _GaugeCollector(_Collector):
                 "Event loop lag: its longest recent turn.",
                 now.loop_lag_seconds,
             ),
+            ("eventbus_declared_subscribers", "Subscribers that a file declares.", now.declared),
+            ("eventbus_declared_faults", "What is wrong in that file, or not registered.", now.declared_faults),
         ):
             yield GaugeMetricFamily(name, text, value)
         if now.certificate_expiry is not None:

@@ -73,6 +73,7 @@ def _subscriber_json(query: Parameters, known: Json | None) -> Json:
         "address": query["address"][0],
         "path": _first(query, "path"),
         "group": _first(query, "group"),
+        "declared": False,
         **_NEW,
         "registered_at": now.isoformat(),
         **(known or {}),
@@ -88,14 +89,15 @@ def _group_json(name: str, members: Iterable[Json]) -> Json:
     """Return a group as the bus writes it: with the topics of all members."""
     first, *_ = members = list(members)
     return {
-        **{key: value for key, value in first.items() if key not in ("address", "path", "expires_at")},
+        **{key: value for key, value in first.items() if key not in ("address", "path", "declared", "expires_at")},
         "group": name,
         "credentials": [],
         "topics": sorted({topic for one in members for topic in one["topics"]}) if _all_choose(members) else [],
         "draining": False,
         "expires_at": None,
         "members": [
-            {part: one[part] for part in ("address", "path", "state", "in_flight", "draining")} for one in members
+            {part: one[part] for part in ("address", "path", "state", "in_flight", "draining", "declared")}
+            for one in members
         ],
     }
 

@@ -64,7 +64,7 @@ def group_payloads(bus: Bus, lanes: Sequence[Lane]) -> Iterator[dict[str, Any]]:
 def subscription_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
     """Return a subscriber or a group: its options, lease, state and account."""
     now = bus.clock.monotonic()
-    whose = identity_payload(lane.subscriber)
+    whose = {**identity_payload(lane.subscriber), "declared": lane.subscriber.declared and lane.ended_at is None}
     if isinstance(lane, GroupLane):
         whose = {"group": whose["group"], "members": [_brief(member, now) for member in lane.roster]}
     return {
@@ -96,6 +96,7 @@ def member_payload(bus: Bus, lane: Lane, member: Member) -> dict[str, Any]:
     return {
         **address_payload(member.subscriber.address),
         "group": lane.subscriber.text,
+        "declared": member.subscriber.declared,
         **_lease(bus, member, expired_at=None),
         **to_json(own),
         "credentials": member.subscriber.credentials,
@@ -123,11 +124,12 @@ def _brief(member: Member, now: float) -> dict[str, Any]:
         "state": status(member, now),
         "in_flight": member.in_flight,
         "draining": member.draining,
+        "declared": member.subscriber.declared,
     }
 
 
 def _lease(bus: Bus, of: Lane | Member, *, expired_at: float | None) -> dict[str, Any]:
-    """Return the times of a lease. That of a group that has members does not end by itself."""
+    """Return the times of a lease. That of a group with members, or of a declared subscriber, has no end."""
     now, lease = bus.clock.monotonic(), of.lease
     ends = bus.clock.wall() + lease.ends - now if expired_at is None else expired_at
     until = rfc3339(ends) if math.isfinite(ends) else None

@@ -37,7 +37,7 @@ def test_help_opens_with_examples(name: str) -> None:
 def test_examples_can_be_typed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option and argument in them is one of the command."""
     monkeypatch.chdir(tmp_path)
-    for file in ("report.pdf", "orders.ndjson", "token.txt", "secrets.txt"):
+    for file in ("report.pdf", "orders.ndjson", "token.txt", "secrets.txt", "subscribers.toml"):
         (tmp_path / file).touch()
     command = COMMANDS[name]
     assert isinstance(command, Command | Group)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from eventbus.cluster.ownership import Ownership
+from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.clock import Clock
 from eventbus.core.settings import Settings
 from eventbus.delivery.transport import Transport
@@ -41,6 +42,8 @@ class AccountJournal(Protocol):
 
 #: No node counts as dead by itself, and a killed bus does not ask what became of its last commit.
 TIMING = RedisTiming(alive_seconds=10_000_000.0, read_back_seconds=20.0, outcome_seconds=0.0)
+#: What a node's file declares counts for a moment only.
+CLUSTER_TIMING = ClusterTiming(declared_seconds=0.3, declared_grace_seconds=0.0)
 #: Makes empty journals.
 Journals = Callable[[], AccountJournal]
 
@@ -89,7 +92,7 @@ class Database:
         self._user = f"bus-{uuid4().hex}"
         self._tell("ACL SETUSER", self._user, "on nopass ~* +@all")
         journal = RedisJournal(self._server.url.replace("//", f"//{self._user}:any@"), clock, timing=TIMING)
-        bus = Bus(settings, journal, transport, clock, Ownership(journal), timing)
+        bus = Bus(settings, journal, transport, clock, Ownership(journal, CLUSTER_TIMING), timing)
         bus.start()
         if self._dead:
             assert not journal.members.owned()

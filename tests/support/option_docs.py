@@ -29,7 +29,7 @@ def own_options(command: click.Command) -> list[click.Option]:
     """The options of a command's own."""
     with click.Context(command) as ctx:
         every = command.get_params(ctx)
-    common = () if command.name in ("serve", "completion") else COMMON
+    common = () if command.name in ("serve", "check", "completion") else COMMON
     return [
         one for one in every if isinstance(one, click.Option) and one.name not in common and "--help" not in one.opts
     ]

@@ -6,7 +6,7 @@
 | `console stays` | the same in a terminal of its own, where the last command goes on running |
 | `console install` | what a reader does once, before everything else |
 | `python` | a program; `# =>` shows what the expression before it is. Blocks that follow each other are one program |
-| `python` that begins with `# NAME` | a file of that name |
+| `python` or `toml` that begins with `# NAME` | a file of that name |
 """
 
 import re
@@ -39,7 +39,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The name of the file that it is, if it is one."""
-        found = _NAME.match(self.text) if self.language == "python" else None
+        found = _NAME.match(self.text) if self.language in ("python", "toml") else None
         return found[1] if found else None
 
 

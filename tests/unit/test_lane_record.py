@@ -32,6 +32,7 @@ SUBSCRIBERS = st.builds(
         ordered=st.booleans(),
         resume=st.booleans(),
     ),
+    declared=st.booleans(),
 )
 RECORDS = st.builds(
     LaneRecord,

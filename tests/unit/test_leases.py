@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +57,16 @@ def test_a_renewal_lasts_a_whole_term_from_its_own_moment() -> None:
     assert (lease.registered_at, lease.renewed_at, lease.ends) == (1_000.0, 1_100.0, 220.0)
     assert list(leases.take_expired(219.9)) == []
     assert list(leases.take_expired(220.0)) == [lease]
+
+
+def test_the_lease_of_a_declared_subscriber_has_no_end() -> None:
+    """From its first renewal as one on, until it is renewed as one that is not."""
+    leases, one = Leases(), subscriber()
+    leases.renew(one, 0.0, 1_000.0)
+    assert leases.renew(replace(one, declared=True), 100.0, 1_100.0).ends == math.inf
+    assert (list(leases.take_expired(1e9)), leases.next_expiry(), len(live(leases, 1e9))) == ([], None, 1)
+    assert leases.renew(one, 1e9, 2_000.0).ends == 1e9 + 120
+    assert leases.next_expiry() == 1e9 + 120
 
 
 def test_who_comes_back_after_the_end_is_registered_anew() -> None:

@@ -143,3 +143,9 @@ def test_a_date_pauses_until_it_comes(seconds: int) -> None:
     """A date within the hour pauses for exactly the seconds until then; one that has passed pauses for none."""
     date = format_datetime(datetime.fromtimestamp(NOW + seconds, UTC), usegmt=True)
     assert classify_response(DeliveryResponse(503, date), NOW).wait == min(MAX_PAUSE_SECONDS, max(0, seconds))
+
+
+def test_a_declared_subscriber_does_not_end_itself() -> None:
+    """Its 410 is about the event, which is attempted again; every other answer means what it means of any."""
+    verdicts = {status: classify_response(DeliveryResponse(status), NOW, declared=True).verdict for status in VERDICTS}
+    assert verdicts == VERDICTS | {410: Verdict.RETRY}

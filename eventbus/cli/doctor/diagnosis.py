@@ -10,7 +10,15 @@ import click
 
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
-from eventbus.cli.doctor import certificates, environment, journal_file, redis_journal, running_bus, subscriber_checks
+from eventbus.cli.doctor import (
+    certificates,
+    declared_file,
+    environment,
+    journal_file,
+    redis_journal,
+    running_bus,
+    subscriber_checks,
+)
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import FAILURE, SUCCESS
@@ -62,6 +70,8 @@ def _local_findings() -> Iterator[Finding]:
     if known is not None:
         yield from certificates.diagnose(known)
         yield from journal_findings(known)
+        if known.subscribers:
+            yield from declared_file.diagnose(known.subscribers)
     yield environment.check_open_files()
 
 
@@ -87,6 +97,8 @@ def _bus_findings(context: CommandContext) -> Iterator[Finding]:
         yield subscriber_checks.not_listed(error)
         return
     yield from subscriber_checks.diagnose(found)
+    if path := os.environ.get("EVENTBUS_SUBSCRIBERS", "").strip():
+        yield from declared_file.diagnose_drift(path, [one for one in found if one.state != "expired"])
     yield from subscriber_checks.check_connections([one for one in found if one.state != "expired"])
 
 

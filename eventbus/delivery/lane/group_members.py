@@ -30,6 +30,11 @@ class GroupMembers(Lane):
         self._joined = 0
         super().__init__(record, lease, rules, retries=retries, roster=self.roster)
 
+    @property
+    def has_declared(self) -> bool:
+        """Return whether a file declares one of the members."""
+        return any(member.subscriber.declared for member in self.roster)
+
     def check_room(self) -> None:
         """Raise TooMany if the group can have no further member."""
         if len(self.roster) >= MAX_MEMBERS:
@@ -67,10 +72,6 @@ class GroupMembers(Lane):
         self.touch()
         if not self._fresh_waits():
             self.retries.hasten(now)
-
-    def end_lease(self, now: float) -> None:
-        """End the group's lease: its last member has left."""
-        self.lease = replace(self.lease, ends=now)
 
     def topics_with(self, subscriber: Subscriber) -> tuple[str, ...]:
         """Return the topics of all members, once this one has joined or renewed. Raises TooMany."""

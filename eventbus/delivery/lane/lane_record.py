@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from eventbus.core.errors import TooMany
-from eventbus.core.leases import Lease
+from eventbus.core.leases import Lease, end_of_term
 from eventbus.core.model import Account, Group, Interest, State, Subscriber, Subscription
 from eventbus.core.records import LaneRecord, Span
 from eventbus.delivery.lane.delivery import Delivery
@@ -175,7 +175,7 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
         lane = GroupLane(record, lease, rules, retries=retries)
         lane.lease = replace(lease, ends=math.inf if record.members else now)
         for each in record.members:
-            ends = now + each.subscriber.options.lease
+            ends = end_of_term(each.subscriber, now)
             member = lane.add_member(each, Lease(each.subscriber, each.registered_at, each.renewed_at, ends), now)
             _restore_health(member, each, now, wall)
         lane.members_changed(now)

@@ -83,6 +83,10 @@ class Lifecycle(Backlog):
         self._fit()
         self._wake(now)
 
+    def end_lease(self, now: float) -> None:
+        """End the lease now, unless it has ended."""
+        self.lease = replace(self.lease, ends=min(now, self.lease.ends))
+
     def park(self, wall: float) -> None:
         """Keep the position of a subscriber whose lease has ended: from ACTIVE to PARKED; LEAVING stays LEAVING."""
         self._enter_unless_leaving(Phase.PARKED)
@@ -118,7 +122,7 @@ class Lifecycle(Backlog):
         """Start nothing more, as all will be discarded: from any phase but DISCARDING and CLOSED to DISCARDING."""
         self._enter(Phase.DISCARDING)
         self.retries.unload(self.in_flight)
-        self.lease = replace(self.lease, ends=min(now, self.lease.ends))
+        self.end_lease(now)
 
     def close(self, reason: CloseReason) -> None:
         """Deliver and count nothing any more: from any other phase to CLOSED."""

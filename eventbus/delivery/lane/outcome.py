@@ -66,10 +66,13 @@ REJECTED = AttemptResult(Verdict.REJECTED)
 SPLIT = AttemptResult(Verdict.SPLIT)
 
 
-def classify_response(answer: DeliveryResponse, wall: float, *, stale: bool = False) -> AttemptResult:
+def classify_response(
+    answer: DeliveryResponse, wall: float, *, stale: bool = False, declared: bool = False
+) -> AttemptResult:
     """Return what a response means; ``wall`` is seconds since 1970, for a Retry-After that names a date.
 
     ``stale`` says that the subscriber's credentials are probably out of date: it may accept the event with new ones.
+    A ``declared`` subscriber does not end its registration: nothing may be discarded that its file wants delivered.
     """
     status = answer.status
     if status in DELIVERED_STATUSES:
@@ -77,7 +80,7 @@ def classify_response(answer: DeliveryResponse, wall: float, *, stale: bool = Fa
     if status is None or status < 200:
         return DOWN if answer.sendable else REJECTED
     if status == 410:
-        return GONE
+        return RETRY if declared else GONE
     if status in (429, 503) and (wait := _seconds(answer.retry_after, wall)) > 0:
         return AttemptResult(Verdict.PAUSE, wait)
     if status >= 500 or status in RETRIED_STATUSES or (stale and status in UNAUTHORIZED_STATUSES):

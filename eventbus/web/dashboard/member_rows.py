@@ -1,5 +1,6 @@
 """The members of a group as table rows, and in one line."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -25,13 +26,18 @@ def _row(member: Member, now: float) -> Row:
         "name": member.subscriber.text,
         "state": str(status(member, now)),
         "draining": member.draining,
-        "lease": max(0, round(member.lease.ends - now)),
+        "lease": seconds_left(member.lease.ends, now),
         "topics": topics_text(member.subscriber.options.topics),
         "in_flight": f"{member.in_flight} of {member.limit}",
         "delivered": member.delivered,
         "failed_attempts": member.failed_attempts,
         "last_error": member.last_error,
     }
+
+
+def seconds_left(ends: float, now: float) -> int | None:
+    """Return the seconds until a lease ends; None if it does not: the subscriber is declared."""
+    return max(0, round(ends - now)) if math.isfinite(ends) else None
 
 
 def summary(members: Sequence[Row]) -> str:

@@ -18,7 +18,7 @@ from eventbus.web.dashboard import tables
 from eventbus.web.dashboard.body_views import views_of
 from eventbus.web.dashboard.cluster_views import MAX_ATTENTION_ROWS, PAGE_ROWS
 from eventbus.web.dashboard.layout import page
-from eventbus.web.dashboard.member_rows import member_rows, summary
+from eventbus.web.dashboard.member_rows import member_rows, seconds_left, summary
 from eventbus.web.event_payload import delivery_payload, event_payload
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
@@ -126,7 +126,7 @@ def subscriber() -> dict[str, Any]:
         "summary": summary(members),
         "options": display(lane.subscriber.options, of_group=lane.roster is not None),
         "credentials": ", ".join(lane.subscriber.credentials) or "none",
-        "remaining": None if members else max(0.0, round(lane.lease.ends - now, 1)),
+        "remaining": None if members else seconds_left(lane.lease.ends, now),
         "limit": lane.limit,
         "rate": round(bus.time_series.rate(named.key), 1),
         "notes": [{"at": rfc3339(at), "text": text} for at, text in reversed(lane.notes)],

@@ -5,7 +5,7 @@ from typing import Any
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.status import WELL, status
 from eventbus.services.bus import Bus
-from eventbus.web.dashboard.member_rows import member_rows, summary, topics_text
+from eventbus.web.dashboard.member_rows import member_rows, seconds_left, summary, topics_text
 from eventbus.web.subscriber_payloads import identity_payload
 from eventbus.web.subscriptions import text_of
 
@@ -66,7 +66,9 @@ def sorted_by(found: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
         return sorted(found, key=lambda row: (row["state"] in WELL, -row["oldest"], -row["dead"], row["key"]))
     if column not in dict(COLUMNS):
         column = "address"
-    return sorted(found, key=lambda row: (row[column], row["key"]), reverse=column in _LARGEST_FIRST)
+    return sorted(
+        found, key=lambda row: (row[column] is None, row[column], row["key"]), reverse=column in _LARGEST_FIRST
+    )
 
 
 def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _row(bus: Bus, lane: Lane) -> dict[str, Any]:
         "summary": summary(members),
         "state": str(status(lane, now)),
         "draining": lane.draining,
-        "lease": max(0, round(min(target.lease.ends for target in lane.roster or (lane,)) - now)),
+        "lease": seconds_left(min(target.lease.ends for target in lane.roster or (lane,)), now),
         "topics": topics_text(lane.subscriber.options.topics),
         "in_flight": f"{len(lane.in_flight)} of {lane.limit}",
         "pending": lane.backlog,

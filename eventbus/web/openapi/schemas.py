@@ -35,10 +35,11 @@ _SUBSCRIBER: Json = {
         text(enum=[kind.value for kind in CredentialKind]),
         "Which credentials it has given, and not which values: of a group, each member has its own.",
     ),
+    "declared": build.flag("Whether a file of the bus declares it: then it does not expire."),
     "draining": build.flag("Whether it asked for no more deliveries."),
     "registered_at": time("When the lease began."),
     "renewed_at": time("When it was renewed last."),
-    "expires_at": time("When it expires, if it is not renewed."),
+    "expires_at": nullable(time("When it expires, if it is not renewed; null of a declared one.")),
     "expired_at": nullable(time("When it expired; null while it has not.")),
     "renew_after": build.typed("number", "Seconds after which to renew: a third of the lease."),
     **{one.name: build.described(one.kind.json_schema, one.summary) for one in options_of(SubscriptionOptions)},
@@ -66,7 +67,7 @@ _SUBSCRIBER: Json = {
     "recent_failures": count("Attempts of the last ten minutes that failed."),
 }
 A_SUBSCRIBER: Json = {
-    "address": AN_ADDRESS, "path": None, "group": None, "credentials": [], "draining": False,
+    "address": AN_ADDRESS, "path": None, "group": None, "credentials": [], "declared": False, "draining": False,
     "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
     "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1,
@@ -80,10 +81,10 @@ A_REGISTRATION: Json = {
 }  # fmt: skip
 _MEMBERS = build.items(build.shape("A member.", {
     "address": text(), "path": _PATH, "state": _SUBSCRIBER["state"], "in_flight": count(),
-    "draining": build.flag("See `drain`."),
+    "draining": build.flag("See `drain`."), "declared": build.flag("Whether a file declares it."),
 }), "Who shares its events.")  # fmt: skip
 _GROUP: Json = {
-    **{name: value for name, value in _SUBSCRIBER.items() if name not in ("address", "path")},
+    **{name: value for name, value in _SUBSCRIBER.items() if name not in ("address", "path", "declared")},
     "group": text("Its name."),
     "members": _MEMBERS,
     "expires_at": nullable(time("When it expired; null while it has members.")),

@@ -1,7 +1,7 @@
 """The journal on a Redis server, which any number of nodes on any number of machines share."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
@@ -23,6 +23,7 @@ from eventbus.journal.base import (
 from eventbus.journal.cluster_journal import ClusterJournal
 from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
 from eventbus.journal.queried import QueriedJournal
+from eventbus.journal.redis.cluster.declared import DeclaredOfNodes
 from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.cluster.nodes import RedisNodes
 from eventbus.journal.redis.store import keys, server
@@ -57,6 +58,7 @@ class RedisJournal(QueriedJournal, ClusterJournal):
         self._client = server.connect(url, "eventbus", timing, self._replication_id)
         self._writer = Writer(self._client, self._members, self._replication, timing)
         self._reader = RedisQueries(self._client)
+        self._declared = DeclaredOfNodes(self._client)
         self._nodes = RedisNodes(url, self._members, self._reader, timing)
         self._tail = Tail(server.connect(url, "eventbus-tail", timing, self._replication_id), timing)
         self._group = GroupCommit(self._commit, self._clock)
@@ -158,6 +160,10 @@ class RedisJournal(QueriedJournal, ClusterJournal):
     @override
     def subscription_of(self, address: str) -> str | None:
         return self._read(self._reader.subscription_of, address)
+
+    @override
+    def declare(self, names: Collection[str], seconds: float) -> frozenset[str]:
+        return self._declared.share(names, seconds)
 
     @override
     def open_lanes(self) -> list[str]:

@@ -34,6 +34,7 @@ KEYS_CONTENT = f"{PREFIX}keys:content"  # hash: an idempotency key to a digest o
 KEYS_BYTES = f"{PREFIX}keys:bytes"  # bytes of the keys and their ids
 KEYS_AT = f"{PREFIX}keys:at"  # sorted set: the same keys by when they were used
 REPLAYS = f"{PREFIX}replays"  # sorted set: replays of dead letters, by when
+DECLARED = f"{PREFIX}declared"  # sorted set: subscribers that some node's file declares, by until when that counts
 REPLAY_COUNTS = ("replayed", "delivered", "dead", "discarded", "filtered")  # of one of these, in its hash
 COPY = f"{PREFIX}copy"  # the mark of an unfinished copy
 

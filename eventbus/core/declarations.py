@@ -1,0 +1,211 @@
+"""Declared subscribers: those that a TOML file names, for services that cannot register and renew by themselves. Pure.
+
+A file says all there is to say: an option that it leaves out has its default.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from eventbus.core.addresses import Address, parse_address
+from eventbus.core.declaration_lines import Lines, lines_of, split_position
+from eventbus.core.errors import BadRequest
+from eventbus.core.model import Terms
+from eventbus.core.option_kinds import Texts
+from eventbus.core.option_table import Option, options_of
+from eventbus.core.options import RegistrationOptions
+
+#: The table of one subscriber, and its field that no option describes.
+TABLE, ADDRESS = "subscriber", "address"
+#: Bytes of a file, at most.
+MAX_FILE_BYTES = 4 * 1_024 * 1_024
+#: A declared subscriber has no lease that ends.
+_NO_OPTIONS = frozenset({"lease"})
+_OPTIONS = tuple(one for one in options_of(Terms, RegistrationOptions) if one.name not in _NO_OPTIONS)
+
+
+def field_of(one: Option) -> str:
+    """Return an option's name in a file: its parameter's, and of a list the option's."""
+    return one.name if isinstance(one.kind, Texts) else one.parameter
+
+
+#: The fields of a subscriber.
+_FIELDS = (ADDRESS, *map(field_of, _OPTIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong in a file, and the line where; None where that is not known."""
+
+    text: str
+    line: int | None = None
+
+    def at(self, file: str) -> str:
+        """Return the fault with its position: ``subscribers.toml:12: what is wrong``."""
+        return f"{file}: {self.text}" if self.line is None else f"{file}:{self.line}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One declared subscriber: what its registration says. ``terms`` have all options but the lease."""
+
+    address: Address
+    terms: Terms
+    group: str | None = None
+    start: str | None = None
+    drain: bool = False
+    line: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The subscriber's key; of a member not its group's."""
+        return self.address.key
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """What a file says: the subscribers, unless there are faults."""
+
+    subscribers: tuple[Declaration, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+def parse_declarations(content: bytes) -> Declarations:
+    """Parse a file, and find all of its faults."""
+    if len(content) > MAX_FILE_BYTES:
+        return _wrong(f"It has {len(content):,} bytes; {MAX_FILE_BYTES:,} are allowed.")
+    try:
+        text = content.decode()
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return Declarations(faults=(Fault(*split_position(str(error))),))
+    except ValueError as error:
+        return _wrong(f"It is not UTF-8: {error}.")
+    tables = found.pop(TABLE, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        return _wrong(f"Each subscriber is a table [[{TABLE}]].")
+    if found:
+        return _wrong(f"It has {next(iter(found))!r}; a file has only [[{TABLE}]] tables.")
+    return _declarations(tables, lines_of(text, len(tables)))
+
+
+def _wrong(text: str) -> Declarations:
+    return Declarations(faults=(Fault(text),))
+
+
+def _declarations(tables: Sequence[Mapping[str, Any]], lines: Lines) -> Declarations:
+    rows = [_Row(table, number, lines) for number, table in enumerate(tables)]
+    known: dict[str, _Row] = {}
+    shared: dict[tuple[str, str], tuple[Any, int | None]] = {}
+    for row in rows:
+        if row.address is not None and known.setdefault(row.address.key, row) is not row:
+            first = known[row.address.key].line(ADDRESS)
+            row.fault(ADDRESS, f"it is declared twice, first in line {first}")
+        row.share(shared)
+    faults = tuple(sorted((fault for row in rows for fault in row.faults), key=lambda fault: fault.line or 0))
+    values = {key: value for key, (value, _) in shared.items()}
+    return Declarations(() if faults else tuple(row.declaration(values) for row in rows), faults)
+
+
+class _Row:
+    """One subscriber's table as it is read: what it gives, and what is wrong in it."""
+
+    def __init__(self, table: Mapping[str, Any], number: int, lines: Lines) -> None:
+        self.faults: list[Fault] = []
+        self.address: Address | None = None
+        self._number, self._lines = number, lines
+        text = table.get(ADDRESS)
+        self._label = (
+            f"subscriber {number + 1} ({text})" if text and isinstance(text, str) else f"subscriber {number + 1}"
+        )
+        self._given = {one.name: self._value(one, table) for one in _OPTIONS if field_of(one) in table}
+        self._read_address(text)
+        for name in table:
+            if name not in _FIELDS:
+                self.fault(name, _unknown(name))
+
+    def line(self, name: str) -> int | None:
+        """Return the line of a field, or of the table."""
+        return self._lines.of(self._number, name)
+
+    def fault(self, name: str, text: str) -> None:
+        """Note what is wrong with a field."""
+        self.faults.append(Fault(f"{self._label}: {text}", self.line(name)))
+
+    def share(self, shared: dict[tuple[str, str], tuple[Any, int | None]]) -> None:
+        """Add the group's options that this member gives; one that differs from another member's is a fault."""
+        group = self._given.get("group") or ""
+        for one in _OPTIONS if group else ():
+            value = self._given.get(one.name)
+            if one.shared and value is not None:
+                first, line = shared.setdefault((group, one.name), (value, self.line(field_of(one))))
+                if first != value:
+                    text = f"{field_of(one)} is the whole group's, and another one in line {line}"
+                    self.fault(field_of(one), text)
+
+    def declaration(self, shared: Mapping[tuple[str, str], Any]) -> Declaration:
+        """Return the subscriber; options that other members of its group give hold for it, too."""
+        assert self.address is not None  # noqa: S101 - else there is a fault
+        group = self._given.get("group")
+        terms = {
+            one.name: self._given.get(one.name, shared.get((group or "", one.name), one.default))
+            for one in options_of(Terms)
+            if one.name not in _NO_OPTIONS
+        }
+        start, drain = self._given.get("start"), self._given.get("drain", False)
+        return Declaration(self.address, Terms(**terms, declared=True), group, start, drain, self.line(ADDRESS))
+
+    def _read_address(self, text: Any) -> None:
+        if not isinstance(text, str):
+            self.fault(ADDRESS, f'its address is missing, such as {ADDRESS} = "localhost:8080"')
+            return
+        try:
+            self.address = parse_address(text).with_target(self._given.get("path") or "")
+        except BadRequest as error:
+            self.fault(ADDRESS, str(error) or "its address is empty")
+
+    def _value(self, one: Option, table: Mapping[str, Any]) -> Any:
+        name = field_of(one)
+        try:
+            texts = texts_of(one, table[name])
+            if texts is None:
+                self.fault(name, f"{name} must be {one.kind.allowed}, not {_kind_of(table[name])}.")
+            else:
+                return one.kind.parse(name, texts)
+        except BadRequest as error:
+            self.fault(name, str(error))
+        return None
+
+
+def texts_of(one: Option, value: Any) -> list[str] | None:
+    """Return a value of TOML as the texts of a query; None for a value that none of these stand for."""
+    parts = value if isinstance(value, list) else [value]
+    texts = [text for text in map(_text_of, parts) if text is not None]
+    if len(texts) < len(parts):
+        return None
+    if not isinstance(value, list):
+        return texts
+    return texts or [""] if isinstance(one.kind, Texts) else [",".join(texts)]
+
+
+def _text_of(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _kind_of(value: Any) -> str:
+    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else "a time of day"
+
+
+def _unknown(name: str) -> str:
+    if name in _NO_OPTIONS:
+        return f"{name} has no meaning here: a declared subscriber stays for as long as the file has it"
+    close = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_FIELDS)}"
+    return f"{name!r} is no field of a subscriber; {hint}"
