@@ -1,9 +1,9 @@
 """A whole bus over a real journal through any history: what was accepted is pending, settled, and counted."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import gevent
@@ -39,11 +39,28 @@ from eventbus.services.timing import ServiceTiming
 from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
-from tests.support.scripted import ScriptedTransport
+from tests.support.scripted import Attempt, Said, ScriptedTransport
 
 KEYS = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
 KEY = st.sampled_from(KEYS)
-ANSWERS = st.sampled_from([TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, UNWANTED, ENOUGH, wait_please(7)])
+
+
+def take_some(attempt: Attempt) -> DeliveryResponse:
+    """Take each third event of a batch; of the others one is rejected, and one comes later."""
+    entries = [
+        {"id": event.id, **({"reject": "no"} if number % 3 == 1 else {"retry_after": 5})}
+        for number, event in enumerate(attempt.events)
+        if number % 3
+    ]
+    return DeliveryResponse(200, body=json.dumps({"failed": entries}).encode())
+
+
+#: Of a batch: that some of its events fail, and what is no answer at all.
+PARTLY = [take_some, DeliveryResponse(200, body=b'{"failed": [')]
+ANSWERS = st.sampled_from(
+    [TAKEN, TAKEN, TAKEN, BUSY, BUSY, REFUSED, UNWANTED, UNWANTED, ENOUGH, wait_please(7), *PARTLY]
+)
+BATCH, BATCH_WAIT = st.sampled_from([1, 1, 2, 5]), st.sampled_from([0.0, 0.0, 2.0])
 TOPIC = st.sampled_from([None, "a", "b"])
 ORDER_KEYS = ("", "x", "y", "x")
 ORDERED = st.sampled_from([False, True, BY_KEY, BY_KEY])
@@ -55,6 +72,16 @@ FILTER = st.sampled_from(
         '[{"number":{"data.n":{"<":3}}},{"exists":{"data.n":true}}]',
     ]
 )  # fmt: skip
+TERMS = st.builds(
+    Terms,
+    topics=TOPICS,
+    ordered=ORDERED,
+    resume=st.booleans(),
+    max_in_flight=st.just(3),
+    batch=BATCH,
+    batch_wait=BATCH_WAIT,
+    filter=FILTER,
+)
 #: A journal with little room, so that settled events go early.
 SETTINGS = Settings(retry_seconds=90, retention_seconds=10_000_000, journal_max_bytes=100_000)
 BODY = '{{"n":{},"fill":"%s"}}' % ("x" * 480)
@@ -159,7 +186,7 @@ class BusAccount(RuleBasedStateMachine):
         self._may_discard(*(lane.subscriber.key for lane in gone))
 
     @rule(said=ANSWERS, place=st.integers(0, 100), count=st.integers(1, 6))
-    def answer(self, said: DeliveryResponse, place: int, count: int) -> None:
+    def answer(self, said: Said, place: int, count: int) -> None:
         """Some of the attempts under way are answered."""
         held = self.transport.held
         chosen = [held[(place + number) % len(held)] for number in range(min(count, len(held)))]
@@ -169,7 +196,7 @@ class BusAccount(RuleBasedStateMachine):
         eventually(lambda: not set(map(id, chosen)) & set(map(id, self.transport.held)), 10)
 
     @rule(said=st.lists(ANSWERS, min_size=2, max_size=8), place=st.integers(0, 100))
-    def answer_while_pages_are_read(self, said: list[DeliveryResponse], place: int) -> None:
+    def answer_while_pages_are_read(self, said: list[Said], place: int) -> None:
         """Attempts are answered one by one, whatever else the bus is doing."""
         for one in said:
             if held := self.transport.held:
@@ -211,15 +238,9 @@ class BusAccount(RuleBasedStateMachine):
         self.outage = None
         self.bus.dispatcher.checkpointer.save()
 
-    @rule(
-        key=KEY,
-        topics=TOPICS,
-        terms=st.builds(Terms, ordered=ORDERED, resume=st.booleans(), max_in_flight=st.just(3), filter=FILTER),
-        start=st.sampled_from([None, "earliest"]),
-    )
-    def register(self, key: str, topics: tuple[str, ...], terms: Terms, start: str | None) -> None:
+    @rule(key=KEY, terms=TERMS, start=st.sampled_from([None, "earliest"]))
+    def register(self, key: str, terms: Terms, start: str | None) -> None:
         """A subscriber registers, renews, or comes back."""
-        terms = replace(terms, topics=topics)
         lane = self.bus.dispatcher.lanes.get(key)
         if lane is not None and lane.lease.ends <= self.now:
             self._let_go(key)
@@ -241,7 +262,7 @@ class BusAccount(RuleBasedStateMachine):
             return
         self.left.discard(key)
         if found is not lane and start is not None:
-            wanted = self._count(topics)
+            wanted = self._count(found.subscriber.options.topics)
             assert found.accepted - self.accepted[key] == wanted
             self.accepted[key] += wanted
 
@@ -352,7 +373,7 @@ class BusAccount(RuleBasedStateMachine):
         """No attempt is made at an event that no filter of its subscriber has ever matched."""
         self._settle_down()
         for attempt in self.transport.held:
-            assert self._may_match(self._lane_of(attempt.key), attempt.event.id)
+            assert all(self._may_match(self._lane_of(attempt.key), event.id) for event in attempt.events)
 
     def teardown(self) -> None:
         """In the end, with subscribers that take everything, every event is settled as it was asked for."""
@@ -372,7 +393,7 @@ class BusAccount(RuleBasedStateMachine):
         self.transport.always = TAKEN
         self.transport.answer(list(self.transport.held), TAKEN)
         for key in KEYS:
-            self.register(key, (), Terms(ordered=False, resume=True), start=None)
+            self.register(key, Terms(topics=(), ordered=False, resume=True), start=None)
         for _ in range(200):
             self._settle_down()
             if not any(lane.backlog for lane in self.bus.dispatcher.lanes.values()):

@@ -14,7 +14,7 @@ from eventbus.core.model import Terms, group_key
 from eventbus.core.override import override
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.phase import Phase
-from tests.contract.test_account_machine import FILTER, KEYS, ORDERED, TOPICS, BusAccount
+from tests.contract.test_account_machine import BATCH, BATCH_WAIT, FILTER, KEYS, ORDERED, TOPICS, BusAccount
 from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
 from tests.support.lanes import TAKEN
 from tests.support.scripted import Attempt
@@ -31,6 +31,8 @@ TERMS = st.builds(
     group_mode=st.sampled_from(["balanced", "balanced", "one"]),
     max_in_flight=st.just(2),
     filter=FILTER,
+    batch=BATCH,
+    batch_wait=BATCH_WAIT,
 )
 
 
@@ -117,7 +119,9 @@ class GroupAccount(BusAccount):
         if lane is None:
             return
         held = [attempt.key for attempt in self.held]
-        assert len(held) >= len(lane.in_flight)  # those of a member that left and came back are there, too
+        assert sum(len(attempt.events) for attempt in self.held) >= len(
+            lane.in_flight
+        )  # those of a member that left and came back are there, too
         for member in lane.roster:
             assert member.in_flight <= held.count(member.subscriber.key)
 
@@ -133,7 +137,10 @@ class GroupAccount(BusAccount):
     def a_key_has_one_attempt_in_flight(self) -> None:
         """No second attempt of a key starts in a group that is ordered by key, whoever gets it."""
         self._settle_down()
-        lane, held = self.group, Counter(attempt.event.key for attempt in self.held if attempt.event.key)
+        lane, held = (
+            self.group,
+            Counter(key for attempt in self.held for key in {event.key for event in attempt.events} if key),
+        )
         if lane is not None and lane.subscriber.options.by_key:
             assert all(count <= max(1, self.allowed_of_key[key]) for key, count in held.items())
         self.allowed_of_key = held

@@ -21,6 +21,8 @@ from tests.support.shared import shared
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 ADDRESSES = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
+#: Events in one request, at most, to each of them.
+BATCHES = dict(zip(ADDRESSES, (1, 3, 100), strict=True))
 GROUPS = ["mailer", "printer"]
 NODE, ADDRESS, GROUP = st.sampled_from([0, 1]), st.sampled_from(ADDRESSES), st.sampled_from(GROUPS)
 WHERE = st.sampled_from([None, *GROUPS])
@@ -130,7 +132,8 @@ class SharedGroups(RuleBasedStateMachine):
     # How it is asked
 
     def _register(self, node: int, address: str, group: str | None) -> int:
-        target = f"/registerAndKeepAlive?lease=600&address={address}" + (f"&group={group}" if group else "")
+        target = f"/registerAndKeepAlive?lease=600&batch={BATCHES[address]}&address={address}"
+        target += f"&group={group}" if group else ""
         return self._ask(node, "POST", target).status_code
 
     def _ask(self, node: int, method: str, target: str, body: bytes = b"") -> TestResponse:

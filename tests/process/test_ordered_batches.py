@@ -2,15 +2,23 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.accounts import settled
+from tests.support.accounts import account, settled
 from tests.support.batches import array, cloud_event, publish_cloud_events, written
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.subscriber import Answer, Received, Subscribe
+from tests.support.publisher import Publisher
+from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.repair import RepairClient
+from tests.support.server import BusServer
+from tests.support.subscriber import Answer, Received, RecordingSubscriber, Subscribe
+
+needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 
 
 class Strict:
@@ -72,3 +80,39 @@ def test_events_are_handled_in_order_in_batches(caller: Caller, subscribe: Subsc
         assert numbers == sorted(numbers)
     assert sum(map(len, responder.handled.values())) == 120
     assert responder.most_of_a_key > 2
+
+
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=needs_redis)])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The setting that says where the journal is: in a file, or on a Redis server."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    with RedisServer(tmp_path) as server:
+        yield {"EVENTBUS_JOURNAL": server.url}
+
+
+def test_order_by_key_in_batches_outlives_a_kill(tmp_path: Path, journal: dict[str, str]) -> None:
+    """Over a kill under load nothing is lost, and each key's events come first in the journal's order, in batches."""
+    with BusServer(tmp_path, journal) as bus, RecordingSubscriber() as subscriber:
+        caller = Caller(bus.port)
+        caller.register(subscriber.address, ordered="key", batch=5, lease=600)
+        publishers = [
+            Publisher(
+                bus.port, (b"%d" % n for n in range(60)), connections=4, target=f"/sendMessage?key=k{key}"
+            ).start()
+            for key in range(4)
+        ]
+        publishers[0].wait_accepted(20)
+        bus.kill()
+        bus.start()
+        accepted = [event for publisher in publishers for event in publisher.join().accepted]
+        eventually(lambda: account(caller, subscriber.address)["pending"] == 0, 60)
+        kept = RepairClient(bus.port).events(limit=1_000)
+    first: dict[str, dict[str, None]] = defaultdict(dict)
+    for event in (event for request in subscriber.received for event in json.loads(request.body)):
+        first[event["key"]][event["id"]] = None
+    assert set(accepted) <= {event for ids in first.values() for event in ids}
+    for key, ids in first.items():
+        assert [*ids] == [event["id"] for event in kept if event["key"] == key]
+    assert max(len(json.loads(request.body)) for request in subscriber.received) > 1
