@@ -14,6 +14,7 @@ from eventbus import __version__
 from eventbus.cli import (
     bench,
     completion,
+    control,
     dead_letters,
     declared,
     events,
@@ -131,6 +132,10 @@ COMMANDS = (
     register.register,
     register.deregister,
     declared.check,
+    control.pause,
+    control.resume,
+    control.retry,
+    control.skip,
     events.events,
     events.event,
     dead_letters.dead_letters,

@@ -110,6 +110,6 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def pluralize(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 event, 1,200 events."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def pluralize(number: int, noun: str, nouns: str = "") -> str:
+    """Return a number with its noun, or its plural, which adds an s by default: 1 event, 1,200 events."""
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"

@@ -15,7 +15,8 @@ from eventbus.cli.formatting import format_duration, to_json
 from eventbus.cli.named_subscription import group_option
 from eventbus.cli.renderer import Column, Table
 from eventbus.cli.screen import Screen, pluralize
-from eventbus.client import Bus, Group, Subscriber, SubscriberList
+from eventbus.client import Bus, Group, Pause, Subscriber, SubscriberList
+from eventbus.client.encoding import rfc3339
 from eventbus.client.errors import Unavailable, Unreachable
 from eventbus.core.target_path import with_path
 
@@ -138,12 +139,21 @@ def _row(one: Subscriber | Group, now: datetime) -> tuple[object, ...]:
 
 
 def _trouble(one: Subscriber | Group) -> str | None:
-    """Return which keys are held, or else what went wrong last."""
+    """Return which operator's pause lasts, which keys are held, or else what went wrong last."""
+    if one.pause is not None and one.pause.by == "operator":
+        return pause_text(one.pause)
     held = one.oldest_held_key
     if held is None:
         return one.last_error
     keys, times = pluralize(one.held_keys, "held key"), pluralize(held.attempts, "attempt")
     return f"{keys}; {held.key} behind {held.event or 'an event'} after {times}: {held.error}"
+
+
+def pause_text(pause: Pause) -> str:
+    """Return who has paused a subscriber, since when and until when."""
+    since = "" if pause.since is None else f" since {rfc3339(pause.since)}"
+    until = "it is resumed" if pause.until is None else rfc3339(pause.until)
+    return f"paused by {'an operator' if pause.by == 'operator' else 'itself'}{since}, until {until}"
 
 
 def _name(one: Subscriber | Group) -> str:

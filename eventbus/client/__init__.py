@@ -30,11 +30,11 @@ from eventbus.client.errors import (
 from eventbus.client.events import Feed
 from eventbus.client.inbox import Inbox
 from eventbus.client.keep_alive import Registration, State
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Skipped
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.server import Server, serve
 from eventbus.client.signatures import Verifier
-from eventbus.client.subscribers import Group, HeldKey, Member, Subscriber, SubscriberList, Terms
+from eventbus.client.subscribers import Group, HeldKey, Member, Pause, Subscriber, SubscriberList, Terms
 
 __all__ = [
     "NO_RETRY",
@@ -62,6 +62,7 @@ __all__ = [
     "Member",
     "Memory",
     "NotFound",
+    "Pause",
     "ProtocolError",
     "Published",
     "Registration",
@@ -71,6 +72,7 @@ __all__ = [
     "Retry",
     "Seen",
     "Server",
+    "Skipped",
     "State",
     "Subscriber",
     "SubscriberList",

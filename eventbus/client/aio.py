@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from eventbus.client.bus import Bus
 from eventbus.client.events import Position
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Skipped
 from eventbus.client.subscribers import Subscriber, SubscriberList
 
 P = ParamSpec("P")
@@ -93,6 +93,22 @@ class AsyncBus:
     async def replay(self, address: str | None = None, **options: Any) -> int:
         """Deliver a range of the journal again, as ``Bus.replay`` does."""
         return await _in_thread(self.bus.replay, address, **options)
+
+    async def pause(self, address: str | None = None, **options: Any) -> None:
+        """Begin no further attempt, as ``Bus.pause`` does."""
+        await _in_thread(self.bus.pause, address, **options)
+
+    async def resume(self, address: str | None = None, **options: Any) -> bool:
+        """End a pause, as ``Bus.resume`` does."""
+        return await _in_thread(self.bus.resume, address, **options)
+
+    async def retry(self, address: str | None = None, **options: Any) -> int:
+        """Attempt at once what waits for its backoff, as ``Bus.retry`` does."""
+        return await _in_thread(self.bus.retry, address, **options)
+
+    async def skip(self, event_id: str, address: str | None = None, **options: Any) -> Skipped:
+        """Make an event's pending deliveries dead letters, as ``Bus.skip`` does."""
+        return await _in_thread(self.bus.skip, event_id, address, **options)
 
     async def close(self) -> None:
         """Close the idle connections."""

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from eventbus.client import encoding
 from eventbus.client.calls import Backoff, Call, Caller
+from eventbus.client.control import Control
 from eventbus.client.errors import UsageError
 from eventbus.client.events import Feed, Position
 from eventbus.client.http import HttpTransport, Transport
@@ -26,7 +27,7 @@ TIMEOUT_SECONDS = 10.0
 PAGE_LIMIT = 200
 
 
-class Bus:
+class Bus(Control):
     """A client of the bus at ``url``. Safe to share between threads and greenlets, and to use after a fork.
 
     ``token`` is sent with each call; ``backoff`` says when a call is retried; ``source`` makes each event that is

@@ -107,6 +107,17 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """An event that was skipped: how many of its deliveries are dead letters, and how many are still in flight.
+
+    Those are dead letters unless their attempts succeed.
+    """
+
+    skipped: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """The result of a publish. ``duplicate`` says that its key was known, and that nothing was kept a second time."""
 

@@ -11,6 +11,8 @@ from eventbus.core.clock import seconds_of
 from eventbus.core.option_table import options_of
 
 T = TypeVar("T")
+#: Names of fields that are times, beside those that end so.
+_TIMES = frozenset({"at", "since", "until"})
 
 
 def parse_as(kind: type[T], payload: Any, **parts: type) -> T:
@@ -38,7 +40,7 @@ def parse_as(kind: type[T], payload: Any, **parts: type) -> T:
 def _parse_value(name: str, value: Any, part: type | None) -> Any:
     if part is not None:
         return None if value is None else parse_as(part, value)
-    if name == "at" or name.endswith("_at"):
+    if name in _TIMES or name.endswith("_at"):
         return None if value is None else parse_time(value)
     if name == "last_answer":
         return decode_body(value)

@@ -30,6 +30,19 @@ class HeldKey:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Why nothing is attempted: ``by`` is ``"operator"``, with the client's address, or ``"subscriber"``.
+
+    ``until`` is None where the pause lasts until it is resumed.
+    """
+
+    by: str
+    client: str | None
+    since: datetime | None
+    until: datetime | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Status:
     """A lease, how who has it is doing, and the account."""
@@ -59,6 +72,7 @@ class _Status:
     recent_failures: int = 0
     expired_at: datetime | None = None  # when the lease ended, where it is expired
     draining: bool = False  # no more deliveries are started to it
+    pause: Pause | None = None  # while its state is paused
     credentials: tuple[str, ...] = ()  # which it has: "authorization" and "secret"
 
 
@@ -83,7 +97,7 @@ class Subscriber(SubscriptionOptions[Never], _Status):
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Self:
         """Parse a subscriber as the bus writes it. Raises ProtocolError."""
-        return parse_as(cls, payload, oldest_held_key=HeldKey)
+        return parse_as(cls, payload, oldest_held_key=HeldKey, pause=Pause)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +124,7 @@ class Group(SubscriptionOptions[Never], _Status):
     def of(cls, payload: Mapping[str, Any]) -> Self:
         """Parse a group as the bus writes it. Raises ProtocolError."""
         members = [parse_as(Member, one) for one in payload.get("members", ())]
-        return parse_as(cls, {**payload, "members": members}, oldest_held_key=HeldKey)
+        return parse_as(cls, {**payload, "members": members}, oldest_held_key=HeldKey, pause=Pause)
 
 
 class SubscriberList(list[Subscriber]):

@@ -155,11 +155,11 @@ def is_declared(name: str) -> Conflict:
     )
 
 
-def not_registered(key: str) -> Conflict:
-    """Return the error for a replay to the subscription with this key, which has no lease."""
+def not_registered(key: str, then: str = "replay") -> Conflict:
+    """Return the error for the subscription with this key, which has no lease, where an operator asks for something."""
     if not key.startswith(GROUP_PREFIX):
-        return Conflict("This address is not registered; register it, and replay then.")
-    return Conflict(f"The group {key.removeprefix(GROUP_PREFIX)} has no members; register one, and replay then.")
+        return Conflict(f"This address is not registered; register it, and {then} then.")
+    return Conflict(f"The group {key.removeprefix(GROUP_PREFIX)} has no members; register one, and {then} then.")
 
 
 class State(StrEnum):

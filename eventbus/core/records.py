@@ -17,6 +17,7 @@ class Span:
     end: int | None  # the last event of the part; None for live
     remaining: int  # matching events after the cursor
     topics: tuple[str, ...] = ()  # what a replay chooses by; the live part goes by the lane's interests
+    skipped: tuple[int, ...] = ()  # events after the cursor that an operator has skipped: dead letters by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,15 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause by an operator, whose client had the address ``client``. Times are seconds since 1970."""
+
+    client: str
+    since: float
+    until: float | None  # None where it lasts until somebody ends it
+
+
+@dataclass(frozen=True, slots=True)
 class LaneRecord:
     """All that a lane, or a member of a group, needs to carry on after a restart, but for its retries."""
 
@@ -103,6 +113,8 @@ class LaneRecord:
     expired: bool = False  # its lease ended, and what was pending then has become dead letters
     members: "tuple[LaneRecord, ...]" = ()  # of a group, in the order they joined; theirs have no spans and interests
     waiting: tuple[tuple[int, int], ...] = ()  # (seq, run) before the cursors that wait for their first attempt
+    pause: Pause | None = None  # an operator's
+    skipping: tuple[DeadLetter, ...] = ()  # what is in flight, but skipped: dead letters unless it is delivered
 
     @property
     def open(self) -> bool:
@@ -139,13 +151,14 @@ class Checkpoint:
     replay: str = ""  # the id of the replay for which they do
     dropped: tuple[int, ...] = ()  # ids of dead letters that are discarded
     discards: tuple[Discard, ...] = ()
+    hastened: tuple[str, ...] = ()  # lanes whose retries are due now, but for those that wait for their order key
     registers: tuple[tuple[str, str], ...] = ()  # addresses that register, each with its lane: its own, or its group's
 
     @property
     def empty(self) -> bool:
         """Whether nothing has changed, but perhaps how far the journal has been offered."""
         rows = self.lanes or self.retries or self.settled_retries or self.dead or self.forgotten
-        return not (rows or self.cleared or self.replayed or self.dropped or self.discards)
+        return not (rows or self.cleared or self.replayed or self.dropped or self.discards or self.hastened)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class RunQueue:
                 self._held_back.append(lane)
                 return
         elif not lane.wants_page(now) or self._reader.is_reading(lane):
-            if lane.retries.count or lane.dead_letters or lane.paced or not lane.works:
+            if lane.retries.count or lane.dead_letters or lane.paced or not lane.works or now < lane.not_before:
                 self._wake_later(lane, now)
             return
         lane.queue_entry.queued = True

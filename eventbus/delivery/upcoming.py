@@ -68,7 +68,8 @@ class Upcoming:
     def fetch(self, lane: Lane, delivery: Delivery, now: float, active: Callable[[], bool]) -> Event | None:
         """Read an event that is not in memory any more; return None, and settle the delivery, without an attempt."""
         event = self._reader.fetch(lane, delivery)
-        if event is not None and (lane.closed or not active()):  # reading may have taken long
+        over = lane.closed or self._monotonic() < lane.not_before  # by now: reading may have taken long
+        if event is not None and (over or not active()):
             lane.release(delivery, now)
             return None
         return event

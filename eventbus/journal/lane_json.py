@@ -1,14 +1,15 @@
 """Lane records as JSON, and back."""
 
 import json
-from dataclasses import astuple, replace
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, replace
 from typing import Any
 
 from eventbus.core.addresses import address_with_key, legacy_key, parse_address
 from eventbus.core.credentials import CredentialKind
 from eventbus.core.model import Account, FormerFilter, Group, Interest, Options, State, Subscriber, Subscription
 from eventbus.core.option_table import from_record, to_record
-from eventbus.core.records import LaneRecord, Span
+from eventbus.core.records import DeadLetter, LaneRecord, Pause, Span
 
 #: States that had another name in older journals.
 _RENAMED = {"backing_off": "down"}
@@ -28,7 +29,7 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
         "registered_at": record.registered_at,
         "renewed_at": record.renewed_at,
         "ended_at": record.ended_at,
-        "spans": [(s.replay_id, s.cursor, s.end, s.remaining, s.topics) for s in record.spans],
+        "spans": [_span_fields(span) for span in record.spans],
         "in_flight": record.in_flight,
         "account": astuple(account)[: None if account.filtered else -1],
         "failed_attempts": record.failed_attempts,
@@ -47,6 +48,8 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
         "expired": record.expired,
         **({"waiting": record.waiting} if record.waiting else {}),
         **({"former_filters": filters} if (filters := [astuple(one) for one in record.former_filters]) else {}),
+        **({"pause": asdict(record.pause)} if record.pause else {}),
+        **({"skipping": [_letter_fields(letter) for letter in record.skipping]} if record.skipping else {}),
         **({"members": [_fields_of(member) for member in record.members]} if record.members else {}),
     }
 
@@ -69,12 +72,10 @@ def from_json(text: str) -> LaneRecord:
 
 
 def _record_of(fields: dict[str, Any]) -> LaneRecord:
+    subscriber = _subscriber_of(fields)
     return LaneRecord(
-        subscriber=_subscriber_of(fields),
-        spans=tuple(
-            Span(replay_id, cursor, end, remaining, tuple(topics))
-            for replay_id, cursor, end, remaining, topics in fields.pop("spans")
-        ),
+        subscriber=subscriber,
+        spans=tuple(map(_span_of, fields.pop("spans"))),
         in_flight=_deliveries(fields.pop("in_flight")),
         waiting=_deliveries(fields.pop("waiting", [])),
         account=Account(*fields.pop("account")),
@@ -82,6 +83,8 @@ def _record_of(fields: dict[str, Any]) -> LaneRecord:
         replayed=_interests(fields.pop("replayed")),
         former_filters=tuple(FormerFilter(until, former) for until, former in fields.pop("former_filters", ())),
         state=State(_RENAMED.get(state := fields.pop("state"), state)),
+        skipping=_letters_of(subscriber, fields.pop("skipping", ())),
+        pause=Pause(**pause) if (pause := fields.pop("pause", None)) else None,
         members=tuple(_record_of(member) for member in fields.pop("members", ())),
         **fields,
     )
@@ -96,6 +99,31 @@ def _subscriber_of(fields: dict[str, Any]) -> Subscription:
     address = address_with_key(text, key or legacy_key(text)) if "%" in text else parse_address(text)
     kinds = tuple(map(CredentialKind, fields.pop("credentials", ())))
     return Subscriber(replace(address, target=target), options, kinds, declared=fields.pop("declared", False))
+
+
+def _span_fields(span: Span) -> tuple[Any, ...]:
+    fields = span.replay_id, span.cursor, span.end, span.remaining, span.topics
+    return (*fields, span.skipped) if span.skipped else fields
+
+
+def _span_of(fields: list[Any]) -> Span:
+    replay_id, cursor, end, remaining, topics, *more = fields
+    return Span(replay_id, cursor, end, remaining, tuple(topics), tuple(more[0]) if more else ())
+
+
+def _letter_fields(letter: DeadLetter) -> tuple[Any, ...]:
+    numbers = letter.seq, letter.replay_id
+    return (*numbers, letter.reason, letter.attempts, letter.first_at, letter.last_at, letter.status, letter.error)
+
+
+def _letters_of(subscriber: Subscription, rows: Iterable[list[Any]]) -> tuple[DeadLetter, ...]:
+    return tuple(
+        DeadLetter(
+            *(subscriber.key, seq, replay_id, reason, attempts, first_at, last_at, status, error, b""),
+            dead_to=subscriber.options.dead_to,
+        )
+        for seq, replay_id, reason, attempts, first_at, last_at, status, error in rows
+    )
 
 
 def _deliveries(rows: list[list[int]]) -> tuple[tuple[int, int], ...]:

@@ -35,13 +35,16 @@ from eventbus.services.journal_room import EVENT_OVERHEAD_BYTES
 from eventbus.services.memberships import Memberships
 from eventbus.services.node import Node
 from eventbus.services.node_subscriptions import NodeSubscriptions
+from eventbus.services.pauses import Pauses
 from eventbus.services.positions import Positions
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.registration_steps import RegistrationRequest
 from eventbus.services.registrations import Registration, Registrations
 from eventbus.services.replays import Replays
 from eventbus.services.retention import Retention
+from eventbus.services.retry_now import RetryNow
 from eventbus.services.service import Service
+from eventbus.services.skips import Skips
 from eventbus.services.sweeper import Sweeper
 from eventbus.services.time_series import TimeSeries
 from eventbus.services.timing import DEFAULT_TIMING, ServiceTiming
@@ -80,6 +83,7 @@ class Bus(SubscriberListener):
         self.registrations, self.group_registrations = Registrations(*shared), GroupRegistrations(*shared)
         self.deregistrations = Deregistrations(node, self.expiry, self.expired, self.memberships)
         self.dead_letters = DeadLetters(node, self.expired.keep)
+        self.pauses, self.retry_now, self.skips = Pauses(node), RetryNow(node), Skips(node)
         self.feed, self.history = Feed(self.dispatcher.reader.pages, self.dispatcher.recent), History(node)
         quota = QuotaEnforcer(node, _quota_bytes(settings), settings.journal_max_bytes, self.dead_letters, self.expired)
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, quota)
@@ -91,8 +95,7 @@ class Bus(SubscriberListener):
             self.sweeper, DeadEvents(node, self.retention.room), self.declared,
         )  # fmt: skip
         self._running: list[Service] = []
-        self.draining = False
-        self.first_seq = 0  #: the number of the last event before this start
+        self.draining, self.first_seq = False, 0  #: the latter is the number of the last event before this start
 
     def _rules(self, settings: Settings, timing: ServiceTiming) -> Rules:
         """Return what holds for all lanes."""

@@ -46,7 +46,7 @@ class Positions:
             return 0
         if name == "now":
             return self._recent.newest
-        if (moment := _moment(name)) is not None:
+        if (moment := moment_of(name)) is not None:
             return self._journal.position_at(moment)
         return self._of_event(name) - 1
 
@@ -54,7 +54,7 @@ class Positions:
         """Return the number of the last event up to what is named, that included. Raises NotFound and BadRequest."""
         if name == "now":
             return self._recent.newest
-        if (moment := _moment(name)) is not None:
+        if (moment := moment_of(name)) is not None:
             return self._journal.position_at(moment)
         return self._of_event(name)
 
@@ -89,7 +89,7 @@ class Positions:
         return event.seq
 
 
-def _moment(text: str) -> float | None:
+def moment_of(text: str) -> float | None:
     """Return the seconds since 1970 of an RFC 3339 time; None for other text. Raises BadRequest without an offset."""
     if not _LIKE_A_TIME.match(text):
         return None

@@ -36,7 +36,7 @@ class TopicPages:
         cursor = min(end, self._last)
         interests = lane.interests if part is lane.live else (Interest(-1, part.end, part.topics),)
         found = {seq for one in interests for seq in self._of(one, part.cursor, cursor)}
-        return sorted(found), cursor
+        return sorted(found - part.skipped), cursor
 
     def _of(self, one: Interest, after: int, end: int) -> list[int]:
         seqs = self._matching.get(one.topics)

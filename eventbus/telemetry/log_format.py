@@ -8,7 +8,12 @@ from typing import Any
 #: Characters of one line, at most.
 MAX_LINE_CHARACTERS = 4_000
 #: The fields that a record may carry by ``extra``.
-FIELDS = frozenset({"address", "event", "target", "count", "client", "scope", "forwarded_for", "terms", "group"})
+FIELDS = frozenset(
+    {
+        *("address", "event", "target", "count", "client", "scope", "forwarded_for", "terms", "group"),
+        *("until", "skipped_event"),
+    }
+)
 
 
 class LineFormatter(logging.Formatter):

@@ -73,6 +73,9 @@ class FakeTransport(Transport):
             ("POST", "/registerAndKeepAlive"): lambda request, query: subscribers.register(query, request.headers),
             ("DELETE", "/deregister"): lambda _, query: subscribers.deregister(query),
             ("GET", "/listSubscribers"): lambda _, query: subscribers.list(expired="expired" in query),
+            ("POST", "/pause"): lambda _, query: subscribers.pause(query),
+            ("POST", "/resume"): lambda _, query: subscribers.resume(query),
+            ("POST", "/retry"): lambda _, query: subscribers.retry(query),
             ("GET", "/events"): self._page,
         }
 

@@ -1,6 +1,6 @@
 """The subscribers and groups of a fake bus: they are registered, and nothing is delivered to them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ _NEW: Json = {
     **{one.name: one.kind.to_json(one.default) for one in _OPTIONS},
     "credentials": [],
     "state": "ok",
+    "pause": None,
     "last_error": None,
     "oldest_pending_seconds": None,
     **dict.fromkeys(("pending", "backlog", "in_flight", "accepted", "delivered"), 0),
@@ -54,12 +55,43 @@ class FakeSubscribers:
         self._known.pop((address or "", path), None)
         return {"address": address, "path": path, "discarded": 0}
 
+    def pause(self, query: Parameters, client: str = "fake") -> Json:
+        """Pause an address, or a group with all of its members. Raises ApiError where it is not registered."""
+        until = _first(query, "until")
+        pause = {"by": "operator", "client": client, "since": datetime.now(UTC).isoformat(), "until": until}
+        for key in self._meant(query):
+            self._known[key] |= {"state": "paused", "pause": pause}
+        return {**_whose(query), "until": until}
+
+    def resume(self, query: Parameters) -> Json:
+        """End a pause. Raises ApiError where it is not registered."""
+        paused = [key for key in self._meant(query) if self._known[key]["pause"] is not None]
+        for key in paused:
+            self._known[key] |= {"state": "ok", "pause": None}
+        return {**_whose(query), "resumed": bool(paused)}
+
+    def retry(self, query: Parameters) -> Json:
+        """Attempt what waits, which is nothing. Raises ApiError where it is not registered."""
+        self._meant(query)
+        return {**_whose(query), "retried": 0}
+
+    def _meant(self, query: Parameters) -> Sequence[tuple[str, str | None]]:
+        whom, group = (_first(query, "address"), _first(query, "path")), _first(query, "group")
+        found = [key for key, one in self._known.items() if key == whom or (group and one["group"] == group)]
+        if not found:
+            raise Conflict(409, "It is not registered; register it first.")
+        return found
+
     def list(self, *, expired: bool) -> Json:
         """Return the subscribers and the groups; none is expired."""
         found = [] if expired else list(self._known.values())
         names = dict.fromkeys(one["group"] for one in found if one["group"] is not None)
         groups = [_group_json(name, [one for one in found if one["group"] == name]) for name in names]
         return {"subscribers": found, "groups": groups}
+
+
+def _whose(query: Parameters) -> Json:
+    return {name: _first(query, name) for name in ("address", "path", "group")}
 
 
 def _first(query: Parameters, name: str) -> str | None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from flask import Request
 
-JSON, STREAM, PLAIN = "application/json", "text/event-stream", "text/plain"
+JSON, STREAM, PAGE, PLAIN = "application/json", "text/event-stream", "text/html", "text/plain"
 #: Set in a request's environment if its response depends on ``Accept``.
 VARIES = "eventbus.varies"
 #: Values of the header that are cached, and the characters that one of them may have.
@@ -20,6 +20,11 @@ def wants_json(request: Request) -> bool:
 def wants_stream(request: Request) -> bool:
     """Return whether the client asked for server-sent events."""
     return asks_for(request, STREAM)
+
+
+def wants_page(request: Request) -> bool:
+    """Return whether the client is a browser that follows a link or sends a form."""
+    return asks_for(request, PAGE)
 
 
 def asks_for(request: Request, kind: str) -> bool:

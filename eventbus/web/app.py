@@ -9,9 +9,18 @@ from eventbus.web.access import drain_guard, guard
 from eventbus.web.cluster.forwarding import Forwarding
 from eventbus.web.flask_app import BusFlask
 from eventbus.web.parameters import query_guard
-from eventbus.web.routes import dead_letters, events, messages, operations, reference, replays, subscribers
+from eventbus.web.routes import (
+    dead_letters,
+    events,
+    messages,
+    operations,
+    operator_actions,
+    reference,
+    replays,
+    subscribers,
+)
 
-BLUEPRINTS = (subscribers, messages, events, dead_letters, replays, operations, reference, dashboard)
+BLUEPRINTS = (subscribers, messages, events, dead_letters, replays, operator_actions, operations, reference, dashboard)
 
 
 def application(bus: Bus) -> BusFlask | Forwarding:

@@ -28,6 +28,10 @@ class Changed(StrEnum):
     REPLAYED = "dead_letters.replayed"
     DISCARDED = "dead_letters.discarded"
     REPLAY_STARTED = "replay.started"
+    PAUSED = "subscriber.paused"
+    RESUMED = "subscriber.resumed"
+    RETRIED = "subscriber.retried"
+    SKIPPED = "event.skipped"
 
 
 def log_change(changed: Changed, target: str, count: int, **more: str) -> None:

@@ -43,6 +43,11 @@ def as_json(value: Any, status: int = 200) -> Reply:
     return Reply(f"{json.dumps(value, separators=(',', ':'))}\n".encode(), status, JSON)
 
 
+def see_other(location: str) -> Reply:
+    """Return a response that leads a browser to a page, which it gets (RFC 9110, 15.4.4)."""
+    return Reply(b"", 303, TEXT, {"Location": location})
+
+
 def problem(status: int, detail: str) -> Reply:
     """Return problem details (RFC 9457)."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}

@@ -74,6 +74,7 @@ def subscription_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
         "credentials": lane.subscriber.credentials,
         "draining": lane.draining,
         "state": status(lane, now),
+        "pause": _pause(bus, lane, now),
         "pending": lane.backlog,
         "backlog": lane.backlog - len(lane.in_flight),
         "in_flight": len(lane.in_flight),
@@ -102,6 +103,7 @@ def member_payload(bus: Bus, lane: Lane, member: Member) -> dict[str, Any]:
         "credentials": member.subscriber.credentials,
         "draining": member.draining,
         "state": status(member, now),
+        "pause": _pause(bus, member, now),
         "pending": member.in_flight,
         "backlog": 0,
         "in_flight": member.in_flight,
@@ -140,6 +142,18 @@ def _lease(bus: Bus, of: Lane | Member, *, expired_at: float | None) -> dict[str
         "expired_at": until if status(of, now) is State.EXPIRED else None,
         "renew_after": round(of.subscriber.options.lease / 3, 3),
     }
+
+
+def _pause(bus: Bus, of: Lane | Member, now: float) -> dict[str, Any] | None:
+    """Return who has paused a subscriber, and until when; None where nobody has."""
+    pause = of.pause_at(now)
+    if pause is not None:
+        until = None if pause.until is None else rfc3339(pause.until)
+        return {"by": "operator", "client": pause.client, "since": rfc3339(pause.since), "until": until}
+    if of.asked_for_pause(now):
+        until = rfc3339(bus.clock.wall() + of.own_wait_ends - now)
+        return {"by": "subscriber", "client": None, "since": None, "until": until}
+    return None
 
 
 def _held_keys(bus: Bus, lane: Lane) -> dict[str, Any]:

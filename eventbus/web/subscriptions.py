@@ -43,6 +43,17 @@ def named_in(query: Query, bus: Bus) -> NamedSubscription:
     )
 
 
+def member_in(query: Query, bus: Bus) -> str | None:
+    """Return the address in the query, as a key, where a member of a group is meant. Raises BadAddress.
+
+    That is where it is one, or a group is given, too.
+    """
+    if query.first("address") is None:
+        return None
+    key = address_in(query).key
+    return key if query.first("group") is not None or key in bus.dispatcher.registry.groups else None
+
+
 def is_named_in(query: Query) -> bool:
     """Return whether the query names a subscription. Raises BadRequest for a path without an address."""
     check_path(query)

@@ -20,6 +20,7 @@ from eventbus.core.errors import (
     JournalUnavailable,
     KeyReused,
     NotFound,
+    NotOwner,
     TooMany,
 )
 from eventbus.core.event_ids import new_event_id
@@ -27,9 +28,10 @@ from eventbus.core.event_view import EventView
 from eventbus.core.filters import parse_filter
 from eventbus.core.model import Account, Event, Message, Terms
 from eventbus.core.ordering import BY_KEY
-from eventbus.core.records import Checkpoint
+from eventbus.core.records import Checkpoint, Pause
 from eventbus.core.settings import Settings
 from eventbus.core.topics import matches
+from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import Phase
@@ -128,6 +130,7 @@ class BusAccount(RuleBasedStateMachine):
         self.left: set[str] = set()  # who deregistered, and did not come back
         self.filters: dict[str, set[str]] = defaultdict(set)  # that each had at some time; an empty text is none
         self.views: dict[str, EventView] = {}  # what filters see of each event
+        self.begun_before: dict[str, set[int]] = {}  # attempts in flight when an operator paused, by subscriber
         self._start()
 
     def _start(self) -> None:
@@ -318,6 +321,48 @@ class BusAccount(RuleBasedStateMachine):
         except (Conflict, JournalError, NotFound):
             return
 
+    @rule(key=KEY, seconds=st.sampled_from([None, 20.0]))
+    def pause(self, key: str, seconds: float | None) -> None:
+        """An operator pauses a subscriber, for some time or until further notice."""
+        wall = EPOCH + self.now
+        with suppress(Conflict, JournalError, NotOwner):
+            self.bus.pauses.pause(key, Pause("an operator", wall, None if seconds is None else wall + seconds))
+            self.begun_before[key] = {id(attempt) for attempt in self._held_by(key)}
+
+    @rule(key=KEY)
+    def resume(self, key: str) -> None:
+        """An operator ends a pause, if there is one."""
+        with suppress(Conflict, JournalError, NotOwner):
+            self.bus.pauses.resume(key)
+
+    @rule(key=KEY)
+    def retry(self, key: str) -> None:
+        """What waits for its backoff is attempted."""
+        lane = self.bus.dispatcher.lanes.get(key)
+        with suppress(Conflict, JournalError, NotOwner):
+            assert lane is not None or self.bus.retry_now.retry(key)
+            if lane is not None:
+                assert 0 <= self.bus.retry_now.retry(key) <= lane.retries.count + len(lane.in_flight)
+
+    @rule(key=KEY, place=st.integers(0, 100))
+    def skip(self, key: str, place: int) -> None:
+        """An operator gives an event up: it is dead, or will be unless the attempt in flight succeeds."""
+        if not self.ids:
+            return
+        event_id = self.ids[place % len(self.ids)]
+        try:
+            pending = self._fate(key, event_id) == "pending"
+            skipped = self.bus.skips.skip(key, event_id)
+        except NotFound:
+            assert not pending or event_id not in self._journal_ids()
+            return
+        except (Conflict, JournalError, NotOwner):
+            return
+        assert pending
+        assert skipped.dead + skipped.in_flight
+        if not skipped.in_flight:
+            assert self._fate(key, event_id) == "dead"
+
     @rule(share=st.sampled_from([0.1, 0.5, 1.0]), letters=st.sampled_from([0, 3, 1_000]))
     def the_journal_is_full(self, share: float, letters: int) -> None:
         """Whoever holds back events gives up the oldest of them: they are dead, or discarded where too many are."""
@@ -375,6 +420,15 @@ class BusAccount(RuleBasedStateMachine):
         for attempt in self.transport.held:
             assert all(self._may_match(self._lane_of(attempt.key), event.id) for event in attempt.events)
 
+    @invariant()
+    def nothing_begins_while_an_operator_pauses(self) -> None:
+        """What is in flight was so before the pause began."""
+        self._settle_down()
+        for key, before in self.begun_before.items():
+            lane = self.bus.dispatcher.lanes.get(key)
+            if lane is not None and lane.pause_at(self.now) is not None:
+                assert {id(attempt) for attempt in self._held_by(key)} <= before
+
     def teardown(self) -> None:
         """In the end, with subscribers that take everything, every event is settled as it was asked for."""
         try:
@@ -394,6 +448,8 @@ class BusAccount(RuleBasedStateMachine):
         self.transport.answer(list(self.transport.held), TAKEN)
         for key in KEYS:
             self.register(key, Terms(topics=(), ordered=False, resume=True), start=None)
+        for lane in list(self.bus.dispatcher.lanes.values()):
+            self._resume_all(lane)
         for _ in range(200):
             self._settle_down()
             if not any(lane.backlog for lane in self.bus.dispatcher.lanes.values()):
@@ -454,6 +510,20 @@ class BusAccount(RuleBasedStateMachine):
         moving = any(lane.queue_entry.queued or dispatcher.reader.is_reading(lane) for lane in lanes)
         return not moving and dispatcher.busy == len(self.transport.held)
 
+    def _held_by(self, key: str) -> list[Attempt]:
+        """The attempts in flight to a subscriber."""
+        return [attempt for attempt in self.transport.held if attempt.key == key]
+
+    def _resume_all(self, lane: Lane) -> None:
+        self.bus.pauses.resume(lane.subscriber.key)
+
+    def _fate(self, key: str, event_id: str) -> str | None:
+        """What became of an event for a subscriber; None where it was not for it."""
+        return {fate.subscription.key: fate.state for fate in self.bus.history.of(event_id)[1]}.get(key)
+
+    def _journal_ids(self) -> set[str]:
+        return {event.id for event in self.bus.journal.page(0, self.bus.dispatcher.recent.newest, ALL, ALL).events}
+
     def _account(self, key: str) -> tuple[Account, int, int]:
         """A subscriber's account, its dead letters that are not written yet, and what is pending."""
         lane = self.bus.dispatcher.lanes.get(key)
@@ -473,7 +543,7 @@ class BusAccount(RuleBasedStateMachine):
 
     def _let_go(self, key: str) -> None:
         """Answer what is under way for a subscriber: its old lane is not ended before."""
-        self.transport.answer([attempt for attempt in self.transport.held if attempt.key == key], TAKEN)
+        self.transport.answer(self._held_by(key), TAKEN)
 
     def _count(self, topics: tuple[str, ...]) -> int:
         return sum(matches(topics, topic) for _, topic, _ in self._rows())

@@ -1,6 +1,7 @@
 """Commands over a bus that only records: what they refuse, print, ask and end with."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -339,6 +340,38 @@ def test_an_order_by_key_is_a_flag_and_held_keys_are_shown(typed: Type, bus: Let
     table = subscriber_table(SubscriberList([replace(one, held_keys=2, oldest_held_key=held)]), datetime.now(UTC))
     assert table.rows[0][-1] == "2 held keys; customer-7 behind id-1 after 3 attempts: answered 500"
     assert to_json(replace(one, oldest_held_key=held))["oldest_held_key"]["attempts"] == 3
+
+
+def test_a_pause_is_shown_with_who_and_until_when(typed: Type, bus: Lettered) -> None:
+    """It stands where the last error stands else; with an end, that is a time or so many seconds from now."""
+    bus.register("h:1")
+    assert typed("pause", "h:1", "--until", "2030-01-01T00:00:00Z").stderr == "Paused h:1 until 2030-01-01T00:00:00Z.\n"
+    row = typed("subscribers").stdout.splitlines()[1]
+    assert row.split()[:2] == ["h:1", "paused"]
+    assert re.search(r"paused by an operator since 20\S+, until 2030-01-01T00:00:00Z", row)
+    assert json.loads(typed("resume", "h:1", "--json").stdout) == {"address": "h:1", "resumed": True}
+    assert typed("resume", "h:1").stderr == "h:1 was not paused.\n"
+    assert json.loads(typed("pause", "h:1", "--json").stdout) == {"address": "h:1", "until": None}
+    assert json.loads(typed("pause", "h:1", "--for", "60", "--json").stdout)["until"] is not None
+    assert typed("retry", "h:1").stdout == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["pause", "h:1", "--until", "earliest"], "'earliest' is not a time in RFC 3339"),
+        (["pause", "h:1", "--until", "2030-01-01T00:00:00Z", "--for", "5"], "Give either --until or --for"),
+        (["pause", "h:1", "--for", "0"], "0.0 is not in the range"),
+        (["resume"], "Say which subscriber"),
+        (["retry", "h:1", "--group", "mailer"], "Say which subscriber"),
+        (["skip", "h:1"], "Missing option '--id'"),
+    ],
+)
+def test_an_operators_command_says_what_is_wrong(typed: Type, args: list[str], message: str) -> None:
+    """And does nothing."""
+    result = typed(*args)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_a_group_is_a_row_with_its_members_below(typed: Type, bus: Lettered) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from eventbus.cli.doctor import environment, journal_file, redis_journal, running_bus, subscriber_checks
 from eventbus.cli.doctor.findings import Finding, Level, ok
-from eventbus.client import Subscriber, SubscriberList, Terms, Unauthorized, Unreachable
+from eventbus.client import Pause, Subscriber, SubscriberList, Terms, Unauthorized, Unreachable
 from eventbus.core.settings import Settings
 from eventbus.testing import FakeBus
 from tests.support.ports import free_port
@@ -240,6 +240,21 @@ def test_subscribers_are_judged_by_what_the_bus_says() -> None:
     many = subscriber_checks.diagnose(SubscriberList([subscriber(dead=1)] * 25))
     assert (len(many), many[-1].text) == (21, "5 subscribers more have dead letters too.")
     assert subscriber_checks.not_listed(Unauthorized(401, "no")).level is Level.WARNING
+
+
+def test_a_pause_of_an_operator_is_named_with_who_may_end_it() -> None:
+    """Since when, and until when; a member's too. One that the subscriber asked for is its own affair."""
+    at = datetime(2026, 11, 24, 6, 3, 29, tzinfo=UTC)
+    pause = Pause(by="operator", client="10.0.0.7", since=at, until=None)
+    (found,) = subscriber_checks.diagnose(SubscriberList([subscriber(state="paused", pause=pause, pending=3)]))
+    assert found.text == (
+        "h:1 is paused by an operator since 2026-11-24T06:03:29Z, until it is resumed; 3 events pending."
+    )
+    assert (found.level, found.fix) == (Level.WARNING, "Where the reason is over: 'eventbus resume h:1'.")
+    (member,) = subscriber_checks.diagnose(group_of({}, {"state": "paused", "pause": pause}))
+    assert member.text.startswith("h:1, a member of group mailer, is paused by an operator since")
+    own = subscriber(state="paused", pause=Pause(by="subscriber", client=None, since=None, until=at))
+    assert "is paused; 0 events pending" in subscriber_checks.diagnose(SubscriberList([own]))[0].text
 
 
 def test_an_expired_subscriber_is_named_with_what_it_left() -> None:

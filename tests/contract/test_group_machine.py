@@ -2,21 +2,23 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.errors import Conflict, JournalError, JournalTimeout, TooMany
+from eventbus.core.errors import Conflict, JournalError, JournalTimeout, NotOwner, TooMany
 from eventbus.core.model import Terms, group_key
 from eventbus.core.override import override
+from eventbus.core.records import Pause
 from eventbus.delivery.lane.group_lane import GroupLane
+from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import Phase
 from tests.contract.test_account_machine import BATCH, BATCH_WAIT, FILTER, KEYS, ORDERED, TOPICS, BusAccount
 from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
-from tests.support.lanes import TAKEN
+from tests.support.lanes import EPOCH, TAKEN
 from tests.support.scripted import Attempt
 
 NAME = "mailer"
@@ -44,6 +46,7 @@ class GroupAccount(BusAccount):
     def __init__(self, journal: AccountJournal) -> None:
         super().__init__(journal)
         self.allowed_of_key: Counter[str] = Counter()
+        self.begun_before_of_member: dict[str, set[int]] = {}
         self.allowed = 0  # attempts in flight to an ordered group: one, but for those from before it was ordered
 
     @property
@@ -109,7 +112,48 @@ class GroupAccount(BusAccount):
         """A part of the journal is delivered to the group again."""
         self.replay(GROUP, place)
 
+    @rule(key=MEMBER, seconds=st.sampled_from([None, 20.0]))
+    def pause_member(self, key: str, seconds: float | None) -> None:
+        """An operator pauses one member; the others take over."""
+        wall = EPOCH + self.now
+        with suppress(Conflict, JournalError, NotOwner):
+            self.bus.pauses.pause(GROUP, Pause("an operator", wall, None if seconds is None else wall + seconds), key)
+            self.begun_before_of_member[key] = {id(attempt) for attempt in self._held_by(key)}
+
+    @rule(key=MEMBER)
+    def resume_member(self, key: str) -> None:
+        """An operator ends the pause of a member, if there is one."""
+        with suppress(Conflict, JournalError, NotOwner):
+            self.bus.pauses.resume(GROUP, key)
+
+    @rule(seconds=st.sampled_from([None, 20.0]), resumes=st.booleans())
+    def pause_group(self, seconds: float | None, resumes: bool) -> None:
+        """An operator pauses or resumes the whole group."""
+        if resumes:
+            self.resume(GROUP)
+        else:
+            self.pause(GROUP, seconds)
+
+    @rule()
+    def retry_group(self) -> None:
+        """What waits for its backoff is attempted."""
+        self.retry(GROUP)
+
+    @rule(place=st.integers(0, 100))
+    def skip_in_group(self, place: int) -> None:
+        """An operator gives an event up for the group."""
+        self.skip(GROUP, place)
+
     # What holds after each step
+
+    @invariant()
+    def nothing_begins_while_an_operator_pauses_a_member(self) -> None:
+        """What is in flight at a member was so before its pause began."""
+        self._settle_down()
+        for key, before in self.begun_before_of_member.items():
+            member = None if self.group is None else self.group.roster.get(key)
+            if member is not None and member.pause_at(self.now) is not None:
+                assert {id(attempt) for attempt in self._held_by(key)} <= before
 
     @invariant()
     def members_have_what_is_in_flight(self) -> None:
@@ -161,6 +205,16 @@ class GroupAccount(BusAccount):
     @override
     def _lane_of(self, address: str) -> str:
         return GROUP if address in MEMBERS else address
+
+    @override
+    def _held_by(self, key: str) -> list[Attempt]:
+        return self.held if key == GROUP else super()._held_by(key)
+
+    @override
+    def _resume_all(self, lane: Lane) -> None:
+        super()._resume_all(lane)
+        for member in lane.roster or ():
+            self.bus.pauses.resume(GROUP, member.subscriber.key)
 
     @override
     def _taken(self, key: str, event_id: str) -> int:

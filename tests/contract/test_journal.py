@@ -533,6 +533,23 @@ def test_deferred_deliveries_are_read_by_due_time_or_number(journal: Journal) ->
     assert [row.key for row in journal.retries_of_event(4)] == [B]
 
 
+def test_what_waits_for_its_backoff_becomes_due_at_once(journal: Journal) -> None:
+    """In its order among the others; what is due already, or waits for its order key, stays, and so do other lanes."""
+    rows = [
+        deferral(1, due=30, error='"due_at": 7,'),
+        deferral(2, due=-5),
+        replace(deferral(3), due_at=BLOCKED_UNTIL, order_key="k"),
+        deferral(5, B, due=30),
+    ]
+    save(journal, retries=tuple(rows))
+    save(journal, retries=(deferral(4, due=20),), hastened=(A,))
+    assert journal.retries(A, by_seq=True, limit=ALL) == [
+        replace(rows[0], due_at=EPOCH), rows[1], rows[2], deferral(4, due=0),
+    ]  # fmt: skip
+    assert [row.seq for row in journal.retries(A, by_seq=False, limit=ALL)] == [2, 1, 4, 3]
+    assert journal.retries(B, by_seq=True, limit=ALL) == [rows[3]]
+
+
 def test_retries_are_read_on_by_their_numbers(journal: Journal) -> None:
     """Those after a retry come in pages, also where one event has several, of several replays."""
     rows = [deferral(seq, replay_id=replay_id) for seq in (1, 2, 10) for replay_id in (0, 1, 2)]

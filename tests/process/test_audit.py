@@ -1,6 +1,7 @@
 """Whatever somebody changes by a request is a line of the log: what, of whom, how much, and who asked."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from eventbus.core.clock import rfc3339
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
 from tests.support.raw_client import Response
@@ -109,6 +111,30 @@ def test_changes_of_groups_and_members_are_told_apart(bus: BusServer) -> None:
     ]
     gone = admin.ask("POST", "/replay", group="mailer", from_="earliest")
     assert gone.json()["detail"] == "The group mailer has no members; register one, and replay then."
+
+
+def test_what_an_operator_does_is_told(bus: BusServer) -> None:
+    """With the time until which a pause lasts, and the event that was skipped; a pause that was none has no line."""
+    admin = Person(bus, ADMIN)
+    address = "localhost:1"
+    admin.ask("POST", "/registerAndKeepAlive", address=address)
+    assert admin.ask("POST", "/resume", address=address).json()["resumed"] is False
+    until = rfc3339(time.time() + 3_600)
+    assert admin.ask("POST", "/pause", address=address, until=until).status == 200
+    event = admin.ask("POST", "/sendMessage").json()["id"]
+    assert admin.ask("POST", "/retry", address=address).json()["retried"] == 0
+    assert admin.ask("POST", "/skip", address=address, id=event).json()["skipped"] == 1
+    assert admin.ask("POST", "/skip", address=address, id=event).status == 404
+    assert admin.ask("POST", "/resume", address=address).json()["resumed"] is True
+    found = [(line["event"], line["target"], line["count"]) for line in lines(bus)]
+    assert found[1:] == [
+        ("subscriber.paused", address, 1),
+        ("subscriber.retried", address, 0),
+        ("event.skipped", address, 1),
+        ("subscriber.resumed", address, 1),
+    ]
+    assert [line.get("until") for line in lines(bus)][1] == until
+    assert [line.get("skipped_event") for line in lines(bus)][3] == event
 
 
 def all_dead(admin: Person, count: int) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from eventbus.client import (
     Conflict,
     Forbidden,
     NotFound,
+    Skipped,
     Terms,
     TooLarge,
     Unauthorized,
@@ -55,6 +56,26 @@ def test_an_event_is_published_and_read_back(client: Bus, subscribe: Subscribe) 
     address = client.subscribers()[0].address
     eventually(lambda: client.deliveries(published.id)[0].state == "delivered", 10)
     assert [found.address for found in client.deliveries(published.id)] == [address]
+
+
+def test_an_operator_pauses_skips_and_resumes(client: Bus, subscribe: Subscribe) -> None:
+    """What is skipped while nothing is attempted is dead, and the rest comes when the pause ends."""
+    subscriber = subscribe(topic="client.*")
+    until = datetime.now(UTC) + timedelta(hours=1)
+    client.pause(subscriber.address, until=until)
+    first, second = [client.publish("client.one", {"n": number}).id for number in (1, 2)]
+    (found,) = client.subscribers()
+    assert found.pause is not None
+    assert (found.state, found.pause.by, found.pause.until) == ("paused", "operator", until.replace(microsecond=0))
+    assert client.skip(first, subscriber.address) == Skipped(1, 0)
+    with pytest.raises(NotFound, match="is not pending for"):
+        client.skip(first, subscriber.address)
+    assert client.retry(subscriber.address) == 0
+    assert (client.resume(subscriber.address), client.resume(subscriber.address)) == (True, False)
+    subscriber.wait_for_ids([second])
+    (letter,) = client.dead_letters(address=subscriber.address)
+    assert (letter.event, letter.reason, letter.attempts) == (first, "skipped", 0)
+    assert client.discard(letter=letter.id) == 1
 
 
 def test_a_key_makes_two_publishes_one(client: Bus) -> None:

@@ -49,6 +49,7 @@ class Found(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.addresses: list[str] = []
+        self.posts: list[str] = []  # what forms send to
         self.inline: list[str] = []
         self._code = False
         self.feed(text)
@@ -58,7 +59,8 @@ class Found(HTMLParser):
         self._code = tag in ("script", "style")
         for name, value in attrs:
             if name in ("src", "href", "action", "srcset", "data", "poster", "formaction"):
-                self.addresses.append(value or "")
+                sends = name == "action" and ("method", "post") in attrs
+                (self.posts if sends else self.addresses).append(value or "")
             if name.startswith("on") or name in ("style", "srcdoc"):
                 self.inline.append(f"{tag} {name}={value}")
 
@@ -101,7 +103,12 @@ def test_a_page_stays_below_the_prefix_that_a_proxy_takes_off(
 ) -> None:
     """All that a page refers to is there, seen from below a prefix, and nothing leads out of it."""
     caller, here = Caller(bus.port), path.format(**places)
-    for address in Found(caller.call("GET", here, [HTML]).text).addresses:
+    found = Found(caller.call("GET", here, [HTML]).text)
+    for address in found.posts:
+        whole = urljoin(f"/pre/fix{here}", address)
+        assert whole.startswith("/pre/fix/"), address
+        assert "POST" in (caller.call("OPTIONS", whole.removeprefix("/pre/fix")).header("Allow") or "")
+    for address in found.addresses:
         whole = urljoin(f"/pre/fix{here}", address).partition("#")[0]
         if "://" not in whole and not whole.startswith("data:"):
             assert whole.startswith("/pre/fix/"), address

@@ -70,7 +70,7 @@ checks.negative_data_rejection.expected-statuses = [400, 404, 405, 413, 414]
 "query.filter" = '{{"exact":{{"key":"a"}}}}'  # JSON in a text
 
 [[operations]]
-include-operation-id = ["discardDeadLetters", "replayDeadLetters", "sendMessage"]
+include-operation-id = ["discardDeadLetters", "pause", "replayDeadLetters", "sendMessage"]
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
@@ -173,6 +173,8 @@ def test_a_call_in_the_document_works(caller: Caller, method: str, path: str, op
     (sample,) = operation["x-codeSamples"]
     with RecordingSubscriber() as subscriber:
         caller.register(subscriber.address)
+        if path == "/skip":  # else it is delivered before
+            caller.call("POST", f"/pause?address={subscriber.address}")
         event = caller.publish(topic="orders.created")
         command = sample["source"].replace(BUS, f"http://127.0.0.1:{caller.port}")
         named = replay_of(caller) if "/replays/" in path else event

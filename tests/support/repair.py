@@ -44,6 +44,11 @@ class RepairClient:
         """Deliver a part of the journal again; how many events."""
         return int(self.answer("POST", "/replay", address=address, from_=start, **query)["events"])
 
+    def act(self, what: str, address: str, **query: Any) -> dict[str, Any]:
+        """Pause, resume, retry or skip; what that is answered."""
+        found: dict[str, Any] = self.answer("POST", f"/{what}", address=address, **query)
+        return found
+
     def event(self, event_id: str) -> dict[str, Any]:
         """One event, and what became of it."""
         found: dict[str, Any] = self.answer("GET", f"/events/{event_id}")

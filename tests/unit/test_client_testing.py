@@ -1,4 +1,5 @@
 import base64
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -94,6 +95,23 @@ def test_a_fake_bus_keeps_filters() -> None:
     assert bus.register("h:1", terms=Terms(filter="")).filter == ""
     with pytest.raises(ApiError, match="filter is not JSON"):
         bus.register("h:1", terms=Terms(filter="{"))
+
+
+def test_a_fake_bus_pauses_and_resumes() -> None:
+    """An address, or a group; a pause says by whom and until when, as the bus's does."""
+    bus, until = FakeBus(), datetime(2030, 1, 1, tzinfo=UTC)
+    bus.register("h:1")
+    bus.register("h:2", terms=Terms(group="mailer"))
+    bus.pause("h:1", until=until)
+    bus.pause(group="mailer")
+    first, second = bus.subscribers()
+    assert first.state == second.state == "paused"
+    assert first.pause is not None
+    assert (first.pause.by, first.pause.until) == ("operator", until)
+    assert (bus.resume("h:1"), bus.resume("h:1"), bus.retry("h:1")) == (True, False, 0)
+    assert bus.subscribers()[0].pause is None
+    with pytest.raises(Conflict, match="not registered"):
+        bus.pause("h:3")
 
 
 def test_a_fake_bus_has_groups() -> None:

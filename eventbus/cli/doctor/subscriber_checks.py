@@ -9,7 +9,8 @@ from eventbus.cli.doctor.connection import connection_error
 from eventbus.cli.doctor.findings import Finding, ok, warning
 from eventbus.cli.formatting import format_duration
 from eventbus.cli.screen import pluralize
-from eventbus.client import Group, Subscriber, SubscriberList
+from eventbus.cli.subscribers import pause_text
+from eventbus.client import Group, Pause, Subscriber, SubscriberList
 from eventbus.client.encoding import rfc3339
 from eventbus.client.errors import BusError
 from eventbus.core.target_path import with_path
@@ -55,13 +56,23 @@ def not_listed(error: BusError) -> Finding:
 
 
 def _stuck(one: Subscriber | Group) -> Finding:
+    if one.pause is not None and one.pause.by == "operator":
+        return _paused(one, _name(one), one.pause)
     since = f", the oldest for {format_duration(one.oldest_pending_seconds)}" if one.pending else ""
     text = f"{_name(one)} is {one.state}; {pluralize(one.pending, 'event')} pending{since}.{_attempts(one)}"
     usual = f"See that it answers POST {_path(one)} with 2xx; it gets all that is pending."
     return warning(_ABOUT, text, _RENEW if one.state == _WAITING else usual)
 
 
+def _paused(one: Subscriber | Group, name: str, pause: Pause) -> Finding:
+    text = f"{name} is {pause_text(pause)}; {pluralize(one.pending, 'event')} pending."
+    whose = f"--group {one.group}" if isinstance(one, Group) else f"{one.address}{_path_option(one)}"
+    return warning(_ABOUT, text, f"Where the reason is over: 'eventbus resume {whose}'.")
+
+
 def _stuck_member(one: Subscriber) -> Finding:
+    if one.pause is not None and one.pause.by == "operator":
+        return _paused(one, f"{_name(one)}, a member of group {one.group},", one.pause)
     text = f"{_name(one)}, a member of group {one.group}, is {one.state}.{_attempts(one)}"
     usual = f"See that it answers POST {_path(one)} with 2xx; until then other members get its share."
     return warning(_ABOUT, text, _RENEW if one.state == _WAITING else usual)

@@ -197,14 +197,16 @@ class Backlog(Health):
 
     def covers(self, part: Range, seq: int, topic: str | None) -> bool:
         """Return whether an event is one of those that a range of this lane counts."""
+        if seq in part.skipped:
+            return False
         if part is self.live:
             return any(interest.covers(seq, topic) for interest in self.interests)
         return Interest(-1, part.end, part.topics).covers(seq, topic)
 
     def covers_all(self, part: Range) -> bool:
         """Return whether every event after a range's cursor is one of those that it counts."""
-        if part is not self.live:
-            return not part.topics
+        if part is not self.live or part.skipped:
+            return not part.topics and not part.skipped
         first = self.interests[0]
         return len(self.interests) == 1 and not first.topics and first.until is None and first.after <= part.cursor
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from eventbus.core.records import Past
+from eventbus.core.records import DeadLetter, Past
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +22,7 @@ class Delivery:
     past: Past | None = None
     max_batch: int = 1_000  # events that it may be sent with in one request, itself included
     failed_at: tuple[str, ...] = ()  # members of the group at which it failed since its last pause, by address
+    skipped: DeadLetter | None = None  # what it becomes unless the attempt in flight succeeds: an operator says so
     order_key: str | None = None  # empty without one; None where it is not known, or nobody asks for it
 
     @property

@@ -8,6 +8,8 @@ from eventbus.delivery.lane.lifecycle import Lifecycle
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
 from eventbus.delivery.lane.phase import CLOSED, ENDING
 
+#: Why a delivery is dead that an operator has skipped.
+SKIPPED = "skipped"
 #: After these a delivery is attempted again at once, however old it is.
 AT_ONCE = (Verdict.GONE, Verdict.SPLIT)
 #: Verdicts about events, of a subscriber that works.
@@ -28,8 +30,51 @@ class Failures(Lifecycle):
         if self.phase is CLOSED:
             return
         delivery.attempts -= 1
+        self._wait_again(delivery, due)
+        self.touch()
+
+    def _wait_again(self, delivery: Delivery, due: float) -> None:
+        """Let a delivery wait that was in flight; one that was skipped meanwhile is dead."""
+        if delivery.skipped is not None:
+            self.count_skipped(delivery)
+            self.dead_letters.append(delivery.skipped)
+            return
         delivery.due = due
         self.retries.push(delivery)
+
+    # What an operator skips
+
+    def withhold(self, delivery: Delivery) -> None:
+        """Count a delivery that was taken out of those that wait as in flight, until it is settled otherwise."""
+        self.in_flight.add(delivery)
+        self.touch()
+
+    def release_withheld(self, delivery: Delivery, now: float) -> None:
+        """Let a delivery wait again that was withheld."""
+        self.retries.unload(self.in_flight)
+        self._leave(delivery)
+        if self.phase is not CLOSED:
+            self._wait_again(delivery, now)
+            self.touch()
+
+    def count_skipped(self, delivery: Delivery) -> None:
+        """Count a delivery as dead whose dead letter is saved, or about to be."""
+        self._leave(delivery)
+        self.retries.forget(delivery)
+        self.dead += 1
+        self.touch()
+
+    def restore_skipped(self, letter: DeadLetter, *, has_row: bool) -> None:
+        """Count a delivery as dead that was skipped in flight, and of which nothing is known since."""
+        if has_row:
+            self.retries.drop_row(letter.seq, letter.replay_id)
+        self.dead += 1
+        self.dead_letters.append(letter)
+        self.touch()
+
+    def skip_in_flight(self, delivery: Delivery, letter: DeadLetter) -> None:
+        """Make a delivery in flight this dead letter unless it is delivered."""
+        delivery.skipped = letter
         self.touch()
 
     def fail(self, delivery: Delivery, outcome: AttemptResult, answer: DeliveryResponse, moment: Moment) -> None:
@@ -61,6 +106,9 @@ class Failures(Lifecycle):
     ) -> None:
         """Let a delivery wait, for ``wait`` seconds if they are given, or make it a dead letter."""
         now, wall = moment.now, moment.wall
+        if delivery.skipped is not None:
+            self.dead_letter(delivery, SKIPPED, answer.excerpt, now, wall)
+            return
         if outcome.verdict is Verdict.REJECTED:
             self.dead_letter(delivery, "rejected", answer.excerpt, now, wall)
             return
@@ -100,10 +148,12 @@ class Failures(Lifecycle):
         self.retries.forget(delivery)
         self.dead += 1
         self.touch()
-        self.dead_letters.append(
-            DeadLetter(
-                self.subscriber.key, delivery.seq, delivery.replay_id, reason, delivery.attempts,
-                delivery.first_at(now, wall), wall, delivery.status, delivery.error, excerpt,
-                dead_to=self.subscriber.options.dead_to,
-            )
+        self.dead_letters.append(self.letter_of(delivery, reason, excerpt, now, wall))
+
+    def letter_of(self, delivery: Delivery, reason: str, excerpt: bytes, now: float, wall: float) -> DeadLetter:
+        """Return the dead letter that a delivery becomes."""
+        return DeadLetter(
+            self.subscriber.key, delivery.seq, delivery.replay_id, reason, delivery.attempts,
+            delivery.first_at(now, wall), wall, delivery.status, delivery.error, excerpt,
+            dead_to=self.subscriber.options.dead_to,
         )  # fmt: skip

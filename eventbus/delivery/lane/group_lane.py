@@ -40,7 +40,7 @@ class GroupLane(GroupMembers):
 
     @override
     def sendable(self, now: float) -> bool:
-        if self.phase is not ACTIVE or len(self.in_flight) >= self.limit:
+        if self.phase is not ACTIVE or len(self.in_flight) >= self.limit or now < self.not_before:
             return False
         self._best = self.roster.best(now)
         if self._best is None:
@@ -57,7 +57,7 @@ class GroupLane(GroupMembers):
     @override
     def next_moment(self) -> float:
         due = -math.inf if self._fresh_waits() else self.retries.next_due()
-        return max(due, self.roster.next_moment(), self._gather_until)
+        return max(due, self.not_before, self.roster.next_moment(), self._gather_until)
 
     @override
     def _retry_allowed(self) -> bool:
@@ -84,10 +84,11 @@ class GroupLane(GroupMembers):
         full, down, paused or draining.
         """
         reserved, failed_at = self._at[delivery], delivery.failed_at
-        if not failed_at and not self.topics_differ and not reserved.waits_for_slot:  # as is usual
-            return reserved
-        if reserved.wants(topic) and reserved.subscriber.key not in failed_at and not reserved.waits_for_slot:
-            return reserved
+        if not reserved.waits_for_slot and now >= reserved.not_before:
+            if not failed_at and not self.topics_differ:  # as is usual
+                return reserved
+            if reserved.wants(topic) and reserved.subscriber.key not in failed_at:
+                return reserved
         self._end(delivery, now)
         found = self.roster.choose(now, lambda m: m.wants(topic) and m.subscriber.key not in failed_at)
         if found is not None:
@@ -125,8 +126,8 @@ class GroupLane(GroupMembers):
             delay = self._own_wait(delivery, Verdict.RETRY, held=False)
         else:
             delay = FULL_SECONDS if wanted else UNWANTED_SECONDS
-        delivery.due, delivery.failed_at = moment.now + delay, ()
-        self.retries.push(delivery)
+        delivery.failed_at = ()
+        self._wait_again(delivery, moment.now + delay)
         self.touch()
 
     def refuse_slot(self, member: Member, now: float) -> None:

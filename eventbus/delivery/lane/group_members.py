@@ -73,6 +73,14 @@ class GroupMembers(Lane):
         if not self._fresh_waits():
             self.retries.hasten(now)
 
+    @override
+    def retry_now(self, now: float) -> int:
+        for member in self.roster:
+            member.end_backoff(now)
+        count = super().retry_now(now)
+        self.members_changed(now)
+        return count
+
     def topics_with(self, subscriber: Subscriber) -> tuple[str, ...]:
         """Return the topics of all members, once this one has joined or renewed. Raises TooMany."""
         rest = [member.subscriber for member in self.roster if member.subscriber.key != subscriber.key]
@@ -87,6 +95,16 @@ class GroupMembers(Lane):
         return union(rest) if rest else self.subscriber.options.topics
 
     @override
+    def state_at(self, now: float) -> State:
+        """Return the state: down if all members are, paused if none works, or an operator says so."""
+        states = {member.state_at(now) for member in self.roster}
+        if self.pause_at(now) is not None:
+            return State.PAUSED
+        if not states or State.OK in states:
+            return State.OK
+        return State.DOWN if states == {State.DOWN} else State.PAUSED
+
+    @override
     def count_success(self, now: float) -> None:
         """Change nothing: a success says something of the member."""
 
@@ -98,8 +116,7 @@ class GroupMembers(Lane):
         self.works = any(member.is_fit and not member.spacing for member in members)
         self.held = bool(members) and all(member.held for member in members)
         down = bool(members) and all(member.state is State.DOWN for member in members)
-        paused = not down and bool(members) and not any(member.works for member in members)
-        self.state = State.DOWN if down else State.PAUSED if paused else State.OK
+        self.state = State.DOWN if down else State.OK
         self.down_since = (
             max((m.down_since for m in members if m.down_since is not None), default=None) if down else None
         )

@@ -15,10 +15,10 @@ from eventbus.core import backoff
 from eventbus.core.credentials import NO_CREDENTIALS, Credentials
 from eventbus.core.model import Event, State
 from eventbus.core.records import LaneRecord
-from eventbus.delivery.lane.account import LaneAccount
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
+from eventbus.delivery.lane.start_time import StartTime
 
 #: Attempts in flight to a subscriber that has not delivered yet.
 FIRST_WINDOW = 4
@@ -50,15 +50,14 @@ class Moment:
     waited: float = 0.0  # seconds since the event was accepted
 
 
-class Health(LaneAccount):
+class Health(StartTime):
     """What a lane knows of its subscriber. Times are seconds on the monotonic clock."""
 
     def __init__(self, record: LaneRecord, rules: Rules) -> None:
         super().__init__(record)
         self._rules, self.limits = rules, rules.limits
         self.subscriber = record.subscriber
-        self.state, self.failures = record.state, record.failures  # how often in a row it was held back
-        self.not_before = -math.inf  # no attempt starts earlier
+        self.failures = record.failures  # how often in a row it was held back
         self.pauses = 0  # that it asked for, one after another, without a delivery in between
         self.down_since: float | None = None  # since when it has given no answer
         self.last_error, self.last_error_at = record.last_error, record.last_error_at
@@ -111,18 +110,14 @@ class Health(LaneAccount):
         return self.draining or self.lacks_credentials
 
     def hold(self, until: float) -> None:
-        """Start no attempt before ``until``."""
-        self.not_before = until
+        """Start no attempt before ``until``: the subscriber is down, or asked for a pause."""
+        self.wait_until(until)
         self._fit()
-
-    def state_at(self, now: float) -> State:
-        """Return the subscriber's state at a moment; a pause that is over is none."""
-        return State.OK if self.state is State.PAUSED and now >= self.not_before else self.state
 
     def _fit(self) -> None:
         """Compute how many deliveries may be in flight, and whether a success changes more than counts."""
         options, self.works = self.subscriber.options, self.state is State.OK  # a look-up is slow in Python 3.11
-        self.held = self.state is State.DOWN and self.not_before > -math.inf  # several events got no answer
+        self.held = self.state is State.DOWN and self.own_wait_ends > -math.inf  # several events got no answer
         self.lacks_credentials = self.credentials.lacks(self.subscriber.credentials)
         one_at_a_time = options.one_at_a_time or self.held or self.state is State.PAUSED or not self.consented
         attempts = 0 if self.starts_nothing else 1 if one_at_a_time else min(self.window, options.max_in_flight)
@@ -148,7 +143,7 @@ class Health(LaneAccount):
 
     def _answered(self, now: float) -> None:
         """Note that the subscriber works; a pause that it asked for goes on all the same."""
-        if self._paused(now):
+        if self.asked_for_pause(now):
             return
         self.state, self.failures, self.down_since = State.OK, 0, None
         self._suspects.clear()
@@ -180,12 +175,12 @@ class Health(LaneAccount):
                 self._halve()
             self._answered(now)
         elif outcome.verdict is Verdict.PAUSE:
-            self.pauses += not self._paused(now)
+            self.pauses += not self.asked_for_pause(now)
             self.state, self.window = State.PAUSED, FIRST_WINDOW
             self.failures, self.down_since = 0, None
             self._suspects.clear()
-            self.not_before = now + outcome.wait
-        elif outcome.verdict is Verdict.DOWN and not known and not self._paused(now):
+            self.wait_until(now + outcome.wait)
+        elif outcome.verdict is Verdict.DOWN and not known and not self.asked_for_pause(now):
             self._not_reached(delivery, now)
         self._fit()
 
@@ -200,7 +195,7 @@ class Health(LaneAccount):
         holds = self.held or several or not self.consented
         if holds and delivery.began >= self._held_at:  # those that failed together count once
             self.failures, self._held_at = self.failures + 1, now
-            self.not_before = now + backoff.delay(self.failures, self._rules.rng, self.subscriber.options.backoff)
+            self.wait_until(now + backoff.delay(self.failures, self._rules.rng, self.subscriber.options.backoff))
         if holds or again or self.answered_at == -math.inf:
             self.state, self.window = State.DOWN, FIRST_WINDOW
         else:
@@ -208,9 +203,6 @@ class Health(LaneAccount):
 
     def _halve(self) -> None:
         self.window = max(1, self.window // 2)
-
-    def _paused(self, now: float) -> bool:
-        return self.state is State.PAUSED and now < self.not_before
 
     @property
     def retry_for(self) -> float:
@@ -220,7 +212,7 @@ class Health(LaneAccount):
     def _given_up(self, delivery: Delivery, moment: Moment) -> str | None:
         """Return why a delivery that failed is not attempted again; None if it is."""
         if self._tried_for(delivery, moment) >= self.retry_for:
-            self.not_before = min(self.not_before, moment.now)  # so that others as old need not wait their turn
+            self.wait_until(min(self.own_wait_ends, moment.now))  # so that others as old need not wait their turn
             return f"not delivered within {self.retry_for:g} s"
         most = self.subscriber.options.max_attempts
         return f"not delivered in {most} attempts" if most and delivery.tries >= most else None

@@ -59,6 +59,18 @@ class KeyedRange(Range):
             self.unsorted.clear()
 
     @override
+    def _remove(self, seq: int) -> None:
+        unsorted = next((entry for entry in self.unsorted if entry[0] == seq), None)
+        if unsorted is None:
+            super()._remove(seq)
+        else:
+            self.unsorted.remove(unsorted)
+
+    @override
+    def has(self, seq: int) -> bool:
+        return super().has(seq) or any(entry[0] == seq for entry in self.unsorted)
+
+    @override
     def empty(self) -> None:
         super().empty()
         self.unsorted.clear()
@@ -72,4 +84,5 @@ class KeyedRange(Range):
     @override
     def span(self) -> Span:
         cursor = self.unsorted[0][0] - 1 if self.unsorted else self.cursor
-        return Span(self.replay_id, cursor, self.end, self.remaining + len(self.unsorted), self.topics)
+        left = self.remaining + len(self.unsorted)
+        return Span(self.replay_id, cursor, self.end, left, self.topics, self._skipped_after(cursor))

@@ -1,5 +1,6 @@
 """The retries of a lane that is ordered by key: those without a key as in any lane, and the heads of keys. Pure."""
 
+import heapq
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -146,6 +147,31 @@ class KeyedRetries(KeyOrder):
             for one in [one for one in queue.waiting if not one.kept]:
                 self._give_row(one)
             self._shrink(queue)
+
+    @override
+    def take_out(self, seq: int) -> list[Delivery]:
+        found = [delivery for _, _, delivery in self._heads if delivery.seq == seq]
+        if found:
+            self._heads = [entry for entry in self._heads if entry[2].seq != seq]
+            heapq.heapify(self._heads)
+            self.count -= len(found)
+            self._keyed -= len(found)
+        return [*found, *super().take_out(seq)]
+
+    def leads(self, seq: int) -> bool:
+        """Return whether a retry of an event is in memory that may be attempted next."""
+        return any(delivery.seq == seq for _, _, delivery in (*self._heads, *self._heap))
+
+    @property
+    @override
+    def attemptable(self) -> int:
+        return len(self._heads) + self.count - self._keyed if self.loaded else self.count
+
+    @override
+    def _rebuild(self) -> None:
+        super()._rebuild()
+        self._heads = [(delivery.due, ticket, delivery) for _, ticket, delivery in self._heads]
+        heapq.heapify(self._heads)
 
     @override
     def forget(self, delivery: Delivery) -> None:

@@ -147,6 +147,18 @@ class Lane(Companions):
         if not self.steady:
             self.count_success(now)
 
+    # What an operator asks for
+
+    def retry_now(self, now: float) -> int:
+        """Have all attempted at once that waits for its backoff, whether the subscriber is down or not.
+
+        Return how many wait. The journal's rows are due by now.
+        """
+        self.end_backoff(now)
+        self._retries_yield_until = -math.inf
+        self.touch()
+        return self.retries.hasten_all(now)
+
     # Redeliveries and replays
 
     def requeue(self, count: int) -> None:

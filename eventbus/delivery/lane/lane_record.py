@@ -10,7 +10,7 @@ from dataclasses import replace
 from eventbus.core.errors import TooMany
 from eventbus.core.leases import Lease, end_of_term
 from eventbus.core.model import Account, Group, Interest, State, Subscriber, Subscription
-from eventbus.core.records import LaneRecord, Span
+from eventbus.core.records import LaneRecord, Pause, Span
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.health import Health, Rules
@@ -61,16 +61,18 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         replayed=lane.replayed,
         former_filters=lane.former_filters,
         scanned=scanned,
-        state=lane.state_at(now),
+        state=lane.own_state_at(now),
         failures=lane.failures,
-        not_before=wall + max(0.0, lane.not_before - now),
-        wait_seconds=max(0.0, lane.not_before - now),
+        not_before=wall + max(0.0, lane.own_wait_ends - now),
+        wait_seconds=max(0.0, lane.own_wait_ends - now),
         down_since=None if lane.down_since is None else wall - (now - lane.down_since),
         last_error=lane.last_error,
         last_error_at=lane.last_error_at,
         former_attempts=lane.former_attempts,
         expired=lane.expired,
         waiting=tuple(lane.retries.unattempted()),
+        pause=lane.pause_at(now),
+        skipping=tuple(delivery.skipped for delivery in lane.in_flight if delivery.skipped is not None),
         members=() if lane.roster is None else tuple(_member_record(each, now, wall) for each in lane.roster),
     )
 
@@ -82,13 +84,14 @@ def _member_record(member: Member, now: float, wall: float) -> LaneRecord:
         renewed_at=member.lease.renewed_at,
         account=member.account,
         failed_attempts=member.failed_attempts,
-        state=member.state_at(now),
+        state=member.own_state_at(now),
         failures=member.failures,
-        not_before=wall + max(0.0, member.not_before - now),
-        wait_seconds=max(0.0, member.not_before - now),
+        not_before=wall + max(0.0, member.own_wait_ends - now),
+        wait_seconds=max(0.0, member.own_wait_ends - now),
         down_since=None if member.down_since is None else wall - (now - member.down_since),
         last_error=member.last_error,
         last_error_at=member.last_error_at,
+        pause=member.pause_at(now),
     )
 
 
@@ -178,11 +181,18 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
             ends = end_of_term(each.subscriber, now)
             member = lane.add_member(each, Lease(each.subscriber, each.registered_at, each.renewed_at, ends), now)
             _restore_health(member, each, now, wall)
+            _restore_pause(member, each.pause, now, wall)
         lane.members_changed(now)
     else:
         lane = Lane(record, lease, rules, retries=retries)
         _restore_health(lane, record, now, wall)
+    _restore_pause(lane, record.pause, now, wall)
+    skipped = {(letter.seq, letter.replay_id): letter for letter in record.skipping}
+    for row, letter in skipped.items():
+        lane.restore_skipped(letter, has_row=row not in record.in_flight)
     for seq, replay_id in record.in_flight:
+        if (seq, replay_id) in skipped:
+            continue
         lane.retries.push(Delivery(seq, replay_id, attempts=1, first=now, due=now))
         lane.touch()
     for seq, replay_id in record.waiting:
@@ -200,3 +210,9 @@ def _restore_health(health: Health, record: LaneRecord, now: float, wall: float)
         health.hold(now + min(longest, max(0.0, record.not_before - wall)))
     if record.down_since is not None:
         health.down_since = now - max(0.0, wall - record.down_since)
+
+
+def _restore_pause(health: Health, pause: Pause | None, now: float, wall: float) -> None:
+    """Restore a pause of an operator, which ends by the wall clock."""
+    if pause is not None and (pause.until is None or pause.until > wall):
+        health.begin_pause(pause, math.inf if pause.until is None else now + pause.until - wall)

@@ -109,6 +109,7 @@ class Lifecycle(Backlog):
         """Take no event after ``scanned``, retry nothing: from ACTIVE, PARKED, EXPIRED or LEAVING to ENDING."""
         self._enter(Phase.ENDING)
         self.retries.unload(self.in_flight)
+        self.end_pause()
         self.ended_at = wall if self.ended_at is None else self.ended_at
         self.unsubscribe(scanned)
         self.touch()
@@ -161,7 +162,7 @@ class Lifecycle(Backlog):
     def _wake(self, now: float) -> None:
         """Wake a subscriber that is down, on renewal: it is probed at once."""
         if self.state is State.DOWN:
-            self.not_before = min(self.not_before, now)
+            self.end_backoff(now)
             if not self._fresh_waits():
                 self.retries.hasten(now)
 

@@ -3,7 +3,7 @@
 import math
 
 from eventbus.core.leases import Lease
-from eventbus.core.model import State, Subscriber
+from eventbus.core.model import Subscriber
 from eventbus.core.override import override
 from eventbus.core.records import LaneRecord
 from eventbus.core.topics import matches
@@ -40,8 +40,7 @@ class Member(Health):
         assert isinstance(lease.subscriber, Subscriber)  # noqa: S101 - it is a member's
         changed = lease.subscriber != self.subscriber
         self.lease, self.subscriber, self.draining = lease, lease.subscriber, draining
-        if self.state is State.DOWN:
-            self.not_before = min(self.not_before, now)
+        self.end_backoff(now)
         self._fit()
         return changed
 
@@ -52,7 +51,7 @@ class Member(Health):
     @property
     def is_fit(self) -> bool:
         """Return whether it takes deliveries: it is neither down nor paused, and waits for no renewal."""
-        return self.works and not self.starts_nothing
+        return self.works and not self.starts_nothing and self.pause is None
 
     def note_start(self, now: float) -> None:
         """Note when an attempt has started, for a subscriber that allows so many a minute."""

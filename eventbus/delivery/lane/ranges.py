@@ -3,15 +3,19 @@
 from collections import deque
 from collections.abc import Sequence
 
+from eventbus.core.errors import TooMany
 from eventbus.core.model import Event
 from eventbus.core.records import Span
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
+
+#: Events of one range that may be skipped while others before them wait.
+MAX_SKIPPED = 1_000
 
 
 class Range:
     """Events that match and wait, in order: ``buffered`` ones in memory, ``remaining`` ones only in the journal."""
 
-    __slots__ = ("_low_water", "_room", "buffered", "cursor", "end", "remaining", "replay_id", "topics")
+    __slots__ = ("_low_water", "_room", "buffered", "cursor", "end", "remaining", "replay_id", "skipped", "topics")
 
     def __init__(self, span: Span, limits: LaneLimits = DEFAULT_LIMITS) -> None:
         self._room, self._low_water = limits.buffered_events, limits.low_water
@@ -20,6 +24,7 @@ class Range:
         self.end = span.end
         self.remaining = span.remaining
         self.topics = span.topics
+        self.skipped = frozenset(span.skipped)  #: events after the cursor that do not wait any more
         self.buffered: deque[int] = deque()
 
     def offer(self, seqs: Sequence[int]) -> None:
@@ -51,6 +56,26 @@ class Range:
         """Take the events of a page that match."""
         self.load([event.seq for event in events], cursor)
 
+    def check_skips(self) -> None:
+        """Raise TooMany if no further event may be taken out."""
+        if len(self.skipped) >= MAX_SKIPPED:
+            raise TooMany(f"{MAX_SKIPPED} events were skipped behind others that still wait; those come first.")
+
+    def take_out(self, seq: int) -> None:
+        """Remove an event that waits, in memory or in the journal."""
+        self._remove(seq)
+        self.skipped |= {seq}
+
+    def _remove(self, seq: int) -> None:
+        if seq in self.buffered:
+            self.buffered.remove(seq)
+        else:
+            self.remaining -= 1
+
+    def has(self, seq: int) -> bool:
+        """Return whether an event waits in memory."""
+        return seq in self.buffered
+
     def rewind(self, seq: int) -> None:
         """Drop the sequence numbers in memory from ``seq``, which was the next; they are read again later."""
         self.remaining += 1 + len(self.buffered)
@@ -77,4 +102,9 @@ class Range:
     def span(self) -> Span:
         """Return the range as it is to be saved."""
         cursor = self.buffered[0] - 1 if self.buffered else self.cursor
-        return Span(self.replay_id, cursor, self.end, self.left, self.topics)
+        return Span(self.replay_id, cursor, self.end, self.left, self.topics, self._skipped_after(cursor))
+
+    def _skipped_after(self, cursor: int) -> tuple[int, ...]:
+        if self.skipped:
+            self.skipped = frozenset(seq for seq in self.skipped if seq > cursor)
+        return tuple(sorted(self.skipped))

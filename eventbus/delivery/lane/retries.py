@@ -2,16 +2,17 @@
 
 import heapq
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS
+from eventbus.delivery.lane.without_keys import WithoutKeys
 
 #: A retry by what it is ordered by: its due time or sequence number, and a ticket.
 Entry = tuple[float, int, Delivery]
 
 
-class Retries:
+class Retries(WithoutKeys):
     """A bounded heap by due time, or by sequence number where the lane is ordered.
 
     ``count`` is how many wait; those beyond the bound are spilled: they are only in the journal.
@@ -149,6 +150,40 @@ class Retries:
         self._first_spilled = -math.inf if self.spilled else math.inf
         return list(taken.values())
 
+    def take_out(self, seq: int) -> list[Delivery]:
+        """Remove and return the retries of an event that may be attempted next: those in memory."""
+        found = [delivery for _, _, delivery in self._heap if delivery.seq == seq]
+        if found:
+            self._heap = [entry for entry in self._heap if entry[2].seq != seq]
+            heapq.heapify(self._heap)
+            self.count -= len(found)
+        return found
+
+    def drop_row(self, seq: int, replay_id: int) -> None:
+        """Remove a retry that is only in the journal."""
+        self.count -= 1
+        self.removed_rows.add((seq, replay_id))
+
+    def hasten_all(self, now: float) -> int:
+        """Make all due that wait for their backoff, as the journal's rows are by now; return how many."""
+        for delivery in (*self.unsaved_rows.values(), *self.in_memory()):
+            if math.isfinite(delivery.due):
+                delivery.due = min(delivery.due, now)
+        self._rebuild()
+        if self.spilled:
+            self.expect_rows()
+        return self.attemptable
+
+    @property
+    def attemptable(self) -> int:
+        """Return how many wait for their backoff, and not for anything else."""
+        return self.count
+
+    def _rebuild(self) -> None:
+        """Order what is in memory again: its due times have changed."""
+        self._heap = [(self._key(delivery), ticket, delivery) for _, ticket, delivery in self._heap]
+        heapq.heapify(self._heap)
+
     def expect_rows(self) -> None:
         """Have rows read as soon as possible: others have put some into the journal that ``count`` includes."""
         self._first_spilled = -math.inf
@@ -157,8 +192,7 @@ class Retries:
         """Sort by sequence number, or by due time, from now on."""
         if ordered != self._ordered:
             self._ordered = ordered
-            self._heap = [(self._key(delivery), ticket, delivery) for _, ticket, delivery in self._heap]
-            heapq.heapify(self._heap)
+            self._rebuild()
             self._first_spilled = -math.inf if self.spilled else math.inf
 
     def take_all(self) -> list[Delivery]:
@@ -175,34 +209,9 @@ class Retries:
         self.unsaved_rows.clear()
         self.removed_rows.clear()
 
-    def unattempted(self) -> Iterable[tuple[int, int]]:
-        """Yield sequence number and replay id of events that have left their ranges, but wait without a row.
-
-        There are none, unless the lane is ordered by key.
-        """
-        return ()
-
-    def held(self) -> list[tuple[str, Delivery]]:
-        """Return the order keys that are held, and of each the delivery that has failed."""
-        return []
-
-    def waiting_for(self, delivery: Delivery) -> Sequence[Delivery]:
-        """Return what waits in memory for a delivery that is in flight, in order, and may go along with it."""
-        return ()
-
-    def take_waiting(self, delivery: Delivery, count: int) -> Sequence[Delivery]:
-        """Remove and return the first ``count`` of those that wait for a delivery in flight: they go along with it."""
-        return ()
-
     def is_behind(self, delivery: Delivery) -> bool:
         """Return whether a delivery in flight has to wait for an earlier one, in flight with it, that has failed."""
         return self._ordered and bool(self._heap) and self._heap[0][0] < delivery.seq
-
-    def sort(self) -> None:
-        """Look at what may be attempted next, after something has changed."""
-
-    def unload(self, in_flight: Collection[Delivery]) -> None:
-        """Have the journal hold all that waits, where memory knows more than it; ``in_flight`` goes on."""
 
     def take_over(self, former: "Retries") -> None:
         """Begin with what waits in the journal and is to be saved there, which was another order's until now."""

@@ -117,7 +117,7 @@ class Roster:
         for member in self:
             if not member.starts_nothing:
                 moment = min(moment, member.ready_at())
-                if member.works:
+                if member.is_fit:
                     break
         return moment
 
@@ -140,6 +140,8 @@ class Roster:
 
     def refresh(self, member: Member, now: float) -> None:
         """Give a member the rank that it has now: call this after each change of it."""
+        if member.pause is not None and member.pause_at(now) is None:
+            member.end_pause()
         if member.in_flight >= member.limit or member.waits_for_slot or member.has_left:
             member.rank = None
             return

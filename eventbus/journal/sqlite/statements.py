@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from eventbus.core.model import Event
-from eventbus.core.records import Checkpoint, DeadLetter, Retry
+from eventbus.core.records import BLOCKED_UNTIL, Checkpoint, DeadLetter, Retry
 from eventbus.journal import lane_json
 from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter
 from eventbus.journal.group_commit import Publish
@@ -76,6 +76,11 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
     if checkpoint.retries:
         waiting = [retry_row(row) for row in checkpoint.retries]
         _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(12)} FROM json_each(?)", waiting)
+    for key in checkpoint.hastened:
+        db.execute(
+            "UPDATE deferred SET due_at = ? WHERE key = ? AND due_at > ? AND due_at < ?",
+            (checkpoint.at, key, checkpoint.at, BLOCKED_UNTIL),
+        )
     if checkpoint.dead:
         _insert(db, _INSERT_DEAD_LETTERS, [dead_letter_row(letter) for letter in checkpoint.dead])
     _save_decisions(db, checkpoint)

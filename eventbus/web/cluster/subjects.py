@@ -18,6 +18,10 @@ ABOUT_ONE = _LETTERS | {
     ("POST", "/registerAndKeepAlive"),
     ("DELETE", DEREGISTER),
     ("POST", "/replay"),
+    ("POST", "/pause"),
+    ("POST", "/resume"),
+    ("POST", "/retry"),
+    ("POST", "/skip"),
     ("GET", "/dashboard/subscriber"),
 }
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")

@@ -26,6 +26,7 @@ def _row(member: Member, now: float) -> Row:
         "name": member.subscriber.text,
         "state": str(status(member, now)),
         "draining": member.draining,
+        "paused_by_operator": member.pause_at(now) is not None,
         "lease": seconds_left(member.lease.ends, now),
         "topics": topics_text(member.subscriber.options.topics),
         "in_flight": f"{member.in_flight} of {member.limit}",

@@ -19,6 +19,7 @@ from eventbus.web.dashboard.body_views import views_of
 from eventbus.web.dashboard.cluster_views import MAX_ATTENTION_ROWS, PAGE_ROWS
 from eventbus.web.dashboard.layout import page
 from eventbus.web.dashboard.member_rows import member_rows, seconds_left, summary
+from eventbus.web.dashboard.waiting_rows import waiting_rows
 from eventbus.web.event_payload import delivery_payload, event_payload
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
@@ -129,6 +130,8 @@ def subscriber() -> dict[str, Any]:
         "remaining": None if members else seconds_left(lane.lease.ends, now),
         "limit": lane.limit,
         "rate": round(bus.time_series.rate(named.key), 1),
+        "retries": waiting_rows(bus, lane),
+        "hour_from_now": rfc3339(bus.clock.wall() // 60 * 60 + 3_600),
         "notes": [{"at": rfc3339(at), "text": text} for at, text in reversed(lane.notes)],
     }
 

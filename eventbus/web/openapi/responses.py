@@ -3,6 +3,7 @@
 from eventbus.core.errors import KeyReused
 from eventbus.core.model import already_registered, group_key, not_registered
 from eventbus.delivery.lane.interests import MAX_SPANS
+from eventbus.delivery.lane.ranges import MAX_SKIPPED
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import AN_ADDRESS, PROBLEM, RETRY_AFTER, TEXT, Json, answer, content, problem, schema
 
@@ -57,6 +58,9 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
         404, "The event that is given as a position is not in the journal.",
         "'order-42' is neither an event in the journal nor an RFC 3339 time.", {}),
     "NoEvent": (404, "There is no event with this id.", "Event 'order-42' is not in the journal.", {}),
+    "NotPending": (
+        404, "The event is not in the journal, or not pending for this subscriber.",
+        f"Event 'order-42' is not pending for {AN_ADDRESS}.", {}),
     "NoDeadLetter": (404, "There is no dead letter with this id.", "There is no dead letter 1.", {}),
     "NoReplay": (404, "There is no such replay.", "There is no replay 'x'; the newest 1000 are known.", {}),
     "BodyTooSlow": (
@@ -80,6 +84,9 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
     "TooManyReplays": (
         429, "As many replays as are allowed are in progress for this subscriber.",
         f"This subscriber has {MAX_SPANS} replays in progress; wait until one has ended.", RETRY_AFTER),
+    "TooManySkipped": (
+        429, "As many events as are allowed were skipped for this subscriber while others before them still wait.",
+        f"{MAX_SKIPPED} events were skipped behind others that still wait; those come first.", RETRY_AFTER),
     "Unavailable": (503, _UNAVAILABLE, "The bus is stopping; publish again in a few seconds.", RETRY_AFTER),
     "NotOwner": (
         503, _NOT_OWNER, "The ownership of this subscriber is moving to another node; try again.", RETRY_AFTER),

@@ -44,6 +44,7 @@ _SUBSCRIBER: Json = {
     "renew_after": build.typed("number", "Seconds after which to renew: a third of the lease."),
     **{one.name: build.described(one.kind.json_schema, one.summary) for one in options_of(SubscriptionOptions)},
     "state": text("How it is doing.", enum=[state.value for state in State]),
+    "pause": {"oneOf": [build.schema("Pause"), {"type": "null"}]},
     "pending": count("All that is not settled."),
     "backlog": count("Pending, but not in flight."),
     "in_flight": count("Attempts in flight."),
@@ -70,8 +71,9 @@ A_SUBSCRIBER: Json = {
     "address": AN_ADDRESS, "path": None, "group": None, "credentials": [], "declared": False, "draining": False,
     "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
-    "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1, "delivered": 1,
-    "failed_attempts": 0, "dead": 0, "discarded": 0, "filtered": 0, "held_keys": 0, "oldest_held_key": None,
+    "pause": None, "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1,
+    "delivered": 1, "failed_attempts": 0, "dead": 0, "discarded": 0, "filtered": 0, "held_keys": 0,
+    "oldest_held_key": None,
     "last_error": None, "last_error_at": None, "error_rate": 0.0,
     "recent_successes": 1, "recent_failures": 0,
 }  # fmt: skip
@@ -127,8 +129,8 @@ _DEAD_LETTER: Json = {
     "path": nullable(text("The target path of the address; null without one.")),
     "group": nullable(text("The name of its group; null without one.")),
     "reason": text(
-        "`rejected`, `lease ended`, `journal quota`, `no member of the group wants its topic`, or `not delivered "
-        "within` some seconds."
+        "`rejected`, `lease ended`, `skipped`, `journal quota`, `no member of the group wants its topic`, `not "
+        "delivered within` some seconds, or `in` some attempts."
     ),
     "attempts": count(),
     "first_attempt_at": nullable(time("Null without an attempt.")),
@@ -177,6 +179,12 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
     "Subscriber": ("A subscriber: its options, and how it is doing.", _SUBSCRIBER, A_SUBSCRIBER),
     "Registration": ("A subscriber as it is now.", _REGISTRATION, A_REGISTRATION),
     "Group": ("A group: the options, the account and the state that its members share.", _GROUP),
+    "Pause": ("Why nothing is attempted, and until when.", {
+        "by": text("An operator, or the subscriber itself by `Retry-After`.", enum=["operator", "subscriber"]),
+        "client": nullable(text("The address of the operator's client.")),
+        "since": nullable(time("When an operator paused it.")),
+        "until": nullable(time("When the pause ends; null where that is when it is resumed.")),
+    }),
     "HeldKey": ("The order key whose failed event is the oldest; those behind that wait.", {
         "key": text(), "event": nullable(text("The failed event's id.")), "error": text("Why it failed last."),
         "attempts": count("So far."),

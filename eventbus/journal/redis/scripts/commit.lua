@@ -174,6 +174,9 @@ local function save(checkpoint)
   for _, row in ipairs(checkpoint.retries) do
     if is_owned(row[1]) then save_retry(row[1], row[2], row[3], row[4], row[5]) end
   end
+  for _, lane in ipairs(checkpoint.hastened) do
+    if is_owned(lane) then hasten_retries(lane, checkpoint.at, plan.blocked_until) end
+  end
   for _, letter in ipairs(checkpoint.dead) do
     local name = letter.delivery .. ':' .. letter.key
     if is_owned(letter.key) and call('HEXISTS', key('dead:known'), name) == 0 then

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventbus.core.model import Group
-from eventbus.core.records import Checkpoint, LaneRecord
+from eventbus.core.records import BLOCKED_UNTIL, Checkpoint, LaneRecord
 from eventbus.journal import lane_json
 from eventbus.journal.base import KEY_OVERHEAD, MAX_REDELIVERIES
 from eventbus.journal.group_commit import Publish
@@ -23,6 +23,7 @@ def plan_of(publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], *, 
             "key_overhead": KEY_OVERHEAD,
             "no_memory": no_memory,
             "max_redeliveries": MAX_REDELIVERIES,
+            "blocked_until": repr(BLOCKED_UNTIL),
             "publishes": [_publish(publish) for publish in publishes],
             "checkpoints": [_checkpoint(checkpoint) for checkpoint in checkpoints],
         },
@@ -87,6 +88,7 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
             }
             for letter in checkpoint.dead
         ],
+        "hastened": checkpoint.hastened,
         "cleared": checkpoint.cleared,
         "replayed": [str(number) for number in checkpoint.replayed],
         "replay": checkpoint.replay,

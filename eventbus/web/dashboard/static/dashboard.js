@@ -226,6 +226,8 @@ async function deregistered(subject) {
   return "Deregistered.";
 }
 
+const posted = async (target) => payloadOf(await ask("POST", `${ROOT}${target}`));
+
 const ACTS = {
   "redeliver-letters": () => withSelected((ids) => confirmed({
     title: `Redeliver ${plural(ids.length, "dead letter")}?`, text: "They return to the backlog and are attempted again.", go: "Redeliver",
@@ -250,6 +252,22 @@ const ACTS = {
   "deregister-member": ({ subject, name }) => confirmed({
     title: `Deregister ${name}?`, text: "It leaves its group, and the other members get its share. If it is the last, the group expires.", go: "Deregister",
     work: () => deregistered(subject),
+  }),
+  pause: ({ target, name }) => confirmed({
+    title: `Pause ${name}?`, text: "Nothing more is attempted; what is in flight finishes. Events wait until it is resumed, or the pause ends.", go: "Pause",
+    work: async () => { const { until } = await posted(target); return until ? `Paused until ${until}.` : "Paused."; },
+  }),
+  resume: ({ target, name }) => confirmed({
+    title: `Resume ${name}?`, text: "What waits is delivered.", go: "Resume",
+    work: async () => ((await posted(target)).resumed ? "Resumed." : "It was not paused."),
+  }),
+  retry: ({ target, name }) => confirmed({
+    title: `Retry now for ${name}?`, text: "What waits for its backoff is attempted at once.", go: "Retry",
+    work: async () => `Due now: ${(await posted(target)).retried}.`,
+  }),
+  skip: ({ target, name }) => confirmed({
+    title: `Skip ${name}?`, text: "It becomes a dead letter, and those behind it are delivered. An attempt in flight may still deliver it.", go: "Skip",
+    work: async () => { const done = await posted(target); return done.in_flight ? "It is in flight: a dead letter unless it is delivered." : "Skipped."; },
   }),
   "replay-journal": ({ subject, name }, form) => confirmed({
     title: `Replay the journal to ${name}?`, text: `All events that match its topics, from ${form.elements.from.value} on, are delivered again.`, go: "Replay",

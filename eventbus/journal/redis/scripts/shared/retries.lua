@@ -23,3 +23,11 @@ local function remove_retry(lane, delivery)
   call('ZREM', key('line:' .. lane), delivery)
   call('ZREM', key('waiting'), delivery .. ':' .. lane)
 end
+-- Makes all retries of a lane due at a moment that wait for their backoff; those that wait for their key go on waiting.
+local function hasten_retries(lane, at, blocked_until)
+  for _, delivery in ipairs(call('ZRANGEBYSCORE', key('due:' .. lane), '(' .. at, '(' .. blocked_until)) do
+    local row = call('HGET', key('waits:' .. lane), delivery)
+    call('HSET', key('waits:' .. lane), delivery, (string.gsub(row, '"due_at": ?[^,]+,', '"due_at": ' .. at .. ',', 1)))
+    call('ZADD', key('due:' .. lane), at, delivery)
+  end
+end
