@@ -79,6 +79,9 @@ class LaneReader:
         except JournalError:
             lane.release(delivery, self._clock.monotonic() + UNREAD_RETRY_SECONDS)  # others may be in memory
             raise
+        for part in lane.ranges():
+            if part.buffered and self.recent.get(part.buffered[0]) is None:
+                part.shrink()  # the others have left memory, too: a page of them costs as much as this one
         if event is not None:
             return event
         lane.drop_missing(delivery)

@@ -12,6 +12,7 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport import Dialer, Route, SessionTransport, TransportTiming
+from eventbus.delivery.transport.base import Element
 from eventbus.delivery.transport.client_tls import ClientTls
 from tests.support.authority import Authority
 from tests.support.deadline import eventually
@@ -167,3 +168,15 @@ def test_a_kept_connection_that_is_closed_when_the_event_comes_costs_no_attempt(
         route = route_to(transport, server.address)
         assert [post(route, number).status for number in range(5)] == [200] * 5
         assert server.connections == 5
+
+
+def test_equal_responses_mean_the_same_each_time(serve: Serve, transport: SessionTransport) -> None:
+    """A response that equals the last one has its body where it is to a batch, and none where it is to an event."""
+    body = b'{"failed": [{"id": "1"}]}'
+    batch = [Element(b'{"id":"1"}', ("1",))]
+    with serve(always(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))) as server:
+        route = route_to(transport, server.address)
+        for _ in range(3):
+            assert route.post_batch(batch, 1, time.monotonic(), time.time()).body == body
+            assert post(route).body == b""
+    assert server.connections == 1

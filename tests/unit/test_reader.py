@@ -78,6 +78,27 @@ def test_an_event_that_was_read_for_one_delivery_is_there_for_others() -> None:
     assert reader.recent.get(1) is found[0]
 
 
+def test_what_has_left_memory_is_read_as_a_page() -> None:
+    """Of events that have left memory one is read by itself, and all that follow it together; none is lost."""
+    lane, journal, reader = lane_of_many([])
+    events = [journal.publish(None) for _ in range(300)]
+    reader.recent.start(300)
+    journal.find = lambda seqs: [events[seq - 1] for seq in seqs]  # type: ignore[attr-defined]
+    lane.offer([event.seq for event in events])
+    delivered, found_singly = [], 0
+    while (delivery := lane.take(1.0)) is not None:
+        if (event := reader.recent.get(delivery.seq)) is None:
+            found_singly += 1
+            event = reader.fetch(lane, delivery)
+        assert event is events[delivery.seq - 1]
+        delivered.append(delivery.seq)
+        lane.deliver(delivery, 1.0)
+        if lane.wants_page(1.0):
+            reader.read(lane)
+    assert delivered == [event.seq for event in events]
+    assert found_singly == 2
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_what_waits_in_the_journal_is_read_back_in_parts(ordered: bool) -> None:
     """More deliveries than memory holds come back part by part, each once, with a read for many of them."""

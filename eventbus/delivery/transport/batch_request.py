@@ -58,7 +58,7 @@ def element_of(event: Event) -> Element:
     media_type, coding, (own_id, members) = kind_of(head, topic, int(accepted_at), bool(key))
     if media_type == STRUCTURED_TYPE and (structured := _object_in(body)) is not None:
         own_id, members = _envelope(structured, topic, int(accepted_at), coding, keyed=bool(key))
-        data = b""
+        data: tuple[bytes, ...] = ()
     else:
         data = _data(body, media_type, coded=coding is not None)
     ids = (event_id,) if own_id is None or own_id == event_id else (event_id, str(own_id))
@@ -67,7 +67,7 @@ def element_of(event: Event) -> Element:
         start = f'{{"id":{_encode(own_id)},"{ID_ATTRIBUTE}":{_encode(event_id)}'
     if key:
         start += f',"{KEY_ATTRIBUTE}":{_encode(key)}'
-    return Element(b"".join((start.encode(), members, data, b"}")), ids)
+    return Element(b"".join((start.encode(), members, *data, b"}")), ids)
 
 
 def _kind_of(head: bytes, topic: str | None, second: int, keyed: bool) -> _Kind:  # noqa: FBT001 - the cache finds it faster so
@@ -103,14 +103,14 @@ def _object_in(body: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _data(body: bytes, media_type: str, *, coded: bool) -> bytes:
-    """Return the member with an event's body: as it is where it is JSON."""
+def _data(body: bytes, media_type: str, *, coded: bool) -> tuple[bytes, ...]:
+    """Return the parts of the member with an event's body: as it is where it is JSON."""
     if not body:
-        return b""
+        return ()
     may_be_json = media_type == "application/json" or media_type.endswith("+json") or not media_type
     if may_be_json and not coded and _is_json(body, structured=not media_type):
-        return b',"data":' + body
-    return b',"data_base64":"%s"' % binascii.b2a_base64(body, newline=False)
+        return b',"data":', body
+    return b',"data_base64":"', binascii.b2a_base64(body, newline=False), b'"'
 
 
 def _is_json(body: bytes, *, structured: bool) -> bool:

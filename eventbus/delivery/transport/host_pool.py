@@ -6,21 +6,34 @@ from collections import deque
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.transport.client_tls import ClientTls
 from eventbus.delivery.transport.connection import Connection
-from eventbus.delivery.transport.limits import MAX_IDLE_CONNECTIONS
+from eventbus.delivery.transport.limits import MAX_BATCH_RESPONSE_BYTES, MAX_IDLE_CONNECTIONS
 from eventbus.delivery.transport.tls_session import TlsSession
 
+#: Bytes of the longest response that is cached.
+MAX_CACHED_RESPONSE_BYTES = 1_024
 #: Differs from everything that can be received, and from the empty bytes of a closed connection.
 _NEVER_RECEIVED = b"\0"
 
 
 class HostPool:
-    """The idle connections to a host and port, and its last response.
+    """The idle connections to a host and port, and its last response: to an event, and to a batch.
 
     A subscriber's responses are mostly equal byte for byte. Bytes equal to ``cached_bytes`` mean ``cached_response``,
     and are not parsed again.
     """
 
-    __slots__ = ("cached_bytes", "cached_response", "host", "idle", "port", "route_count", "session", "tls")
+    __slots__ = (
+        "_cached_batch_bytes",
+        "_cached_batch_response",
+        "cached_bytes",
+        "cached_response",
+        "host",
+        "idle",
+        "port",
+        "route_count",
+        "session",
+        "tls",
+    )
 
     def __init__(self, host: str, port: int, tls: ClientTls | None = None) -> None:
         self.host, self.port = host, port
@@ -28,8 +41,28 @@ class HostPool:
         self.session = TlsSession()
         self.route_count = 0  # open routes to this host and port
         self.idle: deque[Connection] = deque()  # the most recently used is last
-        self.cached_bytes = _NEVER_RECEIVED
-        self.cached_response = DeliveryResponse(200)
+        self.cached_bytes = self._cached_batch_bytes = _NEVER_RECEIVED
+        self.cached_response = self._cached_batch_response = DeliveryResponse(200)
+
+    def read(self, connection: Connection, data: bytes) -> DeliveryResponse:
+        """Read the response to an event, which begins with ``data``. Raise InvalidResponse and OSError."""
+        reader = connection.read(data)
+        response = reader.response()
+        if reader.cacheable and 0 < len(data) <= MAX_CACHED_RESPONSE_BYTES:
+            self.cached_bytes, self.cached_response = data, response
+        reader.clear()
+        return response
+
+    def read_batch(self, connection: Connection, data: bytes) -> DeliveryResponse:
+        """Read the response to a batch as ``read`` does; a 2xx has its body."""
+        if data == self._cached_batch_bytes:
+            return self._cached_batch_response
+        reader = connection.read(data, MAX_BATCH_RESPONSE_BYTES)
+        response = reader.batch_response()
+        if reader.cacheable and 0 < len(data) <= MAX_CACHED_RESPONSE_BYTES:
+            self._cached_batch_bytes, self._cached_batch_response = data, response
+        reader.clear()
+        return response
 
     def acquire(self) -> Connection | None:
         """Return the most recently used open connection, or None."""

@@ -27,7 +27,6 @@ from eventbus.delivery.transport.dialer import Dialer
 from eventbus.delivery.transport.host_pool import HostPool
 from eventbus.delivery.transport.limits import (
     DEFAULT_TIMING,
-    MAX_BATCH_RESPONSE_BYTES,
     MAX_IDLE_CONNECTIONS,
     TransportTiming,
 )
@@ -41,8 +40,6 @@ from eventbus.delivery.transport.watchdog import Watchdog
 
 #: Seconds for a request through the Session without a timeout.
 DEFAULT_TIMEOUT_SECONDS = 10.0
-#: Bytes of the longest response that is cached.
-MAX_CACHED_RESPONSE_BYTES = 1_024
 
 
 class HttpAdapter(BaseAdapter):
@@ -90,7 +87,7 @@ class HttpAdapter(BaseAdapter):
                     connection, data = self._request_on_new(pool, message, deadline)
             else:
                 connection, data = self._request(pool, message, deadline)
-            response = pool.cached_response if data == pool.cached_bytes else self._read(pool, connection, data)
+            response = pool.cached_response if data == pool.cached_bytes else pool.read(connection, data)
         except (InvalidResponse, OSError) as error:
             return _response_for(error, pool, deadline)
         if connection.open:  # pool.release inlined
@@ -106,11 +103,9 @@ class HttpAdapter(BaseAdapter):
         """Send a request as ``attempt`` does, and return its response with the body of a 2xx."""
         try:
             connection, data = self._request(pool, message, deadline)
-            reader = connection.read(data, MAX_BATCH_RESPONSE_BYTES)
-            response = reader.batch_response()
+            response = pool.read_batch(connection, data)
         except (InvalidResponse, OSError) as error:
             return _response_for(error, pool, deadline)
-        reader.clear()
         pool.release(connection)
         return response
 
@@ -130,14 +125,6 @@ class HttpAdapter(BaseAdapter):
         if connection.tls is not None:
             connection.tls.keep_session(pool.session)
         return connection, data
-
-    def _read(self, pool: HostPool, connection: Connection, data: bytes) -> DeliveryResponse:
-        reader = connection.read(data)
-        response = reader.response()
-        if reader.cacheable and 0 < len(data) <= MAX_CACHED_RESPONSE_BYTES:
-            pool.cached_bytes, pool.cached_response = data, response
-        reader.clear()
-        return response
 
     def _connect(self, pool: HostPool, deadline: float) -> Connection:
         self._watchdog.start()

@@ -132,6 +132,7 @@ class ResponseReader:
             parser.feed_data(b"".join(self._data))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             parsed.complete = True  # feed() has found the first response valid
+        parsed.status_code = int  # the parser refers to it: a cycle would keep both for a while
         return parsed
 
     def _check_status(self) -> None:
