@@ -15,7 +15,7 @@ import redis as redis_py
 from tests.support.caller import JSON, Caller, register_target
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
-from tests.support.raw_client import Response
+from tests.support.raw_client import RawConnection, Response
 from tests.support.redis_monitor import RedisMonitor
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.server import BusServer
@@ -24,6 +24,7 @@ from tests.support.traces import found_in, traces_of
 
 ADMIN = "admin-token-of-0123456789"
 SETTINGS = {"EVENTBUS_LOG_LEVEL": "debug", "EVENTBUS_ADMIN_TOKENS": ADMIN, "EVENTBUS_VERIFY": "handshake"}
+LISTS = ("/listSubscribers", "/deadLetters", "/metrics", "/dashboard/deadLetters", "/dashboard/settings")
 PAGES = (
     "/", "/listSubscribers", "/listSubscribers?expired=true", "/deadLetters", "/events", "/metrics", "/openapi.json",
     "/docs", "/readyz", "/nothing", "/listSubscribers?x=%zz",
@@ -34,8 +35,8 @@ PAGES = (
 class Hidden:
     """Credentials that are given to a bus, and everything that comes back or is written down."""
 
-    def __init__(self, nodes: Sequence[BusServer]) -> None:
-        self.nodes = nodes
+    def __init__(self, nodes: Sequence[BusServer], pages: Sequence[str]) -> None:
+        self.nodes, self._pages = nodes, pages
         self.key = secrets.token_urlsafe(30)
         self.values = [f"Bearer {self.key}", _secret(), _secret(), "whsec_" + secrets.token_urlsafe(10) + "!"]
         self.texts: dict[str, bytes] = {}  #: by where each was found
@@ -71,6 +72,7 @@ class Hidden:
         with ExitStack() as stack:
             one, member, batches = (stack.enter_context(RecordingSubscriber(self.respond)) for _ in range(3))
             addresses = one.address, member.address, batches.address
+            self.send_broken_requests()
             for number, node in enumerate((*self.nodes, *self.nodes), 1):
                 assert self.register(node, addresses[0], 1 + number % 2).status == 200
                 assert self.register(node, addresses[1], group="mailer").status == 200
@@ -92,6 +94,23 @@ class Hidden:
             self.read(self.nodes[-1], addresses, ("application/json",))
             assert self.ask(self.nodes[0], "DELETE", f"/deregister?address={addresses[0]}").status == 200
 
+    def send_broken_requests(self) -> None:
+        """Send heads that cannot be read, and ones that mean something else than was meant."""
+        given = f"Eventbus-Forward-Authorization: {self.values[0]}"
+        broken = (
+            f"{given}\0",
+            f"{given}\r\n {self.values[0]}",
+            f"Eventbus-Secret {self.values[1]}",
+            "Expect: " + self.key,
+        )
+        for number, line in enumerate((*broken, f"{given}\r\n{given}", f"Cookie: {self.values[0]}")):
+            with RawConnection(self.nodes[0].port) as connection:
+                target = register_target("127.0.0.1:8009", key="x")
+                connection.send(f"POST {target} HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n".encode())
+                answer = connection.read()
+                assert 400 <= answer.status < 500
+                self.texts[f"broken {number}"] = repr(answer.headers).encode() + answer.body
+
     def dead(self, address: str) -> int:
         """How many dead letters a subscriber has."""
         listed = self.ask(self.nodes[0], "GET", "/listSubscribers", JSON).json()["subscribers"]
@@ -102,7 +121,7 @@ class Hidden:
         events = self.ask(node, "GET", "/events", JSON).json()["events"]
         of_one = [f"/dashboard/subscriber?address={each}" for each in addresses]
         of_one += [f"{path}{event['id']}" for event in events[:5] for path in ("/events/", "/dashboard/event?id=")]
-        for path in (*PAGES, *of_one):
+        for path in (*self._pages, *of_one):
             for accept in accepted:
                 self.ask(node, "GET", path, ("Accept", accept))
 
@@ -136,7 +155,7 @@ def test_what_is_written_down_is_found() -> None:
 def test_a_bus_on_a_file_writes_no_credential_down(tmp_path: Path) -> None:
     """Neither in an answer, a list, a page or an error, nor in its log at debug, its journal or the log of that."""
     with BusServer(tmp_path, SETTINGS | {"EVENTBUS_LOG_FORMAT": "json"}) as bus:
-        hidden = Hidden([bus])
+        hidden = Hidden([bus], PAGES)
         hidden.exercise()
         hidden.texts |= files_in(tmp_path)
         assert any(name.endswith("-wal") for name in hidden.texts)
@@ -146,10 +165,11 @@ def test_a_bus_on_a_file_writes_no_credential_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-def test_nodes_on_redis_write_no_credential_down(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pages", [LISTS, pytest.param(PAGES, marks=pytest.mark.soak)], ids=["lists", "pages"])
+def test_nodes_on_redis_write_no_credential_down(tmp_path: Path, pages: Sequence[str]) -> None:
     """Nor is any in a command that Redis gets, in a key, a value or its append-only file, though it is passed on."""
     with RedisServer(tmp_path) as redis, cluster_on(tmp_path, redis, [redis.url] * 2, SETTINGS) as cluster:
-        hidden = Hidden(cluster.nodes)
+        hidden = Hidden(cluster.nodes, pages)
         with RedisMonitor(redis) as monitor, redis_py.from_url(redis.url) as client:
             hidden.exercise()
             hidden.texts["commands"] = monitor.text
