@@ -13,6 +13,7 @@ from eventbus.core.model import Options, Subscriber
 from eventbus.core.networks import NetworkRules
 from eventbus.delivery.transport import Dialer, Route, SessionTransport
 from eventbus.delivery.transport.base import Element
+from eventbus.delivery.transport.client_tls import ClientTls
 from eventbus.delivery.transport.limits import EXCERPT_BYTES
 from tests.support.authority import Authority
 from tests.support.events import event
@@ -28,7 +29,7 @@ BATCH = [Element(b'{"id":"1"}', ("1",))]
 @pytest.fixture
 def transport(tls: ssl.SSLContext | None, authority: Authority) -> Iterator[SessionTransport]:
     """A transport of a bus that has a secret, and asks for consent."""
-    found = SessionTransport(Dialer(NetworkRules()), [b"b" * 24], tls=authority.client(), asks_consent=True)
+    found = SessionTransport(Dialer(NetworkRules()), [b"b" * 24], tls=ClientTls(authority.client), asks_consent=True)
     yield found
     found.close()
 
