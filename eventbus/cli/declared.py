@@ -4,7 +4,7 @@ Imports the server, and only when it runs.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,12 +44,12 @@ def check(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click names it
     click.get_current_context().exit(FAILURE if found.faults else SUCCESS)
 
 
-def read_declarations(file: Path) -> "Declarations":
-    """Read a file of declared subscribers. Raises OSError."""
+def read_declarations(file: Path, environment: Mapping[str, str] | None = None) -> "Declarations":
+    """Read a file of declared subscribers, with the credentials in an environment, if it is given. Raises OSError."""
     from eventbus.core.declarations import MAX_FILE_BYTES, parse_declarations  # noqa: PLC0415 - only when it runs
 
     with file.open("rb") as opened:
-        return parse_declarations(opened.read(MAX_FILE_BYTES + 1))
+        return parse_declarations(opened.read(MAX_FILE_BYTES + 1), environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _difference(each: "Declaration", one: Subscriber) -> str:
     if not one.declared:
         return "is registered by itself"
     wanted = {option.name: getattr(each.terms, option.name) for option in options_of(type(each.terms))}
-    wanted |= {"draining": each.drain}
+    wanted |= {"draining": each.drain, "credentials": tuple(map(str, each.kinds))}
     del wanted["lease"]
     differing = [name for name, value in wanted.items() if _plain(value) != _plain(getattr(one, name))]
     return ", ".join(f"{name} is {_text(getattr(one, name))}, not {_text(wanted[name])}" for name in differing)

@@ -4,22 +4,26 @@ A file says all there is to say: an option that it leaves out has its default.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eventbus.core.addresses import Address, parse_address
+from eventbus.core.credentials import CredentialKind, GivenCredentials, Kinds
 from eventbus.core.declaration_lines import Lines, lines_of, split_position
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import Terms
 from eventbus.core.option_kinds import Texts
 from eventbus.core.option_table import Option, options_of
 from eventbus.core.options import RegistrationOptions
+from eventbus.core.toml_values import kind_of, texts_of
 
-#: The table of one subscriber, and its field that no option describes.
+#: The table of one subscriber, and its fields that no option describes.
 TABLE, ADDRESS = "subscriber", "address"
+#: The fields that name environment variables in which credentials are.
+CREDENTIALS = {CredentialKind.AUTHORIZATION: "authorization_env", CredentialKind.SECRET: "secret_env"}
 #: Bytes of a file, at most.
 MAX_FILE_BYTES = 4 * 1_024 * 1_024
 #: A declared subscriber has no lease that ends.
@@ -33,7 +37,9 @@ def field_of(one: Option) -> str:
 
 
 #: The fields of a subscriber.
-_FIELDS = (ADDRESS, *map(field_of, _OPTIONS))
+_FIELDS = (ADDRESS, *map(field_of, _OPTIONS), *CREDENTIALS.values())
+#: The name of an environment variable.
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,10 @@ class Fault:
         return f"{file}: {self.text}" if self.line is None else f"{file}:{self.line}: {self.text}"
 
 
+#: Credentials that a file does not name, so that nothing of former ones is left.
+NO_VALUES = GivenCredentials(authorization="", secret="")
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """One declared subscriber: what its registration says. ``terms`` have all options but the lease."""
@@ -58,6 +68,8 @@ class Declaration:
     start: str | None = None
     drain: bool = False
     line: int | None = None
+    kinds: Kinds = ()  # which credentials it has
+    credentials: GivenCredentials = NO_VALUES
 
     @property
     def key(self) -> str:
@@ -73,8 +85,8 @@ class Declarations:
     faults: tuple[Fault, ...] = ()
 
 
-def parse_declarations(content: bytes) -> Declarations:
-    """Parse a file, and find all of its faults."""
+def parse_declarations(content: bytes, environment: Mapping[str, str] | None = None) -> Declarations:
+    """Parse a file, and find all of its faults; without an ``environment`` no credentials are read from it."""
     if len(content) > MAX_FILE_BYTES:
         return _wrong(f"It has {len(content):,} bytes; {MAX_FILE_BYTES:,} are allowed.")
     try:
@@ -89,15 +101,19 @@ def parse_declarations(content: bytes) -> Declarations:
         return _wrong(f"Each subscriber is a table [[{TABLE}]].")
     if found:
         return _wrong(f"It has {next(iter(found))!r}; a file has only [[{TABLE}]] tables.")
-    return _declarations(tables, lines_of(text, len(tables)))
+    return _declarations(tables, lines_of(text, len(tables)), environment)
 
 
 def _wrong(text: str) -> Declarations:
     return Declarations(faults=(Fault(text),))
 
 
-def _declarations(tables: Sequence[Mapping[str, Any]], lines: Lines) -> Declarations:
+def _declarations(
+    tables: Sequence[Mapping[str, Any]], lines: Lines, environment: Mapping[str, str] | None
+) -> Declarations:
     rows = [_Row(table, number, lines) for number, table in enumerate(tables)]
+    for row in rows:
+        row.read_credentials(environment)
     known: dict[str, _Row] = {}
     shared: dict[tuple[str, str], tuple[Any, int | None]] = {}
     for row in rows:
@@ -116,7 +132,8 @@ class _Row:
     def __init__(self, table: Mapping[str, Any], number: int, lines: Lines) -> None:
         self.faults: list[Fault] = []
         self.address: Address | None = None
-        self._number, self._lines = number, lines
+        self._table, self._number, self._lines = table, number, lines
+        self._credentials = NO_VALUES
         text = table.get(ADDRESS)
         self._label = (
             f"subscriber {number + 1} ({text})" if text and isinstance(text, str) else f"subscriber {number + 1}"
@@ -155,8 +172,36 @@ class _Row:
             for one in options_of(Terms)
             if one.name not in _NO_OPTIONS
         }
-        start, drain = self._given.get("start"), self._given.get("drain", False)
-        return Declaration(self.address, Terms(**terms, declared=True), group, start, drain, self.line(ADDRESS))
+        return Declaration(
+            self.address,
+            Terms(**terms, declared=True),
+            group,
+            self._given.get("start"),
+            self._given.get("drain", False),
+            self.line(ADDRESS),
+            tuple(kind for kind, name in CREDENTIALS.items() if name in self._table),
+            self._credentials,
+        )
+
+    def read_credentials(self, environment: Mapping[str, str] | None) -> None:
+        """Read the credentials that the environment has for it; without one, only check how they are named."""
+        for kind, name in CREDENTIALS.items():
+            variable = self._table.get(name)
+            if name not in self._table:
+                continue
+            if not isinstance(variable, str) or not _VARIABLE.match(variable):
+                self.fault(name, f"{name} must be the name of an environment variable, not {str(variable)[:40]!r}")
+            elif environment is not None:
+                self._read_credential(kind, name, environment.get(variable, "").strip(), variable)
+
+    def _read_credential(self, kind: CredentialKind, name: str, value: str, variable: str) -> None:
+        if not value:
+            self.fault(name, f"the environment of the bus has no {variable}, or it is empty")
+            return
+        try:
+            self._credentials = replace(self._credentials, **{kind.value: value})
+        except BadRequest as error:  # it does not repeat the value
+            self.fault(name, f"what {variable} holds is refused: {error}")
 
     def _read_address(self, text: Any) -> None:
         if not isinstance(text, str):
@@ -172,35 +217,12 @@ class _Row:
         try:
             texts = texts_of(one, table[name])
             if texts is None:
-                self.fault(name, f"{name} must be {one.kind.allowed}, not {_kind_of(table[name])}.")
+                self.fault(name, f"{name} must be {one.kind.allowed}, not {kind_of(table[name])}.")
             else:
                 return one.kind.parse(name, texts)
         except BadRequest as error:
             self.fault(name, str(error))
         return None
-
-
-def texts_of(one: Option, value: Any) -> list[str] | None:
-    """Return a value of TOML as the texts of a query; None for a value that none of these stand for."""
-    parts = value if isinstance(value, list) else [value]
-    texts = [text for text in map(_text_of, parts) if text is not None]
-    if len(texts) < len(parts):
-        return None
-    if not isinstance(value, list):
-        return texts
-    return texts or [""] if isinstance(one.kind, Texts) else [",".join(texts)]
-
-
-def _text_of(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return str(value) if isinstance(value, str | int | float) else None
-
-
-def _kind_of(value: Any) -> str:
-    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else "a time of day"
 
 
 def _unknown(name: str) -> str:

@@ -183,7 +183,9 @@ class Bus(SubscriberListener):
         return found
 
     def _register_declared(self, each: Declaration) -> Lane:
-        return self.register(each.address, each.terms, each.start, group=each.group, drain=each.drain).lane
+        terms, group, credentials = each.terms, each.group, each.credentials
+        found = self.register(each.address, terms, each.start, group=group, drain=each.drain, credentials=credentials)
+        return found.lane
 
     def deregister(self, key: str) -> int:
         """Remove a registration; see ``Deregistrations.deregister``."""

@@ -1,6 +1,7 @@
 """The file of declared subscribers: read at the start, and again when it has changed."""
 
 import logging
+import os
 from pathlib import Path
 
 import gevent
@@ -48,7 +49,7 @@ class DeclaredFile:
             self._tried, self._seen, self._read_as = True, None, None
             return Declarations(faults=(Fault(f"It cannot be read: {error.strerror}."),))
         self._read_as = signature
-        return parse_declarations(content)
+        return parse_declarations(content, os.environ)
 
     def _take(self, found: Declarations) -> None:
         if found.faults:

@@ -210,6 +210,24 @@ def test_a_subscriber_that_moves_into_a_group_ends_where_it_was(declaring: Decla
     assert declaring.names == [HOOK, MEMBER]
 
 
+def test_credentials_need_nobody_to_give_them_again(declaring: DeclaringBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come from the environment with the file, and after a restart before anything is delivered."""
+    monkeypatch.setenv("HOOK_TOKEN", "Bearer let-the-bus-in")
+    declaring.path.write_text(FILE.replace("timeout = 3", 'timeout = 3\nauthorization_env = "HOOK_TOKEN"'))
+    lane = declaring.bus.dispatcher.lanes[HOOK]
+    declaring.until(lambda: lane.subscriber.credentials == ("authorization",))
+    declaring.publish()
+    sent = eventually(lambda: [one for one in declaring.transport.held if one.key == HOOK], 10)
+    assert [one.credentials.authorization for one in sent] == ["Bearer let-the-bus-in"]
+    declaring.kill()
+    declaring.start()
+    sent = eventually(lambda: [one for one in declaring.transport.held if one.key == HOOK], 10)
+    assert [one.credentials.authorization for one in sent] == ["Bearer let-the-bus-in"]
+    declaring.path.write_text(FILE)
+    lane = declaring.bus.dispatcher.lanes[HOOK]
+    declaring.until(lambda: (lane.subscriber.credentials, lane.credentials.authorization) == ((), ""))
+
+
 @pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 def test_nodes_with_different_files_do_not_fight(redis: RedisServer, tmp_path: Path) -> None:
     """A subscription goes from node to node, and stays for as long as the file of one has it, on its owner's terms."""

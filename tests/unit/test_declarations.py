@@ -159,3 +159,49 @@ def test_a_file_that_is_too_large_or_no_text_is_refused() -> None:
     """Its size is compared before it is parsed."""
     assert parse_declarations(b"#" * (MAX_FILE_BYTES + 1)).faults[0].text.endswith("4,194,304 are allowed.")
     assert parse_declarations(b"\xff").faults[0].text.startswith("It is not UTF-8")
+
+
+# Credentials
+
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # noqa: S105 - nobody's
+NAMED = one('authorization_env = "HOOK_TOKEN"\nsecret_env = "HOOK_SECRET"')
+
+
+def test_credentials_are_read_from_the_environment() -> None:
+    """The file names the variables, and no text that is made of a subscriber has what they hold."""
+    (found,) = parse_declarations(NAMED.encode(), {"HOOK_TOKEN": " Bearer x1 ", "HOOK_SECRET": SECRET}).subscribers
+    assert (found.credentials.authorization, found.credentials.secret) == ("Bearer x1", SECRET)
+    assert found.kinds == ("authorization", "secret")
+    assert not any(value in repr(found) for value in ("x1", SECRET))
+    (without,) = parse_declarations(one("").encode(), {"HOOK_TOKEN": "x"}).subscribers
+    assert (without.credentials.authorization, without.credentials.secret, without.kinds) == ("", "", ())
+
+
+def test_a_file_can_be_checked_where_the_credentials_are_not() -> None:
+    """Only the names of the variables are looked at then."""
+    (found,) = parse_declarations(NAMED.encode()).subscribers
+    assert found.kinds == ("authorization", "secret")
+    assert [fault.text for fault in parse_declarations(one("secret_env = 'A B'").encode()).faults] == [
+        "subscriber 1 (h:1): secret_env must be the name of an environment variable, not 'A B'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "faults"),
+    [
+        ({"HOOK_TOKEN": "x"}, [(4, "the environment of the bus has no HOOK_SECRET, or it is empty")]),
+        (
+            {"HOOK_TOKEN": "a\nb", "HOOK_SECRET": "hidden"},
+            [(3, "what HOOK_TOKEN holds is refused"), (4, "what HOOK_SECRET holds is refused")],
+        ),
+    ],
+)
+def test_credentials_that_are_missing_or_refused_are_faults(
+    environment: dict[str, str], faults: list[tuple[int, str]]
+) -> None:
+    """With the variable's name, and never with what it holds."""
+    found = parse_declarations(NAMED.encode(), environment).faults
+    assert [(fault.line, text in fault.text) for fault, (_, text) in zip(found, faults, strict=True)] == [
+        (line, True) for line, _ in faults
+    ]
+    assert "hidden" not in str(found)

@@ -1,5 +1,6 @@
 """Check the file of declared subscribers of this environment: what is wrong in it, and how the bus differs from it."""
 
+import os
 from pathlib import Path
 
 from eventbus.cli.declared import drift_between, read_declarations
@@ -16,7 +17,7 @@ _STAYS = "Until it is right, a bus keeps to what the file said before; 'eventbus
 def diagnose(path: str) -> list[Finding]:
     """Return the findings about a file, for a bus that starts here."""
     try:
-        found = read_declarations(Path(path))
+        found = read_declarations(Path(path), os.environ)
     except OSError as error:
         return [wrong(_ABOUT, f"EVENTBUS_SUBSCRIBERS names {path!r}, which cannot be read: {error.strerror}.", _STAYS)]
     if found.faults:
