@@ -9,7 +9,8 @@ from eventbus.core.override import override
 
 #: A number from 0.1 to 3600.
 _BOUND = r"0\.[1-9][0-9]{0,28}|(?:[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2})(?:\.[0-9]{1,29})?|3600(?:\.0{1,29})?"
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")
+#: A number, which JSON writes with an exponent where it is small.
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?([eE]-[0-9]{1,3})?\Z")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The kinds of subscription options: what is read, written and described agree, for any text."""
 
+import json
 from typing import Any
 
 import pytest
@@ -88,3 +89,9 @@ def test_a_list_has_a_limit() -> None:
     assert words.parse("word", ["a", "b", "a"]) == ("a", "b")
     with pytest.raises(BadRequest, match="word may be given 2 times, not 3"):
         words.parse("word", ["a", "b", "c"])
+
+
+@given(value=st.floats(0, 5))
+def test_a_number_is_taken_as_json_writes_it(value: float) -> None:
+    """A small one has an exponent there."""
+    assert Duration(0, 5).parse("batch_wait", [json.dumps(value)]) == value
