@@ -11,7 +11,8 @@ from eventbus.cli.escape import escape
 from eventbus.cli.formatting import to_json
 from eventbus.cli.named_subscription import NamedSubscription, with_named_subscription
 from eventbus.cli.options import subscription_options, take_options
-from eventbus.client import Terms
+from eventbus.cli.screen import Screen, pluralize
+from eventbus.client import DryRun, Terms
 from eventbus.client.encoding import rfc3339
 from eventbus.core.options import registration_options
 from eventbus.core.target_path import with_path
@@ -23,6 +24,7 @@ from eventbus.core.target_path import with_path
     "eventbus register localhost:8001 --topic 'orders.*' --lease 3600",
     "eventbus register localhost:8001 --ordered --resume --from earliest",
     """eventbus register localhost:8001 --filter '{"exact": {"data.region": "eu"}}'""",
+    "eventbus register localhost:8001 --topic 'orders.*' --dry-run",
     "eventbus register localhost:8002 --group mailer",
     "eventbus register https://orders.example.com --authorization-env ORDERS_TOKEN --secret-env ORDERS_SECRET",
     "eventbus register localhost:8003 --batch 100 --batch-wait 1",
@@ -30,9 +32,15 @@ from eventbus.core.target_path import with_path
 )
 @click.argument("address")
 @subscription_options(registration_options())
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be, and which past events match.")
 @credential_options
 @with_context
-def register(context: CommandContext, address: str, **arguments: Any) -> None:
+def register(
+    context: CommandContext,
+    address: str,
+    dry_run: bool,  # noqa: FBT001 - click names it
+    **arguments: Any,
+) -> None:
     """Register an address, or renew its lease.
 
     What is left out of a renewal stays as it was. Credentials come from the environment. Give them with each renewal,
@@ -40,14 +48,14 @@ def register(context: CommandContext, address: str, **arguments: Any) -> None:
     """
     credentials = take_credentials(arguments)
     options = take_options(arguments, registration_options())
+    asked = {"topics": options.pop("topics"), "terms": Terms(**options)}
+    asked |= {"authorization": credentials.authorization, "secret": credentials.secret}
+    if dry_run:
+        with context.bus() as bus:
+            _print_dry_run(context.screen, bus.dry_run(address, **asked))
+        return
     with context.bus() as bus:
-        found = bus.register(
-            address,
-            topics=options.pop("topics"),
-            terms=Terms(**options),
-            authorization=credentials.authorization,
-            secret=credentials.secret,
-        )
+        found = bus.register(address, **asked)
     if context.screen.as_json:
         context.screen.value(to_json(found))
     else:
@@ -57,6 +65,20 @@ def register(context: CommandContext, address: str, **arguments: Any) -> None:
         context.screen.note(f"{done} {escape(with_path(found.address, found.path))}{group}{ends}.")
         for each in found.warnings:
             context.screen.note(escape(each))
+
+
+def _print_dry_run(screen: Screen, found: DryRun) -> None:
+    """Print what a registration would be, and the newest events that match."""
+    if screen.as_json:
+        screen.value(to_json(found))
+        return
+    done = "registered" if found.created else "renewed"
+    name = escape(with_path(found.address, found.path))
+    screen.line(f"{name} would be {done}. Nothing was changed.")
+    looked = "the last day" if found.complete else "the last day that there was time for, the newest ones"
+    screen.line(f"{found.matches:,} of {pluralize(found.events, 'event')} of {looked} match.")
+    for one in found.newest:
+        screen.line(f"{rfc3339(one.accepted_at)}  {escape(one.topic or '')}  {escape(one.id)}")
 
 
 @command("deregister", "eventbus deregister localhost:8001", "eventbus deregister --group mailer")

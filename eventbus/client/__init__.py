@@ -34,7 +34,17 @@ from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replay
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.server import Server, serve
 from eventbus.client.signatures import Verifier
-from eventbus.client.subscribers import Group, HeldKey, Member, Pause, Subscriber, SubscriberList, Terms
+from eventbus.client.subscribers import (
+    DryRun,
+    Group,
+    HeldKey,
+    Member,
+    PastEvent,
+    Pause,
+    Subscriber,
+    SubscriberList,
+    Terms,
+)
 
 __all__ = [
     "NO_RETRY",
@@ -48,6 +58,7 @@ __all__ = [
     "Conflict",
     "DeadLetter",
     "Delivery",
+    "DryRun",
     "Event",
     "EventStatus",
     "Feed",
@@ -62,6 +73,7 @@ __all__ = [
     "Member",
     "Memory",
     "NotFound",
+    "PastEvent",
     "Pause",
     "ProtocolError",
     "Published",

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from eventbus.client.bus import Bus
 from eventbus.client.events import Position
 from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Skipped
-from eventbus.client.subscribers import Subscriber, SubscriberList
+from eventbus.client.subscribers import DryRun, Subscriber, SubscriberList
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +44,10 @@ class AsyncBus:
     async def register(self, address: str, **options: Any) -> Subscriber:
         """Register an address, or renew its lease, as ``Bus.register`` does."""
         return await _in_thread(self.bus.register, address, **options)
+
+    async def dry_run(self, address: str, **options: Any) -> DryRun:
+        """Return what a registration would be, as ``Bus.dry_run`` does."""
+        return await _in_thread(self.bus.dry_run, address, **options)
 
     async def deregister(self, address: str | None = None, *, group: str | None = None) -> int:
         """Deregister an address or a group, as ``Bus.deregister`` does."""

@@ -18,8 +18,8 @@ from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replay
 from eventbus.client.parameters import given, parameter, selection, subscription
 from eventbus.client.parsing import parse_as
 from eventbus.client.publishing import publish
-from eventbus.client.registering import register
-from eventbus.client.subscribers import Subscriber, SubscriberList, Terms
+from eventbus.client.registering import dry_run, register
+from eventbus.client.subscribers import DryRun, Subscriber, SubscriberList, Terms
 
 #: Seconds without a byte of a response after which a call has failed.
 TIMEOUT_SECONDS = 10.0
@@ -131,6 +131,10 @@ class Bus(Control):
         leaves one as it was, and an empty text removes it.
         """
         return register(self._caller, address, topics, terms, authorization, secret)
+
+    def dry_run(self, address: str, **options: Any) -> DryRun:
+        """Return what ``register`` would do with the same options, and how many of the last day's events match."""
+        return dry_run(self._caller, address, **options)
 
     def deregister(self, address: str | None = None, *, path: str | None = None, group: str | None = None) -> int:
         """End the lease of an address or a group, and discard its pending deliveries. Return how many there were.

@@ -101,6 +101,39 @@ class Subscriber(SubscriptionOptions[Never], _Status):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastEvent:
+    """An event of the journal, in short."""
+
+    id: str
+    topic: str | None
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun(SubscriptionOptions[Never]):
+    """What a registration would be: its options, and whether it would be ``created``.
+
+    Of the last day's ``events`` so many are ``matches`` of its topics and filter, of which it has the ``newest``. Where
+    it is not ``complete``, there are older events that were not looked at.
+    """
+
+    address: str
+    path: str | None = None
+    group: str | None = None
+    created: bool
+    events: int
+    matches: int
+    complete: bool
+    newest: tuple[PastEvent, ...] = ()
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Self:
+        """Parse a dry run as the bus writes it. Raises ProtocolError."""
+        newest = [parse_as(PastEvent, one) for one in payload.get("newest", ())]
+        return parse_as(cls, {**payload, "newest": newest})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A member of a group, in short."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple, Never
+from typing import Any, NamedTuple, Never
 
 from eventbus.core.addresses import Address
 from eventbus.core.credentials import Kinds
@@ -57,6 +57,10 @@ class Options(SubscriptionOptions[Never]):
         """Return the options with the defaults of those that a group has, and not each member."""
         shared = {one.name: one.default for one in options_of(Options) if one.shared and not one.of_member}
         return replace(self, **shared)
+
+    def own(self) -> dict[str, Any]:
+        """Return the options that each member has, and not its group, by name."""
+        return {one.name: getattr(self, one.name) for one in options_of(Options) if not one.shared}
 
     def of_group(self, topics: tuple[str, ...]) -> "Options":
         """Return the options with the defaults of those that each member has, and the topics of all members."""

@@ -25,6 +25,7 @@ from eventbus.services.dead_events import DeadEvents
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.declared_subscribers import DeclaredSubscribers
 from eventbus.services.deregistrations import Deregistrations
+from eventbus.services.dry_runs import DryRun, PastEvents
 from eventbus.services.expired import ExpiredSubscribers
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.feed import Feed
@@ -82,7 +83,7 @@ class Bus(SubscriberListener):
         shared = node, admission, Introductions(node, admission, self.replays), self.sweeper, self.expiry, self.replays
         self.registrations, self.group_registrations = Registrations(*shared), GroupRegistrations(*shared)
         self.deregistrations = Deregistrations(node, self.expiry, self.expired, self.memberships)
-        self.dead_letters = DeadLetters(node, self.expired.keep)
+        self.dead_letters, self.past_events = DeadLetters(node, self.expired.keep), PastEvents(node)
         self.pauses, self.retry_now, self.skips = Pauses(node), RetryNow(node), Skips(node)
         self.feed, self.history = Feed(self.dispatcher.reader.pages, self.dispatcher.recent), History(node)
         quota = QuotaEnforcer(node, _quota_bytes(settings), settings.journal_max_bytes, self.dead_letters, self.expired)
@@ -186,6 +187,12 @@ class Bus(SubscriberListener):
         terms, group, credentials = each.terms, each.group, each.credentials
         found = self.register(each.address, terms, each.start, group=group, drain=each.drain, credentials=credentials)
         return found.lane
+
+    def dry_run(self, asked: RegistrationRequest, start: str | None = None) -> DryRun:
+        """Return what a registration would be; change nothing, and raise what it would raise at this moment."""
+        if isinstance(asked, JoinRequest):
+            return self.group_registrations.check(asked, start)
+        return self.registrations.check(asked, start)
 
     def deregister(self, key: str) -> int:
         """Remove a registration; see ``Deregistrations.deregister``."""

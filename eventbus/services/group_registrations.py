@@ -15,6 +15,7 @@ from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import joined_record, new_member_record
 from eventbus.delivery.lane.member import Member
+from eventbus.services.dry_runs import DryRun
 from eventbus.services.introductions import Newcomer
 from eventbus.services.registration_steps import RegistrationRequest, RegistrationSteps
 from eventbus.services.registrations import Registration
@@ -62,6 +63,22 @@ class GroupRegistrations(RegistrationSteps):
                         return found
                 topics = self._new(asked).options.topics
                 past = counting.enter_context(self._replays.counted(topics, start or "earliest", "now"))
+
+    def check(self, asked: JoinRequest, start: str | None = None) -> DryRun:
+        """Return what a registration would be; change nothing. Raises what ``register`` raises at this moment."""
+        self._check_conflict(asked)
+        lane = self._dispatcher.lanes.get(asked.key)
+        if not isinstance(lane, GroupLane):
+            self._admission.admit(asked.address)
+            self._replays.check_position(start)
+            return DryRun(self._admission.subscriber(asked.address, asked.terms).options, new=True)
+        new = lane.roster.get(asked.address.key) is None
+        if new:
+            lane.check_room()
+            self._admission.admit(asked.address)
+        subscriber, group = self._as_asked(lane, asked)
+        lane.interests_with(group.options.topics, self._dispatcher.recent.newest)
+        return DryRun(replace(group.options, **subscriber.options.own()), new)
 
     # The three ways
 

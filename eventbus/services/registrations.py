@@ -11,6 +11,7 @@ from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import renewed_record
 from eventbus.delivery.lane.member import Member
+from eventbus.services.dry_runs import DryRun
 from eventbus.services.introductions import Newcomer
 from eventbus.services.registration_steps import RegistrationRequest, RegistrationSteps
 from eventbus.services.replays import Counted
@@ -62,6 +63,23 @@ class Registrations(RegistrationSteps):
                     continue
                 topics = self._admission.subscriber(address, asked.terms).options.topics
                 past = counting.enter_context(self._replays.counted(topics, start or "earliest", "now"))
+
+    def check(self, asked: RegistrationRequest, start: str | None = None) -> DryRun:
+        """Return what a registration would be; change nothing. Raises what ``register`` raises at this moment."""
+        lane = self._registered(asked.address.key)
+        if lane is None:
+            self._check_conflict(asked.address)
+            lane = self._dispatcher.lanes.get(asked.address.key)
+            new = True
+            if lane is None:
+                self._admission.admit(asked.address)
+                self._replays.check_position(start)
+                return DryRun(self._admission.subscriber(asked.address, asked.terms).options, new)
+        else:
+            new = False
+        options = _as_asked(lane, asked).options
+        lane.interests_with(options.topics, self._dispatcher.recent.newest)
+        return DryRun(options, new)
 
     # The three ways: a registered subscriber renews, one whose position is kept resumes, any other begins
 

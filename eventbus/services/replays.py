@@ -64,6 +64,11 @@ class Replays:
         with self._dispatcher.registry.holding(held):
             yield Counted(topics, after, end, self._count(topics, after, end))
 
+    def check_position(self, start: str | None) -> None:
+        """Raise NotFound or BadRequest where a registration may not start there."""
+        if start is not None:
+            self._positions.before(start)
+
     def add(self, lane: Lane, found: Counted) -> None:
         """Add what was counted, and what has come since up to where live events begin, to a lane that is new."""
         end = lane.interests[-1].after

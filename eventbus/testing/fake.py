@@ -67,10 +67,10 @@ class FakeTransport(Transport):
         self.errors: list[BusError] = []
         self._keys: dict[str, tuple[str, ...]] = {}
         self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # topic, order key and body by key
-        subscribers = FakeSubscribers()
+        self._subscribers = subscribers = FakeSubscribers()
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
             ("POST", "/sendMessage"): self._publish,
-            ("POST", "/registerAndKeepAlive"): lambda request, query: subscribers.register(query, request.headers),
+            ("POST", "/registerAndKeepAlive"): self._register,
             ("DELETE", "/deregister"): lambda _, query: subscribers.deregister(query),
             ("GET", "/listSubscribers"): lambda _, query: subscribers.list(expired="expired" in query),
             ("POST", "/pause"): lambda _, query: subscribers.pause(query),
@@ -96,6 +96,11 @@ class FakeTransport(Transport):
     @override
     def close(self) -> None:
         pass
+
+    def _register(self, request: Request, query: dict[str, list[str]]) -> dict[str, Any]:
+        if "dry_run" in query:
+            raise UsageError("A fake bus has no dry run; eventbus.testing.LiveServer has.")
+        return self._subscribers.register(query, request.headers)
 
     def _publish(self, request: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -13,7 +13,9 @@ from eventbus.web.accept import wants_json
 from eventbus.web.cluster.rpc_codec import FORWARDED
 from eventbus.web.query import Query, query_of
 
-_REGISTERING = ("address", *(one.parameter for one in registration_options()))
+#: The parameter of a registration that only asks what would happen.
+DRY_RUN = "dry_run"
+_REGISTERING = ("address", *(one.parameter for one in registration_options()), DRY_RUN)
 _WHOSE = ("address", "path", "group")
 _CHOICE = (*_WHOSE, "id", "all")
 #: The parameters of each route, by method and rule. A route that is not here takes none.

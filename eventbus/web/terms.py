@@ -3,8 +3,10 @@
 from typing import Any
 
 from eventbus.core.model import Terms
+from eventbus.core.option_kinds import Boolean
 from eventbus.core.option_table import options_of
 from eventbus.core.options import RegistrationOptions
+from eventbus.web.parameters import DRY_RUN
 from eventbus.web.query import Query
 
 
@@ -16,6 +18,12 @@ def terms_of(query: Query) -> Terms:
         if texts is not None:
             given[one.name] = one.kind.parse(one.parameter, texts)
     return Terms(**given)
+
+
+def dry_run_in(query: Query) -> bool:
+    """Return whether the query only asks what a registration would do. Raises BadRequest."""
+    texts = query.all(DRY_RUN)
+    return texts is not None and bool(Boolean().parse(DRY_RUN, texts))
 
 
 def drain_in(query: Query) -> bool:

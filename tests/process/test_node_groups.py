@@ -198,3 +198,17 @@ def test_each_node_takes_what_a_member_asks(cluster: Cluster, service: Service) 
     left.wait_for_ids(ids)
     cluster.callers()[0].register(address)
     assert cluster.callers()[1].subscriber(address)["group"] is None
+
+
+def test_each_node_makes_dry_runs(cluster: Cluster) -> None:
+    """Whichever node is asked, a dry run tells of the group as it is, and of all events; it adds no member."""
+    first, second = cluster.callers()
+    first.register("127.0.0.1:10", group=GROUP, topic="other", filter='{"exact":{"data.n":1}}', lease=LEASE)
+    event_id = first.publish(b'{"n":1}', topic="dry")
+    for caller in (first, second):
+        eventually(lambda caller=caller: caller.call("GET", f"/events/{event_id}").status == 200, 10)
+        query = f"address=127.0.0.1:9&group={GROUP}&topic=dry&dry_run=true"
+        found = caller.call("POST", f"/registerAndKeepAlive?{query}").json()
+        assert (found["created"], found["filter"]) == (True, {"exact": {"data.n": 1}})
+        assert (found["matches"], [one["id"] for one in found["newest"]]) == (1, [event_id])
+        assert not caller.listed("127.0.0.1:9")

@@ -15,7 +15,7 @@ from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, new_record
-from eventbus.journal.base import Page
+from eventbus.journal.base import EventName, Page
 from eventbus.services.node import Node
 from eventbus.services.timing import ServiceTiming
 from eventbus.telemetry.counters import Counters
@@ -73,6 +73,10 @@ class MemoryJournal:
     def event(self, event_id: str) -> Event | None:
         """Return an event by its id."""
         return next((event for event in self.events if event.id == event_id), None)
+
+    def names(self, seqs: Sequence[int]) -> dict[int, EventName]:
+        """Return ids and order keys of events."""
+        return {event.seq: EventName(event.id, event.key) for event in self.events if event.seq in seqs}
 
     def position_at(self, moment: float) -> int:
         """Return the number after which all events were accepted at a moment or later."""

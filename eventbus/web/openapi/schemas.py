@@ -14,6 +14,7 @@ from eventbus.core.topics import MAX_TOPIC_LENGTH, TOPIC_REGEX
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import A_TIME, AN_ADDRESS, AN_ID, Json, count, nullable, text, time
 from eventbus.web.openapi.cloud_event import CLOUD_EVENT
+from eventbus.web.openapi.dry_run import A_DRY_RUN, DRY_RUN
 
 TOPIC = text(maxLength=MAX_TOPIC_LENGTH, pattern=f"^{TOPIC_REGEX}$")
 #: The same, or nothing.
@@ -178,6 +179,7 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
     }),
     "Subscriber": ("A subscriber: its options, and how it is doing.", _SUBSCRIBER, A_SUBSCRIBER),
     "Registration": ("A subscriber as it is now.", _REGISTRATION, A_REGISTRATION),
+    "DryRun": ("What a registration would be; nothing was changed.", DRY_RUN, A_DRY_RUN),
     "Group": ("A group: the options, the account and the state that its members share.", _GROUP),
     "Pause": ("Why nothing is attempted, and until when.", {
         "by": text("An operator, or the subscriber itself by `Retry-After`.", enum=["operator", "subscriber"]),

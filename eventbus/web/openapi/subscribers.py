@@ -14,6 +14,10 @@ _OPTIONS = [
 ]
 
 
+_DRY_RUN = build.query(
+    "dry_run", "Change nothing, and say what the registration would be. Default: `false`.",
+    build.text(enum=["true", "false"]), example="false",
+)  # fmt: skip
 _VALUE = build.text(maxLength=MAX_VALUE_BYTES, pattern="^([!-~]([ -~]*[!-~])?)?$", writeOnly=True)
 _FOUR = "[A-Za-z0-9+/]{4}"
 _SECRET = build.text(
@@ -53,11 +57,14 @@ REGISTER = operation(
     "registerAndKeepAlive", "Register, or renew",
     "Registers an address, or renews its lease. Every event that is accepted after the answer, and whose topic the "
     "subscriber chose, is delivered to it. A renewal that leaves a parameter out keeps it as it was, but for `group`, "
-    "`path` and `drain`. With `group` the address is a member: each event goes to one of the members that want it.",
+    "`path` and `drain`. With `group` the address is a member: each event goes to one of the members that want it. "
+    "With `dry_run` nothing is changed: the answer, always JSON, says what the registration would be, and how many of "
+    "the journal's events of the last day match its topics and filter.",
     tag="Subscribers", scope="subscribe", call=f"-X POST '/registerAndKeepAlive?address={AN_ADDRESS}'",
-    parameters=[address(), *_OPTIONS, *_CREDENTIALS],
+    parameters=[address(), *_OPTIONS, _DRY_RUN, *_CREDENTIALS],
     ok=build.answer(
-        "Registered, or renewed.", build.content(JSON, build.schema("Registration"), A_REGISTRATION) | SUCCESS
+        "Registered, or renewed; or, with `dry_run`, what that would be.",
+        build.content(JSON, {"anyOf": [build.schema("Registration"), build.schema("DryRun")]}, A_REGISTRATION) | SUCCESS
     ),
     errors=("WrongAddress", "TooManySubscribers", "OtherGroup", "NoPosition", "NotOwner", "DiskFull"),
 )  # fmt: skip

@@ -13,14 +13,18 @@ from eventbus.core.errors import BadRequest
 from eventbus.core.model import group_key
 from eventbus.core.tokens import Scope
 from eventbus.delivery.lane_registry import targets_of
+from eventbus.services.bus import Bus
+from eventbus.services.group_registrations import JoinRequest
+from eventbus.services.registration_steps import RegistrationRequest
 from eventbus.services.registrations import Registration
 from eventbus.web.accept import wants_json
 from eventbus.web.access import needs
 from eventbus.web.audit import Changed, client_of, log_change
 from eventbus.web.credentials import credentials_in
 from eventbus.web.current import the_bus, the_changes
+from eventbus.web.dry_run_payload import dry_run_payload
 from eventbus.web.pages import long_json, separated
-from eventbus.web.query import query_of
+from eventbus.web.query import Query, query_of
 from eventbus.web.replies import SUCCESS, Reply, as_json, text
 from eventbus.web.subscriber_payloads import (
     address_payload,
@@ -30,7 +34,7 @@ from eventbus.web.subscriber_payloads import (
     registration_payload,
 )
 from eventbus.web.subscriptions import address_in, check_path, group_in, wire_error
-from eventbus.web.terms import drain_in, terms_of
+from eventbus.web.terms import drain_in, dry_run_in, terms_of
 
 blueprint = Blueprint("subscribers", __name__)
 
@@ -41,6 +45,8 @@ def register_and_keep_alive() -> Reply:
     """Register an address, or renew its lease."""
     query = query_of(request.environ)
     bus, address, group = the_bus(), address_in(query), group_in(query)
+    if dry_run_in(query):
+        return _dry_run(bus, address, group, query)
     client, changes = client_of(request.environ), the_changes()
     with wire_error():
         registration = bus.register(
@@ -72,6 +78,17 @@ def register_and_keep_alive() -> Reply:
             "warnings": warnings(address, registration),
         }
     )
+
+
+def _dry_run(bus: Bus, address: Address, group: str | None, query: Query) -> Reply:
+    """Say what a registration would be, and which of the last day's events match; as JSON, whatever is accepted."""
+    terms, credentials, drain = terms_of(query), credentials_in(request.environ), drain_in(query)
+    asked = RegistrationRequest(address, terms, credentials)
+    if group is not None:
+        asked = JoinRequest(address, terms, credentials, group=group, drain=drain)
+    with wire_error():
+        found = bus.dry_run(asked, query.first("from") or None)
+    return as_json(dry_run_payload(asked, found, bus.past_events.matching(found.options)))
 
 
 def warnings(address: Address, registration: Registration) -> list[str]:
