@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.authority import LOCAL, OPENSSL, Authority
-from tests.support.caller import Caller
+from tests.support.caller import Caller, register_target
 from tests.support.deadline import eventually
 from tests.support.nginx import NginxSubscriber, find_nginx
 from tests.support.server import ROOT, BusServer
 
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="there is no openssl here to make a certificate")
-SEEN = ("status", "request_uri", "ssl_client_fingerprint", "ssl_session_reused")
+SEEN = ("status", "request_uri", "http_authorization", "ssl_client_fingerprint", "ssl_session_reused")
 PATH = "/hooks/orders?source=bus"
+SERVICE = "known-to-this-service-0123456789"  # as a bearer token
 DAYS = 30
 EXPIRY = "eventbus_client_certificate_expiry_timestamp_seconds"
 
@@ -72,17 +73,19 @@ def test_a_certificate_is_shown_and_renewed_without_a_restart(scene: Scene, tmp_
     first = scene.renew()
     with BusServer(tmp_path, scene.settings) as bus:
         caller = Caller(bus.port)
-        caller.register(scene.nginx.address, path=PATH, max_in_flight=1)
+        target = register_target(scene.nginx.address, path=PATH, max_in_flight=1)
+        assert caller.call("POST", target, [("Eventbus-Forward-Authorization", f"Bearer {SERVICE}")]).status == 200
         seen = [scene.deliver(caller) for _ in range(6)]  # on two connections: nginx closes each after three requests
-        assert [part[:3] for part in seen] == [["200", PATH, first]] * 6
-        assert [part[3] for part in seen] == [".", ".", ".", "r", "r", "r"]
+        assert [part[:-1] for part in seen] == [["200", PATH, "Bearer", SERVICE, first]] * 6
+        assert [part[-1] for part in seen] == [".", ".", ".", "r", "r", "r"]
         second = scene.renew()
-        assert scene.deliver(caller) == ["200", PATH, second, "."]
+        assert scene.deliver(caller) == ["200", PATH, "Bearer", SERVICE, second, "."]
         assert _metric(caller) == pytest.approx(time.time() + DAYS * 86_400, abs=120)
         (scene.folder / "bus.key").write_text("nonsense")
-        assert [scene.deliver(caller)[2] for _ in range(3)] == [second] * 3  # the last one on a new connection
+        assert [scene.deliver(caller)[-2] for _ in range(3)] == [second] * 3  # the last one on a new connection
         assert "the client certificate that was read before stays in use: EVENTBUS_CLIENT_KEY must be" in bus.log_text()
         assert "PRIVATE KEY" not in bus.log_text()
+        assert SERVICE not in bus.log_text()
 
 
 def test_without_a_certificate_nothing_is_taken(scene: Scene, tmp_path: Path) -> None:

@@ -11,18 +11,36 @@ from openapi_schema_validator import OAS31Validator
 from eventbus.core.errors import BadRequest
 from eventbus.core.filter_option import FilterExpression
 from eventbus.core.number_kinds import Duration, Integer, Number
-from eventbus.core.option_kinds import Boolean, Enumeration, Kind, Position, Text, Texts, TopicPatterns
+from eventbus.core.option_kinds import Boolean, Enumeration, Kind, Position, Text, Texts, TopicName, TopicPatterns
 from eventbus.core.ordering import Ordering
 
 KINDS: list[Kind] = [
     Number(0.5, 1_000), Duration(1, 86_400), Integer(1, 500), Boolean(), Enumeration(("push", "pull", "both")),
     Text("[a-z]{1,9}", "a word of letters"), Texts("[a-z]{1,3}", "words of letters", max_items=3), TopicPatterns(),
-    Position(), Ordering(), FilterExpression(),
+    Position(), Ordering(), FilterExpression(), Duration(0, 5), TopicName(),
 ]  # fmt: skip
 TEXT = st.one_of(
     st.text(max_size=300),
     st.sampled_from(
-        ["", "true", "false", "key", "push", "0.5", "1", "1.0", "500", "2.5", "86400", "1e3", "nan", "abc", "a.*"]
+        [
+            "",
+            "true",
+            "false",
+            "key",
+            "push",
+            "0.5",
+            "1",
+            "1.0",
+            "500",
+            "2.5",
+            "86400",
+            "1e3",
+            "0.00001",
+            "2e-07",
+            "nan",
+            "abc",
+            "a.*",
+        ]
     ),
     st.integers(-10, 100_000).map(str),
     st.text("abc.*>", max_size=5),
