@@ -8,7 +8,9 @@ from eventbus.core.option_kinds import JsonSchema, Kind
 from eventbus.core.override import override
 
 #: A number from 0.1 to 3600.
-_BOUND = r"0\.[1-9][0-9]{0,28}|(?:[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2})(?:\.[0-9]{1,29})?|3600(?:\.0{1,29})?"
+BOUND_REGEX = (
+    r"0\.[1-9][0-9]{0,28}|(?:[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2})(?:\.[0-9]{1,29})?|3600(?:\.0{1,29})?"
+)
 #: A number, which JSON writes with an exponent where it is small.
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?([eE]-[0-9]{1,3})?\Z")
 
@@ -105,7 +107,7 @@ class BackoffBounds(Kind):
     @property
     @override
     def query_schema(self) -> JsonSchema:
-        return {"type": "string", "pattern": f"^(?:{_BOUND}),(?:{_BOUND})$"}
+        return {"type": "string", "pattern": f"^(?:{BOUND_REGEX}),(?:{BOUND_REGEX})$"}
 
     @override
     def query_values(self, value: Any) -> list[Any]:

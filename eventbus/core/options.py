@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from eventbus.core.delivery_rate import RateLimit
 from eventbus.core.filter_option import FilterExpression
 from eventbus.core.number_kinds import BackoffBounds, Duration, Integer, ZeroOr
 from eventbus.core.option_kinds import Boolean, Enumeration, Position, Text, TopicName, TopicPatterns
@@ -78,6 +79,14 @@ class DeliveryOptions(Generic[Missing]):
     )
     batch_wait: float | Missing = option(
         Duration(0, 5), "Seconds that a batch which is not full waits for more events.", default=0
+    )
+    rate: str | Missing = option(
+        RateLimit(),
+        "`N/S`: at most N deliveries in S seconds, evenly spaced.",
+        "Each event and each attempt counts, and a batch has N events at most. The lower of this and a consent's "
+        "`WebHook-Allowed-Rate` holds. 0 is any number.",
+        default="",
+        example="100/60",
     )
     ordered: bool | str | Missing = option(
         Ordering(),

@@ -58,7 +58,7 @@ class BatchAttempts:
     def _fill(self, request: _Request, now: float) -> None:
         """Add what may go along, is in memory, matches the filter, and has room."""
         lane, target, batch, events, elements = request
-        most = min(target.batch, batch.deliveries[0].max_batch)
+        most = min(target.together, batch.deliveries[0].max_batch)
         room = BATCH_BYTES - len(b"[]") - len(elements[0].text)
         while (size := len(events)) < most:
             found = lane.candidates(batch.deliveries[-1], now, size, most - size)

@@ -74,6 +74,7 @@ FILTER = st.sampled_from(
         '[{"number":{"data.n":{"<":3}}},{"exists":{"data.n":true}}]',
     ]
 )  # fmt: skip
+RATE = st.sampled_from(["", "", "2/1", "3/30"])
 TERMS = st.builds(
     Terms,
     topics=TOPICS,
@@ -83,6 +84,7 @@ TERMS = st.builds(
     batch=BATCH,
     batch_wait=BATCH_WAIT,
     filter=FILTER,
+    rate=RATE,
 )
 #: A journal with little room, so that settled events go early.
 SETTINGS = Settings(retry_seconds=90, retention_seconds=10_000_000, journal_max_bytes=100_000)
@@ -447,7 +449,7 @@ class BusAccount(RuleBasedStateMachine):
         self.transport.always = TAKEN
         self.transport.answer(list(self.transport.held), TAKEN)
         for key in KEYS:
-            self.register(key, Terms(topics=(), ordered=False, resume=True), start=None)
+            self.register(key, Terms(topics=(), ordered=False, resume=True, rate=""), start=None)
         for lane in list(self.bus.dispatcher.lanes.values()):
             self._resume_all(lane)
         for _ in range(200):

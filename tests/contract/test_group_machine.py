@@ -16,7 +16,7 @@ from eventbus.core.records import Pause
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import Phase
-from tests.contract.test_account_machine import BATCH, BATCH_WAIT, FILTER, KEYS, ORDERED, TOPICS, BusAccount
+from tests.contract.test_account_machine import BATCH, BATCH_WAIT, FILTER, KEYS, ORDERED, RATE, TOPICS, BusAccount
 from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
 from tests.support.lanes import EPOCH, TAKEN
 from tests.support.scripted import Attempt
@@ -35,6 +35,7 @@ TERMS = st.builds(
     filter=FILTER,
     batch=BATCH,
     batch_wait=BATCH_WAIT,
+    rate=RATE,
 )
 
 
@@ -193,7 +194,7 @@ class GroupAccount(BusAccount):
 
     @override
     def _heal(self) -> None:
-        self.join(MEMBERS[0], Terms(topics=(), ordered=False, group_mode="balanced"), drain=False, start=None)
+        self.join(MEMBERS[0], Terms(topics=(), ordered=False, group_mode="balanced", rate=""), drain=False, start=None)
         super()._heal()
 
     @override

@@ -35,7 +35,7 @@ PASSING = frozenset({
     "last_error_at", "error_rate", "recent_successes", "recent_failures", "attempts", "next_attempt_at", "last_status",
 })  # fmt: skip
 #: What the version before did not say.
-ADDED = frozenset({"batch", "batch_wait", "path", "declared", "filter", "filtered", "dead_to", "pause",
+ADDED = frozenset({"batch", "batch_wait", "path", "declared", "filter", "filtered", "dead_to", "pause", "rate",
     "key", "held_keys", "oldest_held_key", "group", "group_mode", "draining", "retry_for", "max_attempts", "backoff",
     "credentials",
 })  # fmt: skip

@@ -42,7 +42,7 @@ def test_a_wrong_value_of_a_new_option_is_refused(more: dict[str, Any]) -> None:
     assert more["refused"] == [
         "team must be a word of letters, not 'X'.",
         "retry_seconds must be a number from 1 to 86400, not '0.5'.",
-        "rate must be a number from 0.5 to 1000, not '1001'.",
+        "share must be a number from 0.5 to 1000, not '1001'.",
         "batch_size must be a whole number from 1 to 500, not '1.5'.",
         "mode must be push or pull, not 'both'.",
         "metadata_only must be true or false, not 'yes'.",
@@ -55,7 +55,7 @@ def test_the_journal_keeps_a_new_option(more: dict[str, Any]) -> None:
     assert more["record"]["batch"] == 10
     assert subset(more["read"]) == VALUES
     assert subset(more["older"]) == {
-        "team": "", "retry_seconds": 600, "rate": 100, "batch_size": 1, "mode": "push", "metadata_only": False,
+        "team": "", "retry_seconds": 600, "share": 100, "batch_size": 1, "mode": "push", "metadata_only": False,
         "labels": [],
     }  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_the_journal_keeps_a_new_option(more: dict[str, Any]) -> None:
 def test_the_client_sends_and_reads_a_new_option(more: dict[str, Any]) -> None:
     """Terms take it, the query has it, and the subscriber that comes back has it."""
     assert set(more["query"]) == {
-        "team=sales", "retry_seconds=2.5", "rate=0.5", "batch_size=10", "mode=pull", "metadata_only=True",
+        "team=sales", "retry_seconds=2.5", "share=0.5", "batch_size=10", "mode=pull", "metadata_only=True",
         "label=a=b", "label=c=d",
     }  # fmt: skip
     assert subset(more["subscriber"]) == VALUES

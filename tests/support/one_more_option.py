@@ -12,7 +12,7 @@ ENTRIES = """
         Text("[a-z]{1,9}", "a word of letters"), "Name a team.", "It is `x`.", default="", example="payments"
     )
     retry_seconds: float | Missing = option(Duration(1, 86_400), "Seconds of retries.", default=600)
-    rate: float | Missing = option(Number(0.5, 1_000), "Deliveries a second, at most.", default=100)
+    share: float | Missing = option(Number(0.5, 1_000), "Deliveries a second, at most.", default=100)
     batch_size: int | Missing = option(Integer(1, 500), "Events in one delivery.", default=1, record="batch")
     mode: str | Missing = option(Enumeration(("push", "pull")), "Who begins a delivery.", default="push")
     metadata_only: bool | Missing = option(Boolean(), "Send no bodies.", default=False)
@@ -38,11 +38,11 @@ def add_to_table() -> None:
 
 
 #: What a subscriber asks for, as a query, and what that is in JSON.
-ASKED = "team=sales&retry_seconds=2.5&rate=0.5&batch_size=10&mode=pull&metadata_only=true&label=a=b&label=c=d"
+ASKED = "team=sales&retry_seconds=2.5&share=0.5&batch_size=10&mode=pull&metadata_only=true&label=a=b&label=c=d"
 VALUES = {
     "team": "sales",
     "retry_seconds": 2.5,
-    "rate": 0.5,
+    "share": 0.5,
     "batch_size": 10,
     "mode": "pull",
     "metadata_only": True,
@@ -50,7 +50,7 @@ VALUES = {
 }
 #: Values that are outside an option's range.
 WRONG = (
-    "team=X", "retry_seconds=0.5", "rate=1001", "batch_size=1.5", "mode=both", "metadata_only=yes", "label=A",
+    "team=X", "retry_seconds=0.5", "share=1001", "batch_size=1.5", "mode=both", "metadata_only=yes", "label=A",
 )  # fmt: skip
 ADDRESS = "127.0.0.1:9"
 
@@ -108,7 +108,7 @@ def command_line() -> dict[str, Any]:
         "sales",
         "--retry-seconds",
         "2.5",
-        "--rate",
+        "--share",
         "0.5",
         "--batch-size",
         "10",

@@ -48,6 +48,7 @@ SHARED_WITH_CLIENT = (
     "eventbus.core.backoff",
     "eventbus.core.clock",
     "eventbus.core.credentials",
+    "eventbus.core.delivery_rate",
     "eventbus.core.errors",
     "eventbus.core.event_attributes",
     "eventbus.core.event_ids",

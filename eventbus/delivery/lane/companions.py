@@ -44,14 +44,14 @@ class Companions(Failures):
 
     def _may_start(self, now: float) -> bool:
         """Return whether the last attempt was long enough ago, and the next batch is full or has waited long enough."""
-        if self.spacing and now < self._started + self.spacing:
+        if now < self.pace.ready_at:
             return False
         return not self.gather_seconds or not self._gathers(self, now)
 
     def _gathers(self, target: Health, now: float) -> bool:
         """Return whether the next batch for a subscriber waits for more events."""
         waiting = self.live.left
-        if not waiting or waiting >= target.batch or self.replays or self.retries.due(now):
+        if not waiting or waiting >= target.together or self.replays or self.retries.due(now):
             self._gather_until = -math.inf
             return False
         if self._gather_until == -math.inf:
@@ -148,6 +148,7 @@ class Companions(Failures):
         else:
             taken = [self._take_retry(now)] if candidates.is_retry else self._take_fresh(count, now)
         self.in_flight.update(taken)
+        self.pace.add(len(taken))
         self._count_companions(len(taken))
         return taken
 

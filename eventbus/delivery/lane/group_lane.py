@@ -107,6 +107,7 @@ class GroupLane(GroupMembers):
     def take_along(self, first: Delivery, candidates: Candidates, count: int, now: float) -> list[Delivery]:
         taken = super().take_along(first, candidates, count, now)
         self._at |= dict.fromkeys(taken, self._at[first])
+        self._at[first].pace.add(len(taken))
         return taken
 
     def postpone(self, delivery: Delivery, topic: str | None, moment: Moment) -> None:

@@ -113,7 +113,7 @@ class GroupMembers(Lane):
         members, options = list(self.roster), self.subscriber.options
         self.roster.one_at_a_time = options.group_mode == "one"
         self.topics_differ = bool(members) and self._differ()
-        self.works = any(member.is_fit and not member.spacing for member in members)
+        self.works = any(member.is_fit and not member.pace.space for member in members)
         self.held = bool(members) and all(member.held for member in members)
         down = bool(members) and all(member.state is State.DOWN for member in members)
         self.state = State.DOWN if down else State.OK

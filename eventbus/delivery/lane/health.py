@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 from eventbus.core import backoff
 from eventbus.core.credentials import NO_CREDENTIALS, Credentials
+from eventbus.core.delivery_rate import Rate, parse_rate
 from eventbus.core.model import Event, State
 from eventbus.core.records import LaneRecord
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.limits import DEFAULT_LIMITS, LaneLimits
 from eventbus.delivery.lane.outcome import AttemptResult, DeliveryResponse, Verdict
+from eventbus.delivery.lane.pace import Pace
 from eventbus.delivery.lane.start_time import StartTime
 
 #: Attempts in flight to a subscriber that has not delivered yet.
@@ -69,9 +71,9 @@ class Health(StartTime):
         self.consented = not rules.handshake
         self.draining = False  # it asked for nothing new, until it renews
         self.credentials = NO_CREDENTIALS  #: what its deliveries are authorized and signed with
-        self.spacing = 0.0  # seconds between the starts of two attempts, at least
+        self.pace = Pace()  #: the spaces between its deliveries
+        self._consented_rates: tuple[Rate, ...] = ()
         self.companions = 0  # deliveries in flight that go along with others in one request
-        self._started = -math.inf  # when the last one started, where that counts
         self._held_at = -math.inf  # when it was last held back
         self.answered_at = -math.inf  # when the latest attempt began that got an answer, in this process
         self._suspects: set[tuple[int, int]] = set()  # events (sequence number, replay id) that have got none since
@@ -123,14 +125,28 @@ class Health(StartTime):
         attempts = 0 if self.starts_nothing else 1 if one_at_a_time else min(self.window, options.max_in_flight)
         self.limit = attempts + self.companions
         self.batch, self.gather_seconds = options.batch, options.batch_wait if options.batch > 1 else 0.0
-        self.paced = self.spacing > 0.0 or self.gather_seconds > 0.0  # whether an attempt may have to wait for a moment
+        if options.rate or self.pace.space:
+            self._set_pace()
+        self.together = min(self.batch, self.pace.most)  #: events in one attempt, at most
+        self.paced = self.pace.space > 0.0 or self.gather_seconds > 0.0  # whether an attempt may have to wait
         settled_silently = self.window >= options.max_in_flight and not options.by_key
         self.steady = self.works and not self._suspects and settled_silently
 
     def consent(self, per_minute: int | None, now: float) -> None:
         """Note that the subscriber consents to deliveries, perhaps to ``per_minute`` at most; the first starts now."""
-        self.consented, self.spacing, self._started = True, 60.0 / per_minute if per_minute else 0.0, now
+        self.consented = True
+        self._consented_rates = (Rate(per_minute, 60.0),) if per_minute else ()
+        self._set_pace()
+        self.pace.wait_for(1, now)
         self._fit()
+
+    def _set_pace(self) -> None:
+        rate = parse_rate(self.subscriber.options.rate)
+        self.pace.set_rates(self._consented_rates if rate is None else (rate, *self._consented_rates))
+
+    def begin_pace(self, now: float) -> None:
+        """Wait as if an attempt had just been made, as large as there may be: what was before a restart is unknown."""
+        self.pace.wait_for(self.together, now)
 
     def count_success(self, now: float) -> None:
         """Let the window grow, and note that the subscriber works, after an attempt that began at ``now``."""

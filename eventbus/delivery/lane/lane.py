@@ -75,7 +75,7 @@ class Lane(Companions):
     def next_moment(self) -> float:
         """Return the next wake-up time (monotonic seconds), or inf if there is none."""
         due = -math.inf if self._fresh_waits() else self.retries.next_due()
-        return max(due, self.not_before, self._started + self.spacing, self._gather_until)
+        return max(due, self.not_before, self.pace.ready_at, self._gather_until)
 
     # Deliveries
 
@@ -106,7 +106,8 @@ class Lane(Companions):
         else:
             delivery = self._next(now)
         if self.paced:
-            self._started, self._gather_until = now, -math.inf
+            self.pace.start(now)
+            self._gather_until = -math.inf
         if not self.dirty:
             self.touch()
         self.in_flight.add(delivery)

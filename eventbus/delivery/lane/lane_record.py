@@ -203,6 +203,8 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
 
 def _restore_health(health: Health, record: LaneRecord, now: float, wall: float) -> None:
     """Restore how long a subscriber has been down, and when it may be attempted again."""
+    if record.account.delivered or record.failed_attempts:
+        health.begin_pace(now)
     if record.state is not State.OK and (record.failures or record.not_before > wall):
         longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else record.subscriber.options.backoff[1]
         if record.wait_seconds is not None:  # the wall clock may have been set back since

@@ -1,7 +1,5 @@
 """A member of a group: one address, how it is doing, and how many deliveries it has in flight. Pure."""
 
-import math
-
 from eventbus.core.leases import Lease
 from eventbus.core.model import Subscriber
 from eventbus.core.override import override
@@ -46,16 +44,12 @@ class Member(Health):
 
     def ready_at(self) -> float:
         """Return from when on an attempt may start (monotonic seconds)."""
-        return max(self.not_before, self._started + self.spacing if self.spacing else -math.inf)
+        return max(self.not_before, self.pace.ready_at)
 
     @property
     def is_fit(self) -> bool:
         """Return whether it takes deliveries: it is neither down nor paused, and waits for no renewal."""
         return self.works and not self.starts_nothing and self.pause is None
-
-    def note_start(self, now: float) -> None:
-        """Note when an attempt has started, for a subscriber that allows so many a minute."""
-        self._started = now
 
     @override
     def touch(self) -> None:

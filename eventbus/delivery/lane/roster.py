@@ -127,8 +127,8 @@ class Roster:
         """Count an attempt at a member that starts."""
         self._turn = member.used = self._turn + 1
         member.in_flight += 1
-        if member.spacing:
-            member.note_start(now)
+        if member.pace.space:
+            member.pace.start(now)
         self.refresh(member, now)
 
     def end(self, member: Member, now: float) -> None:
@@ -145,7 +145,7 @@ class Roster:
         if member.in_flight >= member.limit or member.waits_for_slot or member.has_left:
             member.rank = None
             return
-        if member.not_before > now or member.spacing:
+        if member.not_before > now or member.pace.space:
             ready_at = member.ready_at()
             if ready_at > now:
                 member.rank = None

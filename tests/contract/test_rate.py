@@ -1,0 +1,101 @@
+"""A rate on every journal: it is kept with the subscription, and holds through restarts."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from pathlib import Path
+
+import gevent
+import pytest
+
+from eventbus.core.addresses import parse_address
+from eventbus.core.clock import Clock
+from eventbus.core.credentials import Credentials
+from eventbus.core.event_ids import new_event_id
+from eventbus.core.model import Message, Terms
+from eventbus.core.override import override
+from eventbus.core.settings import Settings
+from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.services.bus import Bus
+from eventbus.services.timing import ServiceTiming
+from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
+from tests.support.deadline import eventually
+from tests.support.lanes import EPOCH, TAKEN
+from tests.support.redis_server import COMMAND
+from tests.support.scripted import ScriptedTransport, Sent
+
+ADDRESS, SPACE, STEP = "127.0.0.1:8001", 2.0, 0.5
+NEEDS_REDIS = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+
+
+class TimedTransport(ScriptedTransport):
+    """Takes everything, and notes when."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(always=TAKEN)
+        self._now = now
+        self.starts: list[float] = []
+
+    @override
+    def post(self, key: str, events: list[Sent], credentials: Credentials, *, is_batch: bool) -> DeliveryResponse:
+        self.starts.append(self._now())
+        return super().post(key, events, credentials, is_batch=is_batch)
+
+
+class Run:
+    """A bus after the other on one journal, and when its subscriber has got something."""
+
+    def __init__(self, journal: AccountJournal) -> None:
+        self.now = 0.0
+        self.clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
+        self.journal, self.transport = journal, TimedTransport(lambda: self.now)
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the next bus."""
+        self.bus: Bus = self.journal.start(Settings(), self.transport, self.clock, ServiceTiming())
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, step by step."""
+        for _ in range(int(seconds / STEP)):
+            self.now += STEP
+            for lane in list(self.bus.dispatcher.lanes.values()):
+                self.bus.dispatcher.schedule(lane)
+            eventually(self._quiet, 20)
+
+    def publish(self, count: int) -> None:
+        """Publish so many events."""
+        self.bus.publish([Message(new_event_id(), None, b"", b"{}", EPOCH + self.now) for _ in range(count)])
+        eventually(lambda: self.bus.dispatcher.lanes[ADDRESS].accepted == count, 20)
+
+    def _quiet(self) -> bool:
+        for _ in range(3):
+            gevent.sleep(0)
+        dispatcher = self.bus.dispatcher
+        lanes = dispatcher.lanes.values()
+        moving = any(lane.queue_entry.queued or dispatcher.reader.is_reading(lane) for lane in lanes)
+        return not dispatcher.busy and not moving
+
+
+@pytest.mark.parametrize("journals", [in_files, pytest.param(on_redis, marks=NEEDS_REDIS)], ids=["sqlite", "redis"])
+def test_a_rate_outlives_restarts(journals: Callable[[Path], AbstractContextManager[Journals]], tmp_path: Path) -> None:
+    """No two deliveries are closer than it says, after a stop and after a kill, and none is lost."""
+    with journals(tmp_path) as empty:
+        run = Run(empty())
+        run.bus.register(parse_address(ADDRESS), Terms(rate="5/10", lease=600))
+        run.publish(12)
+        run.wait(6.0)
+        run.bus.stop()
+        run.begin()
+        eventually(lambda: ADDRESS in run.bus.dispatcher.lanes, 20)
+        run.wait(6.0)
+        assert run.bus.dispatcher.lanes[ADDRESS].subscriber.options.rate == "5/10"
+        run.bus.dispatcher.checkpointer.save()
+        run.journal.kill(run.bus)
+        run.begin()
+        eventually(lambda: ADDRESS in run.bus.dispatcher.lanes, 20)
+        run.wait(30.0)
+        run.bus.stop()
+        run.journal.remove()
+    assert len(run.transport.taken) == 12
+    assert all(later - earlier >= SPACE for earlier, later in pairwise(run.transport.starts))
