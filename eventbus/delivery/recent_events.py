@@ -7,9 +7,9 @@ from eventbus.core.columns import body_bytes, head_bytes, seqs_of
 from eventbus.core.model import Event
 
 #: Bytes of the newest events that are kept.
-TAIL_BYTES = 24 * 1024 * 1024
+TAIL_BYTES = 16 * 1024 * 1024
 #: Bytes of the pages that are kept.
-PAGE_BYTES = 16 * 1024 * 1024
+PAGE_BYTES = 8 * 1024 * 1024
 #: Bytes that an event costs beside its body and headers, about.
 OVERHEAD = 600
 

@@ -25,10 +25,12 @@ from eventbus.core.headers import headers_in, is_valid_head
 from eventbus.core.model import Event, Message
 from eventbus.core.signing import signature_lines
 from eventbus.delivery.transport.base import Element, Elements
-from eventbus.delivery.transport.request import MAX_CACHED_BODY_BYTES, LargeRequest, Request, attempt_head
+from eventbus.delivery.transport.request import Request, attempt_head, request_of
 
 #: Cached elements, and their bytes: one event goes to many subscribers at about the same time.
 MAX_CACHED_ELEMENTS, MAX_CACHED_BYTES = 8_192, 4 * 1_024 * 1_024
+#: Bytes of the bodies that are cached: subscribers that keep up with each other get the same batches.
+MAX_CACHED_BODIES_BYTES = 2 * 1_024 * 1_024
 #: Heads whose JSON is cached, by the topic and second of their events too, and bytes of one of them, at most.
 MAX_CACHED_KINDS, MAX_CACHED_HEAD_BYTES = 256, 256
 _TYPE_LINE = b"Content-Type: %s\r\n" % BATCH_TYPE.encode()
@@ -167,8 +169,8 @@ class BatchRequestBuilder:
 
     def __init__(self, secrets: Sequence[bytes] = ()) -> None:
         self._secrets = secrets
-        self._cached: OrderedDict[tuple[int, ...], tuple[Elements, bytes]] = OrderedDict()
-        self._free_bytes = MAX_CACHED_BYTES
+        self._cached: OrderedDict[tuple[int, ...], tuple[Elements, bytes, bytes]] = OrderedDict()
+        self._free_bytes = MAX_CACHED_BODIES_BYTES
         self._second = -1.0
 
     def build(self, head: bytes, batch: Elements, attempt: int, wall: float) -> Request:
@@ -176,26 +178,26 @@ class BatchRequestBuilder:
         if wall // 1 != self._second:
             self._second = wall // 1
             self._cached.clear()
-            self._free_bytes = MAX_CACHED_BYTES
+            self._free_bytes = MAX_CACHED_BODIES_BYTES
         key = (attempt, *map(id, batch))
         cached = self._cached.get(key)
         if cached is None:
-            cached = batch, batch_end(self._secrets, batch, attempt, self._second)
-            if len(cached[1]) <= self._free_bytes:
-                self._free_bytes -= len(cached[1])
-                self._cached[key] = cached  # which keeps the ids of the elements unique
-        end = cached[1]
-        return head + end if len(end) <= MAX_CACHED_BODY_BYTES else LargeRequest(head, end)
+            cached = self._cached[key] = batch, *headers_and_body(self._secrets, batch, attempt, self._second)
+            self._free_bytes -= len(cached[2])
+            while self._free_bytes < 0:  # what is cached keeps the ids of its elements unique
+                self._free_bytes += len(self._cached.popitem(last=False)[1][2])
+        _, headers, body = cached
+        return request_of(head + headers, body)
 
 
-def batch_end(secrets: Sequence[bytes], batch: Elements, attempt: int, second: float) -> bytes:
+def headers_and_body(secrets: Sequence[bytes], batch: Elements, attempt: int, second: float) -> tuple[bytes, bytes]:
     """Return what follows the subscriber's headers in a request, signed at a second since 1970 if there are secrets."""
     body = b"[%s]" % b",".join([element.text for element in batch])
     batch_id = batch_id_of(batch)
     signatures = signature_lines(secrets, batch_id, int(second), body, None, _TYPE_LINE) if secrets else b""
     line = b"Webhook-Id: %s\r\n%s: %d\r\n" % (batch_id.encode(), BATCH_HEADER.encode(), len(batch))
     length = b"Content-Length: %d\r\n" % len(body)
-    return b"".join((_TYPE_LINE, line, length, attempt_head(attempt, second, signatures), body))
+    return b"".join((_TYPE_LINE, line, length, attempt_head(attempt, second, signatures))), body
 
 
 def batch_id_of(batch: Elements) -> str:

@@ -4,14 +4,8 @@ from eventbus.core.credentials import Credentials
 from eventbus.core.model import Event
 from eventbus.core.signing import signable, signature_lines
 from eventbus.delivery.transport.base import Elements
-from eventbus.delivery.transport.batch_request import batch_end
-from eventbus.delivery.transport.request import (
-    MAX_CACHED_BODY_BYTES,
-    LargeRequest,
-    Request,
-    attempt_head,
-    event_head,
-)
+from eventbus.delivery.transport.batch_request import headers_and_body
+from eventbus.delivery.transport.request import Request, attempt_head, event_head, request_of
 
 
 class OwnRequestBuilder:
@@ -27,7 +21,7 @@ class OwnRequestBuilder:
         second, secrets = int(wall), self._credentials.secrets_at(wall)
         own = event._replace(id=signable(event.id))
         signatures = signature_lines(secrets, own.id, second, event.body, event.topic, event.head)
-        return _joined(b"".join((head, event_head(own), attempt_head(attempt, second, signatures))), event.body)
+        return request_of(b"".join((head, event_head(own), attempt_head(attempt, second, signatures))), event.body)
 
 
 class OwnBatchRequestBuilder:
@@ -40,8 +34,5 @@ class OwnBatchRequestBuilder:
 
     def build(self, head: bytes, batch: Elements, attempt: int, wall: float) -> Request:
         """Return a request that begins with the subscriber's ``head``; ``wall`` is now, in seconds since 1970."""
-        return _joined(head, batch_end(self._credentials.secrets_at(wall), batch, attempt, int(wall)))
-
-
-def _joined(head: bytes, rest: bytes) -> Request:
-    return head + rest if len(rest) <= MAX_CACHED_BODY_BYTES else LargeRequest(head, rest)
+        headers, body = headers_and_body(self._credentials.secrets_at(wall), batch, attempt, int(wall))
+        return request_of(head + headers, body)

@@ -71,6 +71,11 @@ class LargeRequest:
 Request = bytes | LargeRequest
 
 
+def request_of(head: bytes, body: bytes) -> Request:
+    """Return a request, in one piece if its body is small."""
+    return head + body if len(body) <= MAX_CACHED_BODY_BYTES else LargeRequest(head, body)
+
+
 def unsent(request: Request, sent: int) -> list[memoryview]:
     """Return what is left of a request after the first ``sent`` bytes, without a copy; nothing of it is empty."""
     left = [memoryview(part) for part in ((request,) if isinstance(request, bytes) else request.parts)]

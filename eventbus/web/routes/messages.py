@@ -94,6 +94,7 @@ def _publish_batch(bus: Bus, request: Request, query: Query) -> Reply:
     if topic is None and how:
         topic = topic_of_type(attribute(request.environ, "type"))
     messages = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
+    del body  # its events have copies, and publishing may take long
     _check_topics(bus, {topic} if how else {message.topic for message in messages})
     if not messages:
         return _response(bus, request, (), Appended(()), {"ids": []})
