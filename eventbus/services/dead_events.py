@@ -5,7 +5,7 @@ commit: so each is published once, whatever happens in between, while it is a de
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gevent
 
@@ -14,10 +14,13 @@ from eventbus.core.dead_events import dead_message, is_dead_event
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.log_once import LogOnce
-from eventbus.core.model import Message
+from eventbus.core.model import Event, Message
 from eventbus.journal.base import KeptDeadLetter
 from eventbus.services.journal_room import EVENT_OVERHEAD_BYTES, JournalRoom
 from eventbus.services.node import Node
+
+#: Bytes of bodies that are published in one commit, about.
+PART_BYTES = 1_048_576
 
 log = logging.getLogger(__name__)
 
@@ -60,18 +63,29 @@ class DeadEvents:
         letters = self._journal.unpublished_letters(self._timing.dead_events_page)
         if not letters or not self._cluster.try_acquire_trimmer():
             return False
-        messages = self._messages_of(letters)
-        size = body_bytes(messages) + head_bytes(messages) + EVENT_OVERHEAD_BYTES * len(messages)
-        self._room.reserve(size)
+        events = {event.seq: event for event in self._journal.find([kept.letter.seq for kept in letters])}
+        letters = _first_of(letters, events)
+        messages = self._messages_of(letters, events)
+        self._room.reserve_spare(body_bytes(messages) + head_bytes(messages) + EVENT_OVERHEAD_BYTES * len(messages))
         self._journal.append(messages, letters=[kept.id for kept in letters])
         return True
 
-    def _messages_of(self, letters: Sequence[KeptDeadLetter]) -> list[Message]:
+    def _messages_of(self, letters: Sequence[KeptDeadLetter], events: Mapping[int, Event]) -> list[Message]:
         """Return what is published for them: nothing for an event that was published for a dead letter itself."""
-        events = {event.seq: event for event in self._journal.find([kept.letter.seq for kept in letters])}
         wall = self._clock.wall()
         return [
             dead_message(event, kept.letter.dead_to, kept.letter.reason, kept.letter.key, new_event_id(), wall)
             for kept in letters
             if (event := events.get(kept.letter.seq)) is not None and not is_dead_event(event.head)
         ]
+
+
+def _first_of(letters: list[KeptDeadLetter], events: Mapping[int, Event]) -> list[KeptDeadLetter]:
+    """Return the first letters, of which all but the last have less than ``PART_BYTES`` in their events' bodies."""
+    size = 0
+    for count, kept in enumerate(letters, 1):
+        event = events.get(kept.letter.seq)
+        size += 0 if event is None else len(event.body)
+        if size >= PART_BYTES:
+            return letters[:count]
+    return letters

@@ -73,6 +73,16 @@ class JournalRoom:
             )
         self.bytes += size
 
+    def reserve_spare(self, size: int) -> None:
+        """Count bytes that the bus itself is about to keep. Raises BacklogFull where they would take the last room.
+
+        That is for publishers: what the bus keeps can wait until settled events have been removed.
+        """
+        if self.bytes + size > HIGH_WATER * self._capacity:
+            self._needed.set()
+            raise BacklogFull("The journal is nearly full, and its last room is for publishers.")
+        self.bytes += size
+
     def _has_room(self, size: int) -> bool:
         """Return whether a publish fits. Of the last room it takes a small part, which leaves some to small ones."""
         left = self.limit - self.bytes

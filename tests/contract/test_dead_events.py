@@ -1,17 +1,18 @@
 """A bus publishes the events of dead letters again, once each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from eventbus.core.addresses import parse_address
-from eventbus.core.errors import BacklogFull
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Event, Message, Terms
 from eventbus.core.settings import Settings
 from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.journal.base import Appended
 from eventbus.journal.sqlite import SqliteJournal
+from eventbus.services import journal_room
 from eventbus.services.bus import Bus
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.timing import ServiceTiming
@@ -138,20 +139,61 @@ def test_a_full_journal_keeps_the_dead_letter_and_publishes_it_later(
 ) -> None:
     """The dead letter counts at once, the log says what waits, and it is published when there is room."""
     room = scene.bus.retention.room
-    reserve: Callable[[int], None] = room.reserve
-
-    def refuse(_: int) -> None:
-        raise BacklogFull("The journal is full.")
-
     scene.bus.register(parse_address(KEY), Terms(dead_to=TOPIC, topics=("orders.created",)))
-    monkeypatch.setattr(room, "reserve", refuse)
-    scene.bus.journal.append([Message(new_event_id(), "orders.created", b"", b"", EPOCH)])
-    said = "dead letters are not published under their topics yet: The journal is full."
+    monkeypatch.setattr(journal_room, "HIGH_WATER", 0.0)
+    scene.publish()
+    said = "dead letters are not published under their topics yet: The journal is nearly full"
     eventually(lambda: said in caplog.text, 10)
     assert scene.bus.dispatcher.lanes[KEY].dead == 1
     assert scene.dead_events() == []
-    monkeypatch.setattr(room, "reserve", reserve)
+    monkeypatch.undo()
+    room.measure()
     eventually(lambda: len(scene.dead_events()) == 1, 10)
+
+
+def test_large_events_are_published_one_by_one(scene: Scene) -> None:
+    """However large they are, one commit has about a MiB of them."""
+    scene.bus.register(parse_address(KEY), Terms(dead_to=TOPIC, topics=("orders.created",)))
+    commits: list[list[int]] = []
+    append = scene.bus.journal.append
+
+    def noted(messages: Sequence[Message], key: str | None = None, letters: Sequence[int] = ()) -> Appended:
+        commits.append([len(message.body) for message in messages])
+        return append(messages, key, letters)
+
+    scene.bus.journal.append = noted  # type: ignore[method-assign] # to see what is asked of it
+    large = bytes(700_000)
+    for _ in range(6):
+        append([Message(new_event_id(), "orders.created", b"", large, EPOCH)])
+    eventually(lambda: len(scene.dead_events()) == 6, 10)
+    assert max(map(len, commits)) <= 2
+
+
+def test_a_groups_dead_letters_name_the_group(scene: Scene) -> None:
+    """The option holds for all members, whichever has failed."""
+    for key in (KEY, OTHER):
+        scene.bus.register(parse_address(key), Terms(dead_to=TOPIC, topics=("orders.created",)), group="mailer")
+    scene.publish(4)
+    eventually(lambda: len(scene.dead_events()) == 4, 10)
+    assert {event.headers["Eventbus-Dead-Subscriber"] for event in scene.dead_events()} == {"group=mailer"}
+
+
+def test_each_reason_is_told(scene: Scene) -> None:
+    """An event that has used up its attempts, and one that an operator has skipped, are dead letters like others."""
+    scene.transport.always = DeliveryResponse(500)
+    terms = Terms(dead_to=TOPIC, topics=("orders.created",), max_attempts=1)
+    scene.bus.register(parse_address(KEY), terms)
+    scene.publish()
+    eventually(lambda: len(scene.dead_events()) == 1, 10)
+    scene.bus.register(parse_address(KEY), Terms(max_attempts=0, backoff=(600.0, 600.0)))
+    scene.publish()
+    lane = scene.bus.dispatcher.lanes[KEY]
+    eventually(lambda: lane.retries.count == 1, 10)
+    newest = scene.bus.journal.find([lane.live.cursor])[0]
+    scene.bus.skips.skip(KEY, newest.id)
+    eventually(lambda: len(scene.dead_events()) == 2, 10)
+    reasons = [event.headers["Eventbus-Dead-Reason"] for event in scene.dead_events()]
+    assert reasons == ["not delivered in 1 attempts", "skipped"]
 
 
 def test_what_was_not_published_is_after_a_restart(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

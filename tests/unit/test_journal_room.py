@@ -45,3 +45,14 @@ def test_nothing_fits_a_full_journal() -> None:
     room = room_with(LIMIT - 10)
     with pytest.raises(BacklogFull):
         room.reserve(11)
+
+
+def test_what_the_bus_keeps_itself_leaves_the_last_room_to_publishers() -> None:
+    """It fits up to a tenth of the limit, and counts as what is published does."""
+    room = room_with(0)
+    room.reserve_spare(LIMIT * 8 // 10)
+    assert room.bytes == LIMIT * 8 // 10
+    with pytest.raises(BacklogFull, match="its last room is for publishers"):
+        room.reserve_spare(LIMIT * 2 // 10)
+    room.reserve(LIMIT // 100)
+    assert room.bytes == LIMIT * 81 // 100
