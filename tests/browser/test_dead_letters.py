@@ -162,6 +162,21 @@ def test_a_part_of_the_journal_is_delivered_again(user: DashboardUser, case: Cas
     assert case.ids[0] not in case.subscriber.counts
 
 
+def test_a_filter_is_tried_on_past_events(user: DashboardUser, case: Case) -> None:
+    """A subscriber's page says how many of the last day's events a filter matches, or where it is wrong."""
+    event = case.caller.publish(b'{"tried":true}', topic="tried")
+    user.open(f"/dashboard/subscriber?address={quote(case.address)}")
+    user.fill("#filter", '{"exact":{"data.tried":true}}')
+    user.click("Try")
+    user.see("of the last day match; the newest: tried", "#sent")
+    assert event in (user.find("#sent a").get_attribute("href") or "")
+    user.expect(400)
+    user.fill("#filter", '{"exact":5}')
+    user.click("Try")
+    user.see("filter is wrong at exact", "#sent")
+    assert case.caller.subscriber(case.address)["filter"] is None
+
+
 def test_a_subscriber_is_deregistered(user: DashboardUser, case: Case) -> None:
     """Its lease ends after two questions; its page says so, and keeps its dead letters."""
     user.open(f"/dashboard/subscriber?address={quote(case.address)}")

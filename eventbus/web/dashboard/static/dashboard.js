@@ -273,6 +273,13 @@ const ACTS = {
     title: `Replay the journal to ${name}?`, text: `All events that match its topics, from ${form.elements.from.value} on, are delivered again.`, go: "Replay",
     work: async () => `${(await payloadOf(await ask("POST", `${ROOT}replay?${subject}&from=${encodeURIComponent(form.elements.from.value)}`))).events} events are being replayed.`,
   }),
+  "try-filter": async ({ subject }, form) => {
+    const { matches, events, complete, newest } = await posted(`registerAndKeepAlive?${subject}&dry_run=true&filter=${encodeURIComponent(form.elements.filter.value)}`);
+    const links = newest.flatMap(({ id, topic }) => [" ", Object.assign(document.createElement("a"), {
+      href: `${ROOT}dashboard/event?id=${encodeURIComponent(id)}`, textContent: topic ?? id })]);
+    const looked = complete ? "the last day" : "the last day that there was time for";
+    $("#sent").replaceChildren(`${matches} of ${plural(events, "event")} of ${looked} match${matches ? "; the newest:" : "."}`, ...links);
+  },
   send: async (_, form) => {
     const topic = form.elements.topic.value.trim();
     const response = await ask("POST", `${ROOT}sendMessage${topic ? `?topic=${encodeURIComponent(topic)}` : ""}`, {
