@@ -12,7 +12,7 @@ from eventbus.core.signing import signable, signature_lines
 #: Cached ends of requests, and their bytes: one event goes to many subscribers at about the same time.
 MAX_CACHED_ENDS, MAX_CACHED_BYTES = 1_024, 4 * 1_024 * 1_024
 #: Bytes of the longest body that is cached, and copied into requests.
-MAX_CACHED_BODY_BYTES = MAX_CACHED_BYTES // 64
+MAX_CACHED_BODY_BYTES = MAX_CACHED_BYTES // 128
 
 
 def subscriber_head(subscriber: Subscriber, origin: str | None = None, authorization: str = "") -> bytes:
