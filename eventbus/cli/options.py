@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 import click
 
 from eventbus.cli.positions import parse_position
+from eventbus.core.delivery_rate import RateLimit
 from eventbus.core.errors import BadRequest
 from eventbus.core.filter_option import FilterExpression
 from eventbus.core.filters import parse_filter
-from eventbus.core.number_kinds import Duration, Integer, Number
-from eventbus.core.option_kinds import Boolean, Enumeration, Position, Texts
+from eventbus.core.number_kinds import BackoffBounds, Duration, Integer, Number, ZeroOr
+from eventbus.core.option_kinds import Boolean, Enumeration, Position, Texts, TopicName
 from eventbus.core.option_table import Option
 from eventbus.core.ordering import BY_KEY, Ordering
 
@@ -29,7 +30,7 @@ def subscription_options(options: Iterable[Option]) -> Callable[[Function], Func
         for one in reversed(tuple(options)):
             if isinstance(one.kind, Ordering):
                 function = click.option(_BY_KEY_PARAMETER, "--ordered-by-key", is_flag=True, help=_BY_KEY)(function)
-            function = click.option(*_names(one), **_type_of(one), help=one.summary.replace("`", "'"))(function)
+            function = click.option(*_names(one), **_type_of(one), help=_help(one))(function)
         return function
 
     return add
@@ -62,6 +63,27 @@ def _filter_text(_: click.Context, __: click.Parameter, text: str | None) -> str
     return "" if found is None else found.text
 
 
+def _parsed(one: Option) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return the callback that reads an option as the bus does, and raises a usage error for a wrong value."""
+
+    def parse(_: click.Context, __: click.Parameter, given: Any) -> Any:
+        texts = [given] if isinstance(given, str) else given
+        if not texts:
+            return None
+        try:
+            return one.kind.parse(one.flag, texts)
+        except BadRequest as error:
+            raise click.BadParameter(str(error)) from None
+
+    return parse
+
+
+def _help(one: Option) -> str:
+    """Describe an option, with the values that its type does not show."""
+    summary = one.summary.replace("`", "'")
+    return f"{summary}  [{one.kind.allowed}]" if isinstance(one.kind, ZeroOr | RateLimit | BackoffBounds) else summary
+
+
 def _names(one: Option) -> tuple[str, ...]:
     if isinstance(one.kind, Boolean | Ordering):
         return (_parameter(one), f"--{one.flag}/--no-{one.flag}", *_FORMER_NAMES.get(one.flag, ()))
@@ -87,7 +109,24 @@ def _type_of(one: Option) -> dict[str, Any]:
         case Position():
             found = {"callback": parse_position, "metavar": "POSITION"}
         case Texts():
-            found = {"multiple": True, "callback": lambda _, __, texts: texts or None, "metavar": one.flag.upper()}
+            found = {"multiple": True, "callback": _parsed(one), "metavar": one.flag.upper()}
         case _:
-            found = {"metavar": one.flag.upper()}
+            found = {"callback": _parsed(one), "metavar": _metavar(one)}
     return found
+
+
+def _metavar(one: Option) -> str:
+    """Return what stands for the value in the help."""
+    match one.kind:
+        case ZeroOr(Integer()):
+            return "N"
+        case ZeroOr():
+            return "SECONDS"
+        case RateLimit():
+            return "N/S"
+        case BackoffBounds():
+            return "FIRST,LONGEST"
+        case TopicName():
+            return "TOPIC"
+        case _:
+            return one.flag.upper()
