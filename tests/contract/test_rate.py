@@ -1,5 +1,6 @@
 """A rate on every journal: it is kept with the subscription, and holds through restarts."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import pairwise
@@ -12,13 +13,14 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.credentials import Credentials
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.model import Message, Terms
+from eventbus.core.model import Message, Terms, group_key
 from eventbus.core.override import override
+from eventbus.core.records import Pause
 from eventbus.core.settings import Settings
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.services.bus import Bus
 from eventbus.services.timing import ServiceTiming
-from tests.support.account_journals import AccountJournal, Journals, in_files, on_redis
+from tests.support.account_journals import AccountJournal, Files, Journals, in_files, on_redis
 from tests.support.deadline import eventually
 from tests.support.lanes import EPOCH, TAKEN
 from tests.support.redis_server import COMMAND
@@ -99,3 +101,30 @@ def test_a_rate_outlives_restarts(journals: Callable[[Path], AbstractContextMana
         run.journal.remove()
     assert len(run.transport.taken) == 12
     assert all(later - earlier >= SPACE for earlier, later in pairwise(run.transport.starts))
+
+
+def message() -> Message:
+    """An event of this moment."""
+    return Message(new_event_id(), None, b"", b"{}", time.time())
+
+
+@pytest.mark.parametrize("pause", [False, True])
+def test_a_member_that_may_have_an_event_again_waits_for_no_other(*, pause: bool) -> None:
+    """While one member has all that it may, one that kept to its rate or asked for a pause gets the next event."""
+    transport, journal = ScriptedTransport(), Files()
+    bus = journal.start(Settings(), transport, Clock(), ServiceTiming())
+    try:
+        busy, waits = "127.0.0.1:8011", "127.0.0.1:8012"
+        bus.register(parse_address(busy), Terms(max_in_flight=1), group="mailer")
+        bus.publish([message()])
+        eventually(lambda: bool(transport.held), 5)
+        bus.register(parse_address(waits), Terms(rate="" if pause else "20/1"), group="mailer")
+        if pause:
+            bus.pauses.pause(group_key("mailer"), Pause("an operator", time.time(), time.time() + 0.2), waits)
+        transport.always = TAKEN
+        bus.publish([message() for _ in range(3)])
+        eventually(lambda: sum(transport.taken.values()) == 3, 5, "events wait for the member that is busy")
+        assert {key for key, _ in transport.taken} == {waits}
+    finally:
+        bus.stop()
+        journal.remove()

@@ -1,5 +1,7 @@
 """Which member of a group gets the next delivery: the one with the fewest in flight, then the one idle for longest."""
 
+import math
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from eventbus.core.credentials import NO_CREDENTIALS, CredentialKind, Credentials, SigningSecret
 from eventbus.core.model import State
+from eventbus.core.records import Pause
 from eventbus.delivery.lane.member import Member
 from eventbus.delivery.lane.roster import Roster
 from tests.support.groups import A, B, C, member_of
@@ -158,6 +161,25 @@ def test_a_member_that_left_gets_nothing() -> None:
     roster.end(first, 0.0)
     assert turns(roster, 3) == [B, B, B]
     assert len(roster) == 1
+
+
+def test_a_member_that_is_looked_at_again_and_again_takes_no_memory() -> None:
+    """While it is paused until further notice, or waits for its rate, others come and renew for days."""
+    first, second = member_of(A, 1), member_of(B, 2)
+    roster = roster_of(first, second)
+    first.begin_pause(Pause("an operator", 0.0, None), math.inf)
+    second.consent(per_minute=1, now=0.0)
+    tracemalloc.start()
+    for _ in range(10_000):
+        roster.refresh(first, 0.0)
+        roster.refresh(second, 0.0)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 10_000
+    assert (roster.best(59.9), text(roster.best(60.0))) == (None, B)
+    first.end_pause()
+    roster.refresh(first, 60.0)
+    assert text(roster.best(60.0)) == A
 
 
 @given(st.lists(st.tuples(st.sampled_from(["begin", "end", "drain", "go on"]), st.integers(0, 3)), max_size=200))

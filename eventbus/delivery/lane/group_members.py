@@ -113,7 +113,7 @@ class GroupMembers(Lane):
         members, options = list(self.roster), self.subscriber.options
         self.roster.one_at_a_time = options.group_mode == "one"
         self.topics_differ = bool(members) and self._differ()
-        self.works = any(member.is_fit and not member.pace.space for member in members)
+        self.works = bool(members) and all(member.is_fit for member in members)  # else one may wait for a moment
         self.held = bool(members) and all(member.held for member in members)
         down = bool(members) and all(member.state is State.DOWN for member in members)
         self.state = State.DOWN if down else State.OK
@@ -124,7 +124,7 @@ class GroupMembers(Lane):
         self.limit = attempts + self.companions
         self.lacks_credentials = bool(members) and all(member.lacks_credentials for member in members)
         self.batch = max((member.batch for member in members), default=1)
-        self.paced = any(member.gather_seconds for member in members)
+        self.paced = any(member.paced for member in members)
         self.steady, self.slow, self.consented = not options.by_key, False, True
 
     def _differ(self) -> bool:

@@ -1,5 +1,7 @@
 """A member of a group: one address, how it is doing, and how many deliveries it has in flight. Pure."""
 
+import math
+
 from eventbus.core.leases import Lease
 from eventbus.core.model import Subscriber
 from eventbus.core.override import override
@@ -12,7 +14,7 @@ Rank = tuple[float, int, int, "Member"]
 
 
 class Member(Health):
-    """One of the addresses that share a group's deliveries. The roster changes ``in_flight`` and ``rank``."""
+    """One of the addresses that share a group's deliveries. The roster sets ``in_flight``, ``looked_at``, ``rank``."""
 
     subscriber: Subscriber
 
@@ -24,6 +26,7 @@ class Member(Health):
         self.used = 0  #: when it was chosen last: rises with each delivery of the group
         self.waits_for_slot = False  #: it is slow, and all slots for slow subscribers are in use
         self.has_left = False  #: the group; what it has in flight may still end
+        self.looked_at = math.inf  #: when the roster looks next whether it may get a delivery; inf if it need not
         self.rank: Rank | None = None  #: its valid rank among those that may get a delivery
 
     def wants(self, topic: str | None) -> bool:

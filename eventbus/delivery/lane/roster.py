@@ -70,6 +70,7 @@ class Roster:
         """Give the members a rank whose time has come."""
         while self._later and self._later[0][0] <= now:
             member = heapq.heappop(self._later)[2]
+            member.looked_at = math.inf
             if member.rank is None:
                 self.refresh(member, now)
 
@@ -149,7 +150,9 @@ class Roster:
             ready_at = member.ready_at()
             if ready_at > now:
                 member.rank = None
-                heapq.heappush(self._later, (ready_at, member.number, member))
+                if ready_at < member.looked_at:  # else it has an entry that comes first, or waits for an operator
+                    member.looked_at = ready_at
+                    heapq.heappush(self._later, (ready_at, member.number, member))
                 return
         former, ranks = member.rank, self._ranks
         member.rank = rank = (member.in_flight / member.limit, member.used, member.number, member)
