@@ -1,10 +1,12 @@
 """A whole bus over a real journal through any history: what was accepted is pending, settled, and counted."""
 
+import base64
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import gevent
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
+from eventbus.core.credentials import NOTHING_GIVEN, GivenCredentials
 from eventbus.core.errors import (
     BacklogFull,
     Conflict,
@@ -35,6 +38,9 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.limits import LaneLimits
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.phase import Phase
+from eventbus.delivery.lane_registry import targets_of
+from eventbus.journal.base import Appended
+from eventbus.services.dead_events import DeadEvents
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.timing import ServiceTiming
@@ -75,6 +81,15 @@ FILTER = st.sampled_from(
     ]
 )  # fmt: skip
 RATE = st.sampled_from(["", "", "2/1", "3/30"])
+DEAD_TO = st.sampled_from(["", "", "b"])
+#: What a registration gives: mostly nothing; else a secret, an authorization, or that there is none any more.
+SECRETS = [f"whsec_{base64.b64encode(bytes([number]) * 24).decode()}" for number in (1, 2)]
+NONE_ANY_MORE = GivenCredentials("", "")
+CREDENTIALS = st.sampled_from(
+    [NOTHING_GIVEN] * 5
+    + [GivenCredentials(secret=secret) for secret in SECRETS]
+    + [GivenCredentials("Bearer of-a-test"), NONE_ANY_MORE]
+)
 TERMS = st.builds(
     Terms,
     topics=TOPICS,
@@ -85,6 +100,7 @@ TERMS = st.builds(
     batch_wait=BATCH_WAIT,
     filter=FILTER,
     rate=RATE,
+    dead_to=DEAD_TO,
 )
 #: A journal with little room, so that settled events go early.
 SETTINGS = Settings(retry_seconds=90, retention_seconds=10_000_000, journal_max_bytes=100_000)
@@ -132,6 +148,7 @@ class BusAccount(RuleBasedStateMachine):
         self.left: set[str] = set()  # who deregistered, and did not come back
         self.filters: dict[str, set[str]] = defaultdict(set)  # that each had at some time; an empty text is none
         self.views: dict[str, EventView] = {}  # what filters see of each event
+        self.published: set[int] = set()  # ids of dead letters that were published again
         self.begun_before: dict[str, set[int]] = {}  # attempts in flight when an operator paused, by subscriber
         self._start()
 
@@ -178,17 +195,41 @@ class BusAccount(RuleBasedStateMachine):
         assert appended.ids == tuple(message.id for message in messages)
         if key is not None:
             self.keys_used[key] = appended.ids, count, topic
-        self.ids += appended.ids
+        self._note_accepted(messages, reached)
+
+    def _note_accepted(self, messages: Sequence[Message], reached: set[str]) -> None:
+        """Note events that were kept, and the subscriptions that they are for."""
+        self.ids += [message.id for message in messages]
         self.views |= {
-            message.id: EventView(Event(0, message.id, topic, b"", message.body, now, message.key))
-            for message in messages
+            one.id: EventView(Event(0, one.id, one.topic, one.head, one.body, one.accepted_at, one.key))
+            for one in messages
         }
         for subscriber in reached:
-            self.accepted[subscriber] += count
-            self.tickets |= {(subscriber, event) for event in appended.ids}
+            self.accepted[subscriber] += len(messages)
+            self.tickets |= {(subscriber, message.id) for message in messages}
         lanes = list(self.bus.dispatcher.lanes.values())
         gone = [lane for lane in lanes if lane.phase is Phase.DISCARDING]  # answered 410, which could not be saved yet
         self._may_discard(*(lane.subscriber.key for lane in gone))
+
+    @rule()
+    def publish_dead_letters(self) -> None:
+        """What is dead is published under the topic that its subscription names, each once."""
+        append = self.bus.journal.append
+
+        def note(messages: Sequence[Message], key: str | None = None, letters: Sequence[int] = ()) -> Appended:
+            topics = {message.topic for message in messages}
+            reached = {lane.subscriber.key for topic in topics for lane in self.bus.dispatcher.registry.matching(topic)}
+            appended = append(messages, key, letters)
+            if not appended.duplicate:
+                assert not self.published & set(letters)
+                self.published |= set(letters)
+                self._note_accepted(messages, reached)
+            return appended
+
+        publisher = DeadEvents(self.bus.node, self.bus.retention.room)
+        with patch.object(self.bus.journal, "append", note), suppress(JournalError):
+            while publisher.publish_next():
+                pass
 
     @rule(said=ANSWERS, place=st.integers(0, 100), count=st.integers(1, 6))
     def answer(self, said: Said, place: int, count: int) -> None:
@@ -243,8 +284,8 @@ class BusAccount(RuleBasedStateMachine):
         self.outage = None
         self.bus.dispatcher.checkpointer.save()
 
-    @rule(key=KEY, terms=TERMS, start=st.sampled_from([None, "earliest"]))
-    def register(self, key: str, terms: Terms, start: str | None) -> None:
+    @rule(key=KEY, terms=TERMS, start=st.sampled_from([None, "earliest"]), given=CREDENTIALS)
+    def register(self, key: str, terms: Terms, start: str | None, given: GivenCredentials) -> None:
         """A subscriber registers, renews, or comes back."""
         lane = self.bus.dispatcher.lanes.get(key)
         if lane is not None and lane.lease.ends <= self.now:
@@ -252,7 +293,7 @@ class BusAccount(RuleBasedStateMachine):
         before = None if lane is None else (lane.subscriber, lane.lease, lane.ended_at, lane.interests)
         silent = False
         try:
-            self.bus.register(parse_address(key), terms, start)
+            self.bus.register(parse_address(key), terms, start, credentials=given)
         except JournalTimeout:
             silent = True
         except (JournalError, TooMany):
@@ -431,6 +472,15 @@ class BusAccount(RuleBasedStateMachine):
             if lane is not None and lane.pause_at(self.now) is not None:
                 assert {id(attempt) for attempt in self._held_by(key)} <= before
 
+    @invariant()
+    def nothing_begins_while_credentials_are_missing(self) -> None:
+        """What is in flight has all the credentials that its subscriber had given by then."""
+        self._settle_down()
+        for lane in self.bus.dispatcher.lanes.values():
+            for target in targets_of(lane):
+                if target.lacks_credentials:
+                    assert not [one for one in self.transport.held if one.key == target.subscriber.key]
+
     def teardown(self) -> None:
         """In the end, with subscribers that take everything, every event is settled as it was asked for."""
         try:
@@ -449,7 +499,8 @@ class BusAccount(RuleBasedStateMachine):
         self.transport.always = TAKEN
         self.transport.answer(list(self.transport.held), TAKEN)
         for key in KEYS:
-            self.register(key, Terms(topics=(), ordered=False, resume=True, rate=""), start=None)
+            terms = Terms(topics=(), ordered=False, resume=True, rate="")
+            self.register(key, terms, start=None, given=NONE_ANY_MORE)
         for lane in list(self.bus.dispatcher.lanes.values()):
             self._resume_all(lane)
         for _ in range(200):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from eventbus.core.addresses import parse_address
+from eventbus.core.credentials import GivenCredentials
 from eventbus.core.errors import Conflict, JournalError, JournalTimeout, NotOwner, TooMany
 from eventbus.core.model import Terms, group_key
 from eventbus.core.override import override
@@ -16,7 +17,19 @@ from eventbus.core.records import Pause
 from eventbus.delivery.lane.group_lane import GroupLane
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import Phase
-from tests.contract.test_account_machine import BATCH, BATCH_WAIT, FILTER, KEYS, ORDERED, RATE, TOPICS, BusAccount
+from tests.contract.test_account_machine import (
+    BATCH,
+    BATCH_WAIT,
+    CREDENTIALS,
+    DEAD_TO,
+    FILTER,
+    KEYS,
+    NONE_ANY_MORE,
+    ORDERED,
+    RATE,
+    TOPICS,
+    BusAccount,
+)
 from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
 from tests.support.lanes import EPOCH, TAKEN
 from tests.support.scripted import Attempt
@@ -36,6 +49,7 @@ TERMS = st.builds(
     batch=BATCH,
     batch_wait=BATCH_WAIT,
     rate=RATE,
+    dead_to=DEAD_TO,
 )
 
 
@@ -66,14 +80,15 @@ class GroupAccount(BusAccount):
         terms=TERMS,
         drain=st.sampled_from([False, False, False, True]),
         start=st.sampled_from([None, None, "earliest"]),
+        given=CREDENTIALS,
     )
-    def join(self, key: str, terms: Terms, drain: bool, start: str | None) -> None:
+    def join(self, key: str, terms: Terms, drain: bool, start: str | None, given: GivenCredentials) -> None:
         """An address joins the group, or renews in it."""
         lane = self.group
         if lane is not None and lane.phase is Phase.ENDING:
             self.transport.answer(self.held, TAKEN)
         try:
-            self.bus.register(parse_address(key), terms, start, group=NAME, drain=drain)
+            self.bus.register(parse_address(key), terms, start, group=NAME, drain=drain, credentials=given)
         except JournalTimeout:
             pass
         except (JournalError, TooMany, Conflict):
@@ -194,7 +209,8 @@ class GroupAccount(BusAccount):
 
     @override
     def _heal(self) -> None:
-        self.join(MEMBERS[0], Terms(topics=(), ordered=False, group_mode="balanced", rate=""), drain=False, start=None)
+        terms = Terms(topics=(), ordered=False, group_mode="balanced", rate="")
+        self.join(MEMBERS[0], terms, drain=False, start=None, given=NONE_ANY_MORE)
         super()._heal()
 
     @override
