@@ -170,6 +170,16 @@ def test_all_events_may_fail_by_themselves() -> None:
     assert holds_together(lane)
 
 
+@pytest.mark.parametrize(
+    ("wait", "seconds"),
+    [("9" * 400, 3_600.0), ("1e400", 3_600.0), ("0.5", 0.5), ("-1", 0.0), ("NaN", 0.0), ('"7"', 0.0)],
+)
+def test_an_event_waits_for_an_hour_at_most(wait: str, seconds: float) -> None:
+    """However large the number is that a subscriber gives, and for its own backoff where it is none."""
+    body = f'{{"failed": [{{"id": "1", "retry_after": {wait}}}]}}'.encode()
+    assert failures_in(body, [("1",)])[0].result.wait == seconds
+
+
 @pytest.mark.parametrize("body", [b"", b"ok", b'"failed"', b"{}", b'{"failed": []}', b'{"handled": 3}'])
 def test_a_body_that_names_no_event_fails_none(body: bytes) -> None:
     """A 2xx whose body is no JSON object, or has no failed events, delivers all."""

@@ -62,8 +62,8 @@ def _failure(entry: Any) -> Failure:
     if (reason := entry.get("reject")) is not None:
         return Failure(REJECTED, str(reason).encode(errors="replace")[:MAX_REASON_BYTES])
     wait = entry.get("retry_after")
-    if isinstance(wait, int | float) and 0 < wait < float("inf"):
-        return Failure(AttemptResult(Verdict.RETRY, min(MAX_PAUSE_SECONDS, float(wait))))
+    if isinstance(wait, int | float) and wait > 0:
+        return Failure(AttemptResult(Verdict.RETRY, float(min(MAX_PAUSE_SECONDS, wait))))
     return Failure(RETRY)
 
 
