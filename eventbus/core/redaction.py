@@ -44,7 +44,7 @@ class Redaction:
             kept += text[at:found], REDACTED
             if len(kept) > 2 * MAX_FOUND:
                 return b"".join(kept)
-            at = found + max(_common(text[found : found + len(form)], form) for form in self._forms[match[0]])
+            at = found + max(_common(text, found, form) for form in self._forms[match[0]])
         return b"".join((*kept, text[at:])) if kept else text
 
     def of_text(self, text: str) -> str:
@@ -77,6 +77,13 @@ def _forms(text: str) -> Iterable[str]:
     return text, json.dumps(text)[1:-1], quote(text), quote(text, safe=""), html.escape(text)
 
 
-def _common(text: bytes, form: bytes) -> int:
-    """Return how many bytes two texts have in common at their beginning."""
-    return next((count for count, pair in enumerate(zip(text, form, strict=False)) if pair[0] != pair[1]), len(text))
+def _common(text: bytes, at: int, form: bytes) -> int:
+    """Return how many bytes a text has in common with the beginning of a form, from a position on."""
+    same, differs = 0, len(form) + 1  # a subscriber decides how often this is looked for: it takes few steps
+    while differs - same > 1:
+        count = (same + differs) // 2
+        if text.startswith(form[:count], at):
+            same = count
+        else:
+            differs = count
+    return same
