@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 
 @command("check", "eventbus check subscribers.toml", "eventbus check subscribers.toml --json | jq '.faults[].text'")
-@click.argument("file", type=READABLE_FILE)
+@click.argument("file", type=READABLE_FILE, envvar="EVENTBUS_SUBSCRIBERS")
 @json_option
 def check(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click names it
     """Check a file of declared subscribers.
 
-    Prints what is wrong, with the line. No bus is asked. Exit status 1 where something is wrong.
+    Without FILE it is that of EVENTBUS_SUBSCRIBERS. Prints what is wrong, with the line. No bus is asked. Exit status
+    1 where something is wrong.
     """
     found = read_declarations(file)
     screen = Screen.of_this_process(as_json=as_json)
@@ -128,7 +129,8 @@ def _difference(each: "Declaration", one: Subscriber) -> str:
     wanted |= {"draining": each.drain, "credentials": tuple(map(str, each.kinds))}
     del wanted["lease"]
     differing = [name for name, value in wanted.items() if _plain(value) != _plain(getattr(one, name))]
-    return ", ".join(f"{name} is {_text(getattr(one, name))}, not {_text(wanted[name])}" for name in differing)
+    texts = [(name, _text(name, getattr(one, name)), _text(name, wanted[name])) for name in differing]
+    return ", ".join(f"{name} is {there}, not {declared}" for name, there, declared in texts)
 
 
 def _group(name: str | None) -> str:
@@ -139,7 +141,10 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
+    """Write the value of an option as a file has it; one word stands for none."""
     if isinstance(value, tuple | list):
-        return ",".join(map(_text, value)) or "everything"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        text = ",".join(_text(name, each) for each in value)
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text or ("everything" if name == "topics" else "none")

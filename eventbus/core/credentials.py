@@ -35,6 +35,8 @@ class CredentialKind(StrEnum):
 
 #: Which credentials a subscriber has, in this order.
 Kinds = tuple[CredentialKind, ...]
+#: The header that gives each.
+CREDENTIAL_HEADERS = {CredentialKind.AUTHORIZATION: AUTHORIZATION_HEADER, CredentialKind.SECRET: SECRET_HEADER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,10 @@ class Credentials:
         renewals = ((self.authorization, self.authorization_renewals), (self.secrets, self.secret_renewals))
         return sent_at < self.changed_at or any(there and count >= STALE_RENEWALS for there, count in renewals)
 
-    def lacks(self, kinds: Collection[CredentialKind]) -> bool:
-        """Return whether one of these kinds is not there: the process has started since it was given."""
+    def lacking(self, kinds: Collection[CredentialKind]) -> Kinds:
+        """Return which of these kinds are not there: the process has started since they were given."""
         there = {CredentialKind.AUTHORIZATION: self.authorization, CredentialKind.SECRET: self.secrets}
-        return any(not there[kind] for kind in kinds)
+        return tuple(kind for kind in kinds if not there[kind])
 
     def secrets_at(self, wall: float) -> list[bytes]:
         """Return the secrets that sign at a moment, in seconds since 1970: the newest, and those that it replaced."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from eventbus.core.errors import BadRequest
 from eventbus.core.override import override
-from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, PATTERN_REGEX, TOPIC_REGEX, check_patterns
+from eventbus.core.topics import MAX_PATTERNS, MAX_TOPIC_LENGTH, MAX_WORDS, PATTERN_REGEX, TOPIC_REGEX, check_patterns
 
 JsonSchema = dict[str, Any]
 QUOTED_CHARACTERS = 40  # of a wrong value, in an error
@@ -135,7 +135,11 @@ class TopicName(Text):
     """A topic, without wildcards; the empty text stands for none."""
 
     def __init__(self) -> None:
-        super().__init__(f"(?:{TOPIC_REGEX})?", "a topic without wildcards", MAX_TOPIC_LENGTH)
+        super().__init__(
+            f"(?:{TOPIC_REGEX})?",
+            f"a topic of at most {MAX_WORDS} words and {MAX_TOPIC_LENGTH} characters, without wildcards",
+            MAX_TOPIC_LENGTH,
+        )
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,14 @@ def test_check_prints_each_fault_with_its_place(file: Path) -> None:
     assert typed("check", f"{file}.not").exit_code == 2
 
 
+def test_check_takes_the_file_of_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what the bus would read; without any, the command line is wrong."""
+    monkeypatch.setenv("EVENTBUS_SUBSCRIBERS", str(file))
+    assert typed("check").stderr == f"{file} declares 2 subscribers.\n"
+    monkeypatch.delenv("EVENTBUS_SUBSCRIBERS")
+    assert typed("check").exit_code == 2
+
+
 def test_what_differs_between_file_and_bus_is_listed(file: Path, bus: FakeBus) -> None:
     """Who is missing, who is there though no file has it, and which options are others."""
     name = str(file)
@@ -92,6 +100,16 @@ def test_what_differs_between_file_and_bus_is_listed(file: Path, bus: FakeBus) -
     table = typed("subscribers", "--declared", name)
     assert "h:1?path=/x" in table.stdout
     assert "3 declared subscribers, 2 of them not as the file says." in table.stderr
+
+
+def test_an_option_that_is_empty_has_a_word(file: Path, bus: FakeBus) -> None:
+    """Where one side has none of an option, the difference says so."""
+    file.write_text('[[subscriber]]\naddress = "h:1"\ndead_to = "dead"\nsecret_env = "S"\n')
+    bus.register("h:1", topics=["a"], terms=Terms(rate="5/1"))
+    assert differences(str(file)) == {
+        "h:1": "topics is a, not everything, rate is 5/1, not none, dead_to is none, not dead, "
+        "credentials is none, not secret"
+    }
 
 
 def test_who_registers_by_itself_is_as_no_file_says(file: Path, bus: FakeBus) -> None:

@@ -120,7 +120,7 @@ class Health(StartTime):
         """Compute how many deliveries may be in flight, and whether a success changes more than counts."""
         options, self.works = self.subscriber.options, self.state is State.OK  # a look-up is slow in Python 3.11
         self.held = self.state is State.DOWN and self.own_wait_ends > -math.inf  # several events got no answer
-        self.lacks_credentials = self.credentials.lacks(self.subscriber.credentials)
+        self.lacks_credentials = bool(self.credentials.lacking(self.subscriber.credentials))
         one_at_a_time = options.one_at_a_time or self.held or self.state is State.PAUSED or not self.consented
         attempts = 0 if self.starts_nothing else 1 if one_at_a_time else min(self.window, options.max_in_flight)
         self.limit = attempts + self.companions

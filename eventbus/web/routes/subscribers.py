@@ -8,7 +8,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from eventbus.core.addresses import Address
 from eventbus.core.clock import rfc3339
-from eventbus.core.credentials import AUTHORIZATION_HEADER, SECRET_HEADER
+from eventbus.core.credentials import CREDENTIAL_HEADERS
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import group_key
 from eventbus.core.tokens import Scope
@@ -98,8 +98,10 @@ def warnings(address: Address, registration: Registration) -> list[str]:
         other = f"address={replace(address, path='', legacy_key='').key}&path={address.path}"
         added = f"Deliveries go to {address.url}: the bus adds /event to an address."
         found.append(f"{added} To get them there without it, say {other}.")
-    if (registration.member or registration.lane).lacks_credentials:
-        found.append(f"Nothing is delivered until a renewal has {AUTHORIZATION_HEADER} or {SECRET_HEADER} again.")
+    whose = registration.member or registration.lane
+    if lacking := whose.credentials.lacking(whose.subscriber.credentials):
+        headers = " and ".join(CREDENTIAL_HEADERS[kind] for kind in lacking)
+        found.append(f"Nothing is delivered until a renewal has {headers} again.")
     return found
 
 
