@@ -93,4 +93,4 @@ def test_a_long_credential_that_is_repeated_in_part_costs_little() -> None:
         found = taken_out.of(text)
         seconds.append(time.thread_time() - began)
     assert found == b"[redacted]!" * (262_144 // len(cut))
-    assert min(seconds) < 0.02
+    assert min(seconds) < 0.006
