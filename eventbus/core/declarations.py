@@ -94,8 +94,9 @@ def parse_declarations(content: bytes, environment: Mapping[str, str] | None = N
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return Declarations(faults=(Fault(*split_position(str(error))),))
-    except ValueError as error:
-        return _wrong(f"It is not UTF-8: {error}.")
+    except (ValueError, RecursionError) as error:
+        nested = isinstance(error, RecursionError)
+        return _wrong("Its arrays are nested too deeply." if nested else f"It is not UTF-8: {error}.")
     tables = found.pop(TABLE, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         return _wrong(f"Each subscriber is a table [[{TABLE}]].")

@@ -159,6 +159,7 @@ def test_a_file_that_is_too_large_or_no_text_is_refused() -> None:
     """Its size is compared before it is parsed."""
     assert parse_declarations(b"#" * (MAX_FILE_BYTES + 1)).faults[0].text.endswith("4,194,304 are allowed.")
     assert parse_declarations(b"\xff").faults[0].text.startswith("It is not UTF-8")
+    assert parse_declarations(b"a = " + b"[" * 100_000).faults[0].text == "Its arrays are nested too deeply."
 
 
 # Credentials
