@@ -399,6 +399,16 @@ def test_an_event_behind_its_key_is_found_among_the_rows() -> None:
     assert lane.retries.count == 1
 
 
+def test_a_replayed_event_may_wait_behind_its_key_once_more() -> None:
+    """A replay makes another delivery of an event: where one is found in memory, its other one may be a row."""
+    lane = keyed("x", "x")
+    take_all(lane, 0.0)
+    lane.add_replay(0, 2, 2)
+    assert waits_behind_key(lane, event(2, "x"))
+    lane.retries.unload(lane.in_flight)
+    assert not waits_behind_key(lane, event(2, "x"))
+
+
 def test_a_delivery_that_is_only_in_the_journal_is_skipped_by_its_row() -> None:
     """Rows beyond what memory holds are found, too, and the others are read again."""
     lane = lane_with(1, 2, 3, limits=SMALL, max_in_flight=3)

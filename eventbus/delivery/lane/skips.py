@@ -34,9 +34,16 @@ class Found:
 
 
 def waits_behind_key(lane: Lane, event: Event) -> bool:
-    """Return whether an event may wait for its order key: then the lane has to be unloaded before it is taken out."""
+    """Return whether an event may wait for its order key: then the lane has to be unloaded before it is taken out.
+
+    A lane without replays has one delivery of an event at most: where that is found elsewhere, none waits.
+    """
     retries = lane.retries
-    if not isinstance(retries, KeyedRetries) or not retries.loaded or not event.key or retries.leads(event.seq):
+    if not isinstance(retries, KeyedRetries) or not retries.loaded or not event.key:
+        return False
+    if lane.runs:
+        return True
+    if retries.leads(event.seq):
         return False
     in_flight = any(delivery.seq == event.seq for delivery in lane.in_flight)
     return not in_flight and not any(_waits_in(lane, part, event) for part in lane.ranges())
