@@ -33,6 +33,12 @@ SLOW_FILES = {
     "process/test_failing_events": 13, "process/test_feed": 13, "process/test_delivery_outcomes": 13,
     "process/test_crash": 13, "process/test_faults": 11, "web/test_forwarding": 11, "process/test_client_bus": 10,
     "process/test_changed_heads": 10, "process/test_audit": 10, "process/test_backlog": 9,
+    "process/test_nodes": 44, "process/test_resume": 42, "process/test_retention": 30, "process/test_redis": 25,
+    "process/test_strain_time": 23, "contract/test_redis_masters": 20, "process/test_openapi": 19,
+    "contract/test_account_machine": 30, "contract/test_acknowledged": 18, "process/test_redis_memory": 18,
+    "contract/test_shared_groups_machine": 17, "contract/test_torn_journal": 17, "process/test_held_bytes": 15,
+    "browser/test_nodes": 15, "browser/test_login": 15, "browser/test_event_source": 15, "browser/test_live": 14,
+    "process/test_tls_clients": 13, "process/test_ordered": 12, "process/test_redis_failover": 12,
 }  # fmt: skip
 OTHER_FILES = {"unit": 0.5, "web": 2, "contract": 3, "process": 5, "browser": 8}
 
