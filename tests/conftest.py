@@ -4,8 +4,35 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from hypothesis import settings  # noqa: E402 - nothing may be imported before the patch
+import os  # noqa: E402 - nothing may be imported before the patch
+from collections.abc import Iterator  # noqa: E402
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+from tests.support import time_limit  # noqa: E402
 
 # A busy machine may take its time over one example; what is wrong shows in the assertion.
 settings.register_profile("eventbus", deadline=None)
 settings.load_profile("eventbus")
+
+LIMIT = pytest.StashKey[time_limit.TimeLimit]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest does not capture the output here, so that this is where it prints, too.
+    config.stash[LIMIT] = time_limit.TimeLimit(os.dup(2))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    soak = item.get_closest_marker("soak") is not None
+    item.config.stash[LIMIT].begin(item.nodeid, time_limit.SECONDS_SOAK if soak else time_limit.SECONDS)
+    try:
+        return (yield)
+    finally:
+        item.config.stash[LIMIT].end()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    session.config.stash[LIMIT].begin("What comes after the last test", time_limit.SECONDS)
