@@ -20,12 +20,14 @@ LIMIT = pytest.StashKey[time_limit.TimeLimit]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Begin to watch for tests that hang."""
     # pytest does not capture the output here, so that this is where it prints, too.
     config.stash[LIMIT] = time_limit.TimeLimit(os.dup(2))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Limit how long a test takes, its fixtures included."""
     soak = item.get_closest_marker("soak") is not None
     item.config.stash[LIMIT].begin(item.nodeid, time_limit.SECONDS_SOAK if soak else time_limit.SECONDS)
     try:
@@ -35,4 +37,5 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Limit how long the run takes to end."""
     session.config.stash[LIMIT].begin("What comes after the last test", time_limit.SECONDS)

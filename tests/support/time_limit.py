@@ -45,5 +45,6 @@ class TimeLimit:
 
 def _stacks() -> str:
     greenlets = [found for found in gc.get_objects() if isinstance(found, greenlet) and found.gr_frame is not None]
-    frames = [*sys._current_frames().values(), *(found.gr_frame for found in greenlets)]
+    threads = sys._current_frames().values()  # noqa: SLF001 - documented, in spite of its name
+    frames = [*threads, *(found.gr_frame for found in greenlets)]
     return "\n".join("".join(traceback.format_stack(frame, limit=12)) for frame in frames)
