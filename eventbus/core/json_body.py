@@ -34,7 +34,7 @@ def parse_json(body: bytes) -> Any:
         return MISSING
     try:
         text = body.decode()
-        value = _DECODER.decode(text)
+        value = STRICT_DECODER.decode(text)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -53,4 +53,5 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
+#: Decodes JSON; raises ValueError for a name that occurs twice in one object, and for NaN and the infinities.
+STRICT_DECODER: Final = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)

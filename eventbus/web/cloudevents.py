@@ -4,7 +4,6 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.
 """
 
 import binascii
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from eventbus.core.clock import seconds_of
 from eventbus.core.errors import BadRequest
+from eventbus.core.json_body import STRICT_DECODER
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -119,23 +119,9 @@ def _skip(text: str, start: int) -> int:
     return start if match is None else match.end()
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name occurs twice in one object")
-    return found
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
-
-
 def _value(text: str, start: int) -> tuple[Any, int]:
     try:
-        return _DECODER.raw_decode(text, start)
+        return STRICT_DECODER.raw_decode(text, start)
     except RecursionError:
         raise TooDeep("The body is not JSON: it is nested too deeply.") from None
     except ValueError as error:
