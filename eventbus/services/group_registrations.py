@@ -17,6 +17,7 @@ from eventbus.delivery.lane.lane_record import joined_record, new_member_record
 from eventbus.delivery.lane.member import Member
 from eventbus.services.dry_runs import DryRun
 from eventbus.services.introductions import Newcomer
+from eventbus.services.registered_lane import check_owned
 from eventbus.services.registration_steps import RegistrationRequest, RegistrationSteps
 from eventbus.services.registrations import Registration
 from eventbus.services.replays import Counted
@@ -185,7 +186,7 @@ class GroupRegistrations(RegistrationSteps):
         """Save a member that joins, or other options of one, and begin its lease."""
 
         def change() -> Checkpoint:
-            self._check_owned(lane)
+            check_owned(self._node, lane)
             now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
             subscriber, group = self._as_asked(lane, asked)
             record = joined_record(lane, group, subscriber, newest, now, wall)
@@ -213,7 +214,7 @@ class GroupRegistrations(RegistrationSteps):
 
     def _renew_lease(self, lane: GroupLane, subscriber: Subscriber, asked: JoinRequest) -> None:
         """Begin the next term of a member's lease, on these options."""
-        self._check_owned(lane)
+        check_owned(self._node, lane)
         now, wall = self._clock.monotonic(), self._clock.wall()
         member = lane.roster.get(subscriber.key)
         if member is None:

@@ -1,4 +1,4 @@
-"""The lane that an operator's request is about."""
+"""The lane that a request is about: the one of a subscription that is registered, and that this node owns."""
 
 from eventbus.core.errors import NotOwner
 from eventbus.core.model import not_registered

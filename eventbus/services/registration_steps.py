@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from eventbus.core.addresses import Address
 from eventbus.core.credentials import NO_CREDENTIALS, NOTHING_GIVEN, Credentials, GivenCredentials
-from eventbus.core.errors import NotOwner
 from eventbus.core.model import Terms
 from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
@@ -12,6 +11,7 @@ from eventbus.services.admission import Admission
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.introductions import Introductions
 from eventbus.services.node import Node
+from eventbus.services.registered_lane import check_owned
 from eventbus.services.replays import Replays
 from eventbus.services.sweeper import Sweeper
 
@@ -59,7 +59,7 @@ class RegistrationSteps:
 
     def _wait_durable(self, lane: Lane) -> None:
         """Return when a lane that was saved is as safe as is configured. Raises NotOwner and JournalError."""
-        self._check_owned(lane)
+        check_owned(self._node, lane)
         if not lane.durable:
             durable = lane.subscriber
             self._journal.wait_durable()
@@ -74,8 +74,3 @@ class RegistrationSteps:
         """Send by another route where a renewal has replaced the ``former`` credentials, or it is an ``other`` one."""
         if other or not target.credentials.sends_as(former):
             self._dispatcher.registry.update_route(target)
-
-    def _check_owned(self, lane: Lane) -> None:
-        """Raise NotOwner where a lane is not this node's any more, or about to be closed."""
-        if self._dispatcher.lanes.get(lane.subscriber.key) is not lane or not lane.renewable:
-            raise NotOwner

@@ -13,6 +13,7 @@ from eventbus.delivery.lane.lane_record import renewed_record
 from eventbus.delivery.lane.member import Member
 from eventbus.services.dry_runs import DryRun
 from eventbus.services.introductions import Newcomer
+from eventbus.services.registered_lane import check_owned
 from eventbus.services.registration_steps import RegistrationRequest, RegistrationSteps
 from eventbus.services.replays import Counted
 
@@ -130,7 +131,7 @@ class Registrations(RegistrationSteps):
         key = asked.address.key
 
         def change() -> Checkpoint:
-            self._check_owned(lane)
+            check_owned(self._node, lane)
             now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._dispatcher.recent.newest
             record = renewed_record(lane, _as_asked(lane, asked), newest, now, wall)
             return Checkpoint(wall, newest, lanes=(record,), registers=((key, key),))
@@ -154,7 +155,7 @@ class Registrations(RegistrationSteps):
         self._renew_route(lane, former, other=other_route)
 
     def _begin_lease(self, lane: Lane, subscriber: Subscription) -> None:
-        self._check_owned(lane)
+        check_owned(self._node, lane)
         now = self._clock.monotonic()
         lease = self._leases.renew(subscriber, now, self._clock.wall())
         lane.renew(lease, self._dispatcher.recent.newest, now)
