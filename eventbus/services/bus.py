@@ -7,7 +7,6 @@ from eventbus.cluster.base import Cluster
 from eventbus.cluster.single_node import SingleNode
 from eventbus.core.addresses import Address
 from eventbus.core.clock import Clock
-from eventbus.core.columns import body_bytes, head_bytes
 from eventbus.core.credentials import NOTHING_GIVEN, GivenCredentials
 from eventbus.core.declarations import Declaration
 from eventbus.core.errors import Draining
@@ -32,7 +31,7 @@ from eventbus.services.feed import Feed
 from eventbus.services.group_registrations import GroupRegistrations, JoinRequest
 from eventbus.services.history import History
 from eventbus.services.introductions import Introductions
-from eventbus.services.journal_room import EVENT_OVERHEAD_BYTES
+from eventbus.services.journal_room import room_for
 from eventbus.services.memberships import Memberships
 from eventbus.services.node import Node
 from eventbus.services.node_subscriptions import NodeSubscriptions
@@ -154,8 +153,7 @@ class Bus(SubscriberListener):
         """Keep messages, all or none; return when they are safe. Raises Draining and JournalError."""
         if self.draining:
             raise Draining("The bus is stopping; publish again in a few seconds.")
-        size = body_bytes(messages) + head_bytes(messages) + EVENT_OVERHEAD_BYTES * len(messages)
-        self.retention.room.reserve(size)
+        self.retention.room.reserve(room_for(messages))
         appended = self.journal.append(messages, idempotency_key)
         if appended.duplicate:
             self.counters.duplicates += 1

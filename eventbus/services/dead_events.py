@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import gevent
 
-from eventbus.core.columns import body_bytes, head_bytes
 from eventbus.core.dead_events import dead_message, is_dead_event
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Event, Message
 from eventbus.journal.base import KeptDeadLetter
-from eventbus.services.journal_room import EVENT_OVERHEAD_BYTES, JournalRoom
+from eventbus.services.journal_room import JournalRoom, room_for
 from eventbus.services.node import Node
 
 #: Bytes of bodies that are published in one commit, about.
@@ -66,7 +65,7 @@ class DeadEvents:
         events = {event.seq: event for event in self._journal.find([kept.letter.seq for kept in letters])}
         letters = _first_of(letters, events)
         messages = self._messages_of(letters, events)
-        self._room.reserve_spare(body_bytes(messages) + head_bytes(messages) + EVENT_OVERHEAD_BYTES * len(messages))
+        self._room.reserve_spare(room_for(messages))
         self._journal.append(messages, letters=[kept.id for kept in letters])
         return True
 

@@ -1,11 +1,14 @@
 """How much room the journal has: a publish that does not fit waits for settled events to go, or is refused."""
 
 import logging
+from collections.abc import Sequence
 
 from gevent.event import Event as Signal
 
+from eventbus.core.columns import body_bytes, head_bytes
 from eventbus.core.errors import BacklogFull
 from eventbus.core.log_once import LogOnce
+from eventbus.core.model import Message
 from eventbus.journal.base import Journal
 
 #: Part of the limit, or of the memory of the journal's server, past which settled events go early; and the part of the
@@ -17,6 +20,11 @@ LAST_ROOM_PARTS = 8
 EVENT_OVERHEAD_BYTES = 250
 
 log = logging.getLogger(__name__)
+
+
+def room_for(messages: Sequence[Message]) -> int:
+    """Return about how many bytes messages take in the journal."""
+    return body_bytes(messages) + head_bytes(messages) + EVENT_OVERHEAD_BYTES * len(messages)
 
 
 class JournalRoom:

@@ -5,8 +5,9 @@ from unittest.mock import Mock
 import pytest
 
 from eventbus.core.errors import BacklogFull
+from eventbus.core.model import Message
 from eventbus.journal.base import Usage
-from eventbus.services.journal_room import JournalRoom
+from eventbus.services.journal_room import EVENT_OVERHEAD_BYTES, JournalRoom, room_for
 
 LIMIT = 1_000_000
 
@@ -56,3 +57,9 @@ def test_what_the_bus_keeps_itself_leaves_the_last_room_to_publishers() -> None:
         room.reserve_spare(LIMIT * 2 // 10)
     room.reserve(LIMIT // 100)
     assert room.bytes == LIMIT * 81 // 100
+
+
+def test_a_message_needs_room_for_its_body_its_head_and_its_row() -> None:
+    """The bytes of bodies and heads count as they are, and a fixed number for the rest of each message."""
+    messages = [Message("a", "t", b"12", b"123", 1.0), Message("bc", None, b"", b"1234", 2.0)]
+    assert (room_for(messages), room_for([])) == (9 + 2 * EVENT_OVERHEAD_BYTES, 0)
