@@ -79,8 +79,7 @@ class Attempts:
                 self._change_pace(target)
             lane.deliver(delivery, now)
         else:
-            stale, declared = target.credentials.are_stale(wall), target.subscriber.declared
-            result = classify_response(answer, wall, stale=stale, declared=declared)
+            result = result_of(target, answer, wall, seconds)
             self.note_failed(target, result, answer, seconds)
             lane.fail(delivery, result, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
             self.end_if_gone(lane, target, result)
@@ -134,6 +133,15 @@ def broken_off(target: Health, error: Exception) -> DeliveryResponse:
     key = target.subscriber.key
     log.exception("unexpected error in an attempt at %s", key, extra={"address": key})
     return DeliveryResponse(None, error=f"the attempt failed: {error!r}")
+
+
+def result_of(target: Health, answer: DeliveryResponse, sent_at: float, seconds: float) -> AttemptResult:
+    """Return what the response to an attempt means, which began at ``sent_at`` and took so many seconds.
+
+    The moment is in seconds since 1970: the credentials of then were sent, and a date in Retry-After is later.
+    """
+    stale, declared = target.credentials.are_stale(sent_at), target.subscriber.declared
+    return classify_response(answer, sent_at + seconds, stale=stale, declared=declared)
 
 
 def log_state_change(target: Health, answer: DeliveryResponse, wall: float) -> None:

@@ -7,13 +7,13 @@ from eventbus.core.batch_format import BATCH_BYTES
 from eventbus.core.clock import Clock
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import Event
-from eventbus.delivery.attempts import RESOURCE_RETRY_SECONDS, Attempts, broken_off, log_state_change
+from eventbus.delivery.attempts import RESOURCE_RETRY_SECONDS, Attempts, broken_off, log_state_change, result_of
 from eventbus.delivery.lane.batch import DeliveryBatch, InvalidBatchResponse, failures_in
 from eventbus.delivery.lane.companions import Candidates
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health, Moment
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.outcome import DELIVERED_STATUSES, RETRY, DeliveryResponse, classify_response
+from eventbus.delivery.lane.outcome import DELIVERED_STATUSES, RETRY, DeliveryResponse
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.delivery.slots import Slot
 from eventbus.delivery.transport.base import Element
@@ -118,8 +118,7 @@ class BatchAttempts:
         if answer.status in DELIVERED_STATUSES:
             self._settle_answered(request, answer, began, now, wall)
         else:
-            stale, declared = target.credentials.are_stale(wall - seconds), target.subscriber.declared
-            outcome = classify_response(answer, wall, stale=stale, declared=declared)
+            outcome = result_of(target, answer, wall - seconds, seconds)
             result = batch.fail(outcome, answer, _moments(events, now, wall))
             self._attempts.note_failed(target, result, answer, seconds)
             self._attempts.end_if_gone(lane, target, result)
