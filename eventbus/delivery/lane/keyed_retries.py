@@ -8,7 +8,7 @@ from eventbus.core.override import override
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.key_order import KeyOrder
 from eventbus.delivery.lane.key_queue import KeyQueue, order
-from eventbus.delivery.lane.retries import Entry
+from eventbus.delivery.lane.retries import Entry, remove_from
 
 
 class KeyedRetries(KeyOrder):
@@ -150,12 +150,9 @@ class KeyedRetries(KeyOrder):
 
     @override
     def take_out(self, seq: int) -> list[Delivery]:
-        found = [delivery for _, _, delivery in self._heads if delivery.seq == seq]
-        if found:
-            self._heads = [entry for entry in self._heads if entry[2].seq != seq]
-            heapq.heapify(self._heads)
-            self.count -= len(found)
-            self._keyed -= len(found)
+        found = remove_from(self._heads, seq)
+        self.count -= len(found)
+        self._keyed -= len(found)
         return [*found, *super().take_out(seq)]
 
     def leads(self, seq: int) -> bool:

@@ -152,11 +152,8 @@ class Retries(WithoutKeys):
 
     def take_out(self, seq: int) -> list[Delivery]:
         """Remove and return the retries of an event that may be attempted next: those in memory."""
-        found = [delivery for _, _, delivery in self._heap if delivery.seq == seq]
-        if found:
-            self._heap = [entry for entry in self._heap if entry[2].seq != seq]
-            heapq.heapify(self._heap)
-            self.count -= len(found)
+        found = remove_from(self._heap, seq)
+        self.count -= len(found)
         return found
 
     def drop_row(self, seq: int, replay_id: int) -> None:
@@ -238,3 +235,12 @@ class Retries(WithoutKeys):
             self._heap.remove(latest)
             heapq.heapify(self._heap)
             self._first_spilled = min(self._first_spilled, latest[0])
+
+
+def remove_from(heap: list[Entry], seq: int) -> list[Delivery]:
+    """Remove and return the retries of an event from a heap."""
+    found = [delivery for _, _, delivery in heap if delivery.seq == seq]
+    if found:
+        heap[:] = [entry for entry in heap if entry[2].seq != seq]
+        heapq.heapify(heap)
+    return found
