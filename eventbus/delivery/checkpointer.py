@@ -10,12 +10,12 @@ from gevent.lock import RLock
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import Conflict, JournalError, JournalTimeout, NotOwner
-from eventbus.core.log_once import LogOnce
 from eventbus.core.records import Checkpoint, Retry
 from eventbus.delivery.decision import Decision, LaneChanges, merge, unsaved_rows_of
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import Journal
+from eventbus.telemetry.failure_log import FailureLog
 
 #: Seconds between two checkpoints, at least: what a crash may repeat.
 INTERVAL_SECONDS = 0.1
@@ -44,7 +44,9 @@ class Checkpointer:
         self._unsaved: list[Checkpoint] = []
         self._lane_count = 0
         self._lock = RLock()  # held by whoever changes lanes and saves that together with a decision
-        self._log_once = LogOnce()
+        self._failures = FailureLog(
+            log, "positions are not saved, deliveries may be repeated after a crash", "positions are saved again"
+        )
         self._epoch = 0  # how often everything was reset
         self._watching: dict[object, set[str]] = {}  # by commit in progress: lanes whose changes were refused
 
@@ -70,14 +72,8 @@ class Checkpointer:
 
     def try_save(self) -> None:
         """Save; log once that the journal cannot be written, and save again later."""
-        try:
+        with self._failures.logged(JournalError):
             self.save()
-        except JournalError as error:
-            if self._log_once.raised():
-                log.warning("positions are not saved, deliveries may be repeated after a crash: %s", error)
-        else:
-            if self._log_once.cleared():
-                log.info("positions are saved again")
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

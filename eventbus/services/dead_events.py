@@ -12,11 +12,11 @@ import gevent
 from eventbus.core.dead_events import dead_message, is_dead_event
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.event_ids import new_event_id
-from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Event, Message
 from eventbus.journal.base import KeptDeadLetter
 from eventbus.services.journal_room import JournalRoom, room_for
 from eventbus.services.node import Node
+from eventbus.telemetry.failure_log import FailureLog
 
 #: Bytes of bodies that are published in one commit, about.
 PART_BYTES = 1_048_576
@@ -34,7 +34,11 @@ class DeadEvents:
         self._load = node.dispatcher.load
         self._room = room
         self._timing = node.timing
-        self._log_once = LogOnce()
+        self._failures = FailureLog(
+            log,
+            "dead letters are not published under their topics yet",
+            "dead letters are published under their topics again",
+        )
 
     def start(self) -> None:
         """Begin to publish."""
@@ -46,15 +50,9 @@ class DeadEvents:
 
     def _run(self) -> None:
         while True:
-            try:
+            with self._failures.logged(NotOwner, JournalError):
                 while self.publish_next():
                     self._load.give_way()
-            except (NotOwner, JournalError) as error:
-                if self._log_once.raised():
-                    log.warning("dead letters are not published under their topics yet: %s", error)
-            else:
-                if self._log_once.cleared():
-                    log.info("dead letters are published under their topics again")
             gevent.sleep(self._timing.dead_events_interval_seconds)
 
     def publish_next(self) -> bool:

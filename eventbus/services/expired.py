@@ -10,12 +10,12 @@ from dataclasses import replace
 import gevent
 
 from eventbus.core.errors import JournalError
-from eventbus.core.log_once import LogOnce
 from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of
 from eventbus.services.node import Node
+from eventbus.telemetry.failure_log import FailureLog
 
 #: Part of the time that reading the journal may take, and seconds between two reads at most.
 MAX_SHARE, MAX_INTERVAL_SECONDS = 0.02, 60.0
@@ -37,7 +37,7 @@ class ExpiredSubscribers:
         self._cluster = node.cluster
         self._interval_seconds = node.timing.expired_interval_seconds
         self._closed: dict[str, Lane] = {}
-        self._log_once = LogOnce()
+        self._failures = FailureLog(log, "expired subscribers are not read", "expired subscribers are read again")
         self.removed_dead = 0  #: dead letters of those that deregistered or answered 410
 
     def start(self) -> None:
@@ -126,13 +126,7 @@ class ExpiredSubscribers:
     def _run(self) -> None:
         while True:
             began = self._clock.monotonic()
-            try:
+            with self._failures.logged(JournalError):
                 self.refresh()
-            except JournalError as error:
-                if self._log_once.raised():
-                    log.warning("expired subscribers are not read: %s", error)
-            else:
-                if self._log_once.cleared():
-                    log.info("expired subscribers are read again")
             pause = min(MAX_INTERVAL_SECONDS, (self._clock.monotonic() - began) / MAX_SHARE)
             gevent.sleep(max(self._interval_seconds, pause))

@@ -5,7 +5,6 @@ import logging
 import gevent
 
 from eventbus.core.errors import JournalError, NotOwner
-from eventbus.core.log_once import LogOnce
 from eventbus.core.settings import Settings
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.ended_records import EndedRecords
@@ -14,6 +13,7 @@ from eventbus.services.journal_room import JournalRoom
 from eventbus.services.node import Node
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.trimmer import Trimmer
+from eventbus.telemetry.failure_log import FailureLog
 
 #: The retention pauses this many times as long as its last run took, so that it costs a bounded share of the time;
 #: fewer times while publishers wait for room.
@@ -44,7 +44,7 @@ class Retention:
         self._trimmer = Trimmer(node, self.room, node.timing.retention_page_events)
         self._ended = EndedRecords(node, int(ENDED_SHARE * settings.journal_max_bytes))
         self._was_full = False  # at the end of the last run
-        self._log_once = LogOnce()
+        self._failures = FailureLog(log, "settled events are not removed", "settled events are removed again")
 
     def start(self) -> None:
         """Measure the journal, and begin to remove."""
@@ -86,14 +86,8 @@ class Retention:
             factor = PAUSE_FACTOR_UNDER_PRESSURE if self.room.under_pressure else PAUSE_FACTOR
             self.room.wait_until_needed(max(self._interval_seconds, min(MAX_PAUSE_SECONDS, seconds * factor)))
             began = self._clock.monotonic()
-            try:
+            with self._failures.logged(NotOwner, JournalError):
                 self.run_once()
-            except (NotOwner, JournalError) as error:
-                if self._log_once.raised():
-                    log.warning("settled events are not removed: %s", error)
-            else:
-                if self._log_once.cleared():
-                    log.info("settled events are removed again")
             self.room.notify_publishers()
             seconds = self._clock.monotonic() - began
             gevent.sleep(min(self._interval_seconds, seconds))

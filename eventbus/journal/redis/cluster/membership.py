@@ -18,7 +18,6 @@ from gevent.event import Event as Signal
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
-from eventbus.core.log_once import LogOnce
 from eventbus.journal.cluster_journal import OwnershipListener
 from eventbus.journal.copy.copying import Mark, refusal
 from eventbus.journal.redis.cluster.process_location import has_ended, this_process
@@ -26,6 +25,7 @@ from eventbus.journal.redis.lua import script
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.server import translate_errors
 from eventbus.journal.redis.timing import DEFAULT_TIMING, RedisTiming
+from eventbus.telemetry.failure_log import FailureLog
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Membership:
         self._ahead = 0.0  # ms that Redis's clock is ahead of the monotonic one
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._kind = "again"  # of its heartbeats; "leaving" from the moment that this node is about to end
-        self._log_once = LogOnce()
+        self._failures = FailureLog(log, "Redis does not answer", "Redis answers again")
         self._hurried = Signal()  # to send a heartbeat at once
         self.replication_id = ""  #: of the server that this node reads: what it writes counts for no other one
 
@@ -163,15 +163,10 @@ class Membership:
             self._hurried.wait(self._timing.heartbeat_interval_seconds)
             self._hurried.clear()
             try:
-                self.heartbeat()
-            except (redis.RedisError, OSError, JournalError) as error:
-                if self._log_once.raised():
-                    log.warning("Redis does not answer: %s", error)
+                with self._failures.logged(redis.RedisError, OSError, JournalError):
+                    self.heartbeat()
             except Exception:  # without heartbeats this node would never get its lanes back
                 log.exception("unexpected error in a heartbeat")
-            else:
-                if self._log_once.cleared():
-                    log.info("Redis answers again")
 
     def heartbeat(self) -> None:
         """Show that this node is alive, and pass on which lanes it acquires or is to hand over. Raises RedisError."""
