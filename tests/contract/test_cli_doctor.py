@@ -3,6 +3,7 @@
 import fcntl
 import json
 import resource
+import shlex
 import socket
 import sqlite3
 import subprocess
@@ -250,7 +251,7 @@ def test_a_pause_of_an_operator_is_named_with_who_may_end_it() -> None:
     assert found.text == (
         "h:1 is paused by an operator since 2026-11-24T06:03:29Z, until it is resumed; 3 events pending."
     )
-    assert (found.level, found.fix) == (Level.WARNING, "Where the reason is over: 'eventbus resume h:1'.")
+    assert (found.level, found.fix) == (Level.WARNING, "Where the reason is over, run: eventbus resume h:1")
     (member,) = subscriber_checks.diagnose(group_of({}, {"state": "paused", "pause": pause}))
     assert member.text.startswith("h:1, a member of group mailer, is paused by an operator since")
     own = subscriber(state="paused", pause=Pause(by="subscriber", client=None, since=None, until=at))
@@ -264,9 +265,20 @@ def test_an_expired_subscriber_is_named_with_what_it_left() -> None:
     assert gone.text == "h:1 is expired since 2026-11-24T06:03:29Z; 0 events pending, 6,766 dead letters."
     assert (gone.level, gone.fix) == (
         Level.WARNING,
-        "Start it again, or say that it is gone: 'eventbus deregister h:1'.",
+        "Start it again; or, where it is gone for good, run: eventbus deregister h:1",
     )
     assert dead.text == "h:1 has 6,766 dead letters."
+
+
+@pytest.mark.parametrize("changes", [{}, {"path": "/hooks/it's?a=1&b=2"}, {"address": "[::1]:80", "path": "/x y"}])
+def test_a_command_that_is_suggested_can_be_copied_into_a_shell(changes: dict[str, str]) -> None:
+    """It ends the line, without quotes around it, and a shell takes it apart into what names the subscriber."""
+    one = subscriber(state="expired", dead=1, **changes)
+    fixes = [found.fix for found in subscriber_checks.diagnose(SubscriberList([one]))]
+    expired, dead = (shlex.split(fix.rpartition("run: ")[2]) for fix in fixes)
+    path = [] if one.path is None else ["--path", one.path]
+    assert expired == ["eventbus", "deregister", one.address, *path]
+    assert dead == ["eventbus", "dead-letters", "list", "--address", one.address, *path]
 
 
 def test_a_group_is_judged_as_one_and_its_members_by_how_they_answer() -> None:
@@ -281,7 +293,7 @@ def test_a_group_is_judged_as_one_and_its_members_by_how_they_answer() -> None:
     (draining,) = subscriber_checks.diagnose(group_of({"draining": True}, pending=4))
     assert draining.text == "Group mailer gets nothing, since all of its members are draining; 4 events pending."
     (expired,) = subscriber_checks.diagnose(group_of({}, state="expired"))
-    assert expired.fix.endswith("'eventbus deregister --group mailer'.")
+    assert expired.fix.endswith(", run: eventbus deregister --group mailer")
 
 
 def test_subscribers_are_connected_to_from_here() -> None:

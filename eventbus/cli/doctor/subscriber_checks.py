@@ -66,8 +66,7 @@ def _stuck(one: Subscriber | Group) -> Finding:
 
 def _paused(one: Subscriber | Group, name: str, pause: Pause) -> Finding:
     text = f"{name} is {pause_text(pause)}; {pluralize(one.pending, 'event')} pending."
-    whose = f"--group {one.group}" if isinstance(one, Group) else f"{one.address}{_path_option(one)}"
-    return warning(_ABOUT, text, f"Where the reason is over: 'eventbus resume {whose}'.")
+    return warning(_ABOUT, text, f"Where the reason is over, run: eventbus resume {_arguments(one)}")
 
 
 def _stuck_member(one: Subscriber) -> Finding:
@@ -94,15 +93,14 @@ def _draining(one: Group) -> Finding:
 def _expired(one: Subscriber | Group) -> Finding:
     since = "" if one.expired_at is None else f" since {rfc3339(one.expired_at)}"
     kept = f"{pluralize(one.pending, 'event')} pending, {pluralize(one.dead, 'dead letter')}"
-    whose = f"--group {one.group}" if isinstance(one, Group) else f"{one.address}{_path_option(one)}"
-    fix = f"Start it again, or say that it is gone: 'eventbus deregister {whose}'."
+    fix = f"Start it again; or, where it is gone for good, run: eventbus deregister {_arguments(one)}"
     return warning(_ABOUT, f"{_name(one)} is expired{since}; {kept}.", fix)
 
 
 def _dead(one: Subscriber | Group) -> Finding:
     text = f"{_name(one)} has {pluralize(one.dead, 'dead letter')}."
-    whose = f"--group {one.group}" if isinstance(one, Group) else f"--address {one.address}{_path_option(one)}"
-    return warning(_ABOUT, text, f"Look at 'eventbus dead-letters list {whose}'; then replay or discard them.")
+    listing = f"eventbus dead-letters list {_arguments(one, '--address ')}"
+    return warning(_ABOUT, text, f"Replay or discard them. To see them, run: {listing}")
 
 
 def _name(one: Subscriber | Group) -> str:
@@ -114,9 +112,12 @@ def _path(one: Subscriber | Group) -> str:
     return "/event" if isinstance(one, Group) else one.path or "/event"
 
 
-def _path_option(one: Subscriber) -> str:
-    """Return what a command says, beside the address, to name a subscriber."""
-    return "" if one.path is None else f" --path {shlex.quote(one.path)}"
+def _arguments(one: Subscriber | Group, before_address: str = "") -> str:
+    """Return what names a subscriber or a group on the command line, quoted for a shell."""
+    if isinstance(one, Group):
+        return f"--group {shlex.quote(one.group)}"
+    path = "" if one.path is None else f" --path {shlex.quote(one.path)}"
+    return f"{before_address}{shlex.quote(one.address)}{path}"
 
 
 def _ends_in_event(one: Subscriber) -> Finding:
