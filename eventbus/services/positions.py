@@ -4,14 +4,12 @@ import re
 from dataclasses import dataclass
 
 from eventbus.core.clock import seconds_of
-from eventbus.core.errors import BadRequest, NotFound
+from eventbus.core.errors import NotFound
 from eventbus.core.event_ids import unix_ms_of
 from eventbus.core.model import Event
+from eventbus.core.moments import moment_of
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.journal.base import Journal
-
-_LIKE_A_TIME = re.compile(r"\d{4}-.{5}[Tt ]", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?(?P<offset>[Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
 
 #: Between an event's id and its number, and that number.
 _NUMBERED, _NUMBER = "@", re.compile(r"[0-9]{1,18}\Z")
@@ -87,18 +85,3 @@ class Positions:
         if event is None:
             raise NotFound(f"{event_id[:80]!r} is neither an event in the journal nor an RFC 3339 time.")
         return event.seq
-
-
-def moment_of(text: str) -> float | None:
-    """Return the seconds since 1970 of an RFC 3339 time; None for other text. Raises BadRequest without an offset."""
-    if not _LIKE_A_TIME.match(text):
-        return None
-    match = _TIME.match(text)
-    if match is None:
-        raise BadRequest(f"{text[:40]!r} is no time as RFC 3339 has it, such as 2026-11-24T06:03:29Z.")
-    if match["offset"] is None:
-        raise BadRequest(f"The time {text[:40]!r} says no offset; add Z for UTC.")
-    seconds = seconds_of(text)
-    if seconds is None:
-        raise BadRequest(f"There is no such time as {text[:40]!r}.")
-    return seconds

@@ -7,9 +7,9 @@ from flask import Blueprint, request
 
 from eventbus.core.clock import rfc3339
 from eventbus.core.errors import BadRequest
+from eventbus.core.moments import moment_of
 from eventbus.core.records import Pause
 from eventbus.core.tokens import Scope
-from eventbus.services.positions import moment_of
 from eventbus.web.accept import wants_page
 from eventbus.web.access import needs
 from eventbus.web.audit import Changed, client_of, log_change
