@@ -32,6 +32,12 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def rfc3339_ms(seconds: float) -> str:
+    """Return a wall-clock time in UTC with milliseconds (RFC 3339)."""
+    ms = round(seconds * 1_000)
+    return f"{datetime.fromtimestamp(ms // 1_000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03d}Z"
+
+
 def seconds_of(text: str) -> float | None:
     """Return the seconds since 1970 of an RFC 3339 time; None for an invalid one.
 
