@@ -5,6 +5,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import os  # noqa: E402 - nothing may be imported before the patch
+import signal  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 
 import pytest  # noqa: E402
@@ -20,7 +21,11 @@ LIMIT = pytest.StashKey[time_limit.TimeLimit]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to watch for tests that hang."""
+    """Begin to watch for tests that hang, and let programs that tests start be interrupted.
+
+    A shell's background job ignores SIGINT, and all that it starts would, too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # pytest does not capture the output here, so that this is where it prints, too.
     config.stash[LIMIT] = time_limit.TimeLimit(os.dup(2))
 
