@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).parents[1]
-SHARES = 3
+SHARES = 4
 #: pytest's exit status if no test was selected.
 NO_TESTS = 5
-#: The environment variable with the number of a share: "0/3".
+#: The environment variable with the number of a share: "0/4".
 SHARE_NAME = "TESTS_SHARE"
 #: About how many seconds the slowest files take, by ``pytest --durations=0``, and each of the others in their folder.
 SLOW_FILES = {
