@@ -1,6 +1,5 @@
 """The journals on which the account's state machine runs: how a bus begins on each, and what a kill leaves of it."""
 
-import gc
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from unittest.mock import patch
 from uuid import uuid4
-from warnings import catch_warnings
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -112,8 +110,6 @@ class Database:
         node = bus.cluster.nodes.id
         self._tell("ACL DELUSER", self._user)
         bus.stop()
-        with catch_warnings(action="ignore", category=ResourceWarning):
-            gc.collect()  # redis-py leaves the socket of a connection open that is stopped while it is made
         self._kills += 1
         if self._kills % 2:
             boot, space, pid, _ = this_process().split(" ")

@@ -29,8 +29,6 @@ from eventbus.journal.redis.timing import DEFAULT_TIMING, RedisTiming
 MAX_BYTES = 17 * 1024 * 1024
 #: Calls that may wait for one node, and calls that a node handles at once.
 MAX_WAITING_CALLS, MAX_CONCURRENT_CALLS = 1_000, 64
-#: Connections that wait for items: one for answers and one for calls.
-READERS = 2
 #: Seconds that a read waits for an item; less than an answer of Redis may take.
 BLOCK_SECONDS = 2
 #: Milliseconds until an answer that nobody takes expires.
@@ -79,21 +77,10 @@ class Calls:
     def start(self, handler: Handler) -> None:
         """Receive calls and answers from now on. ``handler`` answers the calls."""
         self._handler = handler
-        self._connect()
         self._readers = [
             gevent.spawn(self._read, keys.answers, self._take_answer),
             gevent.spawn(self._read, keys.calls, lambda call: self._in_flight.spawn(self._handle, call)),
         ]
-
-    def _connect(self) -> None:
-        """Open connections for both readers: one that is killed while it connects would leave a half-open one."""
-        pool: Any = self._blocking.connection_pool
-        connections: list[Any] = []
-        with suppress(redis.RedisError, OSError):  # the readers try again
-            while len(connections) < READERS:
-                connections.append(pool.get_connection())
-        for connection in connections:
-            pool.release(connection)
 
     def stop(self) -> None:
         """Take no more calls, let those in flight end, and fail this node's own."""

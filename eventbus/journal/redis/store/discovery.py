@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+import gevent
 import redis
+from gevent.util import wrap_errors
 from redis.connection import Connection, SSLConnection
 from redis.crc import key_slot
 from redis.sentinel import MasterNotFoundError, Sentinel
@@ -68,6 +70,18 @@ class DiscoveredConnection(Connection):
             self._replication_id = replication_id
 
     def _connect(self) -> Any:
+        """Open a socket on a greenlet that nobody kills: redis-py would not close the half-open one."""
+        opening: gevent.Greenlet[..., Any] = gevent.spawn(wrap_errors((Exception,), self._open))
+        try:
+            opened = opening.get()
+        except BaseException:
+            opening.link_value(_close_opened)
+            raise
+        if isinstance(opened, Exception):
+            raise opened
+        return opened
+
+    def _open(self) -> Any:
         self.host, self.port = self._master()
         return super()._connect()  # type: ignore[no-untyped-call]
 
@@ -78,6 +92,13 @@ class DiscoveredConnection(Connection):
         except NOT_MASTER_ERRORS as error:
             self.disconnect()  # type: ignore[no-untyped-call]
             raise redis.ConnectionError(f"the server has not got the journal any more: {error}") from error
+
+
+def _close_opened(opening: "gevent.Greenlet[..., Any]") -> None:
+    """Close a socket that was opened for a greenlet that was killed meanwhile."""
+    opened: Any = opening.value
+    if not isinstance(opened, Exception):
+        opened.close()
 
 
 class DiscoveredTLSConnection(DiscoveredConnection, SSLConnection):

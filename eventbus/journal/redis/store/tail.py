@@ -8,7 +8,6 @@ from typing import Any
 import gevent
 import redis
 from gevent.event import Event as Signal
-from gevent.lock import RLock
 
 from eventbus.core.log_once import LogOnce
 from eventbus.journal.base import CommitListener
@@ -40,7 +39,6 @@ class Tail:
         self._listening = Signal()
         self._listener: CommitListener
         self.cursor = 0
-        self._connecting = RLock()
 
     def listen(self, listener: CommitListener) -> None:
         """Call the listener from the first event after the cursor on: nothing was read until now."""
@@ -54,18 +52,13 @@ class Tail:
 
     def stop(self) -> None:
         """Stop reading."""
-        self._end()
+        self._greenlet.kill()
         self._client.close()
 
     def move(self, cursor: int) -> None:
         """Continue after another event, since the journal has other events now. A read that hangs is given up."""
-        self._end()
+        self._greenlet.kill()
         self.start(cursor)
-
-    def _end(self) -> None:
-        """Kill the reader, but not while it connects: nobody would close the half-open connection."""
-        with self._connecting:
-            self._greenlet.kill()
 
     def wait_for(self, seq: int, seconds: float) -> bool:
         """Wait until an event has been read, for so many seconds at most; return whether it has, or nobody listens."""
@@ -114,17 +107,15 @@ class Tail:
         if now >= self._log_at:
             self._log_at = now + LOG_INTERVAL_SECONDS
             log.error("removing entries that another program has put among the events")
-        with self._connecting:
-            if foreign:
-                self._client.xdel(keys.EVENTS, *foreign)
-            self._remove_foreign(keys=[keys.NODES])
+        if foreign:
+            self._client.xdel(keys.EVENTS, *foreign)
+        self._remove_foreign(keys=[keys.NODES])
 
     def _read(self) -> tuple[Sequence[Any], bytes]:
         """Return the entries after the cursor, and the newest event's number, which is read after them."""
         command = ("XREAD", "COUNT", PAGE_ENTRIES, "BLOCK", BLOCK_MS, "STREAMS", keys.EVENTS, f"{self.cursor}-0")
         commands = [command, ("GET", keys.SEQ)]
-        with self._connecting:
-            connection: Any = self._client.connection_pool.get_connection()
+        connection: Any = self._client.connection_pool.get_connection()
         try:
             connection.send_packed_command(connection.pack_commands(commands))
             answer, newest = connection.read_response(), connection.read_response()
