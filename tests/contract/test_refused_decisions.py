@@ -42,6 +42,7 @@ class Scene:
         self._faulty = sqlite3.connect
         self.transport = ScriptedTransport()
         self.bus = self._started(self.path)
+        self.bus.retention.stop()  # its commits are nobody's decision
         self.lane = self.register(A)
         self.publish(3)
         eventually(lambda: len(self.transport.held) == 3, 10)
@@ -56,7 +57,6 @@ class Scene:
     def _started(self, path: Path) -> Bus:
         bus = Bus(Settings(), SqliteJournal(str(path)), self.transport)
         bus.start()
-        bus.retention.stop()  # its commits are nobody's decision
         return bus
 
     def register(self, address: str, start: str | None = None, group: str | None = None, **terms: Any) -> Lane:
@@ -92,7 +92,7 @@ class Scene:
         sqlite3.connect = CONNECT
         bus = self._started(copy)
         try:
-            return seen(bus)
+            return seen(bus)  # before any greenlet of the bus runs
         finally:
             bus.stop()
             self.transport, sqlite3.connect = transport, self._faulty
