@@ -94,6 +94,7 @@ class DeliveryQueue:
 def serve_inbox(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
     """Serve an inbox at an address by which the bus reaches this machine. Deregister at the end.
 
+    Before that the bus takes all answers, so that it discards nothing that was handled.
     Raises CommandFailed where the port is taken.
     """
     host, port = _host_and_port(address)
@@ -106,6 +107,9 @@ def serve_inbox(bus: Bus, inbox: Inbox, address: str) -> Iterator[Server]:
         try:
             yield server
         finally:
+            with suppress(BusError):  # then what is in flight may be discarded
+                if inbox.group is None and inbox.wait_registered(0):
+                    inbox.drain()
             inbox.close()
             with suppress(BusError):  # the lease ends by itself
                 bus.with_backoff(NO_RETRY).deregister(inbox.address or "", path=inbox.terms.path)
