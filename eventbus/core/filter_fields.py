@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from eventbus.core.event_attributes import DATA_NAMES
 from eventbus.core.event_view import EventView
 from eventbus.core.json_body import MISSING
 
 #: Reads a field of an event: a text, or what JSON has; MISSING where it is not there.
-Field = Callable[[EventView], Any]
+Read = Callable[[EventView], Any]
 #: Fields that an event's view keeps by name, at most.
 MAX_KNOWN = 64
-_UNREAD = object()
+#: What stands in for a field that a view does not keep.
+UNREAD: Final[Any] = object()
 _DATA, _HEADER = "data.", "header."
 #: CloudEvents 1.0.2, 3.1.
 _ATTRIBUTE = re.compile(r"[a-z0-9]+\Z")
@@ -22,28 +24,33 @@ _PARTS = re.compile(r"((?:[^.\\]|\\.)*)(?:\.|\Z)", re.DOTALL)
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 
 
-def data_field(name: str) -> bool:
-    """Return whether a name stands for a value in the data."""
-    return name.startswith(_DATA)
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of events: its ``name``, and what reads it where a view does not have it under ``known``."""
+
+    name: str
+    read: Read
+
+    @property
+    def in_data(self) -> bool:
+        """Return whether this is a value in the data."""
+        return self.name.startswith(_DATA)
 
 
 def field_named(name: str) -> Field:
-    """Return what reads the field with this name. Raises ValueError with what is wrong."""
+    """Return the field with this name. Raises ValueError with what is wrong."""
     find = _found_by(name)
 
     def read(view: EventView) -> Any:
-        known = view.known
-        value = known.get(name, _UNREAD)
-        if value is _UNREAD:
-            value = find(view)
-            if len(known) < MAX_KNOWN:
-                known[name] = value
+        value = find(view)
+        if len(view.known) < MAX_KNOWN:
+            view.known[name] = value
         return value
 
-    return read
+    return Field(name, read)
 
 
-def _found_by(name: str) -> Field:
+def _found_by(name: str) -> Read:
     if name == "topic":
         return lambda view: MISSING if view.topic is None else view.topic
     if name == "key":

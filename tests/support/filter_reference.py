@@ -102,8 +102,23 @@ def random_filter(rng: random.Random, depth: int = 1) -> Any:
     return {dialect: [random_filter(rng, depth + 1) for _ in range(rng.randint(1, 3))]}
 
 
+def random_wide_filter(rng: random.Random) -> Any:
+    """Return a random expression of many parts that ask for few fields, as lists of customers or of types are."""
+    parts = [_random_part(rng) for _ in range(rng.randint(2, 20))]
+    return {"not": {"any": parts}} if rng.random() < 0.3 else {rng.choice(("any", "any", "all")): parts}
+
+
+def _random_part(rng: random.Random) -> Any:
+    conditions: list[Any] = []
+    for _ in range(rng.randint(1, 3)):
+        dialect = rng.choice(("exact", "exact", "prefix", "suffix", "number", "exists"))
+        condition = {dialect: dict([_condition(rng, dialect)])}
+        conditions.append({"not": condition} if rng.random() < 0.2 else condition)
+    return conditions[0] if len(conditions) == 1 else {rng.choice(("all", "all", "any")): conditions}
+
+
 def _condition(rng: random.Random, dialect: str) -> tuple[str, Any]:
-    parts = [rng.choice(("a", "b", "c\\.d", "0", "1")) for _ in range(rng.randint(1, 3))]
+    parts = [rng.choice(("a", "b", "c\\.d", "0", "1")) for _ in range(rng.choice((1, 1, 2, 3)))]
     path = f"data.{'.'.join(parts)}"
     name = (
         path

@@ -271,3 +271,50 @@ def test_a_filter_is_kept_as_json_without_spaces() -> None:
     assert spaced is not None
     assert spaced.text == '{"exact":{"subject":"€"}}'
     assert spaced == parse_filter(spaced.text)
+
+
+@pytest.mark.parametrize(
+    ("expression", "values"),
+    [
+        ({"any": [{"exact": {"data.a": wanted}} for wanted in (1, "b", None)]}, [1, 1.0, "b", None]),
+        (
+            {"any": [{"prefix": {"data.a": "ab"}}, {"suffix": {"data.a": "z"}}, {"exact": {"data.a": "c"}}]},
+            ["abc", "z"],
+        ),
+        (
+            {"all": [{"not": {"exact": {"data.a": wanted}}} for wanted in ("b", "c", 1)]},
+            [True, None, "abc", "z", [1], {"a": 1}],
+        ),
+        ({"any": [{"number": {"data.a": {"=": 1}}}, {"exact": {"data.a": True}}]}, [1, 1.0, True]),
+        ({"any": [{"exact": {"data.a": n, "topic": "t"}} for n in (1, "z", "z")]}, [1, 1.0, "z"]),
+        ({"any": [{"exact": {"data.a": n, "topic": topic}} for n, topic in ((1, "t"), ("z", "u"))]}, [1, 1.0]),
+    ],
+)
+def test_conditions_on_one_field_are_told_apart_by_type(expression: Any, values: list[Any]) -> None:
+    """Several conditions on a field, or on it and others, match the values that one of them asks for, and no others."""
+    candidates: list[Any] = [1, 1.0, True, None, "b", "abc", "z", [1], {"a": 1}]
+    found = [value for value in candidates if matches(expression, event(json.dumps({"a": value}).encode(), "t"))]
+    assert list(map(repr, found)) == list(map(repr, [value for value in candidates if _same_in(value, values)]))
+
+
+def _same_in(value: Any, values: list[Any]) -> bool:
+    return any(type(value) is type(one) and value == one for one in values)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        {"any": [{"exact": {"data.a": 1}}, {"exact": {"topic": "t"}}]},
+        {"not": {"exact": {"data.a": 1, "topic": "u"}}},
+        {"any": [{"all": [{"exact": {"topic": "u"}}, {"number": {"data.a": {">": n}}}]} for n in range(9)]},
+        [{"any": [{"exact": {"data.a": 1}}, {"exact": {"data.a": 2}}]}, {"prefix": {"key": "k"}}],
+    ],
+)
+def test_the_body_is_parsed_only_where_nothing_else_decides(expression: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conditions on anything but the data are asked before those on the data, in whatever order they stand."""
+
+    def refuse(body: bytes) -> Any:
+        raise AssertionError(body)
+
+    monkeypatch.setattr("eventbus.core.event_view.parse_json", refuse)
+    matches(expression, event(b'{"a":1}', "t"))

@@ -54,6 +54,7 @@ SHARED_WITH_CLIENT = (
     "eventbus.core.event_ids",
     "eventbus.core.event_view",
     "eventbus.core.batch_format",
+    "eventbus.core.filter_expressions",
     "eventbus.core.filter_fields",
     "eventbus.core.filter_option",
     "eventbus.core.filters",
