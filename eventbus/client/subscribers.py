@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Never, Self
 
 from eventbus.client.parsing import parse_as
-from eventbus.core.option_table import changes
+from eventbus.core.option_table import changes, options_of
 from eventbus.core.options import DeliveryOptions, RegistrationOptions, SubscriptionOptions
 
 
@@ -16,8 +16,17 @@ class Terms(RegistrationOptions[None], DeliveryOptions[None]):
     """The options of a registration: ``eventbus.core.options`` describes each.
 
     None leaves an option as it was, or as the bus has it. ``start`` is where a first registration begins:
-    ``"earliest"``, an event's id, or a time.
+    ``"earliest"``, an event's id, or a time. Raises ValueError for what no query can say.
     """
+
+    def __post_init__(self) -> None:
+        for one in options_of(Terms):
+            value = getattr(self, one.name)
+            try:
+                if value is not None:
+                    one.kind.query_values(value)
+            except (TypeError, ValueError):
+                raise ValueError(f"{one.name} must be {one.kind.allowed}, not {value!r}.") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

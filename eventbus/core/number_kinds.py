@@ -92,12 +92,13 @@ class BackoffBounds(Kind):
     @override
     def value_of(self, text: str) -> Any:
         found = tuple(self.bounds.value_of(part) for part in text.split(","))
-        return found if len(found) == 2 and None not in found else None
+        return found if len(found) == 2 and None not in found and found[0] <= found[1] else None
 
     @property
     @override
     def allowed(self) -> str:
-        return f"two numbers from {self.bounds.low:g} to {self.bounds.high:g} with a comma between them"
+        numbers = f"two numbers from {self.bounds.low:g} to {self.bounds.high:g}"
+        return f"{numbers} with a comma between them, the second not below the first"
 
     @property
     @override
@@ -111,7 +112,10 @@ class BackoffBounds(Kind):
 
     @override
     def query_values(self, value: Any) -> list[Any]:
-        return [",".join(f"{seconds:g}" for seconds in value)]
+        text = ",".join(f"{seconds:.12g}" for seconds in value)
+        if self.value_of(text) is None:
+            raise ValueError(text)
+        return [text]
 
     @override
     def to_json(self, value: Any) -> Any:

@@ -45,7 +45,7 @@ class Kind(ABC):
         return self.json_schema
 
     def query_values(self, value: Any) -> list[Any]:
-        """Split a value into those that a query parameter repeats."""
+        """Split a value into those that a query parameter repeats. Raises TypeError or ValueError where it cannot."""
         return [value]
 
     def to_json(self, value: Any) -> Any:

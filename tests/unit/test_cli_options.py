@@ -33,7 +33,12 @@ def test_what_is_typed_is_what_the_bus_reads(one: Option) -> None:
 @pytest.mark.parametrize(
     ("flag", "text", "reason"),
     [
-        ("--backoff", "5", "two numbers from 0.1 to 3600 with a comma between them, not '5'"),
+        (
+            "--backoff",
+            "5",
+            "two numbers from 0.1 to 3600 with a comma between them, the second not below the first, not '5'",
+        ),
+        ("--backoff", "5,1", "the second not below the first, not '5,1'"),
         ("--rate", "5", "a slash, and a number from 0.1 to 3600, or 0, not '5'"),
         ("--retry-for", "soon", "a number from 1 to 604800, or 0, not 'soon'"),
         ("--dead-to", "orders.*", "without wildcards"),

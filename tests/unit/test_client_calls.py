@@ -179,6 +179,16 @@ def test_a_registration_says_what_was_asked_for() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("backoff", 5), ("backoff", (5, 1)), ("backoff", "5"), ("backoff", (1, 2, 3)), ("filter", object())],
+)
+def test_terms_that_no_query_can_say_are_refused(option: str, value: Any) -> None:
+    """The error names the option, and what it may be."""
+    with pytest.raises(ValueError, match=rf"^{option} must be (two numbers from 0\.1 to 3600|an expression).*, not "):
+        Terms(**{option: value})
+
+
 def test_the_bus_is_found_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """EVENTBUS_URL and EVENTBUS_TOKEN; without the first an error that names it."""
     monkeypatch.delenv("EVENTBUS_URL", raising=False)

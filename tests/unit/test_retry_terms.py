@@ -76,10 +76,10 @@ def test_zero_is_none_of_its_own() -> None:
     assert [kind.parse("retry_for", [text]) for text in ("0", "0.0", "00", "10")] == [0, 0, 0, 10]
 
 
-@pytest.mark.parametrize("text", ["0.5", "1,2,3", "0,60", "0.5,3601", "a,b", "", ","])
+@pytest.mark.parametrize("text", ["0.5", "1,2,3", "0,60", "0.5,3601", "a,b", "", ",", "5,1"])
 def test_a_backoff_that_is_none_is_refused(text: str) -> None:
-    """It is two numbers, each in its range."""
-    with pytest.raises(BadRequest, match="backoff must be two numbers from"):
+    """It is two numbers, each in its range, of which the second is not below the first."""
+    with pytest.raises(BadRequest, match=r"backoff must be two numbers from 0\.1 to 3600 .*, the second not below the"):
         BackoffBounds().parse("backoff", [text])
 
 
