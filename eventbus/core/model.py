@@ -1,5 +1,6 @@
 """The nouns: messages, events, subscribers and their options."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Never
@@ -10,10 +11,13 @@ from eventbus.core.errors import Conflict
 from eventbus.core.headers import headers_in
 from eventbus.core.option_table import changes, options_of
 from eventbus.core.options import SubscriptionOptions
+from eventbus.core.target_path import split_path
 from eventbus.core.topics import matches
 
 #: How the keys of groups begin.
 GROUP_PREFIX = "group="
+#: Target paths in an error, at most, and characters of each.
+MAX_NAMED_PATHS, MAX_NAMED_CHARACTERS = 3, 80
 
 
 class Message(NamedTuple):
@@ -159,11 +163,25 @@ def is_declared(name: str) -> Conflict:
     )
 
 
-def not_registered(key: str, then: str = "replay") -> Conflict:
-    """Return the error for the subscription with this key, which has no lease, where an operator asks for something."""
-    if not key.startswith(GROUP_PREFIX):
+def not_registered(key: str, then: str = "replay", elsewhere: Sequence[str] = ()) -> Conflict:
+    """Return the error for the subscription with this key, which has no lease, where an operator asks for something.
+
+    ``elsewhere`` are the keys of what is registered at the same address with another target path, or without one; some
+    are named.
+    """
+    if key.startswith(GROUP_PREFIX):
+        return Conflict(f"The group {key.removeprefix(GROUP_PREFIX)} has no members; register one, and {then} then.")
+    if not elsewhere:
         return Conflict(f"This address is not registered; register it, and {then} then.")
-    return Conflict(f"The group {key.removeprefix(GROUP_PREFIX)} has no members; register one, and {then} then.")
+    named = ", ".join(map(_with_which_path, elsewhere[:MAX_NAMED_PATHS]))
+    more = f", and {len(elsewhere) - MAX_NAMED_PATHS} more" if len(elsewhere) > MAX_NAMED_PATHS else ""
+    return Conflict(f"This address is not registered {_with_which_path(key)}, but {named}{more}; name one of these.")
+
+
+def _with_which_path(key: str) -> str:
+    path = split_path(key)[1]
+    short = path if len(path) <= MAX_NAMED_CHARACTERS else f"{path[:MAX_NAMED_CHARACTERS]}..."
+    return f"with path={short}" if path else "without a path"
 
 
 class State(StrEnum):

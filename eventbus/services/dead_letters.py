@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.core.errors import Conflict, NotFound
-from eventbus.core.model import not_registered
 from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
@@ -13,6 +12,7 @@ from eventbus.delivery.lane.lane_record import record_of
 from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter, Redelivery
 from eventbus.services.node import Node
+from eventbus.services.registered_lane import no_lane
 
 #: Why a dead letter cannot be redelivered.
 NO_BODY = "The body of the event was given up, since the journal was full (journal quota); it can only be discarded."
@@ -34,6 +34,7 @@ class DeadLetters:
     """Lists, redelivers and discards deliveries that will not be attempted again."""
 
     def __init__(self, node: Node, keep: Callable[[str], bool]) -> None:
+        self._node = node
         self._dispatcher = node.dispatcher
         self._journal = node.journal
         self._clock = node.clock
@@ -56,7 +57,7 @@ class DeadLetters:
         found = None if chosen.id is None else self._journal.dead_letter(chosen.id)
         key = chosen.key if found is None else found.letter.key
         if key is not None and not self._can_redeliver(key) and not self._keep(key) and chosen.id is None:
-            raise not_registered(key)
+            raise no_lane(self._node, key)
         transaction.check()
         if found is not None and found.letter.event_id:
             raise Conflict(NO_BODY)

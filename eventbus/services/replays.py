@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gevent
 
 from eventbus.core.errors import Conflict, NotOwner
-from eventbus.core.model import Interest, not_registered
+from eventbus.core.model import Interest
 from eventbus.core.records import Checkpoint
 from eventbus.core.topics import matches
 from eventbus.delivery.decision import Decision
@@ -15,6 +15,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import record_of, replaying_record
 from eventbus.services.node import Node
 from eventbus.services.positions import Positions
+from eventbus.services.registered_lane import no_lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Replays:
     """Begins replays. The account counts a replayed event as accepted once more."""
 
     def __init__(self, node: Node, positions: Positions) -> None:
+        self._node = node
         self._dispatcher = node.dispatcher
         self._journal = node.journal
         self._clock = node.clock
@@ -44,7 +46,7 @@ class Replays:
         """
         lane = self._dispatcher.lanes.get(key)
         if lane is None:
-            raise not_registered(key)
+            raise no_lane(self._node, key)
         self._check(lane)
         with self.counted(lane.subscriber.options.topics, start, end) as found:
             if found.count:
@@ -81,7 +83,7 @@ class Replays:
         if lane.closed:
             raise NotOwner
         if lane.lease.ends <= self._clock.monotonic():
-            raise not_registered(lane.subscriber.key)
+            raise no_lane(self._node, lane.subscriber.key)
         lane.check_replays()
 
     def _save(self, lane: Lane, found: Counted) -> None:

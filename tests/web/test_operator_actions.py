@@ -93,6 +93,24 @@ def test_what_cannot_be_done_is_refused(node: InProcessNode, target: str, status
     assert (answer.status_code, answer.json["detail"]) == (status, detail)
 
 
+@pytest.mark.parametrize("then", ["pause?", "resume?", "retry?", "skip?id=x&", "replay?from=earliest&"])
+def test_what_is_registered_at_an_address_with_another_path_is_named(node: InProcessNode, then: str) -> None:
+    """Some paths, the start of a long one, and how many more there are; also where one without a path is meant."""
+    address = "127.0.0.1:8003"
+    paths = ("/a", f"/b/{'x' * 200}", "/c", "/d", "/e")
+    for number, path in enumerate(paths):
+        group = "sms" if number == 0 else None
+        node.bus.register(parse_address(address).with_target(path), Terms(topics=("c",)), group=group)
+    answer = node.ask("POST", f"/{then}address={address}", JSON)
+    named = f"with path=/a, with path=/b/{'x' * 77}..., with path=/c, and 2 more"
+    expected = f"This address is not registered without a path, but {named}; name one of these."
+    assert (answer.status_code, answer.json["detail"]) == (409, expected)
+    answer = node.ask("POST", f"/{then}address={HERE}&path=/hook", JSON)
+    assert answer.json["detail"] == (
+        "This address is not registered with path=/hook, but without a path; name one of these."
+    )
+
+
 @pytest.mark.parametrize("until", ["2020-01-01T00:00:00Z", "3020-01-01T00:00:00Z", "tomorrow"])
 def test_a_pause_ends_in_the_future_and_not_too_far(node: InProcessNode, until: str) -> None:
     """Else the error has the range, and the value."""
