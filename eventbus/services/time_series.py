@@ -99,6 +99,7 @@ class TimeSeries:
             seq = lane.oldest()
             oldest = seq if oldest is None or (seq is not None and seq < oldest) else oldest
             if not lane.closed and observe(lane, now):
+                lane.touch()
                 _log_change(lane, self._clock.wall())
             if count % YIELD_EVERY_LANES == 0:
                 gevent.sleep(0)

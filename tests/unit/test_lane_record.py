@@ -75,7 +75,8 @@ def test_a_lane_restored_and_kept_again_is_the_same(record: LaneRecord, now: flo
     wall = 1.8e9
     longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else MAX_DELAY_SECONDS
     soonest = min(max(record.not_before, wall), wall + longest)
-    record = replace(record, not_before=soonest if record.state is not State.OK else wall)
+    waits = record.state not in (State.OK, State.FAILING)
+    record = replace(record, not_before=soonest if waits else wall)
     record = replace(record, down_since=None if record.down_since is None else min(record.down_since, wall))
     lane = restored(record, now, wall)
     again = record_of(lane, record.scanned, now, wall)

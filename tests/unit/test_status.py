@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 
 from eventbus.core.model import State
-from eventbus.delivery.lane.lane_record import new_record
+from eventbus.delivery.lane.health import Rules
+from eventbus.delivery.lane.lane_record import lane_of, new_record, record_of
 from eventbus.delivery.lane.status import observe, oldest_failures, status
 from eventbus.journal.lane_json import from_json, to_json
+from tests.support.groups import A, B, group_with, subscribers
 from tests.support.lanes import (
     BUSY,
     EPOCH,
@@ -48,6 +50,37 @@ def test_a_subscriber_that_answers_with_errors_alone_is_failing() -> None:
     attempt(lane, TAKEN, 101.0)
     assert observe(lane, 101.0) is True
     assert status(lane, 101.0) is State.OK
+
+
+def test_a_failing_subscriber_is_failing_after_a_restart() -> None:
+    """At once, and until something succeeds, or ten minutes without an attempt are over."""
+    lane = lane_with(*range(1, 11))
+    while attempt(lane, UNWANTED, 1.0) is not None:
+        pass
+    observe(lane, 1.0)
+    record = from_json(to_json(record_of(lane, 10, 1.0, EPOCH)))
+    for idle, moment, expected in ((False, 51.0, State.OK), (True, 51.0, State.FAILING), (True, 660.0, State.OK)):
+        again = lane_of(record, Rules(), retries=0, ends=9_999.0, now=50.0, wall=EPOCH + 50.0)
+        assert (status(again, 50.0), again.state, again.works) == (State.FAILING, State.OK, True)
+        if not idle:
+            again.offer([11])
+            attempt(again, TAKEN, moment)
+        observe(again, moment)
+        assert status(again, moment) is expected
+
+
+def test_failing_members_are_failing_after_a_restart() -> None:
+    """Those that were, and the group if it was."""
+    lane = group_with(*range(1, 21), members=subscribers(A, B))
+    for delivery in take_all(lane, 0.0):
+        lane.choose(delivery, None, 0.0)
+        answer(lane, delivery, UNWANTED, 0.0)
+    for failing in (lane, next(iter(lane.roster or ()))):
+        failing.recent.failing = True
+    record = from_json(to_json(record_of(lane, 20, 1.0, EPOCH)))
+    again = lane_of(record, Rules(), retries=0, ends=9_999.0, now=50.0, wall=EPOCH + 50.0)
+    found = [status(one, 50.0) for one in (again, *(again.roster or ()))]
+    assert found == [State.FAILING, State.FAILING, State.OK]
 
 
 def test_the_oldest_pending_event_is_looked_at_while_others_are_delivered() -> None:

@@ -61,7 +61,7 @@ def record_of(lane: Lane, scanned: int, now: float, wall: float) -> LaneRecord:
         replayed=lane.replayed,
         former_filters=lane.former_filters,
         scanned=scanned,
-        state=lane.own_state_at(now),
+        state=_state_of(lane, now),
         failures=lane.failures,
         not_before=wall + max(0.0, lane.own_wait_ends - now),
         wait_seconds=max(0.0, lane.own_wait_ends - now),
@@ -84,7 +84,7 @@ def _member_record(member: Member, now: float, wall: float) -> LaneRecord:
         renewed_at=member.lease.renewed_at,
         account=member.account,
         failed_attempts=member.failed_attempts,
-        state=member.own_state_at(now),
+        state=_state_of(member, now),
         failures=member.failures,
         not_before=wall + max(0.0, member.own_wait_ends - now),
         wait_seconds=max(0.0, member.own_wait_ends - now),
@@ -93,6 +93,12 @@ def _member_record(member: Member, now: float, wall: float) -> LaneRecord:
         last_error_at=member.last_error_at,
         pause=member.pause_at(now),
     )
+
+
+def _state_of(health: Health, now: float) -> State:
+    """Return the state that a subscriber causes itself, or that it is failing."""
+    state = health.own_state_at(now)
+    return State.FAILING if health.recent.failing and state is State.OK else state
 
 
 def continued_record(record: LaneRecord, past: LaneRecord) -> LaneRecord:
@@ -181,11 +187,13 @@ def lane_of(record: LaneRecord, rules: Rules, *, retries: int, ends: float, now:
             ends = end_of_term(each.subscriber, now)
             member = lane.add_member(each, Lease(each.subscriber, each.registered_at, each.renewed_at, ends), now)
             _restore_health(member, each, now, wall)
+            _restore_failing(member, each, now)
             _restore_pause(member, each.pause, now, wall)
         lane.members_changed(now)
     else:
         lane = Lane(record, lease, rules, retries=retries)
         _restore_health(lane, record, now, wall)
+    _restore_failing(lane, record, now)
     _restore_pause(lane, record.pause, now, wall)
     skipped = {(letter.seq, letter.replay_id): letter for letter in record.skipping}
     for row, letter in skipped.items():
@@ -205,13 +213,19 @@ def _restore_health(health: Health, record: LaneRecord, now: float, wall: float)
     """Restore how long a subscriber has been down, and when it may be attempted again."""
     if record.account.delivered or record.failed_attempts:
         health.begin_pace(now)
-    if record.state is not State.OK and (record.failures or record.not_before > wall):
+    if health.state is not State.OK and (record.failures or record.not_before > wall):
         longest = MAX_WAIT_SECONDS if record.state is State.PAUSED else record.subscriber.options.backoff[1]
         if record.wait_seconds is not None:  # the wall clock may have been set back since
             longest = min(longest, record.wait_seconds)
         health.hold(now + min(longest, max(0.0, record.not_before - wall)))
     if record.down_since is not None:
         health.down_since = now - max(0.0, wall - record.down_since)
+
+
+def _restore_failing(health: Health, record: LaneRecord, now: float) -> None:
+    """Restore that a subscriber, or a group, is failing."""
+    if record.state is State.FAILING:
+        health.recent.restore_failing(now)
 
 
 def _restore_pause(health: Health, pause: Pause | None, now: float, wall: float) -> None:

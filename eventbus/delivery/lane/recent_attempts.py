@@ -17,13 +17,18 @@ STUCK_FAILURES = 3
 class RecentAttempts:
     """Successes and failures of the last ten minutes, in buckets; an idle subscriber has none."""
 
-    __slots__ = ("_after", "_buckets", "_failed", "_succeeded", "failing")
+    __slots__ = ("_after", "_buckets", "_failed", "_failing_until", "_succeeded", "failing")
 
     def __init__(self, succeeded: int, failed: int) -> None:
         self._succeeded, self._failed = succeeded, failed  # the counters when they were sampled last
         self._buckets: list[list[int]] = []  # number, successes, failures; the oldest first
         self._after = -1  # buckets up to this one are not judged
+        self._failing_until = -1  # the bucket from which on it is not failing, though nothing was attempted
         self.failing = False
+
+    def restore_failing(self, now: float) -> None:
+        """Note that the subscriber was failing when the bus stopped: it is until it works, for ten minutes at most."""
+        self.failing, self._failing_until = True, _number(now) + TEN_MINUTES
 
     def sample(self, now: float, succeeded: int, failed: int) -> bool:
         """Count what has happened since the last sample; return whether anything has."""
@@ -62,11 +67,11 @@ class RecentAttempts:
         elif attempts >= JUDGED_ATTEMPTS or (self.failing and attempts):
             self.failing = failures > (RECOVERED_RATE if self.failing else FAILING_RATE) * attempts
         elif self.failing:
-            self.failing = self.counts(now)[1] > 0
+            self.failing = self.counts(now)[1] > 0 or _number(now) < self._failing_until
 
     def clear(self, now: float) -> None:
         """Ignore everything attempted so far: the subscriber was down, or asked for a pause."""
-        self.failing, self._after = False, _number(now)
+        self.failing, self._after, self._failing_until = False, _number(now), -1
 
     def __len__(self) -> int:
         """Return how many buckets are kept."""

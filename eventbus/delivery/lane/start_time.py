@@ -15,7 +15,8 @@ class StartTime(LaneAccount):
 
     def __init__(self, record: LaneRecord) -> None:
         super().__init__(record)
-        self.state = record.state  # as the subscriber's answers say
+        #: As the subscriber's answers say. Its recent attempts say whether it is failing.
+        self.state = State.OK if record.state is State.FAILING else record.state
         self.not_before = -math.inf  #: no attempt starts earlier, whatever the reason
         self.own_wait_ends = -math.inf  # of its backoff, or of the pause that it asked for
         self.pause: Pause | None = None  # an operator's, which may be over by now
