@@ -92,7 +92,14 @@ def _print_details(screen: Screen, found: Event, deliveries: Sequence[Delivery])
 def _delivery_row(one: Delivery) -> tuple[object, ...]:
     again = None if one.next_attempt_at is None else rfc3339(one.next_attempt_at)
     whose = with_path(one.address or one.group or "", one.path)
-    return whose, one.state, one.attempts if one.state == "pending" else None, again, one.last_status, one.last_error
+    return (
+        whose,
+        one.state,
+        one.attempts or (0 if one.state == "pending" else None),
+        again,
+        one.last_status,
+        one.last_error,
+    )
 
 
 def _colour_of(one: Delivery) -> str:

@@ -1,6 +1,7 @@
 """The records that outlive the process: of lanes, retries and dead letters, and what one commit saves of them."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 from eventbus.core.model import Account, FormerFilter, Interest, State, Subscription
 
@@ -30,6 +31,21 @@ class Past:
     replay: str
     attempts: int
     first_at: float | None
+
+
+class FailedDelivery(NamedTuple):
+    """How one event failed for a lane: ``dead``, with its attempts and what the last one gave, or ``discarded``."""
+
+    key: str
+    state: str
+    attempts: int = 0
+    status: int | None = None
+    error: str = ""
+
+    @classmethod
+    def of(cls, letter: "DeadLetter") -> Self:
+        """Return how the event of a dead letter failed."""
+        return cls(letter.key, "dead", letter.attempts, letter.status, letter.error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event, Message
-from eventbus.core.records import Checkpoint, DeadLetter, LaneRecord, Recovered, Retry
+from eventbus.core.records import Checkpoint, DeadLetter, FailedDelivery, LaneRecord, Recovered, Retry
 
 #: Seconds that an idempotency key is remembered.
 IDEMPOTENCY_SECONDS = 86_400
@@ -157,8 +157,8 @@ class JournalQueries(Protocol):
     def unpublished_letters(self, limit: int) -> list[KeptDeadLetter]:
         """Return dead letters that have to be published yet under a topic, of one topic in order of their ids."""
 
-    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
-        """Return the lanes in which an event was not delivered for good, each with ``dead`` or ``discarded``."""
+    def failed_deliveries(self, seq: int) -> list[FailedDelivery]:
+        """Return how an event failed in each lane in which it was not delivered for good."""
 
 
 class Journal(JournalQueries, Protocol):

@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event
 from eventbus.core.override import override
-from eventbus.core.records import LaneRecord, Retry
+from eventbus.core.records import FailedDelivery, LaneRecord, Retry
 from eventbus.journal.base import (
     FIRST_ROW,
     EventName,
@@ -120,5 +120,5 @@ class QueriedJournal(Journal):
         return self._read(self._queries.unpublished_letters, limit)
 
     @override
-    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
+    def failed_deliveries(self, seq: int) -> list[FailedDelivery]:
         return self._read(self._queries.failed_deliveries, seq)

@@ -9,7 +9,7 @@ from eventbus.core.errors import NotFound
 from eventbus.core.event_view import EventView
 from eventbus.core.filters import parse_filter
 from eventbus.core.model import Event, Subscription
-from eventbus.core.records import LaneRecord, Retry
+from eventbus.core.records import FailedDelivery, LaneRecord, Retry
 from eventbus.delivery.lane.interests import filter_of
 from eventbus.delivery.lane.lane import Lane
 from eventbus.services.node import Node
@@ -20,11 +20,15 @@ MAX_ENDED_RECORDS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """One event for one subscriber: pending, delivered, filtered, dead or discarded; with its retry if it waits."""
+    """One event for one subscriber: pending, delivered, filtered, dead or discarded.
+
+    It has its retry if it waits for one, and how it failed if it is dead or discarded.
+    """
 
     subscription: Subscription
     state: str
     deferral: Retry | None = None
+    failed: FailedDelivery | None = None
 
 
 class History:
@@ -41,7 +45,7 @@ class History:
             raise NotFound(f"Event {event_id[:80]!r} is not in the journal.")
         self._dispatcher.checkpointer.save()
         waiting = {row.key: row for row in self._journal.retries_of_event(event.seq)}
-        failed = dict(self._journal.failed_deliveries(event.seq))
+        failed = {one.key: one for one in self._journal.failed_deliveries(event.seq)}
         looked_at = _LookedAt(event, EventView(event), failed)
         fates = [_fate(lane, looked_at, waiting) for lane in list(self._dispatcher.lanes.values())]
         ended = self._journal.closed_lanes(math.inf, MAX_ENDED_RECORDS)
@@ -55,7 +59,7 @@ class _LookedAt(NamedTuple):
 
     event: Event
     view: EventView
-    failed: Mapping[str, str]
+    failed: Mapping[str, FailedDelivery]
 
 
 def _fate(lane: Lane, looked_at: _LookedAt, waiting: Mapping[str, Retry]) -> Fate | None:
@@ -73,13 +77,15 @@ def _settled(of: Lane | LaneRecord, looked_at: _LookedAt) -> Fate | None:
     event, view = looked_at.event, looked_at.view
     failed = looked_at.failed.get(of.subscriber.key)
     live, again = (any(span.covers(event.seq, event.topic) for span in spans) for spans in (of.interests, of.replayed))
-    if failed != "dead" and not live and not again:
+    if not live and not again and (failed is None or failed.state != "dead"):
         return None
+    if failed is not None:
+        return Fate(of.subscriber, failed.state, failed=failed)
     current = of.subscriber.options.filter
     chosen = (live and _matches(filter_of(event.seq, of.former_filters, current), view)) or (
         again and _matches(current, view)
     )
-    return Fate(of.subscriber, failed or ("delivered" if chosen else "filtered"))
+    return Fate(of.subscriber, "delivered" if chosen else "filtered")
 
 
 def _matches(text: str, view: EventView) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from eventbus.core.clock import rfc3339
 from eventbus.core.model import Event
+from eventbus.core.records import FailedDelivery, Retry
 from eventbus.services.history import Fate
 from eventbus.web.body_text import body_json, body_payload
 from eventbus.web.subscriber_payloads import identity_payload
@@ -34,13 +35,13 @@ def _without_body(event: Event) -> dict[str, Any]:
 
 def delivery_payload(fate: Fate) -> dict[str, Any]:
     """Return an event's delivery for one subscriber, as JSON."""
-    row = fate.deferral
     payload = {**identity_payload(fate.subscription), "state": fate.state}
-    if row is not None:
-        payload |= {
-            "attempts": row.attempts,
-            "next_attempt_at": rfc3339(row.due_at),
-            "last_status": row.status,
-            "last_error": row.error or None,
-        }
+    if fate.deferral is not None:
+        payload |= {**_attempts(fate.deferral), "next_attempt_at": rfc3339(fate.deferral.due_at)}
+    elif fate.failed is not None and fate.failed.attempts:
+        payload |= _attempts(fate.failed)
     return payload
+
+
+def _attempts(of: Retry | FailedDelivery) -> dict[str, Any]:
+    return {"attempts": of.attempts, "last_status": of.status, "last_error": of.error or None}

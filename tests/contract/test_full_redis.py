@@ -15,6 +15,7 @@ from eventbus.journal.redis import RedisJournal
 from eventbus.journal.redis.cluster.calls import Calls
 from tests.support.deadline import eventually
 from tests.support.events import message
+from tests.support.failed import failed
 from tests.support.lanes import EPOCH, TAKEN
 from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.shared import SharedBus, shared
@@ -113,7 +114,7 @@ def test_every_change_of_a_lane_is_kept(redis: RedisServer, journal: RedisJourna
     assert [found.letter.seq for found in journal.dead_letters(A, 0, 10)] == [5]
     journal.checkpoint(Checkpoint(EPOCH, 5, cleared=(A,)))
     journal.checkpoint(Checkpoint(EPOCH, 5, discards=(Discard(A, 1, 1),)))
-    assert sorted(journal.failed_deliveries(1) + journal.failed_deliveries(2)) == [(A, "discarded")] * 2
+    assert sorted(failed(journal, 1) + failed(journal, 2)) == [(A, "discarded")] * 2
     journal.checkpoint(Checkpoint(EPOCH, 5, lanes=(replace(record(), ended_at=EPOCH, account=Account()),)))
     journal.checkpoint(Checkpoint(EPOCH, 5, forgotten=(A,)))
     assert journal.lane(A) is None

@@ -14,12 +14,22 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalUnavailable, KeyReused
 from eventbus.core.model import Account, Event, Message, Options, Subscriber
-from eventbus.core.records import BLOCKED_UNTIL, Checkpoint, DeadLetter, Discard, LaneRecord, Past, Retry
+from eventbus.core.records import (
+    BLOCKED_UNTIL,
+    Checkpoint,
+    DeadLetter,
+    Discard,
+    FailedDelivery,
+    LaneRecord,
+    Past,
+    Retry,
+)
 from eventbus.delivery.lane.lane_record import new_record
 from eventbus.journal.base import FIRST_ROW, MAX_REDELIVERIES, EventName, Journal, Redelivery
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.sqlite import SqliteJournal
 from tests.support.events import message
+from tests.support.failed import failed
 from tests.support.lanes import EPOCH
 from tests.support.redis_server import COMMAND, RedisServer
 
@@ -267,7 +277,7 @@ def test_a_dead_letter_outlives_its_events_body(bench: Bench) -> None:
     save(journal, 2, dead=(replace(letter(1), answer=b"no"), letter(2)))
     letters = journal.dead_letters(None, 0, ALL)
     journal.give_up_bodies(letters[:1])
-    assert sorted(journal.failed_deliveries(1)) == [(letters[0].letter.key, "dead")]
+    assert sorted(failed(journal, 1)) == [(letters[0].letter.key, "dead")]
     assert journal.trim([1, 2], 0) == 1
     if bench.lasts:
         journal = bench.reopen()
@@ -624,7 +634,7 @@ def test_clearing_a_lane_discards_all_that_waits_for_it(journal: Journal) -> Non
     save(journal, retries=(deferral(1), deferral(2), deferral(1, B)))
     save(journal, cleared=(A,))
     assert (waiting(journal), waiting(journal, B)) == ([], [(1, 0)])
-    assert journal.failed_deliveries(1) == journal.failed_deliveries(2) == [(A, "discarded")]
+    assert failed(journal, 1) == failed(journal, 2) == [(A, "discarded")]
 
 
 def test_dead_letters_are_kept_with_rising_ids(journal: Journal) -> None:
@@ -642,7 +652,8 @@ def test_dead_letters_are_kept_with_rising_ids(journal: Journal) -> None:
     assert [kept.id for kept in journal.dead_letters(None, numbers[0], 1)] == [numbers[1]]
     assert journal.dead_letter(numbers[1]) == found[1]
     assert journal.dead_letter(10**9) is None
-    assert journal.failed_deliveries(1) == [(A, "dead")]
+    died = letters[0]
+    assert journal.failed_deliveries(1) == [FailedDelivery(A, "dead", died.attempts, died.status, died.error)]
 
 
 def test_old_dead_letters_are_found_by_their_last_attempt(journal: Journal) -> None:
@@ -663,7 +674,7 @@ def test_dead_letters_that_are_tried_again_wait_again(journal: Journal) -> None:
     assert (row.seq, row.replay_id, row.first_at, row.due_at) == (1, 2, EPOCH + 60, EPOCH + 60)
     assert (row.attempts, row.status, row.error) == (died.attempts, died.status, died.error)
     assert row.past == Past("r", died.attempts, died.first_at)
-    assert journal.failed_deliveries(1) == []
+    assert failed(journal, 1) == []
 
 
 @pytest.mark.parametrize("first_at", [None, 1764367000.1234567])
@@ -732,7 +743,7 @@ def test_dead_letters_that_are_dropped_are_discarded(journal: Journal) -> None:
     save(journal, dead=(letter(1), letter(2)))
     save(journal, dropped=(journal.dead_letters(None, 0, ALL)[0].id,))
     assert [kept.letter.seq for kept in journal.dead_letters(None, 0, ALL)] == [2]
-    assert journal.failed_deliveries(1) == [(A, "discarded")]
+    assert failed(journal, 1) == [(A, "discarded")]
 
 
 def test_ids_of_dead_letters_are_not_used_twice(lasting: Bench) -> None:
@@ -748,16 +759,16 @@ def test_who_discarded_a_span_is_known_until_it_is_forgotten(journal: Journal) -
     """Each number in a discarded span is known as discarded by that lane, until that is old."""
     keep(journal, "a", "b", "c", "d")
     save(journal, discards=(Discard(A, 2, 3), Discard(B, 3, 3)))
-    assert [sorted(journal.failed_deliveries(seq)) for seq in range(1, 5)] == [
+    assert [sorted(failed(journal, seq)) for seq in range(1, 5)] == [
         [],
         [(A, "discarded")],
         [(A, "discarded"), (B, "discarded")],
         [],
     ]
     journal.trim([], EPOCH)
-    assert journal.failed_deliveries(2) != []
+    assert failed(journal, 2) != []
     journal.trim([], EPOCH + 1)
-    assert journal.failed_deliveries(2) == []
+    assert failed(journal, 2) == []
 
 
 # Trimming
@@ -851,7 +862,7 @@ def assert_filled(bench: Bench) -> None:
     assert journal.retries(A, by_seq=True, limit=ALL) == [replace(deferral(1), order_key="k/ä"), REPLAYED]
     assert [kept.letter for kept in journal.dead_letters(None, 0, ALL)] == [letter(3)]
     assert journal.lane("over") == replace(record("over"), ended_at=EPOCH)
-    assert sorted(journal.failed_deliveries(1)) == [(B, "discarded")]
+    assert sorted(failed(journal, 1)) == [(B, "discarded")]
     assert journal.append([message("again", b"body", topic="t", key="k/ä")], "key").duplicate
     with pytest.raises(KeyReused):
         journal.append([message("other")], "key")

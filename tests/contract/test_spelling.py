@@ -16,6 +16,7 @@ from eventbus.journal import lane_json
 from eventbus.journal.base import Journal
 from eventbus.journal.sqlite import SqliteJournal
 from tests.support.events import message
+from tests.support.failed import failed
 from tests.support.lanes import EPOCH
 
 WRITTEN = "api.example/%7eann"
@@ -92,7 +93,7 @@ def test_a_lane_of_before_gets_todays_spelling(path: Path) -> None:
         assert recovered.retries == {NEW: 1}
         assert [row.key for row in journal.retries(NEW, by_seq=True, limit=9)] == [NEW]
         assert [kept.letter.key for kept in journal.dead_letters(NEW, 0, 9)] == [NEW]
-        assert (journal.failed_deliveries(2), journal.failed_deliveries(3)) == ([(NEW, "dead")], [(NEW, "discarded")])
+        assert (failed(journal, 2), failed(journal, 3)) == ([(NEW, "dead")], [(NEW, "discarded")])
         assert journal.lane(OLD) is None
         journal.close()
 

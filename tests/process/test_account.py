@@ -193,6 +193,16 @@ def test_a_pending_delivery_tells_its_attempts(caller: Caller, repair: RepairCli
     eventually(lambda: repair.states(event) == {subscriber.address: "delivered"}, 60)
 
 
+def test_a_dead_delivery_tells_its_attempts(caller: Caller, repair: RepairClient, subscribe: Subscribe) -> None:
+    """How many there were, and how the last one failed; nothing is due any more."""
+    subscriber = subscribe(Switch(500), max_attempts=2, backoff="0.1,0.1")
+    event = caller.publish()
+    eventually(lambda: repair.states(event) == {subscriber.address: "dead"}, 30)
+    (delivery,) = repair.event(event)["deliveries"]
+    assert (delivery["attempts"], delivery["last_status"], delivery["last_error"]) == (2, 500, "answered 500")
+    assert "next_attempt_at" not in delivery
+
+
 def test_an_event_that_is_not_there_is_404(repair: RepairClient) -> None:
     """An id that no event has is 404 with a sentence."""
     assert_problem(repair.ask("GET", "/events/01890000-0000-7000-8000-000000000000"), 404)

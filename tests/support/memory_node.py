@@ -10,7 +10,7 @@ from eventbus.core.addresses import parse_address
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
 from eventbus.core.model import Event, Options, Subscriber
-from eventbus.core.records import Checkpoint, LaneRecord, Recovered
+from eventbus.core.records import Checkpoint, FailedDelivery, LaneRecord, Recovered
 from eventbus.delivery.dispatcher import Dispatcher
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.lane import Lane
@@ -33,7 +33,7 @@ class MemoryJournal:
         self.records: dict[str, LaneRecord] = {}
         self.checkpoints: list[Checkpoint] = []
         self.failures: list[JournalError] = []  #: errors with which the next checkpoints end
-        self.failed: dict[int, list[tuple[str, str]]] = {}  #: by sequence number: what was not delivered for good
+        self.failed: dict[int, list[FailedDelivery]] = {}  #: by sequence number: what was not delivered for good
 
     def publish(self, *topics: str | None, body: bytes = b"") -> list[Event]:
         """Keep events with these topics, accepted a second after each other."""
@@ -90,7 +90,7 @@ class MemoryJournal:
         """Return none: no retry has left the memory."""
         return []
 
-    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
+    def failed_deliveries(self, seq: int) -> list[FailedDelivery]:
         """Return what the test has set."""
         return self.failed.get(seq, [])
 

@@ -3,6 +3,7 @@
 import pytest
 
 from eventbus.core.errors import NotFound
+from eventbus.core.records import FailedDelivery
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.history import History
 from tests.support.lanes import TAKEN, attempt
@@ -45,7 +46,7 @@ def test_what_failed_for_good_is_dead_or_discarded() -> None:
     (event,) = scene.publish(None)
     attempt(first, TAKEN, 0.0)
     LeaseExpiry(scene.node, lambda _: None).discard(second)
-    scene.journal.failed = {event.seq: [(A, "dead"), (B, "discarded")]}
+    scene.journal.failed = {event.seq: [FailedDelivery(A, "dead", 3), FailedDelivery(B, "discarded")]}
     assert scene.fates(event.id) == {A: "dead", B: "discarded", C: "pending"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event
 from eventbus.core.override import override
-from eventbus.core.records import DeadLetter, LaneRecord, Past, Recovered, Retry
+from eventbus.core.records import DeadLetter, FailedDelivery, LaneRecord, Past, Recovered, Retry
 from eventbus.journal.base import FIRST_ROW, EventName, JournalQueries, KeptDeadLetter, Page, Redelivery, Row
 from eventbus.journal.lane_json import from_json
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS, read_body_sizes, read_page, read_sizes, read_topics
@@ -175,12 +175,13 @@ class SqliteQueries(JournalQueries):
         return self._letters(f"d.dead_to = {next_topic} ORDER BY d.id LIMIT ?", limit)
 
     @override
-    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
+    def failed_deliveries(self, seq: int) -> list[FailedDelivery]:
         sql = (
-            "SELECT key, 'dead' FROM dead_letters WHERE seq = ?1 UNION ALL"
-            f" SELECT key, 'discarded' FROM discards WHERE first <= ?1 AND last >= ?1 LIMIT {MAX_DELIVERIES}"
+            "SELECT key, 'dead', attempts, status, error FROM dead_letters WHERE seq = ?1 UNION ALL"
+            " SELECT key, 'discarded', 0, NULL, '' FROM discards WHERE first <= ?1 AND last >= ?1"
+            f" LIMIT {MAX_DELIVERIES}"
         )
-        return self._db.execute(sql, (seq,)).fetchall()
+        return [FailedDelivery(*row) for row in self._db.execute(sql, (seq,))]
 
     @override
     def replay(self, replay_id: str) -> Redelivery | None:

@@ -115,7 +115,7 @@ AN_EVENT: Json = {
     "headers": {"Content-Type": "application/json"}, "body": {"text": '{"order": 42}'},
 }  # fmt: skip
 _RETRY: Json = {
-    "attempts": count("So far."),
+    "attempts": count("So far; of one that is dead, in all."),
     "next_attempt_at": time(),
     "last_status": _STATUS,
     "last_error": nullable(text()),

@@ -8,7 +8,7 @@ import redis
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event
 from eventbus.core.override import override
-from eventbus.core.records import LaneRecord, Recovered, Retry
+from eventbus.core.records import FailedDelivery, LaneRecord, Recovered, Retry
 from eventbus.journal import lane_json
 from eventbus.journal.base import FIRST_ROW, EventName, JournalQueries, KeptDeadLetter, Page, Redelivery, Row, Usage
 from eventbus.journal.redis.lua import script
@@ -202,15 +202,16 @@ class RedisQueries(JournalQueries):
         return None if at is None else Redelivery(replay_id, float(at), *(int(count or 0) for count in counts))
 
     @override
-    def failed_deliveries(self, seq: int) -> list[tuple[str, str]]:
+    def failed_deliveries(self, seq: int) -> list[FailedDelivery]:
         letters, without_body, spans = self.pipelined(
             ("ZRANGEBYSCORE", keys.DEAD_SEQ, seq, seq, "LIMIT", 0, MAX_DELIVERIES),
             ("ZRANGEBYSCORE", keys.DEAD_GONE, seq, seq, "LIMIT", 0, MAX_DELIVERIES),
             ("ZRANGEBYSCORE", keys.DISCARDS, seq, "+inf", "LIMIT", 0, MAX_DELIVERIES),
         )
-        dead = [(kept.letter.key, "dead") for kept in self._letters([*letters, *without_body])]
+        dead = [FailedDelivery.of(kept.letter) for kept in self._letters([*letters, *without_body])]
         parts = [span.decode().split(":", 3) for span in spans]
-        return dead + list(dict.fromkeys((lane, "discarded") for first, _, _, lane in parts if int(first) <= seq))
+        discarded = dict.fromkeys(lane for first, _, _, lane in parts if int(first) <= seq)
+        return dead + [FailedDelivery(lane, "discarded") for lane in discarded]
 
     def usage(self) -> Usage:
         """Return how much the journal holds."""
