@@ -132,7 +132,8 @@ class _KeepAliveThread(threading.Thread):
         """Return the seconds until the next try."""
         if found.subscriber is not None:
             self._failures = 0
-            return found.subscriber.renew_after * random.uniform(EARLIEST_RENEWAL, 1.0)  # noqa: S311 - no secret
+            renew_after = found.subscriber.renew_after or found.subscriber.lease / 3
+            return renew_after * random.uniform(EARLIEST_RENEWAL, 1.0)  # noqa: S311 - no secret
         self._failures += 1
         return self._backoff.wait(self._failures, random.random(), getattr(found.error, "retry_after", None))  # noqa: S311
 

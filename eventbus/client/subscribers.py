@@ -60,7 +60,7 @@ class _Status:
 
     registered_at: datetime
     renewed_at: datetime
-    renew_after: float  # seconds
+    renew_after: float | None  # seconds; None of a declared one
     state: str
     pending: int
     backlog: int

@@ -27,8 +27,8 @@ CREDENTIALS = {CredentialKind.AUTHORIZATION: "authorization_env", CredentialKind
 #: Bytes of a file, at most.
 MAX_FILE_BYTES = 4 * 1_024 * 1_024
 #: A declared subscriber has no lease that ends.
-_NO_OPTIONS = frozenset({"lease"})
-_OPTIONS = tuple(one for one in options_of(Terms, RegistrationOptions) if one.name not in _NO_OPTIONS)
+NO_OPTIONS = frozenset({"lease"})
+_OPTIONS = tuple(one for one in options_of(Terms, RegistrationOptions) if one.name not in NO_OPTIONS)
 
 
 def field_of(one: Option) -> str:
@@ -171,7 +171,7 @@ class _Row:
         terms = {
             one.name: self._given.get(one.name, shared.get((group or "", one.name), one.default))
             for one in options_of(Terms)
-            if one.name not in _NO_OPTIONS
+            if one.name not in NO_OPTIONS
         }
         return Declaration(
             self.address,
@@ -227,7 +227,7 @@ class _Row:
 
 
 def _unknown(name: str) -> str:
-    if name in _NO_OPTIONS:
+    if name in NO_OPTIONS:
         return f"{name} has no meaning here: a declared subscriber stays for as long as the file has it"
     close = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_FIELDS)}"

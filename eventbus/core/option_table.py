@@ -103,10 +103,10 @@ def to_json(options: Any) -> dict[str, Any]:
     return {one.name: one.kind.to_json(getattr(options, one.name)) for one in options_of(type(options))}
 
 
-def display(options: Any, *, of_group: bool = False) -> list[tuple[str, str]]:
-    """Return the label and the value of each option in a table, for people; of a group those that it has itself."""
-    chosen = (one for one in options_of(type(options)) if one.shared or one.name == "topics" or not of_group)
-    return [(one.label, one.kind.display(getattr(options, one.name))) for one in chosen]
+def display(options: Any, chosen: Callable[[Option], bool]) -> list[tuple[str, str]]:
+    """Return the label and the value of each option in a table that is ``chosen``, for people."""
+    found = filter(chosen, options_of(type(options)))
+    return [(one.label, one.kind.display(getattr(options, one.name))) for one in found]
 
 
 def to_record(options: Any) -> dict[str, Any]:

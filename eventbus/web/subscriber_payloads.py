@@ -140,7 +140,7 @@ def _lease(bus: Bus, of: Lane | Member, *, expired_at: float | None) -> dict[str
         "renewed_at": rfc3339(lease.renewed_at),
         "expires_at": until,
         "expired_at": until if status(of, now) is State.EXPIRED else None,
-        "renew_after": round(of.subscriber.options.lease / 3, 3),
+        "renew_after": None if of.subscriber.declared else round(of.subscriber.options.lease / 3, 3),
     }
 
 

@@ -8,7 +8,6 @@ from flask import Blueprint, Response, request, send_from_directory
 
 from eventbus.core.clock import rfc3339
 from eventbus.core.errors import NotFound
-from eventbus.core.option_table import display
 from eventbus.core.settings import Settings
 from eventbus.services.snapshot import snapshot_of
 from eventbus.web.access import needs
@@ -19,6 +18,7 @@ from eventbus.web.dashboard.body_views import views_of
 from eventbus.web.dashboard.cluster_views import MAX_ATTENTION_ROWS, PAGE_ROWS
 from eventbus.web.dashboard.layout import page
 from eventbus.web.dashboard.member_rows import member_rows, seconds_left, summary
+from eventbus.web.dashboard.option_rows import lacking_headers, member_option_rows, option_rows
 from eventbus.web.dashboard.waiting_rows import waiting_rows
 from eventbus.web.event_payload import delivery_payload, event_payload
 from eventbus.web.numbers import count_in
@@ -125,7 +125,9 @@ def subscriber() -> dict[str, Any]:
         "status": subscription_payload(bus, lane),
         "members": members,
         "summary": summary(members),
-        "options": display(lane.subscriber.options, of_group=lane.roster is not None),
+        "options": option_rows(lane),
+        "member_options": {member.subscriber.key: member_option_rows(member) for member in lane.roster or ()},
+        "lacking": lacking_headers(lane),
         "credentials": ", ".join(lane.subscriber.credentials) or "none",
         "remaining": None if members else seconds_left(lane.lease.ends, now),
         "limit": lane.limit,

@@ -42,7 +42,9 @@ _SUBSCRIBER: Json = {
     "renewed_at": time("When it was renewed last."),
     "expires_at": nullable(time("When it expires, if it is not renewed; null of a declared one.")),
     "expired_at": nullable(time("When it expired; null while it has not.")),
-    "renew_after": build.typed("number", "Seconds after which to renew: a third of the lease."),
+    "renew_after": nullable(
+        build.typed("number", "Seconds after which to renew: a third of the lease; null of a declared one.")
+    ),
     **{one.name: build.described(one.kind.json_schema, one.summary) for one in options_of(SubscriptionOptions)},
     "state": text("How it is doing.", enum=[state.value for state in State]),
     "pause": {"oneOf": [build.schema("Pause"), {"type": "null"}]},
