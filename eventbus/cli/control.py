@@ -13,6 +13,13 @@ from eventbus.cli.positions import parse_position
 from eventbus.cli.screen import pluralize
 from eventbus.client.encoding import rfc3339
 
+#: When retries are attempted that an operator has asked for, by the subscription's state; else at once.
+_RETRIED_WHEN = {
+    "waiting for credentials": "due when it renews with its credentials",
+    "paused": "due when its pause ends",
+    "expired": "due when it registers again",
+}
+
 
 def _parse_until(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
     """Parse a time. Raises BadParameter."""
@@ -74,14 +81,17 @@ def resume(context: CommandContext, **named: str | None) -> None:
 def retry(context: CommandContext, **named: str | None) -> None:
     """Attempt at once what waits for its backoff.
 
-    Also at a subscriber that is down. Prints how many deliveries wait for a retry. A pause goes on.
+    Also at a subscriber that is down. Prints how many deliveries wait for a retry. A pause goes on, and so does
+    waiting for credentials, which come with the next renewal.
     """
     whose = _checked(named)
     with context.bus() as bus:
-        count = bus.retry(**named)
+        done = bus.retry(**named)
     if not context.screen.as_json:
-        context.screen.line(str(count))
-    _print(context, named, {"retried": count}, f"{pluralize(count, 'retry', 'retries')} of {whose.text} due now.")
+        context.screen.line(str(done.retried))
+    when = _RETRIED_WHEN.get(done.state or "", "due now")
+    note = f"{pluralize(done.retried, 'retry', 'retries')} of {whose.text} {when}."
+    _print(context, named, {"retried": done.retried, "state": done.state}, note)
 
 
 @command(

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from eventbus.client.bus import Bus
 from eventbus.client.events import Position
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Skipped
+from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Retried, Skipped
 from eventbus.client.subscribers import DryRun, Subscriber, SubscriberList
 
 P = ParamSpec("P")
@@ -106,7 +106,7 @@ class AsyncBus:
         """End a pause, as ``Bus.resume`` does."""
         return await _in_thread(self.bus.resume, address, **options)
 
-    async def retry(self, address: str | None = None, **options: Any) -> int:
+    async def retry(self, address: str | None = None, **options: Any) -> Retried:
         """Attempt at once what waits for its backoff, as ``Bus.retry`` does."""
         return await _in_thread(self.bus.retry, address, **options)
 

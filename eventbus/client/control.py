@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from eventbus.client.calls import Call, Caller
-from eventbus.client.model import Skipped
+from eventbus.client.model import Retried, Skipped
 from eventbus.client.parameters import given, subscription
 from eventbus.client.parsing import parse_as
 
@@ -37,11 +37,10 @@ class Control:
             self._caller.json(Call(method="POST", path="/resume", query=subscription(address, path, group)))["resumed"]
         )
 
-    def retry(self, address: str | None = None, *, path: str | None = None, group: str | None = None) -> int:
-        """Have all attempted at once that waits for its backoff. Return how many deliveries wait for a retry."""
-        return int(
-            self._caller.json(Call(method="POST", path="/retry", query=subscription(address, path, group)))["retried"]
-        )
+    def retry(self, address: str | None = None, *, path: str | None = None, group: str | None = None) -> Retried:
+        """Have all attempted at once that waits for its backoff. Return how many deliveries wait, and the state."""
+        query = subscription(address, path, group)
+        return parse_as(Retried, self._caller.json(Call(method="POST", path="/retry", query=query)))
 
     def skip(
         self, event_id: str, address: str | None = None, *, path: str | None = None, group: str | None = None

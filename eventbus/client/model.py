@@ -107,6 +107,17 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """How many deliveries wait for a retry, and are due now unless the subscription's ``state`` says otherwise.
+
+    That is ``paused``, ``waiting for credentials`` or ``expired``; None where an older bus does not say.
+    """
+
+    retried: int
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """An event that was skipped: how many of its deliveries are dead letters, and how many are still in flight.
 

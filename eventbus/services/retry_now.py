@@ -1,8 +1,10 @@
 """Retries at once: what waits for its backoff need not wait any longer, since an operator says so."""
 
+from eventbus.core.model import State
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane_record import record_of
+from eventbus.delivery.lane.status import status
 from eventbus.services.node import Node
 from eventbus.services.registered_lane import check_owned, registered_lane
 
@@ -15,9 +17,10 @@ class RetryNow:
         self._dispatcher = node.dispatcher
         self._clock = node.clock
 
-    def retry(self, key: str) -> int:
-        """Have all retries of a subscription due, and a subscriber that is down attempted; return how many wait.
+    def retry(self, key: str) -> tuple[int, State]:
+        """Have all retries of a subscription due, and a subscriber that is down attempted.
 
+        Return how many wait, and the subscription's state: while it is paused, or waits for its credentials, they stay.
         Raises Conflict where it is not registered, NotOwner and JournalError.
         """
         lane = registered_lane(self._node, key, "retry")
@@ -34,4 +37,4 @@ class RetryNow:
             self._dispatcher.schedule(lane)
 
         self._dispatcher.checkpointer.decide(Decision(change, happen, [lane], [key]))
-        return count
+        return count, status(lane, self._clock.monotonic())

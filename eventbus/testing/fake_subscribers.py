@@ -72,8 +72,8 @@ class FakeSubscribers:
 
     def retry(self, query: Parameters) -> Json:
         """Attempt what waits, which is nothing. Raises ApiError where it is not registered."""
-        self._meant(query)
-        return {**_whose(query), "retried": 0}
+        states = [self._known[key]["state"] for key in self._meant(query)]
+        return {**_whose(query), "retried": 0, "state": states[0]}
 
     def _meant(self, query: Parameters) -> Sequence[tuple[str, str | None]]:
         whom, group = (_first(query, "address"), _first(query, "path")), _first(query, "group")

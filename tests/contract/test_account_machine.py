@@ -385,7 +385,7 @@ class BusAccount(RuleBasedStateMachine):
         with suppress(Conflict, JournalError, NotOwner):
             assert lane is not None or self.bus.retry_now.retry(key)
             if lane is not None:
-                assert 0 <= self.bus.retry_now.retry(key) <= lane.retries.count + len(lane.in_flight)
+                assert 0 <= self.bus.retry_now.retry(key)[0] <= lane.retries.count + len(lane.in_flight)
 
     @rule(key=KEY, place=st.integers(0, 100))
     def skip(self, key: str, place: int) -> None:

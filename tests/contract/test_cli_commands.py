@@ -353,7 +353,10 @@ def test_a_pause_is_shown_with_who_and_until_when(typed: Type, bus: Lettered) ->
     assert typed("resume", "h:1").stderr == "h:1 was not paused.\n"
     assert json.loads(typed("pause", "h:1", "--json").stdout) == {"address": "h:1", "until": None}
     assert json.loads(typed("pause", "h:1", "--for", "60", "--json").stdout)["until"] is not None
-    assert typed("retry", "h:1").stdout == "0\n"
+    retried = typed("retry", "h:1")
+    assert (retried.stdout, retried.stderr) == ("0\n", "0 retries of h:1 due when its pause ends.\n")
+    typed("resume", "h:1")
+    assert typed("retry", "h:1").stderr == "0 retries of h:1 due now.\n"
 
 
 @pytest.mark.parametrize(

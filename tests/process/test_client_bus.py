@@ -15,6 +15,7 @@ from eventbus.client import (
     Conflict,
     Forbidden,
     NotFound,
+    Retried,
     Skipped,
     Terms,
     TooLarge,
@@ -70,7 +71,7 @@ def test_an_operator_pauses_skips_and_resumes(client: Bus, subscribe: Subscribe)
     assert client.skip(first, subscriber.address) == Skipped(1, 0)
     with pytest.raises(NotFound, match="is not pending for"):
         client.skip(first, subscriber.address)
-    assert client.retry(subscriber.address) == 0
+    assert client.retry(subscriber.address) == Retried(0, "paused")
     assert (client.resume(subscriber.address), client.resume(subscriber.address)) == (True, False)
     subscriber.wait_for_ids([second])
     (letter,) = client.dead_letters(address=subscriber.address)

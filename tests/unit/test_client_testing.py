@@ -11,6 +11,7 @@ from eventbus.client import (
     Inbox,
     KeyReused,
     Reject,
+    Retried,
     Terms,
     Unreachable,
     UsageError,
@@ -108,7 +109,7 @@ def test_a_fake_bus_pauses_and_resumes() -> None:
     assert first.state == second.state == "paused"
     assert first.pause is not None
     assert (first.pause.by, first.pause.until) == ("operator", until)
-    assert (bus.resume("h:1"), bus.resume("h:1"), bus.retry("h:1")) == (True, False, 0)
+    assert (bus.resume("h:1"), bus.resume("h:1"), bus.retry("h:1")) == (True, False, Retried(0, "ok"))
     assert bus.subscribers()[0].pause is None
     with pytest.raises(Conflict, match="not registered"):
         bus.pause("h:3")

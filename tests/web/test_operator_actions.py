@@ -7,6 +7,7 @@ import pytest
 
 from eventbus.core.addresses import parse_address
 from eventbus.core.clock import rfc3339
+from eventbus.core.credentials import NO_CREDENTIALS, GivenCredentials
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.model import Message, Terms
 from tests.support.deadline import eventually
@@ -109,6 +110,21 @@ def test_what_is_registered_at_an_address_with_another_path_is_named(node: InPro
     assert answer.json["detail"] == (
         "This address is not registered with path=/hook, but without a path; name one of these."
     )
+
+
+@pytest.mark.parametrize("whose", [f"address={HERE}", "group=mailer"])
+def test_a_retry_says_where_it_is_not_due_now(node: InProcessNode, whose: str) -> None:
+    """A subscriber that is paused, or waits for its credentials as all members of a group may, gets nothing at once."""
+    states = [node.ask("POST", f"/retry?{whose}", JSON).json["state"]]
+    node.ask("POST", f"/pause?{whose}", JSON)
+    states.append(node.ask("POST", f"/retry?{whose}", JSON).json["state"])
+    node.ask("POST", f"/resume?{whose}", JSON)
+    for address, group in ((HERE, None), (MEMBER, "mailer")):
+        given = GivenCredentials(authorization="Bearer a")
+        found = node.bus.register(parse_address(address), Terms(), group=group, credentials=given)
+        (found.member or found.lane).take_credentials(NO_CREDENTIALS)
+    states.append(node.ask("POST", f"/retry?{whose}", JSON).json["state"])
+    assert states == ["new", "paused", "waiting for credentials"]
 
 
 @pytest.mark.parametrize("until", ["2020-01-01T00:00:00Z", "3020-01-01T00:00:00Z", "tomorrow"])

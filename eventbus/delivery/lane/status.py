@@ -14,7 +14,7 @@ def status(lane: Lane | Member, now: float) -> State:
     """Return the state of a subscriber, or of a member of a group, at a moment of the monotonic clock."""
     if lane.lease.ends <= now:
         return State.EXPIRED
-    if lane.lacks_credentials:
+    if _lacks_credentials(lane):
         return State.WAITING
     state = lane.state_at(now)
     if state is not State.OK:
@@ -22,6 +22,13 @@ def status(lane: Lane | Member, now: float) -> State:
     if lane.recent.failing:
         return State.FAILING
     return State.NEW if lane.delivered + lane.failed_attempts == lane.former_attempts else State.OK
+
+
+def _lacks_credentials(lane: Lane | Member) -> bool:
+    """Return whether a subscriber waits for its credentials; a group does where all of its members do."""
+    if isinstance(lane, Lane) and lane.roster:
+        return all(member.lacks_credentials for member in lane.roster)
+    return lane.lacks_credentials
 
 
 def observe(lane: Lane, now: float) -> bool:

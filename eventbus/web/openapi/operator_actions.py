@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from eventbus.core.model import State
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import A_TIME, AN_ADDRESS, AN_ID, JSON, Json, count, nullable, shape, text, time
 from eventbus.web.openapi.operation import operation
@@ -57,9 +58,14 @@ RESUME = _action(
 
 RETRY = _action(
     "retry", "Retry at once",
-    "What waits for its backoff is due now, and a subscriber that is down is attempted. A pause goes on.",
-    f"/retry?address={AN_ADDRESS}", {"retried": count("How many deliveries wait for a retry.")}, {"retried": 3},
-    parameters=_ONE,
+    "What waits for its backoff is due now, and a subscriber that is down is attempted. A pause goes on, and so does "
+    "waiting for credentials: `state` says so.",
+    f"/retry?address={AN_ADDRESS}",
+    {
+        "retried": count("How many deliveries wait for a retry."),
+        "state": text("How the subscription is doing.", enum=[state.value for state in State]),
+    },
+    {"retried": 3, "state": "down"}, parameters=_ONE,
 )  # fmt: skip
 
 SKIP = _action(

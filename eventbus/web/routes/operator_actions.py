@@ -51,12 +51,12 @@ def resume() -> Reply:
 @blueprint.post("/retry")
 @needs(Scope.ADMIN)
 def retry() -> Reply:
-    """Have all attempted at once that waits for its backoff; the response has its number."""
+    """Have all attempted at once that waits for its backoff; the response has its number, and the state."""
     query, bus = query_of(request.environ), the_bus()
     key = named_in(query, bus).key
-    count = bus.retry_now.retry(key)
+    count, state = bus.retry_now.retry(key)
     log_change(Changed.RETRIED, key, count)
-    return _answer(key, None, retried=count)
+    return _answer(key, None, retried=count, state=state)
 
 
 @blueprint.post("/skip")

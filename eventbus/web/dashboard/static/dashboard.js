@@ -5,6 +5,7 @@
 const TOKEN = "eventbus-token";
 const LOGIN_FORM = "form[data-act='token']";
 const BATCH_SIZE = 100; // requests about dead letters in flight at once
+const RETRIED_WHEN = { "waiting for credentials": "when it renews with its credentials", paused: "when its pause ends", expired: "when it registers again" };
 const OUTCOME_WAIT_MS = 10_000; // how long to wait for the outcome of redelivered dead letters
 const ROOT = new URL(document.documentElement.dataset.root, location.href).pathname; // includes the prefix of a proxy
 const $ = (selector) => document.querySelector(selector);
@@ -263,7 +264,7 @@ const ACTS = {
   }),
   retry: ({ target, name }) => confirmed({
     title: `Retry now for ${name}?`, text: "What waits for its backoff is attempted at once.", go: "Retry",
-    work: async () => `Due now: ${(await posted(target)).retried}.`,
+    work: async () => { const { retried, state } = await posted(target); return `Due ${RETRIED_WHEN[state] ?? "now"}: ${retried}.`; },
   }),
   skip: ({ target, name }) => confirmed({
     title: `Skip ${name}?`, text: "It becomes a dead letter, and those behind it are delivered. An attempt in flight may still deliver it.", go: "Skip",
