@@ -1,7 +1,9 @@
 """Ordinary heads: what the bus reads itself means the same to gunicorn's parser, to the last header."""
 
+import gc
 import random
-from types import SimpleNamespace
+from collections.abc import Iterator
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from gunicorn.config import Config
 from gunicorn.http.errors import ParseException
 from gunicorn.http.parser import RequestParser
 
+from eventbus.web.server import ordinary_head as module
 from eventbus.web.server.environment import environ_of, frozen
 from eventbus.web.server.host_header import is_host
 from eventbus.web.server.ordinary_head import MAX_ORDINARY_BYTES, OrdinaryHead, knows_ordinary_heads, ordinary_head
@@ -27,7 +30,9 @@ FIELDS = [b"Host: bus", b"host:\t127.0.0.1:3000 ", b"Host: a b", b"Content-Lengt
           b"Connection: close", b"connection: Keep-Alive", b"Connection: keep-alive, close", b"Connection:",
           b"Upgrade: h2c", b"Content-Type: application/json", b"Content-Type: a", b"X_Y: a", b"X-Y: a", b"x-y: b",
           b"ce-id: caf\xc3\xa9", b"X: a:b", b"X: \x7f", b"X:\x00", b"X : a", b" X: a", b"X", b":",
-          b"X: " + b"a" * 3_000, b"X-Forwarded-Proto: https", b"Script-Name: /a", b"Proxy: a"]  # fmt: skip
+          b"Authorization: Bearer a", b"authorization:Bearer b ", b"Cookie: a=b", b"Eventbus-Secret: \xff",
+          b"Eventbus-Secret : a", b"X: " + b"a" * 3_000, b"X-Forwarded-Proto: https", b"Script-Name: /a",
+          b"Proxy: a"]  # fmt: skip
 
 
 def gunicorn_reads(head: bytes) -> tuple[Any, dict[str, Any]]:
@@ -39,7 +44,7 @@ def gunicorn_reads(head: bytes) -> tuple[Any, dict[str, Any]]:
 def assert_same(head: bytes, found: OrdinaryHead) -> None:
     """Gunicorn's parser takes an ordinary head for the same."""
     request, environ = gunicorn_reads(head)
-    assert [*found.environ.items()] == [(name, value) for name, value in environ.items() if name in found.environ]
+    assert found.environ == {name: value for name, value in environ.items() if name in found.environ}
     assert environ.keys() - found.environ.keys() == {"wsgi.input", "eventbus.held", "wsgi.url_scheme"}
     assert (found.method, found.path, (1, found.minor_version)) == (request.method, request.path, request.version)
     assert (found.length, found.last) == (request.body.reader.length, request.should_close())
@@ -133,3 +138,38 @@ def test_settings_of_gunicorn_that_would_refuse_or_add_something_are_heeded(name
     assert knows_ordinary_heads(cfg)
     cfg.set(name, value)
     assert not knows_ordinary_heads(cfg)
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "AUTHORIZATION", "Proxy-Authorization", "cookie", "Eventbus-Forward-Authorization",
+             "eventbus-secret", " Authorization", "Authorization ", "Eventbus-Secret\t"]
+)  # fmt: skip
+@pytest.mark.parametrize("head_bytes", [400, 2_000])
+def test_credentials_are_not_remembered(name: str, head_bytes: int) -> None:
+    """What is kept of heads for speed has no credential, be the head ordinary or not; the rest of it is kept."""
+    secret = f"s3cret-{name.strip()}-{head_bytes}"
+    filling = b"X-Filling: " + b"a" * (head_bytes - 100)
+    for _ in range(2):
+        found = ordinary_head(post(filling, f"{name}: {secret}".encode(), b"Content-Length: 5"))
+        variable = "HTTP_" + name.upper().replace("-", "_")
+        assert (None if found is None else found.environ[variable]) == (secret if name == name.strip() else None)
+    caches = [value for value in vars(module).values() if hasattr(value, "cache_info")]
+    assert len(caches) == 4
+    kept = repr([list(_reachable(cache)) for cache in caches])
+    assert (filling.decode() in kept, secret in kept) == (True, False)
+
+
+def _reachable(cache: Any) -> Iterator[Any]:
+    """Yield the texts and bytes that a cache holds."""
+    seen: set[int] = set()
+    waiting = [one for one in gc.get_referents(cache) if not isinstance(one, ModuleType | FunctionType | dict)]
+    waiting += [one for one in gc.get_referents(cache) if isinstance(one, dict) and "__name__" not in one]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, ModuleType | FunctionType | type):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str | bytes):
+            yield one
+        else:
+            waiting += gc.get_referents(one)

@@ -20,6 +20,10 @@ REMEMBERED_HEADS, REMEMBERED_LINES = 256, 512
 #: Bytes of a head that is remembered as a whole, at most.
 MAX_REMEMBERED_BYTES = 1_024
 
+#: How lines with a credential begin, in lower case: they are parsed again each time, and never remembered.
+_CREDENTIALS = (
+    b"authorization", b"proxy-authorization", b"cookie", b"eventbus-forward-authorization", b"eventbus-secret",
+)  # fmt: skip
 _END = b"\r\n\r\n"
 #: RFC 9112, 3: a request line in origin form, whose path begins with one slash; and RFC 9110, 5.
 _REQUEST_LINE = re.compile(rb"(?!CONNECT )([A-Z]{3,20}) (/(?!/)[!\"$-~]*) HTTP/1\.([01])")
@@ -54,14 +58,37 @@ class OrdinaryHead(NamedTuple):
 
 def ordinary_head(head: bytes) -> OrdinaryHead | None:
     """Return what a head says, its empty line included; None if it is not ordinary."""
+    if len(head) > MAX_ORDINARY_BYTES:
+        return None
+    text = head.lower()
+    if b"authorization" in text or b"cookie" in text or b"eventbus-secret" in text:
+        return _with_credentials(head)
+    return _without_credentials(head)
+
+
+def _with_credentials(head: bytes) -> OrdinaryHead | None:
+    """Return the same of a head that may have credentials: their lines are added to what the others say."""
+    first, *lines = head.split(b"\r\n")
+    secret = [line for line in lines if line.lstrip(b"\t ").lower().startswith(_CREDENTIALS)]
+    found = _without_credentials(b"\r\n".join([first, *(line for line in lines if line not in secret)]))
+    fields = list(map(_field, secret))
+    if found is None or None in fields or len(lines) > MAX_ORDINARY_FIELDS + 2:
+        return None
+    variables = dict(cast(list[tuple[str, str]], fields))
+    if len(variables) != len(fields):
+        return None  # a header is given twice
+    return found._replace(environ={**found.environ, **variables})
+
+
+def _without_credentials(head: bytes) -> OrdinaryHead | None:
     return _remembered(head) if len(head) <= MAX_REMEMBERED_BYTES else _parsed(head)
 
 
 def _parsed(head: bytes) -> OrdinaryHead | None:
-    if len(head) > MAX_ORDINARY_BYTES or not head.endswith(_END):
+    if not head.endswith(_END):
         return None
     first, *lines = head[: -len(_END)].split(b"\r\n")
-    request, fields = _request_line(first), list(map(_field, lines))
+    request, fields = _request_line(first), list(map(_remembered_field, lines))
     if request is None or None in fields or len(fields) > MAX_ORDINARY_FIELDS:
         return None
     variables = dict(cast(list[tuple[str, str]], fields))
@@ -93,7 +120,6 @@ def _request_line(line: bytes) -> tuple[str, int, dict[str, str]] | None:
     return path, int(minor), environ
 
 
-@lru_cache(REMEMBERED_LINES)
 def _field(line: bytes) -> tuple[str, str] | None:
     """Return the variable and the value of a header's line."""
     found = _FIELD.fullmatch(line)
@@ -103,6 +129,7 @@ def _field(line: bytes) -> tuple[str, str] | None:
     return _VARIABLES.get(name) or variable_of(name.upper()), value.rstrip(" \t")
 
 
+_remembered_field = lru_cache(REMEMBERED_LINES)(_field)
 _remembered = lru_cache(REMEMBERED_HEADS)(_parsed)
 
 
