@@ -2,7 +2,8 @@
 
 import re
 
-from eventbus.core.model import Event, Message
+from eventbus.core.model import Event, Message, Options
+from eventbus.core.topics import matches
 
 REASON_HEADER, SUBSCRIBER_HEADER = "Eventbus-Dead-Reason", "Eventbus-Dead-Subscriber"
 EVENT_HEADER, TOPIC_HEADER = "Eventbus-Dead-Event", "Eventbus-Dead-Topic"
@@ -16,6 +17,13 @@ _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 def is_dead_event(head: bytes) -> bool:
     """Return whether an event was published for a dead letter: it is not published for another one again."""
     return f"{EVENT_HEADER}: ".encode() in head
+
+
+def own_topic_warning(options: Options) -> str | None:
+    """Return what may not be meant where a subscription's dead letters are published under a topic that it gets."""
+    if not options.dead_to or not matches(options.topics, options.dead_to):
+        return None
+    return f"dead_to={options.dead_to} matches its own topics: the event of each of its dead letters comes to it again."
 
 
 def dead_message(event: Event, topic: str, reason: str, key: str, event_id: str, now: float) -> Message:

@@ -8,6 +8,7 @@ from eventbus.cluster.single_node import SingleNode
 from eventbus.core.addresses import Address
 from eventbus.core.clock import Clock
 from eventbus.core.credentials import NOTHING_GIVEN, GivenCredentials
+from eventbus.core.dead_events import own_topic_warning
 from eventbus.core.declarations import Declaration
 from eventbus.core.errors import Draining
 from eventbus.core.model import Event, Message, Terms
@@ -174,11 +175,15 @@ class Bus(SubscriberListener):
         """Begin or renew a lease; see ``register`` of Registrations and GroupRegistrations."""
         if group is not None:
             joining = JoinRequest(address, terms, credentials, group=group, drain=drain)
-            return self.group_registrations.register(joining, start)
-        found = self.registrations.register(RegistrationRequest(address, terms, credentials), start)
-        if found.lane.draining is not drain:
-            found.lane.set_draining(draining=drain)
-            self.dispatcher.schedule(found.lane)
+            found = self.group_registrations.register(joining, start)
+        else:
+            found = self.registrations.register(RegistrationRequest(address, terms, credentials), start)
+            if found.lane.draining is not drain:
+                found.lane.set_draining(draining=drain)
+                self.dispatcher.schedule(found.lane)
+        subscription = found.lane.subscriber
+        if (found.created or found.changed) and (warning := own_topic_warning(subscription.options)):
+            log.warning("subscriber %s: %s", subscription.key, warning, extra={"address": subscription.key})
         return found
 
     def _register_declared(self, each: Declaration) -> Lane:

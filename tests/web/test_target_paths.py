@@ -132,6 +132,19 @@ def test_an_address_that_ends_in_event_is_hinted_at(here: InProcessNode) -> None
         "without it, say address=shop.example&path=/api/event."
     )
     assert here.ask("POST", f"/registerAndKeepAlive?address={HOST}&path=/event", JSON).json["warnings"] == []
+
+
+@pytest.mark.parametrize("group", ["", "&group=mailer"])
+def test_dead_events_that_come_back_are_warned_of(
+    here: InProcessNode, caplog: pytest.LogCaptureFixture, group: str
+) -> None:
+    """Where ``dead_to`` matches the subscription's own topics, JSON says so each time, and the log once."""
+    query = f"/registerAndKeepAlive?address=127.0.0.1:8009{group}&dead_to=orders.dead&topic="
+    warning = "dead_to=orders.dead matches its own topics: the event of each of its dead letters comes to it again."
+    for topic, expected in (("orders.*", [warning]), ("orders.*", [warning]), ("orders.created", []), ("", [warning])):
+        assert here.ask("POST", f"{query}{topic}", JSON).json["warnings"] == expected
+    logged = [record for record in caplog.records if warning in record.getMessage()]
+    assert [record.levelname for record in logged] == ["WARNING"] * 2
     both = here.ask("POST", "/registerAndKeepAlive?address=shop.example/api&path=/event")
     assert (both.status_code, "no path of its own" in both.text) == (400, True)
 

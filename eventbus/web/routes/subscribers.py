@@ -9,6 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from eventbus.core.addresses import Address
 from eventbus.core.clock import rfc3339
 from eventbus.core.credentials import CREDENTIAL_HEADERS
+from eventbus.core.dead_events import own_topic_warning
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import group_key
 from eventbus.core.tokens import Scope
@@ -92,12 +93,14 @@ def _dry_run(bus: Bus, address: Address, group: str | None, query: Query) -> Rep
 
 
 def warnings(address: Address, registration: Registration) -> list[str]:
-    """Return warnings about what may be a mistake: the address, or that credentials did not come again."""
+    """Return warnings about what may be a mistake: the address, ``dead_to``, or that credentials did not come again."""
     found = []
     if address.path.endswith("/event"):
         other = f"address={replace(address, path='', legacy_key='').key}&path={address.path}"
         added = f"Deliveries go to {address.url}: the bus adds /event to an address."
         found.append(f"{added} To get them there without it, say {other}.")
+    if own_topic := own_topic_warning(registration.lane.subscriber.options):
+        found.append(own_topic)
     whose = registration.member or registration.lane
     if lacking := whose.credentials.lacking(whose.subscriber.credentials):
         headers = " and ".join(CREDENTIAL_HEADERS[kind] for kind in lacking)
