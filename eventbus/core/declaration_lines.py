@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 _TABLE = re.compile(r"\s*\[\[\s*[\"']?subscriber[\"']?\s*\]\]")
 _FIELD = re.compile(r"\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*=")
+#: The table of one field: ``[subscriber.filter]``, or one within it.
+_TABLE_OF_FIELD = re.compile(r"\s*\[\[?\s*[\"']?subscriber[\"']?\s*\.\s*[\"']?([A-Za-z0-9_-]+)")
 #: What the parser says of a position.
 _POSITION = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)\Z", re.DOTALL)
 
@@ -26,10 +28,15 @@ class Lines:
 def lines_of(text: str, count: int) -> Lines:
     """Return the lines of so many tables; a text over several lines may look like a table, and then none is known."""
     found: list[tuple[int, dict[str, int]]] = []
+    within_field = False
     for number, line in enumerate(text.split("\n"), 1):
         if _TABLE.match(line):
             found.append((number, {}))
-        elif found and (match := _FIELD.match(line)):
+            within_field = False
+        elif found and (match := _TABLE_OF_FIELD.match(line)):
+            found[-1][1].setdefault(match[1], number)
+            within_field = True
+        elif found and not within_field and (match := _FIELD.match(line)):
             found[-1][1].setdefault(match[1], number)
     return Lines(tuple(found) if len(found) == count else ())
 

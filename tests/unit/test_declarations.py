@@ -3,6 +3,7 @@
 import pytest
 
 from eventbus.core.declarations import MAX_FILE_BYTES, Declaration, parse_declarations
+from eventbus.core.filter_option import FilterExpression
 from eventbus.core.model import Options, Terms
 
 WHOLE = """
@@ -27,6 +28,8 @@ address = "mail-2.example"
 group = "mailer"
 resume = true
 """
+
+NO_TEXT = "its value is a text of at least one character,"
 
 
 def parsed(text: str) -> tuple[Declaration, ...]:
@@ -100,12 +103,34 @@ def _defaults() -> dict[str, object]:
         ("path = 'x'", 3, "path must begin with /, in 'x'."),
         ("group = 'a b'", 3, "group must be 1 to 64 letters, digits, `.`, `-` or `_`, not 'a b'."),
         ("topic = 'a'", 3, "'topic' is no field of a subscriber; did you mean topics?"),
+        ("filter = {exact = {type = 5}}", 3, f"filter is wrong at exact.type: {NO_TEXT} not 5."),
+        ("filter = ['a']", 3, 'filter is wrong at [0]: an expression is an object, not "a".'),
+        ("\n[subscriber.filter.exact]\ntimeout = 1", 4, f"filter is wrong at exact.timeout: {NO_TEXT} not 1."),
+        ("filter = {exact = {time = 2026-11-24}}", 3, f"filter must be {FilterExpression.allowed}, not a table."),
         ("lease = 60", 3, "lease has no meaning here: a declared subscriber stays for as long as the file has it"),
     ],
 )
 def test_a_fault_has_its_place(fields: str, line: int, fault: str) -> None:
     """The file, the line and the subscriber stand before what is wrong."""
     assert faults(one(fields)) == [f"f.toml:{line}: subscriber 1 (h:1): {fault}"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        """filter = '{"any": [{"exact": {"data.region": "eu"}}, {"number": {"data.total": {">=": 1.5}}}]}'""",
+        """filter = {any = [{exact = {"data.region" = "eu"}}, {number = {"data.total" = {">=" = 1.5}}}]}""",
+        """[[subscriber.filter.any]]\nexact."data.region" = "eu"
+        [[subscriber.filter.any]]\nnumber."data.total" = {">=" = 1.5}""",
+    ],
+)
+def test_a_filter_may_be_a_table(fields: str) -> None:
+    """It is the same as the text with its JSON; so is a list of tables."""
+    expected = '{"any":[{"exact":{"data.region":"eu"}},{"number":{"data.total":{">=":1.5}}}]}'
+    (found,) = parsed(one(fields))
+    assert found.terms.filter == expected
+    (found,) = parsed(one('filter = [{exists = {key = true}}, {prefix = {type = "a."}}]'))
+    assert found.terms.filter == '[{"exists":{"key":true}},{"prefix":{"type":"a."}}]'
 
 
 @pytest.mark.parametrize(
