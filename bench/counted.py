@@ -1,21 +1,18 @@
-"""The bus in a process that is counted (see bench.instructions): PUBLISHES BATCH DELIVERED JSON GROUP ADDRESS..."""
+"""The bus in a process that is counted (see bench.instructions), which names the options."""
 
 from bench.endless import NEVER  # isort: skip - it sets the timing with which the next import starts the bus
 from eventbus.wsgi import app  # isort: skip - it patches before anything else is imported
 
-import json
-import os
-import sys
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import gevent
-from gevent.hub import get_hub
 from werkzeug.test import create_environ
 
-from bench.sink import JSON_START
+from bench.counter import count_instructions
+from bench.filters import FILTERS, JSON_BODY, SIZE
 from eventbus.delivery import checkpointer, loop_load, slots
 from eventbus.delivery.transport import watchdog
 from eventbus.journal.sqlite import journal
@@ -24,13 +21,8 @@ from eventbus.journal.sqlite import journal
 WARM_UP, PUBLISHERS = 16, 8
 #: A port of a subscriber to which nothing is delivered.
 NOBODY = 9
-SIZE = 1_024
-#: Bodies begin with a number and a time, as the sink wants it; the second is JSON.
-BODY, JSON_BODY = b"0" * SIZE, JSON_START + b"0" * (SIZE - 9) + b'"}'
-#: A filter of nearly 4 KiB that reads the second, and never matches.
-FILTER = json.dumps(
-    {"any": [{"suffix": {"data.of": f"{number:032}"}} for number in range(1, 70)]}, separators=(",", ":")
-)
+#: Bodies begin with a number and a time, as the sink wants it.
+BODIES = {"bytes": b"0" * SIZE, "json": JSON_BODY}
 #: What would depend on the time that the counter takes: intervals, the loop's load, and turns of it that take long.
 QUIET = (
     (checkpointer, "INTERVAL_SECONDS", NEVER),
@@ -84,34 +76,38 @@ def _open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def count_instructions(*, on: bool) -> None:
-    """Have the counter begin or stop, where there is one."""
-    command = f"callgrind_control -i {'on' if on else 'off'} {os.getpid()} >/dev/null"
-    if get_hub().threadpool.apply(os.system, (command,)):  # it waits for this process, which must go on
-        raise RuntimeError(f"{command} failed")
-
-
-def main(publishes: int, batch: int, delivered: int, json_bodies: int, group: str, addresses: Sequence[str]) -> None:
-    """Register, all in one group unless its name is empty, warm up, and have the rest counted.
-
-    With ``json_bodies`` bodies are JSON; if it is 2, one more subscriber has a filter that reads them.
-    """
+def main() -> None:
+    """Register, warm up, and have the rest counted."""
+    arguments = _arguments()
     for module, name, value in QUIET:
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name}: what is counted would depend on the time it takes")
         setattr(module, name, value)
-    for address in addresses:
-        membership = f"&group={group}" if group else ""
-        call("/registerAndKeepAlive", f"address={address}&lease=3600&timeout=60&batch={delivered}{membership}")
-    body = JSON_BODY if json_bodies else BODY
-    if json_bodies > 1:
-        call("/registerAndKeepAlive", f"address=127.0.0.1:{NOBODY}&lease=3600&filter={quote(FILTER)}")
-    warm_up(batch, body)
+    membership = f"&group={arguments.group}" if arguments.group else ""
+    usual = f"lease=3600&timeout=60&batch={arguments.delivered}{membership}"
+    for address in arguments.addresses:
+        call("/registerAndKeepAlive", f"address={address}&{usual}")
+    if arguments.filter:
+        query = f"address=127.0.0.1:{NOBODY}&lease=3600&filter={quote(FILTERS[arguments.filter])}"
+        call("/registerAndKeepAlive", query)
+    body = BODIES[arguments.bodies]
+    warm_up(arguments.batch, body)
     count_instructions(on=True)
-    publish(publishes, batch, body)
+    publish(arguments.publishes, arguments.batch, body)
     count_instructions(on=False)
     app.bus.stop()
 
 
+def _arguments() -> argparse.Namespace:
+    ask = argparse.ArgumentParser(prog="bench.counted")
+    for name in ("--publishes", "--batch", "--delivered"):
+        ask.add_argument(name, type=int)
+    ask.add_argument("--bodies", choices=BODIES)
+    ask.add_argument("--filter", help="of one more subscriber, which gets nothing: a name in bench.filters", default="")
+    ask.add_argument("--group", help="that all are members of", default="")
+    ask.add_argument("addresses", nargs="+")
+    return ask.parse_args()
+
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:5]), sys.argv[5], sys.argv[6:])
+    main()
