@@ -47,7 +47,8 @@ def check(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click names it
 
 def read_declarations(file: Path, environment: Mapping[str, str] | None = None) -> "Declarations":
     """Read a file of declared subscribers, with the credentials in an environment, if it is given. Raises OSError."""
-    from eventbus.core.declarations import MAX_FILE_BYTES, parse_declarations  # noqa: PLC0415 - only when it runs
+    from eventbus.core.declarations import parse_declarations  # noqa: PLC0415 - only when it runs
+    from eventbus.core.toml_tables import MAX_FILE_BYTES  # noqa: PLC0415
 
     with file.open("rb") as opened:
         return parse_declarations(opened.read(MAX_FILE_BYTES + 1), environment)

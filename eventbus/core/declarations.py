@@ -5,27 +5,24 @@ A file says all there is to say: an option that it leaves out has its default.
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from eventbus.core.addresses import Address, parse_address
 from eventbus.core.credentials import CredentialKind, GivenCredentials, Kinds
-from eventbus.core.declaration_lines import Lines, lines_of, split_position
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import Terms
 from eventbus.core.option_kinds import Texts
 from eventbus.core.option_table import Option, options_of
 from eventbus.core.options import RegistrationOptions
+from eventbus.core.toml_tables import Fault, Lines, read_tables
 from eventbus.core.toml_values import kind_of, texts_of
 
 #: The table of one subscriber, and its fields that no option describes.
 TABLE, ADDRESS = "subscriber", "address"
 #: The fields that name environment variables in which credentials are.
 CREDENTIALS = {CredentialKind.AUTHORIZATION: "authorization_env", CredentialKind.SECRET: "secret_env"}
-#: Bytes of a file, at most.
-MAX_FILE_BYTES = 4 * 1_024 * 1_024
 #: A declared subscriber has no lease that ends.
 NO_OPTIONS = frozenset({"lease"})
 _OPTIONS = tuple(one for one in options_of(Terms, RegistrationOptions) if one.name not in NO_OPTIONS)
@@ -40,18 +37,6 @@ def field_of(one: Option) -> str:
 _FIELDS = (ADDRESS, *map(field_of, _OPTIONS), *CREDENTIALS.values())
 #: The name of an environment variable.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong in a file, and the line where; None where that is not known."""
-
-    text: str
-    line: int | None = None
-
-    def at(self, file: str) -> str:
-        """Return the fault with its position: ``subscribers.toml:12: what is wrong``."""
-        return f"{file}: {self.text}" if self.line is None else f"{file}:{self.line}: {self.text}"
 
 
 #: Credentials that a file does not name, so that nothing of former ones is left.
@@ -87,26 +72,10 @@ class Declarations:
 
 def parse_declarations(content: bytes, environment: Mapping[str, str] | None = None) -> Declarations:
     """Parse a file, and find all of its faults; without an ``environment`` no credentials are read from it."""
-    if len(content) > MAX_FILE_BYTES:
-        return _wrong(f"It has {len(content):,} bytes; {MAX_FILE_BYTES:,} are allowed.")
-    try:
-        text = content.decode()
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return Declarations(faults=(Fault(*split_position(str(error))),))
-    except (ValueError, RecursionError) as error:
-        nested = isinstance(error, RecursionError)
-        return _wrong("Its arrays are nested too deeply." if nested else f"It is not UTF-8: {error}.")
-    tables = found.pop(TABLE, [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        return _wrong(f"Each subscriber is a table [[{TABLE}]].")
-    if found:
-        return _wrong(f"It has {next(iter(found))!r}; a file has only [[{TABLE}]] tables.")
-    return _declarations(tables, lines_of(text, len(tables)), environment)
-
-
-def _wrong(text: str) -> Declarations:
-    return Declarations(faults=(Fault(text),))
+    found = read_tables(content, TABLE)
+    if found.faults:
+        return Declarations(faults=found.faults)
+    return _declarations(found.tables, found.lines, environment)
 
 
 def _declarations(

@@ -6,20 +6,21 @@ node has it, and its owner's file says on which terms.
 
 import logging
 import math
+import os
 from collections.abc import Callable, Collection, Iterator
 
 import gevent
 from gevent.event import Event as Signal
 
-from eventbus.core.declarations import Declaration
+from eventbus.core.declarations import Declaration, Declarations, parse_declarations
 from eventbus.core.errors import EventbusError, JournalError, NotOwner
 from eventbus.core.model import group_key
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.member import Member
 from eventbus.delivery.lane_registry import targets_of
-from eventbus.services.declared_file import DeclaredFile
 from eventbus.services.node import Node
 from eventbus.services.sweeper import Sweeper
+from eventbus.services.watched_file import WatchedFile
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class DeclaredSubscribers:
     """Keeps what is registered as the file says."""
 
     def __init__(self, node: Node, path: str, register: Callable[[Declaration], Lane], sweeper: Sweeper) -> None:
-        self.file = DeclaredFile(path) if path else None
+        self.file = WatchedFile(path, _parsed, "declared subscribers", _count) if path else None
         self.refused: dict[str, str] = {}  #: by key: why a declared subscriber is not registered
         self._node = node
         self._register = register
@@ -57,7 +58,7 @@ class DeclaredSubscribers:
     @property
     def count(self) -> int:
         """Return how many subscribers the file declares."""
-        return 0 if self.file is None else len(self.file.subscribers or ())
+        return len(self._wanted() or ())
 
     @property
     def faults(self) -> int:
@@ -77,10 +78,10 @@ class DeclaredSubscribers:
 
     def _reconcile_in_time(self) -> None:
         """Check the file, and compare it where it has changed, or some time has passed."""
-        before = None if self.file is None else self.file.subscribers
+        before = self._wanted()
         if self.file is not None:
             self.file.check()
-        now, read = self._node.clock.monotonic(), None if self.file is None else self.file.subscribers
+        now, read = self._node.clock.monotonic(), self._wanted()
         if now >= self._due or read is not before:
             self._due = now + self._timing.declared_interval_seconds
             self.reconcile()
@@ -89,7 +90,7 @@ class DeclaredSubscribers:
         """Register what is missing or differs, and end what no node's file has any more. Raises JournalError."""
         everywhere = self._node.cluster.declare(self._own_names())
         self._end_others(everywhere)
-        wanted = () if self.file is None else self.file.subscribers or ()
+        wanted = self._wanted() or ()
         for each in wanted:
             self._keep(each)
         keys = {each.key for each in wanted}
@@ -101,9 +102,15 @@ class DeclaredSubscribers:
         """Return who this node's file declares: as long as it could not be read, those that are here."""
         if self.file is None:
             return set()
-        if self.file.subscribers is None:
+        wanted = self._wanted()
+        if wanted is None:
             return {name for name, _, _ in self._here()}
-        return {name_of(each.key, each.group) for each in self.file.subscribers}
+        return {name_of(each.key, each.group) for each in wanted}
+
+    def _wanted(self) -> tuple[Declaration, ...] | None:
+        """Return what the file declares; None without a file, and as long as it could not be read."""
+        content = None if self.file is None else self.file.content
+        return None if content is None else content.subscribers
 
     def _here(self) -> Iterator[tuple[str, Lane, Lane | Member]]:
         """Yield the declared subscribers of this node by name."""
@@ -165,6 +172,14 @@ class DeclaredSubscribers:
         lease = self._node.leases.end(target.subscriber.key)
         if lease is not None:
             self._sweeper.expire(lease, REMOVED)
+
+
+def _parsed(content: bytes) -> Declarations:
+    return parse_declarations(content, os.environ)
+
+
+def _count(found: Declarations) -> int:
+    return len(found.subscribers)
 
 
 def _name_on(lane: Lane, key: str) -> str:

@@ -78,7 +78,7 @@ def test_a_file_is_all_that_a_foreign_service_needs(deployed: Deployment) -> Non
     service.wait_for_ids([caller.publish(topic="others")])
 
     deployed.declare("timeout = 0", "leas = 3")
-    eventually(lambda: "what it declared before stays" in deployed.bus.log_text(), 10)
+    eventually(lambda: "what it said before stays" in deployed.bus.log_text(), 10)
     assert re.search(r"^eventbus_declared_faults 2\.0$", caller.call("GET", "/metrics").text, re.MULTILINE)
     assert (deployed.subscriber() or {})["timeout"] == 4
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from eventbus.core.declarations import MAX_FILE_BYTES, Declaration, parse_declarations
+from eventbus.core.declarations import Declaration, parse_declarations
 from eventbus.core.filter_option import FilterExpression
 from eventbus.core.model import Options, Terms
+from eventbus.core.toml_tables import MAX_FILE_BYTES
 
 WHOLE = """
 # what the shop's hooks get
