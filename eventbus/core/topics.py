@@ -78,6 +78,29 @@ def _prepared(patterns: tuple[str, ...]) -> tuple[frozenset[str], Shapes]:
     return chosen, shapes
 
 
+def covers(allowed: tuple[str, ...], asked: tuple[str, ...]) -> bool:
+    """Return whether each pattern that is asked for matches only topics that one of the allowed patterns matches.
+
+    No patterns are everything. Several allowed patterns together are not compared: ``a.*`` and ``a.*.>`` do not cover
+    ``a.>``.
+    """
+    if not allowed:
+        return True
+    return bool(asked) and all(any(_covers(one, each) for one in allowed) for each in asked)
+
+
+def _covers(allowed: str, asked: str) -> bool:
+    wide, narrow = allowed.split("."), asked.split(".")
+    if wide[-1] == ">":
+        wide.pop()
+        if len(narrow) <= len(wide):
+            return False
+    elif len(narrow) != len(wide):
+        return False
+    pairs = zip(wide, narrow, strict=False)
+    return all(one == each or (one == "*" and each != ">") for one, each in pairs)
+
+
 def _check_words(text: str, what: str) -> None:
     if len(text) > MAX_TOPIC_LENGTH:
         raise BadRequest(f"A {what} has at most {MAX_TOPIC_LENGTH} characters, not {len(text)}")
