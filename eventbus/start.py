@@ -7,11 +7,13 @@ from eventbus import __version__
 from eventbus.cluster.ownership import Ownership
 from eventbus.core.errors import SettingsError
 from eventbus.core.settings import MEMORY, Settings, from_environment, unknown_names
+from eventbus.core.settings_text import changed_settings
 from eventbus.delivery.transport import Dialer, SessionTransport, Transport
 from eventbus.delivery.transport.client_tls import client_tls
 from eventbus.delivery.transport.tracing import traced
 from eventbus.delivery.transport.trust_store import find_store
 from eventbus.journal.sqlite import SQLITE_VERSION, SqliteJournal
+from eventbus.services.audit import SYSTEM, AuditEntry, Changed
 from eventbus.services.bus import Bus
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,15 @@ def start_bus(environment: Mapping[str, str], listeners: Callable[[int], Sequenc
         transport = traced(transport)
     bus = _on_redis(settings, transport) if settings.on_redis else _on_sqlite(settings, transport)
     bus.start()
+    _note_settings(bus)
     return bus
+
+
+def _note_settings(bus: Bus) -> None:
+    """Note in the audit with which settings the bus has started, as far as they are not the defaults."""
+    changed = changed_settings(bus.settings)
+    text = "; ".join(f"{name}={value}" for name, value in changed.items())
+    bus.audit.note(AuditEntry(Changed.STARTED, "settings", len(changed), SYSTEM, {"settings": text} if text else {}))
 
 
 def _on_sqlite(settings: Settings, transport: Transport) -> Bus:

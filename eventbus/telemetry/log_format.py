@@ -11,7 +11,7 @@ MAX_LINE_CHARACTERS = 4_000
 FIELDS = frozenset(
     {
         *("address", "event", "target", "count", "client", "scope", "forwarded_for", "terms", "group"),
-        *("until", "skipped_event"),
+        *("until", "skipped_event", "actor", "settings"),
     }
 )
 

@@ -1,14 +1,15 @@
-"""Audit log: one line for each change by a request, with what changed, how many, and which client asked."""
+"""Who asked for a change, as far as that is known: for the audit, and for the next renewal."""
 
-import logging
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
 from flask import request
 
-from eventbus.core.tokens import Scope, Tokens
-from eventbus.web.access import scopes_of
+from eventbus.core.access import Access
+from eventbus.core.token_file import ANONYMOUS
+from eventbus.core.tokens import Scope
+from eventbus.services.audit import AuditEntry, Changed
+from eventbus.web.access import access_of
 from eventbus.web.current import the_bus
 
 #: Characters of an ``X-Forwarded-For`` header that are logged.
@@ -16,41 +17,23 @@ MAX_FORWARDED_CHARACTERS = 100
 #: The prefix of an IPv4 address on a dual-stack socket.
 _MAPPED = "::ffff:"
 
-log = logging.getLogger(__name__)
-
-
-class Changed(StrEnum):
-    """What can be changed; the value is the ``event`` of its log line."""
-
-    REGISTERED = "subscriber.registered"
-    TERMS = "subscriber.changed"
-    DEREGISTERED = "subscriber.deregistered"
-    REPLAYED = "dead_letters.replayed"
-    DISCARDED = "dead_letters.discarded"
-    REPLAY_STARTED = "replay.started"
-    PAUSED = "subscriber.paused"
-    RESUMED = "subscriber.resumed"
-    RETRIED = "subscriber.retried"
-    SKIPPED = "event.skipped"
-
 
 def log_change(changed: Changed, target: str, count: int, **more: str) -> None:
-    """Log that the current request has changed ``count`` things of the ``target``, with ``more`` fields."""
-    who = asked_by(request.environ, the_bus().settings.tokens) | more
-    fields = {"event": changed.value, "target": target, "count": count, **who}
-    details = " ".join(f"{name}={value}" for name, value in who.items())
-    log.info("%s: %d, of %s, asked by %s", changed.value, count, target, details, extra=fields)
+    """Note that the current request has changed ``count`` things of the ``target``, with ``more`` fields."""
+    bus = the_bus()
+    access = access_of(request.environ, bus.tokens) if bus.tokens else None
+    actor = ANONYMOUS if access is None else access.name or ANONYMOUS
+    bus.audit.note(AuditEntry(changed, target, count, actor, asked_by(request.environ, access) | more))
 
 
-def asked_by(environ: Mapping[str, Any], tokens: Tokens) -> dict[str, str]:
-    """Return who has sent a request: ``client``, its address, and ``scope``, its token's scopes, if tokens are set.
+def asked_by(environ: Mapping[str, Any], access: Access | None) -> dict[str, str]:
+    """Return from where a request came: ``client``, its address, and ``scope``, its token's scopes, if tokens are set.
 
     ``forwarded_for`` is the header of a proxy, or of the client itself, and not verified. Tokens are not logged.
     """
     fields = {"client": _client(environ)}
-    if tokens:
-        scopes = scopes_of(environ, tokens)
-        fields["scope"] = Scope.ADMIN if Scope.ADMIN in scopes else "+".join(sorted(scopes))
+    if access is not None:
+        fields["scope"] = Scope.ADMIN if access.is_admin else "+".join(sorted(access.scopes))
     if forwarded := environ.get("HTTP_X_FORWARDED_FOR"):
         fields["forwarded_for"] = str(forwarded)[:MAX_FORWARDED_CHARACTERS]
     return fields

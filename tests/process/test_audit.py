@@ -24,10 +24,15 @@ FROM = "10.9.8.7, 10.1.2.3"
 TOKENS = {"EVENTBUS_ADMIN_TOKENS": ADMIN, "EVENTBUS_SUBSCRIBE_TOKENS": SUBSCRIBER, "EVENTBUS_LOG_FORMAT": "json"}
 
 
-def lines(bus: BusServer) -> list[dict[str, Any]]:
-    """What has been changed, as the log has it."""
+def audited(bus: BusServer) -> list[dict[str, Any]]:
+    """All lines of the audit."""
     said = [json.loads(line) for line in bus.log_text().splitlines() if line.startswith("{")]
     return [line for line in said if line["logger"] == "eventbus.web.audit"]
+
+
+def lines(bus: BusServer) -> list[dict[str, Any]]:
+    """What has been changed by requests, as the log has it."""
+    return [line for line in audited(bus) if line["actor"] != "system"]
 
 
 class Person:
@@ -87,8 +92,19 @@ def test_each_change_has_its_line(bus: BusServer) -> None:
         ("dead_letters.discarded", "all", 1, "admin"),
         ("subscriber.deregistered", whose, 0, "subscribe"),
     ]
-    assert {(line["client"], line["forwarded_for"], line["level"]) for line in found} == {("127.0.0.1", FROM, "info")}
+    told = {(line["actor"], line["client"], line["forwarded_for"], line["level"]) for line in found}
+    assert told == {("anonymous", "127.0.0.1", FROM, "info")}
     assert not any(token in bus.log_text() for token in (ADMIN, SUBSCRIBER))
+
+
+def test_the_settings_of_a_start_are_told_without_secrets(bus: BusServer) -> None:
+    """Those that are not the defaults; of tokens only that they are set."""
+    (started,) = [line for line in audited(bus) if line["actor"] == "system"]
+    assert (started["event"], started["target"]) == ("bus.started", "settings")
+    told = dict(one.split("=", 1) for one in started["settings"].split("; "))
+    assert told.pop("journal").startswith("sqlite:///")
+    assert told | {"port": ""} == {"port": "", "tokens": "set", "log_format": "json"}
+    assert started["count"] == len(started["settings"].split("; "))
 
 
 def test_changes_of_groups_and_members_are_told_apart(bus: BusServer) -> None:
