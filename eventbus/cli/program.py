@@ -25,6 +25,7 @@ from eventbus.cli import (
     send,
     serve,
     subscribers,
+    tokens,
 )
 from eventbus.cli.command import Group
 from eventbus.cli.doctor import diagnosis
@@ -141,6 +142,7 @@ COMMANDS = (
     dead_letters.dead_letters,
     replay.replay,
     journal.journal,
+    tokens.token,
     bench.bench,
     diagnosis.doctor,
     completion.completion,

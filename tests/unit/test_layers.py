@@ -36,7 +36,7 @@ KEEPERS = {
     "cryptography": ("eventbus.web.cluster",),
 }
 #: Commands that work on a bus that does not run: they alone may import the server, where they need it.
-LOOK_INSIDE = ("eventbus.cli.declared", "eventbus.cli.doctor", "eventbus.cli.journal")
+LOOK_INSIDE = ("eventbus.cli.declared", "eventbus.cli.doctor", "eventbus.cli.journal", "eventbus.cli.tokens")
 #: The parts that speak to a bus over HTTP, and what else of the project each may import.
 CLIENT_SIDE = {
     "eventbus.client": (),

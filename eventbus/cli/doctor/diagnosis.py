@@ -18,6 +18,7 @@ from eventbus.cli.doctor import (
     redis_journal,
     running_bus,
     subscriber_checks,
+    token_file,
 )
 from eventbus.cli.doctor.findings import Finding, Level
 from eventbus.cli.escape import escape
@@ -72,6 +73,8 @@ def _local_findings() -> Iterator[Finding]:
         yield from journal_findings(known)
         if known.subscribers:
             yield from declared_file.diagnose(known.subscribers)
+        if known.tokens_file:
+            yield from token_file.diagnose(known.tokens_file)
     yield environment.check_open_files()
 
 

@@ -14,7 +14,7 @@ _ABOUT = "settings"
 #: Settings that are secret, or made of several: only whether they are set is printed.
 _SECRET_NAMES = (
     "EVENTBUS_DENY_NETWORKS", "EVENTBUS_ALLOW_NETWORKS", "EVENTBUS_PUBLISH_TOKENS", "EVENTBUS_SUBSCRIBE_TOKENS",
-    "EVENTBUS_ADMIN_TOKENS", "EVENTBUS_SIGNING_SECRETS",
+    "EVENTBUS_VIEW_TOKENS", "EVENTBUS_ADMIN_TOKENS", "EVENTBUS_SIGNING_SECRETS",
 )  # fmt: skip
 
 
