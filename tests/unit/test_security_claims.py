@@ -33,6 +33,6 @@ def test_a_claim_names_its_tests(claim: str) -> None:
 def test_every_attacker_is_there() -> None:
     """Who has no token, one for publishing or subscribing, a subscriber, Redis, logs, a network, a user, a browser."""
     assert len(CLAIMS) >= 15
-    assert len(ROWS) == 10
-    for who in ("port", "publish token", "subscribe token", "subscriber", "Redis", "machine", "browser"):
+    assert len(ROWS) == 13
+    for who in ("port", "publish token", "subscribe token", "view token", "subscriber", "Redis", "machine", "browser"):
         assert any(who in row.split("|")[1] for row in ROWS)
