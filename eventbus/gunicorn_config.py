@@ -54,6 +54,7 @@ def on_starting(server: Any) -> None:
         settings = from_environment(os.environ)
     except SettingsError as error:
         _stop(str(error))
+    _check_tokens_file(settings.tokens_file)
     if server.cfg.workers != 1 and not settings.on_redis:
         _stop(f"{server.cfg.workers} workers are set, but one process owns a SQLite journal; remove --workers")
     if server.cfg.preload_app or server.cfg.max_requests:
@@ -68,11 +69,37 @@ def when_ready(server: Any) -> None:
 
     for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, lambda *_: server.log.warning("ignoring %s: restart the bus instead", _names[_[0]]))
-    tokens = from_environment(os.environ).tokens
-    for scope in tokens.closed:
+    settings = from_environment(os.environ)
+    for scope in _closed_scopes(settings):
         server.log.warning("nobody may %s: neither a token for it nor one of an administrator is set", scope)
-    if not tokens and reachable_from_outside(tcp_names(server.LISTENERS)):
+    if not settings.tokens and not settings.tokens_file and reachable_from_outside(tcp_names(server.LISTENERS)):
         server.log.warning("everyone who can reach this port may publish, subscribe and administer: no tokens are set")
+
+
+def _check_tokens_file(path: str) -> None:
+    """Report a file of tokens that would stop the worker."""
+    from eventbus.core.token_file import parse_token_file
+
+    if not path:
+        return
+    try:
+        found = parse_token_file(Path(path).read_bytes())
+    except OSError as error:
+        _stop(f"EVENTBUS_TOKENS_FILE names {path!r}, which cannot be read: {error.strerror}")
+    if found.faults:
+        _stop(f"EVENTBUS_TOKENS_FILE is wrong: {found.faults[0].at(path).rstrip('.')}")
+
+
+def _closed_scopes(settings: Any) -> tuple[str, ...]:
+    """Return the scopes that no token has, of the settings or of the file, where there is any token."""
+    from eventbus.core.token_file import parse_token_file
+    from eventbus.core.tokens import closed_scopes
+
+    given = set(settings.tokens.digests)
+    if settings.tokens_file:
+        content = Path(settings.tokens_file).read_bytes()
+        given |= {scope for each in parse_token_file(content).tokens for scope in each.access.scopes}
+    return closed_scopes(given)
 
 
 def _raise_file_limit() -> None:

@@ -16,6 +16,8 @@ from eventbus.core.batch_format import (
     ID_ATTRIBUTE,
     KEY_ATTRIBUTE,
     NO_TYPE,
+    PUBLISHER_ATTRIBUTE,
+    PUBLISHER_FIELD,
     SOURCE,
     STRUCTURED_TYPE,
     TOPIC_ATTRIBUTE,
@@ -31,6 +33,7 @@ _HEADERS = {
     CODING_ATTRIBUTE: "content-encoding",
     "traceparent": "traceparent",
     "tracestate": "tracestate",
+    PUBLISHER_ATTRIBUTE: PUBLISHER_FIELD,
     **DEAD_ATTRIBUTES,
 }
 
@@ -71,8 +74,10 @@ def _topic(element: Mapping[str, Any]) -> str | None:
 def _content(element: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
     """Return the headers and the body of an element."""
     if ID_ATTRIBUTE in element or element.get("source") != SOURCE:
-        own = {name: value for name, value in element.items() if name not in (ID_ATTRIBUTE, TOPIC_ATTRIBUTE)}
-        return {"content-type": STRUCTURED_TYPE}, json_bytes(own)
+        added = ID_ATTRIBUTE, TOPIC_ATTRIBUTE, PUBLISHER_ATTRIBUTE
+        own = {name: value for name, value in element.items() if name not in added}
+        publisher = {PUBLISHER_FIELD: str(element[PUBLISHER_ATTRIBUTE])} if PUBLISHER_ATTRIBUTE in element else {}
+        return {"content-type": STRUCTURED_TYPE, **publisher}, json_bytes(own)
     headers = {header: str(element[name]) for name, header in _HEADERS.items() if name in element}
     if "data_base64" in element:
         return headers, base64.b64decode(element["data_base64"])

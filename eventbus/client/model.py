@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from eventbus.client.encoding import decode_attribute, decompress
 from eventbus.client.parsing import decode_body, parse_time
+from eventbus.core.batch_format import PUBLISHER_FIELD
 
 STRUCTURED = "application/cloudevents+json"
 _DATA_NAMES = ("data", "data_base64")
@@ -35,6 +36,11 @@ class Event:
     def content_type(self) -> str:
         """Return the media type, without parameters, in lower case; empty where the publisher gave none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def publisher(self) -> str | None:
+        """Return the name of the token that published it; None where that has none."""
+        return self.headers.get(PUBLISHER_FIELD)
 
     @property
     def plain(self) -> bytes:

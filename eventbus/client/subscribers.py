@@ -83,6 +83,7 @@ class _Status:
     draining: bool = False  # no more deliveries are started to it
     pause: Pause | None = None  # while its state is paused
     credentials: tuple[str, ...] = ()  # which it has: "authorization" and "secret"
+    owner: str | None = None  # the name of the token that made the subscription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

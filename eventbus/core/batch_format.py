@@ -11,7 +11,8 @@ BATCH_BYTES = 1_048_576
 #: Attributes of an element that the bus adds: the bus's id of an event that was published as a CloudEvent with an id of
 #: its own, the topic where it is not the type, the order key, and the content coding.
 ID_ATTRIBUTE, TOPIC_ATTRIBUTE, KEY_ATTRIBUTE, CODING_ATTRIBUTE = "eventbusid", "eventbustopic", "key", "contentencoding"
-ADDED_ATTRIBUTES = (ID_ATTRIBUTE, TOPIC_ATTRIBUTE, KEY_ATTRIBUTE, CODING_ATTRIBUTE)
+#: The attribute with the name of the token that published the event, and the header that it stands for.
+PUBLISHER_ATTRIBUTE, PUBLISHER_FIELD = "eventbuspublisher", "eventbus-publisher"
 #: Attributes of an event that was published for a dead letter, each with the header that it stands for.
 DEAD_ATTRIBUTES = {
     f"eventbusdead{part}": f"eventbus-dead-{part}" for part in ("reason", "subscriber", "event", "topic")

@@ -3,13 +3,15 @@
 import re
 from functools import lru_cache
 
+#: The header with the name of the token that published the event.
+PUBLISHER_HEADER = "Eventbus-Publisher"
 #: Heads that are cached, and the bytes of one of them, at most: most events have one of a few heads.
 MAX_CACHED_HEADS, MAX_CACHED_BYTES = 256, 256
 #: Kept headers that may be sent: only these names, so that none changes a request's end or host, and values of one line
 #: (RFC 9110, 5.5).
 _HEAD = re.compile(
     rb"(?:(?:Content-Type|Content-Encoding|traceparent|tracestate|ce-[!#$%&'*+.^_`|~0-9A-Za-z-]*"
-    rb"|Eventbus-Dead-(?:Reason|Subscriber|Event|Topic))"
+    rb"|Eventbus-Publisher|Eventbus-Dead-(?:Reason|Subscriber|Event|Topic))"
     rb": [\t\x20-\x7e\x80-\xff]*\r\n)*+\Z",
     re.IGNORECASE,
 )
@@ -34,6 +36,16 @@ def headers_in(head: bytes) -> dict[str, str]:
         return {}
     lines = head.decode("latin-1").split("\r\n")[:-1]
     return dict(line.split(": ", 1) for line in lines)
+
+
+def publisher_line(name: str) -> bytes:
+    """Return the line of a head that names who published the event; empty without a name."""
+    return f"{PUBLISHER_HEADER}: {name}\r\n".encode("ascii") if name else b""
+
+
+def publisher_in(head: bytes) -> str | None:
+    """Return the name of the token that published an event; None without one."""
+    return headers_in(head).get(PUBLISHER_HEADER)
 
 
 def _matches(head: bytes) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Never
 from eventbus.core.addresses import Address
 from eventbus.core.credentials import Kinds
 from eventbus.core.errors import Conflict
-from eventbus.core.headers import headers_in
+from eventbus.core.headers import headers_in, publisher_in
 from eventbus.core.option_table import changes, options_of
 from eventbus.core.options import SubscriptionOptions
 from eventbus.core.target_path import split_path
@@ -46,6 +46,11 @@ class Event(NamedTuple):
     def headers(self) -> dict[str, str]:
         """The kept headers by name; none of a head that may not be sent."""
         return headers_in(self.head)
+
+    @property
+    def publisher(self) -> str | None:
+        """The name of the token that published it; None without one."""
+        return publisher_in(self.head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +97,15 @@ class Terms(SubscriptionOptions[None]):
 class Subscriber:
     """Who receives: an address, its options, and which credentials it has; their values are in memory only.
 
-    The lease of one that a file has ``declared`` does not end.
+    The lease of one that a file has ``declared`` does not end. ``owner`` is the name of the token that made the
+    subscription: empty for a token of the settings, for none, and for a member, whose group has it.
     """
 
     address: Address
     options: Options
     credentials: Kinds = ()
     declared: bool = field(default=False, kw_only=True)
+    owner: str = field(default="", kw_only=True)
 
     @property
     def key(self) -> str:
@@ -113,10 +120,14 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A service whose replicas, the members, share one subscription. ``options`` has the topics of all members."""
+    """A service whose replicas, the members, share one subscription. ``options`` has the topics of all members.
+
+    ``owner`` is the name of the token whose client made it; empty for a token of the settings, and for none.
+    """
 
     name: str
     options: Options
+    owner: str = field(default="", kw_only=True)
 
     @property
     def key(self) -> str:

@@ -62,6 +62,7 @@ class Settings:
     networks: NetworkRules = field(default_factory=NetworkRules)  # where subscribers may be
     allow_ports: frozenset[int] = frozenset()  # ports of other protocols than HTTP to which the bus may deliver
     tokens: Tokens = field(default_factory=Tokens, repr=False)  # by scope; without any, everything is open
+    tokens_file: str = ""  # a file of named tokens, beside them
     hosts: str = ""  # host names for browsers without tokens, in addition to private ones; * is any
     ca_file: str = ""  # a PEM file of further trusted authorities
     client_cert: str = ""  # a PEM file by which the bus proves to subscribers who it is
@@ -122,10 +123,10 @@ _FILES = {"EVENTBUS_CA_FILE": "ca_file", _CLIENT_CERT: "client_cert", _CLIENT_KE
 _SECRETS, _VERIFY, _ORIGIN = "EVENTBUS_SIGNING_SECRETS", "EVENTBUS_VERIFY", "EVENTBUS_ORIGIN"
 _HOSTS = "EVENTBUS_HOSTS"
 _LOG_FORMAT, _LOG_LEVEL, _TRACING = "EVENTBUS_LOG_FORMAT", "EVENTBUS_LOG_LEVEL", "EVENTBUS_TRACING"
-_JOURNAL, _SUBSCRIBERS = "EVENTBUS_JOURNAL", "EVENTBUS_SUBSCRIBERS"
+_JOURNAL, _SUBSCRIBERS, _TOKENS_FILE = "EVENTBUS_JOURNAL", "EVENTBUS_SUBSCRIBERS", "EVENTBUS_TOKENS_FILE"
 _TEXTS = (
-    _JOURNAL, _SUBSCRIBERS, _ALLOW_PORTS, _FSYNC, *_FILES, _SECRETS, _VERIFY, _ORIGIN, _HOSTS, _LOG_FORMAT, _LOG_LEVEL,
-    _TRACING,
+    _JOURNAL, _SUBSCRIBERS, _TOKENS_FILE, _ALLOW_PORTS, _FSYNC, *_FILES, _SECRETS, _VERIFY, _ORIGIN, _HOSTS,
+    _LOG_FORMAT, _LOG_LEVEL, _TRACING,
 )  # fmt: skip
 _KNOWN = frozenset({*_NUMBERS, *_NETWORKS, *_TOKENS.values(), *_TEXTS})
 
@@ -145,6 +146,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         values["redis_fsync"] = one_of(_FSYNC, text, "no", "yes") == "yes"
     values |= _files(environment)
     values["subscribers"] = environment.get(_SUBSCRIBERS, "").strip()
+    values["tokens_file"] = environment.get(_TOKENS_FILE, "").strip()
     deny, allow = (environment.get(name, "") for name in _NETWORKS)
     values["networks"] = rules_of(deny, allow)
     values["allow_ports"] = ports_of(environment.get(_ALLOW_PORTS, ""))

@@ -24,6 +24,7 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
     account = record.account
     return {
         **_identity(record.subscriber),
+        **({"owner": owner} if (owner := record.subscriber.owner) else {}),
         **({"credentials": list(kinds)} if (kinds := record.subscriber.credentials) else {}),
         "options": to_record(record.subscriber.options),
         "registered_at": record.registered_at,
@@ -92,13 +93,16 @@ def _record_of(fields: dict[str, Any]) -> LaneRecord:
 
 def _subscriber_of(fields: dict[str, Any]) -> Subscription:
     options = from_record(Options, fields.pop("options"))
+    owner = fields.pop("owner", "")
     if "group" in fields:
-        return Group(fields.pop("group"), options)
+        return Group(fields.pop("group"), options, owner=owner)
     text = fields.pop("address")
     key, target = fields.pop("key", None), fields.pop("path", "")
     address = address_with_key(text, key or legacy_key(text)) if "%" in text else parse_address(text)
     kinds = tuple(map(CredentialKind, fields.pop("credentials", ())))
-    return Subscriber(replace(address, target=target), options, kinds, declared=fields.pop("declared", False))
+    return Subscriber(
+        replace(address, target=target), options, kinds, declared=fields.pop("declared", False), owner=owner
+    )
 
 
 def _span_fields(span: Span) -> tuple[Any, ...]:

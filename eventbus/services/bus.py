@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from eventbus.cluster.base import Cluster
 from eventbus.cluster.single_node import SingleNode
+from eventbus.core.access import OPEN, Access
 from eventbus.core.addresses import Address
 from eventbus.core.clock import Clock
 from eventbus.core.credentials import NOTHING_GIVEN, GivenCredentials
@@ -21,6 +22,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transport import Transport
 from eventbus.journal.base import Appended, Journal
 from eventbus.services.admission import Admission
+from eventbus.services.audit import Audit
 from eventbus.services.dead_events import DeadEvents
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.declared_subscribers import DeclaredSubscribers
@@ -29,17 +31,18 @@ from eventbus.services.dry_runs import DryRun, PastEvents
 from eventbus.services.expired import ExpiredSubscribers
 from eventbus.services.expiry import LeaseExpiry
 from eventbus.services.feed import Feed
-from eventbus.services.group_registrations import GroupRegistrations, JoinRequest
+from eventbus.services.group_registrations import GroupRegistrations
 from eventbus.services.history import History
 from eventbus.services.introductions import Introductions
 from eventbus.services.journal_room import room_for
+from eventbus.services.known_tokens import KnownTokens
 from eventbus.services.memberships import Memberships
 from eventbus.services.node import Node
 from eventbus.services.node_subscriptions import NodeSubscriptions
 from eventbus.services.pauses import Pauses
 from eventbus.services.positions import Positions
 from eventbus.services.quota_enforcer import QuotaEnforcer
-from eventbus.services.registration_steps import RegistrationRequest
+from eventbus.services.registration_steps import JoinRequest, RegistrationRequest
 from eventbus.services.registrations import Registration, Registrations
 from eventbus.services.replays import Replays
 from eventbus.services.retention import Retention
@@ -66,11 +69,11 @@ class Bus(SubscriberListener):
         cluster: Cluster | None = None,
         timing: ServiceTiming = DEFAULT_TIMING,
     ) -> None:
-        self.settings = settings
-        self.clock = clock or Clock()
+        self.settings, self.clock = settings, clock or Clock()
         self.journal, self.transport = journal, transport
         self.cluster = cluster or SingleNode()
-        self.counters = Counters()
+        self.tokens = KnownTokens(settings.tokens, settings.tokens_file, self.clock, timing.tokens_check_seconds)
+        self.counters, self.audit = Counters(), Audit()
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
         self.node = node = Node(journal, self.dispatcher, self.cluster, self._rules(settings, timing), timing)
         self.expired = ExpiredSubscribers(node)
@@ -106,7 +109,9 @@ class Bus(SubscriberListener):
     # Start and stop
 
     def start(self) -> None:
-        """Open the journal and continue where the last process stopped. Raises JournalError."""
+        """Open the journal and continue where the last process stopped. Raises JournalError and SettingsError."""
+        self.tokens.start()
+        self._running.append(self.tokens)
         recovered = self.journal.open()
         self.first_seq = recovered.last_seq
         for remark in recovered.remarks:
@@ -172,14 +177,19 @@ class Bus(SubscriberListener):
         drain: bool = False,
         credentials: GivenCredentials = NOTHING_GIVEN,
     ) -> Registration:
+        """Begin or renew a lease by the bus itself, which may do everything; see ``accept``."""
+        if group is None:
+            return self.accept(RegistrationRequest(address, terms, credentials, drain=drain), start)
+        return self.accept(JoinRequest(address, terms, credentials, drain=drain, group=group), start)
+
+    def accept(self, asked: RegistrationRequest, start: str | None = None) -> Registration:
         """Begin or renew a lease; see ``register`` of Registrations and GroupRegistrations."""
-        if group is not None:
-            joining = JoinRequest(address, terms, credentials, group=group, drain=drain)
-            found = self.group_registrations.register(joining, start)
+        if isinstance(asked, JoinRequest):
+            found = self.group_registrations.register(asked, start)
         else:
-            found = self.registrations.register(RegistrationRequest(address, terms, credentials), start)
-            if found.lane.draining is not drain:
-                found.lane.set_draining(draining=drain)
+            found = self.registrations.register(asked, start)
+            if found.lane.draining is not asked.drain:
+                found.lane.set_draining(draining=asked.drain)
                 self.dispatcher.schedule(found.lane)
         subscription = found.lane.subscriber
         if (found.created or found.changed) and (warning := own_topic_warning(subscription.options)):
@@ -197,9 +207,9 @@ class Bus(SubscriberListener):
             return self.group_registrations.check(asked, start)
         return self.registrations.check(asked, start)
 
-    def deregister(self, key: str) -> int:
+    def deregister(self, key: str, by: Access = OPEN) -> int:
         """Remove a registration; see ``Deregistrations.deregister``."""
-        return self.deregistrations.deregister(key)
+        return self.deregistrations.deregister(key, by)
 
     @override
     def gone(self, lane: Lane, target: Health) -> None:

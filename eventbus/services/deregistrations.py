@@ -2,6 +2,7 @@
 
 import logging
 
+from eventbus.core.access import OPEN, Access
 from eventbus.core.errors import NotOwner
 from eventbus.core.model import is_declared
 from eventbus.delivery.lane.health import Health
@@ -34,14 +35,16 @@ class Deregistrations:
         self._expired = expired
         self._memberships = memberships
 
-    def deregister(self, key: str) -> int:
+    def deregister(self, key: str, by: Access = OPEN) -> int:
         """Remove a registration and discard what is pending; return how many deliveries those were.
 
         The key is an address, or a group's. A member leaves its group, and nothing is discarded.
-        Raises NotOwner and JournalError, and Conflict for one that is declared.
+        Raises NotOwner and JournalError, Forbidden for one that belongs to somebody else than who asks, and Conflict
+        for one that is declared.
         """
         discarded = 0
         if (found := self._memberships.find(key)) is not None:
+            by.check_owner(found[0].subscriber.owner, f"The group {found[0].subscriber.text}")
             _check_not_declared(found[1])
         if self._memberships.deregister(key):
             self._journal.wait_durable()
@@ -54,7 +57,11 @@ class Deregistrations:
             lane = self._dispatcher.lanes.get(key)
             if lane is None:
                 self._dispatcher.checkpointer.flush()  # it may have ended just now, without being saved
+                expired = self._expired.find(key)
+                if expired is not None:
+                    by.check_owner(expired.subscriber.owner, expired.subscriber.text)
             else:
+                by.check_owner(lane.subscriber.owner, lane.subscriber.text)
                 for target in targets_of(lane) if lane.ended_at is None else ():
                     _check_not_declared(target)
                 try:

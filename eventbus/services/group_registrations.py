@@ -3,12 +3,12 @@
 import logging
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from eventbus.core.credentials import Credentials
 from eventbus.core.errors import NotOwner
 from eventbus.core.leases import Lease
-from eventbus.core.model import Group, Options, Subscriber, already_registered, group_key, is_declared
+from eventbus.core.model import Group, Options, Subscriber, already_registered, is_declared
 from eventbus.core.records import Checkpoint
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.group_lane import GroupLane
@@ -18,24 +18,11 @@ from eventbus.delivery.lane.member import Member
 from eventbus.services.dry_runs import DryRun
 from eventbus.services.introductions import Newcomer
 from eventbus.services.registered_lane import check_owned
-from eventbus.services.registration_steps import RegistrationRequest, RegistrationSteps
+from eventbus.services.registration_steps import JoinRequest, RegistrationSteps
 from eventbus.services.registrations import Registration
 from eventbus.services.replays import Counted
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JoinRequest(RegistrationRequest):
-    """What one registration with a group says."""
-
-    group: str
-    drain: bool = False
-
-    @property
-    def key(self) -> str:
-        """The key of the group."""
-        return group_key(self.group)
 
 
 class GroupRegistrations(RegistrationSteps):
@@ -45,7 +32,8 @@ class GroupRegistrations(RegistrationSteps):
         """Join or renew; every event that is accepted after this returns goes to some member of the group.
 
         The first member may ``start`` the group with a replay from a position in the journal (see Positions).
-        Raises BadAddress, Conflict, NotOwner, JournalError, NotFound, BadRequest and TooMany; then nothing has changed.
+        Raises BadAddress, Conflict, Forbidden, NotOwner, JournalError, NotFound, BadRequest and TooMany; then nothing
+        has changed.
         """
         key, address = asked.key, asked.address
         self._admission.count_restored(address)
@@ -72,7 +60,8 @@ class GroupRegistrations(RegistrationSteps):
         if not isinstance(lane, GroupLane):
             self._admission.admit(asked.address)
             self._replays.check_position(start)
-            return DryRun(self._admission.subscriber(asked.address, asked.terms).options, new=True)
+            subscriber, group = self._first(asked)
+            return DryRun(replace(group.options, **subscriber.options.own()), new=True)
         new = lane.roster.get(asked.address.key) is None
         if new:
             lane.check_room()
@@ -129,8 +118,7 @@ class GroupRegistrations(RegistrationSteps):
 
     def _begin(self, asked: JoinRequest, ips: frozenset[str], replay: Counted | None) -> Registration:
         """Make a lane for a group that has none."""
-        subscriber = self._new(asked)
-        group = Group(asked.group, asked.terms.applied(Options()).of_group(subscriber.options.topics))
+        subscriber, group = self._first(asked)
         members = (new_member_record(subscriber, self._clock.wall()),)
         newcomer = Newcomer(group, asked.address, ips, self._credentials(asked), replay, members)
 
@@ -154,8 +142,20 @@ class GroupRegistrations(RegistrationSteps):
         subscriber = self._admission.subscriber(asked.address, asked.terms, asked.credentials.kinds_after(()))
         return replace(subscriber, options=subscriber.options.of_member())
 
+    def _first(self, asked: JoinRequest) -> tuple[Subscriber, Group]:
+        """Return the first member of a group, and the group, which belongs to who registers it. Raises Forbidden."""
+        subscriber = self._new(asked)
+        options = asked.terms.applied(Options()).of_group(subscriber.options.topics)
+        asked.by.check_options(options)
+        return subscriber, Group(asked.group, options, owner=asked.by.name)
+
     def _as_asked(self, lane: GroupLane, asked: JoinRequest) -> tuple[Subscriber, Group]:
-        """Return a member and its group as they are on these terms. Raises TooMany, and Conflict for declared ones."""
+        """Return a member and its group as they are on these terms.
+
+        Raises Forbidden for who may not change the group, TooMany, and Conflict for declared ones.
+        """
+        owner = lane.subscriber.owner
+        asked.by.check_owner(owner, f"The group {asked.group}")
         member, terms = lane.roster.get(asked.address.key), asked.terms
         if member is None:
             subscriber = self._new(asked)
@@ -169,7 +169,8 @@ class GroupRegistrations(RegistrationSteps):
         options = terms.applied(before).of_group(topics)
         if options != replace(before, topics=topics) and lane.has_declared and not terms.declared:
             raise is_declared(f"The group {asked.group}")
-        return subscriber, Group(asked.group, options)
+        asked.by.check_options(replace(options, topics=subscriber.options.topics))
+        return subscriber, Group(asked.group, options, owner=owner)
 
     def _check_conflict(self, asked: JoinRequest) -> None:
         """Raise Conflict where the address is registered without a group, or in another one."""

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from eventbus.core.access import OPEN, Access
 from eventbus.core.addresses import Address
 from eventbus.core.credentials import NO_CREDENTIALS, NOTHING_GIVEN, Credentials, GivenCredentials
-from eventbus.core.model import Terms
+from eventbus.core.model import Terms, group_key
 from eventbus.delivery.lane.health import Health
 from eventbus.delivery.lane.lane import Lane
 from eventbus.services.admission import Admission
@@ -18,11 +19,25 @@ from eventbus.services.sweeper import Sweeper
 
 @dataclass(frozen=True, slots=True)
 class RegistrationRequest:
-    """What one registration says."""
+    """What one registration says, and who registers."""
 
     address: Address
     terms: Terms
     credentials: GivenCredentials = NOTHING_GIVEN
+    by: Access = OPEN  # what who registers may do
+    drain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinRequest(RegistrationRequest):
+    """What one registration with a group says."""
+
+    group: str
+
+    @property
+    def key(self) -> str:
+        """The key of the group."""
+        return group_key(self.group)
 
 
 class RegistrationSteps:

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eventbus.core.addresses import Address
 from eventbus.core.model import Subscriber, Subscription, already_registered, is_declared
@@ -38,7 +38,7 @@ class Registrations(RegistrationSteps):
 
         A first registration may ``start`` with a replay from a position in the journal (see Positions). Whatever is
         raised, nothing has changed, but for an error which says that nobody knows.
-        Raises BadAddress, Conflict, NotOwner, JournalError, NotFound, BadRequest and TooMany.
+        Raises BadAddress, Conflict, Forbidden, NotOwner, JournalError, NotFound, BadRequest and TooMany.
         """
         address = asked.address
         lane = self._registered(address.key)
@@ -75,7 +75,7 @@ class Registrations(RegistrationSteps):
             if lane is None:
                 self._admission.admit(asked.address)
                 self._replays.check_position(start)
-                return DryRun(self._admission.subscriber(asked.address, asked.terms).options, new)
+                return DryRun(self._new(asked).options, new)
         else:
             new = False
         options = _as_asked(lane, asked).options
@@ -117,7 +117,7 @@ class Registrations(RegistrationSteps):
 
     def _begin(self, asked: RegistrationRequest, ips: frozenset[str], replay: Counted | None) -> Registration:
         """Make a lane for a subscriber that has none. ``ips`` are what its host has resolved to."""
-        subscriber = self._admission.subscriber(asked.address, asked.terms, asked.credentials.kinds_after(()))
+        subscriber = self._new(asked)
         newcomer = Newcomer(subscriber, asked.address, ips, self._credentials(asked), replay)
         lane = self._introductions.introduce(newcomer, lambda lane: self._begin_lease(lane, subscriber))
         log.info("lease of %s began", subscriber.key, extra={"address": subscriber.key})
@@ -125,6 +125,12 @@ class Registrations(RegistrationSteps):
         return Registration(lane, created=True)
 
     # Their steps
+
+    def _new(self, asked: RegistrationRequest) -> Subscriber:
+        """Return a new subscriber, which belongs to who registers it. Raises Forbidden."""
+        subscriber = self._admission.subscriber(asked.address, asked.terms, asked.credentials.kinds_after(()))
+        asked.by.check_options(subscriber.options)
+        return replace(subscriber, owner=asked.by.name)
 
     def _change(self, lane: Lane, asked: RegistrationRequest) -> None:
         """Save other terms of a lane, and renew its lease on them."""
@@ -176,7 +182,10 @@ class Registrations(RegistrationSteps):
 
 
 def _as_asked(lane: Lane, asked: RegistrationRequest) -> Subscriber:
-    """Return the subscriber as it is once it has renewed."""
+    """Return the subscriber as it is once it has renewed. Raises Forbidden for who may not change it."""
+    owner = lane.subscriber.owner
+    asked.by.check_owner(owner, asked.address.name)
     kinds = asked.credentials.kinds_after(lane.subscriber.credentials)
     options = asked.terms.applied(lane.subscriber.options)
-    return Subscriber(asked.address, options, kinds, declared=asked.terms.declared)
+    asked.by.check_options(options)
+    return Subscriber(asked.address, options, kinds, declared=asked.terms.declared, owner=owner)

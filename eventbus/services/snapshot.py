@@ -34,6 +34,8 @@ def snapshot_of(bus: Bus) -> Snapshot:
         certificate_expiry=bus.transport.certificate_expiry(),
         declared=bus.declared.count,
         declared_faults=bus.declared.faults,
+        tokens=bus.tokens.count,
+        tokens_faults=bus.tokens.faults,
         subscribers=(*each[:MAX_NAMED], *([_sum_of(each[MAX_NAMED:])] if len(each) > MAX_NAMED else ())),
     )
 

@@ -29,6 +29,8 @@ class ServiceTiming:
     declared_check_seconds: float = 1.0
     #: Between two comparisons of what it declares with what is registered.
     declared_interval_seconds: float = 5.0
+    #: Between two checks of the file of named tokens.
+    tokens_check_seconds: float = 1.0
     #: Until the end of a lane is tried again after the journal could not be written, or attempts were in flight.
     retry_delay_seconds: float = 0.25
     #: Between two searches for dead letters that are to be published again, and how many are published at once.

@@ -25,6 +25,8 @@ _LARGEST = frozenset(
         "eventbus_event_loop_lag_seconds",
         "eventbus_declared_subscribers",
         "eventbus_declared_faults",
+        "eventbus_named_tokens",
+        "eventbus_named_tokens_faults",
     }
 )
 

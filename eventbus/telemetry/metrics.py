@@ -51,6 +51,8 @@ class Snapshot:
     certificate_expiry: float | None  # of the client certificate, in seconds since 1970
     declared: int  # subscribers in this node's file
     declared_faults: int  # what is wrong in it, and those that are not registered
+    tokens: int  # in the file of named tokens
+    tokens_faults: int  # what is wrong in it
     subscribers: tuple[SubscriberSnapshot, ...]
 
 
@@ -146,6 +148,8 @@ class _GaugeCollector(_Collector):
             ),
             ("eventbus_declared_subscribers", "Subscribers that a file declares.", now.declared),
             ("eventbus_declared_faults", "What is wrong in that file, or not registered.", now.declared_faults),
+            ("eventbus_named_tokens", "Tokens in the file of named tokens.", now.tokens),
+            ("eventbus_named_tokens_faults", "What is wrong in that file.", now.tokens_faults),
         ):
             yield GaugeMetricFamily(name, text, value)
         if now.certificate_expiry is not None:

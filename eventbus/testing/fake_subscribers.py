@@ -106,6 +106,7 @@ def _subscriber_json(query: Parameters, known: Json | None) -> Json:
         "path": _first(query, "path"),
         "group": _first(query, "group"),
         "declared": False,
+        "owner": None,
         **_NEW,
         "registered_at": now.isoformat(),
         **(known or {}),

@@ -1,40 +1,42 @@
-"""Access control: each view has a scope, and a bearer token (RFC 6750) gives its client some of the scopes."""
+"""Access control: each view has scopes, and a bearer token (RFC 6750) gives its client some of the scopes."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from flask import Request, current_app
 
+from eventbus.core.access import NOBODY, OPEN, Access
 from eventbus.core.errors import Draining, Forbidden, Unauthorized
 from eventbus.core.host_names import HostNames
-from eventbus.core.tokens import Scope, Tokens
+from eventbus.core.tokens import Scope
 from eventbus.services.bus import Bus
+from eventbus.services.known_tokens import KnownTokens
 from eventbus.web.browsers import SAFE_METHODS, check_browser
-from eventbus.web.cluster.rpc_codec import FORWARDED, SCOPES
+from eventbus.web.cluster.rpc_codec import ACCESS, FORWARDED
 
-#: The scope of a view that has none set, so that a forgotten one is closed.
-DEFAULT_SCOPE = Scope.ADMIN
+#: Of a view that has none set, so that a forgotten one is closed.
+DEFAULT_SCOPES = (Scope.ADMIN,)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def needs(scope: Scope | None) -> Callable[[View], View]:
-    """Return a decorator that sets the scope which a view's clients need; None admits everyone."""
+def needs(*scopes: Scope) -> Callable[[View], View]:
+    """Return a decorator that sets the scopes of which a view's clients need one; without any, it admits everyone."""
 
     def mark(view: View) -> View:
-        view.scope = scope  # type: ignore[attr-defined]
+        view.scopes = scopes  # type: ignore[attr-defined]
         return view
 
     return mark
 
 
-def scope_of(view: Callable[..., Any]) -> Scope | None:
-    """Return the scope of a view."""
-    scope: Scope | None = getattr(view, "scope", DEFAULT_SCOPE)
-    return scope
+def scopes_of_view(view: Callable[..., Any]) -> tuple[Scope, ...]:
+    """Return the scopes of which a view's clients need one; none admit everyone."""
+    scopes: tuple[Scope, ...] = getattr(view, "scopes", DEFAULT_SCOPES)
+    return scopes
 
 
-def guard(tokens: Tokens, hosts: HostNames) -> Callable[[Request], None]:
+def guard(tokens: KnownTokens, hosts: HostNames) -> Callable[[Request], None]:
     """Return a guard that raises CrossOrigin, ForeignHost, Unauthorized or Forbidden.
 
     If tokens are set, a browser may use any host name: a foreign page has no token, and gets nothing without one.
@@ -47,7 +49,7 @@ def guard(tokens: Tokens, hosts: HostNames) -> Callable[[Request], None]:
             check_browser(environ, known_hosts)
         if tokens and request.endpoint is not None:  # without an endpoint it is 404
             view = current_app.view_functions[request.endpoint]
-            check(tokens, scope_of(view), environ)
+            check(tokens, scopes_of_view(view), environ)
 
     return check_request
 
@@ -65,23 +67,29 @@ def drain_guard(bus: Bus) -> Callable[[Request], None]:
     return check_open
 
 
-def check(tokens: Tokens, scope: Scope | None, environ: Mapping[str, Any]) -> None:
-    """Return if a client has the scope, by its ``Authorization`` header. Raises Unauthorized and Forbidden."""
-    if scope is None:
-        return
-    if environ.get("HTTP_AUTHORIZATION") is None and environ.get(SCOPES) is None:
-        raise Unauthorized("A token is required: send Authorization: Bearer TOKEN.")
-    scopes = scopes_of(environ, tokens)
+def check(tokens: KnownTokens, scopes: tuple[Scope, ...], environ: dict[str, Any]) -> Access:
+    """Return what a client may do if it has one of the scopes, by its ``Authorization`` header; note it in ``environ``.
+
+    Raises Unauthorized and Forbidden.
+    """
     if not scopes:
-        raise Unauthorized("The token is unknown.", error="invalid_token")
-    if scope not in scopes:
-        raise Forbidden(f"This token may not {_VERBS[scope]}.", scope=scope)
+        return NOBODY
+    access: Access | None = environ.get(ACCESS)
+    if access is None:
+        if environ.get("HTTP_AUTHORIZATION") is None:
+            raise Unauthorized("A token is required: send Authorization: Bearer TOKEN.")
+        access = environ[ACCESS] = tokens.access_of(token_of(environ["HTTP_AUTHORIZATION"]))
+    if access.scopes.isdisjoint(scopes):
+        raise Forbidden(f"This token may not {_VERBS[scopes[0]]}.", scope=scopes[0])
+    return access
 
 
-def scopes_of(environ: Mapping[str, Any], tokens: Tokens) -> frozenset[Scope]:
-    """Return the scopes of a request's client: by its token, or as the forwarding node has checked them."""
-    forwarded: frozenset[Scope] | None = environ.get(SCOPES)
-    return tokens.scopes_of(token_of(environ.get("HTTP_AUTHORIZATION"))) if forwarded is None else forwarded
+def access_of(environ: Mapping[str, Any], tokens: KnownTokens) -> Access:
+    """Return what a request's client may do: by its token, or as the forwarding node has checked it."""
+    if not tokens:
+        return OPEN
+    access: Access | None = environ.get(ACCESS)
+    return tokens.find(token_of(environ.get("HTTP_AUTHORIZATION"))) if access is None else access
 
 
 def token_of(authorization: str | None) -> str:
@@ -93,5 +101,6 @@ def token_of(authorization: str | None) -> str:
 _VERBS = {
     Scope.PUBLISH: "publish",
     Scope.SUBSCRIBE: "subscribe",
+    Scope.VIEW: "view",
     Scope.ADMIN: "administer",
 }

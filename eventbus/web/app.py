@@ -37,7 +37,7 @@ def application(bus: Bus) -> BusFlask | Forwarding:
 def create_app(bus: Bus) -> BusFlask:
     """Return the WSGI application over a bus; start and open nothing."""
     hosts = hosts_of(bus.settings.hosts, socket.gethostname())
-    guards = (guard(bus.settings.tokens, hosts), query_guard(bus), drain_guard(bus))
+    guards = (guard(bus.tokens, hosts), query_guard(bus), drain_guard(bus))
     app = BusFlask("eventbus", bus, guards)
     for part in BLUEPRINTS:
         app.register_blueprint(part.blueprint)

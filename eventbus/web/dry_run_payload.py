@@ -5,8 +5,7 @@ from typing import Any
 from eventbus.core.clock import rfc3339
 from eventbus.core.option_table import to_json
 from eventbus.services.dry_runs import DryRun, PastMatches
-from eventbus.services.group_registrations import JoinRequest
-from eventbus.services.registration_steps import RegistrationRequest
+from eventbus.services.registration_steps import JoinRequest, RegistrationRequest
 from eventbus.web.subscriber_payloads import address_payload
 
 

@@ -28,6 +28,7 @@ def _without_body(event: Event) -> dict[str, Any]:
         "id": event.id,
         "topic": event.topic,
         "key": event.key or None,
+        "publisher": event.publisher,
         "accepted_at": rfc3339(event.accepted_at),
         "headers": event.headers,
     }

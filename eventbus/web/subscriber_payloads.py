@@ -65,10 +65,12 @@ def subscription_payload(bus: Bus, lane: Lane) -> dict[str, Any]:
     """Return a subscriber or a group: its options, lease, state and account."""
     now = bus.clock.monotonic()
     whose = {**identity_payload(lane.subscriber), "declared": lane.subscriber.declared and lane.ended_at is None}
+    owner = {"owner": lane.subscriber.owner or None}
     if isinstance(lane, GroupLane):
         whose = {"group": whose["group"], "members": [_brief(member, now) for member in lane.roster]}
     return {
         **whose,
+        **owner,
         **_lease(bus, lane, expired_at=lane.ended_at),
         **to_json(lane.subscriber.options),
         "credentials": lane.subscriber.credentials,
@@ -98,6 +100,7 @@ def member_payload(bus: Bus, lane: Lane, member: Member) -> dict[str, Any]:
         **address_payload(member.subscriber.address),
         "group": lane.subscriber.text,
         "declared": member.subscriber.declared,
+        "owner": lane.subscriber.owner or None,
         **_lease(bus, member, expired_at=None),
         **to_json(own),
         "credentials": member.subscriber.credentials,

@@ -14,7 +14,7 @@ from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, record_of
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.services.dead_letters import Chosen
-from eventbus.web.routes import events
+from eventbus.web import event_stream
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN, UNWANTED
 from tests.support.redis_server import COMMAND, RedisServer
@@ -217,7 +217,7 @@ def test_a_stream_whose_place_was_read_before_ends(lose: Lose) -> None:
     with shared(lose.url) as bus:
         bus.publish(3)
         epoch, newest = bus.bus.feed.epoch, bus.bus.feed.newest
-        stream = events._stream(bus.bus, epoch, newest, ())  # noqa: SLF001 - what a response is made of
+        stream = event_stream._stream(bus.bus, epoch, newest, ())  # noqa: SLF001 - what a response is made of
         assert next(stream).startswith(b"retry:")
         lose.now(bus)
         assert list(stream) == []

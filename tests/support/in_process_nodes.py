@@ -20,8 +20,10 @@ from tests.support.scripted import ScriptedTransport
 class InProcessNode:
     """A node as the others see it (``eventbus.journal.cluster_journal.Nodes``), and its bus: subscribers refuse all."""
 
-    def __init__(self, name: str, everybody: "dict[str, InProcessNode]", tokens: Tokens | None = None) -> None:
-        settings = Settings(journal=f"sqlite:///{MEMORY}", tokens=tokens or Tokens())
+    def __init__(
+        self, name: str, everybody: "dict[str, InProcessNode]", tokens: Tokens | None = None, file: str = ""
+    ) -> None:
+        settings = Settings(journal=f"sqlite:///{MEMORY}", tokens=tokens or Tokens(), tokens_file=file)
         self.id = name
         self.bus = Bus(settings, SqliteJournal(MEMORY), ScriptedTransport(always=DeliveryResponse(400, excerpt=b"no")))
         self.owners: dict[str, str] = {}  #: what this node knows of who has which subscriber
@@ -88,13 +90,18 @@ class InProcessNode:
 
 @contextmanager
 def in_process_nodes(
-    *names: str, tokens: Tokens | None = None, each: Mapping[str, Tokens] | None = None
+    *names: str,
+    tokens: Tokens | None = None,
+    each: Mapping[str, Tokens] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Iterator[list[InProcessNode]]:
-    """Nodes with these names, that run; ``each`` has the tokens of those that have others."""
+    """Nodes with these names, that run; ``each`` has the tokens of those that have others, ``files`` their files."""
     everybody: dict[str, InProcessNode] = {}
     try:
         for name in names:
-            everybody[name] = InProcessNode(name, everybody, (each or {}).get(name, tokens))
+            everybody[name] = InProcessNode(
+                name, everybody, (each or {}).get(name, tokens), (files or {}).get(name, "")
+            )
             everybody[name].bus.start()
         yield list(everybody.values())
     finally:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from eventbus.core.access import NOBODY, Access
 from eventbus.core.errors import CallRefused, Conflict
 from eventbus.core.tokens import Scope, Tokens, tokens_of
 from eventbus.web.cluster.sealing import unseal
@@ -23,17 +24,17 @@ SECRET_FIELDS = {"HTTP_EVENTBUS_FORWARD_AUTHORIZATION": AUTHORIZATION}
 def keys(**texts: str) -> list[Key]:
     """The keys of a node with these tokens."""
     tokens: Tokens = tokens_of({Scope(scope): text for scope, text in texts.items()})
-    return [(key_of(digest), scopes) for digest, scopes in tokens.by_digest().items()]
+    return [(key_of(digest), Access(scopes)) for digest, scopes in tokens.by_digest().items()]
 
 
 def opened(of: list[Key], text: bytes) -> OpenedCall:
     """The call as a node with these keys takes it."""
-    return CallReader(of).open(text, "there", NOW)
+    return CallReader().open(text, of, "there", NOW)
 
 
 def sealed(of: list[Key], scopes: frozenset[Scope] = SUBSCRIBING) -> SignedCall:
     """A call whose request has something secret."""
-    return sign(of, "there", NOW, REQUEST, scopes, secret=SECRET_FIELDS)
+    return sign(of, "there", NOW, REQUEST, Access(scopes), secret=SECRET_FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_without_a_token_nothing_secret_is_sent() -> None:
     for of, scopes in (([], frozenset[Scope]()), (keys(publish=PUBLISH), SUBSCRIBING)):
         with pytest.raises(Conflict, match="EVENTBUS_SUBSCRIBE_TOKENS or EVENTBUS_ADMIN_TOKENS, to the same"):
             sealed(of, scopes)
-    assert opened([], sign([], "there", NOW, REQUEST, frozenset(), secret={}).text).request == REQUEST
+    assert opened([], sign([], "there", NOW, REQUEST, NOBODY, secret={}).text).request == REQUEST
 
 
 def test_without_the_package_nothing_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def test_every_setting_has_its_documented_default() -> None:
     defaults: dict[str, object] = {field: default for _, field, default, *_ in NUMBERS}
     defaults |= {"journal": "sqlite:///eventbus.db", "verify": "none", "origin": "eventbus", "signing_secrets": ()}
     defaults |= {"log_format": "text", "log_level": "info", "tracing": "none", "redis_fsync": False, "ca_file": ""}
-    defaults |= {"subscribers": ""}
+    defaults |= {"subscribers": "", "tokens_file": ""}
     defaults |= {"networks": NetworkRules(), "tokens": tokens_of({}), "hosts": "", "allow_ports": frozenset()}
     defaults |= {"client_cert": "", "client_key": ""}
     settings = from_environment({})

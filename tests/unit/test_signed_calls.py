@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from eventbus.core.access import OPEN, Access
 from eventbus.core.errors import CallRefused
 from eventbus.core.tokens import Scope, Tokens, tokens_of
 from eventbus.web.cluster.signed_calls import (
@@ -29,24 +30,24 @@ SUBSCRIBING = frozenset({Scope.SUBSCRIBE})
 def keys(**texts: str) -> list[Key]:
     """The keys of a node with these tokens."""
     tokens: Tokens = tokens_of({Scope(scope): text for scope, text in texts.items()})
-    return [(key_of(digest), scopes) for digest, scopes in tokens.by_digest().items()]
+    return [(key_of(digest), Access(scopes)) for digest, scopes in tokens.by_digest().items()]
 
 
 def call(of: list[Key], scopes: frozenset[Scope] = EVERYTHING, to: str = "there", until: float = NOW) -> SignedCall:
     """A call of a node with these keys, for a client that may do this."""
-    return sign(of, to, until, REQUEST, scopes)
+    return sign(of, to, until, REQUEST, Access(scopes))
 
 
 def opened(of: list[Key], text: bytes, now: float = NOW) -> OpenedCall:
     """The call as a node with these keys, that has opened none yet, takes it."""
-    return CallReader(of).open(text, "there", now)
+    return CallReader().open(text, of, "there", now)
 
 
 def test_a_call_and_its_answer_come_through() -> None:
     """The node that is asked knows the request and what its client may do; the one that asks takes its answer."""
     sent = call(keys(admin=ADMIN))
     found = opened(keys(admin=ADMIN), sent.text)
-    assert (found.request, found.scopes) == (REQUEST, EVERYTHING)
+    assert (found.request, found.access) == (REQUEST, OPEN)
     assert sent.verify(found.reply(b"an\nanswer")) == b"an\nanswer"
 
 
@@ -65,7 +66,7 @@ def test_without_tokens_nothing_is_signed() -> None:
     """Everything is open then, and a call says nothing of what its client may do."""
     sent = call([], frozenset())
     found = opened([], sent.text)
-    assert (found.request, found.scopes) == (REQUEST, None)
+    assert (found.request, found.access) == (REQUEST, None)
     assert sent.verify(found.reply(b"done")) == b"done"
 
 
@@ -83,7 +84,7 @@ def test_while_tokens_change_one_in_common_is_enough(asking: dict[str, str], ask
     """One token that both nodes have, and that may do as much as the client's, vouches for it; the answer too."""
     sent = call(keys(**asking), SUBSCRIBING)
     found = opened(keys(**asked), sent.text)
-    assert found.scopes == SUBSCRIBING
+    assert found.access == Access(SUBSCRIBING)
     assert sent.verify(found.reply(b"done")) == b"done"
 
 
@@ -103,8 +104,8 @@ def test_without_a_token_in_common_a_call_is_refused(asking: dict[str, str], ask
 
 def test_who_knows_one_token_gains_nothing_beyond_it() -> None:
     """A call that is made up with a token's key may do what that token may do on the node that is asked, at most."""
-    forged = sign([(keys(subscribe=OLD)[0][0], EVERYTHING)], "there", NOW, REQUEST, EVERYTHING)
-    assert opened(keys(subscribe=OLD, admin=ADMIN), forged.text).scopes == SUBSCRIBING
+    forged = sign([(keys(subscribe=OLD)[0][0], OPEN)], "there", NOW, REQUEST, OPEN)
+    assert opened(keys(subscribe=OLD, admin=ADMIN), forged.text).access == Access(SUBSCRIBING)
 
 
 def test_a_token_itself_is_no_key() -> None:
@@ -112,7 +113,7 @@ def test_a_token_itself_is_no_key() -> None:
     for digest in tokens_of({Scope.ADMIN: ADMIN}).by_digest():
         for key in (ADMIN.encode(), digest):
             with pytest.raises(CallRefused):
-                opened(keys(admin=ADMIN), call([(key, EVERYTHING)]).text)
+                opened(keys(admin=ADMIN), call([(key, OPEN)]).text)
 
 
 ALTERED: list[dict[str, Any]] = [
@@ -168,8 +169,8 @@ def test_a_call_counts_for_one_node() -> None:
 
 def test_a_call_counts_once() -> None:
     """As long as it would count at all."""
-    reader, sent = CallReader(keys(admin=ADMIN)), call(keys(admin=ADMIN), until=NOW + MAX_DEADLINE_MS)
-    reader.open(sent.text, "there", NOW)
+    reader, sent = CallReader(), call(keys(admin=ADMIN), until=NOW + MAX_DEADLINE_MS)
+    reader.open(sent.text, keys(admin=ADMIN), "there", NOW)
     for later in (
         0,
         MAX_DEADLINE_MS,
@@ -178,7 +179,7 @@ def test_a_call_counts_once() -> None:
         MAX_DEADLINE_MS + 9 * MAX_SKEW_MS,
     ):
         with pytest.raises(CallRefused, match=r"accepted before|deadline"):
-            reader.open(sent.text, "there", NOW + later)
+            reader.open(sent.text, keys(admin=ADMIN), "there", NOW + later)
 
 
 @pytest.mark.parametrize("now", [NOW + MAX_SKEW_MS + 1, NOW - MAX_DEADLINE_MS - MAX_SKEW_MS - 1])
@@ -190,13 +191,13 @@ def test_a_call_counts_in_its_time(now: float) -> None:
 
 def test_so_many_calls_are_remembered_and_no_more() -> None:
     """Past that they are refused until the oldest can count no more."""
-    reader, of = CallReader(keys(admin=ADMIN), max_seen=3), keys(admin=ADMIN)
+    reader, of = CallReader(max_seen=3), keys(admin=ADMIN)
     for _ in range(3):
-        reader.open(call(of).text, "there", NOW)
+        reader.open(call(of).text, of, "there", NOW)
     with pytest.raises(CallRefused, match="too many"):
-        reader.open(call(of).text, "there", NOW)
+        reader.open(call(of).text, of, "there", NOW)
     later = NOW + MAX_DEADLINE_MS + 4 * MAX_SKEW_MS
-    assert reader.open(call(of, until=later).text, "there", later).scopes == EVERYTHING
+    assert reader.open(call(of, until=later).text, of, "there", later).access == OPEN
 
 
 def test_an_answer_counts_for_its_call_only() -> None:

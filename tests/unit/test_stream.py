@@ -12,8 +12,8 @@ from eventbus.core.errors import EventbusError, JournalUnavailable, TooManyStrea
 from eventbus.core.model import Event
 from eventbus.services.bus import Bus
 from eventbus.services.feed import Part
-from eventbus.web.routes import events
-from eventbus.web.routes.events import HEARTBEAT_SECONDS
+from eventbus.web import event_stream
+from eventbus.web.event_stream import HEARTBEAT_SECONDS
 
 
 def event(seq: int) -> Event:
@@ -54,7 +54,7 @@ class Scripted:
 
 def told(bus: Scripted, count: int = 20) -> list[bytes]:
     """What its stream says."""
-    stream: Iterator[bytes] = events._stream(cast(Bus, cast(Any, bus)), 0, 0, ())  # noqa: SLF001 - with a clock of its own
+    stream: Iterator[bytes] = event_stream._stream(cast(Bus, cast(Any, bus)), 0, 0, ())  # noqa: SLF001 - with a clock of its own
     return [part.split(b"\n")[0] for part in islice(stream, count)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from eventbus.core.access import NOBODY
 from eventbus.core.addresses import parse_address
 from eventbus.core.errors import CallRefused, JournalUnavailable, NotOwner
 from eventbus.core.model import Message, Terms
@@ -490,7 +491,7 @@ def test_what_no_node_passes_on_is_not_done() -> None:
         request = {"REQUEST_METHOD": "POST", "PATH_INFO": "/sendMessage", "QUERY_STRING": ""}
         request |= {"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "", "SERVER_PORT": ""}
         with pytest.raises(CallRefused, match="such a request is not forwarded"):
-            here.forwarding.answer(sign([], "here", here.now(), request, frozenset()).text)
+            here.forwarding.answer(sign([], "here", here.now(), request, NOBODY).text)
         assert not here.bus.journal.page(0, 10, 10, 1_000).events
 
 

@@ -14,7 +14,7 @@ from eventbus.core.settings import MEMORY, Settings
 from eventbus.core.topics import check_patterns, check_topic
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
-from eventbus.web.access import scope_of
+from eventbus.web.access import scopes_of_view
 from eventbus.web.app import create_app
 from eventbus.web.cluster.forwarding import PAGES
 from eventbus.web.cluster.merge import KINDS
@@ -94,8 +94,8 @@ def test_each_operation_names_the_scope_that_its_route_needs(app: Any) -> None:
     """An operation names the scope that its route needs; an open route needs none."""
     documented = {(method, path): operation["security"] for method, path, operation in operations()}
     for method, path, view in routes(app):
-        scope = scope_of(view)
-        assert documented[method, path] == ([] if scope is None else [{}, {"bearer": [scope]}])
+        scopes = scopes_of_view(view)
+        assert documented[method, path] == ([{}, *({"bearer": [scope]} for scope in scopes)] if scopes else [])
 
 
 def test_each_response_about_all_nodes_counts_them() -> None:

@@ -16,6 +16,8 @@ from eventbus.core.batch_format import (
     ID_ATTRIBUTE,
     KEY_ATTRIBUTE,
     NO_TYPE,
+    PUBLISHER_ATTRIBUTE,
+    PUBLISHER_FIELD,
     STRUCTURED_TYPE,
     TOPIC_ATTRIBUTE,
 )
@@ -48,6 +50,7 @@ class _Kind(NamedTuple):
 
     media_type: str
     coding: str | None
+    publisher: str | None
     envelope: _Envelope
 
 
@@ -57,8 +60,9 @@ def element_of(event: Event) -> Element:
     if not is_valid_head(head):
         raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
     kind_of = _kind_of if len(head) > MAX_CACHED_HEAD_BYTES else _cached_kind_of
-    media_type, coding, (own_id, members) = kind_of(head, topic, int(accepted_at), bool(key))
+    media_type, coding, publisher, (own_id, members) = kind_of(head, topic, int(accepted_at), bool(key))
     if media_type == STRUCTURED_TYPE and (structured := _object_in(body)) is not None:
+        structured = _with_publisher(structured, publisher)
         own_id, members = _envelope(structured, topic, int(accepted_at), coding, keyed=bool(key))
         data: tuple[bytes, ...] = ()
     else:
@@ -76,8 +80,16 @@ def _kind_of(head: bytes, topic: str | None, second: int, keyed: bool) -> _Kind:
     headers = {name.lower(): value for name, value in headers_in(head).items()}
     coding = headers.get("content-encoding")
     dead = {attribute: headers[name] for attribute, name in DEAD_ATTRIBUTES.items() if name in headers}
-    envelope = _envelope(attributes_in(headers) | dead, topic, second, coding, keyed=keyed)
-    return _Kind(media_type_of(headers), coding, envelope)
+    publisher = headers.get(PUBLISHER_FIELD)
+    attributes = _with_publisher(attributes_in(headers) | dead, publisher)
+    envelope = _envelope(attributes, topic, second, coding, keyed=keyed)
+    return _Kind(media_type_of(headers), coding, publisher, envelope)
+
+
+def _with_publisher(attributes: dict[str, Any], publisher: str | None) -> dict[str, Any]:
+    """Return attributes with the name of who published the event, whatever they say of it themselves."""
+    own = {name: value for name, value in attributes.items() if name != PUBLISHER_ATTRIBUTE}
+    return own if publisher is None else own | {PUBLISHER_ATTRIBUTE: publisher}
 
 
 _cached_kind_of = lru_cache(MAX_CACHED_KINDS)(_kind_of)

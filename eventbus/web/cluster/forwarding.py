@@ -56,7 +56,7 @@ class Forwarding:
         self._app = app
         self._nodes = nodes
         self.bus = app.bus  #: for the worker, as on the application itself
-        self._peers = Peers(nodes, app.bus.settings.tokens)
+        self._peers = Peers(nodes, app.bus.tokens)
 
     def __call__(self, environ: Environ, start_response: Start) -> Any:
         """Answer a request here, or forward it."""

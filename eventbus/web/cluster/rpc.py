@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 
 import gevent
 
+from eventbus.core.access import Access
 from eventbus.core.clock import Clock
 from eventbus.core.errors import CallRefused, JournalError, NodeTimeout
 from eventbus.core.tokens import Tokens
 from eventbus.journal.cluster_journal import Nodes
-from eventbus.web.access import scopes_of
+from eventbus.services.known_tokens import KnownTokens
+from eventbus.web.access import access_of
 from eventbus.web.cluster.rpc_codec import Environ, RpcResponse, decode_response, environ_of, forwarded_fields
 from eventbus.web.cluster.signed_calls import CallReader, Key, SignedCall, key_of, sign
 from eventbus.web.credentials import secret_fields
@@ -23,11 +25,11 @@ log = logging.getLogger(__name__)
 class Peers:
     """Calls peers, and answers their calls."""
 
-    def __init__(self, nodes: Nodes, tokens: Tokens) -> None:
+    def __init__(self, nodes: Nodes, tokens: KnownTokens) -> None:
         self._nodes = nodes
         self._tokens = tokens
-        self._keys = _keys_of(tokens)
-        self._reader = CallReader(self._keys)
+        self._of_settings = _keys_of(tokens.of_settings)
+        self._reader = CallReader()
         self._clock = Clock()
         self._refused, self._log_at = 0, 0.0
 
@@ -47,8 +49,8 @@ class Peers:
     def answer(self, call: bytes, by: Callable[[Environ], RpcResponse]) -> bytes:
         """Return this node's signed response to a peer's call. Raises CallRefused if the call is not valid."""
         try:
-            opened = self._reader.open(call, self._nodes.id, self._nodes.now())
-            answer = by(environ_of(opened.request, opened.scopes))
+            opened = self._reader.open(call, self._keys, self._nodes.id, self._nodes.now())
+            answer = by(environ_of(opened.request, opened.access))
         except CallRefused as refused:
             self._log(refused)
             raise
@@ -61,9 +63,14 @@ class Peers:
             return None
 
     def _signed(self, node: str, environ: Environ, seconds: float) -> SignedCall:
-        scopes, until = scopes_of(environ, self._tokens), self._nodes.now() + seconds * 1_000
+        access, until = access_of(environ, self._tokens), self._nodes.now() + seconds * 1_000
         request, secret = forwarded_fields(environ), secret_fields(environ)
-        return sign(self._keys, node, until, request, scopes, secret=secret)
+        return sign(self._keys, node, until, request, access, secret=secret)
+
+    @property
+    def _keys(self) -> list[Key]:
+        """Return the keys of the settings' tokens, and those of the file."""
+        return [*self._of_settings, *self._tokens.call_keys]
 
     def _log(self, refused: CallRefused) -> None:
         self._refused += 1
@@ -74,9 +81,9 @@ class Peers:
 
 
 def _keys_of(tokens: Tokens) -> list[Key]:
-    """Return the keys of all tokens, derived in a thread, since that takes long."""
+    """Return the keys of the settings' tokens, derived in a thread, since that takes long."""
     make = gevent.get_hub().threadpool.apply
-    return [(make(key_of, (digest,)), scopes) for digest, scopes in tokens.by_digest().items()]
+    return [(make(key_of, (digest,)), Access(scopes)) for digest, scopes in tokens.by_digest().items()]
 
 
 def _answer_of(node: str, call: SignedCall, reply: bytes) -> RpcResponse:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eventbus.core.access import Access
 from eventbus.core.errors import CallRefused
-from eventbus.core.tokens import Scope
 from eventbus.web.credentials import secret_fields
 
 Environ = dict[str, Any]
@@ -28,8 +28,8 @@ MERGED = "eventbus.merged"
 NODES_HEARD = "eventbus.nodes_heard"
 #: In the environment of a request that all nodes answer: the id that it has on each of them.
 REQUEST = "eventbus.request"
-#: In the environment of a forwarded request: its client's scopes, as the forwarding node has checked them.
-SCOPES = "eventbus.scopes"
+#: In the environment of a request whose client's token was checked, here or by the forwarding node: what it may do.
+ACCESS = "eventbus.access"
 #: What each forwarded request has.
 _REQUIRED = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT")
 #: What is forwarded as it is: all that the routes read, and nothing that is secret. The forwarding node has checked
@@ -89,10 +89,10 @@ def forwarded_fields(environ: Environ) -> dict[str, str]:
     return {name: environ[name] for name in _FORWARDED_FIELDS if name in environ}
 
 
-def environ_of(request: Mapping[str, str], scopes: frozenset[Scope] | None) -> Environ:
+def environ_of(request: Mapping[str, str], access: Access | None) -> Environ:
     """Return the environment of a forwarded request. Raises CallRefused if it is incomplete.
 
-    ``scopes`` are its client's, None if no tokens are set.
+    ``access`` is its client's, None if no tokens are set.
     """
     if missing := [name for name in _REQUIRED if name not in request]:
         raise CallRefused(f"the request has no {missing[0]}")
@@ -108,7 +108,7 @@ def environ_of(request: Mapping[str, str], scopes: frozenset[Scope] | None) -> E
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
         FORWARDED: True,
-        SCOPES: scopes,
+        ACCESS: access,
     }
 
 

@@ -1,9 +1,10 @@
 """Signs and verifies calls between nodes: a call carries no token, but a signature. No I/O.
 
-The forwarding node has checked its client's token. It signs the call, with that token's scopes, by each of its own
-tokens that has at least those scopes. The other node accepts the call if it has one of these tokens. So whoever
-writes to Redis has to know a token, and gains nothing beyond its scopes. A call is valid for one node, once, until its
-deadline. A request with something secret is sealed for those who have such a token.
+The forwarding node has checked its client's token. It signs the call, with what that token permits, by each of its own
+tokens that permits at least that, and by a key of its whole file of named tokens. The other node accepts the call if
+it has one of these. So whoever writes to Redis has to know a token, and gains nothing beyond what that permits; for a
+client with a name only administrators can sign, and those who have the whole file. A call is valid for one node, once,
+until its deadline. A request with something secret is sealed for those who have such a token.
 """
 
 import functools
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from eventbus.core.errors import CallRefused, Conflict
+from eventbus.core.access import Access, OneOf, access_fields, access_of_fields
+from eventbus.core.errors import BadRequest, CallRefused, Conflict
 from eventbus.core.tokens import Scope
 from eventbus.web.cluster.sealing import seal, unseal
 
@@ -32,8 +34,8 @@ UNSEALABLE = (
     "Another node has this subscription, and the credentials can only be passed on to it sealed by a token. Set"
     " EVENTBUS_SUBSCRIBE_TOKENS or EVENTBUS_ADMIN_TOKENS, to the same on all nodes."
 )
-#: A key, and the scopes of the token that it is derived from.
-Key = tuple[bytes, frozenset[Scope]]
+#: A key, and whom it speaks for.
+Key = tuple[bytes, Access | OneOf]
 
 
 @functools.lru_cache(maxsize=256)
@@ -60,11 +62,11 @@ class SignedCall:
 
 @dataclass(frozen=True, slots=True)
 class OpenedCall:
-    """A valid call: the request, and its client's scopes; None if no tokens are set."""
+    """A valid call: the request, and what its client may do; None if no tokens are set."""
 
     name: str
     request: dict[str, str] = field(repr=False)
-    scopes: frozenset[Scope] | None
+    access: Access | None
     key: bytes | None
 
     def reply(self, answer: bytes) -> bytes:
@@ -78,7 +80,7 @@ def sign(
     node: str,
     until: float,
     request: Mapping[str, str],
-    scopes: frozenset[Scope],
+    access: Access,
     *,
     secret: Mapping[str, str] | None = None,
 ) -> SignedCall:
@@ -86,8 +88,8 @@ def sign(
 
     With ``secret`` fields the whole request is sealed. Raises Conflict where there is no token to do so.
     """
-    name, able = uuid4().hex, tuple(key for key, may in keys if scopes <= may)
-    fields: dict[str, Any] = {"to": node, "name": name, "until": int(until), "scopes": sorted(scopes)}
+    name, able = uuid4().hex, tuple(key for key, may in keys if may.covers(access))
+    fields: dict[str, Any] = {"to": node, "name": name, "until": int(until), **access_fields(access)}
     if secret:
         if not able:
             raise Conflict(UNSEALABLE)
@@ -102,23 +104,25 @@ def sign(
 class CallReader:
     """Verifies calls, and remembers the ones that it has accepted."""
 
-    def __init__(self, keys: Sequence[Key], max_seen: int = MAX_SEEN) -> None:
-        self._keys, self._max_seen = keys, max_seen
+    def __init__(self, max_seen: int = MAX_SEEN) -> None:
+        self._max_seen = max_seen
         self._seen: dict[str, float] = {}  # by name: until when (ms) a call has to be remembered
 
-    def open(self, call: bytes, node: str, now: float) -> OpenedCall:
-        """Read a call to this node; ``now`` in milliseconds by the nodes' clock. Raises CallRefused."""
+    def open(self, call: bytes, keys: Sequence[Key], node: str, now: float) -> OpenedCall:
+        """Read a call to this node, signed by one of its keys; ``now`` in milliseconds by the nodes' clock.
+
+        Raises CallRefused.
+        """
         signatures, _, text = call.partition(b"\n")
         signed = b"call\n" + text
-        known = [key for key in self._keys if _is_listed(signatures, key[0], signed)]
-        if self._keys and not known:
+        known = [key for key in keys if _is_listed(signatures, key[0], signed)]
+        if keys and not known:
             raise CallRefused("it is not signed by any of this node's tokens; set the same ones on all nodes")
         fields = _read(text, [key for key, _ in known])
         if not known:
             return OpenedCall(fields["name"], fields["request"], None, None)
         self._check(fields, node, now)
-        allowed = frozenset[Scope]().union(*(may for _, may in known))
-        return OpenedCall(fields["name"], fields["request"], allowed & frozenset(fields["scopes"]), known[0][0])
+        return OpenedCall(fields["name"], fields["request"], _permitted(fields["access"], known), known[0][0])
 
     def _check(self, fields: Mapping[str, Any], node: str, now: float) -> None:
         """Raise CallRefused for a call to another node, one outside of its time, and one that was accepted before."""
@@ -135,6 +139,15 @@ class CallReader:
         self._seen[fields["name"]] = now + MAX_DEADLINE_MS + 3 * MAX_SKEW_MS  # equal for all: the oldest is first
 
 
+def _permitted(claimed: Access, known: Sequence[Key]) -> Access:
+    """Return what a call's client may do. Raises CallRefused where nobody who signed it may speak for such a client."""
+    if any(may.covers(claimed) for _, may in known):
+        return claimed
+    if claimed != Access(claimed.scopes):
+        raise CallRefused("it names a client for whom none of the tokens that signed it may speak")
+    return Access(claimed.scopes & frozenset[Scope]().union(*(may.scopes for _, may in known)))
+
+
 def _bound(fields: Mapping[str, Any]) -> bytes:
     """Return what a sealed request belongs to: this call to this node."""
     return f"{fields['name']} {fields['to']}".encode()
@@ -147,8 +160,8 @@ def _read(text: bytes, keys: Sequence[bytes]) -> dict[str, Any]:
             fields["request"] = json.loads(unseal(keys, fields.pop("sealed"), _bound(fields)))
         request = fields["request"]
         if all(isinstance(value, str) for value in (fields["name"], fields["to"], *request.values())):
-            return {**fields, "until": float(fields["until"]), "scopes": {Scope(scope) for scope in fields["scopes"]}}
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            return {**fields, "until": float(fields["until"]), "access": access_of_fields(fields)}
+    except (BadRequest, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CallRefused(f"it is malformed ({type(error).__name__})") from error
     raise CallRefused("it is malformed")
 

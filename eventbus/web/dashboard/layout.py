@@ -10,7 +10,7 @@ from eventbus import __version__
 from eventbus.core.errors import EventbusError, NoAccess
 from eventbus.core.tokens import Scope
 from eventbus.web.accept import wants_json
-from eventbus.web.access import check, needs
+from eventbus.web.access import access_of, check, needs
 from eventbus.web.cluster.rpc_codec import MERGED, NODES_HEARD
 from eventbus.web.current import the_bus
 from eventbus.web.error_responses import status_of
@@ -43,11 +43,11 @@ Data = Callable[[], dict[str, Any]]
 def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
     """Return a decorator: a function that collects data becomes a view of a page.
 
-    A client that is not an administrator gets the login form instead.
+    A client that may not view gets the login form instead.
     """
 
     def wrap(collect: Data) -> Callable[[], Reply]:
-        @needs(None)
+        @needs()
         @functools.wraps(collect)
         def view() -> Reply:
             try:
@@ -65,18 +65,25 @@ def page(template: str) -> Callable[[Data], Callable[[], Reply]]:
 
 
 def check_visitor() -> None:
-    """Return if the client is an administrator, or no tokens are set. Raises NoAccess."""
-    tokens = the_bus().settings.tokens
+    """Return if the client may view everything, or no tokens are set. Raises NoAccess."""
+    tokens = the_bus().tokens
     if tokens:
-        check(tokens, Scope.ADMIN, request.environ)
+        check(tokens, (Scope.VIEW,), request.environ)
 
 
 def _html(template: str, data: dict[str, Any], status: int = 200) -> Reply:
     heard = request.environ.get(NODES_HEARD)
     frame = {"navigation": NAVIGATION, "path": request.path, "version": __version__, "heard": heard}
+    frame |= _permitted()
     frame |= {"root": root_of(request.path), "prefix": prefix_of(request.environ)}
     body = render_template(f"dashboard/{template}", **frame, **data)
     return Reply(body.encode("utf-8", "replace"), status, HTML, dict(HEADERS))
+
+
+def _permitted() -> dict[str, bool]:
+    """Return what a page may offer to this client: actions on what is there, and publishing."""
+    scopes = access_of(request.environ, the_bus().tokens).scopes
+    return {"may_act": Scope.ADMIN in scopes, "may_publish": Scope.PUBLISH in scopes}
 
 
 def _login(error: NoAccess) -> Reply:

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request, send_from_directory
 from eventbus.core.clock import rfc3339
 from eventbus.core.errors import NotFound
 from eventbus.core.settings import Settings
+from eventbus.core.settings_text import setting_text
 from eventbus.services.snapshot import snapshot_of
 from eventbus.web.access import needs
 from eventbus.web.cluster.rpc_codec import FORWARDED
@@ -31,14 +32,12 @@ from eventbus.web.subscriptions import NamedSubscription, group_of, named_in, pa
 #: Dead letters on the page of their subscriber.
 MAX_SUBSCRIBER_LETTERS = 20
 STATIC = Path(__file__).parent / "static"
-#: Settings of which a page displays only whether they are set.
-SECRET = frozenset({"tokens", "signing_secrets"})
 
 blueprint = Blueprint("dashboard", __name__, template_folder="templates")
 
 
 @blueprint.get("/dashboard/static/<path:name>")
-@needs(None)
+@needs()
 def static_file(name: str) -> Response:
     """Return a style sheet, a script or a picture; they hold nothing of this bus."""
     return send_from_directory(STATIC, name)
@@ -59,8 +58,8 @@ def overview() -> dict[str, Any]:
     latest = bus.time_series.kept[-1] if bus.time_series.kept else None
     return {
         "fresh": not sum(now.states.values()) and not bus.feed.newest,
-        "closed": bool(bus.settings.tokens),
-        "open": not bus.settings.tokens and reachable_from_outside(noted(bus.settings.port)),
+        "closed": bool(bus.tokens),
+        "open": not bus.tokens and reachable_from_outside(noted(bus.settings.port)),
         "host": request.environ.get("HTTP_HOST", f"localhost:{bus.settings.port}")[:200],
         "subscribers": now.states,
         "pending": now.pending,
@@ -192,19 +191,7 @@ def send() -> dict[str, Any]:
 def settings() -> dict[str, Any]:
     """Collect the settings; of secrets only whether they are set."""
     current = the_bus().settings
-    return {"settings": {each.name: _setting_text(each.name, current) for each in fields(Settings)}}
-
-
-def _setting_text(name: str, current: Settings) -> str:
-    value = getattr(current, name)
-    if name in SECRET:
-        return "set" if value else "not set"
-    if name == "journal":
-        return current.journal_redacted
-    if name == "networks":
-        deny, allow = (", ".join(map(str, networks)) or "none" for networks in (value.deny, value.allow))
-        return f"denied: {deny}; allowed: {allow}"
-    return f"{value:,}" if isinstance(value, int | float) and name != "port" else str(value)
+    return {"settings": {each.name: setting_text(each.name, current) for each in fields(Settings)}}
 
 
 def _names(named: NamedSubscription | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _STARTED = shape("How many they were, and where their outcome is.", {
 LIST = operation(
     "listDeadLetters", "Read the dead letters",
     "Deliveries that will not be attempted again, with the reason, the oldest first. `next` is where to go on `after`.",
-    tag="Reading", scope="admin", call=f"'/deadLetters?address={AN_ADDRESS}'",
+    tag="Reading", scope="view", call=f"'/deadLetters?address={AN_ADDRESS}'",
     parameters=[
         address("Only this subscriber's.", required=False),
         path(),
@@ -71,7 +71,7 @@ OUTCOME = operation(
     "So many of them are `delivered`, `dead_again`, `discarded`, `filtered`, or still `pending`. It is kept in the "
     "journal; the "
     "newest 1,000 replays are known.",
-    tag="Reading", scope="admin", call=f"'/deadLetters/replays/{AN_ID}'",
+    tag="Reading", scope="view", call=f"'/deadLetters/replays/{AN_ID}'",
     parameters=[build.parameter("path", "replay", "The replay's id.", text(), required=True, example=AN_ID)],
     ok=build.answer("The outcome so far.", build.content(JSON, build.schema("Replay"), A_REPLAY)),
     errors=("NoReplay", "Unavailable", "DiskFull"),

@@ -33,8 +33,9 @@ _TAGS = {
 _BEARER: Json = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A token (RFC 6750), where tokens are set; else everything is open. Each operation names the scope "
-    "that it needs: `publish`, `subscribe` or `admin`; an `admin` token may do all.",
+    "description": "A token (RFC 6750), where tokens are set; else everything is open. Each operation names the scopes "
+    "of which it needs one: `publish`, `subscribe`, `view` or `admin`; an `admin` token may do all. A named token may "
+    "be narrowed to topics and addresses.",
 }
 
 #: Where the bus is: at the root of its host, or below the prefix that a proxy gives. Not relative to the document, as

@@ -1,11 +1,12 @@
 """Reading the journal, and replaying a part of it."""
 
+from eventbus.web.event_stream import MAX_PAGE_EVENTS, RESUMED
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, Json, content, count, query, text
 from eventbus.web.openapi.operation import operation
 from eventbus.web.openapi.schemas import A_DELIVERY, AN_EVENT, TOPIC_PATTERNS, VISIBLE_ASCII
 from eventbus.web.openapi.subscribers import address, group, path
-from eventbus.web.routes.events import DEFAULT_PAGE_EVENTS, MAX_PAGE_EVENTS, MAX_WAIT_SECONDS, RESUMED
+from eventbus.web.routes.events import DEFAULT_PAGE_EVENTS, MAX_WAIT_SECONDS
 
 _STREAM = text(
     "Server-sent events: each has `id`, the event's id, and `data`, the event as JSON on one line. It goes on after "
@@ -29,7 +30,7 @@ LIST = operation(
     "listEvents", "Read the journal",
     "Events, the oldest first; `next` is where to go on `after`. With `Accept: text/event-stream` a stream of what "
     "comes; `limit` and `wait` say nothing there.",
-    tag="Reading", scope="subscribe", call="'/events?topic=orders.*&limit=10'",
+    tag="Reading", scope="subscribe view", call="'/events?topic=orders.*&limit=10'",
     parameters=[
         query("after", "Begin after the event with this id, or at `earliest`, `now` or an RFC 3339 time. Without it, "
               "or empty: with the oldest.", text()),
@@ -51,7 +52,7 @@ LIST = operation(
 GET = operation(
     "getEvent", "Read one event",
     "The event, and `deliveries`: its state for each subscriber that it was accepted for.",
-    tag="Reading", scope="subscribe", call=f"'/events/{AN_ID}'",
+    tag="Reading", scope="subscribe view", call=f"'/events/{AN_ID}'",
     parameters=[build.parameter(
         "path", "event_id", "The event's id, as `Webhook-Id` says it.", VISIBLE_ASCII, required=True, example=AN_ID
     )],

@@ -18,9 +18,10 @@ def operation(
 ) -> Json:
     """Build an operation.
 
-    ``scope`` is what a token has to allow, where tokens are set; None for an open route. ``ok`` is the response of
-    status 200, ``errors`` are the names of others; those that any request may get are added. Of ``more``, ``tag`` is
-    the section of the page, and ``call`` how curl is called, without the host; the rest is as OpenAPI has it.
+    ``scope`` is what a token has to allow, where tokens are set: one of these scopes; None for an open route. ``ok``
+    is the response of status 200, ``errors`` are the names of others; those that any request may get are added. Of
+    ``more``, ``tag`` is the section of the page, and ``call`` how curl is called, without the host; the rest is as
+    OpenAPI has it.
     """
     tag, call = more.pop("tag"), more.pop("call")
     named = (*errors, "Unauthorized", "Forbidden") if scope else errors
@@ -31,7 +32,7 @@ def operation(
         "operationId": name,
         "summary": summary,
         "description": description,
-        "security": [{}, {"bearer": [scope]}] if scope else [],
+        "security": [{}, *({"bearer": [one]} for one in scope.split())] if scope else [],
         **more,
         "responses": dict(sorted(found.items())),
         "x-codeSamples": [{"lang": "Shell", "label": "curl", "source": f"curl {call.replace('/', f'{BUS}/', 1)}"}],

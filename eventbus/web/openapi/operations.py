@@ -33,7 +33,7 @@ _OPERATIONS: dict[str, tuple[str, str, Json, str | None]] = {
     ),
     "/metrics": (
         "Metrics for Prometheus", "Prometheus's text format, version 0.0.4.",
-        build.answer("The exposition.", content(TEXT, text(), _METRICS), NODES_HEADER), "admin",
+        build.answer("The exposition.", content(TEXT, text(), _METRICS), NODES_HEADER), "view",
     ),
     "/openapi.json": (
         "This document", "What the bus answers to, as OpenAPI 3.1.",

@@ -37,7 +37,7 @@ def _operations(document: Json) -> Iterator[Json]:
                     **operation,
                     "method": method.upper(),
                     "path": path if part == "paths" else "<address>/event",
-                    "scope": next((scope for one in operation["security"] for scope in one.get("bearer", ())), ""),
+                    "scope": " or ".join(scope for one in operation["security"] for scope in one.get("bearer", ())),
                     "answers": [_answer(document, status, one) for status, one in responses if one not in shared],
                     "common": [STATUS[name] for name in COMMON if response(name) in operation["responses"].values()],
                     "examples": list(_examples(operation)),

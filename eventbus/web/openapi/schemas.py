@@ -37,6 +37,7 @@ _SUBSCRIBER: Json = {
         "Which credentials it has given, and not which values: of a group, each member has its own.",
     ),
     "declared": build.flag("Whether a file of the bus declares it: then it does not expire."),
+    "owner": nullable(text("The name of the token that made the subscription; null where that had none.")),
     "draining": build.flag("Whether it asked for no more deliveries."),
     "registered_at": time("When the lease began."),
     "renewed_at": time("When it was renewed last."),
@@ -71,7 +72,8 @@ _SUBSCRIBER: Json = {
     "recent_failures": count("Attempts of the last ten minutes that failed."),
 }
 A_SUBSCRIBER: Json = {
-    "address": AN_ADDRESS, "path": None, "group": None, "credentials": [], "declared": False, "draining": False,
+    "address": AN_ADDRESS, "path": None, "group": None, "credentials": [], "declared": False, "owner": None,
+    "draining": False,
     "registered_at": A_TIME, "renewed_at": A_TIME, "expires_at": "2026-11-24T12:11:12Z",
     "expired_at": None, "renew_after": 40.0, **to_json(Options(topics=("orders.*",))), "state": "ok",
     "pause": None, "pending": 0, "backlog": 0, "in_flight": 0, "oldest_pending_seconds": 0.0, "accepted": 1,
@@ -108,12 +110,13 @@ _EVENT: Json = {
     "id": text("A UUID of version 7, which the bus gives."),
     "topic": nullable(text("Null where none was given.")),
     "key": nullable(text("The order key; null where none was given.")),
+    "publisher": nullable(text("The name of the token that published it; null where that had none.")),
     "accepted_at": time(),
     "headers": build.typed("object", "The headers that were kept.", additionalProperties=text()),
     "body": build.schema("Body"),
 }
 AN_EVENT: Json = {
-    "id": AN_ID, "topic": "orders.created", "key": None, "accepted_at": A_TIME,
+    "id": AN_ID, "topic": "orders.created", "key": None, "publisher": None, "accepted_at": A_TIME,
     "headers": {"Content-Type": "application/json"}, "body": {"text": '{"order": 42}'},
 }  # fmt: skip
 _RETRY: Json = {

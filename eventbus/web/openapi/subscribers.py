@@ -89,7 +89,7 @@ LIST = operation(
     "As text a line for each: the address as it was written, with `?path=P` where it has one, two spaces, a colon, "
     "two spaces, the time of its last renewal. As JSON the members of groups are among the subscribers, and `groups` "
     "has each group's account.",
-    tag="Subscribers", scope="subscribe", call="'/listSubscribers'",
+    tag="Subscribers", scope="subscribe view", call="'/listSubscribers'",
     parameters=[build.query(
         "expired", "`true`: not the live ones, but those whose lease has expired and who have not registered again.",
         build.text(enum=["true", "false"]), example="true",

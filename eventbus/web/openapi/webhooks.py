@@ -1,6 +1,7 @@
 """What the bus asks of a subscriber, and what each response means."""
 
 from eventbus import __version__
+from eventbus.core.headers import PUBLISHER_HEADER
 from eventbus.core.order_key import ORDER_KEY_HEADER
 from eventbus.web.openapi.builder import AN_ID, Json, content, header, response_header, text, typed
 from eventbus.web.openapi.schemas import TOPIC, VISIBLE_ASCII
@@ -51,6 +52,8 @@ DELIVERY: Json = {
         header("Eventbus-Topic", "The topic, where the event has one.", TOPIC, example="orders.created"),
         header(ORDER_KEY_HEADER, "The event's order key, where it has one, escaped as CloudEvents attributes are.",
                text(), example="customer-7"),
+        header(PUBLISHER_HEADER, "The name of the token that published the event, where it has one.", text(),
+               example="orders"),
         _always("Eventbus-Attempt", "Which attempt this is, from 1.", typed("integer", minimum=1), 1),
         _always("User-Agent", "The bus and its version.", text(), f"eventbus/{__version__}"),
         _always("Accept-Encoding", "No compressed response is unpacked.", text(const="identity"), "identity"),

@@ -10,9 +10,10 @@ from eventbus.core.errors import BadRequest
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.tokens import Scope
 from eventbus.journal.base import KeptDeadLetter, Redelivery
+from eventbus.services.audit import Changed
 from eventbus.services.dead_letters import Chosen
 from eventbus.web.access import needs
-from eventbus.web.audit import Changed, log_change
+from eventbus.web.audit import log_change
 from eventbus.web.body_text import body_payload
 from eventbus.web.cluster.rpc_codec import REQUEST
 from eventbus.web.current import the_bus
@@ -29,7 +30,7 @@ blueprint = Blueprint("dead_letters", __name__)
 
 
 @blueprint.get("/deadLetters")
-@needs(Scope.ADMIN)
+@needs(Scope.VIEW)
 def list_dead_letters() -> Reply:
     """Return a page of dead letters, oldest first; ``next`` leads to the next page."""
     query = query_of(request.environ)
@@ -61,7 +62,7 @@ def replay_dead_letters() -> Reply:
 
 
 @blueprint.get("/deadLetters/replays/<replay>")
-@needs(Scope.ADMIN)
+@needs(Scope.VIEW)
 def replay_outcome(replay: str) -> Reply:
     """Return the outcome of dead letters that were redelivered together."""
     return as_json(redelivery_payload(the_bus().dead_letters.outcome(replay)))

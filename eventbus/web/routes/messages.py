@@ -8,15 +8,18 @@ from typing import Any
 from flask import Blueprint, Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from eventbus.core.access import Access
 from eventbus.core.errors import BadRequest
 from eventbus.core.event_ids import new_event_id, new_event_ids
+from eventbus.core.headers import publisher_line
 from eventbus.core.model import Message
 from eventbus.core.tokens import Scope
 from eventbus.journal.base import Appended
 from eventbus.services.bus import Bus
 from eventbus.web.accept import wants_json
-from eventbus.web.access import needs
+from eventbus.web.access import access_of, needs
 from eventbus.web.cloudevents import BATCH, PARTITION_KEY, STRUCTURED, CloudEvent, parse_batch, parse_one
+from eventbus.web.cluster.rpc_codec import ACCESS
 from eventbus.web.current import the_bus, the_request
 from eventbus.web.kept_headers import attribute, kept_head, order_key, topic_in_query, topic_of_type
 from eventbus.web.publish_once import once_key, once_key_of_batch
@@ -50,7 +53,8 @@ def send_message() -> Reply:
     if "batch" in query.values or kind == BATCH:
         return _publish_batch(bus, request, query)
     topic = topic_in_query(query.first("topic"))
-    head = kept_head(environ)
+    access: Access | None = environ.get(ACCESS)  # the guard has set it where there are tokens
+    head = kept_head(environ) if access is None else kept_head(environ) + publisher_line(access.name)
     body = read_body(request, bus.settings.max_body_bytes, bus.settings.request_seconds)
     if kind == STRUCTURED:
         bus.give_way()  # parsing a MiB of JSON may take 60 ms
@@ -60,6 +64,8 @@ def send_message() -> Reply:
     ce_type = attribute(environ, "type") if event is None else event.type
     if topic is None:
         topic = topic_of_type(ce_type)
+    if access is not None:
+        access.check_publish(topic)
     key = _order_key(environ, query, event)
     once = once_key(environ, query, event)
     message = Message(new_event_id(), topic, head, body, bus.clock.wall(), key)
@@ -93,9 +99,14 @@ def _publish_batch(bus: Bus, request: Request, query: Query) -> Reply:
     topic = topic_in_query(query.first("topic"))
     if topic is None and how:
         topic = topic_of_type(attribute(request.environ, "type"))
-    messages = _from_lines(bus, body, topic) if how else _from_cloudevents(bus, body, topic)
+    access = access_of(request.environ, bus.tokens)
+    line = publisher_line(access.name)
+    messages = _from_lines(bus, body, topic, line) if how else _from_cloudevents(bus, body, topic, line)
     del body  # its events have copies, and publishing may take long
-    _check_topics(bus, {topic} if how else {message.topic for message in messages})
+    topics = {topic} if how else {message.topic for message in messages}
+    for each in topics:
+        access.check_publish(each)
+    _check_topics(bus, topics)
     if not messages:
         return _response(bus, request, (), Appended(()), {"ids": []})
     appended = bus.publish(messages, once)
@@ -111,8 +122,8 @@ def _check_topics(bus: Bus, topics: Collection[str | None]) -> None:
         bus.give_way()
 
 
-def _from_lines(bus: Bus, body: bytes, topic: str | None) -> list[Message]:
-    """Return the events of a batch, one a line; give way in between."""
+def _from_lines(bus: Bus, body: bytes, topic: str | None, publisher: bytes) -> list[Message]:
+    """Return the events of a batch, one a line; give way in between. ``publisher`` is a line of their heads."""
     lines = list(islice(BytesIO(body), MAX_BATCH_LINES + 1))  # faster than bytes.split, which does not use memchr
     if len(lines) > MAX_BATCH_LINES:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_LINES} lines, blank ones included.")
@@ -122,27 +133,25 @@ def _from_lines(bus: Bus, body: bytes, topic: str | None) -> list[Message]:
     if len(bodies) > MAX_BATCH_EVENTS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events, not {len(bodies)}.")
     _check_sizes(bodies, bus.settings.max_body_bytes)
-    wall = bus.clock.wall()
+    wall, head = bus.clock.wall(), _JSON_HEAD + publisher
     made = zip(new_event_ids(len(bodies)), bodies, strict=True)
     messages: list[Message] = []
-    while part := [
-        Message(event_id, topic, _JSON_HEAD, each, wall) for event_id, each in islice(made, YIELD_EVERY_LINES)
-    ]:
+    while part := [Message(event_id, topic, head, each, wall) for event_id, each in islice(made, YIELD_EVERY_LINES)]:
         messages += part
         bus.give_way()
     return messages
 
 
-def _from_cloudevents(bus: Bus, body: bytes, topic: str | None) -> list[Message]:
+def _from_cloudevents(bus: Bus, body: bytes, topic: str | None, publisher: bytes) -> list[Message]:
     """Return the events of a batch in JSON; give way after each, since parsing takes long."""
-    wall = bus.clock.wall()
+    wall, head = bus.clock.wall(), _STRUCTURED_HEAD + publisher
     messages: list[Message] = []
     for event in parse_batch(body, bus.settings.max_body_bytes):
         if len(messages) >= MAX_BATCH_EVENTS:
             raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events.")
         event_topic = topic or topic_of_type(event.type)
         key = order_key(None, event.partition_key)
-        messages.append(Message(new_event_id(), event_topic, _STRUCTURED_HEAD, event.raw, wall, key))
+        messages.append(Message(new_event_id(), event_topic, head, event.raw, wall, key))
         bus.give_way()
     _check_sizes([message.body for message in messages], bus.settings.max_body_bytes)
     return messages

@@ -10,9 +10,10 @@ from eventbus.core.errors import BadRequest
 from eventbus.core.moments import moment_of
 from eventbus.core.records import Pause
 from eventbus.core.tokens import Scope
+from eventbus.services.audit import Changed
 from eventbus.web.accept import wants_page
 from eventbus.web.access import needs
-from eventbus.web.audit import Changed, client_of, log_change
+from eventbus.web.audit import client_of, log_change
 from eventbus.web.current import the_bus
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import Reply, as_json, see_other

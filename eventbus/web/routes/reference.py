@@ -27,7 +27,7 @@ blueprint = Blueprint("reference", __name__, template_folder="templates")
 
 
 @blueprint.get("/openapi.json")
-@needs(None)
+@needs()
 def openapi() -> Reply:
     """Return the document."""
     prefix = prefix_of(request.environ)
@@ -35,14 +35,14 @@ def openapi() -> Reply:
 
 
 @blueprint.get("/docs")
-@needs(None)
+@needs()
 def docs() -> Reply:
     """Return the document as a page."""
     return Reply(_page(), 200, HTML, dict(HEADERS))
 
 
 @blueprint.get("/static/<path:name>")
-@needs(None)
+@needs()
 def static_file(name: str) -> Response:
     """Return the page's style sheet."""
     response = send_from_directory(STATIC, name)

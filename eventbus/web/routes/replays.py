@@ -4,8 +4,9 @@ from flask import Blueprint, request
 
 from eventbus.core.errors import BadRequest
 from eventbus.core.tokens import Scope
+from eventbus.services.audit import Changed
 from eventbus.web.access import needs
-from eventbus.web.audit import Changed, log_change
+from eventbus.web.audit import log_change
 from eventbus.web.current import the_bus
 from eventbus.web.query import query_of
 from eventbus.web.replies import Reply, as_json

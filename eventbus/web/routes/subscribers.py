@@ -14,13 +14,13 @@ from eventbus.core.errors import BadRequest
 from eventbus.core.model import group_key
 from eventbus.core.tokens import Scope
 from eventbus.delivery.lane_registry import targets_of
+from eventbus.services.audit import Changed
 from eventbus.services.bus import Bus
-from eventbus.services.group_registrations import JoinRequest
-from eventbus.services.registration_steps import RegistrationRequest
+from eventbus.services.registration_steps import JoinRequest, RegistrationRequest
 from eventbus.services.registrations import Registration
 from eventbus.web.accept import wants_json
-from eventbus.web.access import needs
-from eventbus.web.audit import Changed, client_of, log_change
+from eventbus.web.access import access_of, needs
+from eventbus.web.audit import client_of, log_change
 from eventbus.web.credentials import credentials_in
 from eventbus.web.current import the_bus, the_changes
 from eventbus.web.dry_run_payload import dry_run_payload
@@ -46,18 +46,12 @@ def register_and_keep_alive() -> Reply:
     """Register an address, or renew its lease."""
     query = query_of(request.environ)
     bus, address, group = the_bus(), address_in(query), group_in(query)
+    asked, start = _asked(bus, query, address, group), query.first("from") or None
     if dry_run_in(query):
-        return _dry_run(bus, address, group, query)
+        return _dry_run(bus, asked, start)
     client, changes = client_of(request.environ), the_changes()
     with wire_error():
-        registration = bus.register(
-            address,
-            terms_of(query),
-            query.first("from") or None,
-            group=group,
-            drain=drain_in(query),
-            credentials=credentials_in(request.environ),
-        )
+        registration = bus.accept(asked, start)
     other = changes.by_another(address.key, client)
     whose = {} if group is None else {"group": group}
     if registration.created:
@@ -81,14 +75,21 @@ def register_and_keep_alive() -> Reply:
     )
 
 
-def _dry_run(bus: Bus, address: Address, group: str | None, query: Query) -> Reply:
-    """Say what a registration would be, and which of the last day's events match; as JSON, whatever is accepted."""
-    terms, credentials, drain = terms_of(query), credentials_in(request.environ), drain_in(query)
-    asked = RegistrationRequest(address, terms, credentials)
-    if group is not None:
-        asked = JoinRequest(address, terms, credentials, group=group, drain=drain)
+def _asked(bus: Bus, query: Query, address: Address, group: str | None) -> RegistrationRequest:
+    """Return what this request registers. Raises BadRequest, and Forbidden for an address that it may not register."""
+    by = access_of(request.environ, bus.tokens)
+    by.check_address(address)
     with wire_error():
-        found = bus.dry_run(asked, query.first("from") or None)
+        terms, credentials, drain = terms_of(query), credentials_in(request.environ), drain_in(query)
+    if group is None:
+        return RegistrationRequest(address, terms, credentials, by, drain)
+    return JoinRequest(address, terms, credentials, by, drain, group=group)
+
+
+def _dry_run(bus: Bus, asked: RegistrationRequest, start: str | None) -> Reply:
+    """Say what a registration would be, and which of the last day's events match; as JSON, whatever is accepted."""
+    with wire_error():
+        found = bus.dry_run(asked, start)
     return as_json(dry_run_payload(asked, found, bus.past_events.matching(found.options)))
 
 
@@ -113,10 +114,11 @@ def warnings(address: Address, registration: Registration) -> list[str]:
 def deregister() -> Reply:
     """Deregister an address or a whole group, and discard pending deliveries; a member only leaves its group."""
     query, bus = query_of(request.environ), the_bus()
-    group = group_in(query)
+    access, group = access_of(request.environ, bus.tokens), group_in(query)
     check_path(query)
     if group is None or query.first("address") is not None:
         address = address_in(query)
+        access.check_address(address)
         key, whose = address.key, address_payload(address)
     else:
         key, whose = group_key(group), {"group": group}
@@ -124,7 +126,7 @@ def deregister() -> Reply:
     lane = dispatcher.lanes.get(key)
     known = lane is not None or key in bus.expired or key in dispatcher.registry.groups
     addresses = [key] if lane is None else [target.subscriber.key for target in targets_of(lane)]
-    discarded = bus.deregister(key)
+    discarded = bus.deregister(key, access)
     if known:
         log_change(Changed.DEREGISTERED, key, discarded)
         for each in addresses:
@@ -133,7 +135,7 @@ def deregister() -> Reply:
 
 
 @blueprint.get("/listSubscribers", provide_automatic_options=False)
-@needs(Scope.SUBSCRIBE)
+@needs(Scope.SUBSCRIBE, Scope.VIEW)
 def list_subscribers() -> Reply | Response:
     """List the live or the expired subscribers."""
     if request.method != "GET":
