@@ -41,13 +41,14 @@ def guard(tokens: KnownTokens, hosts: HostNames) -> Callable[[Request], None]:
 
     If tokens are set, a browser may use any host name: a foreign page has no token, and gets nothing without one.
     """
-    known_hosts = None if tokens else hosts
+    closed = bool(tokens)  # it stays so while the process runs
+    known_hosts = None if closed else hosts
 
     def check_request(request: Request) -> None:
         environ = request.environ
         if not environ.get(FORWARDED):  # else the forwarding node has checked
             check_browser(environ, known_hosts)
-        if tokens and request.endpoint is not None:  # without an endpoint it is 404
+        if closed and request.endpoint is not None:  # without an endpoint it is 404
             view = current_app.view_functions[request.endpoint]
             check(tokens, scopes_of_view(view), environ)
 

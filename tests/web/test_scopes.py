@@ -273,6 +273,15 @@ def test_an_address_is_registered_and_deregistered_where_a_pattern_matches(
     assert scene.status("mail", "DELETE", f"/deregister?address={address}") == expected
 
 
+def test_a_group_is_deregistered_by_who_may_register_all_of_its_members(scene: Scene) -> None:
+    """One address beyond is enough to refuse it."""
+    for address in (ADDRESS, "127.0.0.1:8002"):
+        scene.ask("unnamed-subscribe", "POST", f"/registerAndKeepAlive?address={address}&group=mailer")
+    assert scene.status("mail", "DELETE", "/deregister?group=mailer") == 403
+    assert scene.status("unnamed-subscribe", "DELETE", "/deregister?address=127.0.0.1:8002") == 200
+    assert scene.status("mail", "DELETE", "/deregister?group=mailer") == 200
+
+
 # Names
 
 

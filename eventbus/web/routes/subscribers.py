@@ -13,7 +13,7 @@ from eventbus.core.dead_events import own_topic_warning
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import group_key
 from eventbus.core.tokens import Scope
-from eventbus.delivery.lane_registry import targets_of
+from eventbus.delivery.lane_registry import address_of, targets_of
 from eventbus.services.audit import Changed
 from eventbus.services.bus import Bus
 from eventbus.services.registration_steps import JoinRequest, RegistrationRequest
@@ -125,7 +125,10 @@ def deregister() -> Reply:
     dispatcher = bus.dispatcher
     lane = dispatcher.lanes.get(key)
     known = lane is not None or key in bus.expired or key in dispatcher.registry.groups
-    addresses = [key] if lane is None else [target.subscriber.key for target in targets_of(lane)]
+    targets = () if lane is None else tuple(targets_of(lane))
+    for target in targets:  # of a group all members leave
+        access.check_address(address_of(target).address)
+    addresses = [target.subscriber.key for target in targets] or [key]
     discarded = bus.deregister(key, access)
     if known:
         log_change(Changed.DEREGISTERED, key, discarded)
