@@ -77,7 +77,9 @@ def _hex_line(at: int, part: bytes) -> str:
 def event_to_json(event: Event) -> Json:
     """Return an event as JSON: its body as ``data``, decoded where it is JSON, or as ``data_base64``."""
     payload: Json = {"id": event.id, "topic": event.topic, "key": event.key, "at": rfc3339(event.at)}
-    payload |= {"publisher": event.publisher, "headers": dict(event.headers)}
+    payload["headers"] = dict(event.headers)
+    if event.publisher is not None:
+        payload["publisher"] = event.publisher
     if event.attempt:
         payload["attempt"] = event.attempt
     text = decode_text(event.body)
