@@ -53,7 +53,7 @@ def test_nothing_else_is_open() -> None:
     """Every view asks for a token but these; a page for one of its own, and a new view is none of them by itself."""
     bus = Bus(Settings(), SqliteJournal(MEMORY), ScriptedTransport())
     views = create_app(bus).view_functions
-    free = {name for name, view in views.items() if getattr(view, "scope", "closed") is None}
+    free = {name for name, view in views.items() if getattr(view, "scopes", "closed") == ()}
     assert free == FREE | FILES | PAGES
 
 
