@@ -1,4 +1,4 @@
-"""Where tokens are set, the dashboard asks for an administrator's, keeps it in the tab, and sends it along."""
+"""Where tokens are set, the dashboard asks for one that may view, keeps it in the tab, and sends it along."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +14,8 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.raw_client import RawConnection, Response
 from tests.support.server import BusServer
 
-ADMIN, PUBLISHER = "administrator-0123456789", "publisher-0123456789"
-TOKENS = {"EVENTBUS_ADMIN_TOKENS": ADMIN, "EVENTBUS_PUBLISH_TOKENS": PUBLISHER}
+ADMIN, PUBLISHER, VIEWER = "administrator-0123456789", "publisher-0123456789", "viewer-0123456789"
+TOKENS = {"EVENTBUS_ADMIN_TOKENS": ADMIN, "EVENTBUS_PUBLISH_TOKENS": PUBLISHER, "EVENTBUS_VIEW_TOKENS": VIEWER}
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +63,25 @@ def test_a_wrong_token_is_told_of_and_forgotten(user: DashboardUser) -> None:
     assert user.count("main .tile") == 0
 
 
+def test_a_viewer_sees_pages_without_actions(user: DashboardUser, bus: BusServer) -> None:
+    """The figures are there, live, and nothing to press but filters; an administrator has buttons on the same page."""
+    address = f"{LOOPBACK}:{free_port()}"
+    assert ask(bus, "POST", register_target(address)).status == 200
+    page = f"/dashboard/subscriber?address={address}"
+    for token, acts in ((VIEWER, False), (ADMIN, True)):
+        enter(user, token, page)
+        user.see("Recent state changes")
+        assert (user.count("main [data-act]") > 0) is acts
+        assert violations(user) == []
+        user.run("sessionStorage.clear()")
+    assert ask(bus, "DELETE", f"/deregister?address={address}").status == 200
+
+
 def test_a_token_for_something_else_opens_nothing(user: DashboardUser) -> None:
-    """A publisher's token is no administrator's, and the page says so."""
+    """A publisher's token may not view, and the page says so."""
     user.expect(403)
     enter(user, PUBLISHER)
-    user.see("This token may not administer.")
+    user.see("This token may not view.")
     user.see("This token does not grant access to this page.", "#sent")
 
 
