@@ -15,11 +15,11 @@ from tests.support.caller import Caller
 from tests.support.cluster import BODY, Cluster, cluster_on
 from tests.support.deadline import eventually
 from tests.support.publisher import Publisher
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.responders import Switch
 from tests.support.subscriber import RecordingSubscriber
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 NODES = 2
 #: Dead letters of each subscriber.
 DEAD = 2

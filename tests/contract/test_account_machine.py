@@ -3,8 +3,8 @@
 import base64
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -44,7 +44,8 @@ from eventbus.services.dead_events import DeadEvents
 from eventbus.services.dead_letters import Chosen
 from eventbus.services.quota_enforcer import QuotaEnforcer
 from eventbus.services.timing import ServiceTiming
-from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
+from tests.support.account_journals import AccountJournal, KindOfJournal, histories, run_histories
+from tests.support.at_rest import lanes_are_at_rest
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
 from tests.support.scripted import Attempt, Said, ScriptedTransport
@@ -556,12 +557,7 @@ class BusAccount(RuleBasedStateMachine):
         eventually(self._quiet, 20, "the bus did not come to rest")
 
     def _quiet(self) -> bool:
-        for _ in range(3):
-            gevent.sleep(0)
-        dispatcher = self.bus.dispatcher
-        lanes = dispatcher.lanes.values()
-        moving = any(lane.queue_entry.queued or dispatcher.reader.is_reading(lane) for lane in lanes)
-        return not moving and dispatcher.busy == len(self.transport.held)
+        return lanes_are_at_rest(self.bus, self.transport.held)
 
     def _held_by(self, key: str) -> list[Attempt]:
         """The attempts in flight to a subscriber."""
@@ -606,9 +602,7 @@ class BusAccount(RuleBasedStateMachine):
 
 
 @histories(sqlite=50, redis=16)
-def test_nothing_that_a_bus_accepted_vanishes(
-    journals: Callable[[Path], AbstractContextManager[Journals]], examples: int, tmp_path: Path
-) -> None:
+def test_nothing_that_a_bus_accepted_vanishes(journals: KindOfJournal, examples: int, tmp_path: Path) -> None:
     """Through restarts, kills, leases that end, replays and mending, each account adds up and no event is lost."""
     with journals(tmp_path) as empty:
         run_histories(lambda: BusAccount(empty()), examples)

@@ -18,10 +18,10 @@ from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH
 from tests.support.ports import LOOPBACK
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.shared import shared
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 EVENTS, TOPICS = "{eventbus}:events", "{eventbus}:topics"
 A, B, C, NEW = (f"127.0.0.1:800{number}" for number in range(1, 5))
 

@@ -16,9 +16,9 @@ from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.timing import RedisTiming
 from tests.support.deadline import eventually
 from tests.support.in_process_nodes import in_process_nodes
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 #: Seconds that a call may take which is answered.
 LONG = 20.0
 #: Seconds for calls that are not.

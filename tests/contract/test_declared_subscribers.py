@@ -1,7 +1,6 @@
 """On every journal declared subscribers are what the file says: through renewals, kills, answers and other clients."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,10 @@ from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.delivery.lane.status import status
 from eventbus.services.bus import Bus
 from eventbus.services.timing import ServiceTiming
-from tests.support.account_journals import Journals, in_files, on_redis
+from tests.support.account_journals import EACH_JOURNAL, Journals, KindOfJournal
 from tests.support.deadline import eventually
 from tests.support.lanes import EPOCH, TAKEN
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.scripted import ScriptedTransport
 from tests.support.shared import move, shared
 
@@ -98,17 +97,10 @@ class DeclaringBus:
         return sorted(target.subscriber.key for lane in self.bus.subscribers() for target in lane.roster or (lane,))
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(in_files, id="sqlite"),
-        pytest.param(
-            on_redis, id="redis", marks=pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-        ),
-    ]
-)
+@pytest.fixture(params=EACH_JOURNAL)
 def declaring(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeclaringBus]:
     """A bus that has registered what its file declares."""
-    journals: Callable[[Path], AbstractContextManager[Journals]] = request.param
+    journals: KindOfJournal = request.param
     with journals(tmp_path) as make:
         found = DeclaringBus(make, tmp_path)
         eventually(lambda: found.names == [HOOK, MEMBER], 10)
@@ -228,7 +220,7 @@ def test_credentials_need_nobody_to_give_them_again(declaring: DeclaringBus, mon
     declaring.until(lambda: (lane.subscriber.credentials, lane.credentials.authorization) == ((), ""))
 
 
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+@NEEDS_REDIS
 def test_nodes_with_different_files_do_not_fight(redis: RedisServer, tmp_path: Path) -> None:
     """A subscription goes from node to node, and stays for as long as the file of one has it, on its owner's terms."""
     first_file, second_file = tmp_path / "first.toml", tmp_path / "second.toml"

@@ -11,9 +11,9 @@ from eventbus.core.model import Event, Message
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.redis.store import keys
 from tests.support.deadline import eventually
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 FIELDS = {"i": "forged", "t": "=a", "h": "", "b": "body", "a": "1795476715.0"}
 FOREIGN = [
     ("*", {"foo": "bar"}),

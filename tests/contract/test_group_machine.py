@@ -1,8 +1,7 @@
 """A whole bus with a group, over a real journal and through any history: each event is settled once for the group."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -30,7 +29,7 @@ from tests.contract.test_account_machine import (
     TOPICS,
     BusAccount,
 )
-from tests.support.account_journals import AccountJournal, Journals, histories, run_histories
+from tests.support.account_journals import AccountJournal, KindOfJournal, histories, run_histories
 from tests.support.lanes import EPOCH, TAKEN
 from tests.support.scripted import Attempt
 
@@ -241,9 +240,7 @@ class GroupAccount(BusAccount):
 
 
 @histories(sqlite=30, redis=8)
-def test_nothing_that_a_group_accepted_vanishes(
-    journals: Callable[[Path], AbstractContextManager[Journals]], examples: int, tmp_path: Path
-) -> None:
+def test_nothing_that_a_group_accepted_vanishes(journals: KindOfJournal, examples: int, tmp_path: Path) -> None:
     """Through joins, leaves, expiries, failures, drains, restarts and kills the group's account adds up."""
     with journals(tmp_path) as empty:
         run_histories(lambda: GroupAccount(empty()), examples)

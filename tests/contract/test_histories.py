@@ -17,10 +17,10 @@ from tests.support.events import message
 from tests.support.lanes import EPOCH, TAKEN
 from tests.support.ports import LOOPBACK
 from tests.support.redis_groups import renamed
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.shared import NEVER_SECONDS, SharedBus, shared
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 A = "127.0.0.1:8001"
 #: What is said where the journal has another history.
 ANEW = "it has started again, or another server stands for it"

@@ -17,10 +17,10 @@ from eventbus.services.dead_letters import Chosen
 from eventbus.web import event_stream
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN, UNWANTED
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.shared import SharedBus, shared
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 A = "127.0.0.1:8001"
 
 

@@ -22,9 +22,9 @@ from eventbus.journal.redis.cluster.membership import Membership
 from eventbus.journal.redis.store.server import connect
 from tests.support.deadline import eventually
 from tests.support.lanes import EPOCH
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 LANES = [f"host{number}" for number in range(6)]
 
 #: No node sends a heartbeat by itself.

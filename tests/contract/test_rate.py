@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 
-import gevent
 import pytest
 
 from eventbus.core.addresses import parse_address
@@ -20,14 +18,13 @@ from eventbus.core.settings import Settings
 from eventbus.delivery.lane.outcome import DeliveryResponse
 from eventbus.services.bus import Bus
 from eventbus.services.timing import ServiceTiming
-from tests.support.account_journals import AccountJournal, Files, Journals, in_files, on_redis
+from tests.support.account_journals import EACH_JOURNAL, AccountJournal, Files, KindOfJournal
+from tests.support.at_rest import lanes_are_at_rest
 from tests.support.deadline import eventually
 from tests.support.lanes import EPOCH, TAKEN
-from tests.support.redis_server import COMMAND
 from tests.support.scripted import ScriptedTransport, Sent
 
 ADDRESS, SPACE, STEP = "127.0.0.1:8001", 2.0, 0.5
-NEEDS_REDIS = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 
 
 class TimedTransport(ScriptedTransport):
@@ -71,16 +68,11 @@ class Run:
         eventually(lambda: self.bus.dispatcher.lanes[ADDRESS].accepted == count, 20)
 
     def _quiet(self) -> bool:
-        for _ in range(3):
-            gevent.sleep(0)
-        dispatcher = self.bus.dispatcher
-        lanes = dispatcher.lanes.values()
-        moving = any(lane.queue_entry.queued or dispatcher.reader.is_reading(lane) for lane in lanes)
-        return not dispatcher.busy and not moving
+        return lanes_are_at_rest(self.bus)
 
 
-@pytest.mark.parametrize("journals", [in_files, pytest.param(on_redis, marks=NEEDS_REDIS)], ids=["sqlite", "redis"])
-def test_a_rate_outlives_restarts(journals: Callable[[Path], AbstractContextManager[Journals]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("journals", EACH_JOURNAL)
+def test_a_rate_outlives_restarts(journals: KindOfJournal, tmp_path: Path) -> None:
     """No two deliveries are closer than it says, after a stop and after a kill, and none is lost."""
     with journals(tmp_path) as empty:
         run = Run(empty())

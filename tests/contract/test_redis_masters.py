@@ -18,9 +18,9 @@ from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.ports import LOOPBACK
 from tests.support.redis_groups import SERVICE, Group, clustered, watched
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 SECRET = "hush-hush"  # noqa: S105 - of a server that lives as long as its test
 
 

@@ -13,11 +13,11 @@ from eventbus.journal.redis import RedisJournal
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 
 OPENSSL = shutil.which("openssl")
 pytestmark = [
-    pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here"),
+    NEEDS_REDIS,
     pytest.mark.skipif(OPENSSL is None, reason="there is no openssl here to make a certificate"),
 ]
 

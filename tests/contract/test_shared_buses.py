@@ -17,10 +17,10 @@ from eventbus.services import recovery
 from eventbus.services.timing import ServiceTiming
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN, UNWANTED
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.shared import SharedBus, move, shared
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 A = "127.0.0.1:8001"
 ALL = 1_000_000
 

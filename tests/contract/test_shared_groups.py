@@ -14,10 +14,10 @@ from eventbus.journal.copy.copying import RecordKind
 from eventbus.journal.redis.store.copy_commands import commands
 from tests.support.deadline import eventually
 from tests.support.lanes import ENOUGH, TAKEN
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.shared import SharedBus, move, shared
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 A, B, C = (f"127.0.0.1:{port}" for port in (8001, 8002, 8003))
 G, H = "mailer", "printer"
 G_KEY = f"group={G}"

@@ -16,10 +16,10 @@ from eventbus.core.model import group_key
 from eventbus.web.app import application
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.shared import shared
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 ADDRESSES = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
 #: Events in one request, at most, to each of them.
 BATCHES = dict(zip(ADDRESSES, (1, 3, 100), strict=True))

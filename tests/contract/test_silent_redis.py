@@ -14,10 +14,10 @@ from eventbus.journal.redis import RedisJournal, RedisTiming
 from tests.support.deadline import eventually
 from tests.support.events import message
 from tests.support.lanes import EPOCH, TAKEN
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.shared import shared
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 A = "127.0.0.1:8001"
 
 

@@ -1,7 +1,6 @@
 """On every journal a subscription with a target path outlives a kill, an expiry and its renewal, as any other does."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ from eventbus.delivery.lane_registry import address_of, targets_of
 from eventbus.services.bus import Bus
 from eventbus.services.registrations import Registration
 from eventbus.services.timing import ServiceTiming
-from tests.support.account_journals import Journals, in_files, on_redis
+from tests.support.account_journals import EACH_JOURNAL, Journals, KindOfJournal
 from tests.support.deadline import eventually
 from tests.support.lanes import EPOCH, TAKEN, UNWANTED
-from tests.support.redis_server import COMMAND
 from tests.support.scripted import ScriptedTransport
 
 HOST, MEMBER = "127.0.0.1:8001", "127.0.0.1:8002"
@@ -71,17 +69,10 @@ def at(path: str, address: str = HOST) -> Address:
     return parse_address(address).with_target(path)
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(in_files, id="sqlite"),
-        pytest.param(
-            on_redis, id="redis", marks=pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
-        ),
-    ]
-)
+@pytest.fixture(params=EACH_JOURNAL)
 def buses(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OneBusAfterAnother]:
     """A bus with three subscriptions of one address, and a group whose member has a path."""
-    journals: Callable[[Path], AbstractContextManager[Journals]] = request.param
+    journals: KindOfJournal = request.param
     with journals(tmp_path) as make:
         found = OneBusAfterAnother(make)
         for path in ("", FIRST, SECOND):

@@ -17,7 +17,7 @@ from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import COMMAND, NEEDS_REDIS, RedisServer
 from tests.support.scripted import Attempt, ScriptedTransport
 from tests.support.shared import SharedBus, move, shared
 
@@ -166,7 +166,7 @@ def test_a_lease_ends_while_a_subscriber_waits(start: Start) -> None:
     assert (letter.letter.reason, letter.letter.attempts) == ("lease ended", 0)
 
 
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+@NEEDS_REDIS
 def test_a_node_that_acquires_a_subscriber_waits_for_its_credentials(redis: RedisServer) -> None:
     """They are not handed over, and the new owner sends nothing without them."""
     with shared(redis.url, always=TAKEN) as giver, shared(redis.url) as taker:

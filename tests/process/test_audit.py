@@ -13,7 +13,7 @@ from eventbus.core.clock import rfc3339
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
 from tests.support.raw_client import Response
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.repair import RepairClient
 from tests.support.responders import Switch
 from tests.support.server import BusServer
@@ -171,7 +171,7 @@ def test_what_was_refused_has_no_line(bus: BusServer) -> None:
     assert lines(bus) == []
 
 
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+@NEEDS_REDIS
 def test_who_asked_another_node_is_known_to_the_one_that_does_it(tmp_path: Path) -> None:
     """The line is in the log of the node that has the subscriber, with the client of the node that was asked."""
     with (

@@ -4,12 +4,11 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import redis as redis_py
 
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.repair import RepairClient
 from tests.support.responders import Switch
 from tests.support.server import BusServer
@@ -63,7 +62,7 @@ def test_headers_that_were_changed_in_a_file_are_not_sent(tmp_path: Path) -> Non
         check(bus, lambda: in_sqlite(tmp_path))
 
 
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+@NEEDS_REDIS
 def test_headers_that_were_changed_in_redis_are_not_sent(tmp_path: Path) -> None:
     """Just so."""
     with RedisServer(tmp_path) as server, BusServer(tmp_path, {"EVENTBUS_JOURNAL": server.url}) as bus:

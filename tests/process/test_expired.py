@@ -10,7 +10,7 @@ from tests.support.caller import JSON, Caller, register_target
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
 from tests.support.expired import all_expired, expired_of, gone_by_itself, states
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.repair import RepairClient
 from tests.support.responders import always
 from tests.support.server import BusServer
@@ -104,7 +104,7 @@ def test_an_unknown_choice_of_list_is_refused(tmp_path: Path) -> None:
         assert Caller(bus.port).call("GET", "/listSubscribers?expired=false").status == 200
 
 
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+@NEEDS_REDIS
 def test_every_node_shows_expired_subscribers_once(tmp_path: Path) -> None:
     """Whichever node is asked, whichever had it; dead letters are replayed at any, and wait where any dies."""
     with (

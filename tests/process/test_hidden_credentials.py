@@ -17,7 +17,7 @@ from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
 from tests.support.raw_client import RawConnection, Response
 from tests.support.redis_monitor import RedisMonitor
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.server import BusServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
 from tests.support.traces import found_in, traces_of
@@ -164,7 +164,7 @@ def test_a_bus_on_a_file_writes_no_credential_down(tmp_path: Path) -> None:
     hidden.assert_hidden()
 
 
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+@NEEDS_REDIS
 @pytest.mark.parametrize("pages", [LISTS, pytest.param(PAGES, marks=pytest.mark.soak)], ids=["lists", "pages"])
 def test_nodes_on_redis_write_no_credential_down(tmp_path: Path, pages: Sequence[str]) -> None:
     """Nor is any in a command that Redis gets, in a key, a value or its append-only file, though it is passed on."""

@@ -6,16 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.accounts import account, settled
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.server import ROOT, BusServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 EVENTS = 30
 
 

@@ -13,11 +13,11 @@ from tests.support.cluster import Cluster, cluster_on
 from tests.support.deadline import eventually
 from tests.support.raw_client import Response
 from tests.support.redis_monitor import RedisMonitor
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 ADMIN, OTHER, SUBSCRIBER, PUBLISHER = (f"{name}-token-of-0123456789" for name in ("admin", "other", "subs", "publ"))
 SECRETS = (ADMIN, OTHER, SUBSCRIBER, PUBLISHER)
 TOKENS = {

@@ -15,11 +15,11 @@ from tests.support.caller import JSON, register_target
 from tests.support.cluster import BODY, LEASE, REPEATED, Cluster, cluster_on
 from tests.support.deadline import eventually
 from tests.support.publisher import Publisher
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.server import BusServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 NODES, MEMBERS, EVENTS = 2, 3, 900
 GROUP = "mailer"
 #: Seconds that a member works at an event.

@@ -10,11 +10,11 @@ import pytest
 from tests.support.caller import JSON, Caller
 from tests.support.cluster import BODY, LEASE, SUBSCRIBERS, Cluster, cluster_on, registered
 from tests.support.deadline import eventually
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 NODES = 3
 
 

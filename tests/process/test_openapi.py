@@ -20,7 +20,7 @@ from tests.support.batches import STRUCTURED, array, cloud_event, publish_cloud_
 from tests.support.caller import JSON, Caller
 from tests.support.cluster import cluster_on
 from tests.support.deadline import eventually
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.repair import RepairClient
 from tests.support.responders import always
 from tests.support.server import BusServer
@@ -205,7 +205,7 @@ def put_back(caller: Caller, address: str) -> str:
     return caller.call("POST", f"/deadLetters/replay?address={address}").json()["replay"] or ""
 
 
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+@NEEDS_REDIS
 def test_a_response_of_two_nodes_has_the_documented_header(tmp_path: Path) -> None:
     """In a cluster, the responses that are about both nodes have the header, as the document describes it."""
     with RedisServer(tmp_path) as redis, cluster_on(tmp_path, redis, [redis.url] * 2) as cluster:

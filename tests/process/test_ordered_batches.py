@@ -13,12 +13,10 @@ from tests.support.batches import array, cloud_event, publish_cloud_events, writ
 from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.publisher import Publisher
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.repair import RepairClient
 from tests.support.server import BusServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber, Subscribe
-
-needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 
 
 class Strict:
@@ -82,7 +80,7 @@ def test_events_are_handled_in_order_in_batches(caller: Caller, subscribe: Subsc
     assert responder.most_of_a_key > 2
 
 
-@pytest.fixture(params=["sqlite", pytest.param("redis", marks=needs_redis)])
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=NEEDS_REDIS)])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The setting that says where the journal is: in a file, or on a Redis server."""
     if request.param == "sqlite":

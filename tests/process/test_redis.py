@@ -10,12 +10,12 @@ from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.publisher import Publisher
 from tests.support.raw_client import Response
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.server import BusServer
 from tests.support.stream import Stream
 from tests.support.subscriber import RecordingSubscriber
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 BODY = b"x" * 1_024
 
 

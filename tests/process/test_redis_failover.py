@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.cluster import Cluster, cluster_on, registered
 from tests.support.redis_groups import Group, clustered, watched
-from tests.support.redis_server import COMMAND
+from tests.support.redis_server import NEEDS_REDIS
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 NODES = 2
 EVENTS = 2_000
 

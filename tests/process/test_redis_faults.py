@@ -14,11 +14,11 @@ from tests.support.deadline import eventually
 from tests.support.proxy import Proxy
 from tests.support.publisher import publish_all
 from tests.support.raw_client import Response
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.server import BusServer
 from tests.support.subscriber import RecordingSubscriber
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 NODES = 3
 #: Seconds that Redis does nothing; every publish is answered within them.
 STANDS = 12

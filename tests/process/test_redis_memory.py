@@ -11,10 +11,10 @@ import pytest
 from tests.support.caller import JSON, Caller
 from tests.support.cluster import LEASE, Cluster, cluster_on
 from tests.support.deadline import eventually
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.subscriber import Answer, Received, RecordingSubscriber
 
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+pytestmark = NEEDS_REDIS
 #: Seconds that one delivery takes.
 EACH = 0.02
 #: Seconds after which a node counts as gone that could not show life.

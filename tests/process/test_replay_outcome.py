@@ -11,7 +11,7 @@ from tests.support.answers import assert_problem
 from tests.support.caller import Caller
 from tests.support.cluster import LEASE, cluster_on
 from tests.support.deadline import eventually
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 from tests.support.repair import RepairClient
 from tests.support.responders import Switch
 from tests.support.server import BusServer
@@ -131,7 +131,7 @@ def test_what_is_given_up_is_told_and_nothing_put_back_is_no_replay(
     assert nothing == {"replayed": 0, "replay": None, "outcome": None}
 
 
-@pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
+@NEEDS_REDIS
 def test_one_replay_counts_what_all_nodes_put_back(tmp_path: Path) -> None:
     """Dead letters of subscribers that two nodes have are one replay, which any of them tells of."""
     with RedisServer(tmp_path) as redis, cluster_on(tmp_path, redis, [redis.url] * 2) as cluster, ExitStack() as stack:

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from unittest.mock import patch
@@ -26,7 +26,7 @@ from eventbus.services.bus import Bus
 from eventbus.services.dead_events import DeadEvents
 from eventbus.services.timing import ServiceTiming
 from tests.support.deadline import eventually
-from tests.support.redis_server import COMMAND, RedisServer
+from tests.support.redis_server import NEEDS_REDIS, RedisServer
 
 
 class AccountJournal(Protocol):
@@ -139,16 +139,21 @@ def on_redis(folder: Path) -> Iterator[Journals]:
         yield lambda: Database(server)
 
 
+#: A kind of journal: makes empty ones as long as its context lasts, with files in a folder.
+KindOfJournal = Callable[[Path], AbstractContextManager[Journals]]
+#: Each kind, as parameters of a test or a fixture.
+EACH_JOURNAL = [pytest.param(in_files, id="sqlite"), pytest.param(on_redis, id="redis", marks=NEEDS_REDIS)]
+
+
 def histories(sqlite: int, redis: int) -> Any:
     """Parametrize a test with the journals, and how many random histories run on each."""
-    needs_redis = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
     return pytest.mark.parametrize(
         ("journals", "examples"),
         [
             pytest.param(in_files, sqlite, id="sqlite"),
-            pytest.param(on_redis, redis, id="redis", marks=needs_redis),
+            pytest.param(on_redis, redis, id="redis", marks=NEEDS_REDIS),
             pytest.param(in_files, 400, id="sqlite-long", marks=pytest.mark.soak),
-            pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, needs_redis]),
+            pytest.param(on_redis, 150, id="redis-long", marks=[pytest.mark.soak, NEEDS_REDIS]),
         ],
     )
 

@@ -10,11 +10,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import pytest
+
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK, free_port
 
 #: ``redis-server``, or what ``TESTS_REDIS_SERVER`` names: another version of it, or Valkey's.
 COMMAND = shutil.which(os.environ.get("TESTS_REDIS_SERVER", "redis-server"))
+
+#: Marks tests that need it.
+NEEDS_REDIS = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 
 
 class RedisServer:
