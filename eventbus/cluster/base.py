@@ -43,8 +43,8 @@ class LocalSubscriptions(Protocol):
     def schedule(self, lane: Lane) -> None:
         """Deliver for a lane that was not handed over after all."""
 
-    def save(self) -> None:
-        """Save all that has changed. Raises JournalError."""
+    def save(self, lanes: Sequence[Lane]) -> None:
+        """Save what has changed in lanes. Raises JournalError."""
 
     def save_removed(self, lanes: Sequence[Lane]) -> None:
         """Save lanes that have just been removed, for the node that acquires them. Raises JournalError."""

@@ -103,7 +103,7 @@ class Handover:
         """
         with self._local.hold(*(lane.subscriber.key for lane in lanes)), self._local.transaction():
             try:
-                self._local.save()
+                self._local.save(lanes)
                 idle = [lane for lane in lanes if self._local.is_idle(lane) and not lane.closed]
                 if not idle:
                     return 0

@@ -68,8 +68,9 @@ class Ownership(Cluster, OwnershipListener):
     @override
     def subscription_of(self, address: str) -> str | None:
         found = self._journal.subscription_of(address)
-        if found in self._local.lanes:  # this node may know better, and not have saved that yet
-            self._local.save()
+        lane = None if found is None else self._local.lanes.get(found)
+        if lane is not None:  # this node may know better, and not have saved that yet
+            self._local.save([lane])
             found = self._journal.subscription_of(address)
         return found
 

@@ -1,7 +1,7 @@
-"""The checkpointer: saves what has changed in the lanes, together, a few times a second and not once a delivery."""
+"""The checkpointer: saves what has changed in the lanes, many in one commit, and not once a delivery."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,24 +11,23 @@ from gevent.lock import RLock
 from eventbus.core.clock import Clock
 from eventbus.core.errors import Conflict, JournalError, JournalTimeout, NotOwner
 from eventbus.core.records import Checkpoint, Retry
+from eventbus.delivery.changed_lanes import INTERVAL_SECONDS, ChangedLanes, pause_after
 from eventbus.delivery.decision import Decision, LaneChanges, merge, unsaved_rows_of
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transaction import Transaction
 from eventbus.journal.base import Journal
 from eventbus.telemetry.failure_log import FailureLog
 
-#: Seconds between two checkpoints, at least: what a crash may repeat.
-INTERVAL_SECONDS = 0.1
-#: Share of the time that checkpoints may take; beyond it they come less often.
-MAX_TIME_SHARE = 0.03
-#: Lanes after which other greenlets may run.
-YIELD_EVERY_LANES = 200
-
 log = logging.getLogger(__name__)
 
 
 class Checkpointer:
-    """Saves what has changed in the lanes in one commit; what a commit fails to save goes with the next."""
+    """Saves what has changed in the lanes, part by part; what a commit fails to save goes with the next.
+
+    A lane is saved whole or not at all: its account with its retries and dead letters. Lanes need not be saved
+    together, since the record of each says up to which event it is complete. Up to which event all lanes are is saved
+    with the last part of a round.
+    """
 
     def __init__(
         self,
@@ -38,11 +37,10 @@ class Checkpointer:
     ) -> None:
         self._journal = journal
         self._clock = clock
-        self._changed: list[Lane] = []  # lanes add themselves
+        self._changed = ChangedLanes()
         self._scanned = scanned
         self._saved_scanned = 0
         self._unsaved: list[Checkpoint] = []
-        self._lane_count = 0
         self._lock = RLock()  # held by whoever changes lanes and saves that together with a decision
         self._failures = FailureLog(
             log, "positions are not saved, deliveries may be repeated after a crash", "positions are saved again"
@@ -52,7 +50,7 @@ class Checkpointer:
 
     def watch(self, lane: Lane) -> None:
         """Save a lane whenever it changes from now on, and what has changed in it so far."""
-        lane.report_changes_to(self._changed)
+        lane.report_changes_to(self._changed.reported)
 
     def start(self) -> None:
         """Begin to save at intervals."""
@@ -63,15 +61,18 @@ class Checkpointer:
         self._greenlet.kill()
 
     def _run(self) -> None:
-        cost = 0.0
+        pause = INTERVAL_SECONDS
         while True:
-            gevent.sleep(max(INTERVAL_SECONDS, cost / MAX_TIME_SHARE))
-            began = self._clock.monotonic()
-            self.try_save()
-            cost = min(1.0, self._clock.monotonic() - began) if self._lane_count > YIELD_EVERY_LANES else 0.0
+            gevent.sleep(pause)
+            began, saved = self._clock.monotonic(), False
+            with self._failures.logged(JournalError):
+                self._save_part()
+                saved = True
+            cost = self._clock.monotonic() - began
+            pause = pause_after(cost, self._changed.size, over=not (saved and self._changed.in_round))
 
     def try_save(self) -> None:
-        """Save; log once that the journal cannot be written, and save again later."""
+        """Save all; log once that the journal cannot be written, and save again later."""
         with self._failures.logged(JournalError):
             self.save()
 
@@ -89,14 +90,39 @@ class Checkpointer:
         return Transaction(self._epoch, lambda: self._epoch, self._decide, self._introduce)
 
     def save(self) -> None:
-        """Save all that has changed. Raises JournalError; then it is saved with the next commit."""
+        """Save all that has changed so far, part by part; others save and decide between two parts.
+
+        Raises JournalError; then the rest is saved later.
+        """
+        changed = self._changed
+        last = changed.begun + 1  # the round that has what has changed since the one under way began
+        while changed.begun < last or (changed.begun == last and changed.in_round):
+            self._save_part()
+            gevent.sleep(0)  # whoever waits for the lock gets it
+        with self.transaction() as transaction:  # no other part is being saved then
+            self._prepare(transaction)
+
+    def save_lanes(self, lanes: Collection[Lane]) -> None:
+        """Save what has changed in these lanes, in one commit with others that wait. Raises JournalError."""
         with self.transaction() as transaction:
-            changes = self._changes(transaction)
+            self._prepare(transaction)
+            if any(lane.dirty for lane in lanes):
+                self._save_part(lanes)
+
+    def _save_part(self, lanes: Iterable[Lane] = ()) -> None:
+        """Save these lanes and the next part in one commit. Raises JournalError."""
+        with self.transaction() as transaction:
+            self._prepare(transaction)
+            if not self._changed.in_round:
+                self._changed.begin_round(self._scanned())
+            part = dict.fromkeys([*lanes, *self._changed.take_part()])
+            scanned = self._saved_scanned if self._changed.in_round else self._changed.scanned
+            changes = self._collect(part, scanned)
             if not changes.empty or changes.scanned != self._saved_scanned:
                 self._commit(changes, changes, None)
 
     def decide(self, decision: Decision) -> None:
-        """Save a decision, and all that has changed before it, in one commit; only then apply it.
+        """Save a decision, and all that has changed in its lanes before, in one commit; only then apply it.
 
         Raises JournalError, NotOwner, or whatever refuses the decision, and then it is not applied. Where the journal
         does not tell whether it was saved (JournalTimeout), it is applied, and saved with the next commit again.
@@ -106,7 +132,8 @@ class Checkpointer:
 
     def _decide(self, decision: Decision, transaction: Transaction) -> None:
         with self._lock:
-            changes = self._changes(transaction, decision.lanes)
+            self._prepare(transaction)
+            changes = self._collect(decision.lanes, self._saved_scanned)
             try:
                 decided = decision.change()
             except BaseException:
@@ -126,13 +153,11 @@ class Checkpointer:
             with self._lock:
                 self._save_rest()
 
-    def _changes(self, transaction: Transaction, last: Sequence[Lane] = ()) -> Checkpoint:
-        """Collect all that has changed, once nothing is left that could not be saved before. Raises JournalError."""
+    def _prepare(self, transaction: Transaction) -> None:
+        """Return once nothing is left that could not be saved before. Raises StaleEpoch and JournalError."""
         transaction.check()
         self._save_rest()
-        changes = self._collect(last)
         transaction.check()
-        return changes
 
     def _commit(self, both: Checkpoint, changes: Checkpoint, decision: Decision | None) -> None:
         """Save changes, and the decision that is among ``both``; then apply the decision."""
@@ -194,28 +219,10 @@ class Checkpointer:
         self._changed.clear()
         self._unsaved.clear()
 
-    def _collect(self, last: Sequence[Lane]) -> Checkpoint:
-        """Collect what has changed, lane by lane, and from the ``last`` lanes at the end, at one moment.
-
-        ``scanned`` is from before the first lane, so that no lane's cursor is below it. If this greenlet is killed
-        while others run, what was collected is kept for the next commit.
-        """
-        scanned = self._scanned()
-        waiting, collected = list(self._changed), LaneChanges()
-        self._changed.clear()
-        self._lane_count = len(waiting)
-        try:
-            while waiting:
-                lane = waiting.pop()
-                if not lane.closed:
-                    collected.take(lane, self._scanned(), self._clock)
-                if waiting and len(waiting) % YIELD_EVERY_LANES == 0:
-                    gevent.sleep(0)
-        except BaseException:
-            self._changed.extend(waiting)
-            self._unsaved.append(collected.checkpoint(self._clock.wall(), self._saved_scanned))
-            raise
-        for lane in last:
+    def _collect(self, lanes: Iterable[Lane], scanned: int) -> Checkpoint:
+        """Collect what has changed in lanes, at one moment; all lanes are complete up to the event ``scanned``."""
+        collected = LaneChanges()
+        for lane in lanes:
             if not lane.closed:
                 collected.take(lane, self._scanned(), self._clock)
         return collected.checkpoint(self._clock.wall(), scanned)

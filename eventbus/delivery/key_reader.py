@@ -54,7 +54,7 @@ class KeyReader:
                 retries.admit(delivery, blocked=row.blocked, known=former.order_key is not None)
             if more:
                 after = found[-1].seq, found[-1].replay_id
-                self._checkpointer.save()
+                self._checkpointer.save_lanes([lane])
         if lane.retries is retries:
             retries.end_reading()
 

@@ -119,7 +119,7 @@ class LaneReader:
     def read_retries(self, lane: Lane) -> None:
         """Read the first of the spilled retries. Raises JournalError, also where saving fails."""
         lane.touch()
-        self._checkpointer.save()
+        self._checkpointer.save_lanes([lane])
         self._load(lane, {})
 
     def _unsaved(self, lane: Lane) -> dict[tuple[int, int], Retry | None]:
@@ -130,7 +130,7 @@ class LaneReader:
         lane.touch()
         transaction = self._checkpointer.optimistic_transaction()
         try:
-            self._checkpointer.save()
+            self._checkpointer.save_lanes([lane])
         except JournalError:
             unsaved = self._checkpointer.unsaved_rows(lane)
             if len(unsaved) > lane.limits.unsaved_rows or transaction.stale:

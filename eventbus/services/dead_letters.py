@@ -44,7 +44,7 @@ class DeadLetters:
 
     def page(self, key: str | None, after: int, limit: int) -> list[KeptDeadLetter]:
         """Return dead letters with ids above ``after``. Raises JournalError."""
-        self._dispatcher.checkpointer.save()
+        self._save(key)
         return self._journal.dead_letters(key, after, limit)
 
     def replay(self, chosen: Chosen, replay: str) -> int:
@@ -96,6 +96,14 @@ class DeadLetters:
         with self._dispatcher.checkpointer.transaction() as transaction:
             return self._discard(self._mine(self._journal.dead_before(before, self._page_letters)), transaction)
 
+    def _save(self, key: str | None) -> None:
+        """Save what has changed in the lane of one subscription, or in all."""
+        if key is None:
+            self._dispatcher.checkpointer.save()
+        else:
+            lane = self._dispatcher.lanes.get(key)
+            self._dispatcher.checkpointer.save_lanes([] if lane is None else [lane])
+
     def _mine(self, letters: Sequence[KeptDeadLetter]) -> list[KeptDeadLetter]:
         """Return those whose subscriptions no peer owns."""
         keys = {letter.letter.key for letter in letters}
@@ -104,7 +112,7 @@ class DeadLetters:
 
     def _through(self, chosen: Chosen, change: Change) -> int:
         """Change page after page of what is there now; what dies meanwhile is left out."""
-        self._dispatcher.checkpointer.save()
+        self._save(chosen.key)
         if chosen.id is not None:
             return self._one(chosen.id, change)
         changed, after = 0, 0

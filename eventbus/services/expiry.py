@@ -74,7 +74,8 @@ class LeaseExpiry:
         """Return when no lane of this subscriber is being closed. Raises JournalError while that cannot be saved."""
         while (greenlet := self._greenlets.get(key)) is not None:
             if key in self._failing:
-                self._dispatcher.checkpointer.save()
+                lane = self._dispatcher.lanes.get(key)
+                self._dispatcher.checkpointer.save_lanes([] if lane is None else [lane])
                 greenlet.join(2 * self._retry_seconds)  # in which it is tried again
                 if key in self._failing:
                     raise self._failing[key].with_traceback(None)
@@ -125,7 +126,7 @@ class LeaseExpiry:
         """Save what is dead already, dead-letter the next part, and close the lane when none is left."""
         if not lane.backlog and lane.phase is Phase.ENDING:
             lane.finish_ending()
-        self._dispatcher.checkpointer.save()
+        self._dispatcher.checkpointer.save_lanes([lane])
         if lane.phase is Phase.EMPTIED and not lane.dirty:
             self._dispatcher.registry.remove(lane, CloseReason.EXPIRED)
             self._on_expired(lane)

@@ -98,8 +98,8 @@ class NodeSubscriptions(LocalSubscriptions):
         self._dispatcher.schedule(lane)
 
     @override
-    def save(self) -> None:
-        self._checkpointer.save()
+    def save(self, lanes: Sequence[Lane]) -> None:
+        self._checkpointer.save_lanes(lanes)
 
     @override
     def save_removed(self, lanes: Sequence[Lane]) -> None:

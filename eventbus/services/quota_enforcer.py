@@ -121,7 +121,7 @@ class QuotaEnforcer:
                     more.append((lane, end))
                     self._dispatcher.schedule(lane)
                 load.give_way_urgently()
-            self._dispatcher.checkpointer.save()
+            self._dispatcher.checkpointer.save_lanes([lane for lane, _ in lanes])
         return more
 
     def _give_up_part(self, lane: Lane, end: int, pages: TopicPages, room: LetterRoom) -> None:
@@ -141,7 +141,7 @@ class QuotaEnforcer:
     def _give_up_retries(self, lane: Lane, end: int, room: LetterRoom) -> None:
         now, wall = self._clock.monotonic(), self._clock.wall()
         if lane.retries.spilled:
-            self._dispatcher.checkpointer.save()  # so that all that wait for a retry have rows
+            self._dispatcher.checkpointer.save_lanes([lane])  # so that all that wait for a retry have rows
             lane.retries.begin_load()
             try:
                 rows = self._journal.retries(lane.subscriber.key, by_seq=True, limit=PAGE_ROWS)

@@ -69,7 +69,7 @@ class RegistrationSteps:
         Raises NotOwner and JournalError.
         """
         if not lane.durable:
-            self._dispatcher.checkpointer.save()
+            self._dispatcher.checkpointer.save_lanes([lane])
             self._wait_durable(lane)
 
     def _wait_durable(self, lane: Lane) -> None:

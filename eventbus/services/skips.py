@@ -79,7 +79,7 @@ class Skips:
 
     def _save_or_release(self, lane: Lane, found: Found) -> None:
         try:
-            self._checkpointer.save()  # so that no row of these is saved after they are settled
+            self._checkpointer.save_lanes([lane])  # so that no row of these is saved after they are settled
             self._save(lane, found)
         except BaseException:
             for delivery in found.waiting:
@@ -93,7 +93,7 @@ class Skips:
             if waits_behind_key(lane, event):
                 lane.retries.unload(lane.in_flight)
             lane.touch()
-            self._checkpointer.save()
+            self._checkpointer.save_lanes([lane])
             found = self._take_out_now(lane, event)
             if found or not any(seq == event.seq for seq, _ in lane.retries.unsaved_rows):
                 return found  # else it began to wait while the rows were read

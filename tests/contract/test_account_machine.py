@@ -274,6 +274,13 @@ class BusAccount(RuleBasedStateMachine):
         with suppress(JournalError):
             self.bus.dispatcher.checkpointer.save()
 
+    @rule(key=KEY)
+    def save_one(self, key: str) -> None:
+        """One lane is saved, perhaps with another, and not all."""
+        if (lane := self.bus.dispatcher.lanes.get(key)) is not None:
+            with suppress(JournalError):
+                self.bus.dispatcher.checkpointer.save_lanes([lane])
+
     @rule(answered=st.booleans())
     def saving_fails(self, answered: bool) -> None:
         """Nothing can be saved for a while; or the next save is made, and nobody hears of it."""

@@ -14,7 +14,7 @@ from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from tests.support.scripted import ScriptedTransport
 
-#: More than are saved without letting other greenlets run.
+#: More than one commit saves.
 LANES = 450
 EVENTS = 3
 

@@ -17,6 +17,7 @@ from eventbus.cluster.ownership import Ownership
 from eventbus.cluster.timing import ClusterTiming
 from eventbus.core.clock import Clock
 from eventbus.core.settings import Settings
+from eventbus.delivery import changed_lanes
 from eventbus.delivery.transport import Transport
 from eventbus.journal.redis import RedisJournal, RedisTiming
 from eventbus.journal.redis.cluster.process_location import this_process
@@ -159,8 +160,12 @@ def histories(sqlite: int, redis: int) -> Any:
 
 
 def run_histories(machine: Callable[[], RuleBasedStateMachine], examples: int) -> None:
-    """Run so many random histories of a bus, in which dead letters are published by a step alone."""
-    with patch.object(DeadEvents, "start"), patch.object(DeadEvents, "stop"):
+    """Run so many random histories of a bus, in which dead letters are published by a step alone.
+
+    Each part of what is saved is one lane, so that a kill comes between two of them.
+    """
+    small = patch.multiple(changed_lanes, PART_WEIGHT=1, PART_LANES=1)
+    with small, patch.object(DeadEvents, "start"), patch.object(DeadEvents, "stop"):
         run_state_machine_as_test(
             machine,
             settings=settings(

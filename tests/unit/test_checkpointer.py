@@ -1,4 +1,4 @@
-"""A decision is saved together with what changed before it, and happens only then."""
+"""A decision is saved together with what its lanes have changed, and happens only then; other changes go in parts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import gevent
 import pytest
+from gevent.event import Event as Signal
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import (
@@ -19,6 +20,7 @@ from eventbus.core.errors import (
     TooMany,
 )
 from eventbus.core.records import Checkpoint
+from eventbus.delivery.changed_lanes import PART_LANES
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
@@ -51,7 +53,10 @@ class Scene:
 
     def __init__(self) -> None:
         self.journal = FailingJournal()
-        self.checkpointer = Checkpointer(cast(Any, self.journal), Clock(lambda: 0.0, lambda: EPOCH), int)
+        self.scanned = 0
+        self.checkpointer = Checkpointer(
+            cast(Any, self.journal), Clock(lambda: 0.0, lambda: EPOCH), lambda: self.scanned
+        )
         self.lane = lane_with(1, 2, 3)
         self.checkpointer.watch(self.lane)
         self.dead_letter()
@@ -72,9 +77,9 @@ class Scene:
 
         return Decision(change, lambda: self.happened.append("it"), lanes, [self.lane.subscriber.key])
 
-    def decide(self, lanes: Sequence[Lane] = ()) -> None:
+    def decide(self) -> None:
         """Decide that."""
-        self.checkpointer.decide(self.decision(lanes))
+        self.checkpointer.decide(self.decision([self.lane]))
 
 
 def test_a_decision_and_what_changed_before_it_are_one_commit() -> None:
@@ -139,7 +144,7 @@ def test_a_decision_that_is_refused_drops_nothing() -> None:
         raise TooMany("no more")
 
     with pytest.raises(TooMany):
-        scene.checkpointer.decide(Decision(refuse, lambda: None))
+        scene.checkpointer.decide(Decision(refuse, lambda: None, [scene.lane]))
     scene.checkpointer.save()
     assert [len(kept.dead) for kept in scene.journal.kept] == [1]
 
@@ -148,7 +153,7 @@ def test_all_that_its_lanes_have_is_saved_with_a_decision() -> None:
     """A lane that is not among the changed ones is saved too, at the moment of the decision."""
     scene = Scene()
     scene.checkpointer.reset()
-    scene.decide([scene.lane])
+    scene.decide()
     assert [len(kept.dead) for kept in scene.journal.kept] == [1]
 
 
@@ -218,3 +223,109 @@ def test_two_transactions_do_not_overlap() -> None:
         transaction.decide(scene.decision())
     other.get(timeout=10)
     assert len(scene.journal.kept) == 2
+
+
+class Parts(Scene):
+    """A lane with a dead letter, and as many others that have changed as three parts have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scanned = 3
+        self.others = [lane_with(1, 2, 3) for _ in range(3 * PART_LANES - 1)]
+        for lane in self.others:
+            self.checkpointer.watch(lane)
+
+    @property
+    def kept(self) -> list[tuple[int, int]]:
+        """Of each commit how many lanes it has, and up to which event all lanes are complete with it."""
+        return [(len(kept.lanes), kept.scanned) for kept in self.journal.kept]
+
+    @property
+    def saved_lanes(self) -> int:
+        """How many lanes are saved by now."""
+        return sum(not lane.dirty for lane in (self.lane, *self.others))
+
+
+def test_many_lanes_are_saved_in_parts() -> None:
+    """Each says up to which event it is complete; the last part says that for all lanes."""
+    scene = Parts()
+    scene.checkpointer.save()
+    assert scene.kept == [(PART_LANES, 0), (PART_LANES, 0), (PART_LANES, 3)]
+    assert {lane.scanned for kept in scene.journal.kept for lane in kept.lanes} == {3}
+
+
+def test_what_comes_while_parts_are_saved_is_not_claimed() -> None:
+    """Events that come after the first part are in the accounts of later ones; all lanes have them after the next."""
+    scene = Parts()
+
+    def publish() -> None:
+        scene.scanned += 1
+        scene.lane.offer([scene.scanned])
+
+    scene.journal.meanwhile = publish
+    scene.checkpointer.save()
+    assert scene.kept == [(PART_LANES, 0), (PART_LANES, 0), (PART_LANES, 3)]
+    assert [kept.lanes[0].scanned for kept in scene.journal.kept] == [3, 4, 5]
+    scene.journal.meanwhile = lambda: None
+    scene.checkpointer.save()
+    assert scene.kept[3:] == [(1, 6)]
+
+
+def test_a_part_that_is_not_saved_goes_before_the_next() -> None:
+    """Nothing is claimed of the others before it is saved; then they follow."""
+    scene = Parts()
+    scene.journal.meanwhile = lambda: scene.journal.kept and scene.journal.fails.append(FAILS)
+    with pytest.raises(JournalUnavailable):
+        scene.checkpointer.save()
+    assert (scene.kept, scene.saved_lanes) == ([(PART_LANES, 0)], 2 * PART_LANES)
+    scene.journal.meanwhile = lambda: None
+    scene.journal.fails.clear()
+    scene.checkpointer.save()
+    assert scene.kept == [(PART_LANES, 0), (PART_LANES, 0), (PART_LANES, 3)]
+
+
+def test_a_decision_between_two_parts_saves_its_lanes_alone() -> None:
+    """It is one commit, which says nothing of the other lanes, and does not wait for them."""
+    scene = Parts()
+    saving = gevent.spawn(scene.checkpointer.save)
+    gevent.sleep(0)
+    assert len(scene.journal.kept) == 1
+    scene.decide()
+    assert scene.kept == [(PART_LANES, 0), (1, 0)]
+    assert scene.happened == ["it"]
+    saving.get(timeout=10)
+    assert scene.kept[2:] == [(PART_LANES, 0), (PART_LANES, 3)]
+
+
+def test_saving_ends_when_all_is_saved_that_others_were_saving() -> None:
+    """Who saves all waits for a part which somebody else has begun to save."""
+    scene, goes_on = Scene(), Signal()
+    scene.journal.meanwhile = goes_on.wait
+    saving = [gevent.spawn(scene.checkpointer.save) for _ in range(2)]
+    gevent.idle()
+    assert not any(one.ready() for one in saving)
+    goes_on.set()
+    gevent.joinall(saving, timeout=10, raise_error=True)
+    assert len(scene.journal.kept) == 1
+
+
+def test_lanes_that_are_asked_for_are_saved_with_some_that_wait() -> None:
+    """Many who ask for one lane each share commits; nothing is saved for one that has not changed."""
+    scene = Parts()
+    last = scene.others[-1]
+    scene.checkpointer.save_lanes([last])
+    assert scene.kept == [(PART_LANES + 1, 0)]
+    assert not last.dirty
+    scene.checkpointer.save_lanes([last])
+    assert len(scene.kept) == 1
+
+
+def test_parts_of_another_epoch_are_forgotten() -> None:
+    """Where this node loses its subscriptions between two parts, the rest is not saved."""
+    scene = Parts()
+    saving = gevent.spawn(scene.checkpointer.save)
+    gevent.sleep(0)
+    scene.scanned = 0
+    scene.checkpointer.reset()
+    saving.get(timeout=10)
+    assert scene.kept == [(PART_LANES, 0)]

@@ -20,6 +20,7 @@ class LaneAccount:
         self.dead_letters: list[DeadLetter] = []  # to be written with the next checkpoint
         self.discards: list[Discard] = []  # the same
         self.filtered_rows: list[tuple[int, int]] = []  # dead letters that were put back, and did not match: the same
+        self._saved_deliveries = self.delivered  # when the lane was saved last
         self.dirty = False  # whether it has changed since the last checkpoint, and is among the changed lanes
         self._changed_lanes: list[Any] = []  # the checkpointer's, where lanes that have changed put themselves
 
@@ -38,9 +39,15 @@ class LaneAccount:
     def clear_changes(self) -> None:
         """Forget what has changed: it is in a checkpoint."""
         self.dirty = False
+        self._saved_deliveries = self.delivered
         self.dead_letters.clear()
         self.discards.clear()
         self.filtered_rows.clear()
+
+    @property
+    def unsaved_deliveries(self) -> int:
+        """Return how many deliveries a crash would repeat, beside those in flight."""
+        return self.delivered - self._saved_deliveries
 
     def count_discarded(self, count: int) -> None:
         """Count dead letters as discarded."""
