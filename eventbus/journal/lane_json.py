@@ -13,15 +13,17 @@ from eventbus.core.records import DeadLetter, LaneRecord, Pause, Span
 
 #: States that had another name in older journals.
 _RENAMED = {"backing_off": "down"}
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def to_json(record: LaneRecord) -> str:
     """Write a record as JSON. Only what is written here survives a restart."""
-    return json.dumps(_fields_of(record), separators=(",", ":"))
+    return _encode(_fields_of(record))
 
 
 def _fields_of(record: LaneRecord) -> dict[str, Any]:
     account = record.account
+    settled = account.accepted, account.delivered, account.dead, account.discarded
     return {
         **_identity(record.subscriber),
         **({"owner": owner} if (owner := record.subscriber.owner) else {}),
@@ -32,7 +34,7 @@ def _fields_of(record: LaneRecord) -> dict[str, Any]:
         "ended_at": record.ended_at,
         "spans": [_span_fields(span) for span in record.spans],
         "in_flight": record.in_flight,
-        "account": astuple(account)[: None if account.filtered else -1],
+        "account": (*settled, account.filtered) if account.filtered else settled,
         "failed_attempts": record.failed_attempts,
         "runs": record.runs,
         "interests": [(i.after, i.until, i.topics) for i in record.interests],

@@ -13,7 +13,7 @@ def connect(path: str) -> sqlite3.Connection:
 
     Raises sqlite3.Error, and JournalError for a file that is no journal.
     """
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=0)
     try:
         _set_up(db)
     except BaseException:

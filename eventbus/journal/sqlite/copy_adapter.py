@@ -15,9 +15,9 @@ from eventbus.journal import lane_json
 from eventbus.journal.copy.copying import Batch, Copyable, Extent, Mark, RecordKind
 from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS
-from eventbus.journal.sqlite.queries import RETRY_COLUMNS, retry_of
+from eventbus.journal.sqlite.queries import retry_of
 from eventbus.journal.sqlite.schema import MARK_TABLE
-from eventbus.journal.sqlite.statements import retry_row
+from eventbus.journal.sqlite.statements import RETRY_COLUMNS, retry_row
 from eventbus.journal.sqlite.store import Store
 
 

@@ -13,10 +13,8 @@ from eventbus.core.records import DeadLetter, FailedDelivery, LaneRecord, Past, 
 from eventbus.journal.base import FIRST_ROW, EventName, JournalQueries, KeptDeadLetter, Page, Redelivery, Row
 from eventbus.journal.lane_json import from_json
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS, read_body_sizes, read_page, read_sizes, read_topics
+from eventbus.journal.sqlite.statements import RETRY_COLUMNS
 
-RETRY_COLUMNS = (
-    "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at, order_key"
-)
 _LETTER = (
     "d.id, d.key, d.seq, d.run, d.reason, d.attempts, d.first_at, d.last_at, d.status, d.error, d.answer,"
     " d.event_id, d.topic, d.order_key, d.dead_to, coalesce(e.id, ''), e.topic, coalesce(e.order_key, '')"

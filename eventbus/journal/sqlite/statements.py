@@ -21,6 +21,11 @@ MAX_STATEMENT_EVENTS = 64
 #: Rows in one INSERT: many together, the rest exactly, so that there are few statements to prepare.
 _INSERT_SIZES = (256, *range(MAX_STATEMENT_EVENTS, 0, -1))
 
+#: The columns of a retry; see ``retry_row``.
+RETRY_COLUMNS = (
+    "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at, order_key"
+)
+
 
 def _inserts(sql: str, columns: int) -> dict[int, str]:
     """Return a statement for each number of rows."""
@@ -29,6 +34,8 @@ def _inserts(sql: str, columns: int) -> dict[int, str]:
 
 
 _INSERT_EVENTS = _inserts("INSERT INTO events (seq, id, topic, head, body, at, order_key)", 7)
+_INSERT_LANES = _inserts("INSERT OR REPLACE INTO lanes (key, record, open, ended_at)", 4)
+_INSERT_RETRIES = _inserts(f"INSERT OR REPLACE INTO deferred ({RETRY_COLUMNS})", 12)
 _INSERT_DEAD_LETTERS = _inserts(
     "INSERT OR IGNORE INTO dead_letters"
     " (key, seq, run, reason, attempts, first_at, last_at, status, error, answer, dead_to)",
@@ -65,7 +72,7 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
     """Save a checkpoint. A delivery may leave one table and enter another in it."""
     if checkpoint.lanes:
         rows = [(r.subscriber.key, lane_json.to_json(r), int(r.open), r.ended_at) for r in checkpoint.lanes]
-        _each(db, f"INSERT OR REPLACE INTO lanes SELECT {_columns(4)} FROM json_each(?)", rows)
+        _insert(db, _INSERT_LANES, rows)
     if checkpoint.settled_retries:
         _count_settled(db, checkpoint)
         _each(
@@ -74,8 +81,7 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
             checkpoint.settled_retries,
         )
     if checkpoint.retries:
-        waiting = [retry_row(row) for row in checkpoint.retries]
-        _each(db, f"INSERT OR REPLACE INTO deferred SELECT {_columns(12)} FROM json_each(?)", waiting)
+        _insert(db, _INSERT_RETRIES, [retry_row(row) for row in checkpoint.retries])
     for key in checkpoint.hastened:
         db.execute(
             "UPDATE deferred SET due_at = ? WHERE key = ? AND due_at > ? AND due_at < ?",
