@@ -150,10 +150,10 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What has changed since the last one. It is saved whole or not at all."""
+    """What one commit saves of lanes, and of what was decided about them: all of it, or nothing."""
 
     at: float  # seconds since 1970
-    scanned: int  # every event up to here has been offered to the lanes
+    scanned: int  # every event up to here is in the saved account of each lane that it is for
     lanes: tuple[LaneRecord, ...] = ()
     forgotten: tuple[str, ...] = ()  # lanes that are removed
     retries: tuple[Retry, ...] = ()
