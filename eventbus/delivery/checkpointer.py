@@ -11,7 +11,7 @@ from gevent.lock import RLock
 from eventbus.core.clock import Clock
 from eventbus.core.errors import Conflict, JournalError, JournalTimeout, NotOwner
 from eventbus.core.records import Checkpoint, Retry
-from eventbus.delivery.changed_lanes import INTERVAL_SECONDS, ChangedLanes, pause_after
+from eventbus.delivery.changed_lanes import ChangedLanes, pause_after
 from eventbus.delivery.decision import Decision, LaneChanges, merge, unsaved_rows_of
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.transaction import Transaction
@@ -61,7 +61,7 @@ class Checkpointer:
         self._greenlet.kill()
 
     def _run(self) -> None:
-        pause = INTERVAL_SECONDS
+        pause = pause_after(0.0, 0, over=True)
         while True:
             gevent.sleep(pause)
             began, saved = self._clock.monotonic(), False
