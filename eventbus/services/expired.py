@@ -20,7 +20,7 @@ from eventbus.telemetry.failure_log import FailureLog
 #: Part of the time that reading the journal may take, and seconds between two reads at most.
 MAX_SHARE, MAX_INTERVAL_SECONDS = 0.02, 60.0
 #: Ended registrations that are read, the newest first, and how many of them in one step.
-MAX_RECORDS, PAGE_RECORDS = 2_000, 100
+MAX_RECORDS, PAGE_RECORDS = 2_000, 25
 
 log = logging.getLogger(__name__)
 

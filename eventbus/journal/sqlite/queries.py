@@ -27,7 +27,7 @@ _LISTED = "IN (SELECT value FROM json_each(?))"
 #: Bytes that an event takes in the journal beside its body and headers, and a dead letter beside its answer, about.
 EVENT_OVERHEAD, LETTER_OVERHEAD = 250, 300
 #: Bytes of events that are trimmed in one part.
-TRIM_BYTES = 4 * 1_048_576
+TRIM_BYTES = 1_048_576
 #: Rows that are read of one event, and of a sample, at most.
 MAX_DELIVERIES, MAX_SAMPLED_ROWS = 20_000, 100_000
 
