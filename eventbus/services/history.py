@@ -1,7 +1,7 @@
 """The history of one event: what became of it for each subscription."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +31,13 @@ class Fate:
     failed: FailedDelivery | None = None
 
 
+class _Chosen(NamedTuple):
+    """An event that is settled for a subscriber, and the filters of which one has let it through, if it was."""
+
+    subscription: Subscription
+    filters: tuple[str, ...]
+
+
 class History:
     """Looks up what became of events."""
 
@@ -46,35 +53,50 @@ class History:
         self._dispatcher.checkpointer.save()
         waiting = {row.key: row for row in self._journal.retries_of_event(event.seq)}
         failed = {one.key: one for one in self._journal.failed_deliveries(event.seq)}
-        looked_at = _LookedAt(event, EventView(event), failed)
-        fates = [_fate(lane, looked_at, waiting) for lane in list(self._dispatcher.lanes.values())]
+        looked_at = _LookedAt(event, failed)
+        found = [_fate(lane, looked_at, waiting) for lane in list(self._dispatcher.lanes.values())]
         ended = self._journal.closed_lanes(math.inf, MAX_ENDED_RECORDS)
-        fates += [_settled(record, looked_at) for record in ended]
-        found = [fate for fate in fates if fate is not None]
-        return event, sorted(found, key=lambda fate: fate.subscription.text)
+        found += [_settled(record, looked_at) for record in ended]
+        fates = self._with_filters([one for one in found if one is not None], EventView(event))
+        return event, sorted(fates, key=lambda fate: fate.subscription.text)
+
+    def _with_filters(self, found: Sequence[Fate | _Chosen], view: EventView) -> Iterator[Fate]:
+        """Yield fates, where a filter decides by what it says of the event; give way to other work in between.
+
+        What lanes have was looked at before, all at one moment. Subscriptions with the same filter ask it once.
+        """
+        results: dict[str, bool] = {"": True}
+        for one in found:
+            if isinstance(one, Fate):
+                yield one
+                continue
+            for text in one.filters:
+                if text not in results:
+                    self._dispatcher.load.give_way()
+                    results[text] = _matches(text, view)
+            yield Fate(one.subscription, "delivered" if any(results[text] for text in one.filters) else "filtered")
 
 
 class _LookedAt(NamedTuple):
-    """An event, what filters see of it, and how it failed, by lane."""
+    """An event, and how it failed, by lane."""
 
     event: Event
-    view: EventView
     failed: Mapping[str, FailedDelivery]
 
 
-def _fate(lane: Lane, looked_at: _LookedAt, waiting: Mapping[str, Retry]) -> Fate | None:
+def _fate(lane: Lane, looked_at: _LookedAt, waiting: Mapping[str, Retry]) -> Fate | _Chosen | None:
     key, event = lane.subscriber.key, looked_at.event
     if key in waiting or lane.holds(event.seq, event.topic):
         return Fate(lane.subscriber, "pending", waiting.get(key))
     return _settled(lane, looked_at)
 
 
-def _settled(of: Lane | LaneRecord, looked_at: _LookedAt) -> Fate | None:
+def _settled(of: Lane | LaneRecord, looked_at: _LookedAt) -> Fate | _Chosen | None:
     """Return the fate of an event that is not pending; None where it was not accepted for the subscriber.
 
     It failed where it is dead, or in a range that was discarded, where other events may be for other subscribers.
     """
-    event, view = looked_at.event, looked_at.view
+    event = looked_at.event
     failed = looked_at.failed.get(of.subscriber.key)
     live, again = (any(span.covers(event.seq, event.topic) for span in spans) for spans in (of.interests, of.replayed))
     if not live and not again and (failed is None or failed.state != "dead"):
@@ -82,10 +104,8 @@ def _settled(of: Lane | LaneRecord, looked_at: _LookedAt) -> Fate | None:
     if failed is not None:
         return Fate(of.subscriber, failed.state, failed=failed)
     current = of.subscriber.options.filter
-    chosen = (live and _matches(filter_of(event.seq, of.former_filters, current), view)) or (
-        again and _matches(current, view)
-    )
-    return Fate(of.subscriber, "delivered" if chosen else "filtered")
+    filters = [filter_of(event.seq, of.former_filters, current)] if live else []
+    return _Chosen(of.subscriber, (*filters, current) if again else tuple(filters))
 
 
 def _matches(text: str, view: EventView) -> bool:

@@ -64,3 +64,18 @@ def test_an_event_that_is_not_there_has_no_history() -> None:
     """NotFound names it."""
     with pytest.raises(NotFound, match="nowhere"):
         Scene().fates("nowhere")
+
+
+def test_filters_of_many_give_way_to_other_work() -> None:
+    """Each filter is asked once, however many subscriptions have it, and other work has a turn before each."""
+    scene, turns = Scene(), [0]
+    for number in range(20):
+        topic = "created" if number % 2 else "paid"
+        scene.lane(f"h:{number + 1}", filter=f'{{"exact":{{"topic":"{topic}"}}}}')
+    (event,) = scene.publish("paid")
+    for lane in scene.node.dispatcher.lanes.values():
+        attempt(lane, TAKEN, 0.0)
+    scene.node.dispatcher.load.give_way = lambda: turns.append(1)  # type: ignore[method-assign]
+    found = scene.fates(event.id)
+    assert (list(found.values()).count("delivered"), list(found.values()).count("filtered")) == (10, 10)
+    assert sum(turns) == 2
