@@ -27,10 +27,9 @@ class Viewed(Described, Protocol):
 class EventView:
     """One event as filters see it. What was read once is kept."""
 
-    __slots__ = ("_attributes", "_data", "_event", "_headers", "_parsed", "known")
+    __slots__ = ("_attributes", "_data", "_event", "_headers", "_parsed")
 
     def __init__(self, event: Viewed) -> None:
-        self.known: dict[str, Any] = {}  #: fields that filters have read, by name: some filters read one field often
         self._event = event
         self._headers: dict[str, str] | None = None
         self._attributes: dict[str, str] | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 from eventbus.core.event_view import EventView
-from eventbus.core.filter_fields import UNREAD, Field
+from eventbus.core.filter_fields import Field
 
 #: Tells whether an event matches.
 Test = Callable[[EventView], bool]
@@ -112,13 +112,8 @@ def _reads_data(part: Expression) -> bool:
 
 def _of_field(field: Field, fits: Fits, *, holds: bool) -> Test:
     """Return what tells whether the value of a field fits, or, if that must not hold, does not."""
-    name, read = field.name, field.read
-
-    def matches(view: EventView) -> bool:
-        value = view.known.get(name, UNREAD)
-        return fits(read(view) if value is UNREAD else value) is holds
-
-    return matches
+    read = field.read
+    return lambda view: fits(read(view)) is holds
 
 
 def _one_fits(conditions: Sequence[Condition]) -> Fits:
@@ -193,12 +188,10 @@ def _without(part: Expression, condition: Condition) -> Expression:
 
 def _looked_up(field: Field, tests: dict[Any, Test]) -> Test:
     """Return what tells whether an event passes the test for the value that its field has."""
-    name, read = field.name, field.read
+    read = field.read
 
     def matches(view: EventView) -> bool:
-        value = view.known.get(name, UNREAD)
-        if value is UNREAD:
-            value = read(view)
+        value = read(view)
         test = tests.get(value) if _is_text_or_number(value) else None
         return test is not None and test(view)
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 from eventbus.core.event_attributes import DATA_NAMES
 from eventbus.core.event_view import EventView
@@ -11,10 +12,6 @@ from eventbus.core.json_body import MISSING
 
 #: Reads a field of an event: a text, or what JSON has; MISSING where it is not there.
 Read = Callable[[EventView], Any]
-#: Fields that an event's view keeps by name, at most.
-MAX_KNOWN = 64
-#: What stands in for a field that a view does not keep.
-UNREAD: Final[Any] = object()
 _DATA, _HEADER = "data.", "header."
 #: CloudEvents 1.0.2, 3.1.
 _ATTRIBUTE = re.compile(r"[a-z0-9]+\Z")
@@ -26,7 +23,7 @@ _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of events: its ``name``, and what reads it where a view does not have it under ``known``."""
+    """A field of events: its ``name``, and what reads it."""
 
     name: str
     read: Read
@@ -39,15 +36,7 @@ class Field:
 
 def field_named(name: str) -> Field:
     """Return the field with this name. Raises ValueError with what is wrong."""
-    find = _found_by(name)
-
-    def read(view: EventView) -> Any:
-        value = find(view)
-        if len(view.known) < MAX_KNOWN:
-            view.known[name] = value
-        return value
-
-    return Field(name, read)
+    return Field(name, _found_by(name))
 
 
 def _found_by(name: str) -> Read:
@@ -57,7 +46,7 @@ def _found_by(name: str) -> Read:
         return lambda view: view.key or MISSING
     if name.startswith(_DATA):
         path = [(part, int(part) if _INDEX.match(part) else None) for part in _path(name.removeprefix(_DATA))]
-        return lambda view: _value_at(view.data, path)
+        return partial(_value_at, path)
     if name.startswith(_HEADER):
         header = name.removeprefix(_HEADER).lower()
         if not _KEPT.match(header):
@@ -88,8 +77,9 @@ def _path(text: str) -> list[str]:
         start = match.end()
 
 
-def _value_at(value: Any, path: list[tuple[str, int | None]]) -> Any:
-    """Return the value at a path: names in objects, and positions in arrays; MISSING where there is none."""
+def _value_at(path: list[tuple[str, int | None]], view: EventView) -> Any:
+    """Return the value at a path in the data: names in objects, and positions in arrays; MISSING without any."""
+    value = view.data
     for name, index in path:
         if isinstance(value, dict):
             value = value.get(name, MISSING)

@@ -35,7 +35,7 @@ def parse_json(body: bytes) -> Any:
     try:
         text = body.decode()
         value = STRICT_DECODER.decode(text)
-        if _SURROGATE.search(text):
+        if "\\" in text and _SURROGATE.search(text):  # to find one character costs nothing
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return MISSING
