@@ -1,7 +1,8 @@
 """Many messages or events at once: a field of each, by index, which costs a third of access by name. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import repeat
 from operator import itemgetter
 
 from eventbus.core.model import Event, Message
@@ -9,6 +10,15 @@ from eventbus.core.model import Event, Message
 #: Indexes from the end: an event has its sequence number before a message's fields.
 _ID, _HEAD, _BODY = itemgetter(-6), itemgetter(-4), itemgetter(-3)
 _SEQ = itemgetter(0)
+
+
+def messages_of(
+    ids: Sequence[str], topic: str | None, head: bytes, bodies: Sequence[bytes], accepted_at: float
+) -> list[Message]:
+    """Return a message without an order key for each id and body; the rest they have in common."""
+    make = partial(tuple.__new__, Message)
+    columns = ids, repeat(topic), repeat(head), bodies, repeat(accepted_at), repeat("")
+    return list(map(make, zip(*columns, strict=False)))
 
 
 def numbered(messages: Iterable[Message], first: int) -> list[Event]:

@@ -8,6 +8,8 @@ import time
 MAX_ID_LENGTH = 256
 #: A random hex digit, with its two high bits set to 10, the variant.
 _VARIANT = {f"{digit:x}": f"{0x8 | digit & 0x3:x}" for digit in range(16)}
+#: Hex digits at the end of an id, in which ids that are made together differ.
+_COUNTER_DIGITS = 12
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 _HEADER_SAFE = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}\Z")
 
@@ -19,9 +21,13 @@ def new_event_id(unix_ms: int | None = None, entropy: bytes | None = None) -> st
 
 
 def new_event_ids(count: int) -> list[str]:
-    """Make ``count`` ids of the same millisecond."""
-    beginning, noise = _start(time.time_ns() // 1_000_000), os.urandom(10 * count).hex()
-    return [_format(beginning, noise[start : start + 20]) for start in range(0, 20 * count, 20)]
+    """Make ``count`` ids of the same millisecond, which rise: the last 48 bits count from a random number on.
+
+    RFC 9562, section 6.2, method 2, with a first bit of 0, so that they do not overflow.
+    """
+    first = new_event_id()
+    beginning, counter = first[:-_COUNTER_DIGITS], int(first[-_COUNTER_DIGITS:], 16) >> 1
+    return [f"{beginning}{number:012x}" for number in range(counter, counter + count)]
 
 
 def _start(unix_ms: int) -> str:

@@ -81,12 +81,13 @@ class BatchAttempts:
         """
         lane, first = request.lane, request.batch.deliveries[0]
         take_event, take_element = request.events.append, request.elements.append
+        find, element_of, in_group = self._recent.get, self._elements.of, lane.roster is not None
         for seq in found.seqs:
-            event = self._recent.get(seq)
-            if event is None or not lane.suits(first, event.topic):
+            event = find(seq)
+            if event is None or (in_group and not lane.suits(first, event.topic)):
                 break
             try:
-                element = self._elements.of(event)
+                element = element_of(event)
             except BadRequest:
                 break  # it is the first of a batch then
             room -= 1 + len(element.text)

@@ -45,13 +45,14 @@ class RecentEvents:
 
     def add(self, events: Sequence[Event]) -> None:
         """Add the newest events, at least one, and drop the oldest of the tail if there is no room."""
-        self._tail.update(zip(seqs_of(events), events, strict=True))
-        self._room -= _sizes(events)
+        tail = self._tail
+        tail.update(zip(seqs_of(events), events, strict=True))
+        room = self._room - _sizes(events)
         self.newest = events[-1].seq
-        while self._room < 0 and len(self._tail) > 1:
-            seq, oldest = self._tail.popitem(last=False)
-            self._room += _size(oldest)
-            self.after = seq
+        while room < 0 and len(tail) > 1:
+            self.after, (_, _, _, head, body, _, _) = tail.popitem(last=False)
+            room += len(body) + len(head) + OVERHEAD  # _size inlined: once for each event
+        self._room = room
 
     def forget(self, end: int) -> None:
         """Drop the events up to one that may be gone from the journal."""

@@ -115,10 +115,13 @@ def test_a_batch_is_what_the_bus_would_accept() -> None:
 def test_elements_are_made_once_and_bounded() -> None:
     """One event has one element for all subscribers, and the cache keeps no more bytes than it may."""
     cache, event = ElementCache(), event_with()
-    assert cache.of(event) is cache.of(event)
+    made = cache.of(event)
+    assert cache.of(event) is made
     large = [event_with(b"x" * 1_000_000, b"") for _ in range(8)]
-    for each in large:
-        cache.of(each)
+    last = [cache.of(each) for each in large][-2:]
+    assert [cache.of(each) for each in large[-2:]] == last
+    assert cache.of(large[-2]) is last[0]
+    assert cache.of(event) is not made
     assert cache.of(event).ids == ("id-8",)
 
 

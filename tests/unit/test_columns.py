@@ -1,6 +1,6 @@
 """Fields of messages and events, looked up by index."""
 
-from eventbus.core.columns import body_bytes, head_bytes, ids_of
+from eventbus.core.columns import body_bytes, head_bytes, ids_of, messages_of
 from eventbus.core.model import Event, Message
 
 
@@ -13,3 +13,11 @@ def test_a_field_is_the_same_by_index_as_by_name() -> None:
         assert head_bytes(those) == sum(len(each.head) for each in those) == 2
         assert body_bytes(those) == sum(len(each.body) for each in those) == 7
     assert (ids_of([]), body_bytes([])) == ((), 0)
+
+
+def test_messages_that_share_all_but_ids_and_bodies_are_those_made_one_by_one() -> None:
+    """Each id goes with its body; topic, head and time are the same, and there is no order key."""
+    made = messages_of(["a", "b"], "t", b"head", [b"1", b"2"], 3.0)
+    assert made == [Message("a", "t", b"head", b"1", 3.0), Message("b", "t", b"head", b"2", 3.0)]
+    assert [each.key for each in made] == ["", ""]
+    assert messages_of([], None, b"", [], 0.0) == []

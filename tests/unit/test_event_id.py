@@ -72,9 +72,10 @@ def test_a_given_id_must_fit_in_a_header(text: str, safe: bool) -> None:
 
 
 def test_many_ids_are_made_at_once() -> None:
-    """Ids that are made together are as many as were asked for, all different, and of one moment."""
+    """Ids that are made together are as many as were asked for, all different, of one moment, and rise."""
     ids = new_event_ids(500)
     assert len(set(ids)) == 500
     assert {uuid.UUID(text).version for text in ids} == {7}
     assert len({unix_ms_of(text) for text in ids}) == 1
+    assert ids == sorted(ids)
     assert new_event_ids(0) == []

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from eventbus.core.batch_format import (
@@ -57,8 +57,6 @@ class _Kind(NamedTuple):
 def element_of(event: Event) -> Element:
     """Return an event as it stands in a batch. Raise BadRequest for one whose headers may not be sent."""
     _, event_id, topic, head, body, accepted_at, key = event
-    if not is_valid_head(head):
-        raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
     kind_of = _kind_of if len(head) > MAX_CACHED_HEAD_BYTES else _cached_kind_of
     media_type, coding, publisher, (own_id, members) = kind_of(head, topic, int(accepted_at), bool(key))
     if media_type == STRUCTURED_TYPE and (structured := _object_in(body)) is not None:
@@ -67,16 +65,20 @@ def element_of(event: Event) -> Element:
         data: tuple[bytes, ...] = ()
     else:
         data = _data(body, media_type, coded=coding is not None)
-    ids = (event_id,) if own_id is None or own_id == event_id else (event_id, str(own_id))
-    start = f'{{"id":{_encode(event_id)}'
-    if len(ids) > 1:
-        start = f'{{"id":{_encode(own_id)},"{ID_ATTRIBUTE}":{_encode(event_id)}'
+    if own_id is None or own_id == event_id:
+        ids: tuple[str, ...] = (event_id,)
+        start = f'{{"id":{_quoted(event_id)}'
+    else:
+        ids = event_id, str(own_id)
+        start = f'{{"id":{_encode(own_id)},"{ID_ATTRIBUTE}":{_quoted(event_id)}'
     if key:
-        start += f',"{KEY_ATTRIBUTE}":{_encode(key)}'
-    return Element(b"".join((start.encode(), members, *data, b"}")), ids)
+        start += f',"{KEY_ATTRIBUTE}":{_quoted(key)}'
+    return _new_element((b"".join((start.encode(), members, *data, b"}")), ids))
 
 
 def _kind_of(head: bytes, topic: str | None, second: int, keyed: bool) -> _Kind:  # noqa: FBT001 - the cache finds it faster so
+    if not is_valid_head(head):
+        raise BadRequest(f"Its headers in the journal may not be sent: {head[:80]!r}.")
     headers = {name.lower(): value for name, value in headers_in(head).items()}
     coding = headers.get("content-encoding")
     dead = {attribute: headers[name] for attribute, name in DEAD_ATTRIBUTES.items() if name in headers}
@@ -110,10 +112,7 @@ def _envelope(
 
 
 def _object_in(body: bytes) -> dict[str, Any] | None:
-    try:
-        found = _value_in(body)
-    except (ValueError, RecursionError):
-        return None
+    found = _value_in(body)
     return found if isinstance(found, dict) else None
 
 
@@ -131,20 +130,17 @@ def _is_json(body: bytes, *, structured: bool) -> bool:
     """Return whether a body is JSON in UTF-8; ``structured`` wants an object or an array."""
     if structured and body.lstrip()[:1] not in (b"{", b"["):
         return False
-    try:
-        _value_in(body)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return _value_in(body) is not _NOT_JSON
 
 
 def _value_in(body: bytes) -> Any:
-    """Return what a body says in JSON. Raise ValueError or RecursionError for any other body."""
-    text = body.decode().strip(_WHITESPACE)
-    value, end = _decoder.raw_decode(text)
-    if end != len(text):
-        raise ValueError("not JSON")
-    return value
+    """Return what a body says in JSON, or _NOT_JSON."""
+    try:
+        text = body.decode().strip(_WHITESPACE)
+        value, end = _decoder.raw_decode(text)
+    except (ValueError, RecursionError):
+        return _NOT_JSON
+    return value if end == len(text) else _NOT_JSON
 
 
 def _refuse(name: str) -> Any:
@@ -152,27 +148,39 @@ def _refuse(name: str) -> Any:
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii  # what the encoder does with a text
 _decoder, _WHITESPACE = json.JSONDecoder(parse_constant=_refuse), " \t\n\r"
+_NOT_JSON = object()
+_new_element = partial(tuple.__new__, Element)  # of a tuple: half the cost of Element()
 
 
 class ElementCache:
-    """Makes the elements of events, each once for all subscribers."""
+    """Makes the elements of events, each once for all subscribers.
+
+    What is cached is dropped by halves: to drop one element for each that is made would cost more than to look it up.
+    """
 
     def __init__(self) -> None:
-        self._cached: OrderedDict[int, tuple[Event, Element, int]] = OrderedDict()
-        self._free_bytes = MAX_CACHED_BYTES
+        self._older: dict[int, tuple[Event, Element]] = {}
+        self._begin_half()
+
+    def _begin_half(self) -> None:
+        self._newer: dict[int, tuple[Event, Element]] = {}
+        self._free_bytes = MAX_CACHED_BYTES // 2
 
     def of(self, event: Event) -> Element:
         """Return an event's element. Raise BadRequest."""
-        cached = self._cached.get(id(event))  # unique while the cache holds the event
+        key = id(event)  # unique while the cache holds the event
+        cached = self._newer.get(key) or self._older.get(key)
         if cached is not None:
             return cached[1]
         element = element_of(event)
         size = len(element.text) + len(event.body)
-        self._cached[id(event)] = event, element, size
+        if self._free_bytes < size or len(self._newer) >= MAX_CACHED_ELEMENTS // 2:
+            self._older = self._newer
+            self._begin_half()
         self._free_bytes -= size
-        while self._free_bytes < 0 or len(self._cached) > MAX_CACHED_ELEMENTS:
-            self._free_bytes += self._cached.popitem(last=False)[1][2]
+        self._newer[key] = event, element
         return element
 
 

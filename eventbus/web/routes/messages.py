@@ -9,6 +9,7 @@ from flask import Blueprint, Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from eventbus.core.access import Access
+from eventbus.core.columns import messages_of
 from eventbus.core.errors import BadRequest
 from eventbus.core.event_ids import new_event_id, new_event_ids
 from eventbus.core.headers import publisher_line
@@ -134,10 +135,11 @@ def _from_lines(bus: Bus, body: bytes, topic: str | None, publisher: bytes) -> l
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events, not {len(bodies)}.")
     _check_sizes(bodies, bus.settings.max_body_bytes)
     wall, head = bus.clock.wall(), _JSON_HEAD + publisher
-    made = zip(new_event_ids(len(bodies)), bodies, strict=True)
+    ids = new_event_ids(len(bodies))
     messages: list[Message] = []
-    while part := [Message(event_id, topic, head, each, wall) for event_id, each in islice(made, YIELD_EVERY_LINES)]:
-        messages += part
+    for start in range(0, len(bodies), YIELD_EVERY_LINES):
+        part = slice(start, start + YIELD_EVERY_LINES)
+        messages += messages_of(ids[part], topic, head, bodies[part], wall)
         bus.give_way()
     return messages
 
