@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event, Message
 from eventbus.core.records import Checkpoint, DeadLetter, FailedDelivery, LaneRecord, Recovered, Retry
+from eventbus.journal.schedule import JournalSchedule, ScheduleQueries
 
 #: Seconds that an idempotency key is remembered.
 IDEMPOTENCY_SECONDS = 86_400
@@ -46,10 +47,14 @@ class EventName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The ids of a publish's events, and whether its idempotency key had been used before."""
+    """The ids of a publish's events, and whether its idempotency key had been used before.
+
+    ``due_at`` is when they are due, in seconds since 1970, where they were scheduled; None where they were not.
+    """
 
     ids: tuple[str, ...]
     duplicate: bool = False
+    due_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Usage:
     max_bytes: int | None = None  # that it may hold at the moment, because its disk is full
 
 
-class JournalQueries(Protocol):
+class JournalQueries(ScheduleQueries, Protocol):
     """What can be read from a journal. All methods raise JournalUnavailable."""
 
     def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:
@@ -161,7 +166,7 @@ class JournalQueries(Protocol):
         """Return how an event failed in each lane in which it was not delivered for good."""
 
 
-class Journal(JournalQueries, Protocol):
+class Journal(JournalQueries, JournalSchedule, Protocol):
     """Keeps events, lanes and retries. Greenlets may call it at once; each call waits only for its own work.
 
     What a method has written when it returns is durable. Every method that writes raises JournalFull if there is no
@@ -178,9 +183,15 @@ class Journal(JournalQueries, Protocol):
         """Call the watcher with the time and size of each commit from now on."""
 
     def append(
-        self, messages: Sequence[Message], idempotency_key: str | None = None, letters: Sequence[int] = ()
+        self,
+        messages: Sequence[Message],
+        idempotency_key: str | None = None,
+        letters: Sequence[int] = (),
+        due_at: float | None = None,
     ) -> Appended:
         """Keep messages, all or none, and return when they are durable.
+
+        With ``due_at`` (seconds since 1970) they are scheduled: they wait apart, until ``move_due`` makes them events.
 
         ``letters`` are the ids of dead letters for which they are published, which is noted in the same commit. If one
         of them is not to be published any more, nothing is kept, and the result is a duplicate without ids.

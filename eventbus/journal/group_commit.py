@@ -16,8 +16,10 @@ from eventbus.core.columns import body_bytes, ids_of
 from eventbus.core.errors import Conflict, JournalError, JournalUnavailable, KeyReused
 from eventbus.core.model import Event, Message
 from eventbus.core.records import Checkpoint
+from eventbus.core.schedule import ScheduleState
 from eventbus.journal.base import Appended, CommitListener, CommitWatcher
 from eventbus.journal.publish_digest import compared_content
+from eventbus.journal.schedule import Cancel, ChangeResult, Move, ScheduleChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Publish:
     idempotency_key: str | None
     content: str = ""  # a digest of the messages, where there is a key
     letters: Sequence[int] = ()  # the dead letters that they are published for
+    due_at: float | None = None  # where they are scheduled
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -47,15 +50,22 @@ PublishResult = Appended | JournalError | KeyReused
 
 
 class CommitResult(NamedTuple):
-    """The new events, the result of each publish, and the errors of checkpoints that are not kept, by their numbers."""
+    """The new events, the result of each publish, and the errors of checkpoints that are not kept, by their numbers.
+
+    ``moved`` of the events, the last ones, were scheduled before; ``scheduled`` are messages that are from now on.
+    ``changed`` are the results of changes of the schedule.
+    """
 
     events: list[Event]
     results: Sequence[PublishResult]
     conflicts: Mapping[int, Conflict] = MappingProxyType({})
+    changed: Sequence[ChangeResult] = ()
+    scheduled: Sequence[Message] = ()
+    moved: int = 0
 
 
 #: Keeps all of it, or raises JournalError and keeps nothing.
-Commit = Callable[[Sequence[Publish], Sequence[Checkpoint]], CommitResult]
+Commit = Callable[[Sequence[Publish], Sequence[Checkpoint], Sequence[ScheduleChange]], CommitResult]
 
 
 @dataclass(slots=True)
@@ -64,9 +74,11 @@ class _Batch:
 
     publishes: list[Publish] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
+    changes: list[ScheduleChange] = field(default_factory=list)
     done: Signal = field(default_factory=Signal)
     results: Sequence[PublishResult] = ()
     conflicts: Mapping[int, Conflict] = field(default_factory=dict)
+    changed: Sequence[ChangeResult] = ()
     error: JournalError | None = None
 
     def wait(self) -> None:
@@ -101,13 +113,17 @@ class GroupCommit:
         self._watcher = watcher
 
     def append(
-        self, messages: Sequence[Message], idempotency_key: str | None = None, letters: Sequence[int] = ()
+        self,
+        messages: Sequence[Message],
+        idempotency_key: str | None = None,
+        letters: Sequence[int] = (),
+        due_at: float | None = None,
     ) -> Appended:
         """Keep messages, all or none; see Journal.append."""
         content = compared_content(messages, idempotency_key)
         batch = self._batch()
         number = len(batch.publishes)
-        batch.publishes.append(Publish(messages, idempotency_key, content, letters))
+        batch.publishes.append(Publish(messages, idempotency_key, content, letters, due_at))
         batch.wait()
         result = batch.results[number]
         if not isinstance(result, Appended):
@@ -122,6 +138,30 @@ class GroupCommit:
         batch.wait()
         if number in batch.conflicts:
             raise batch.conflicts[number].with_traceback(None)
+
+    def move_due(self, now: float, limit: int, max_bytes: int) -> ScheduleState:
+        """Make events of scheduled messages that are due; see Journal.move_due."""
+        result = self._change(Move(now, limit, max_bytes))
+        if not isinstance(result, ScheduleState):
+            raise TypeError(f"a move has the result {result!r}")
+        return result
+
+    def cancel(self, event_id: str, at: float) -> float | None:
+        """Remove a scheduled event; see Journal.cancel."""
+        result = self._change(Cancel(event_id, at))
+        if isinstance(result, ScheduleState):
+            raise TypeError(f"a cancellation has the result {result!r}")
+        return result
+
+    def _change(self, change: ScheduleChange) -> ScheduleState | float | None:
+        batch = self._batch()
+        number = len(batch.changes)
+        batch.changes.append(change)
+        batch.wait()
+        result = batch.changed[number]
+        if isinstance(result, JournalError):
+            raise result.with_traceback(None)
+        return result
 
     def refuse_waiting(self, reason: str) -> None:
         """Refuse what waits for the next commit: nothing of that is kept."""
@@ -154,14 +194,19 @@ class GroupCommit:
     def _save(self, batch: _Batch) -> None:
         began = self._clock.monotonic()
         try:
-            events, batch.results, batch.conflicts = self._commit(batch.publishes, batch.checkpoints)
+            kept = self._commit(batch.publishes, batch.checkpoints, batch.changes)
         except JournalError as error:
             batch.error = error
         except Exception as error:
             batch.error = JournalUnavailable(f"The journal could not be written ({error!r}); nothing of this was kept.")
         else:
-            self._watcher(self._clock.monotonic() - began, len(events), body_bytes(events))
-            self._listener(events)
+            batch.results, batch.conflicts, batch.changed = kept.results, kept.conflicts, kept.changed
+            seconds = self._clock.monotonic() - began
+            published: Sequence[Event | Message] = kept.events
+            if kept.moved or kept.scheduled:  # each event counts once: when it is accepted
+                published = [*published[: len(published) - kept.moved], *kept.scheduled]
+            self._watcher(seconds, len(published), body_bytes(published))
+            self._listener(kept.events)
         batch.done.set()
 
 

@@ -8,6 +8,7 @@ from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event
 from eventbus.core.override import override
 from eventbus.core.records import FailedDelivery, LaneRecord, Retry
+from eventbus.core.schedule import DuePosition, ScheduledEvent
 from eventbus.journal.base import (
     FIRST_ROW,
     EventName,
@@ -118,6 +119,18 @@ class QueriedJournal(Journal):
     @override
     def unpublished_letters(self, limit: int) -> list[KeptDeadLetter]:
         return self._read(self._queries.unpublished_letters, limit)
+
+    @override
+    def scheduled(self, after: DuePosition, limit: int, max_bytes: int) -> list[ScheduledEvent]:
+        return self._read(self._queries.scheduled, after, limit, max_bytes)
+
+    @override
+    def scheduled_event(self, event_id: str) -> ScheduledEvent | None:
+        return self._read(self._queries.scheduled_event, event_id)
+
+    @override
+    def cancelled_at(self, event_id: str) -> float | None:
+        return self._read(self._queries.cancelled_at, event_id)
 
     @override
     def failed_deliveries(self, seq: int) -> list[FailedDelivery]:

@@ -12,7 +12,7 @@ from eventbus.core.errors import JournalError, JournalLocked
 from eventbus.core.records import Discard
 from eventbus.journal.base import Journal
 from eventbus.journal.copy.copying import Copying, RecordKind
-from eventbus.journal.copy.fingerprints import UsedKey
+from eventbus.journal.copy.fingerprints import CancelledEvent
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.sqlite import SqliteJournal
 from tests.contract.test_journal import KINDS, B, Bench, assert_filled, fill, keep, letter, record, save
@@ -24,7 +24,7 @@ from tests.support.redis_server import COMMAND, RedisServer
 _NAMES = {"sqlite": "sqlite-file", "redis": "redis"}
 DIRECTIONS = list(product(_NAMES, repeat=2))
 #: Rows that ``fill`` puts into a journal.
-FILLED = 10
+FILLED = 14
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_a_copy_that_is_not_what_was_copied_is_no_journal(
         copying = Copying(*ends)
         copying.begin()
         copying.run(lambda _: None)
-        late = UsedKey("not in the source", "x", EPOCH) if more else None
+        late = CancelledEvent("not in the source", EPOCH) if more else None
         ends[1].write([late] if late else [], replace(copying.mark, digest=copying.mark.digest + (not more)))
         again = Copying(*ends)
         again.begin()

@@ -24,8 +24,9 @@ from eventbus.core.records import (
     Past,
     Retry,
 )
+from eventbus.core.schedule import FIRST_DUE, ScheduleState
 from eventbus.delivery.lane.lane_record import new_record
-from eventbus.journal.base import FIRST_ROW, MAX_REDELIVERIES, EventName, Journal, Redelivery
+from eventbus.journal.base import FIRST_ROW, MAX_REDELIVERIES, Appended, EventName, Journal, Redelivery
 from eventbus.journal.redis import RedisJournal
 from eventbus.journal.sqlite import SqliteJournal
 from tests.support.events import message
@@ -838,6 +839,9 @@ def fill(journal: Journal) -> None:
     """Put one of everything into a journal."""
     journal.append([message("a", b"body", topic="t", head=b"ce-a: b\r\n", key="k/ä")], "key")
     keep(journal, "b", "c")
+    journal.append([message("later", b"body", topic="t", head=b"ce-a: b\r\n", key="k/ä")], "scheduled", due_at=LATER)
+    journal.append([message("next"), message("never")], due_at=LATER - 60.5)
+    journal.cancel("never", EPOCH + 1)
     save(
         journal,
         2,
@@ -846,6 +850,10 @@ def fill(journal: Journal) -> None:
         dead=(letter(3),),
         discards=(Discard(B, 1, 1),),
     )
+
+
+#: When the last scheduled event of ``fill`` is due.
+LATER = EPOCH + 3_600
 
 
 def assert_filled(bench: Bench) -> None:
@@ -863,6 +871,15 @@ def assert_filled(bench: Bench) -> None:
     assert [kept.letter for kept in journal.dead_letters(None, 0, ALL)] == [letter(3)]
     assert journal.lane("over") == replace(record("over"), ended_at=EPOCH)
     assert sorted(failed(journal, 1)) == [(B, "discarded")]
+    next_one, later = journal.scheduled(FIRST_DUE, ALL, ALL)
+    assert (next_one.due_at, next_one.message) == (LATER - 60.5, message("next"))
+    assert (later.due_at, later.message) == (
+        LATER, message("later", b"body", topic="t", head=b"ce-a: b\r\n", key="k/ä"),
+    )  # fmt: skip
+    assert journal.schedule_state() == ScheduleState(2, LATER - 60.5)
+    assert journal.cancelled_at("never") == EPOCH + 1
+    again = journal.append([message("again", b"body", topic="t", key="k/ä")], "scheduled")
+    assert again == Appended(("later",), duplicate=True, due_at=LATER)
     assert journal.append([message("again", b"body", topic="t", key="k/ä")], "key").duplicate
     with pytest.raises(KeyReused):
         journal.append([message("other")], "key")

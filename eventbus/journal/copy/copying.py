@@ -26,6 +26,8 @@ class RecordKind(StrEnum):
     DEAD_LETTERS = "dead_letters"
     DISCARDS = "discards"
     KEYS = "idempotency_keys"
+    SCHEDULED = "scheduled"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from eventbus.core.model import Event
 from eventbus.core.records import DeadLetter, Discard, LaneRecord, Retry
+from eventbus.core.schedule import ScheduledEvent
 from eventbus.journal import lane_json
 
 #: Fingerprints are added up within this, so that the order in which rows are read makes no difference.
@@ -38,10 +39,19 @@ class UsedKey:
     ids: str
     at: float
     content: str = ""  # a digest of the topics and bodies; keys of older versions have none
+    due_at: float | None = None  # of what was scheduled
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledEvent:
+    """The id of a scheduled event that was cancelled, and when, in seconds since 1970."""
+
+    id: str
+    at: float
 
 
 #: One row of a journal.
-Row = Event | LaneRecord | Retry | NumberedLetter | DatedDiscard | UsedKey
+Row = Event | LaneRecord | Retry | NumberedLetter | DatedDiscard | UsedKey | ScheduledEvent | CancelledEvent
 
 
 def fingerprint(row: Row) -> int:
@@ -93,7 +103,19 @@ def _(row: DatedDiscard) -> tuple[Any, ...]:
 
 @_parts.register
 def _(row: UsedKey) -> tuple[Any, ...]:
-    return ((row.key, row.ids, float(row.at), row.content),)
+    due = () if row.due_at is None else (float(row.due_at),)
+    return ((row.key, row.ids, float(row.at), row.content, *due),)
+
+
+@_parts.register
+def _(row: ScheduledEvent) -> tuple[Any, ...]:
+    event_id, topic, head, body, accepted_at, key = row.message
+    return (row.number, float(row.due_at), event_id, topic, float(accepted_at), key), head, body
+
+
+@_parts.register
+def _(row: CancelledEvent) -> tuple[Any, ...]:
+    return ((row.id, float(row.at)),)
 
 
 def _given(order_key: str | None) -> tuple[str, ...]:

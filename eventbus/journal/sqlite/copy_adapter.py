@@ -13,9 +13,10 @@ from eventbus.core.override import override
 from eventbus.core.records import DeadLetter, Discard
 from eventbus.journal import lane_json
 from eventbus.journal.copy.copying import Batch, Copyable, Extent, Mark, RecordKind
-from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
+from eventbus.journal.copy.fingerprints import CancelledEvent, DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS
 from eventbus.journal.sqlite.queries import retry_of
+from eventbus.journal.sqlite.schedule import SCHEDULED_COLUMNS, scheduled_of, scheduled_row
 from eventbus.journal.sqlite.schema import MARK_TABLE
 from eventbus.journal.sqlite.statements import RETRY_COLUMNS, retry_row
 from eventbus.journal.sqlite.store import Store
@@ -73,7 +74,9 @@ _TABLES = {
         lambda row: DatedDiscard(Discard(row[2], row[1], row[0]), row[3]),
         lambda kept: (kept.span.last, kept.span.first, kept.span.key, kept.at),
     ),
-    RecordKind.KEYS: _Table("idempotency", "key, ids, at, content", 1, lambda row: UsedKey(*row), astuple),
+    RecordKind.KEYS: _Table("idempotency", "key, ids, at, content, due_at", 1, lambda row: UsedKey(*row), astuple),
+    RecordKind.SCHEDULED: _Table("scheduled", SCHEDULED_COLUMNS, 1, scheduled_of, scheduled_row),
+    RecordKind.CANCELLED: _Table("cancelled", "id, at", 1, lambda row: CancelledEvent(*row), astuple),
 }
 
 

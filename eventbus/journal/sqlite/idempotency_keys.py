@@ -36,17 +36,19 @@ def key_totals(db: sqlite3.Connection) -> KeyTotals:
 
 def find_key(db: sqlite3.Connection, key: str, content: str) -> PublishResult | None:
     """Return the result of a publish under this key; None if the key is new."""
-    row = db.execute("SELECT ids, content FROM idempotency WHERE key = ?", (key,)).fetchone()
+    row = db.execute("SELECT ids, content, due_at FROM idempotency WHERE key = ?", (key,)).fetchone()
     if row is None:
         return None
-    return KeyReused() if row[1] not in ("", content) else Appended(tuple(row[0].split("\n")), duplicate=True)
+    if row[1] not in ("", content):
+        return KeyReused()
+    return Appended(tuple(row[0].split("\n")), duplicate=True, due_at=row[2])
 
 
 def remember_key(db: sqlite3.Connection, key: str, ids: Sequence[str], publish: Publish) -> int:
     """Save the key of a publish; return the bytes that it takes."""
     at = publish.messages[0].accepted_at if publish.messages else 0.0
     joined = "\n".join(ids)
-    db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (key, joined, at, publish.content))
+    db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?, ?)", (key, joined, at, publish.content, publish.due_at))
     return len(key) + len(joined) + KEY_OVERHEAD
 
 

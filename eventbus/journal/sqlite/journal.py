@@ -13,6 +13,7 @@ from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Message
 from eventbus.core.override import override
 from eventbus.core.records import Checkpoint, Recovered
+from eventbus.core.schedule import ScheduleState
 from eventbus.journal.base import (
     Appended,
     CommitListener,
@@ -22,6 +23,7 @@ from eventbus.journal.base import (
 )
 from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
 from eventbus.journal.queried import QueriedJournal
+from eventbus.journal.schedule import ScheduleChange
 from eventbus.journal.sqlite.disk import DiskState
 from eventbus.journal.sqlite.journal_thread import JournalThread
 from eventbus.journal.sqlite.queries import SqliteQueries
@@ -70,16 +72,35 @@ class SqliteJournal(QueriedJournal):
 
     @override
     def append(
-        self, messages: Sequence[Message], idempotency_key: str | None = None, letters: Sequence[int] = ()
+        self,
+        messages: Sequence[Message],
+        idempotency_key: str | None = None,
+        letters: Sequence[int] = (),
+        due_at: float | None = None,
     ) -> Appended:
-        return self._group.append(messages, idempotency_key, letters)
+        return self._group.append(messages, idempotency_key, letters, due_at)
+
+    @override
+    def schedule_state(self) -> ScheduleState:
+        state: ScheduleState = self._call(self._store.schedule_state)
+        return state
+
+    @override
+    def move_due(self, now: float, limit: int, max_bytes: int) -> ScheduleState:
+        return self._group.move_due(now, limit, max_bytes)
+
+    @override
+    def cancel(self, event_id: str, at: float) -> float | None:
+        return self._group.cancel(event_id, at)
 
     @override
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         self._group.checkpoint(checkpoint)
 
-    def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
-        kept: CommitResult = self._thread.call(self._store.commit, publishes, checkpoints, urgent=True)
+    def _commit(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], changes: Sequence[ScheduleChange]
+    ) -> CommitResult:
+        kept: CommitResult = self._thread.call(self._store.commit, publishes, checkpoints, changes, urgent=True)
         return kept
 
     def _inspect_disk(self) -> None:

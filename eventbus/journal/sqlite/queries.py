@@ -10,9 +10,11 @@ from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event
 from eventbus.core.override import override
 from eventbus.core.records import DeadLetter, FailedDelivery, LaneRecord, Past, Recovered, Retry
+from eventbus.core.schedule import DuePosition, ScheduledEvent
 from eventbus.journal.base import FIRST_ROW, EventName, JournalQueries, KeptDeadLetter, Page, Redelivery, Row
 from eventbus.journal.lane_json import from_json
 from eventbus.journal.sqlite.pages import EVENT_COLUMNS, read_body_sizes, read_page, read_sizes, read_topics
+from eventbus.journal.sqlite.schedule import cancelled_at, read_one, read_scheduled
 from eventbus.journal.sqlite.statements import RETRY_COLUMNS
 
 _LETTER = (
@@ -173,6 +175,18 @@ class SqliteQueries(JournalQueries):
     def unpublished_letters(self, limit: int) -> list[KeptDeadLetter]:
         next_topic = "(SELECT min(dead_to) FROM dead_letters WHERE dead_to > '')"
         return self._letters(f"d.dead_to = {next_topic} ORDER BY d.id LIMIT ?", limit)
+
+    @override
+    def scheduled(self, after: DuePosition, limit: int, max_bytes: int) -> list[ScheduledEvent]:
+        return read_scheduled(self._db, after, limit, max_bytes)
+
+    @override
+    def scheduled_event(self, event_id: str) -> ScheduledEvent | None:
+        return read_one(self._db, event_id)
+
+    @override
+    def cancelled_at(self, event_id: str) -> float | None:
+        return cancelled_at(self._db, event_id)
 
     @override
     def failed_deliveries(self, seq: int) -> list[FailedDelivery]:

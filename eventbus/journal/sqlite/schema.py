@@ -101,6 +101,25 @@ MIGRATIONS = (
     ALTER TABLE dead_letters ADD COLUMN dead_to TEXT NOT NULL DEFAULT '';
     CREATE INDEX dead_letters_by_dead_to ON dead_letters (dead_to, id);
     """,
+    """
+    CREATE TABLE scheduled (
+        number INTEGER PRIMARY KEY,
+        due_at REAL NOT NULL,
+        id TEXT NOT NULL,
+        topic TEXT,
+        head BLOB NOT NULL,
+        body BLOB NOT NULL,
+        at REAL NOT NULL,
+        order_key TEXT NOT NULL
+    );
+    CREATE INDEX scheduled_by_due ON scheduled (due_at);
+    CREATE INDEX scheduled_by_id ON scheduled (id);
+
+    CREATE TABLE cancelled (number INTEGER PRIMARY KEY, id TEXT NOT NULL, at REAL NOT NULL);
+    CREATE INDEX cancelled_by_id ON cancelled (id);
+
+    ALTER TABLE idempotency ADD COLUMN due_at REAL;
+    """,
 )
 
 

@@ -14,7 +14,6 @@ from eventbus.core.model import Event
 from eventbus.core.records import BLOCKED_UNTIL, Checkpoint, DeadLetter, Retry
 from eventbus.journal import lane_json
 from eventbus.journal.base import MAX_REDELIVERIES, KeptDeadLetter
-from eventbus.journal.group_commit import Publish
 
 #: Events that one statement inserts where it is a transaction of its own, at most.
 MAX_STATEMENT_EVENTS = 64
@@ -27,16 +26,16 @@ RETRY_COLUMNS = (
 )
 
 
-def _inserts(sql: str, columns: int) -> dict[int, str]:
+def inserts(sql: str, columns: int) -> dict[int, str]:
     """Return a statement for each number of rows."""
     row = f"({', '.join('?' * columns)})"
     return {size: f"{sql} VALUES {', '.join([row] * size)}" for size in _INSERT_SIZES}
 
 
-_INSERT_EVENTS = _inserts("INSERT INTO events (seq, id, topic, head, body, at, order_key)", 7)
-_INSERT_LANES = _inserts("INSERT OR REPLACE INTO lanes (key, record, open, ended_at)", 4)
-_INSERT_RETRIES = _inserts(f"INSERT OR REPLACE INTO deferred ({RETRY_COLUMNS})", 12)
-_INSERT_DEAD_LETTERS = _inserts(
+_INSERT_EVENTS = inserts("INSERT INTO events (seq, id, topic, head, body, at, order_key)", 7)
+_INSERT_LANES = inserts("INSERT OR REPLACE INTO lanes (key, record, open, ended_at)", 4)
+_INSERT_RETRIES = inserts(f"INSERT OR REPLACE INTO deferred ({RETRY_COLUMNS})", 12)
+_INSERT_DEAD_LETTERS = inserts(
     "INSERT OR IGNORE INTO dead_letters"
     " (key, seq, run, reason, attempts, first_at, last_at, status, error, answer, dead_to)",
     11,
@@ -50,10 +49,11 @@ sqlite3.register_adapter(type(None), {None: None}.get)
 
 def insert_events(db: sqlite3.Connection, events: Sequence[Event]) -> None:
     """Insert events in as few statements as possible."""
-    _insert(db, _INSERT_EVENTS, events)
+    insert_rows(db, _INSERT_EVENTS, events)
 
 
-def _insert(db: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[Iterable[object]]) -> None:
+def insert_rows(db: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[Iterable[object]]) -> None:
+    """Insert rows by the statements that ``inserts`` has made."""
     start = 0
     while left := len(rows) - start:
         size = _INSERT_SIZES[0] if left >= _INSERT_SIZES[0] else min(left, MAX_STATEMENT_EVENTS)
@@ -61,18 +61,11 @@ def _insert(db: sqlite3.Connection, statements: Mapping[int, str], rows: Sequenc
         start += size
 
 
-def fits_one_statement(publishes: Sequence[Publish]) -> bool:
-    """Return whether one INSERT keeps all of it."""
-    if any(publish.idempotency_key is not None or publish.letters for publish in publishes):
-        return False
-    return sum(len(publish.messages) for publish in publishes) <= MAX_STATEMENT_EVENTS
-
-
 def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
     """Save a checkpoint. A delivery may leave one table and enter another in it."""
     if checkpoint.lanes:
         rows = [(r.subscriber.key, lane_json.to_json(r), int(r.open), r.ended_at) for r in checkpoint.lanes]
-        _insert(db, _INSERT_LANES, rows)
+        insert_rows(db, _INSERT_LANES, rows)
     if checkpoint.settled_retries:
         _count_settled(db, checkpoint)
         _each(
@@ -81,14 +74,14 @@ def save_checkpoint(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
             checkpoint.settled_retries,
         )
     if checkpoint.retries:
-        _insert(db, _INSERT_RETRIES, [retry_row(row) for row in checkpoint.retries])
+        insert_rows(db, _INSERT_RETRIES, [retry_row(row) for row in checkpoint.retries])
     for key in checkpoint.hastened:
         db.execute(
             "UPDATE deferred SET due_at = ? WHERE key = ? AND due_at > ? AND due_at < ?",
             (checkpoint.at, key, checkpoint.at, BLOCKED_UNTIL),
         )
     if checkpoint.dead:
-        _insert(db, _INSERT_DEAD_LETTERS, [dead_letter_row(letter) for letter in checkpoint.dead])
+        insert_rows(db, _INSERT_DEAD_LETTERS, [dead_letter_row(letter) for letter in checkpoint.dead])
     _save_decisions(db, checkpoint)
     db.execute("UPDATE places SET seq = max(seq, ?) WHERE name = 'scanned'", (checkpoint.scanned,))
 

@@ -7,19 +7,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from eventbus.core.columns import numbered
 from eventbus.core.errors import JournalError, JournalFull, JournalUnavailable
-from eventbus.core.model import Event
 from eventbus.core.records import Checkpoint, Recovered
+from eventbus.core.schedule import ScheduleState
 from eventbus.core.settings import MEMORY
-from eventbus.journal.base import Appended, KeptDeadLetter, Usage
+from eventbus.journal.base import KeptDeadLetter, Usage
 from eventbus.journal.copy.copying import Mark, refusal
-from eventbus.journal.group_commit import NOT_PUBLISHED, CommitResult, Publish, PublishResult
-from eventbus.journal.sqlite import file, statements
+from eventbus.journal.group_commit import CommitResult, Publish
+from eventbus.journal.schedule import Cancel, ScheduleChange
+from eventbus.journal.sqlite import file, schedule, statements
+from eventbus.journal.sqlite.batch import BatchWriter, Totals, fits_one_statement, insert_events, read_totals
 from eventbus.journal.sqlite.connection import connect
 from eventbus.journal.sqlite.disk import Disk, DiskState
 from eventbus.journal.sqlite.error_mapping import opening
-from eventbus.journal.sqlite.idempotency_keys import KeyTotals, expired_keys, find_key, key_totals, remember_key
+from eventbus.journal.sqlite.idempotency_keys import expired_keys
 from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.schema import copy_mark
 from eventbus.journal.sqlite.wal_owner import check_log, log_origin, mark_log
@@ -37,8 +38,7 @@ class Store:
         self._real = MEMORY if path == MEMORY else os.path.realpath(path)
         self._disk = Disk(self._real, 0 if path == MEMORY else max_bytes)
         self._origin: int | None = None  # of the log, where the journal's file keeps it
-        self._last_seq = 0
-        self._keys = KeyTotals()
+        self._totals = Totals()
         self._probe = WriteProbe()
 
     def open(self) -> Recovered:
@@ -49,7 +49,7 @@ class Store:
                 self._db.close()
                 raise refusal(self._path, Mark.from_json(mark))
             recovered = self.queries.recovered(remarks)
-            self._last_seq, self._keys = recovered.last_seq, key_totals(self._db)
+            self._totals = read_totals(self._db, recovered.last_seq)
             if self._path != MEMORY:
                 self._disk.begin(self._path, self._db)
                 with suppress(JournalError):  # tried again before anything is written
@@ -71,10 +71,12 @@ class Store:
         """Return the mark of an unfinished copy as JSON; None for a journal."""
         return copy_mark(self._db)
 
-    def commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
+    def commit(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], changes: Sequence[ScheduleChange] = ()
+    ) -> CommitResult:
         """Keep all of it in one transaction, or raise and keep nothing.
 
-        On a full disk only the publishes are refused: checkpoints are still saved, since that makes room.
+        On a full disk only publishes and moves are refused: what else there is is still saved, since that makes room.
         """
         self._disk.check()
         if self._origin is None:
@@ -82,12 +84,14 @@ class Store:
         try:
             if publishes:
                 self._disk.admit(sum([publish.size for publish in publishes]))
-            kept: CommitResult = self._transact(publishes, checkpoints)
+            kept: CommitResult = self._transact(publishes, checkpoints, changes)
         except JournalFull as error:
-            if not checkpoints:
+            cancels = [change for change in changes if isinstance(change, Cancel)]
+            if not checkpoints and not cancels:
                 raise
-            self._disk.on_reserve(self._transact, (), checkpoints)
-            kept = CommitResult([], [error] * len(publishes))
+            saved = iter(self._disk.on_reserve(self._transact, (), checkpoints, cancels).changed)
+            changed = [next(saved) if isinstance(change, Cancel) else error for change in changes]
+            kept = CommitResult([], [error] * len(publishes), changed=changed)
         self._disk.verify(events=bool(kept.events))
         return kept
 
@@ -103,46 +107,27 @@ class Store:
             self._roll_back()
             raise self._disk.failed(error) from error
 
-    def _transact(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
-        last_seq, keys = self._last_seq, self._keys
-        # One statement is a transaction of its own, unless a rollback has failed and left another one open.
-        single = not checkpoints and statements.fits_one_statement(publishes) and not self._db.in_transaction
+    def _transact(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], changes: Sequence[ScheduleChange]
+    ) -> CommitResult:
         try:
-            if not single:
+            # One statement is a transaction of its own, unless a rollback has failed and left another one open.
+            if not checkpoints and not changes and fits_one_statement(publishes) and not self._db.in_transaction:
+                result = insert_events(self._db, publishes, self._totals.last_seq)
+                totals = self._totals._replace(last_seq=self._totals.last_seq + len(result.events))
+            else:
+                batch = BatchWriter(self._db, self._totals)
                 self._db.execute("BEGIN IMMEDIATE")
-            events, answers = self._publish(publishes)
-            for checkpoint in checkpoints:
-                statements.save_checkpoint(self._db, checkpoint)
-            if not single:
+                result = batch.write(publishes, checkpoints, changes)
                 self._db.execute("COMMIT")
+                totals = batch.totals
         except BaseException as error:
-            self._last_seq, self._keys = last_seq, keys
             self._roll_back()
             if isinstance(error, sqlite3.Error):
                 raise self._disk.failed(error) from error
             raise
-        return CommitResult(events, answers)
-
-    def _publish(self, publishes: Sequence[Publish]) -> tuple[list[Event], list[PublishResult]]:
-        events: list[Event] = []
-        answers: list[PublishResult] = []
-        for publish in publishes:
-            key = publish.idempotency_key
-            known = find_key(self._db, key, publish.content) if key is not None else None
-            if publish.letters and not statements.take_letters(self._db, publish.letters):
-                known = NOT_PUBLISHED
-            if known is not None:
-                answers.append(known)
-                continue
-            first = self._last_seq + 1
-            self._last_seq += len(publish.messages)
-            events += numbered(publish.messages, first)
-            ids = publish.ids
-            answers.append(Appended(ids))
-            if key is not None:
-                self._keys = self._keys.plus(1, remember_key(self._db, key, ids, publish))
-        statements.insert_events(self._db, events)
-        return events, answers
+        self._totals = totals
+        return result
 
     def probe(self, now: float) -> None:
         """Raise what writing raises now, or has within the last second. Raise nothing for a full disk."""
@@ -165,13 +150,13 @@ class Store:
     def trim(self, seqs: Sequence[int], forget_before: float, max_key_bytes: int | None, wall: float) -> int:
         """Trim one part; see Journal.trim."""
         self._disk.check()
-        expired, totals = expired_keys(self._db, self._keys, wall, max_key_bytes)
+        expired, totals = expired_keys(self._db, self._totals.keys, wall, max_key_bytes)
         if not seqs and not expired and not statements.has_discards_before(self._db, forget_before):
             return 0  # nothing is written for nothing
         trimmed = self._disk.on_reserve(self._trim, seqs, forget_before)
         if expired:
             self._disk.on_reserve(self._forget_keys, expired)
-            self._keys = totals
+            self._totals = self._totals._replace(keys=totals)
         return trimmed
 
     def _trim(self, seqs: Sequence[int], forget_before: float) -> int:
@@ -183,7 +168,7 @@ class Store:
         return self._removing(change)
 
     def _save_last(self) -> None:
-        self._db.execute("INSERT OR REPLACE INTO places VALUES ('last', ?)", (self._last_seq,))
+        self._db.execute("INSERT OR REPLACE INTO places VALUES ('last', ?)", (self._totals.last_seq,))
 
     def _forget_keys(self, keys: Sequence[str]) -> None:
         self._removing(lambda: statements.forget_keys(self._db, keys))
@@ -211,6 +196,10 @@ class Store:
         except BaseException:
             self._roll_back()
             raise
+
+    def schedule_state(self) -> ScheduleState:
+        """Return what is scheduled. Raises JournalUnavailable."""
+        return self.export(schedule.read_state, self._totals.scheduled)
 
     def read(self, query: Callable[..., T], *values: object) -> T:
         """Run one of the ``queries``. Raises JournalUnavailable."""

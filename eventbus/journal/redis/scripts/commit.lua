@@ -4,15 +4,19 @@
 --      comes too late; 4: the replication id under which the node has read the journal; 5: the plan, as JSON; then id,
 --      topic ("=" before it, empty without), head, body, time and order key of each message. A plan with "no_memory"
 --      comes without messages, and keeps no event.
--- Returns the number of each publish's first event, or the ids that its idempotency key stands for, or "!" where that
--- stands for another content, or "" where a dead letter is not to be published any more, or nothing where it was refused for want of memory; then the lanes of the checkpoints that
+-- Returns the number of each publish's first event, or the ids that its idempotency key stands for, a line each, or "!"
+-- where that stands for another content, or "" where a dead letter is not to be published any more, or nothing where it
+-- was refused for want of memory; "\n" where it was scheduled, and with the ids of one that was, "\n", when it is due, and
+-- "\n" before them; then the lanes of the checkpoints that
 -- peers own by now, of which nothing was kept; then the checkpoints, counted from 0, that register an address which is
 -- registered for another lane, each with the address and that lane: nothing of these was kept.
 --+ foreign_entries
+--+ add_event
 --+ membership
 --+ ownership
 --+ registered
 --+ retries
+--+ schedule
 local node, number, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 
 -- A cursor from before a restart would skip new events that have got the same numbers.
@@ -22,15 +26,6 @@ end
 local last = call('HGET', key('last:' .. node), 'number')
 if now > tonumber(ARGV[3]) or (last and tonumber(last) >= number) then
   return redis.error_reply('LATE the commit came too late')
-end
-
--- Where another program has put something after the newest event, the next number cannot be given until that is gone.
-local function add_event(...)
-  local added = redis.pcall('XADD', key('events'), ...)
-  if added.err then
-    if not string.find(added.err, 'OOM', 1, true) then remove_foreign_entries() end
-    call('XADD', key('events'), ...)
-  end
 end
 
 -- Notes that dead letters are published; changes nothing, and returns false, where one is not to be any more.
@@ -53,6 +48,8 @@ for index, publish in ipairs(plan.publishes) do
   local known = publish.key and call('HGET', key('keys'), publish.key)
   if known then
     local content = call('HGET', key('keys:content'), publish.key)
+    local due = call('HGET', key('keys:due'), publish.key)
+    if due then known = '\n' .. due .. '\n' .. known end
     answers[index] = content and content ~= publish.content and '!' or known
     part = part + 6 * publish.count
   elseif plan.no_memory and publish.count > 0 then
@@ -61,34 +58,32 @@ for index, publish in ipairs(plan.publishes) do
     answers[index] = ''
     part = part + 6 * publish.count
   else
-    answers[index] = seq
+    answers[index] = publish.due and '\n' or seq
     local ids = {}
     for message = 1, publish.count do
       local id, topic, head, body, at, order_key = unpack(ARGV, part, part + 5)
-      local text = digits(seq)
-      if order_key == '' then
-        add_event(text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at)
+      if publish.due then
+        schedule(publish.due, id, topic, head, body, at, order_key)
       else
-        add_event(text .. '-0', 'i', id, 't', topic, 'h', head, 'b', body, 'a', at, 'k', order_key)
+        add_event(digits(seq), id, topic, head, body, at, order_key)
+        seq = seq + 1
       end
-      call('HSET', key('ids'), id, text)
       bytes = bytes + #id + #topic + #head + #body + #order_key + plan.overhead
       ids[message] = id
-      seq, part = seq + 1, part + 6
+      part = part + 6
     end
     if publish.key then
       local joined = table.concat(ids, '\n')
       call('HSET', key('keys'), publish.key, joined)
       call('INCRBY', key('keys:bytes'), #publish.key + #joined + plan.key_overhead)
       call('HSET', key('keys:content'), publish.key, publish.content)
+      if publish.due then call('HSET', key('keys:due'), publish.key, publish.due) end
       call('ZADD', key('keys:at'), publish.at, publish.key)
     end
   end
 end
-if seq > first then
-  call('SET', key('seq'), digits(seq - 1))
-  call('INCRBY', key('bytes'), bytes)
-end
+if seq > first then call('SET', key('seq'), digits(seq - 1)) end
+if bytes > 0 then call('INCRBY', key('bytes'), bytes) end
 
 local function discard(lane, first, final, at)
   local member = table.concat({first, final, at, lane}, ':')

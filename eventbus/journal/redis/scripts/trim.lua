@@ -47,6 +47,7 @@ for index = 1, #oldest, 2 do
   call('ZREM', key('keys:at'), used)
   call('HDEL', key('keys'), used)
   call('HDEL', key('keys:content'), used)
+  call('HDEL', key('keys:due'), used)
 end
 -- Keys that an older version has kept are not in the sum.
 if freed > 0 then call('DECRBY', key('keys:bytes'), math.min(freed, size)) end

@@ -47,6 +47,8 @@ def parts_of(publishes: Sequence[Publish]) -> list[str | bytes]:
 
 def _publish(publish: Publish) -> dict[str, Any]:
     plan: dict[str, Any] = {"count": len(publish.messages), "letters": [str(number) for number in publish.letters]}
+    if publish.due_at is not None:
+        plan["due"] = repr(publish.due_at)
     if publish.idempotency_key is not None:
         at = publish.messages[0].accepted_at if publish.messages else 0.0
         plan |= {"key": publish.idempotency_key, "at": repr(at), "content": publish.content}

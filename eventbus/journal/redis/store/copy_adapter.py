@@ -59,6 +59,7 @@ class RedisCopying(Copyable):
             seq, letter, *counts = self._queries.pipelined(
                 ("GET", keys.SEQ), ("GET", keys.DEAD_ID), ("XLEN", keys.EVENTS), ("HLEN", keys.LANES),
                 ("ZCARD", keys.WAITING), ("HLEN", keys.DEAD), ("ZCARD", keys.DISCARDS), ("HLEN", keys.KEYS),
+                ("ZCARD", keys.SCHEDULED), ("ZCARD", keys.CANCELLED),
             )  # fmt: skip
             last = int(seq or 0)
             return Extent(last, int(letter or 0), self._scanned(last), dict(zip(RecordKind, counts, strict=True)))

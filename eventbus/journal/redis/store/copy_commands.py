@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from eventbus.core.model import Event
+from eventbus.core.model import Event, Message
 from eventbus.core.records import LaneRecord, Retry
+from eventbus.core.schedule import ScheduledEvent
 from eventbus.journal.base import KEY_OVERHEAD
 from eventbus.journal.copy.copying import RecordKind
-from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
+from eventbus.journal.copy.fingerprints import CancelledEvent, DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.commit_plan import EVENT_OVERHEAD, lane_plan
 from eventbus.journal.redis.store.rows import (
@@ -19,6 +20,7 @@ from eventbus.journal.redis.store.rows import (
     retry_text,
     topic_text,
 )
+from eventbus.journal.redis.store.schedule import scheduled_member, scheduled_row
 
 Command = tuple[Any, ...]
 
@@ -36,9 +38,13 @@ def _event(event: Event) -> Iterator[Command]:
         fields.append((KEY_FIELD, event.key))
     yield ("XADD", keys.EVENTS, f"{event.seq}-0", *(part for pair in fields for part in pair))
     yield ("HSET", keys.IDS, event.id, event.seq)
-    names = f"{event.id}{topic}{event.key}".encode()
-    size = len(names) + len(event.head) + len(event.body) + EVENT_OVERHEAD
-    yield ("INCRBY", keys.BYTES, size)
+    yield ("INCRBY", keys.BYTES, _size(event))
+
+
+def _size(event: Event | Message) -> int:
+    """Return the bytes that an event counts for, as the commit script has it."""
+    names = f"{event.id}{topic_text(event.topic)}{event.key}".encode()
+    return len(names) + len(event.head) + len(event.body) + EVENT_OVERHEAD
 
 
 def _lane(record: LaneRecord) -> Iterator[Command]:
@@ -92,7 +98,20 @@ def _used_key(used: UsedKey) -> Iterator[Command]:
     yield ("INCRBY", keys.KEYS_BYTES, len(used.key) + len(used.ids) + KEY_OVERHEAD)
     if used.content:
         yield ("HSET", keys.KEYS_CONTENT, used.key, used.content)
+    if used.due_at is not None:
+        yield ("HSET", keys.KEYS_DUE, used.key, repr(used.due_at))
     yield ("ZADD", keys.KEYS_AT, repr(used.at), used.key)
+
+
+def _scheduled(event: ScheduledEvent) -> Iterator[Command]:
+    message = event.message
+    yield ("HSET", keys.SCHEDULED_ROWS, message.id, scheduled_row(event))
+    yield ("ZADD", keys.SCHEDULED, repr(event.due_at), scheduled_member(event))
+    yield ("INCRBY", keys.BYTES, _size(message))
+
+
+def _cancelled(event: CancelledEvent) -> Iterator[Command]:
+    yield ("ZADD", keys.CANCELLED, repr(event.at), event.id)
 
 
 _COMMANDS: dict[RecordKind, Callable[[Any], Iterator[Command]]] = {
@@ -102,4 +121,6 @@ _COMMANDS: dict[RecordKind, Callable[[Any], Iterator[Command]]] = {
     RecordKind.DEAD_LETTERS: _letter,
     RecordKind.DISCARDS: _discard,
     RecordKind.KEYS: _used_key,
+    RecordKind.SCHEDULED: _scheduled,
+    RecordKind.CANCELLED: _cancelled,
 }

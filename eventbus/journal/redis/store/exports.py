@@ -6,10 +6,11 @@ from functools import cached_property
 from eventbus.core.records import Discard
 from eventbus.journal import lane_json
 from eventbus.journal.copy.copying import Batch, RecordKind
-from eventbus.journal.copy.fingerprints import DatedDiscard, NumberedLetter, Row, UsedKey
+from eventbus.journal.copy.fingerprints import CancelledEvent, DatedDiscard, NumberedLetter, Row, UsedKey
 from eventbus.journal.redis.store import keys
 from eventbus.journal.redis.store.queries import RedisQueries
 from eventbus.journal.redis.store.rows import letter_of, retry_of
+from eventbus.journal.redis.store.schedule import scheduled_id, scheduled_of
 
 #: A sequence number above all others.
 MAX_SEQ = 2**53 - 1
@@ -33,6 +34,8 @@ class Exports:
             RecordKind.DEAD_LETTERS: (keys.DEAD_IDS, self._letters),
             RecordKind.DISCARDS: (keys.DISCARDS, self._discards),
             RecordKind.KEYS: (keys.KEYS_AT, self._used_keys),
+            RecordKind.SCHEDULED: (keys.SCHEDULED, self._scheduled),
+            RecordKind.CANCELLED: (keys.CANCELLED, self._cancelled),
         }
 
     def batch(self, kind: RecordKind, after: str, limit: int, max_bytes: int) -> Batch:
@@ -96,10 +99,25 @@ class Exports:
         every = [name for name, _ in names]
         texts, contents = self._values(keys.KEYS, every), self._values(keys.KEYS_CONTENT, every)
         return [
-            (UsedKey(name.decode(), ids.decode(), at, (content or b"").decode()), len(ids))
-            for (name, at), ids, content in zip(names, texts, contents, strict=True)
+            (
+                UsedKey(
+                    name.decode(), ids.decode(), at, (content or b"").decode(), None if due is None else float(due)
+                ),
+                len(ids),
+            )
+            for (name, at), ids, content, due in zip(
+                names, texts, contents, self._values(keys.KEYS_DUE, every), strict=True
+            )
         ]
 
-    def _values(self, where: str, names: Sequence[bytes | int]) -> list[bytes]:
+    def _scheduled(self, names: Sequence[Name]) -> list[Read]:
+        ids = [scheduled_id(member) for member, _ in names]
+        rows = self._values(keys.SCHEDULED_ROWS, ids)
+        return [(scheduled_of(event_id, row), len(row)) for event_id, row in zip(ids, rows, strict=True)]
+
+    def _cancelled(self, names: Sequence[Name]) -> list[Read]:
+        return [(CancelledEvent(name.decode(), at), len(name)) for name, at in names]
+
+    def _values(self, where: str, names: Sequence[bytes | str | int]) -> list[bytes]:
         (texts,) = self._queries.pipelined(("HMGET", where, *names))
         return list(texts)

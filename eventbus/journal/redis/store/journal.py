@@ -13,6 +13,7 @@ from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailabl
 from eventbus.core.model import Message
 from eventbus.core.override import override
 from eventbus.core.records import Checkpoint, LaneRecord, Recovered
+from eventbus.core.schedule import ScheduleState
 from eventbus.journal.base import (
     Appended,
     CommitListener,
@@ -32,6 +33,7 @@ from eventbus.journal.redis.store.replication import ReplicationPolicy
 from eventbus.journal.redis.store.tail import Tail
 from eventbus.journal.redis.store.writer import Writer
 from eventbus.journal.redis.timing import DEFAULT_TIMING, RedisTiming
+from eventbus.journal.schedule import ScheduleChange
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,15 +120,33 @@ class RedisJournal(QueriedJournal, ClusterJournal):
 
     @override
     def append(
-        self, messages: Sequence[Message], idempotency_key: str | None = None, letters: Sequence[int] = ()
+        self,
+        messages: Sequence[Message],
+        idempotency_key: str | None = None,
+        letters: Sequence[int] = (),
+        due_at: float | None = None,
     ) -> Appended:
-        return self._group.append(messages, idempotency_key, letters)
+        return self._group.append(messages, idempotency_key, letters, due_at)
+
+    @override
+    def schedule_state(self) -> ScheduleState:
+        return self._read(self._reader.schedule_state)
+
+    @override
+    def move_due(self, now: float, limit: int, max_bytes: int) -> ScheduleState:
+        return self._group.move_due(now, limit, max_bytes)
+
+    @override
+    def cancel(self, event_id: str, at: float) -> float | None:
+        return self._group.cancel(event_id, at)
 
     @override
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         self._group.checkpoint(checkpoint)
 
-    def _commit(self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint]) -> CommitResult:
+    def _commit(
+        self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], changes: Sequence[ScheduleChange]
+    ) -> CommitResult:
         try:
             kept = self._writer.commit(publishes, checkpoints)
         except JournalTimeout:  # whoever waits for the next commit would wait as long again
@@ -134,7 +154,7 @@ class RedisJournal(QueriedJournal, ClusterJournal):
             raise
         if kept.events:
             self._tail.wait_for(kept.events[-1].seq, self._timing.read_back_seconds)
-        return kept
+        return kept._replace(changed=[self._reader.change(change) for change in changes]) if changes else kept
 
     @override
     def skip_to_end(self) -> int:

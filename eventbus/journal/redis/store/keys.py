@@ -30,12 +30,17 @@ DEAD_TO = f"{PREFIX}dead:to"  # sorted set: those that have to be published yet,
 DISCARDS = f"{PREFIX}discards"  # sorted set: spans that were discarded, by their ends
 DISCARDS_AT = f"{PREFIX}discards:at"  # sorted set: the same by when
 KEYS = f"{PREFIX}keys"  # hash: an idempotency key to the ids of its events
+KEYS_DUE = f"{PREFIX}keys:due"  # hash: an idempotency key to when its events are due, where they were scheduled
 KEYS_CONTENT = f"{PREFIX}keys:content"  # hash: an idempotency key to a digest of its topics and bodies
 KEYS_BYTES = f"{PREFIX}keys:bytes"  # bytes of the keys and their ids
 KEYS_AT = f"{PREFIX}keys:at"  # sorted set: the same keys by when they were used
 REPLAYS = f"{PREFIX}replays"  # sorted set: replays of dead letters, by when
 DECLARED = f"{PREFIX}declared"  # sorted set: subscribers that some node's file declares, by until when that counts
 REPLAY_COUNTS = ("replayed", "delivered", "dead", "discarded", "filtered")  # of one of these, in its hash
+SCHEDULED = f"{PREFIX}scheduled"  # sorted set: scheduled events by when they are due, as NUMBER:ID with 16 digits
+SCHEDULED_ROWS = f"{PREFIX}scheduled:rows"  # hash: a scheduled event's id to its row
+SCHEDULED_NUMBER = f"{PREFIX}scheduled:number"  # the newest one's number
+CANCELLED = f"{PREFIX}cancelled"  # sorted set: ids of events that were cancelled, by when
 COPY = f"{PREFIX}copy"  # the mark of an unfinished copy
 
 

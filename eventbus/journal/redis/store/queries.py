@@ -20,9 +20,11 @@ from eventbus.journal.redis.store.rows import (
     letter_of,
     member_delivery,
     number_of,
+    patterns_of,
     retry_of,
     topic_of,
 )
+from eventbus.journal.redis.store.schedule import RedisSchedule
 from eventbus.journal.redis.store.server import memory_in_use
 
 _SCRIPTS = ("page", "topics", "sizes", "event_names", "sample", "subscription_of", "position_at")
@@ -30,11 +32,11 @@ _SCRIPTS = ("page", "topics", "sizes", "event_names", "sample", "subscription_of
 MAX_DELIVERIES = 20_000
 
 
-class RedisQueries(JournalQueries):
+class RedisQueries(RedisSchedule, JournalQueries):
     """Reads through a client. Raises RedisError."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        super().__init__(client)
         self._scripts = {name: client.register_script(script(name)) for name in _SCRIPTS}
 
     def recovered(self, remarks: tuple[str, ...]) -> Recovered:
@@ -45,7 +47,7 @@ class RedisQueries(JournalQueries):
     def topics_by_lane(self) -> dict[str, tuple[str, ...]]:
         """Return the topics of each subscription that gets new events."""
         answer: dict[bytes, bytes] = self._ask("HGETALL", keys.TOPICS)
-        return {lane.decode(): _patterns(topics.decode()) for lane, topics in answer.items()}
+        return {lane.decode(): patterns_of(topics.decode()) for lane, topics in answer.items()}
 
     def newest(self) -> int:
         """Return the sequence number of the newest event, even if it was trimmed."""
@@ -232,16 +234,11 @@ class RedisQueries(JournalQueries):
 
     def pipelined(self, *commands: tuple[Any, ...]) -> list[Any]:
         """Return the answers to commands that are sent together."""
-        pipeline: Any = self._client.pipeline(transaction=False)
+        pipeline: Any = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         answers: list[Any] = pipeline.execute()
         return answers
-
-
-def _patterns(topics: str) -> tuple[str, ...]:
-    """Parse topic patterns as they are stored; none is everything."""
-    return () if topics == ">" else tuple(topics.split(" "))
 
 
 def _flat(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, list[bytes]]:

@@ -25,6 +25,11 @@ def topic_of(kept: bytes) -> str | None:
     return kept[1:].decode() if kept else None
 
 
+def patterns_of(topics: str) -> tuple[str, ...]:
+    """Parse topic patterns as they are stored; none is everything."""
+    return () if topics == ">" else tuple(topics.split(" "))
+
+
 def number_of(entry_id: bytes) -> int:
     """Return an event's sequence number, from its id in the stream."""
     return int(entry_id.partition(b"-")[0])

@@ -10,7 +10,7 @@ import redis
 
 from eventbus.core.columns import numbered
 from eventbus.core.errors import Conflict, JournalError, JournalOutOfMemory, JournalTimeout, KeyReused
-from eventbus.core.model import Event, already_registered
+from eventbus.core.model import Event, Message, already_registered
 from eventbus.core.records import Checkpoint, DeadLetter
 from eventbus.journal.base import IDEMPOTENCY_SECONDS, KEY_OVERHEAD, MAX_IDEMPOTENCY_KEYS, Appended, KeptDeadLetter
 from eventbus.journal.group_commit import NOT_PUBLISHED, CommitResult, Publish
@@ -30,6 +30,8 @@ from eventbus.journal.redis.timing import RedisTiming
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 UNWRITTEN = "could not be written, and nothing of this was kept"
 UNKNOWN = "whether this was kept is not known: publish it again with the same Idempotency-Key"
+#: What a commit answers for a publish that is scheduled by it; for one that was, this is before the rest.
+_SCHEDULED = b"\n"
 #: How the error begins if the replication id is not the one that the node has read the journal under.
 RESTARTED = "RESTARTED"
 
@@ -104,7 +106,8 @@ class Writer:
             no_memory if answer is None and no_memory is not None else _appended(publish, answer)
             for publish, answer in zip(publishes, answers, strict=True)
         ]
-        return CommitResult(_events(publishes, answers), appended, _conflicts(taken))
+        scheduled = _scheduled(publishes, answers)
+        return CommitResult(_events(publishes, answers), appended, _conflicts(taken), scheduled=scheduled)
 
     def _missing(self, node: str) -> str | None:
         """Wait until a commit with events is replicated, and return what is missing. Raises JournalTimeout.
@@ -167,16 +170,26 @@ def _events(publishes: Sequence[Publish], answers: Sequence[Any]) -> list[Event]
     ]
 
 
+def _scheduled(publishes: Sequence[Publish], answers: Sequence[Any]) -> list[Message]:
+    """Return the messages of a commit that are scheduled by it."""
+    found = (publish for publish, answer in zip(publishes, answers, strict=True) if answer == _SCHEDULED)
+    return [message for publish in found for message in publish.messages]
+
+
 def _appended(publish: Publish, answer: Any) -> Appended | KeyReused:
-    if isinstance(answer, int):
-        return Appended(publish.ids)
+    if isinstance(answer, int) or answer == _SCHEDULED:
+        return Appended(publish.ids, due_at=publish.due_at)
     if answer == b"":
         return NOT_PUBLISHED
     if not isinstance(answer, bytes):
         raise JournalError(f"Redis answered a commit with {answer!r}.")
     if answer == b"!":
         return KeyReused()
-    return Appended(tuple(answer.decode().split("\n")), duplicate=True)
+    due_at = None
+    if answer.startswith(_SCHEDULED):
+        due, _, answer = answer.removeprefix(_SCHEDULED).partition(b"\n")
+        due_at = float(due)
+    return Appended(tuple(answer.decode().split("\n")), duplicate=True, due_at=due_at)
 
 
 def _conflicts(taken: Any) -> dict[int, Conflict]:
