@@ -13,4 +13,5 @@ timing.DEFAULT_TIMING = replace(
     sample_interval_seconds=NEVER,
     expired_interval_seconds=NEVER,
     dead_events_interval_seconds=NEVER,
+    schedule_wait_seconds=NEVER,
 )

@@ -26,7 +26,7 @@ def due_time(delay: str | None, deliver_at: str | None, now: float) -> float:
     if delay is not None and deliver_at is not None:
         raise BadRequest("Send either delay or deliver_at, not both.")
     due = _after(delay, now) if delay is not None else _at(deliver_at or "", now)
-    return max(now, round(due, 3))
+    return max(now, round(due, 3)) if due > now else now
 
 
 def _after(delay: str, now: float) -> float:

@@ -27,6 +27,7 @@ class Changed(StrEnum):
     RESUMED = "subscriber.resumed"
     RETRIED = "subscriber.retried"
     SKIPPED = "event.skipped"
+    CANCELLED = "event.cancelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ from eventbus.services.registrations import Registration, Registrations
 from eventbus.services.replays import Replays
 from eventbus.services.retention import Retention
 from eventbus.services.retry_now import RetryNow
+from eventbus.services.schedule import Schedule
+from eventbus.services.schedule_mover import ScheduleMover
 from eventbus.services.service import Service
 from eventbus.services.skips import Skips
 from eventbus.services.sweeper import Sweeper
@@ -76,7 +78,7 @@ class Bus(SubscriberListener):
         self.counters, self.audit = Counters(), Audit()
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
         self.node = node = Node(journal, self.dispatcher, self.cluster, self._rules(settings, timing), timing)
-        self.expired = ExpiredSubscribers(node)
+        self.expired, self.feed = ExpiredSubscribers(node), Feed(self.dispatcher.reader.pages, self.dispatcher.recent)
         self.expiry = LeaseExpiry(node, self.expired.note)
         self.memberships = Memberships(node, self.expiry)
         self.sweeper = Sweeper(node, self.expiry, self.memberships, settings.sweep_seconds)
@@ -88,7 +90,7 @@ class Bus(SubscriberListener):
         self.deregistrations = Deregistrations(node, self.expiry, self.expired, self.memberships)
         self.dead_letters, self.past_events = DeadLetters(node, self.expired.keep), PastEvents(node)
         self.pauses, self.retry_now, self.skips = Pauses(node), RetryNow(node), Skips(node)
-        self.feed, self.history = Feed(self.dispatcher.reader.pages, self.dispatcher.recent), History(node)
+        self.history, self.schedule, self.mover = History(node), Schedule(node), ScheduleMover(node)
         quota = QuotaEnforcer(node, _quota_bytes(settings), settings.journal_max_bytes, self.dead_letters, self.expired)
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, quota)
         self.time_series = TimeSeries(self.dispatcher, self.counters, timing.sample_interval_seconds)
@@ -96,7 +98,7 @@ class Bus(SubscriberListener):
         self.declared = DeclaredSubscribers(node, settings.subscribers, self._register_declared, self.sweeper)
         self._services: tuple[Service, ...] = (  # started in this order, stopped in reverse
             self.dispatcher, self.expiry, self.retention, self.expired, self.time_series, self.subscriptions,
-            self.sweeper, DeadEvents(node, self.retention.room), self.declared,
+            self.sweeper, DeadEvents(node, self.retention.room), self.declared, self.mover,
         )  # fmt: skip
         self._running: list[Service] = []
         self.draining, self.first_seq = False, 0  #: the latter is the number of the last event before this start
@@ -129,6 +131,7 @@ class Bus(SubscriberListener):
         """Accept and start nothing more, finish the deliveries in flight, save all, and close the journal."""
         self.draining = True
         self.declared.stop()
+        self.mover.stop()
         self.sweeper.stop()  # the next process has the leases, each for its full time
         self.feed.committed()  # who waits for something new ends
         seconds = self.settings.drain_seconds
@@ -155,14 +158,21 @@ class Bus(SubscriberListener):
 
     # Publishers
 
-    def publish(self, messages: Sequence[Message], idempotency_key: str | None = None) -> Appended:
-        """Keep messages, all or none; return when they are safe. Raises Draining and JournalError."""
+    def publish(
+        self, messages: Sequence[Message], idempotency_key: str | None = None, due_at: float | None = None
+    ) -> Appended:
+        """Keep messages, all or none; return when they are safe. Raises Draining and JournalError.
+
+        With ``due_at`` (seconds since 1970) they are scheduled, and enter the journal then.
+        """
         if self.draining:
             raise Draining("The bus is stopping; publish again in a few seconds.")
         self.retention.room.reserve(room_for(messages))
-        appended = self.journal.append(messages, idempotency_key)
+        appended = self.journal.append(messages, idempotency_key, due_at=due_at)
         if appended.duplicate:
             self.counters.duplicates += 1
+        elif due_at is not None:
+            self.mover.accept(due_at)
         return appended
 
     # Subscribers

@@ -30,6 +30,8 @@ def snapshot_of(bus: Bus) -> Snapshot:
         oldest_pending_seconds=total.oldest_pending_seconds,
         journal_bytes=bus.retention.room.bytes,
         journal_max_bytes=bus.settings.journal_max_bytes,
+        scheduled=bus.mover.count,
+        scheduled_next_seconds=bus.mover.seconds_left,
         loop_lag_seconds=bus.dispatcher.load.lag(),
         certificate_expiry=bus.transport.certificate_expiry(),
         declared=bus.declared.count,

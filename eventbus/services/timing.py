@@ -36,6 +36,8 @@ class ServiceTiming:
     #: Between two searches for dead letters that are to be published again, and how many are published at once.
     dead_events_interval_seconds: float = 0.5
     dead_events_page: int = 32
+    #: That is waited for the next scheduled event at most, between two reads of how many there are, and after an error.
+    schedule_wait_seconds: float = 1.0
     #: What each lane may hold in memory, and what is read for it at once.
     lanes: LaneLimits = DEFAULT_LIMITS
 

@@ -22,6 +22,8 @@ _LARGEST = frozenset(
         "eventbus_subscriber_oldest_pending_seconds",
         "eventbus_journal_bytes",
         "eventbus_journal_max_bytes",
+        "eventbus_scheduled_events",
+        "eventbus_scheduled_next_seconds",
         "eventbus_event_loop_lag_seconds",
         "eventbus_declared_subscribers",
         "eventbus_declared_faults",

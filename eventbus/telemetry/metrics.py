@@ -16,6 +16,8 @@ from eventbus.telemetry.counters import Counters, Histogram
 
 #: Only with a client certificate.
 CERTIFICATE_EXPIRY = "eventbus_client_certificate_expiry_timestamp_seconds"
+#: Only while an event is scheduled.
+SCHEDULED_NEXT = "eventbus_scheduled_next_seconds"
 #: The label of all subscribers without series of their own.
 OTHER = "other"
 
@@ -47,6 +49,8 @@ class Snapshot:
     oldest_pending_seconds: float
     journal_bytes: int
     journal_max_bytes: int
+    scheduled: int  # events that wait until they are due
+    scheduled_next_seconds: float | None  # until the next is due, below 0 where it is overdue; None without one
     loop_lag_seconds: float
     certificate_expiry: float | None  # of the client certificate, in seconds since 1970
     declared: int  # subscribers in this node's file
@@ -141,6 +145,7 @@ class _GaugeCollector(_Collector):
             ("eventbus_oldest_pending_seconds", "Age of the oldest pending event.", now.oldest_pending_seconds),
             ("eventbus_journal_bytes", "Bytes in use in the journal.", now.journal_bytes),
             ("eventbus_journal_max_bytes", "Bytes at which publishing is refused.", now.journal_max_bytes),
+            ("eventbus_scheduled_events", "Scheduled events that are not due yet.", now.scheduled),
             (
                 "eventbus_event_loop_lag_seconds",
                 "Event loop lag: its longest recent turn.",
@@ -155,6 +160,9 @@ class _GaugeCollector(_Collector):
         if now.certificate_expiry is not None:
             text = "When the client certificate expires, in seconds since 1970."
             yield GaugeMetricFamily(CERTIFICATE_EXPIRY, text, now.certificate_expiry)
+        if now.scheduled_next_seconds is not None:
+            text = "Until the next scheduled event is due; below 0 it is overdue."
+            yield GaugeMetricFamily(SCHEDULED_NEXT, text, now.scheduled_next_seconds)
         yield from _by_subscriber(now.subscribers)
 
 

@@ -17,10 +17,13 @@ from eventbus.web.routes import (
     operator_actions,
     reference,
     replays,
+    schedule,
     subscribers,
 )
 
-BLUEPRINTS = (subscribers, messages, events, dead_letters, replays, operator_actions, operations, reference, dashboard)
+BLUEPRINTS = (
+    subscribers, messages, events, schedule, dead_letters, replays, operator_actions, operations, reference, dashboard,
+)  # fmt: skip
 
 
 def application(bus: Bus) -> BusFlask | Forwarding:

@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from eventbus.core.clock import rfc3339
+from eventbus.core.clock import rfc3339, rfc3339_ms
 from eventbus.core.model import Event
 from eventbus.core.records import FailedDelivery, Retry
+from eventbus.core.schedule import ScheduledEvent
 from eventbus.services.history import Fate
 from eventbus.web.body_text import body_json, body_payload
 from eventbus.web.subscriber_payloads import identity_payload
@@ -19,8 +20,31 @@ def event_payload(event: Event) -> dict[str, Any]:
 
 def event_json(event: Event, give_way: Callable[[], None]) -> bytes:
     """Return an event as the text of its JSON, without spaces; call ``give_way`` between the steps of a large one."""
-    names = json.dumps(_without_body(event), separators=(",", ":")).encode()
-    return b'%s,"body":%s}' % (names[:-1], body_json(event.body, give_way))
+    return _with_body(_without_body(event), event.body, give_way)
+
+
+def as_event(scheduled: ScheduledEvent) -> Event:
+    """Return a scheduled event as one that is in the journal, which has no number yet."""
+    return Event(0, *scheduled.message)
+
+
+def scheduled_payload(scheduled: ScheduledEvent) -> dict[str, Any]:
+    """Return a scheduled event as JSON."""
+    return {**_scheduled_without_body(scheduled), "body": body_payload(scheduled.message.body)}
+
+
+def scheduled_json(scheduled: ScheduledEvent, give_way: Callable[[], None]) -> bytes:
+    """Return a scheduled event as the text of its JSON; see ``event_json``."""
+    return _with_body(_scheduled_without_body(scheduled), scheduled.message.body, give_way)
+
+
+def _with_body(names: dict[str, Any], body: bytes, give_way: Callable[[], None]) -> bytes:
+    text = json.dumps(names, separators=(",", ":")).encode()
+    return b'%s,"body":%s}' % (text[:-1], body_json(body, give_way))
+
+
+def _scheduled_without_body(scheduled: ScheduledEvent) -> dict[str, Any]:
+    return {**_without_body(as_event(scheduled)), "scheduled_for": rfc3339_ms(scheduled.due_at)}
 
 
 def _without_body(event: Event) -> dict[str, Any]:

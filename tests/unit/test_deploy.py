@@ -47,7 +47,7 @@ METRICS = {
     *HISTOGRAMS,
     *("eventbus_events_accepted_total", "eventbus_event_bytes_total", "eventbus_requests_refused_total"),
     *("eventbus_duplicates_suppressed_total", "eventbus_attempts_total", "eventbus_ignored_parameters_total"),
-    "eventbus_journal_quota_total",
+    *("eventbus_journal_quota_total", "eventbus_scheduled_events", "eventbus_scheduled_next_seconds"),
     *("eventbus_journal_bytes", "eventbus_journal_max_bytes", "eventbus_dead_letters", "eventbus_subscribers"),
     *("eventbus_expired_dead_letters", "eventbus_subscriber_state", "eventbus_members"),
     *("eventbus_deliveries_pending", "eventbus_deliveries_in_flight", "eventbus_oldest_pending_seconds"),

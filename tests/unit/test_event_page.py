@@ -7,9 +7,9 @@ import pytest
 from eventbus.core.errors import TooManyStreams
 from eventbus.core.model import Event
 from eventbus.telemetry.counters import Counters
+from eventbus.web.event_page import EventPage, page_bytes
 from eventbus.web.event_stream import holding
 from eventbus.web.pages import MAX_PAGE_BYTES
-from eventbus.web.routes.events import EventPage, page_bytes
 from eventbus.web.server.byte_budget import ByteBudget, budget_of
 from eventbus.web.server.connections import ClientConnection, Connections
 

@@ -280,7 +280,7 @@ def test_metrics_of_several_nodes_are_one_exposition() -> None:
 def test_gathered_metrics_are_well_formed() -> None:
     """What the bus renders, with any address, is read by Prometheus's own parser after gathering as before."""
     strange = SubscriberSnapshot('[::1]:80/a "b} c\\d', {"ok": 1}, {"down": 2}, 1, 2.5, 3, 4, 5, 6)
-    readings = Snapshot({"ok": 1}, 1, 2, 3, 0, 4.5, 5, 6, 0.25, 7.5, 0, 0, 0, 0, (strange,))
+    readings = Snapshot({"ok": 1}, 1, 2, 3, 0, 4.5, 5, 6, 8, 9.5, 0.25, 7.5, 0, 0, 0, 0, (strange,))
     counters = Counters()
     counters.arrival.observe(0.3)
     alone = Metrics(counters, lambda: readings).render().decode()

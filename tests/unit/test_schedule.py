@@ -16,6 +16,7 @@ NOW = 1_795_476_715.25  # 2026-11-23T23:31:55.25Z
     ("delay", "deliver_at", "due"),
     [
         ("0", None, NOW),
+        ("0.0", None, NOW),
         ("90", None, NOW + 90),
         ("0.0126", None, 1_795_476_715.263),
         ("31622400", None, NOW + MAX_DELAY_SECONDS),
@@ -54,6 +55,13 @@ def test_a_time_that_is_none_is_refused(deliver_at: str) -> None:
     """A time without an offset, or that no calendar has, is named in the error."""
     with pytest.raises(BadRequest, match=deliver_at.partition("T")[0]):
         due_time(None, deliver_at, NOW)
+
+
+def test_a_time_within_the_millisecond_is_not_rounded_to_the_past() -> None:
+    """No due time is before the publish, and a delay of 0 is exactly now, whatever part of a millisecond that is."""
+    for now in (NOW + 0.000_3, NOW + 0.000_7):
+        assert due_time("0", None, now) == now
+        assert due_time("0.0001", None, now) >= now
 
 
 def test_only_one_of_both_may_be_given() -> None:

@@ -31,6 +31,7 @@ ROUTES: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/sendMessage"): {PUBLISH},
     ("GET", "/events"): READ,
     ("GET", "/events/<path:event_id>"): READ,
+    ("DELETE", "/events/<path:event_id>"): {PUBLISH},
     ("GET", "/deadLetters"): {VIEW},
     ("DELETE", "/deadLetters"): set(),
     ("POST", "/deadLetters/replay"): set(),
@@ -387,3 +388,31 @@ def test_a_token_that_is_removed_ends_its_streams(scene: Scene, tmp_path: Path) 
         path.write_text(content)
         scene.bus.tokens.check()
         scene.bus.tokens.check()
+
+
+# Scheduled events
+
+
+def scheduled(scene: Scene, who: str) -> list[str]:
+    """The topics of the scheduled events that a client may read."""
+    pages = scene.ask(who, "GET", "/events?scheduled=true").json
+    return [event["topic"] for event in pages["events"]]
+
+
+def test_scheduled_events_are_read_and_cancelled_within_patterns_and_names(scene: Scene) -> None:
+    """The list has the topics that a token may read; what a name has published only that name, or an admin, cancels."""
+    json = {"Accept": "application/json"}
+
+    def publish(who: str, topic: str) -> str:
+        return str(scene.ask(who, "POST", f"/sendMessage?delay=600&topic={topic}", b"x", json).json["id"])
+
+    of_shop, private = publish("shop", "orders.new"), publish("unnamed-publish", "private.a")
+    assert scheduled(scene, "watch") == ["orders.new", "private.a"]
+    assert scheduled(scene, "shop") == ["orders.new"]
+    assert [scene.status("shop", "GET", f"/events/{each}") for each in (of_shop, private)] == [200, 403]
+    assert scene.status("shop", "DELETE", f"/events/{private}") == 403
+    assert scene.status("publish", "DELETE", f"/events/{of_shop}") == 403
+    assert scene.status("shop-next", "DELETE", f"/events/{of_shop}") == 200
+    assert scene.status("publish", "DELETE", f"/events/{private}") == 200
+    assert scene.status("admin", "DELETE", f"/events/{publish('shop', 'orders.new')}") == 200
+    assert scheduled(scene, "watch") == []

@@ -84,8 +84,9 @@ def dead_letters(parts: Sequence[Any], query: Query) -> Any:
 
 
 def event(parts: Sequence[Any], _: Query) -> Any:
-    """Return one event and its deliveries on all nodes."""
-    return {**parts[0], "deliveries": merged_deliveries([part["deliveries"] for part in parts])}
+    """Return one event and its deliveries on all nodes; some may have read a scheduled one before it was due."""
+    entered = next((part for part in parts if "scheduled_for" not in part), parts[0])
+    return {**entered, "deliveries": merged_deliveries([part["deliveries"] for part in parts])}
 
 
 def event_page(parts: Sequence[Any], _: Query) -> Any:

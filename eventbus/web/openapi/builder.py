@@ -9,6 +9,8 @@ Json = dict[str, Any]
 TEXT, JSON, PROBLEM = "text/plain", "application/json", "application/problem+json"
 #: An id that the bus made, a time and an address, as examples have them.
 AN_ID, A_TIME, AN_ADDRESS = "01a20d75-c91e-7397-b3b5-12e239f6bc48", "2026-11-24T12:09:12Z", "localhost:8001"
+#: When a scheduled event is due.
+A_DUE_TIME = "2026-11-24T12:24:12.000Z"
 #: Where the bus listens by default.
 BUS = "http://localhost:3000"
 

@@ -2,9 +2,20 @@
 
 from eventbus.web.event_stream import MAX_PAGE_EVENTS, RESUMED
 from eventbus.web.openapi import builder as build
-from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, Json, content, count, query, text
+from eventbus.web.openapi.builder import (
+    AN_ADDRESS,
+    AN_ID,
+    JSON,
+    NODES_HEADER,
+    Json,
+    content,
+    count,
+    query,
+    text,
+)
 from eventbus.web.openapi.operation import operation
-from eventbus.web.openapi.schemas import A_DELIVERY, AN_EVENT, TOPIC_PATTERNS, VISIBLE_ASCII
+from eventbus.web.openapi.schedule import CANCEL, EVENT_ID, SCHEDULED
+from eventbus.web.openapi.schemas import A_DELIVERY, AN_EVENT, TOPIC_PATTERNS
 from eventbus.web.openapi.subscribers import address, group, path
 from eventbus.web.routes.events import DEFAULT_PAGE_EVENTS, MAX_WAIT_SECONDS
 
@@ -38,12 +49,15 @@ LIST = operation(
               example=["orders.*"]),
         query("limit", "Events in one page, at most.",
               count(minimum=1, maximum=MAX_PAGE_EVENTS, default=DEFAULT_PAGE_EVENTS)),
+        query("scheduled", "`true`: the scheduled events instead, the one that is due next first. `after` is what "
+              "`next` says then; there is no `topic`, no `wait` and no stream.", text(enum=["true", "false"])),
         query("wait", "Seconds to wait where there is none yet.", count(maximum=MAX_WAIT_SECONDS, default=0)),
         build.header("Last-Event-ID", "Where a stream goes on: the id that came last.", text()),
     ],
     ok=build.answer(
         "A page, or a stream.",
-        content(JSON, _PAGE, {"events": [AN_EVENT], "next": AN_ID}) | content("text/event-stream", _STREAM),
+        content(JSON, {"anyOf": [_PAGE, SCHEDULED]}, {"events": [AN_EVENT], "next": AN_ID})
+        | content("text/event-stream", _STREAM),
         {RESUMED: _RESUMED},
     ),
     errors=("WrongLimit", "Unavailable"),
@@ -51,11 +65,10 @@ LIST = operation(
 
 GET = operation(
     "getEvent", "Read one event",
-    "The event, and `deliveries`: its state for each subscriber that it was accepted for.",
+    "The event, and `deliveries`: its state for each subscriber that it was accepted for. A scheduled one has "
+    "`scheduled_for`, and no deliveries.",
     tag="Reading", scope="subscribe view", call=f"'/events/{AN_ID}'",
-    parameters=[build.parameter(
-        "path", "event_id", "The event's id, as `Webhook-Id` says it.", VISIBLE_ASCII, required=True, example=AN_ID
-    )],
+    parameters=[EVENT_ID],
     ok=build.answer(
         "The event, and its deliveries.",
         content(JSON, build.schema("EventWithDeliveries"), {**AN_EVENT, "deliveries": [A_DELIVERY]}), NODES_HEADER,
@@ -82,4 +95,8 @@ REPLAY = operation(
     errors=("WrongPosition", "TooManyReplays", "NoPosition", "NotRegistered", "NotOwner", "DiskFull"),
 )  # fmt: skip
 
-PATHS: Json = {"/events": {"get": LIST}, "/events/{event_id}": {"get": GET}, "/replay": {"post": REPLAY}}
+PATHS: Json = {
+    "/events": {"get": LIST},
+    "/events/{event_id}": {"get": GET, "delete": CANCEL},
+    "/replay": {"post": REPLAY},
+}

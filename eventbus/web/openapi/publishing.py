@@ -1,7 +1,9 @@
 """Publishing: one event, or a batch."""
 
+from eventbus.core.schedule import MAX_DELAY_SECONDS
 from eventbus.core.topics import MAX_WORDS
 from eventbus.web.cloudevents import BATCH, STRUCTURED
+from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import AN_ID, JSON, SUCCESS, TEXT, Json, answer, content, header, query, schema, text
 from eventbus.web.openapi.builder import response_header as sent
 from eventbus.web.openapi.cloud_event import A_CLOUD_EVENT
@@ -20,6 +22,10 @@ _PARAMETERS = [
           "batch takes none: there each CloudEvent has its own.", ORDER_KEY, example="customer-7"),
     query("batch", "`lines`: the body is an event on each line, all accepted or none; each line that is not blank is "
           "delivered as `application/json`.", text(enum=["lines"])),
+    query("delay", "The event waits so many seconds, up to 366 days, before it enters the journal. Each one of a batch "
+          "does.", build.typed("number", minimum=0, maximum=MAX_DELAY_SECONDS)),
+    query("deliver_at", "It waits until this time (RFC 3339), at most 366 days ahead; a past one is now. Not together "
+          "with `delay`.", text()),
     query("once", "`ce`: the key of `Idempotency-Key` is derived from the CloudEvent's source and id.",
           text(enum=["ce"])),
     header("Idempotency-Key", "The same key within 24 hours is answered with the first publish's ids and `duplicate: "

@@ -58,6 +58,12 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
         404, "The event that is given as a position is not in the journal.",
         "'order-42' is neither an event in the journal nor an RFC 3339 time.", {}),
     "NoEvent": (404, "There is no event with this id.", "Event 'order-42' is not in the journal.", {}),
+    "NotScheduled": (
+        404, "There is no scheduled event with this id, and no other one.",
+        "Event 'order-42' is not scheduled, and not in the journal.", {}),
+    "InJournal": (
+        409, "The event has entered the journal, and is delivered.",
+        "Event 'order-42' is in the journal and cannot be cancelled.", {}),
     "NotPending": (
         404, "The event is not in the journal, or not pending for this subscriber.",
         f"Event 'order-42' is not pending for {AN_ADDRESS}.", {}),

@@ -12,7 +12,8 @@ from eventbus.core.options import SubscriptionOptions
 from eventbus.core.order_key import MAX_KEY_BYTES
 from eventbus.core.topics import MAX_TOPIC_LENGTH, TOPIC_REGEX
 from eventbus.web.openapi import builder as build
-from eventbus.web.openapi.builder import A_TIME, AN_ADDRESS, AN_ID, Json, count, nullable, text, time
+from eventbus.web.openapi.accepted import ACCEPTED
+from eventbus.web.openapi.builder import A_DUE_TIME, A_TIME, AN_ADDRESS, AN_ID, Json, count, nullable, text, time
 from eventbus.web.openapi.cloud_event import CLOUD_EVENT
 from eventbus.web.openapi.dry_run import A_DRY_RUN, DRY_RUN
 
@@ -168,12 +169,6 @@ A_REPLAY: Json = {
     "replay": AN_ID, "at": A_TIME, "replayed": 12, "delivered": 9, "dead_again": 2, "discarded": 0,
     "filtered": 0, "pending": 1,
 }  # fmt: skip
-_ACCEPTED: Json = {
-    "subscribers": count("How many get at least one event of this; 0 for a duplicate."),
-    "duplicate": build.flag("Whether the key was known, and nothing was kept."),
-}
-_IDS: Json = {"ids": build.items(text(), "In the batch's order.")}
-
 #: Objects: what each is, its properties, an example, and the properties that may be missing.
 _SHAPES: dict[str, tuple[Any, ...]] = {
     "Problem": ("Problem details (RFC 9457).", {
@@ -214,18 +209,19 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
     ),
     "EventWithDeliveries": (
         "An event, and its state for each subscriber that it was accepted for.",
-        {**_EVENT, "deliveries": build.items(build.schema("Delivery"))}, {**AN_EVENT, "deliveries": [A_DELIVERY]},
+        {
+            **_EVENT, "deliveries": build.items(build.schema("Delivery")),
+            "scheduled_for": time("Only while it is scheduled: when it is due."),
+        },
+        {**AN_EVENT, "deliveries": [A_DELIVERY]}, ("scheduled_for",),
+    ),
+    "ScheduledEvent": (
+        "An event that enters the journal when it is due.", {**_EVENT, "scheduled_for": time("When it is due.")},
+        {**AN_EVENT, "scheduled_for": A_DUE_TIME},
     ),
     "DeadLetter": ("A delivery that will not be attempted again.", _DEAD_LETTER, A_DEAD_LETTER),
     "Replay": ("Dead letters that were put back together, and their outcome.", _REPLAY, A_REPLAY),
-    "Accepted": ("An event that is safe.", {"id": text(), **_ACCEPTED}),
-    "AcceptedCloudEvent": ("A CloudEvent that is safe.", {
-        "id": text(), "topic": nullable(text("Null where its type is no topic.")), **_ACCEPTED,
-    }),
-    "AcceptedBatch": ("Events that are safe.", {**_IDS, **_ACCEPTED}),
-    "AcceptedCloudEvents": ("CloudEvents that are safe, where the type of some is no topic.", {
-        **_IDS, "without_topic": count("How many have no topic."), **_ACCEPTED,
-    }),
+    **ACCEPTED,
 }  # fmt: skip
 
 SCHEMAS: Json = {

@@ -1,12 +1,10 @@
 """``/events``: the journal as pages, as a long poll or as a stream, and one event with its deliveries."""
 
-import json
-from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from flask import Blueprint, Response, request
 
-from eventbus.core.errors import Forbidden
-from eventbus.core.model import Event
+from eventbus.core.errors import Forbidden, NotFound
 from eventbus.core.tokens import Scope
 from eventbus.core.topics import check_patterns
 from eventbus.services.bus import Bus
@@ -14,7 +12,8 @@ from eventbus.services.positions import name_of
 from eventbus.web.accept import STREAM, wants_stream
 from eventbus.web.access import access_of, needs
 from eventbus.web.current import the_bus
-from eventbus.web.event_payload import delivery_payload, event_json, event_payload
+from eventbus.web.event_page import EventPage, page_bytes
+from eventbus.web.event_payload import delivery_payload, event_payload, scheduled_payload
 from eventbus.web.event_stream import (
     MAX_PAGE_EVENTS,
     READERS,
@@ -25,10 +24,9 @@ from eventbus.web.event_stream import (
     the_connection,
 )
 from eventbus.web.numbers import count_in
-from eventbus.web.pages import MAX_PAGE_BYTES
 from eventbus.web.query import query_of
 from eventbus.web.replies import JSON, Reply, as_json
-from eventbus.web.server.connections import ClientConnection
+from eventbus.web.routes.schedule import asks_for_schedule, schedule_page
 
 #: Events on one page, by default.
 DEFAULT_PAGE_EVENTS = 100
@@ -46,6 +44,8 @@ def list_events() -> Reply | Response:
     """Return a page of the journal, oldest first, or a stream for a client that accepts one."""
     bus = the_bus()
     query = query_of(request.environ)
+    if asks_for_schedule(query):
+        return schedule_page(bus, query, count_in(query, "limit", DEFAULT_PAGE_EVENTS, 1, MAX_PAGE_EVENTS))
     patterns = check_patterns(query.all("topic") or ())
     access_of(request.environ, bus.tokens).check_read(patterns)
     if wants_stream(request):
@@ -72,49 +72,27 @@ def list_events() -> Reply | Response:
 @blueprint.get("/events/<path:event_id>")
 @needs(*READERS)
 def one_event(event_id: str) -> Reply:
-    """Return one event and its delivery for each subscriber."""
+    """Return one event and its delivery for each subscriber, or a scheduled one."""
     bus = the_bus()
+    with suppress(NotFound):
+        return _in_journal(bus, event_id)
+    scheduled = bus.schedule.find(event_id)
+    if scheduled is None:
+        return _in_journal(bus, event_id)  # it may have become due in between
+    _check_topic(bus, scheduled.message.topic)
+    return as_json({**scheduled_payload(scheduled), "deliveries": []})
+
+
+def _in_journal(bus: Bus, event_id: str) -> Reply:
     event, deliveries = bus.history.of(event_id)
-    if not access_of(request.environ, bus.tokens).may_read(event.topic):
-        raise Forbidden("This token may not read events of this topic.", scope=Scope.VIEW)
+    _check_topic(bus, event.topic)
     return as_json({**event_payload(event), "deliveries": list(map(delivery_payload, deliveries))})
 
 
-class EventPage:
-    """A page of events as JSON: at most ``limit`` events and ``max_bytes`` bytes, but at least one event.
-
-    While the page is filled, its bytes count as held by the connection.
-    """
-
-    def __init__(self, limit: int, connection: ClientConnection | None, max_bytes: int = MAX_PAGE_BYTES) -> None:
-        self.left = limit
-        self.size = 0  #: bytes
-        self.last: list[Event] = []  #: the last event that was added, if there is one
-        self.connection = connection  #: that counts them, if there is one
-        self._max_bytes = max_bytes
-        self._parts: list[bytes] = []
-
-    def add(self, event: Event, give_way: Callable[[], None] = lambda: None) -> bool:
-        """Add an event; return false if it does not fit. Raises TooManyStreams.
-
-        Call ``give_way`` between the steps that a large one takes.
-        """
-        part = event_json(event, give_way)
-        if self._parts and self.size + len(part) > self._max_bytes:
-            return False
-        if self.connection is not None:
-            self.connection.take(len(part))
-        self.size += len(part)
-        self._parts.append(part)
-        self.left -= 1
-        self.last = [event]
-        return True
-
-    def encode(self, following: str | None) -> bytes:
-        """Return the page and the event that the next page starts after. Release the counted bytes."""
-        if self.connection is not None:
-            self.connection.release(self.size)
-        return b'{"events":[%s],"next":%s}\n' % (b",".join(self._parts), json.dumps(following).encode())
+def _check_topic(bus: Bus, topic: str | None) -> None:
+    """Return if the client may read events of a topic. Raises Forbidden."""
+    if not access_of(request.environ, bus.tokens).may_read(topic):
+        raise Forbidden("This token may not read events of this topic.", scope=Scope.VIEW)
 
 
 def _collect(bus: Bus, epoch: int, cursor: int, patterns: tuple[str, ...], page: EventPage, wait: float) -> int:
@@ -137,9 +115,3 @@ def _collect(bus: Bus, epoch: int, cursor: int, patterns: tuple[str, ...], page:
             break
         bus.feed.wait(cursor, left)
     return cursor
-
-
-def page_bytes(events: Sequence[Event]) -> int:
-    """Return the bytes that events take while a page is made of them: the JSON of one is made in two steps."""
-    sizes = [len(event.body) for event in events]
-    return sum(sizes) + 2 * max(sizes, default=0)

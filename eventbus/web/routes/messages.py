@@ -26,6 +26,7 @@ from eventbus.web.kept_headers import attribute, kept_head, order_key, topic_in_
 from eventbus.web.publish_once import once_key, once_key_of_batch
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import SUCCESS, Reply, as_json, text
+from eventbus.web.scheduled_for import due_in, scheduled_for
 from eventbus.web.server.byte_budget import MAX_BATCH_BYTES
 from eventbus.web.server.request_body import read_body
 
@@ -70,10 +71,9 @@ def send_message() -> Reply:
     key = _order_key(environ, query, event)
     once = once_key(environ, query, event)
     message = Message(new_event_id(), topic, head, body, bus.clock.wall(), key)
-    appended = bus.publish((message,), once)
-    return _response(
-        bus, request, (message,), appended, {"id": appended.ids[0], **({"topic": topic} if ce_type else {})}
-    )
+    appended = bus.publish((message,), once, due_in(query, message.accepted_at))
+    payload = {"id": appended.ids[0], **({"topic": topic} if ce_type else {})}
+    return _response(bus, request, query, (message,), appended, payload)
 
 
 def _order_key(environ: Mapping[str, Any], query: Query, event: CloudEvent | None) -> str:
@@ -108,10 +108,12 @@ def _publish_batch(bus: Bus, request: Request, query: Query) -> Reply:
     for each in topics:
         access.check_publish(each)
     _check_topics(bus, topics)
+    due_at = due_in(query, bus.clock.wall())
     if not messages:
-        return _response(bus, request, (), Appended(()), {"ids": []})
-    appended = bus.publish(messages, once)
-    return _response(bus, request, messages, appended, _named_batch(messages, appended, cloud_events=not how))
+        return _response(bus, request, query, (), Appended(()), {"ids": []})
+    appended = bus.publish(messages, once, due_at)
+    payload = _named_batch(messages, appended, cloud_events=not how)
+    return _response(bus, request, query, messages, appended, payload)
 
 
 def _check_topics(bus: Bus, topics: Collection[str | None]) -> None:
@@ -168,13 +170,14 @@ def _check_sizes(bodies: Sequence[bytes], max_bytes: int) -> None:
 
 
 def _response(
-    bus: Bus, request: Request, messages: Sequence[Message], appended: Appended, payload: dict[str, Any]
+    bus: Bus, request: Request, query: Query, messages: Sequence[Message], appended: Appended, payload: dict[str, Any]
 ) -> Reply:
     if not wants_json(request):
         response = text(SUCCESS)
     else:
         reached = 0 if appended.duplicate else _reach(bus, messages)
-        response = as_json({**payload, "subscribers": reached, "duplicate": appended.duplicate})
+        counts = {"subscribers": reached, "duplicate": appended.duplicate}
+        response = as_json({**payload, **scheduled_for(query, appended), **counts})
     if appended.ids:
         response.headers["Webhook-Id"] = appended.ids[0]
     return response
