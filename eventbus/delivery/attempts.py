@@ -6,6 +6,7 @@ from typing import Protocol
 
 from eventbus.core.clock import Clock
 from eventbus.core.model import Event, State
+from eventbus.delivery.awaited import AwaitedEvents
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health, Moment
 from eventbus.delivery.lane.lane import Lane
@@ -45,8 +46,11 @@ class Attempts:
         counters: Counters,
         listener: SubscriberListener,
         quick: Callable[[Health], None],
+        awaited: AwaitedEvents,
     ) -> None:
         self.routes = registry.routes  #: by target
+        self.awaited = awaited  #: those whose publishers wait for what becomes of them
+        self._awaited_seqs = awaited.by_seq  # mostly empty
         self._clock = clock
         self._counters = counters
         self._listener = listener
@@ -78,10 +82,14 @@ class Attempts:
             if target.slow is not (seconds > SLOW_SECONDS):
                 self._change_pace(target)
             lane.deliver(delivery, now)
+            if self._awaited_seqs:
+                self.awaited.delivered(lane, delivery, answer.status)
         else:
             result = result_of(target, answer, wall, seconds)
             self.note_failed(target, result, answer, seconds)
             lane.fail(delivery, result, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
+            if self._awaited_seqs:
+                self.awaited.failed(lane, delivery, answer.status)
             self.end_if_gone(lane, target, result)
         if target.state is not state:
             log_state_change(target, answer, wall)

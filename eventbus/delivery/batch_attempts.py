@@ -1,6 +1,6 @@
 """An attempt at several events at once: one HTTP request for a batch, and what its response means for each."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from eventbus.core.batch_format import BATCH_BYTES
@@ -121,6 +121,7 @@ class BatchAttempts:
         else:
             outcome = result_of(target, answer, wall - seconds, seconds)
             result = batch.fail(outcome, answer, _moments(events, now, wall))
+            self._note_awaited(request, answer, range(len(events)))
             self._attempts.note_failed(target, result, answer, seconds)
             self._attempts.end_if_gone(lane, target, result)
         if target.state is not state:
@@ -138,6 +139,7 @@ class BatchAttempts:
             described = DeliveryResponse(answer.status, error=str(error), excerpt=answer.body[:EXCERPT_BYTES])
             self._attempts.note_failed(target, RETRY, answer, seconds)
             batch.fail(RETRY, described, _moments(events, now, wall))
+            self._note_awaited(request, answer, range(len(events)))
             return
         taken = [event for index, event in enumerate(events) if index not in failures] if failures else events
         waited = [wall - event.accepted_at for event in taken]
@@ -146,6 +148,15 @@ class BatchAttempts:
             batch.settle(failures, answer, _moments(events, now, wall))
         else:
             batch.deliver(began)
+        self._note_awaited(request, answer, failures)
+
+    def _note_awaited(self, request: _Request, answer: DeliveryResponse, failures: Container[int]) -> None:
+        """Note what became of those that somebody waits for; ``failures`` has the indices of those that failed."""
+        awaited = self._attempts.awaited
+        if awaited.by_seq:
+            for index, delivery in enumerate(request.batch.deliveries):
+                note = awaited.failed if index in failures else awaited.delivered
+                note(request.lane, delivery, answer.status)
 
 
 def _moments(events: Sequence[Event], now: float, wall: float) -> list[Moment]:

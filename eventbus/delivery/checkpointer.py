@@ -10,7 +10,7 @@ from gevent.lock import RLock
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import Conflict, JournalError, JournalTimeout, NotOwner
-from eventbus.core.records import Checkpoint, Retry
+from eventbus.core.records import Checkpoint, LaneRecord, Retry
 from eventbus.delivery.changed_lanes import ChangedLanes, pause_after
 from eventbus.delivery.decision import Decision, LaneChanges, merge, unsaved_rows_of
 from eventbus.delivery.lane.lane import Lane
@@ -34,11 +34,13 @@ class Checkpointer:
         journal: Journal,
         clock: Clock,
         scanned: Callable[[], int],
+        saved: Callable[[Sequence[LaneRecord]], object] = lambda _: None,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._changed = ChangedLanes()
         self._scanned = scanned
+        self._saved = saved  # called with the lanes of each commit
         self._saved_scanned = 0
         self._unsaved: list[Checkpoint] = []
         self._lock = RLock()  # held by whoever changes lanes and saves that together with a decision
@@ -181,6 +183,7 @@ class Checkpointer:
             if not refused.isdisjoint(decision.keys):
                 raise NotOwner("Another node owns this subscription now; ask again.")
             decision.happen()
+        self._saved(both.lanes)
 
     def _keep(self, changes: Checkpoint) -> None:
         """Save changes with the next commit. Who may register was decided when that was asked for, and is no more."""

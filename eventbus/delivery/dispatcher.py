@@ -7,6 +7,7 @@ import gevent
 from eventbus.core.clock import Clock
 from eventbus.core.model import Event
 from eventbus.delivery.attempts import Attempts, SubscriberListener
+from eventbus.delivery.awaited import AwaitedEvents
 from eventbus.delivery.batch_attempts import BatchAttempts
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.lane.health import Health
@@ -46,15 +47,16 @@ class Dispatcher:
         self.recent = RecentEvents()
         self.event_times = EventTimes()
         self.load = LoopLoad()
-        self.checkpointer = Checkpointer(journal, clock, lambda: self.recent.newest)
+        self.awaited = AwaitedEvents()
+        self.checkpointer = Checkpointer(journal, clock, lambda: self.recent.newest, self.awaited.saved)
         self.reader = LaneReader(journal, self.recent, self.checkpointer, clock)
         self.registry = LaneRegistry(transport, self.checkpointer, self.reader)
         self.lanes = self.registry.lanes  #: read only: the registry's
         self._transport = transport
         pool = SlowPool(max_in_flight, self.registry.hosts_of)
-        attempts = Attempts(self.registry, clock, counters, listener, self._quick)
+        attempts = Attempts(self.registry, clock, counters, listener, self._quick, self.awaited)
         members = MemberChoice(self.registry.groups, pool, clock)
-        upcoming = Upcoming(self.reader, self.load, clock.monotonic)
+        upcoming = Upcoming(self.reader, self.load, clock.monotonic, self.awaited)
         batches = BatchAttempts(attempts, self.recent, upcoming, clock)
         self._queue = RunQueue(
             self.reader, attempts, batches, members, self.load, clock, upcoming=upcoming, max_in_flight=max_in_flight
@@ -86,6 +88,9 @@ class Dispatcher:
         """Offer events, all at one moment: whatever is among the recent ones has been offered."""
         self.recent.add(events)
         self.event_times.note(seqs[0], events[0].accepted_at)
+        if self.awaited.expected:
+            for event in events:
+                self.awaited.offered(event, self.registry.matching(event.topic))
         schedule = self._queue.schedule
         for lanes, numbers in self.registry.fan_out(seqs, topics):
             for lane in lanes:
@@ -101,6 +106,7 @@ class Dispatcher:
         """Reset what is known by sequence numbers: the journal is another one, and ends with ``newest``."""
         self.recent.reset(newest)
         self.event_times.cut(newest)
+        self.awaited.reset()
 
     # Deliveries
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from eventbus.core.model import Event
+from eventbus.delivery.awaited import AwaitedEvents
 from eventbus.delivery.event_views import EventViews
 from eventbus.delivery.lane.companions import Candidates
 from eventbus.delivery.lane.delivery import Delivery
@@ -14,11 +15,14 @@ from eventbus.delivery.reader import LaneReader
 class Upcoming:
     """Prepares lanes for their next attempt."""
 
-    def __init__(self, reader: LaneReader, load: LoopLoad, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, reader: LaneReader, load: LoopLoad, monotonic: Callable[[], float], awaited: AwaitedEvents
+    ) -> None:
         self._reader = reader
         self._load = load
         self._monotonic = monotonic
         self._views = EventViews()
+        self._awaited = awaited
 
     def prepare(self, lane: Lane, now: float, active: Callable[[], bool]) -> float:
         """Read the next page for a lane that needs one, and settle what comes next and does not match its filter.
@@ -59,6 +63,8 @@ class Upcoming:
         if lane.filter is None or found.attempted or event is None or lane.filter.matches(self._views.of(event)):
             return False
         lane.filter_out(found, now)
+        if self._awaited.by_seq:
+            self._awaited.filtered(lane, event.seq)
         return True
 
     def turn_is_over(self) -> bool:

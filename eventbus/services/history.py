@@ -1,14 +1,14 @@
 """The history of one event: what became of it for each subscription."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from eventbus.core.errors import NotFound
 from eventbus.core.event_view import EventView
 from eventbus.core.filters import parse_filter
-from eventbus.core.model import Event, Subscription
+from eventbus.core.model import Event, Interest, Subscription
 from eventbus.core.records import FailedDelivery, LaneRecord, Retry
 from eventbus.delivery.lane.interests import filter_of
 from eventbus.delivery.lane.lane import Lane
@@ -16,6 +16,8 @@ from eventbus.services.node import Node
 
 #: Ended registrations that are read.
 MAX_ENDED_RECORDS = 1_000
+#: Lanes after which other greenlets may run.
+YIELD_EVERY_LANES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,35 @@ class History:
         if event is None:
             raise NotFound(f"Event {event_id[:80]!r} is not in the journal.")
         self._dispatcher.checkpointer.save()
-        waiting = {row.key: row for row in self._journal.retries_of_event(event.seq)}
+        return event, self.fates(event)
+
+    def fates(self, event: Event, *, replays: bool = True) -> list[Fate]:
+        """Return an event's fate for each subscriber that it was accepted for, as far as that is saved.
+
+        Without ``replays`` only its first deliveries count. What may just have changed is pending. Raises JournalError.
+        """
+        lanes = list(self._dispatcher.lanes.values())
+        lost = [lane.dead + lane.discarded for lane in lanes]
+        rows = self._journal.retries_of_event(event.seq)
+        waiting = {row.key: row for row in rows if replays or not row.replay_id}
         failed = {one.key: one for one in self._journal.failed_deliveries(event.seq)}
-        looked_at = _LookedAt(event, failed)
-        found = [_fate(lane, looked_at, waiting) for lane in list(self._dispatcher.lanes.values())]
         ended = self._journal.closed_lanes(math.inf, MAX_ENDED_RECORDS)
-        found += [_settled(record, looked_at) for record in ended]
-        fates = self._with_filters([one for one in found if one is not None], EventView(event))
-        return event, sorted(fates, key=lambda fate: fate.subscription.text)
+        unread = event.seq > self._dispatcher.recent.newest  # on Redis another node may have published it just now
+        looked_at = _LookedAt(event, failed, waiting, replays=replays, unread=unread)
+        found = {record.subscriber.key: _settled(record, looked_at) for record in ended}
+        for number, (lane, before) in enumerate(zip(lanes, lost, strict=True), 1):
+            key = lane.subscriber.key
+            if not lane.closed or key not in found:  # else it has ended just now
+                found[key] = _fate(lane, looked_at, before)
+            if number % YIELD_EVERY_LANES == 0:
+                self._dispatcher.load.give_way()
+        fates = self._with_filters([one for one in found.values() if one is not None], EventView(event))
+        return sorted(fates, key=lambda fate: fate.subscription.text)
 
     def _with_filters(self, found: Sequence[Fate | _Chosen], view: EventView) -> Iterator[Fate]:
         """Yield fates, where a filter decides by what it says of the event; give way to other work in between.
 
-        What lanes have was looked at before, all at one moment. Subscriptions with the same filter ask it once.
+        What lanes have was looked at before. Subscriptions with the same filter ask it once.
         """
         results: dict[str, bool] = {"": True}
         for one in found:
@@ -78,17 +96,31 @@ class History:
 
 
 class _LookedAt(NamedTuple):
-    """An event, and how it failed, by lane."""
+    """An event, how it failed and its retries, by lane; and whether lanes have been offered it yet."""
 
     event: Event
     failed: Mapping[str, FailedDelivery]
+    waiting: Mapping[str, Retry]
+    replays: bool
+    unread: bool
 
 
-def _fate(lane: Lane, looked_at: _LookedAt, waiting: Mapping[str, Retry]) -> Fate | _Chosen | None:
+def _fate(lane: Lane, looked_at: _LookedAt, lost: int) -> Fate | _Chosen | None:
+    """Return the fate of an event in a lane, which had so many dead and discarded when the journal was read."""
     key, event = lane.subscriber.key, looked_at.event
-    if key in waiting or lane.holds(event.seq, event.topic):
-        return Fate(lane.subscriber, "pending", waiting.get(key))
-    return _settled(lane, looked_at)
+    holds = lane.holds if looked_at.replays else lane.holds_first
+    unsaved = any(discard.first <= event.seq <= discard.last for discard in lane.discards)
+    waits = key in looked_at.waiting or holds(event.seq, event.topic) or (looked_at.unread and _covers(lane, event))
+    if unsaved or waits:
+        return Fate(lane.subscriber, "pending", looked_at.waiting.get(key))
+    settled = _settled(lane, looked_at)
+    if settled is not None and lane.dead + lane.discarded != lost and key not in looked_at.failed:
+        return Fate(lane.subscriber, "pending")
+    return settled
+
+
+def _covers(of: Lane | LaneRecord, event: Event, spans: Collection[Interest] | None = None) -> bool:
+    return any(span.covers(event.seq, event.topic) for span in (of.interests if spans is None else spans))
 
 
 def _settled(of: Lane | LaneRecord, looked_at: _LookedAt) -> Fate | _Chosen | None:
@@ -98,8 +130,8 @@ def _settled(of: Lane | LaneRecord, looked_at: _LookedAt) -> Fate | _Chosen | No
     """
     event = looked_at.event
     failed = looked_at.failed.get(of.subscriber.key)
-    live, again = (any(span.covers(event.seq, event.topic) for span in spans) for spans in (of.interests, of.replayed))
-    if not live and not again and (failed is None or failed.state != "dead"):
+    live, again = _covers(of, event), looked_at.replays and _covers(of, event, of.replayed)
+    if not live and not again and (failed is None or failed.state != "dead" or not looked_at.replays):
         return None
     if failed is not None:
         return Fate(of.subscriber, failed.state, failed=failed)

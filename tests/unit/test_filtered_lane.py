@@ -12,6 +12,7 @@ from eventbus.core.errors import JournalUnavailable
 from eventbus.core.model import Event, Options
 from eventbus.core.ordering import BY_KEY
 from eventbus.core.records import Past
+from eventbus.delivery.awaited import AwaitedEvents
 from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.event_views import OVERHEAD, EventViews
 from eventbus.delivery.lane.delivery import Delivery
@@ -48,7 +49,7 @@ class Scene:
             self.recent.add(self.events)
         checkpointer = Checkpointer(cast(Any, self.journal), clock, lambda: count)
         reader = LaneReader(cast(Any, self.journal), self.recent, checkpointer, clock)
-        self.upcoming = Upcoming(reader, LoopLoad(), clock.monotonic)
+        self.upcoming = Upcoming(reader, LoopLoad(), clock.monotonic, AwaitedEvents())
 
     def _publish(self, key: str) -> Event:
         event = self.journal.publish(None, key)

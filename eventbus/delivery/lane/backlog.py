@@ -188,12 +188,23 @@ class Backlog(Health):
             part.left and part.span().cursor < seq and self.covers(part, seq, topic) for part in self.ranges()
         )
 
+    def holds_first(self, seq: int, topic: str | None) -> bool:
+        """Return the same of an event's first delivery alone: whether it is replayed makes no difference."""
+        live = self.live
+        if live.left and live.span().cursor < seq and self.covers(live, seq, topic):
+            return True
+        return (seq, 0) in self.pairs()
+
     def numbers(self) -> Iterator[int]:
         """Yield the sequence numbers of the events that are in flight, about to be, newly waiting, or newly dead."""
-        yield from (delivery.seq for delivery in self.in_flight)
-        yield from (seq for seq, _ in self.retries.unattempted())
-        yield from (seq for seq, _ in self.retries.unsaved_rows)
-        yield from (letter.seq for letter in self.dead_letters)
+        return (seq for seq, _ in self.pairs())
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Yield the same with the replay of each delivery, 0 for the first one of an event."""
+        yield from ((delivery.seq, delivery.replay_id) for delivery in self.in_flight)
+        yield from self.retries.unattempted()
+        yield from self.retries.unsaved_rows
+        yield from ((letter.seq, letter.replay_id) for letter in self.dead_letters)
 
     def covers(self, part: Range, seq: int, topic: str | None) -> bool:
         """Return whether an event is one of those that a range of this lane counts."""
