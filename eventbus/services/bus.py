@@ -50,6 +50,7 @@ from eventbus.services.retry_now import RetryNow
 from eventbus.services.schedule import Schedule
 from eventbus.services.schedule_mover import ScheduleMover
 from eventbus.services.service import Service
+from eventbus.services.settling import Settling
 from eventbus.services.skips import Skips
 from eventbus.services.sweeper import Sweeper
 from eventbus.services.time_series import TimeSeries
@@ -72,8 +73,7 @@ class Bus(SubscriberListener):
         timing: ServiceTiming = DEFAULT_TIMING,
     ) -> None:
         self.settings, self.clock = settings, clock or Clock()
-        self.journal, self.transport = journal, transport
-        self.cluster = cluster or SingleNode()
+        self.journal, self.transport, self.cluster = journal, transport, cluster or SingleNode()
         self.tokens = KnownTokens(settings.tokens, settings.tokens_file, self.clock, timing.tokens_check_seconds)
         self.counters, self.audit = Counters(), Audit()
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
@@ -90,7 +90,8 @@ class Bus(SubscriberListener):
         self.deregistrations = Deregistrations(node, self.expiry, self.expired, self.memberships)
         self.dead_letters, self.past_events = DeadLetters(node, self.expired.keep), PastEvents(node)
         self.pauses, self.retry_now, self.skips = Pauses(node), RetryNow(node), Skips(node)
-        self.history, self.schedule, self.mover = History(node), Schedule(node), ScheduleMover(node)
+        self.history, self.schedule = History(node), Schedule(node)
+        self.mover, self.settling = ScheduleMover(node), Settling(node, self.history)
         quota = QuotaEnforcer(node, _quota_bytes(settings), settings.journal_max_bytes, self.dead_letters, self.expired)
         self.retention = Retention(node, settings, self.expiry, self.dead_letters, quota)
         self.time_series = TimeSeries(self.dispatcher, self.counters, timing.sample_interval_seconds)
@@ -98,7 +99,7 @@ class Bus(SubscriberListener):
         self.declared = DeclaredSubscribers(node, settings.subscribers, self._register_declared, self.sweeper)
         self._services: tuple[Service, ...] = (  # started in this order, stopped in reverse
             self.dispatcher, self.expiry, self.retention, self.expired, self.time_series, self.subscriptions,
-            self.sweeper, DeadEvents(node, self.retention.room), self.declared, self.mover,
+            self.sweeper, DeadEvents(node, self.retention.room), self.declared, self.mover, self.settling,
         )  # fmt: skip
         self._running: list[Service] = []
         self.draining, self.first_seq = False, 0  #: the latter is the number of the last event before this start
@@ -134,6 +135,7 @@ class Bus(SubscriberListener):
         self.mover.stop()
         self.sweeper.stop()  # the next process has the leases, each for its full time
         self.feed.committed()  # who waits for something new ends
+        self.settling.stop()
         seconds = self.settings.drain_seconds
         log.info("draining: %d deliveries under way get up to %g s", self.dispatcher.busy, seconds)
         self.cluster.withdraw()

@@ -38,6 +38,10 @@ class ServiceTiming:
     dead_events_page: int = 32
     #: That is waited for the next scheduled event at most, between two reads of how many there are, and after an error.
     schedule_wait_seconds: float = 1.0
+    #: Between two looks at the journal, or at other nodes, for one publish that waits for its event to be settled.
+    settle_look_seconds: float = 0.2
+    #: Between two looks at whether a publisher that waits is still there.
+    settle_check_seconds: float = 1.0
     #: What each lane may hold in memory, and what is read for it at once.
     lanes: LaneLimits = DEFAULT_LIMITS
 

@@ -77,6 +77,7 @@ class Counters:
     connections_limit: int = 0
     connections_lasting: int = 0  # of these, streams and long polls
     connections_closed_idle: int = 0  # to make room for new ones
+    settling: int = 0  # publishes that wait for their events to be settled, now
     duplicates: int = 0  # publishes with a known idempotency key
     quota: Counter[str] = field(default_factory=Counter)  # deliveries dropped for the journal quota, by kind
     accepted_events: int = 0

@@ -122,6 +122,7 @@ def _connections(counters: Counters) -> Iterator[Metric]:
     yield _gauge("eventbus_connections", "Open connections of clients.", counters.connections)
     yield _gauge("eventbus_connections_limit", "Limit of open connections.", counters.connections_limit)
     yield _gauge("eventbus_connections_lasting", "Open streams and long polls.", counters.connections_lasting)
+    yield _gauge("eventbus_publishes_settling", "Publishes that wait until their event is settled.", counters.settling)
     closed = counters.connections_closed_idle
     yield _counter("eventbus_connections_closed_idle", "Idle connections closed to make room.", closed)
 

@@ -69,6 +69,7 @@ checks.negative_data_rejection.expected-statuses = [400, 404, 405, 413, 414]
 "query.group" = "mailer"  # an address is in one group; another one is 409, in plain text 400
 "query.wait" = 0
 "query.backoff" = "0.5,60"  # the second is not below the first
+"query.settle" = 0.1
 "query.filter" = '{{"exact":{{"key":"a"}}}}'  # JSON in a text
 
 [[operations]]

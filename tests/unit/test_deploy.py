@@ -55,7 +55,7 @@ METRICS = {
     *("eventbus_declared_subscribers", "eventbus_declared_faults"),
     *("eventbus_named_tokens", "eventbus_named_tokens_faults"),
     *("eventbus_connections", "eventbus_connections_limit", "eventbus_connections_lasting"),
-    "eventbus_connections_closed_idle_total",
+    *("eventbus_connections_closed_idle_total", "eventbus_publishes_settling"),
     *(f"eventbus_subscriber_{name}" for name in SUBSCRIBER),
     *("process_cpu_seconds_total", "process_resident_memory_bytes", "process_virtual_memory_bytes"),
     *("process_start_time_seconds", "process_open_fds", "process_max_fds"),

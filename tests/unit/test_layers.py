@@ -67,6 +67,7 @@ SHARED_WITH_CLIENT = (
     "eventbus.core.order_key",
     "eventbus.core.ordering",
     "eventbus.core.override",
+    "eventbus.core.settling",
     "eventbus.core.signing",
     "eventbus.core.target_path",
     "eventbus.core.topics",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from eventbus.core.errors import (
@@ -19,12 +20,14 @@ from eventbus.core.errors import (
 )
 from eventbus.core.event_ids import new_event_id
 from eventbus.journal.cluster_journal import Nodes
+from eventbus.web.cluster.fates import FATES_PATH, PeersOfPublish, answer_fates
 from eventbus.web.cluster.merge import Merge
 from eventbus.web.cluster.rpc import Peers
 from eventbus.web.cluster.rpc_codec import (
     FORWARDED,
     MERGED,
     NODES_HEARD,
+    PEERS,
     REQUEST,
     App,
     Environ,
@@ -39,6 +42,7 @@ from eventbus.web.flask_app import BusFlask
 from eventbus.web.parameters import IGNORED_ENVIRON_KEY, IGNORED_HEADER, without_unknown
 from eventbus.web.query import Query, parse_query
 from eventbus.web.replies import Reply, as_json
+from eventbus.web.settle import SETTLE
 
 #: Seconds within which the owner of a subscription has to answer.
 OWNER_SECONDS = 10.0
@@ -62,6 +66,8 @@ class Forwarding:
         """Answer a request here, or forward it."""
         one, of_all = kind_of(environ)
         if not one and of_all is None:
+            if SETTLE in environ["QUERY_STRING"]:
+                environ[PEERS] = partial(PeersOfPublish, self._peers, self._nodes, self.bus.give_way, environ)
             return self._app(environ, start_response)
         return self._answer(environ, of_all, one=one)(environ, start_response)
 
@@ -70,6 +76,8 @@ class Forwarding:
         return self._peers.answer(call, self._answer_forwarded)
 
     def _answer_forwarded(self, environ: Environ) -> RpcResponse:
+        if environ["PATH_INFO"] == FATES_PATH:
+            return answer_fates(self.bus, environ)
         if kind_of(environ) == (False, None):
             raise CallRefused("such a request is not forwarded")
         return call_app(self, environ)

@@ -30,6 +30,8 @@ NODES_HEARD = "eventbus.nodes_heard"
 REQUEST = "eventbus.request"
 #: In the environment of a request whose client's token was checked, here or by the forwarding node: what it may do.
 ACCESS = "eventbus.access"
+#: In the environment of a publish in a cluster: makes of the seconds that it waits what asks the peers.
+PEERS = "eventbus.peers"
 #: What each forwarded request has.
 _REQUIRED = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT")
 #: What is forwarded as it is: all that the routes read, and nothing that is secret. The forwarding node has checked

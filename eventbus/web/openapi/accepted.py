@@ -4,6 +4,7 @@ from typing import Any
 
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import Json, count, nullable, text, time
+from eventbus.web.openapi.settled import A_SETTLED, SETTLED
 
 _SCHEDULED_FOR: Json = {
     "scheduled_for": nullable(
@@ -27,6 +28,9 @@ ACCEPTED: dict[str, tuple[Any, ...]] = {
     "AcceptedCloudEvent": ("A CloudEvent that is safe.", {
         "id": text(), "topic": nullable(text("Null where its type is no topic.")), **_ACCEPTED,
     }, None, _OPTIONAL),
+    "AcceptedSettled": (
+        "An event that is safe, and its fate.", {**SETTLED, **_ACCEPTED}, A_SETTLED, ("topic", *_OPTIONAL),
+    ),
     "AcceptedBatch": ("Events that are safe.", {**_IDS, **_ACCEPTED}, None, _OPTIONAL),
     "AcceptedCloudEvents": ("CloudEvents that are safe, where the type of some is no topic.", {
         **_IDS, "without_topic": count("How many have no topic."), **_ACCEPTED,

@@ -11,6 +11,7 @@ from eventbus.web.openapi.operation import operation
 from eventbus.web.openapi.schemas import ORDER_KEY, TOPIC_OR_NONE, VISIBLE_ASCII
 from eventbus.web.routes.messages import MAX_BATCH_EVENTS, MAX_BATCH_TOPICS
 from eventbus.web.server.byte_budget import MAX_BATCH_BYTES
+from eventbus.web.settle import SETTLE_SECONDS
 
 _KEPT = "Sent on unchanged."
 _PARAMETERS = [
@@ -28,6 +29,9 @@ _PARAMETERS = [
           "with `delay`.", text()),
     query("once", "`ce`: the key of `Idempotency-Key` is derived from the CloudEvent's source and id.",
           text(enum=["ce"])),
+    query("settle", "Seconds to wait until every subscription has settled the event: delivered, filtered, dead or "
+          "discarded. The answer is JSON, whatever `Accept` says, and has what became of it by then. For a single "
+          "event, which is not delayed.", SETTLE_SECONDS.query_schema, example=5),
     header("Idempotency-Key", "The same key within 24 hours is answered with the first publish's ids and `duplicate: "
            "true`, and nothing is kept; with another topic, order key or body it is refused.", VISIBLE_ASCII,
            example="order-42-created"),
@@ -54,7 +58,7 @@ _BODY: Json = {
     | content("application/octet-stream", text(format="binary"))
     | content("*/*", text("An event's body, delivered as it came.", format="binary")),
 }
-_ACCEPTED = {"anyOf": [schema(f"Accepted{what}") for what in ("", "CloudEvent", "Batch", "CloudEvents")]}
+_ACCEPTED = {"anyOf": [schema(f"Accepted{what}") for what in ("", "CloudEvent", "Settled", "Batch", "CloudEvents")]}
 _ID = sent("The event's id, the first one's of a batch; left out for an empty batch.", text(), required=False)
 _LINK = {
     "operationId": "getEvent",
@@ -62,7 +66,7 @@ _LINK = {
     "description": "The event, and its deliveries.",
 }
 _SAFE = answer(
-    "The event is on disk. A batch is answered with `ids`.",
+    "The event is on disk. A batch is answered with `ids`, and with `settle` there is what became of the event.",
     content(JSON, _ACCEPTED, {"id": AN_ID, "subscribers": 2, "duplicate": False}) | SUCCESS,
     {"Webhook-Id": _ID},
 ) | {"links": {"event": _LINK}}
@@ -73,7 +77,7 @@ SEND = operation(
     "means that nothing was kept.",
     tag="Publishing", scope="publish", parameters=_PARAMETERS, requestBody=_BODY, ok=_SAFE,
     call="""'/sendMessage?topic=orders.created' -H 'Content-Type: application/json' --data '{"order": 42}'""",
-    errors=("WrongEvent", "BodyTooSlow", "TooLarge", "KeyReused", "Unavailable", "DiskFull"),
+    errors=("WrongEvent", "BodyTooSlow", "TooLarge", "KeyReused", "TooManyWaiting", "Unavailable", "DiskFull"),
 )  # fmt: skip
 
 PATHS: Json = {"/sendMessage": {"post": SEND}}

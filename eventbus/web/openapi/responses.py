@@ -4,6 +4,7 @@ from eventbus.core.errors import KeyReused
 from eventbus.core.model import already_registered, group_key, not_registered
 from eventbus.delivery.lane.interests import MAX_SPANS
 from eventbus.delivery.lane.ranges import MAX_SKIPPED
+from eventbus.services.settling import MAX_WAITING, too_many_waiting
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.builder import AN_ADDRESS, PROBLEM, RETRY_AFTER, TEXT, Json, answer, content, problem, schema
 
@@ -90,6 +91,9 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
     "TooManyReplays": (
         429, "As many replays as are allowed are in progress for this subscriber.",
         f"This subscriber has {MAX_SPANS} replays in progress; wait until one has ended.", RETRY_AFTER),
+    "TooManyWaiting": (
+        429, "As many publishes as are allowed wait for their events to be settled. Nothing of this was kept.",
+        str(too_many_waiting(MAX_WAITING, 250)), RETRY_AFTER),
     "TooManySkipped": (
         429, "As many events as are allowed were skipped for this subscriber while others before them still wait.",
         f"{MAX_SKIPPED} events were skipped behind others that still wait; those come first.", RETRY_AFTER),

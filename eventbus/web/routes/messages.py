@@ -17,10 +17,11 @@ from eventbus.core.model import Message
 from eventbus.core.tokens import Scope
 from eventbus.journal.base import Appended
 from eventbus.services.bus import Bus
+from eventbus.services.settled_fates import FatePeers
 from eventbus.web.accept import wants_json
 from eventbus.web.access import access_of, needs
 from eventbus.web.cloudevents import BATCH, PARTITION_KEY, STRUCTURED, CloudEvent, parse_batch, parse_one
-from eventbus.web.cluster.rpc_codec import ACCESS
+from eventbus.web.cluster.rpc_codec import ACCESS, PEERS
 from eventbus.web.current import the_bus, the_request
 from eventbus.web.kept_headers import attribute, kept_head, order_key, topic_in_query, topic_of_type
 from eventbus.web.publish_once import once_key, once_key_of_batch
@@ -28,7 +29,10 @@ from eventbus.web.query import Query, query_of
 from eventbus.web.replies import SUCCESS, Reply, as_json, text
 from eventbus.web.scheduled_for import due_in, scheduled_for
 from eventbus.web.server.byte_budget import MAX_BATCH_BYTES
+from eventbus.web.server.connections import ClientConnection
+from eventbus.web.server.environment import CONNECTION
 from eventbus.web.server.request_body import read_body
+from eventbus.web.settle import SETTLE, check_unsettled, hold, may_list, settle_seconds, settled_payload
 
 #: Events in one batch, and its lines, at most.
 MAX_BATCH_EVENTS = 10_000
@@ -57,6 +61,7 @@ def send_message() -> Reply:
     topic = topic_in_query(query.first("topic"))
     access: Access | None = environ.get(ACCESS)  # the guard has set it where there are tokens
     head = kept_head(environ) if access is None else kept_head(environ) + publisher_line(access.name)
+    settle = settle_seconds(query) if SETTLE in query.values else None
     body = read_body(request, bus.settings.max_body_bytes, bus.settings.request_seconds)
     if kind == STRUCTURED:
         bus.give_way()  # parsing a MiB of JSON may take 60 ms
@@ -71,9 +76,37 @@ def send_message() -> Reply:
     key = _order_key(environ, query, event)
     once = once_key(environ, query, event)
     message = Message(new_event_id(), topic, head, body, bus.clock.wall(), key)
+    named = {"topic": topic} if ce_type else {}
+    if settle is not None:
+        return _settle(bus, environ, message, once, settle, named)
     appended = bus.publish((message,), once, due_in(query, message.accepted_at))
-    payload = {"id": appended.ids[0], **({"topic": topic} if ce_type else {})}
-    return _response(bus, request, query, (message,), appended, payload)
+    return _response(bus, request, query, (message,), appended, {"id": appended.ids[0], **named})
+
+
+def _settle(
+    bus: Bus, environ: dict[str, Any], message: Message, once: str | None, seconds: float, named: dict[str, Any]
+) -> Reply:
+    """Publish an event, and answer when it is settled, or after so many seconds, in JSON whatever ``Accept`` says.
+
+    Once it is published, nothing is an error any more.
+    """
+    connection: ClientConnection | None = environ.get(CONNECTION)
+    peers: FatePeers | None = environ[PEERS](seconds) if PEERS in environ else None
+    with bus.settling.awaiting(message.id, message.topic) as awaited:
+        hold(connection)
+        if peers is not None:
+            peers.watch(message.id)
+        appended = bus.publish((message,), once)
+        reached = 0 if appended.duplicate else _reach(bus, (message,))
+        if appended.duplicate:
+            bus.settling.follow(awaited, appended.ids[0])
+        gone = connection.has_gone if connection is not None else lambda: False
+        settled = bus.settling.wait(awaited, seconds, gone, peers)
+    times = scheduled_for(query_of(environ), appended)
+    published = {"id": appended.ids[0], **named, "subscribers": reached, "duplicate": appended.duplicate, **times}
+    response = as_json({**published, **settled_payload(settled, listed=may_list(environ.get(ACCESS)))})
+    response.headers["Webhook-Id"] = appended.ids[0]
+    return response
 
 
 def _order_key(environ: Mapping[str, Any], query: Query, event: CloudEvent | None) -> str:
@@ -90,6 +123,7 @@ def _publish_batch(bus: Bus, request: Request, query: Query) -> Reply:
     once = once_key_of_batch(request.environ, query)
     if "key" in query.values:
         raise BadRequest(f"key applies to a single event; in a batch each CloudEvent has its own {PARTITION_KEY}.")
+    check_unsettled(query)
     how = query.first("batch")
     if how not in (None, "lines"):
         raise BadRequest(

@@ -15,6 +15,7 @@ import gevent
 
 from eventbus.telemetry.counters import Counters
 from eventbus.web.server.byte_budget import ByteBudget
+from eventbus.web.server.peer_closed import peer_has_closed
 from eventbus.web.server.peer_share import share_of
 
 #: Connections that are accepted beyond the limit, to answer them with an error or a health check.
@@ -54,6 +55,10 @@ class ClientConnection:
         """Replace the socket by one that wraps it, for TLS, and return that."""
         self.client = wrapper(self.client)
         return self.client
+
+    def has_gone(self) -> bool:
+        """Return whether the client has closed the connection, or its half of it; nothing is read."""
+        return peer_has_closed(self.client.fileno())
 
     def mark_idle(self) -> None:
         """Note that the connection waits for a request; release what its last request held."""

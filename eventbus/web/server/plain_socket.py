@@ -56,6 +56,11 @@ class PlainSocket:
         """Send all data, without a limit of time."""
         self._sock.sendall(data)
 
+    def fileno(self) -> int:
+        """Return its file descriptor."""
+        number: int = self._sock.fileno()
+        return number
+
     def shutdown(self, how: int) -> None:
         """Shut the connection down."""
         self._sock.shutdown(how)

@@ -96,6 +96,11 @@ class TlsClient:
             except BlockingIOError:
                 wait_write(self._sock.fileno())
 
+    def fileno(self) -> int:
+        """Return its file descriptor."""
+        number: int = self._sock.fileno()
+        return number
+
     def shutdown(self, how: int) -> None:
         """Shut down the connection sock."""
         self._sock.shutdown(how)
