@@ -8,6 +8,7 @@ import click
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
+from eventbus.cli.fates import STATE_COLOURS
 from eventbus.cli.formatting import event_to_json, preview, print_body, print_event, to_json
 from eventbus.cli.positions import feed_position, position_option
 from eventbus.cli.renderer import Column, Table
@@ -103,4 +104,4 @@ def _delivery_row(one: Delivery) -> tuple[object, ...]:
 
 
 def _colour_of(one: Delivery) -> str:
-    return {"dead": "red", "pending": "yellow"}.get(one.state, "")
+    return STATE_COLOURS.get(one.state, "")

@@ -13,6 +13,8 @@ from eventbus.client.errors import BusError
 
 #: Done; the bus refused, or something is wrong; the command line is wrong; no bus was reached.
 SUCCESS, FAILURE, USAGE_ERROR, UNREACHABLE = 0, 1, 2, 3
+#: An event was published, and not delivered to every subscription that wants it.
+UNDELIVERED = 4
 #: By Ctrl-C: 128 and the signal's number, as shells have it.
 INTERRUPTED = 130
 #: Statuses of a proxy that does not reach the bus behind it.

@@ -14,9 +14,11 @@ from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import FAILURE, CommandFailed, translate_error
+from eventbus.cli.fates import fate_payload, show_fate, undelivered
 from eventbus.cli.formatting import decode_text, is_json
 from eventbus.cli.screen import pluralize
 from eventbus.client.errors import BusError
+from eventbus.core.settling import MAX_SETTLE_SECONDS, MIN_SETTLE_SECONDS
 
 #: Seconds for which a publish is retried, without a duplicate: as long as a bus takes to restart.
 RETRY_SECONDS = 10.0
@@ -36,6 +38,7 @@ class SendOptions:
     attributes: dict[str, str]
     source: str | None
     retry: float  # seconds
+    settle: float | None  # the same
 
     def check(self) -> None:
         """Raise UsageError where options contradict each other."""
@@ -43,6 +46,8 @@ class SendOptions:
             raise click.UsageError("Say what to send: DATA, - for standard input, or --file FILE; '' is an empty event")
         if self.lines and self.data not in (None, "-"):
             raise click.UsageError("--lines reads --file FILE, or - for standard input")
+        if self.lines and self.settle is not None:
+            raise click.UsageError("--settle waits for one event: leave out --lines")
         if self.lines and (self.content_type or self.attributes or self.source or self.order_by is not None):
             raise click.UsageError(
                 "With --lines each event is JSON: leave out --content-type, --order-by, --attribute and --source"
@@ -83,6 +88,7 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
     "eventbus send reports.daily --file report.pdf --content-type application/pdf",
     "eventbus send orders.paid '{\"order\": 42}' --order-by customer-7",
     "eventbus send orders.imported --lines --file orders.ndjson",
+    "eventbus send orders.created '{\"order\": 42}' --settle 5",
     "eventbus send orders.paid '{\"order\": 42}' --key paid-42 --source /shop --attribute subject=42",
 )
 @click.argument("topic", required=False)
@@ -109,12 +115,18 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
     "--retry", type=click.FloatRange(0, 86_400), default=RETRY_SECONDS, show_default=True, metavar="SECONDS",
     help="How long to try again while the bus does not take it.",
 )  # fmt: skip
+@click.option(
+    "--settle", type=click.FloatRange(MIN_SETTLE_SECONDS, MAX_SETTLE_SECONDS), metavar="SECONDS",
+    help="Wait for up to so long until every subscription has settled the event, and print what became of it.",
+)  # fmt: skip
 @with_context
 def send(context: CommandContext, **arguments: Any) -> None:
     """Publish an event, or one for each line.
 
     Prints the id when the event is durable. DATA may be - for standard input. Without a TOPIC, or with '', the event
     goes only to subscribers to everything.
+
+    With --settle the exit status is 4 where the event is published, and not delivered to all who want it by then.
     """
     options = SendOptions(**arguments)
     options.check()
@@ -144,14 +156,19 @@ def _send_one(context: CommandContext, options: SendOptions) -> None:
             attributes=options.attributes or None,
             key=options.key,
             order_by=options.order_by,
+            settle=options.settle,
         )
     if published.duplicate:
         context.screen.note("This key was used before: nothing was added.")
     if context.screen.as_json:
         payload = {"id": published.id, "subscribers": published.subscribers, "duplicate": published.duplicate}
-        context.screen.value(payload)
+        context.screen.value(payload | (fate_payload(published.fate) if published.fate else {}))
     else:
         context.screen.safe_line(published.id)
+        if published.fate is not None:
+            show_fate(context.screen, published.fate)
+    if published.fate is not None and not published.fate.succeeded:
+        raise undelivered(published.fate)
 
 
 def content_type_of(body: bytes) -> str | None:

@@ -30,7 +30,17 @@ from eventbus.client.errors import (
 from eventbus.client.events import Feed
 from eventbus.client.inbox import Inbox
 from eventbus.client.keep_alive import Registration, State
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Retried, Skipped
+from eventbus.client.model import (
+    DeadLetter,
+    Delivery,
+    Event,
+    Fate,
+    Published,
+    Replayed,
+    ReplayOutcome,
+    Retried,
+    Skipped,
+)
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.server import Server, serve
 from eventbus.client.signatures import Verifier
@@ -61,6 +71,7 @@ __all__ = [
     "DryRun",
     "Event",
     "EventStatus",
+    "Fate",
     "Feed",
     "Forbidden",
     "Group",

@@ -1,7 +1,7 @@
 """The client of a bus, for publishers and operators."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -11,11 +11,12 @@ from uuid import uuid4
 from eventbus.client import encoding
 from eventbus.client.calls import Backoff, Call, Caller
 from eventbus.client.control import Control
+from eventbus.client.dead_letters import DeadLetterCalls
 from eventbus.client.errors import UsageError
 from eventbus.client.events import Feed, Position
 from eventbus.client.http import HttpTransport, Transport
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome
-from eventbus.client.parameters import given, parameter, selection, subscription
+from eventbus.client.model import Delivery, Event, Published
+from eventbus.client.parameters import given, parameter, subscription
 from eventbus.client.parsing import parse_as
 from eventbus.client.publishing import publish
 from eventbus.client.registering import dry_run, register
@@ -23,11 +24,9 @@ from eventbus.client.subscribers import DryRun, Subscriber, SubscriberList, Term
 
 #: Seconds without a byte of a response after which a call has failed.
 TIMEOUT_SECONDS = 10.0
-#: Dead letters that are requested at once.
-PAGE_LIMIT = 200
 
 
-class Bus(Control):
+class Bus(DeadLetterCalls, Control):
     """A client of the bus at ``url``. Safe to share between threads and greenlets, and to use after a fork.
 
     ``token`` is sent with each call; ``backoff`` says when a call is retried; ``source`` makes each event that is
@@ -74,6 +73,7 @@ class Bus(Control):
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
         order_by: str | None = None,
+        settle: float | None = None,
     ) -> Published:
         """Publish one event, and return when it is durable.
 
@@ -81,6 +81,9 @@ class Bus(Control):
         of ``headers`` the bus keeps ``traceparent``, ``tracestate`` and ``Content-Encoding``. ``key`` is the
         Idempotency-Key, by which a repeated publish is known; where it is left out, each call has its own.
         ``order_by`` is its order key: subscribers with ``ordered="key"`` get events with the same one in order.
+
+        With ``settle`` wait until every subscription has delivered the event, filtered it or given it up, or for so
+        many seconds, from 0.1 to 60; the result's ``fate`` says which. The timeout of the call is so much longer.
         """
         key = key or uuid4().hex
         body, usual = encoding.encode_body(data)
@@ -89,7 +92,8 @@ class Bus(Control):
             sent["Content-Type"] = kind
         if attributes is not None or self._source is not None:
             sent |= encoding.cloud_event_headers({"source": self._source, **(attributes or {})}, topic, key)
-        return publish(self._caller, given(topic=topic or None) + encoding.order_key_query(order_by), body, sent)
+        query = given(topic=topic or None) + encoding.order_key_query(order_by)
+        return publish(self._caller, query, body, sent, settle=settle)
 
     def publish_many(
         self,
@@ -152,7 +156,7 @@ class Bus(Control):
         payload = self._caller.json(Call(method="GET", path="/listSubscribers", query=query))
         return SubscriberList.of(payload, expired=expired)
 
-    # Events, dead letters and replays
+    # Events and replays
 
     def events(self, *, after: Position = None, topics: Sequence[str] = (), follow: bool = False) -> Feed:
         """Iterate over the journal's events, oldest first; with ``follow`` over those to come, too, without end.
@@ -171,54 +175,6 @@ class Bus(Control):
 
     def _event(self, event_id: str) -> Any:
         return self._caller.json(Call(method="GET", path=f"/events/{quote(event_id, safe='')}"))
-
-    def dead_letters(
-        self, *, address: str | None = None, path: str | None = None, group: str | None = None
-    ) -> Iterator[DeadLetter]:
-        """Yield dead letters, one subscriber's or all, the oldest first. They are requested page by page."""
-        chosen, after = given(address=address, path=path, group=group), 0
-        while after is not None:
-            query = [*chosen, ("after", str(after)), ("limit", str(PAGE_LIMIT))]
-            payload = self._caller.json(Call(method="GET", path="/deadLetters", query=query))
-            yield from (parse_as(DeadLetter, one) for one in payload["dead_letters"])
-            after = payload["next"]
-
-    def replay_dead_letters(
-        self,
-        *,
-        address: str | None = None,
-        path: str | None = None,
-        group: str | None = None,
-        letter: int | None = None,
-        everything: bool = False,
-        replay: str | None = None,
-    ) -> Replayed:
-        """Put dead letters back into the backlog: one subscriber's, one by its id, or everything. Return how many.
-
-        The result's ``replay`` is an id for ``replay_outcome``. Give the id of an earlier replay as ``replay`` to
-        count these dead letters with it.
-        """
-        chosen = selection(address=address, path=path, group=group, letter=letter, everything=everything)
-        chosen += given(replay=replay)
-        return Replayed.of(self._caller.json(Call(method="POST", path="/deadLetters/replay", query=chosen)))
-
-    def replay_outcome(self, replay: str) -> ReplayOutcome:
-        """Return what became of dead letters that were put back. Raises NotFound."""
-        path = f"/deadLetters/replays/{quote(replay, safe='')}"
-        return parse_as(ReplayOutcome, self._caller.json(Call(method="GET", path=path)))
-
-    def discard(
-        self,
-        *,
-        address: str | None = None,
-        path: str | None = None,
-        group: str | None = None,
-        letter: int | None = None,
-        everything: bool = False,
-    ) -> int:
-        """Discard dead letters for good, chosen as in ``replay_dead_letters``. Return how many."""
-        chosen = selection(address=address, path=path, group=group, letter=letter, everything=everything)
-        return int(self._caller.json(Call(method="DELETE", path="/deadLetters", query=chosen))["discarded"])
 
     def replay(
         self,

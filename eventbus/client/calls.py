@@ -49,6 +49,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # some are secret
     body: bytes | None = None
     repeatable: bool = True
+    waits: float = 0.0  # seconds for which the bus may keep its answer, beyond the timeout
 
     @property
     def target(self) -> str:
@@ -102,7 +103,7 @@ class Caller:
             time.sleep(wait)
 
     def _once(self, call: Call) -> Response:
-        request = self._request(call, "application/json", self._timeout)
+        request = self._request(call, "application/json", self._timeout + call.waits)
         response = self._transport.request(request, fresh=not call.repeatable)
         if not 200 <= response.status < 300:
             raise api_error(response)

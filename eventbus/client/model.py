@@ -134,6 +134,32 @@ class Skipped:
     in_flight: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of a published event when its publisher stopped waiting: the number of deliveries in each state.
+
+    ``subscriptions`` are some of them, those that are not delivered first, and ``more`` how many others there are.
+    """
+
+    delivered: int
+    filtered: int
+    pending: int
+    dead: int
+    discarded: int
+    subscriptions: tuple[Delivery, ...] = ()
+    more: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is pending."""
+        return not self.pending
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every subscription that wants the event has it."""
+        return not (self.pending or self.dead or self.discarded)
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """The result of a publish. ``duplicate`` says that its key was known, and that nothing was kept a second time."""
@@ -141,6 +167,7 @@ class Published:
     ids: tuple[str, ...]
     subscribers: int
     duplicate: bool
+    fate: Fate | None = None  # what became of the event, where that was waited for
 
     @property
     def id(self) -> str:

@@ -21,6 +21,7 @@ from eventbus.core.topics import matches
 from eventbus.testing.batches import deliver_together
 from eventbus.testing.deliveries import passes
 from eventbus.testing.fake_subscribers import FakeSubscribers
+from eventbus.testing.fates import fate_json
 
 _KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate")
 
@@ -66,6 +67,7 @@ class FakeTransport(Transport):
         self.inboxes: list[Inbox] = []
         self.errors: list[BusError] = []
         self._keys: dict[str, tuple[str, ...]] = {}
+        self._fates: dict[str, dict[str, InboxResponse | None]] = {}  # by event and inbox; None where filtered
         self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # topic, order key and body by key
         self._subscribers = subscribers = FakeSubscribers()
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
@@ -121,15 +123,24 @@ class FakeTransport(Transport):
             self._keys[key] = tuple(event.id for event in events)
             self._accept(topic, events)
         ids = self._keys[key]
-        return {**({"ids": ids} if batch else {"id": ids[0]}), "subscribers": 0, "duplicate": duplicate}
+        fate = fate_json(self._fates[ids[0]]) if "settle" in query else {}
+        return {**({"ids": ids} if batch else {"id": ids[0]}), "subscribers": 0, "duplicate": duplicate, **fate}
 
     def _accept(self, topic: str | None, events: Sequence[Event]) -> None:
         """Record events that were published together, and deliver them."""
         self.events += events
-        for inbox in self.inboxes:
-            if matches(inbox.topics, topic):
-                for part in _in_parts([event for event in events if passes(inbox, event)], inbox.terms.batch or 1):
-                    self.answers += zip(part, deliver_together(inbox, part), strict=True)
+        fates: dict[str, dict[str, InboxResponse | None]] = {event.id: {} for event in events}
+        for number, inbox in enumerate(self.inboxes, 1):
+            if not matches(inbox.topics, topic):
+                continue
+            wanted = [event for event in events if passes(inbox, event)]
+            for event in events:
+                fates[event.id][f"inbox-{number}"] = None
+            for part in _in_parts(wanted, inbox.terms.batch or 1):
+                for event, answer in zip(part, deliver_together(inbox, part), strict=True):
+                    self.answers.append((event, answer))
+                    fates[event.id][f"inbox-{number}"] = answer
+        self._fates |= fates
 
     def _page(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         ids = [event.id for event in self.events]

@@ -23,7 +23,9 @@ from eventbus.client import (
     ApiError,
     Conflict,
     DeadLetter,
+    Inbox,
     ProtocolError,
+    Reject,
     Replayed,
     ReplayOutcome,
     Terms,
@@ -123,6 +125,35 @@ def test_what_is_sent_is_what_was_given(
     (event,) = bus.published
     assert (event.topic, event.body, event.headers.get("content-type", "")) == ("a.b", body, kind)
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{event.id}\n", "")
+
+
+def test_a_sender_that_waits_sees_what_became_of_the_event(typed: Type, bus: Lettered) -> None:
+    """A row for each subscription; the status says whether all who want it have it."""
+    result = typed("send", "a.b", "1", "--settle", "5")
+    assert (result.exit_code, result.stderr) == (0, "No subscription wants it.\n")
+    inbox = Inbox()
+    inbox.on("a.b")(lambda event: Reject("no") if event.data == 2 else None)
+    bus.deliver_to(inbox)
+    result = typed("send", "a.b", "1", "--settle", "5")
+    assert result.exit_code == 0
+    first, head, row = result.stdout.splitlines()
+    assert (first, head.split()) == (bus.published[-1].id, ["subscriber", "state", "status", "attempts"])
+    assert row.split()[:2] == ["inbox-1", "delivered"]
+    result = typed("send", "a.b", "2", "--settle", "5")
+    assert result.exit_code == 4
+    assert result.stderr == "eventbus: The event is published, and not delivered to all: 1 dead.\n"
+    result = typed("send", "a.b", "2", "--settle", "5", "--json")
+    payload = json.loads(result.stdout)
+    assert (result.exit_code, payload["dead"], payload["subscriptions"][0]["state"]) == (4, 1, "dead")
+
+
+@pytest.mark.parametrize(
+    "args", [["1", "--settle", "0"], ["1", "--settle", "61"], ["--lines", "-", "--settle", "5"]], ids=str
+)
+def test_a_sender_cannot_wait_for_anything_else(typed: Type, bus: Lettered, args: list[str]) -> None:
+    """Nothing is sent."""
+    assert typed("send", "a.b", *args).exit_code == 2
+    assert bus.published == []
 
 
 def test_a_topic_can_be_left_out(typed: Type, bus: Lettered, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eventbus.client import NO_RETRY, Backoff, Bus, BusError, Terms, UsageError
+from eventbus.client import NO_RETRY, Backoff, Bus, BusError, Delivery, Terms, UsageError
 from eventbus.client import errors as tree
 from eventbus.client.calls import MAX_RETRY_AFTER_SECONDS, api_error
 from eventbus.client.http import Request, Response
@@ -224,3 +224,57 @@ def test_which_dead_letters_are_meant_has_to_be_said() -> None:
         with pytest.raises(UsageError, match="which dead letters"):
             bus.discard(**chosen)  # type: ignore[arg-type]
     assert not transport.requests
+
+
+SETTLED = {
+    **PUBLISHED, "delivered": 1, "filtered": 0, "pending": 1, "dead": 0, "discarded": 0, "more": 3,
+    "subscriptions": [
+        {"address": None, "path": None, "group": "g", "state": "pending", "status": None, "attempts": None},
+        {"address": "h:1", "path": "/x", "group": None, "state": "delivered", "status": 204, "attempts": 2},
+    ],
+}  # fmt: skip
+
+
+def test_a_publish_that_waits_has_the_fate_of_its_event() -> None:
+    """Each subscription as a delivery, and a timeout that is longer by as much as the bus may wait."""
+    bus, transport = bus_on(SETTLED, timeout=2.0)
+    fate = bus.publish("a", b"x", settle=5).fate
+    assert fate is not None
+    assert (fate.delivered, fate.pending, fate.more, fate.settled, fate.succeeded) == (1, 1, 3, False, False)
+    assert fate.subscriptions == (
+        Delivery(None, "pending", 0, group="g"),
+        Delivery("h:1", "delivered", 2, last_status=204, path="/x"),
+    )
+    (request,) = transport.requests
+    assert request.target == "/sendMessage?topic=a&settle=5"
+    assert request.timeout == 7.0
+
+
+def test_a_publish_that_does_not_wait_has_no_fate() -> None:
+    """And its timeout is that of every call."""
+    bus, transport = bus_on(PUBLISHED, timeout=2.0)
+    assert bus.publish("a", b"x").fate is None
+    assert transport.requests[0].timeout == 2.0
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, 61, -1, float("nan")])
+def test_only_a_time_that_the_bus_takes_may_be_waited(seconds: float) -> None:
+    """Anything else is refused before the bus is asked."""
+    bus, transport = bus_on()
+    with pytest.raises(UsageError, match=r"from 0\.1 to 60 seconds"):
+        bus.publish("a", b"x", settle=seconds)
+    assert transport.requests == []
+
+
+def test_a_publish_that_waits_is_repeated_with_the_same_key() -> None:
+    """A bus where too many wait is asked again."""
+    bus, transport = bus_on(429, lost(sent=True), SETTLED)
+    assert bus.publish("a", b"x", settle=5).fate is not None
+    assert len({request.headers["Idempotency-Key"] for request in transport.requests}) == 1
+
+
+def test_an_older_bus_that_tells_no_fate_is_no_bus_for_it() -> None:
+    """A bus that does not know ``settle`` has published the event; the error says what it answered."""
+    bus, _ = bus_on(PUBLISHED)
+    with pytest.raises(BusError, match="Not a bus's response to a publish"):
+        bus.publish("a", b"x", settle=5)

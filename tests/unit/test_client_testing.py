@@ -12,6 +12,7 @@ from eventbus.client import (
     KeyReused,
     Reject,
     Retried,
+    Retry,
     Terms,
     Unreachable,
     UsageError,
@@ -180,3 +181,23 @@ def test_a_delivery_is_signed_as_the_inbox_wants_it() -> None:
     bus.publish("a")
     event = bus.published[0]
     assert other.dispatch("POST", {"webhook-id": event.id}, event.body).status == 401
+
+
+def test_a_publish_that_waits_is_told_what_the_inboxes_answered() -> None:
+    """Each inbox has had its one attempt; what the bus would attempt again is pending."""
+    bus, inboxes = FakeBus(), [Inbox() for _ in range(3)]
+    inboxes.append(Inbox(filter={"exact": {"key": "none"}}))
+    for inbox, result in zip(inboxes, (None, Reject("no"), Retry("later"), None), strict=True):
+        inbox.on("a")(lambda _, result=result: result)
+        bus.deliver_to(inbox)
+    first = bus.publish("a", b"x", key="k", settle=1).fate
+    assert first is not None
+    assert (first.delivered, first.dead, first.pending, first.filtered, first.discarded) == (1, 1, 1, 1, 0)
+    assert [(one.address, one.state, one.attempts) for one in first.subscriptions] == [
+        ("inbox-1", "delivered", 1),
+        ("inbox-2", "dead", 1),
+        ("inbox-3", "pending", 1),
+        ("inbox-4", "filtered", 0),
+    ]
+    assert bus.publish("a", b"x", key="k", settle=1).fate == first
+    assert bus.publish("a", b"x").fate is None
