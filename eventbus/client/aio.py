@@ -2,12 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from eventbus.client.bus import Bus
 from eventbus.client.events import Position
-from eventbus.client.model import DeadLetter, Delivery, Event, Published, Replayed, ReplayOutcome, Retried, Skipped
+from eventbus.client.model import (
+    DeadLetter,
+    Delivery,
+    Event,
+    Published,
+    PublishedMany,
+    Replayed,
+    ReplayOutcome,
+    Retried,
+    Skipped,
+)
 from eventbus.client.subscribers import DryRun, Subscriber, SubscriberList
 
 P = ParamSpec("P")
@@ -37,7 +48,7 @@ class AsyncBus:
         """Publish one event, as ``Bus.publish`` does."""
         return await _in_thread(self.bus.publish, topic, data, **options)
 
-    async def publish_many(self, topic: str | None, items: Iterable[Any], **options: Any) -> list[str]:
+    async def publish_many(self, topic: str | None, items: Iterable[Any], **options: Any) -> PublishedMany:
         """Publish each item as an event, as ``Bus.publish_many`` does."""
         return await _in_thread(self.bus.publish_many, topic, items, **options)
 
@@ -75,6 +86,16 @@ class AsyncBus:
     async def deliveries(self, event_id: str) -> list[Delivery]:
         """Return the deliveries of an event. Raises NotFound."""
         return await _in_thread(self.bus.deliveries, event_id)
+
+    async def scheduled(self) -> AsyncIterator[Event]:
+        """Yield the events that wait until they are due, as ``Bus.scheduled`` does."""
+        events = self.bus.scheduled()
+        while (event := await asyncio.to_thread(next, events, _END)) is not _END:
+            yield event  # type: ignore[misc] # as above
+
+    async def cancel(self, event_id: str) -> datetime:
+        """Cancel an event that is not due yet, as ``Bus.cancel`` does."""
+        return await _in_thread(self.bus.cancel, event_id)
 
     async def dead_letters(self, **chosen: Any) -> AsyncIterator[DeadLetter]:
         """Yield dead letters, as ``Bus.dead_letters`` does."""

@@ -15,11 +15,12 @@ from eventbus.client.dead_letters import DeadLetterCalls
 from eventbus.client.errors import UsageError
 from eventbus.client.events import Feed, Position
 from eventbus.client.http import HttpTransport, Transport
-from eventbus.client.model import Delivery, Event, Published
+from eventbus.client.model import Delivery, Event, Published, PublishedMany
 from eventbus.client.parameters import given, parameter, subscription
-from eventbus.client.parsing import parse_as
+from eventbus.client.parsing import parse_as, parse_time
 from eventbus.client.publishing import publish
 from eventbus.client.registering import dry_run, register
+from eventbus.client.scheduling import Delay, DueTime, due_query, scheduled_events
 from eventbus.client.subscribers import DryRun, Subscriber, SubscriberList, Terms
 
 #: Seconds without a byte of a response after which a call has failed.
@@ -73,6 +74,8 @@ class Bus(DeadLetterCalls, Control):
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
         order_by: str | None = None,
+        delay: Delay | None = None,
+        deliver_at: DueTime | None = None,
         settle: float | None = None,
     ) -> Published:
         """Publish one event, and return when it is durable.
@@ -81,6 +84,8 @@ class Bus(DeadLetterCalls, Control):
         of ``headers`` the bus keeps ``traceparent``, ``tracestate`` and ``Content-Encoding``. ``key`` is the
         Idempotency-Key, by which a repeated publish is known; where it is left out, each call has its own.
         ``order_by`` is its order key: subscribers with ``ordered="key"`` get events with the same one in order.
+        With ``delay`` (seconds, or a timedelta) or ``deliver_at`` (a datetime with an offset, or RFC 3339) it waits,
+        and enters the journal when it is due. Raises BadTime, a ValueError, for others.
 
         With ``settle`` wait until every subscription has delivered the event, filtered it or given it up, or for so
         many seconds, from 0.1 to 60; the result's ``fate`` says which. The timeout of the call is so much longer.
@@ -92,10 +97,10 @@ class Bus(DeadLetterCalls, Control):
             sent["Content-Type"] = kind
         if attributes is not None or self._source is not None:
             sent |= encoding.cloud_event_headers({"source": self._source, **(attributes or {})}, topic, key)
-        query = given(topic=topic or None) + encoding.order_key_query(order_by)
+        query = given(topic=topic or None) + encoding.order_key_query(order_by) + due_query(delay, deliver_at, settle)
         return publish(self._caller, query, body, sent, settle=settle)
 
-    def publish_many(
+    def publish_many(  # noqa: PLR0913 - each is an option of its own
         self,
         topic: str | None,
         items: Iterable[Any],
@@ -103,17 +108,26 @@ class Bus(DeadLetterCalls, Control):
         size: int = 1_000,
         key: str | None = None,
         progress: Callable[[int], object] | None = None,
-    ) -> list[str]:
+        delay: Delay | None = None,
+        deliver_at: DueTime | None = None,
+    ) -> PublishedMany:
         """Publish each item as an event of its own, ``size`` at a time. Return their ids, in order.
 
         Each is delivered as JSON: bytes have to be JSON already. Of a batch, all events are kept or none. After
         an error the same call with the same ``key`` adds what is missing and repeats nothing. ``progress`` is called
-        with the number of events that are durable so far.
+        with the number of events that are durable so far. ``delay`` and ``deliver_at`` are as in ``publish``: all
+        events are due at the same time, which is the result's ``scheduled_for``.
         """
-        key, ids = key or uuid4().hex, list[str]()
+        key, ids = key or uuid4().hex, PublishedMany()
+        due = due_query(delay, deliver_at)
         for number, lines in enumerate(encoding.batches(items, size)):
             headers = {"Idempotency-Key": f"{key}-{number}", "Content-Type": "application/x-ndjson"}
-            ids += publish(self._caller, given(topic=topic or None), b"\n".join(lines), headers, batch=True).ids
+            query = given(topic=topic or None) + due
+            published = publish(self._caller, query, b"\n".join(lines), headers, batch=True)
+            ids += published.ids
+            if published.scheduled_for is not None:  # a delay counts from the first batch
+                ids.scheduled_for = published.scheduled_for
+                due = due_query(None, ids.scheduled_for)
             if progress is not None:
                 progress(len(ids))
         return ids
@@ -175,6 +189,18 @@ class Bus(DeadLetterCalls, Control):
 
     def _event(self, event_id: str) -> Any:
         return self._caller.json(Call(method="GET", path=f"/events/{quote(event_id, safe='')}"))
+
+    def scheduled(self) -> Iterator[Event]:
+        """Yield the events that wait until they are due, the next one first. They are requested page by page."""
+        return scheduled_events(self._caller)
+
+    def cancel(self, event_id: str) -> datetime:
+        """Cancel an event that is not due yet. Return when it was cancelled.
+
+        Raises Conflict where it has entered the journal, and NotFound. Repeated, it does nothing more.
+        """
+        payload = self._caller.json(Call(method="DELETE", path=f"/events/{quote(event_id, safe='')}"))
+        return parse_time(payload["cancelled_at"])
 
     def replay(
         self,

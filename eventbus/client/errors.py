@@ -2,6 +2,7 @@
 
 BusError
 ├── UsageError             the call cannot be sent; nothing was
+│   └── BadTime            when an event is due is given wrongly (a ValueError, too)
 ├── Unreachable            no response came, for as long as was tried
 ├── ProtocolError          not the response of a bus: the URL leads elsewhere
 ├── BadSignature           a delivery that is not the bus's, or is too old
@@ -28,6 +29,10 @@ class BusError(Exception):
 
 class UsageError(BusError):
     """The call cannot be sent, and nothing was."""
+
+
+class BadTime(UsageError, ValueError):
+    """``delay`` or ``deliver_at`` is no time at which an event may be due."""
 
 
 class Unreachable(BusError):

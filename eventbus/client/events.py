@@ -63,7 +63,7 @@ class Feed:
             call = Call(method="GET", path="/events", query=[*after, ("limit", str(PAGE_LIMIT))])
             headers, payload = self._caller.head_and_json(call)
             self._check_start(headers)
-            yield from self._filter(map(_parse_event, payload["events"]))
+            yield from self._filter(map(parse_event, payload["events"]))
             self._last, more = payload["next"], bool(payload["next"])
 
     def _follow(self) -> Generator[Event]:
@@ -99,7 +99,7 @@ class Feed:
             if self._closed.is_set():
                 return
             for fields in parse_server_sent(stream.lines()):
-                event = _parse_event(json.loads(fields["data"]))
+                event = parse_event(json.loads(fields["data"]))
                 self._last = fields.get("id", event.id)
                 yield event
         finally:
@@ -160,7 +160,8 @@ def _opened_at_id(headers: Mapping[str, str]) -> str:
         return event_id_at(datetime.now(UTC))
 
 
-def _parse_event(payload: Any) -> Event:
+def parse_event(payload: Any) -> Event:
+    """Return an event as the bus writes it. Raises ProtocolError."""
     try:
         return Event.from_json(payload)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

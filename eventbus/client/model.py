@@ -22,6 +22,7 @@ class Event:
 
     ``at`` is when it was accepted, for one that was read from the bus, and when this attempt was made, for one
     that was delivered; ``attempt`` counts from 1, and is 0 for one that was read. ``key`` is its order key.
+    ``scheduled_for`` is when it is due, while it waits for that.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Event:
     at: datetime
     attempt: int = 0
     key: str | None = None
+    scheduled_for: datetime | None = None
 
     @property
     def content_type(self) -> str:
@@ -92,7 +94,8 @@ class Event:
         """Parse an event as the bus writes it. Raises KeyError, TypeError, ValueError or AttributeError."""
         headers = {name.lower(): value for name, value in payload["headers"].items()}
         at, key = parse_time(payload["accepted_at"]), payload.get("key")  # an older bus gives no key
-        return cls(payload["id"], payload["topic"], decode_body(payload["body"]), headers, at, key=key)
+        due = parse_time(payload["scheduled_for"]) if "scheduled_for" in payload else None
+        return cls(payload["id"], payload["topic"], decode_body(payload["body"]), headers, at, 0, key, due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +165,27 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The result of a publish. ``duplicate`` says that its key was known, and that nothing was kept a second time."""
+    """The result of a publish. ``duplicate`` says that its key was known, and that nothing was kept a second time.
+
+    ``scheduled_for`` is when it is due, None where it entered the journal at once.
+    """
 
     ids: tuple[str, ...]
     subscribers: int
     duplicate: bool
     fate: Fate | None = None  # what became of the event, where that was waited for
+    scheduled_for: datetime | None = None
 
     @property
     def id(self) -> str:
         """Return the first event's id."""
         return self.ids[0]
+
+
+class PublishedMany(list[str]):
+    """The ids of events that were published together; ``scheduled_for`` is as in ``Published``."""
+
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

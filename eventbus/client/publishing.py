@@ -8,7 +8,7 @@ from eventbus.client.calls import Call, Caller
 from eventbus.client.errors import ProtocolError, UsageError
 from eventbus.client.model import Delivery, Fate, Published
 from eventbus.client.parameters import Parameters
-from eventbus.client.parsing import parse_as
+from eventbus.client.parsing import parse_as, parse_time
 from eventbus.core.settling import MAX_SETTLE_SECONDS, MIN_SETTLE_SECONDS
 
 
@@ -36,8 +36,10 @@ def publish(
     try:
         ids = tuple(payload["ids"]) if batch else (payload["id"],)
         fate = None if settle is None else _fate_in(payload)
-        return Published(ids, payload["subscribers"], payload["duplicate"], fate)
-    except (KeyError, TypeError) as error:
+        due = payload.get("scheduled_for")  # it is null, or left out, where it entered the journal at once
+        scheduled_for = None if due is None else parse_time(due)
+        return Published(ids, payload["subscribers"], payload["duplicate"], fate, scheduled_for)
+    except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"Not a bus's response to a publish: {str(payload)[:80]}") from error
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from eventbus.client.bus import Bus
 from eventbus.client.calls import NO_RETRY
 from eventbus.client.dispatch import InboxResponse
+from eventbus.client.encoding import rfc3339
 from eventbus.client.errors import BusError, KeyReused, UsageError
 from eventbus.client.http import Request, Response, Transport
 from eventbus.client.inbox import Inbox
@@ -20,9 +21,11 @@ from eventbus.core.override import override
 from eventbus.core.topics import matches
 from eventbus.testing.batches import deliver_together
 from eventbus.testing.deliveries import passes
+from eventbus.testing.fake_schedule import FakeSchedule, due_of
 from eventbus.testing.fake_subscribers import FakeSubscribers
 from eventbus.testing.fates import fate_json
 
+_EVENT_PATH = "/events/"
 _KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate")
 
 
@@ -40,6 +43,14 @@ class FakeBus(Bus):
     def published(self) -> list[Event]:
         """Return all events that were published, in order; a repeated key adds none."""
         return list(self._fake.events)
+
+    def enter_scheduled(self, until: datetime | None = None) -> list[Event]:
+        """Let events enter that wait and are due until a time, or all that wait now. Return those that entered.
+
+        They are recorded and delivered in the order in which they are due. Until then they are not ``published``:
+        ``scheduled()`` has them, however long a test takes.
+        """
+        return self._fake.enter(until)
 
     def deliver_to(self, inbox: Inbox) -> None:
         """Deliver events to an inbox from now on, signed, before ``publish`` returns, if it has a handler for them.
@@ -68,6 +79,8 @@ class FakeTransport(Transport):
         self.errors: list[BusError] = []
         self._keys: dict[str, tuple[str, ...]] = {}
         self._fates: dict[str, dict[str, InboxResponse | None]] = {}  # by event and inbox; None where filtered
+        self._due: dict[str, datetime | None] = {}
+        self._schedule = FakeSchedule()
         self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # topic, order key and body by key
         self._subscribers = subscribers = FakeSubscribers()
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
@@ -88,7 +101,10 @@ class FakeTransport(Transport):
         parts = urlsplit(request.target)
         query = parse_qs(parts.query, keep_blank_values=True)
         route = self._routes.get((request.method, parts.path))
-        payload = self._one(parts.path) if route is None else route(request, query)
+        if route is None and request.method == "DELETE" and parts.path.startswith(_EVENT_PATH):
+            payload: Any = self._cancel(unquote(parts.path).removeprefix(_EVENT_PATH))
+        else:
+            payload = self._one(parts.path) if route is None else route(request, query)
         return Response(200, {}, json.dumps(payload).encode())
 
     @override
@@ -120,14 +136,30 @@ class FakeTransport(Transport):
             order_key = query.get("key", [kept.get("ce-partitionkey")])[0]
             now = datetime.now(UTC)
             events = [Event(str(uuid4()), topic, body, kept, now, key=order_key) for body in bodies]
-            self._keys[key] = tuple(event.id for event in events)
-            self._accept(topic, events)
+            self._keys[key], self._due[key] = tuple(event.id for event in events), due_of(query, now)
+            self._accept(topic, events, self._due[key])
         ids = self._keys[key]
-        fate = fate_json(self._fates[ids[0]]) if "settle" in query else {}
-        return {**({"ids": ids} if batch else {"id": ids[0]}), "subscribers": 0, "duplicate": duplicate, **fate}
+        named = {"ids": ids} if batch else {"id": ids[0]}
+        due = _text_of(self._due[key])
+        fate = fate_json(self._fates.get(ids[0], {})) if "settle" in query else {}
+        return {**named, "subscribers": 0, "duplicate": duplicate, "scheduled_for": due, **fate}
 
-    def _accept(self, topic: str | None, events: Sequence[Event]) -> None:
-        """Record events that were published together, and deliver them."""
+    def _accept(self, topic: str | None, events: Sequence[Event], due_at: datetime | None) -> None:
+        """Record events that were published together, and deliver them, or keep them until they are due."""
+        if due_at is not None:
+            self._schedule.add(due_at, topic, events)
+        else:
+            self._enter(topic, events)
+
+    def enter(self, until: datetime | None) -> list[Event]:
+        """Let events enter that wait, and return them; see ``FakeBus.enter_scheduled``."""
+        entered = []
+        for due in self._schedule.take(until):
+            self._enter(due.topic, due.events)
+            entered += due.events
+        return entered
+
+    def _enter(self, topic: str | None, events: Sequence[Event]) -> None:
         self.events += events
         fates: dict[str, dict[str, InboxResponse | None]] = {event.id: {} for event in events}
         for number, inbox in enumerate(self.inboxes, 1):
@@ -143,6 +175,9 @@ class FakeTransport(Transport):
         self._fates |= fates
 
     def _page(self, _: Request, query: dict[str, list[str]]) -> dict[str, Any]:
+        if "scheduled" in query:
+            waiting, following = self._schedule.page(query.get("after", [""])[0], int(query["limit"][0]))
+            return {"events": [_event_json(event) for event in waiting], "next": following}
         ids = [event.id for event in self.events]
         start = 0
         with suppress(ValueError):  # an unknown position is before everything
@@ -151,10 +186,17 @@ class FakeTransport(Transport):
         return {"events": [_event_json(event) for event in found], "next": found[-1].id if found else None}
 
     def _one(self, path: str) -> dict[str, Any]:
-        for event in self.events:
-            if unquote(path) == f"/events/{event.id}":
+        for event in [*self.events, *self._schedule.events]:
+            if unquote(path) == _EVENT_PATH + event.id:
                 return {**_event_json(event), "deliveries": []}
         raise UsageError(f"A fake bus has no {path}; eventbus.testing.LiveServer has.")
+
+    def _cancel(self, event_id: str) -> dict[str, Any]:
+        return {"id": event_id, "cancelled_at": rfc3339(self._schedule.cancel(event_id, self.events))}
+
+
+def _text_of(due_at: datetime | None) -> str | None:
+    return None if due_at is None else rfc3339(due_at)
 
 
 def _in_parts(events: Sequence[Event], size: int) -> Iterator[Sequence[Event]]:
@@ -172,4 +214,5 @@ def _event_json(event: Event) -> dict[str, Any]:
     except UnicodeDecodeError:
         body = {"base64": b64encode(event.body).decode()}
     payload = {"id": event.id, "topic": event.topic, "key": event.key, "headers": dict(event.headers), "body": body}
-    return {**payload, "accepted_at": event.at.isoformat()}
+    due = {} if event.scheduled_for is None else {"scheduled_for": rfc3339(event.scheduled_for)}
+    return {**payload, "accepted_at": event.at.isoformat(), **due}
