@@ -7,9 +7,10 @@ import click
 
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.due_times import due_text, time_left
 from eventbus.cli.escape import escape
 from eventbus.cli.fates import STATE_COLOURS
-from eventbus.cli.formatting import event_to_json, preview, print_body, print_event, to_json
+from eventbus.cli.formatting import MAX_BODY_CHARS, event_to_json, preview, print_body, print_event, to_json
 from eventbus.cli.positions import feed_position, position_option
 from eventbus.cli.renderer import Column, Table
 from eventbus.cli.screen import Screen
@@ -18,8 +19,6 @@ from eventbus.client.encoding import rfc3339
 from eventbus.client.events import Position
 from eventbus.core.target_path import with_path
 
-#: Characters of a body in a list.
-MAX_BODY_CHARS = 60
 _COLUMNS = (Column("accepted"), Column("id"), Column("topic"), Column("key"), Column("body"))
 _DELIVERY_COLUMNS = (
     Column("subscriber"), Column("state"), Column("attempts", number=True), Column("next attempt"),
@@ -79,6 +78,9 @@ def event(context: CommandContext, event_id: str, raw: bool) -> None:  # noqa: F
 
 def _print_details(screen: Screen, found: Event, deliveries: Sequence[Delivery]) -> None:
     print_event(screen, found)
+    if found.scheduled_for is not None:
+        due = f"{due_text(found.scheduled_for)}, {time_left(found.scheduled_for)}"
+        screen.line(f"  {screen.styled('scheduled for:', dim=True)} {due}")
     if found.key is not None:
         screen.line(f"  {screen.styled('key:', dim=True)} {escape(found.key)}")
     for name, value in found.headers.items():
@@ -86,6 +88,8 @@ def _print_details(screen: Screen, found: Event, deliveries: Sequence[Delivery])
     screen.line()
     if deliveries:
         screen.table(Table.of(_DELIVERY_COLUMNS, map(_delivery_row, deliveries), map(_colour_of, deliveries)))
+    elif found.scheduled_for is not None:
+        screen.note("It is not due yet.")
     else:
         screen.note("It has no deliveries.")
 

@@ -15,6 +15,8 @@ from eventbus.client import Event
 from eventbus.client.encoding import rfc3339
 from eventbus.core.option_table import options_of
 
+#: Characters of a body in a list.
+MAX_BODY_CHARS = 60
 #: Characters of JSON on one line; longer JSON is spread over lines.
 MAX_LINE_CHARS = 100
 #: Bytes of a body that are printed in hexadecimal, and in each line.
@@ -80,6 +82,8 @@ def event_to_json(event: Event) -> Json:
     payload["headers"] = dict(event.headers)
     if event.publisher is not None:
         payload["publisher"] = event.publisher
+    if event.scheduled_for is not None:
+        payload["scheduled_for"] = rfc3339(event.scheduled_for)
     if event.attempt:
         payload["attempt"] = event.attempt
     text = decode_text(event.body)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -12,6 +13,7 @@ import click
 
 from eventbus.cli.command import command
 from eventbus.cli.context import CommandContext, with_context
+from eventbus.cli.due_times import due_payload, note_due, parse_delay, parse_due
 from eventbus.cli.escape import escape
 from eventbus.cli.exit_status import FAILURE, CommandFailed, translate_error
 from eventbus.cli.fates import fate_payload, show_fate, undelivered
@@ -37,6 +39,8 @@ class SendOptions:
     order_by: str | None
     attributes: dict[str, str]
     source: str | None
+    delay: float | None  # seconds
+    deliver_at: datetime | None
     retry: float  # seconds
     settle: float | None  # the same
 
@@ -44,6 +48,8 @@ class SendOptions:
         """Raise UsageError where options contradict each other."""
         if (self.data is None) == (self.file is None):
             raise click.UsageError("Say what to send: DATA, - for standard input, or --file FILE; '' is an empty event")
+        if sum(given is not None for given in (self.delay, self.deliver_at, self.settle)) > 1:
+            raise click.UsageError("Give only one of --in, --at and --settle")
         if self.lines and self.data not in (None, "-"):
             raise click.UsageError("--lines reads --file FILE, or - for standard input")
         if self.lines and self.settle is not None:
@@ -52,6 +58,16 @@ class SendOptions:
             raise click.UsageError(
                 "With --lines each event is JSON: leave out --content-type, --order-by, --attribute and --source"
             )
+
+    @property
+    def later(self) -> bool:
+        """Return whether it is to come later."""
+        return self.delay is not None or self.deliver_at is not None
+
+    @property
+    def due(self) -> dict[str, Any]:
+        """Return when it is due, as the client takes it."""
+        return {"delay": self.delay, "deliver_at": self.deliver_at}
 
     def open(self) -> BinaryIO:
         """Open the file, or standard input."""
@@ -87,6 +103,8 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
     "echo hello | eventbus send greetings -",
     "eventbus send reports.daily --file report.pdf --content-type application/pdf",
     "eventbus send orders.paid '{\"order\": 42}' --order-by customer-7",
+    "eventbus send reminders '{\"order\": 42}' --in 3d",
+    "eventbus send reminders '{\"order\": 42}' --at 2026-12-01T08:00Z",
     "eventbus send orders.imported --lines --file orders.ndjson",
     "eventbus send orders.created '{\"order\": 42}' --settle 5",
     "eventbus send orders.paid '{\"order\": 42}' --key paid-42 --source /shop --attribute subject=42",
@@ -111,6 +129,14 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
     help="A CloudEvents attribute; may repeat.",
 )  # fmt: skip
 @click.option("--source", metavar="SOURCE", help="The CloudEvents source; makes the event a CloudEvent.")
+@click.option(
+    "--in", "delay", callback=parse_delay, metavar="DURATION",
+    help="Deliver it after so long: 90s, 15m, 1h30m, 3d; a number is seconds. At most 366 days.",
+)  # fmt: skip
+@click.option(
+    "--at", "deliver_at", callback=parse_due, metavar="TIME",
+    help="Deliver it at a time with its offset: 2026-12-01T08:00Z, 2026-12-01T09:00+01:00.",
+)  # fmt: skip
 @click.option(
     "--retry", type=click.FloatRange(0, 86_400), default=RETRY_SECONDS, show_default=True, metavar="SECONDS",
     help="How long to try again while the bus does not take it.",
@@ -157,14 +183,18 @@ def _send_one(context: CommandContext, options: SendOptions) -> None:
             key=options.key,
             order_by=options.order_by,
             settle=options.settle,
+            **options.due,
         )
     if published.duplicate:
         context.screen.note("This key was used before: nothing was added.")
+    due = published.scheduled_for
     if context.screen.as_json:
         payload = {"id": published.id, "subscribers": published.subscribers, "duplicate": published.duplicate}
-        context.screen.value(payload | (fate_payload(published.fate) if published.fate else {}))
+        fate = fate_payload(published.fate) if published.fate else {}
+        context.screen.value({**payload, **due_payload(due, asked=options.later), **fate})
     else:
         context.screen.safe_line(published.id)
+        note_due(context.screen, due, asked=options.later)
         if published.fate is not None:
             show_fate(context.screen, published.fate)
     if published.fate is not None and not published.fate.succeeded:
@@ -196,15 +226,16 @@ def _send_lines(context: CommandContext, options: SendOptions) -> None:
         context.screen.progress("published", options.events()) as show,
     ):
         try:
-            ids = bus.publish_many(options.topic or None, json_lines(source), key=key, progress=progress)
+            ids = bus.publish_many(options.topic or None, json_lines(source), key=key, progress=progress, **options.due)
         except (BusError, InvalidLine) as error:
             raise _partial_failure(error, context.url, done, key) from error
     if context.screen.as_json:
-        context.screen.value({"ids": ids})
+        context.screen.value({"ids": ids, **due_payload(ids.scheduled_for, asked=options.later)})
         return
     for event_id in ids:
         context.screen.safe_line(event_id)
     context.screen.note(f"Published {pluralize(len(ids), 'event')}.")
+    note_due(context.screen, ids.scheduled_for, asked=options.later)
 
 
 class InvalidLine(Exception):

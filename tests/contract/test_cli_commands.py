@@ -224,6 +224,15 @@ def test_a_line_that_is_wrong_says_how_to_go_on(typed: Type, bus: Lettered) -> N
         (["send", "a", "b", "--lines"], "--lines reads --file FILE, or -"),
         (["send", "a", "-", "--lines", "--source", "/x"], "leave out --content-type"),
         (["send", "a", "b", "--attribute", "c"], "an attribute is NAME=VALUE, not 'c'"),
+        (["send", "a", "b", "--in", "soon"], "'soon' is no duration, such as 90s, 15m, 1h30m, 2d or 1w"),
+        (["send", "a", "b", "--in", "5m", "--at", "2026-12-01T08:00Z"], "Give only one of --in, --at and --settle"),
+        (["send", "a", "b", "--at", "tomorrow"], "'tomorrow' is no time, such as 2026-12-01T08:00Z or"),
+        (
+            ["send", "a", "b", "--at", "2026-12-01T08:00"],
+            "has no offset; add it: 2026-12-01T08:00Z for UTC, 2026-12-01T08:00",
+        ),
+        (["send", "a", "b", "--at", "2026-02-30T08:00Z"], "there is no such time as '2026-02-30T08:00Z'"),
+        (["scheduled", "cancel"], "Missing argument 'ID...'"),
         (["send", "--file", "not-there"], "'not-there' does not exist"),
         (["events", "--after", "2026-11-24T06:00:00"], "has no offset; add it, for UTC: 2026-11-24T06:00:00Z"),
         (["events", "--after", "2026-11-24T99:00:00Z"], "is not a time in RFC 3339"),
@@ -439,6 +448,54 @@ def test_a_group_or_one_of_its_members_names_it(typed: Type, bus: Lettered) -> N
     bus.letters = [dead_letter(1, "mailer"), dead_letter(2, "mailer"), dead_letter(3, "h:2")]
     assert len(typed("dead-letters", "list", "--group", "mailer").stdout.splitlines()) == 3
     assert typed("dead-letters", "discard", "--group", "mailer", "--yes").stdout == "2\n"
+
+
+def test_an_event_is_sent_for_later(typed: Type, bus: Lettered) -> None:
+    """When it is due is a note, or in JSON; what is past is not scheduled."""
+    result = typed("send", "a", "1", "--in", "15m")
+    assert re.fullmatch(r"Due at \S+T\S+Z, in 15 min\.\n", result.stderr)
+    payload = json.loads(typed("send", "a", "2", "--at", "2099-12-01T08:00+01:00", "--json").stdout)
+    assert payload["scheduled_for"] == "2099-12-01T07:00:00Z"
+    lines = typed("send", "a", "-", "--lines", "--in", "2d", input="3\n4\n")
+    assert "Published 2 events.\nDue at " in lines.stderr
+    assert [event.data for event in bus.scheduled()] == [1, 3, 4, 2]
+    past = typed("send", "a", "5", "--at", "2020-12-01 08:00Z")
+    assert past.stderr == "It is not scheduled: it is in the journal.\n"
+    assert json.loads(typed("send", "a", "6", "--in", "0", "--json").stdout)["scheduled_for"] is None
+    assert [event.data for event in bus.published] == [5, 6]
+
+
+def test_scheduled_events_are_listed_and_shown(typed: Type, bus: Lettered) -> None:
+    """The one that is due next first; an event says when it is due."""
+    assert typed("scheduled", "list").stderr == "There are no scheduled events.\n"
+    late, soon = bus.publish("b\x1b[1m", "x", delay=200_000), bus.publish("a", "y", delay=900, order_by="k")
+    rows = [re.split(" {2,}", line) for line in typed("scheduled", "list").stdout.splitlines()]
+    assert rows[0] == ["due", "left", "id", "topic", "key", "body"]
+    assert [row[1:] for row in rows[1:]] == [
+        ["in 15 min", soon.id, "a", "k", "y"], ["in 2 d", late.id, "b\\x1b[1m", "x"],
+    ]  # fmt: skip
+    shorter = typed("scheduled", "list", "--limit", "1", "--json")
+    assert [json.loads(line)["id"] for line in shorter.stdout.splitlines()] == [soon.id]
+    assert shorter.stderr == "There are more: --limit shows more.\n"
+    shown = typed("event", soon.id)
+    assert re.search(r"scheduled for: \S+Z, in 15 min\n", shown.stdout)
+    assert shown.stderr == "It is not due yet.\n"
+    assert json.loads(typed("event", soon.id, "--json").stdout)["scheduled_for"] is not None
+
+
+def test_scheduled_events_are_cancelled(typed: Type, bus: Lettered) -> None:
+    """What cannot be is told of, the rest is cancelled, and the status is 1 then."""
+    first, second, third = bus.publish_many("a", [1, 2, 3], delay=60)
+    result = typed("scheduled", "cancel", first)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{first}\n", "Cancelled 1 event.\n")
+    gone = bus.publish("a").id
+    result = typed("scheduled", "cancel", gone, second, "nope")
+    assert (result.exit_code, result.stdout) == (1, f"{second}\n")
+    assert result.stderr.splitlines()[0] == f"Event '{gone}' is in the journal and cannot be cancelled."
+    assert result.stderr.splitlines()[2] == "eventbus: 2 events of 3 could not be cancelled."
+    rows = typed("scheduled", "cancel", third, gone, "--json").stdout.splitlines()
+    assert [sorted(json.loads(row)) for row in rows] == [["cancelled_at", "id"], ["error", "id"]]
+    assert not list(bus.scheduled())
 
 
 def test_dead_letters_are_listed_and_shown(typed: Type) -> None:

@@ -21,6 +21,7 @@ from eventbus.client import (
     TooLarge,
     Unauthorized,
     Unreachable,
+    scheduling,
 )
 from tests.support.deadline import eventually
 from tests.support.limits import MAX_BODY_BYTES
@@ -77,6 +78,38 @@ def test_an_operator_pauses_skips_and_resumes(client: Bus, subscribe: Subscribe)
     (letter,) = client.dead_letters(address=subscriber.address)
     assert (letter.event, letter.reason, letter.attempts) == (first, "skipped", 0)
     assert client.discard(letter=letter.id) == 1
+
+
+def test_an_event_is_scheduled_and_comes_when_it_is_due(client: Bus, subscribe: Subscribe) -> None:
+    """It is not in the journal before; its id stays the same, and it is scheduled no more."""
+    subscriber = subscribe(topic="client.*")
+    published = client.publish("client.due", {"n": 1}, delay=0.5)
+    assert published.scheduled_for is not None
+    subscriber.wait_for_ids([published.id])
+    event = client.event(published.id)
+    assert (event.data, event.scheduled_for) == ({"n": 1}, None)
+    with pytest.raises(Conflict, match="is in the journal"):
+        client.cancel(published.id)
+
+
+def test_scheduled_events_are_listed_and_cancelled(client: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over all pages, the one that is due next first; batches are due together, and what is cancelled is gone."""
+    monkeypatch.setattr(scheduling, "PAGE_LIMIT", 2)
+    at = datetime.now(UTC).replace(microsecond=250_000) + timedelta(days=1)
+    ids = client.publish_many("client.due", range(5), size=2, delay=timedelta(hours=1))
+    late = client.publish("client.due", b"x", deliver_at=at)
+    assert late.scheduled_for == at
+    found = [event for event in client.scheduled() if event.topic == "client.due"]
+    assert [event.id for event in found] == [*ids, late.id]
+    assert {event.scheduled_for for event in found} == {ids.scheduled_for, at}
+    assert client.event(late.id).scheduled_for == at
+    cancelled = [client.cancel(event_id) for event_id in [*ids, late.id]]
+    assert client.cancel(late.id) == cancelled[-1]
+    with pytest.raises(NotFound, match="was cancelled at"):
+        client.event(late.id)
+    with pytest.raises(ApiError, match="366 days from now"):
+        client.publish("client.due", deliver_at=at + timedelta(days=366))
+    assert not list(client.scheduled())
 
 
 def test_a_key_makes_two_publishes_one(client: Bus) -> None:

@@ -43,7 +43,8 @@ def test_a_time_is_written_as_the_bus_reads_it(given: dict[str, Any], query: lis
     "given",
     [
         {"delay": -1}, {"delay": float("nan")}, {"delay": float("inf")}, {"delay": True}, {"delay": "15"},
-        {"delay": timedelta(seconds=-1)}, {"deliver_at": EIGHT.replace(tzinfo=None)}, {"deliver_at": "2026-12-01T08:00:00"},
+        {"delay": timedelta(seconds=-1)}, {"deliver_at": EIGHT.replace(tzinfo=None)},
+        {"deliver_at": "2026-12-01T08:00:00"},
         {"deliver_at": "tomorrow"}, {"deliver_at": ""}, {"deliver_at": 1_800_000_000},
         {"delay": 1, "deliver_at": EIGHT},
     ],
