@@ -259,6 +259,23 @@ def test_dead_letters_are_mended(shell: Shell, client: Bus, topic: str) -> None:
         eventually(lambda: client.subscribers()[0].delivered == 2, SECONDS)
 
 
+def test_events_are_sent_for_later_listed_and_cancelled(shell: Shell, client: Bus, topic: str) -> None:
+    """What is due comes; what is cancelled does not, and what has come cannot be cancelled."""
+    came: list[str] = []
+    with handling(client, topic, lambda event: came.append(event.id)):
+        late = shell.does("send", topic, "1", "--in", "1h30m").strip()
+        assert late in shell.does("scheduled", "list")
+        soon = json.loads(shell.does("send", topic, "2", "--in", "0.3", "--json"))
+        assert soon["scheduled_for"] is not None
+        eventually(lambda: came == [soon["id"]], SECONDS)
+        ended = shell.run("scheduled", "cancel", soon["id"], late)
+        assert (ended.returncode, ended.stdout) == (1, f"{late}\n".encode())
+        assert b"is in the journal and cannot be cancelled" in ended.stderr
+    assert late not in [event.id for event in client.scheduled()]
+    too_late = shell.run("send", topic, "3", "--in", "367d")
+    assert (too_late.returncode, b"delay must be a number of seconds" in too_late.stderr) == (1, True)
+
+
 def test_a_part_of_the_journal_is_replayed(shell: Shell, client: Bus, topic: str) -> None:
     """As many events as a dry run has counted, and it returns when they have been delivered."""
     got: list[bytes] = []
