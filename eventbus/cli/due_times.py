@@ -1,4 +1,4 @@
-"""When an event is due, as it is typed, and as it is shown to people."""
+"""When an event is due, as it is typed, and as people read it."""
 
 import re
 from datetime import UTC, datetime
