@@ -2,21 +2,17 @@
 
 import re
 
+from eventbus.core.headers import DEAD_EVENT_HEADER
 from eventbus.core.model import Event, Message, Options
 from eventbus.core.topics import matches
 
 REASON_HEADER, SUBSCRIBER_HEADER = "Eventbus-Dead-Reason", "Eventbus-Dead-Subscriber"
-EVENT_HEADER, TOPIC_HEADER = "Eventbus-Dead-Event", "Eventbus-Dead-Topic"
+EVENT_HEADER, TOPIC_HEADER = DEAD_EVENT_HEADER, "Eventbus-Dead-Topic"
 #: In the order in which they are sent.
 DEAD_HEADERS = (REASON_HEADER, SUBSCRIBER_HEADER, EVENT_HEADER, TOPIC_HEADER)
 #: Characters of a value, at most.
 MAX_VALUE_LENGTH = 1_500
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
-
-
-def is_dead_event(head: bytes) -> bool:
-    """Return whether an event was published for a dead letter: it is not published for another one again."""
-    return f"{EVENT_HEADER}: ".encode() in head
 
 
 def own_topic_warning(options: Options) -> str | None:

@@ -95,11 +95,11 @@ class BadQuery(BadRequest):
 
 
 class KeyReused(EventbusError):
-    """The idempotency key of a publish was used for another topic, order key or body."""
+    """The idempotency key of a publish was used for another topic, order key, expiry or body."""
 
     def __init__(
         self,
-        text: str = "This Idempotency-Key was used for another topic, order key or body; it was not accepted.",
+        text: str = "This Idempotency-Key was used for another topic, order key, expiry or body; it was not accepted.",
     ) -> None:
         super().__init__(text)
 

@@ -13,6 +13,8 @@ from eventbus.core.clock import rfc3339
 
 #: The header of a CloudEvents attribute; the bus keeps others that begin so, too.
 _NAME = re.compile(r"ce-[a-z0-9]+\Z")
+#: When an event expires: https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/expirytime.md
+EXPIRY_ATTRIBUTE = "expirytime"
 #: What is no attribute, but the body in structured mode.
 DATA_NAMES = ("data", "data_base64")
 

@@ -3,7 +3,14 @@
 from typing import Any, Protocol
 
 from eventbus.core.batch_format import STRUCTURED_TYPE
-from eventbus.core.event_attributes import DATA_NAMES, Described, attributes_in, media_type_of, usual_attributes
+from eventbus.core.event_attributes import (
+    DATA_NAMES,
+    EXPIRY_ATTRIBUTE,
+    Described,
+    attributes_in,
+    media_type_of,
+    usual_attributes,
+)
 from eventbus.core.headers import is_valid_head
 from eventbus.core.json_body import MISSING, parse_json
 
@@ -59,7 +66,10 @@ class EventView:
     def attributes(self) -> dict[str, str]:
         """Return the CloudEvents attributes as texts, those that stand for missing ones included."""
         if self._attributes is None:
-            given = _attributes_of(self._body()) if self._structured else attributes_in(self.headers)
+            given = attributes_in(self.headers)
+            if self._structured:  # what the bus keeps beside the body is when the event expires
+                time = {EXPIRY_ATTRIBUTE: given[EXPIRY_ATTRIBUTE]} if EXPIRY_ATTRIBUTE in given else {}
+                given = time | _attributes_of(self._body())
             self._attributes = usual_attributes(self._event) | given
         return self._attributes
 

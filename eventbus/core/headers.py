@@ -5,6 +5,8 @@ from functools import lru_cache
 
 #: The header with the name of the token that published the event.
 PUBLISHER_HEADER = "Eventbus-Publisher"
+#: The header of what was published for a dead letter, with its event's id.
+DEAD_EVENT_HEADER = "Eventbus-Dead-Event"
 #: Heads that are cached, and the bytes of one of them, at most: most events have one of a few heads.
 MAX_CACHED_HEADS, MAX_CACHED_BYTES = 256, 256
 #: Kept headers that may be sent: only these names, so that none changes a request's end or host, and values of one line
@@ -15,6 +17,11 @@ _HEAD = re.compile(
     rb": [\t\x20-\x7e\x80-\xff]*\r\n)*+\Z",
     re.IGNORECASE,
 )
+
+
+def is_dead_event(head: bytes) -> bool:
+    """Return whether an event was published for a dead letter: it is not published for another one again."""
+    return f"{DEAD_EVENT_HEADER}: ".encode() in head
 
 
 def is_valid_head(head: bytes) -> bool:

@@ -26,11 +26,13 @@ class Past:
     """What a delivery has behind it that was a dead letter: the replay that put it back, and its attempts until then.
 
     ``replay`` is the replay's id; ``first_at`` is in seconds since 1970, None where it had not been attempted.
+    ``expires`` is false where it was put back by its own id: it is attempted whether its event has expired or not.
     """
 
     replay: str
     attempts: int
     first_at: float | None
+    expires: bool = True
 
 
 class FailedDelivery(NamedTuple):
@@ -165,6 +167,7 @@ class Checkpoint:
     dead: tuple[DeadLetter, ...] = ()
     replayed: tuple[int, ...] = ()  # ids of dead letters that wait for an attempt again
     replay: str = ""  # the id of the replay for which they do
+    replay_expires: bool = True  # whether these may expire again; see Past
     dropped: tuple[int, ...] = ()  # ids of dead letters that are discarded
     discards: tuple[Discard, ...] = ()
     hastened: tuple[str, ...] = ()  # lanes whose retries are due now, but for those that wait for their order key

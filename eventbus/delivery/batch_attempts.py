@@ -56,7 +56,7 @@ class BatchAttempts:
         self._settle(request, answer, now)
 
     def _fill(self, request: _Request, now: float) -> None:
-        """Add what may go along, is in memory, matches the filter, and has room."""
+        """Add what may go along, is in memory, matches the filter, has not expired, and has room."""
         lane, target, batch, events, elements = request
         most = min(target.together, batch.deliveries[0].max_batch)
         room = BATCH_BYTES - len(b"[]") - len(elements[0].text)
@@ -64,38 +64,41 @@ class BatchAttempts:
             found = lane.candidates(batch.deliveries[-1], now, size, most - size)
             if found is None:
                 return
-            if lane.filter is not None and self._upcoming.drops(lane, found, self._recent.get(found.seqs[0]), now):
+            if self._upcoming.drops(lane, found, self._recent.get(found.seqs[0]), now):
                 if self._upcoming.turn_is_over():
                     return
                 continue
-            room = self._take_fitting(request, found, room)
+            room, goes_on = self._take_fitting(request, found, room)
             if len(events) > size:
                 batch.add(found, len(events) - size, now)
-            if len(events) < size + len(found.seqs):
+            if not goes_on:
                 return
 
-    def _take_fitting(self, request: _Request, found: Candidates, room: int) -> int:
-        """Add the events that may go along and fit into ``room`` bytes, up to the first that may not; return the rest.
+    def _take_fitting(self, request: _Request, found: Candidates, room: int) -> tuple[int, bool]:
+        """Add the events that may go along and fit into ``room`` bytes, up to the first that may not.
 
-        Their deliveries are still to be started.
+        Return the rest of the room, and whether others may go along. Their deliveries are still to be started.
         """
         lane, first = request.lane, request.batch.deliveries[0]
         take_event, take_element = request.events.append, request.elements.append
         find, element_of, in_group = self._recent.get, self._elements.of, lane.roster is not None
+        wall = self._clock.wall()
         for seq in found.seqs:
             event = find(seq)
             if event is None or (in_group and not lane.suits(first, event.topic)):
-                break
+                return room, False
             try:
                 element = element_of(event)
             except BadRequest:
-                break  # it is the first of a batch then
+                return room, False  # it is the first of a batch then
+            if element.expires_at <= wall and seq != found.seqs[0]:
+                return room, True  # those before it go along first
+            if room <= len(element.text):
+                return room, False
             room -= 1 + len(element.text)
-            if room < 0:
-                break
             take_event(event)
             take_element(element)
-        return room
+        return room, True
 
     def _post(self, request: _Request, now: float, slot: Slot) -> DeliveryResponse:
         target, batch = request.target, request.batch

@@ -56,7 +56,7 @@ class Dispatcher:
         pool = SlowPool(max_in_flight, self.registry.hosts_of)
         attempts = Attempts(self.registry, clock, counters, listener, self._quick, self.awaited)
         members = MemberChoice(self.registry.groups, pool, clock)
-        upcoming = Upcoming(self.reader, self.load, clock.monotonic, self.awaited)
+        upcoming = Upcoming(self.reader, self.load, clock, counters, self.awaited)
         batches = BatchAttempts(attempts, self.recent, upcoming, clock)
         self._queue = RunQueue(
             self.reader, attempts, batches, members, self.load, clock, upcoming=upcoming, max_in_flight=max_in_flight

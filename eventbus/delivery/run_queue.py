@@ -12,6 +12,7 @@ from gevent.queue import SimpleQueue
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalError
+from eventbus.core.event_expiry import EXPIRY_HEADER
 from eventbus.delivery.attempts import Attempts
 from eventbus.delivery.batch_attempts import BatchAttempts
 from eventbus.delivery.lane.health import Health
@@ -209,7 +210,7 @@ class RunQueue:
         lane.queue_entry.queued = False
         try:
             now = self._monotonic()
-            if lane.live.remaining or lane.retries.count or lane.replays or lane.filter is not None:
+            if lane.live.remaining or lane.retries.count or lane.replays or lane.filter is not None or lane.expiring:
                 now = self._upcoming.prepare(lane, now, self._is_active)
             delivery = None if self._draining or now >= self.until else lane.take(now)
             self._schedule(lane, now)
@@ -218,8 +219,8 @@ class RunQueue:
             self.busy += 1
             try:
                 event = self._recent.get(delivery.seq)
-                if event is None:
-                    event = self._upcoming.fetch(lane, delivery, now, self._is_active)
+                if event is None or EXPIRY_HEADER in event.head:
+                    event = self._upcoming.to_attempt(lane, delivery, event, now, self._is_active)
                 if event is not None:
                     target = lane if lane.roster is None else self._members.choose(lane, delivery, event, slot)
                     if target is not None:

@@ -188,6 +188,7 @@ class Journal(JournalQueries, JournalSchedule, Protocol):
         idempotency_key: str | None = None,
         letters: Sequence[int] = (),
         due_at: float | None = None,
+        terms: str = "",
     ) -> Appended:
         """Keep messages, all or none, and return when they are durable.
 
@@ -197,7 +198,7 @@ class Journal(JournalQueries, JournalSchedule, Protocol):
         of them is not to be published any more, nothing is kept, and the result is a duplicate without ids.
 
         A key that was used within 24 hours keeps nothing: the result is that of its first publish. Raises KeyReused if
-        that had other topics or bodies.
+        that had other topics, order keys, bodies or ``terms``: what was asked for that these do not say.
         """
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:

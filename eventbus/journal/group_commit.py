@@ -118,9 +118,10 @@ class GroupCommit:
         idempotency_key: str | None = None,
         letters: Sequence[int] = (),
         due_at: float | None = None,
+        terms: str = "",
     ) -> Appended:
         """Keep messages, all or none; see Journal.append."""
-        content = compared_content(messages, idempotency_key)
+        content = compared_content(messages, idempotency_key, terms)
         batch = self._batch()
         number = len(batch.publishes)
         batch.publishes.append(Publish(messages, idempotency_key, content, letters, due_at))

@@ -161,16 +161,17 @@ class Bus(SubscriberListener):
     # Publishers
 
     def publish(
-        self, messages: Sequence[Message], idempotency_key: str | None = None, due_at: float | None = None
+        self,
+        messages: Sequence[Message],
+        idempotency_key: str | None = None,
+        due_at: float | None = None,
+        terms: str = "",
     ) -> Appended:
-        """Keep messages, all or none; return when they are safe. Raises Draining and JournalError.
-
-        With ``due_at`` (seconds since 1970) they are scheduled, and enter the journal then.
-        """
+        """Keep messages, all or none; return when they are safe; see ``Journal.append``. Raises Draining, too."""
         if self.draining:
             raise Draining("The bus is stopping; publish again in a few seconds.")
         self.retention.room.reserve(room_for(messages))
-        appended = self.journal.append(messages, idempotency_key, due_at=due_at)
+        appended = self.journal.append(messages, idempotency_key, due_at=due_at, terms=terms)
         if appended.duplicate:
             self.counters.duplicates += 1
         elif due_at is not None:

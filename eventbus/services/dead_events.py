@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import gevent
 
-from eventbus.core.dead_events import dead_message, is_dead_event
+from eventbus.core.dead_events import dead_message
 from eventbus.core.errors import JournalError, NotOwner
 from eventbus.core.event_ids import new_event_id
+from eventbus.core.headers import is_dead_event
 from eventbus.core.model import Event, Message
 from eventbus.journal.base import KeptDeadLetter
 from eventbus.services.journal_room import JournalRoom, room_for

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from eventbus.core.errors import Conflict, NotFound
+from eventbus.core.event_expiry import EXPIRED
 from eventbus.core.records import Checkpoint, LaneRecord
 from eventbus.delivery.decision import Decision
 from eventbus.delivery.lane.lane import Lane
@@ -24,6 +25,14 @@ class Chosen:
 
     key: str | None = None
     id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redelivered:
+    """How many dead letters were put back, and how many were not, since their events had ``expired``."""
+
+    replayed: int
+    expired: int
 
 
 #: Changes a page of dead letters that was read in a transaction, and returns how many it changed.
@@ -47,11 +56,12 @@ class DeadLetters:
         self._save(key)
         return self._journal.dead_letters(key, after, limit)
 
-    def replay(self, chosen: Chosen, replay: str) -> int:
+    def replay(self, chosen: Chosen, replay: str) -> Redelivered:
         """Redeliver dead letters; return how many. They count for the ``replay`` with this id.
 
-        Of all, only those of registered subscribers are. Those of an expired one wait for its return. Raises
-        NotFound, and Conflict where the one that is meant is neither.
+        Of all, only those of registered subscribers are. Those of an expired one wait for its return. What is dead
+        since its event had expired is redelivered by its own id alone, and is attempted then. Raises NotFound, and
+        Conflict where the one that is meant is neither.
         """
         transaction = self._dispatcher.checkpointer.optimistic_transaction()
         found = None if chosen.id is None else self._journal.dead_letter(chosen.id)
@@ -61,17 +71,21 @@ class DeadLetters:
         transaction.check()
         if found is not None and found.letter.event_id:
             raise Conflict(NO_BODY)
-        bodiless = 0
+        bodiless, expired = 0, 0
 
         def change(letters: Sequence[KeptDeadLetter], transaction: Transaction) -> int:
-            nonlocal bodiless
+            nonlocal bodiless, expired
             bodiless += sum(bool(letter.letter.event_id) for letter in letters)
-            return self._replay(replay, letters, transaction)
+            if chosen.id is None:
+                left = len(letters)
+                letters = [letter for letter in letters if letter.letter.reason != EXPIRED]
+                expired += left - len(letters)
+            return self._replay(replay, letters, transaction, by_id=chosen.id is not None)
 
         replayed = self._through(chosen, change)
         if bodiless and not replayed:
             raise Conflict(NO_BODY)
-        return replayed
+        return Redelivered(replayed, expired)
 
     def outcome(self, replay: str) -> Redelivery:
         """Return what became of the dead letters that a replay has redelivered. Raises NotFound."""
@@ -134,14 +148,15 @@ class DeadLetters:
             raise Conflict("Its subscriber is not registered; register it, and replay then.")
         return changed
 
-    def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], transaction: Transaction) -> int:
+    def _replay(self, replay: str, letters: Sequence[KeptDeadLetter], transaction: Transaction, *, by_id: bool) -> int:
         mine = [letter for letter in letters if self._can_redeliver(letter.letter.key) and not letter.letter.event_id]
         counts = Counter(letter.letter.key for letter in mine)
         lanes = {key: self._dispatcher.lanes[key] for key in counts}
 
         def change() -> Checkpoint:
             records = [_with(self._record(lane), dead=-counts[key]) for key, lane in lanes.items()]
-            return replace(self._checkpoint(records), replayed=tuple(letter.id for letter in mine), replay=replay)
+            ids = tuple(letter.id for letter in mine)
+            return replace(self._checkpoint(records), replayed=ids, replay=replay, replay_expires=not by_id)
 
         def happen() -> None:
             for key, lane in lanes.items():

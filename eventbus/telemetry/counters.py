@@ -79,6 +79,7 @@ class Counters:
     connections_closed_idle: int = 0  # to make room for new ones
     settling: int = 0  # publishes that wait for their events to be settled, now
     duplicates: int = 0  # publishes with a known idempotency key
+    expired: int = 0  # deliveries that are dead since their events had expired
     quota: Counter[str] = field(default_factory=Counter)  # deliveries dropped for the journal quota, by kind
     accepted_events: int = 0
     accepted_bytes: int = 0  # of bodies

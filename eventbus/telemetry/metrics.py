@@ -102,6 +102,8 @@ class _CounterCollector(_Collector):
             refused.add_metric([reason], count)
         yield refused
         yield from _connections(counters)
+        expired = "Deliveries that became dead letters since their events had expired."
+        yield _counter("eventbus_deliveries_expired", expired, counters.expired)
         given_up = CounterMetricFamily(
             "eventbus_journal_quota", "Deliveries dropped for the journal quota.", labels=["what"]
         )

@@ -13,6 +13,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from eventbus.core.clock import seconds_of
 from eventbus.core.errors import BadRequest
+from eventbus.core.event_attributes import EXPIRY_ATTRIBUTE
+from eventbus.core.event_expiry import check_expirytime
 from eventbus.core.json_body import STRICT_DECODER
 
 STRUCTURED = "application/cloudevents+json"
@@ -47,6 +49,7 @@ class CloudEvent:
     type: str
     raw: bytes
     partition_key: str | None = None  # the extension "partitionkey"
+    expirytime: str | None = None  # the extension of this name, RFC 3339
 
 
 def parse_one(body: bytes) -> CloudEvent:
@@ -147,7 +150,14 @@ def _checked(value: Any, raw: bytes, what: str) -> CloudEvent:
     partition_key = value.get(PARTITION_KEY)
     if not isinstance(partition_key, str | None):
         raise BadRequest(f"{what} has a {PARTITION_KEY} that is not a string.")
-    return CloudEvent(value["id"], value["source"], value["type"], raw, partition_key)
+    return CloudEvent(value["id"], value["source"], value["type"], raw, partition_key, _expirytime(value, what))
+
+
+def _expirytime(value: dict[str, Any], what: str) -> str | None:
+    given = value.get(EXPIRY_ATTRIBUTE)
+    if not isinstance(given, str | None):
+        raise BadRequest(f"{what} has an {EXPIRY_ATTRIBUTE} that is not a string.")
+    return None if given is None else check_expirytime(given, what)
 
 
 def _check_forms(value: dict[str, Any], what: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eventbus.core.clock import rfc3339, rfc3339_ms
+from eventbus.core.event_expiry import displayed_expiry
 from eventbus.core.model import Event
 from eventbus.core.records import FailedDelivery, Retry
 from eventbus.core.schedule import ScheduledEvent
@@ -54,6 +55,7 @@ def _without_body(event: Event) -> dict[str, Any]:
         "key": event.key or None,
         "publisher": event.publisher,
         "accepted_at": rfc3339(event.accepted_at),
+        "expires_at": displayed_expiry(event.head),
         "headers": event.headers,
     }
 

@@ -23,7 +23,7 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/registerAndKeepAlive"): _REGISTERING,
     ("DELETE", "/deregister"): _WHOSE,
     ("GET", "/listSubscribers"): ("expired",),
-    ("POST", "/sendMessage"): ("topic", "key", "delay", "deliver_at", "batch", "once", "settle"),
+    ("POST", "/sendMessage"): ("topic", "key", "expires", "delay", "deliver_at", "batch", "once", "settle"),
     ("GET", "/events"): ("after", "topic", "limit", "wait", "scheduled"),
     ("GET", "/deadLetters"): (*_WHOSE, "after", "limit"),
     ("POST", "/deadLetters/replay"): (*_CHOICE, "replay"),

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from eventbus.core.errors import (
     NotOwner,
     TooMany,
 )
+from eventbus.core.event_expiry import EXPIRED, with_expiry
 from eventbus.core.event_ids import new_event_id
 from eventbus.core.event_view import EventView
 from eventbus.core.filters import parse_filter
@@ -48,7 +50,7 @@ from tests.support.account_journals import AccountJournal, KindOfJournal, histor
 from tests.support.at_rest import lanes_are_at_rest
 from tests.support.deadline import eventually
 from tests.support.lanes import BUSY, ENOUGH, EPOCH, REFUSED, TAKEN, UNWANTED, wait_please
-from tests.support.scripted import Attempt, Said, ScriptedTransport
+from tests.support.scripted import Attempt, Said, ScriptedTransport, Sent
 
 KEYS = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
 KEY = st.sampled_from(KEYS)
@@ -81,6 +83,7 @@ FILTER = st.sampled_from(
         '[{"number":{"data.n":{"<":3}}},{"exists":{"data.n":true}}]',
     ]
 )  # fmt: skip
+EXPIRES = st.sampled_from([None, None, 5.0, 30.0])
 RATE = st.sampled_from(["", "", "2/1", "3/30"])
 DEAD_TO = st.sampled_from(["", "", "b"])
 #: What a registration gives: mostly nothing; else a secret, an authorization, or that there is none any more.
@@ -150,6 +153,10 @@ class BusAccount(RuleBasedStateMachine):
         self.filters: dict[str, set[str]] = defaultdict(set)  # that each had at some time; an empty text is none
         self.views: dict[str, EventView] = {}  # what filters see of each event
         self.published: set[int] = set()  # ids of dead letters that were published again
+        self.expire_at: dict[str, float] = {}  # when each event that does so expires, on the wall clock
+        self.put_back: set[Ticket] = set()  # dead letters that were put back by their ids
+        self.begun_late: list[Ticket] = []  # attempts that began at expired events, and should not have
+        self.transport.begun = self._note_begun
         self.begun_before: dict[str, set[int]] = {}  # attempts in flight when an operator paused, by subscriber
         self._start()
 
@@ -170,12 +177,13 @@ class BusAccount(RuleBasedStateMachine):
 
     # What happens
 
-    @rule(count=st.integers(1, 8), topic=TOPIC, key=st.sampled_from([None, None, None, "k1", "k2"]))
-    def publish(self, count: int, topic: str | None, key: str | None) -> None:
+    @rule(count=st.integers(1, 8), topic=TOPIC, key=st.sampled_from([None, None, None, "k1", "k2"]), expires=EXPIRES)
+    def publish(self, count: int, topic: str | None, key: str | None, expires: float | None) -> None:
         """Messages are published, under an idempotency key or without; whom they reach is what was asked for."""
         now = EPOCH + self.now
+        head = with_expiry(b"", None, expires, now)
         messages = [
-            Message(new_event_id(), topic, b"", BODY.format(n).encode(), now, ORDER_KEYS[n % len(ORDER_KEYS)])
+            Message(new_event_id(), topic, head if n % 2 else b"", BODY.format(n).encode(), now, ORDER_KEYS[n % 4])
             for n in range(count)
         ]
         reached = {lane.subscriber.key for lane in self.bus.dispatcher.registry.matching(topic)}
@@ -196,7 +204,18 @@ class BusAccount(RuleBasedStateMachine):
         assert appended.ids == tuple(message.id for message in messages)
         if key is not None:
             self.keys_used[key] = appended.ids, count, topic
+        if expires is not None:
+            self.expire_at |= {message.id: now + expires for message in messages if message.head}
         self._note_accepted(messages, reached)
+
+    def _note_begun(self, key: str, events: list[Sent]) -> None:
+        """Note an attempt at events that have expired, unless they were dead, and put back by their ids."""
+        tickets = [(self._lane_of(key), event.id) for event in events]
+        self.begun_late += [
+            ticket
+            for ticket in tickets
+            if self.expire_at.get(ticket[1], math.inf) <= self.clock.wall() and ticket not in self.put_back
+        ]
 
     def _note_accepted(self, messages: Sequence[Message], reached: set[str]) -> None:
         """Note events that were kept, and the subscriptions that they are for."""
@@ -368,9 +387,14 @@ class BusAccount(RuleBasedStateMachine):
             if discard:
                 self.bus.dead_letters.discard(chosen)
             else:
+                self.put_back |= {(one.letter.key, one.event_id) for one in letters if one.id == chosen.id}
                 self.bus.dead_letters.replay(chosen, new_event_id())
         except (Conflict, JournalError, NotFound):
             return
+        if not discard and chosen.id is None:
+            with suppress(JournalError):
+                left = {kept.id for kept in self.bus.dead_letters.page(key, 0, ALL)}
+                assert {kept.id for kept in letters if kept.letter.reason == EXPIRED} <= left
 
     @rule(key=KEY, seconds=st.sampled_from([None, 20.0]))
     def pause(self, key: str, seconds: float | None) -> None:
@@ -470,6 +494,11 @@ class BusAccount(RuleBasedStateMachine):
         self._settle_down()
         for attempt in self.transport.held:
             assert all(self._may_match(self._lane_of(attempt.key), event.id) for event in attempt.events)
+
+    @invariant()
+    def no_attempt_begins_at_what_has_expired(self) -> None:
+        """However it waited, but for dead letters that were put back by their ids."""
+        assert self.begun_late == []
 
     @invariant()
     def nothing_begins_while_an_operator_pauses(self) -> None:

@@ -34,7 +34,7 @@ def test_redelivered_dead_letters_of_an_expired_subscription_die_again_after_the
     now[0] = 20.0
     bus.sweeper.sweep()
     eventually(lambda: KEY not in lanes, 10)
-    assert bus.dead_letters.replay(Chosen(KEY), new_event_id()) == 1
+    assert bus.dead_letters.replay(Chosen(KEY), new_event_id()).replayed == 1
     assert (lanes[KEY].phase, lanes[KEY].backlog) == (Phase.EXPIRED, 1)
     now[0] = 20.0 + 2 * RETENTION_SECONDS
     bus.retention.run_once()

@@ -324,7 +324,7 @@ def test_one_key_at_once_is_one_event(bench: Bench) -> None:
     ids=["body", "topic", "fewer", "more"],
 )
 def test_a_key_that_was_used_for_something_else_is_refused(journal: Journal, other: list[Message]) -> None:
-    """The same key with another topic, order key or body raises KeyReused, and leaves the key as it was."""
+    """The same key with another topic, order key, expiry or body raises KeyReused, and leaves the key as it was."""
     journal.append([message("a"), message("b")], "key")
     with pytest.raises(KeyReused):
         journal.append(other, "key")

@@ -64,10 +64,11 @@ def test_an_event_is_told_whole(caller: Caller, repair: RepairClient) -> None:
         "topic": "a.b",
         "key": None,
         "publisher": None,
+        "expires_at": None,
         "headers": {"Content-Type": "text/plain"},
         "body": {"text": "caf\xe9"},
     }
-    told = {"id": second, "topic": None, "key": None, "publisher": None}
+    told = {"id": second, "topic": None, "key": None, "publisher": None, "expires_at": None}
     assert binary == told | {"headers": {}, "body": {"base64": "/wA="}}
 
 

@@ -77,9 +77,9 @@ def test_a_key_for_something_else_is_refused(caller: Caller, target: str, header
     assert post(target, b"first").status == 200
     other = target.replace("topic=a", "topic=b")
     for told in (post(target, b"second", JSON), post(other, b"first", JSON)):
-        assert (told.status, "another topic, order key or body" in told.json()["detail"]) == (422, True)
+        assert (told.status, "another topic, order key, expiry or body" in told.json()["detail"]) == (422, True)
     plain = post(target, b"second")
-    assert (plain.status, "another topic, order key or body" in plain.text) == (400, True)
+    assert (plain.status, "another topic, order key, expiry or body" in plain.text) == (400, True)
     assert accepted(post(target, b"first", JSON, ("traceparent", f"00-{1:032d}-{1:016d}-01")))["duplicate"]
 
 

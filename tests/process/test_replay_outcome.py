@@ -128,7 +128,7 @@ def test_what_is_given_up_is_told_and_nothing_put_back_is_no_replay(
         Caller(bus.port).deregister(each.subscriber.address)
     eventually(lambda: counts(repair, replay) == {"replayed": 2 * DEAD, "discarded": 2 * DEAD}, 30)
     nothing = repair.answer("POST", "/deadLetters/replay", all="true")
-    assert nothing == {"replayed": 0, "replay": None, "outcome": None}
+    assert nothing == {"replayed": 0, "expired": 0, "replay": None, "outcome": None}
 
 
 @NEEDS_REDIS

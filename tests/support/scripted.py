@@ -48,6 +48,7 @@ class ScriptedTransport(Transport):
         self.held: list[Attempt] = []
         self.always = always
         self.taken: Counter[tuple[str, str]] = Counter()  # (key, event's id) -> times it was answered 2xx
+        self.begun: Callable[[str, list[Sent]], object] = lambda key, events: None  #: is told of each attempt
 
     @override
     def route(self, subscriber: Subscriber, credentials: Credentials = NO_CREDENTIALS) -> "ScriptedRoute":
@@ -68,6 +69,7 @@ class ScriptedTransport(Transport):
 
     def post(self, key: str, events: list[Sent], credentials: Credentials, *, is_batch: bool) -> DeliveryResponse:
         """Wait for what comes back."""
+        self.begun(key, events)
         response = self.always or self._wait(Attempt(key, events, credentials))
         if response.status is not None and 200 <= response.status < 300:
             failed = _failed_in(response, events) if is_batch else ()

@@ -4,8 +4,8 @@ import pytest
 
 from eventbus.client.batches import events_in_batch
 from eventbus.core.batch_format import DEAD_ATTRIBUTES
-from eventbus.core.dead_events import DEAD_HEADERS, MAX_VALUE_LENGTH, dead_message, is_dead_event
-from eventbus.core.headers import is_valid_head
+from eventbus.core.dead_events import DEAD_HEADERS, MAX_VALUE_LENGTH, dead_message
+from eventbus.core.headers import is_dead_event, is_valid_head
 from eventbus.core.model import Event, Message, Options
 from eventbus.core.options import registration_options
 from eventbus.delivery.transport.batch_request import element_of

@@ -50,6 +50,7 @@ METRICS = {
     *("eventbus_journal_quota_total", "eventbus_scheduled_events", "eventbus_scheduled_next_seconds"),
     *("eventbus_journal_bytes", "eventbus_journal_max_bytes", "eventbus_dead_letters", "eventbus_subscribers"),
     *("eventbus_expired_dead_letters", "eventbus_subscriber_state", "eventbus_members"),
+    "eventbus_deliveries_expired_total",
     *("eventbus_deliveries_pending", "eventbus_deliveries_in_flight", "eventbus_oldest_pending_seconds"),
     *("eventbus_event_loop_lag_seconds", "eventbus_build_info", "eventbus_client_certificate_expiry_timestamp_seconds"),
     *("eventbus_declared_subscribers", "eventbus_declared_faults"),

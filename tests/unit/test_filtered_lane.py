@@ -1,85 +1,27 @@
 """A lane with a filter: what does not match is settled without an attempt, whatever else the lane does."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from eventbus.core.clock import Clock
 from eventbus.core.errors import JournalUnavailable
 from eventbus.core.model import Event, Options
 from eventbus.core.ordering import BY_KEY
 from eventbus.core.records import Past
-from eventbus.delivery.awaited import AwaitedEvents
-from eventbus.delivery.checkpointer import Checkpointer
 from eventbus.delivery.event_views import OVERHEAD, EventViews
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Rules
 from eventbus.delivery.lane.interests import MAX_FORMER_FILTERS, filter_of
-from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.lane_record import lane_of, record_of, renewed_record
-from eventbus.delivery.loop_load import LoopLoad
-from eventbus.delivery.reader import LaneReader
-from eventbus.delivery.recent_events import RecentEvents
-from eventbus.delivery.upcoming import Upcoming
 from eventbus.journal import lane_json
 from tests.support.groups import MAILER, A, B, group_with, subscribers
-from tests.support.lane_journal import LaneJournal
+from tests.support.lane_scene import Scene, adds_up
 from tests.support.lanes import BUSY, EPOCH, TAKEN, answer, attempt, high, lane_with, subscriber_with
 
 #: Matches the events with an even sequence number.
 EVEN = '{"exact":{"data.even":true}}'
-
-
-class Scene:
-    """Events in memory, or only in the journal, and what prepares a lane for its next attempt."""
-
-    def __init__(self, count: int = 20, *, in_memory: bool = True, key: str = "") -> None:
-        self.now = 0.0
-        self.journal = LaneJournal()
-        self.events = [self._publish(key) for _ in range(count)]
-        self.reads = 0
-        self.fails = False
-        self.journal.find = self._find  # type: ignore[attr-defined]
-        clock = Clock(lambda: self.now, lambda: EPOCH + self.now)
-        self.recent = RecentEvents()
-        if in_memory:
-            self.recent.add(self.events)
-        checkpointer = Checkpointer(cast(Any, self.journal), clock, lambda: count)
-        reader = LaneReader(cast(Any, self.journal), self.recent, checkpointer, clock)
-        self.upcoming = Upcoming(reader, LoopLoad(), clock.monotonic, AwaitedEvents())
-
-    def _publish(self, key: str) -> Event:
-        event = self.journal.publish(None, key)
-        body = json.dumps({"even": event.seq % 2 == 0}).encode()
-        self.journal.events[-1] = event._replace(body=body)
-        return self.journal.events[-1]
-
-    def _find(self, seqs: Sequence[int]) -> list[Event]:
-        if self.fails:
-            raise JournalUnavailable("It cannot be read.")
-        self.reads += 1
-        return [event for event in self.events if event.seq in seqs]
-
-    def take(self, lane: Lane, *, active: bool = True) -> Delivery | None:
-        """Start what is next, as the run queue does."""
-        now = self.upcoming.prepare(lane, self.now, lambda: active)
-        return lane.take(now) if active else None
-
-    def deliver(self, lane: Lane) -> list[int]:
-        """Deliver one after another until nothing is next; return their numbers."""
-        found = []
-        while (delivery := self.take(lane)) is not None:
-            found.append(delivery.seq)
-            answer(lane, delivery, TAKEN, self.now)
-        return found
-
-
-def adds_up(lane: Lane) -> bool:
-    """Tell whether the account has all that the lane was offered."""
-    return lane.account.pending == lane.backlog
 
 
 @pytest.mark.parametrize("options", [{}, {"ordered": True}, {"ordered": BY_KEY}, {"max_in_flight": 1}])

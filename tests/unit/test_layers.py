@@ -51,6 +51,7 @@ SHARED_WITH_CLIENT = (
     "eventbus.core.delivery_rate",
     "eventbus.core.errors",
     "eventbus.core.event_attributes",
+    "eventbus.core.event_expiry",
     "eventbus.core.event_ids",
     "eventbus.core.event_view",
     "eventbus.core.batch_format",

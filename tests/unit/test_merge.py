@@ -70,6 +70,9 @@ def test_lists_in_json_are_as_those_in_text() -> None:
 def test_what_nodes_have_changed_adds_up() -> None:
     """Dead letters that were replayed or discarded are counted over all nodes."""
     assert merge.counts([{"replayed": 2}, {"replayed": 0}, {"replayed": 5}], EMPTY) == {"replayed": 7}
+    none, some = {"replayed": 0, "expired": 2, "replay": None}, {"replayed": 3, "expired": 1, "replay": "r"}
+    older = {"replayed": 1, "replay": "r"}  # which knows of none that have expired
+    assert merge.redelivered([none, some, older], EMPTY) == {"replayed": 4, "expired": 3, "replay": "r"}
 
 
 @pytest.mark.parametrize(

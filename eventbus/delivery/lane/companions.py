@@ -31,6 +31,7 @@ class Candidates(NamedTuple):
     is_retry: bool = False
     after: Delivery | None = None
     attempted: bool = False  # the first of them, before
+    expires: bool = True  # the first of them: it is not attempted once its event has expired
 
 
 class Companions(Failures):
@@ -58,27 +59,38 @@ class Companions(Failures):
             self._gather_until = now + target.gather_seconds
         return now < self._gather_until
 
-    # What does not match
+    # What is settled without an attempt
 
     def upcoming_delivery(self, now: float) -> Candidates | None:
         """Return what ``take`` would start, where an attempt may start."""
         retry = self._next_retry(now) if self.retries.count else None
         if retry is not None:
-            return Candidates((retry.seq,), is_retry=True, attempted=retry.attempts > 0)
+            return _candidate(retry)
         source = self._source()
         return Candidates((source.buffered[0],)) if source is not None else None
 
     def filter_out(self, candidates: Candidates, now: float) -> None:
         """Settle the first of what would be next, since the filter does not match it; it is not attempted."""
-        if candidates.after is not None:
-            (delivery,) = self.retries.take_waiting(candidates.after, 1)
-        else:
-            delivery = self._take_retry(now) if candidates.is_retry else self._take_fresh(1, now)[0]
+        delivery = self._take_unsent(candidates, now)
         if delivery.past is not None:
             self.filtered_rows.append((delivery.seq, delivery.replay_id))
         self.retries.forget(delivery)
         self.filtered += 1
         self.touch()
+
+    def expire_next(self, candidates: Candidates, now: float, wall: float) -> None:
+        """Make the first of what would be next dead, since its event has expired; it is not attempted."""
+        delivery = self._take_unsent(candidates, now)
+        self._dead_letter_unsent(delivery, now, wall)
+
+    def _take_unsent(self, candidates: Candidates, now: float) -> Delivery:
+        """Take the first of what would be next out of those that wait; no attempt of it begins."""
+        if candidates.after is not None:
+            (delivery,) = self.retries.take_waiting(candidates.after, 1)
+            return delivery
+        delivery = self._take_retry(now) if candidates.is_retry else self._take_fresh(1, now)[0]
+        delivery.attempts -= 1
+        return delivery
 
     # What goes along
 
@@ -102,7 +114,7 @@ class Companions(Failures):
                 return None
             retry = retries.first(now)
             if retry is not None:
-                found = Candidates((retry.seq,), is_retry=True, attempted=retry.attempts > 0)
+                found = _candidate(retry)
                 return found if self._goes_with(last, retry, size) else None
             if not self._fresh_allowed():
                 return None
@@ -119,7 +131,9 @@ class Companions(Failures):
             if not self._goes_with(last, delivery, size + len(seqs)):
                 break
             seqs.append(delivery.seq)
-        return Candidates(seqs, after=last, attempted=waiting[0].attempts > 0) if seqs else None
+        if not seqs:
+            return None
+        return Candidates(seqs, after=last, attempted=waiting[0].attempts > 0, expires=waiting[0].expires)
 
     def _goes_with(self, last: Delivery, delivery: Delivery, size: int) -> bool:
         """Return whether one that may have failed may go in one request with ``size`` others, after the last one."""
@@ -191,3 +205,7 @@ class Companions(Failures):
         """Let as many more deliveries be in flight as go along with others."""
         self.companions += change
         self.limit += change
+
+
+def _candidate(retry: Delivery) -> Candidates:
+    return Candidates((retry.seq,), is_retry=True, attempted=retry.attempts > 0, expires=retry.expires)

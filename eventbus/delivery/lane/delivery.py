@@ -30,6 +30,11 @@ class Delivery:
         """Return the attempts since the delivery was redelivered, or all of them."""
         return self.attempts if self.past is None else self.attempts - self.past.attempts
 
+    @property
+    def expires(self) -> bool:
+        """Return whether it is not attempted once its event has expired."""
+        return self.past is None or self.past.expires
+
     def begin(self, now: float) -> Self:
         """Begin an attempt; return the delivery."""
         if not self.tries:

@@ -1,6 +1,7 @@
 """What becomes of a delivery whose attempt failed: a retry, and when it is due, or a dead letter. Pure."""
 
 from eventbus.core import backoff
+from eventbus.core.event_expiry import EXPIRED
 from eventbus.core.records import DeadLetter
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Moment
@@ -17,7 +18,9 @@ REFUSED = (Verdict.REJECTED, Verdict.SPLIT)
 
 
 class Failures(Lifecycle):
-    """A lane's deliveries that have failed."""
+    """A lane's deliveries that have failed, or expired."""
+
+    expiring = False  #: whether the last event had expired: the next may have, too, and is looked at before it is taken
 
     def _leave(self, delivery: Delivery) -> None:
         """Remove a delivery from those in flight."""
@@ -41,6 +44,29 @@ class Failures(Lifecycle):
             return
         delivery.due = due
         self.retries.push(delivery)
+
+    # What has expired
+
+    def expire(self, delivery: Delivery, now: float, wall: float) -> None:
+        """Undo ``take``, since the event has expired and no attempt was made: it is dead."""
+        self._leave(delivery)
+        if self.phase is CLOSED:
+            return
+        delivery.attempts -= 1
+        self.expiring = True
+        self._dead_letter_unsent(delivery, now, wall)
+
+    def note_unexpired(self) -> None:
+        """Note that what is next has not expired."""
+        self.expiring = False
+
+    def _dead_letter_unsent(self, delivery: Delivery, now: float, wall: float) -> None:
+        """Make a delivery dead whose event expired before its attempt; one that was skipped meanwhile is so."""
+        if delivery.skipped is not None:
+            self.count_skipped(delivery)
+            self.dead_letters.append(delivery.skipped)
+        else:
+            self.dead_letter(delivery, EXPIRED, b"", now, wall)
 
     # What an operator skips
 

@@ -157,6 +157,11 @@ class GroupLane(GroupMembers):
         super().drop_missing(delivery)
         self._end(delivery, delivery.began)
 
+    @override
+    def expire(self, delivery: Delivery, now: float, wall: float) -> None:
+        super().expire(delivery, now, wall)
+        self._end(delivery, now)
+
     # What came back
 
     @override

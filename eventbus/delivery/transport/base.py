@@ -1,5 +1,6 @@
 """The contract of a transport. Every implementation passes tests/contract/test_transport.py."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -21,6 +22,7 @@ class Element(NamedTuple):
 
     text: bytes
     ids: tuple[str, ...]  # the bus's, and the CloudEvent's own where it has another
+    expires_at: float = math.inf  # seconds since 1970; inf where the event does not expire
 
 
 #: The events of one batch, in order.

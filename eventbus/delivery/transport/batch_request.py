@@ -22,7 +22,8 @@ from eventbus.core.batch_format import (
     TOPIC_ATTRIBUTE,
 )
 from eventbus.core.errors import BadRequest
-from eventbus.core.event_attributes import attributes_in, media_type_of, usual_attributes
+from eventbus.core.event_attributes import EXPIRY_ATTRIBUTE, attributes_in, media_type_of, usual_attributes
+from eventbus.core.event_expiry import expires_at, expirytime_in
 from eventbus.core.headers import headers_in, is_valid_head
 from eventbus.core.model import Event, Message
 from eventbus.core.signing import signature_lines
@@ -51,6 +52,7 @@ class _Kind(NamedTuple):
     media_type: str
     coding: str | None
     publisher: str | None
+    expires_at: float  # seconds since 1970, inf where it does not expire
     envelope: _Envelope
 
 
@@ -58,9 +60,11 @@ def element_of(event: Event) -> Element:
     """Return an event as it stands in a batch. Raise BadRequest for one whose headers may not be sent."""
     _, event_id, topic, head, body, accepted_at, key = event
     kind_of = _kind_of if len(head) > MAX_CACHED_HEAD_BYTES else _cached_kind_of
-    media_type, coding, publisher, (own_id, members) = kind_of(head, topic, int(accepted_at), bool(key))
+    media_type, coding, publisher, expires, (own_id, members) = kind_of(head, topic, int(accepted_at), bool(key))
     if media_type == STRUCTURED_TYPE and (structured := _object_in(body)) is not None:
         structured = _with_publisher(structured, publisher)
+        if structured.get(EXPIRY_ATTRIBUTE) is None and (time := expirytime_in(head)) is not None:
+            structured[EXPIRY_ATTRIBUTE] = time
         own_id, members = _envelope(structured, topic, int(accepted_at), coding, keyed=bool(key))
         data: tuple[bytes, ...] = ()
     else:
@@ -73,7 +77,7 @@ def element_of(event: Event) -> Element:
         start = f'{{"id":{_encode(own_id)},"{ID_ATTRIBUTE}":{_quoted(event_id)}'
     if key:
         start += f',"{KEY_ATTRIBUTE}":{_quoted(key)}'
-    return _new_element((b"".join((start.encode(), members, *data, b"}")), ids))
+    return _new_element((b"".join((start.encode(), members, *data, b"}")), ids, expires))
 
 
 def _kind_of(head: bytes, topic: str | None, second: int, keyed: bool) -> _Kind:  # noqa: FBT001 - the cache finds it faster so
@@ -85,7 +89,7 @@ def _kind_of(head: bytes, topic: str | None, second: int, keyed: bool) -> _Kind:
     publisher = headers.get(PUBLISHER_FIELD)
     attributes = _with_publisher(attributes_in(headers) | dead, publisher)
     envelope = _envelope(attributes, topic, second, coding, keyed=keyed)
-    return _Kind(media_type_of(headers), coding, publisher, envelope)
+    return _Kind(media_type_of(headers), coding, publisher, expires_at(head), envelope)
 
 
 def _with_publisher(attributes: dict[str, Any], publisher: str | None) -> dict[str, Any]:

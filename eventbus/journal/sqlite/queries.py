@@ -230,8 +230,9 @@ class SqliteQueries(JournalQueries):
 
 def retry_of(row: tuple[Any, ...]) -> Retry:
     """Return a retry from the columns of its row."""
-    *columns, replay, attempts, first_at, order_key = row
-    return Retry(*(*columns, None if attempts is None else Past(replay, attempts, first_at), order_key))
+    *columns, replay, attempts, first_at, order_key, expires = row
+    past = None if attempts is None else Past(replay, attempts, first_at, bool(expires))
+    return Retry(*(*columns, past, order_key))
 
 
 def _letter_of(letter_id: int, *columns: Any) -> KeptDeadLetter:

@@ -120,6 +120,7 @@ MIGRATIONS = (
 
     ALTER TABLE idempotency ADD COLUMN due_at REAL;
     """,
+    "ALTER TABLE deferred ADD COLUMN past_expires INTEGER NOT NULL DEFAULT 1",
 )
 
 

@@ -22,7 +22,8 @@ _INSERT_SIZES = (256, *range(MAX_STATEMENT_EVENTS, 0, -1))
 
 #: The columns of a retry; see ``retry_row``.
 RETRY_COLUMNS = (
-    "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at, order_key"
+    "key, seq, run, attempts, first_at, due_at, status, error, replay, past_attempts, past_first_at, order_key,"
+    " past_expires"
 )
 
 
@@ -34,7 +35,7 @@ def inserts(sql: str, columns: int) -> dict[int, str]:
 
 _INSERT_EVENTS = inserts("INSERT INTO events (seq, id, topic, head, body, at, order_key)", 7)
 _INSERT_LANES = inserts("INSERT OR REPLACE INTO lanes (key, record, open, ended_at)", 4)
-_INSERT_RETRIES = inserts(f"INSERT OR REPLACE INTO deferred ({RETRY_COLUMNS})", 12)
+_INSERT_RETRIES = inserts(f"INSERT OR REPLACE INTO deferred ({RETRY_COLUMNS})", 13)
 _INSERT_DEAD_LETTERS = inserts(
     "INSERT OR IGNORE INTO dead_letters"
     " (key, seq, run, reason, attempts, first_at, last_at, status, error, answer, dead_to)",
@@ -97,9 +98,9 @@ def _save_decisions(db: sqlite3.Connection, checkpoint: Checkpoint) -> None:
         ids = json.dumps(checkpoint.replayed)
         count = db.execute(
             "INSERT OR REPLACE INTO deferred SELECT key, seq, run, attempts, ?1, ?1, status, error, ?2, attempts,"
-            " first_at, coalesce((SELECT order_key FROM events WHERE seq = d.seq), '') FROM dead_letters d"
+            " first_at, coalesce((SELECT order_key FROM events WHERE seq = d.seq), ''), ?4 FROM dead_letters d"
             " WHERE id IN (SELECT value FROM json_each(?3))",
-            (checkpoint.at, checkpoint.replay, ids),
+            (checkpoint.at, checkpoint.replay, ids, int(checkpoint.replay_expires)),
         ).rowcount
         _begin_redelivery(db, checkpoint, count)
         db.execute("DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))", (ids,))
@@ -161,7 +162,7 @@ def retry_row(row: Retry) -> tuple[object, ...]:
     """Return the columns of a retry."""
     past = ("", None, None) if row.past is None else (row.past.replay, row.past.attempts, row.past.first_at)
     columns = row.key, row.seq, row.replay_id, row.attempts, row.first_at, row.due_at, row.status, row.error
-    return (*columns, *past, row.order_key)
+    return (*columns, *past, row.order_key, int(row.past is None or row.past.expires))
 
 
 def dead_letter_row(row: DeadLetter) -> tuple[object, ...]:

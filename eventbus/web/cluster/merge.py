@@ -70,7 +70,7 @@ def counts(parts: Sequence[Any], _: Query) -> Any:
 def redelivered(parts: Sequence[Any], _: Query) -> Any:
     """Add up how many dead letters all nodes redelivered, with the replay id that they share."""
     first = next((part for part in parts if part["replay"] is not None), parts[0])
-    return {**first, "replayed": sum(part["replayed"] for part in parts)}
+    return {**first, **{name: sum(part.get(name, 0) for part in parts) for name in ("replayed", "expired")}}
 
 
 def dead_letters(parts: Sequence[Any], query: Query) -> Any:

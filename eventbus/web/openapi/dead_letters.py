@@ -20,6 +20,7 @@ _PAGE = shape("A page of dead letters.", {
 })  # fmt: skip
 _STARTED = shape("How many they were, and where their outcome is.", {
     "replayed": count(),
+    "expired": count("Left, since their events have expired: each is put back by its `id` alone."),
     "replay": nullable(text("The replay's id; null where there were none.")),
     "outcome": nullable(text("The path to ask for its outcome.")),
 })  # fmt: skip
@@ -57,11 +58,12 @@ DISCARD = operation(
 REPLAY = operation(
     "replayDeadLetters", "Put dead letters back",
     "Makes them pending again. Give exactly one of `address`, `group`, `id` and `all`; of all, only those of "
-    "registered subscribers are put back. Their attempts go on counting. By `replay` their outcome can be asked for.",
+    "registered subscribers are put back. Those with the reason `expired` are put back by `id` alone, and attempted "
+    "then. Attempts go on counting. By `replay` their outcome can be asked for.",
     tag="Redelivery", scope="admin", call=f"-X POST '/deadLetters/replay?address={AN_ADDRESS}'",
     parameters=[*_CHOICE, build.query("replay", "An earlier replay, for which these count too.", text())],
     ok=build.answer("They are pending.", build.content(
-        JSON, _STARTED, {"replayed": 1, "replay": AN_ID, "outcome": f"/deadLetters/replays/{AN_ID}"}
+        JSON, _STARTED, {"replayed": 1, "expired": 0, "replay": AN_ID, "outcome": f"/deadLetters/replays/{AN_ID}"}
     ), NODES_HEADER),
     errors=("WrongChoice", "NoDeadLetter", "NotRegistered", "NotOwner", "DiskFull"),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Publishing: one event, or a batch."""
 
+from eventbus.core.event_expiry import SECONDS_SCHEMA
 from eventbus.core.schedule import MAX_DELAY_SECONDS
 from eventbus.core.topics import MAX_WORDS
 from eventbus.web.cloudevents import BATCH, STRUCTURED
@@ -21,6 +22,9 @@ _PARAMETERS = [
     query("key", "The event's order key: 1 to 256 bytes. Subscribers with `ordered=key` get events with the same key "
           "one after another. Where it is missing: the `ce-partitionkey` header or a CloudEvent's `partitionkey`. A "
           "batch takes none: there each CloudEvent has its own.", ORDER_KEY, example="customer-7"),
+    query("expires", "Seconds after which no delivery of the event is attempted any more: what is left is a dead "
+          "letter with the reason `expired`. In a batch it holds for each event. An event with a CloudEvents "
+          "`expirytime` of its own keeps that.", SECONDS_SCHEMA, example=30),
     query("batch", "`lines`: the body is an event on each line, all accepted or none; each line that is not blank is "
           "delivered as `application/json`.", text(enum=["lines"])),
     query("delay", "The event waits so many seconds, up to 366 days, before it enters the journal. Each one of a batch "
@@ -33,12 +37,14 @@ _PARAMETERS = [
           "discarded. The answer is JSON, whatever `Accept` says, and has what became of it by then. For a single "
           "event, which is not delayed.", SETTLE_SECONDS.query_schema, example=5),
     header("Idempotency-Key", "The same key within 24 hours is answered with the first publish's ids and `duplicate: "
-           "true`, and nothing is kept; with another topic, order key or body it is refused.", VISIBLE_ASCII,
+           "true`, and nothing is kept; with another topic, order key, expiry or body it is refused.", VISIBLE_ASCII,
            example="order-42-created"),
     header("ce-type", "The topic, where the query gives none and it can be one. This and any other `ce-*` header of a "
            "CloudEvent is sent on unchanged.", text(), example="orders.created"),
     header("ce-partitionkey", "The order key, where the query gives none: 1 to 256 bytes, escaped as CloudEvents "
            "attributes are. Sent on unchanged.", text(minLength=1, pattern="^[!-~]+$"), example="customer-7"),
+    header("ce-expirytime", "When the event expires (RFC 3339), in place of `expires`. A past time is accepted: "
+           "nothing is attempted then.", text(format="date-time"), example="2027-01-31T12:00:00Z"),
     header("ce-id", "Sent on unchanged; it is not the event's id.", text(), example="order-42"),
     header("ce-source", _KEPT, text(), example="/shop"),
     header("ce-specversion", _KEPT, text(), example="1.0"),

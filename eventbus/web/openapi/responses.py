@@ -83,7 +83,7 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
         413, "An event over `EVENTBUS_MAX_BODY_BYTES`, or a batch over its limits.",
         "The body may have at most 1048576 bytes.", {}),
     "KeyReused": (
-        422, "The `Idempotency-Key` was used for another topic, order key or body. `400` in plain text.",
+        422, "The `Idempotency-Key` was used for another topic, order key, expiry or body. `400` in plain text.",
         str(KeyReused()), {}),
     "TooManySubscribers": (
         429, "There are as many subscribers as are allowed, or as many replays or changes of topics in progress.",

@@ -113,11 +113,12 @@ _EVENT: Json = {
     "key": nullable(text("The order key; null where none was given.")),
     "publisher": nullable(text("The name of the token that published it; null where that had none.")),
     "accepted_at": time(),
+    "expires_at": nullable(time("From when on no delivery is attempted; null where it does not expire.")),
     "headers": build.typed("object", "The headers that were kept.", additionalProperties=text()),
     "body": build.schema("Body"),
 }
 AN_EVENT: Json = {
-    "id": AN_ID, "topic": "orders.created", "key": None, "publisher": None, "accepted_at": A_TIME,
+    "id": AN_ID, "topic": "orders.created", "key": None, "publisher": None, "accepted_at": A_TIME, "expires_at": None,
     "headers": {"Content-Type": "application/json"}, "body": {"text": '{"order": 42}'},
 }  # fmt: skip
 _RETRY: Json = {
@@ -136,8 +137,8 @@ _DEAD_LETTER: Json = {
     "path": nullable(text("The target path of the address; null without one.")),
     "group": nullable(text("The name of its group; null without one.")),
     "reason": text(
-        "`rejected`, `lease ended`, `skipped`, `journal quota`, `no member of the group wants its topic`, `not "
-        "delivered within` some seconds, or `in` some attempts."
+        "`rejected`, `expired` (the event), `lease ended` (the subscriber's), `skipped`, `journal quota`, `no member "
+        "of the group wants its topic`, `not delivered within` some seconds, or `in` some attempts."
     ),
     "attempts": count(),
     "first_attempt_at": nullable(time("Null without an attempt.")),

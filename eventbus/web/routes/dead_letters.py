@@ -53,12 +53,13 @@ def replay_dead_letters() -> Reply:
         letters.outcome(earlier)
     replay = earlier or request.environ.get(REQUEST) or new_event_id()
     chosen = _chosen(query)
-    count = letters.replay(chosen, replay)
+    found = letters.replay(chosen, replay)
+    count = found.replayed
     if count:
         log_change(Changed.REPLAYED, _target(chosen), count)
     known = replay if count or earlier else None
     outcome = None if known is None else f"/deadLetters/replays/{known}"
-    return as_json({"replayed": count, "replay": known, "outcome": outcome})
+    return as_json({"replayed": count, "expired": found.expired, "replay": known, "outcome": outcome})
 
 
 @blueprint.get("/deadLetters/replays/<replay>")

@@ -1,6 +1,7 @@
 """``/sendMessage``: publish one event or a batch, and answer once it is durable."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -24,6 +25,7 @@ from eventbus.web.cloudevents import BATCH, PARTITION_KEY, STRUCTURED, CloudEven
 from eventbus.web.cluster.rpc_codec import ACCESS, PEERS
 from eventbus.web.current import the_bus, the_request
 from eventbus.web.kept_headers import attribute, kept_head, order_key, topic_in_query, topic_of_type
+from eventbus.web.publish_expiry import PublishExpiry, expiry_in
 from eventbus.web.publish_once import once_key, once_key_of_batch
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import SUCCESS, Reply, as_json, text
@@ -74,17 +76,26 @@ def send_message() -> Reply:
     if access is not None:
         access.check_publish(topic)
     key = _order_key(environ, query, event)
-    once = once_key(environ, query, event)
-    message = Message(new_event_id(), topic, head, body, bus.clock.wall(), key)
+    once, wall = once_key(environ, query, event), bus.clock.wall()
+    due_at = due_in(query, wall)
+    expiry = expiry_in(environ, query, due_at or wall)
+    head = expiry.head(head, None if event is None else event.expirytime)
+    message = Message(new_event_id(), topic, head, body, wall, key)
+    publish = partial(bus.publish, (message,), once, due_at, expiry.terms)
     named = {"topic": topic} if ce_type else {}
     if settle is not None:
-        return _settle(bus, environ, message, once, settle, named)
-    appended = bus.publish((message,), once, due_in(query, message.accepted_at))
+        return _settle(bus, environ, message, publish, settle, named)
+    appended = publish()
     return _response(bus, request, query, (message,), appended, {"id": appended.ids[0], **named})
 
 
 def _settle(
-    bus: Bus, environ: dict[str, Any], message: Message, once: str | None, seconds: float, named: dict[str, Any]
+    bus: Bus,
+    environ: dict[str, Any],
+    message: Message,
+    publish: Callable[[], Appended],
+    seconds: float,
+    named: dict[str, Any],
 ) -> Reply:
     """Publish an event, and answer when it is settled, or after so many seconds, in JSON whatever ``Accept`` says.
 
@@ -96,7 +107,7 @@ def _settle(
         hold(connection)
         if peers is not None:
             peers.watch(message.id)
-        appended = bus.publish((message,), once)
+        appended = publish()
         reached = 0 if appended.duplicate else _reach(bus, (message,))
         if appended.duplicate:
             bus.settling.follow(awaited, appended.ids[0])
@@ -135,17 +146,18 @@ def _publish_batch(bus: Bus, request: Request, query: Query) -> Reply:
     if topic is None and how:
         topic = topic_of_type(attribute(request.environ, "type"))
     access = access_of(request.environ, bus.tokens)
-    line = publisher_line(access.name)
-    messages = _from_lines(bus, body, topic, line) if how else _from_cloudevents(bus, body, topic, line)
+    wall, line = bus.clock.wall(), publisher_line(access.name)
+    due_at = due_in(query, wall)
+    expiry = expiry_in(request.environ, query, due_at or wall)
+    messages = (_from_lines if how else _from_cloudevents)(bus, body, topic, line, expiry)
     del body  # its events have copies, and publishing may take long
     topics = {topic} if how else {message.topic for message in messages}
     for each in topics:
         access.check_publish(each)
     _check_topics(bus, topics)
-    due_at = due_in(query, bus.clock.wall())
     if not messages:
         return _response(bus, request, query, (), Appended(()), {"ids": []})
-    appended = bus.publish(messages, once, due_at)
+    appended = bus.publish(messages, once, due_at, expiry.terms)
     payload = _named_batch(messages, appended, cloud_events=not how)
     return _response(bus, request, query, messages, appended, payload)
 
@@ -159,7 +171,7 @@ def _check_topics(bus: Bus, topics: Collection[str | None]) -> None:
         bus.give_way()
 
 
-def _from_lines(bus: Bus, body: bytes, topic: str | None, publisher: bytes) -> list[Message]:
+def _from_lines(bus: Bus, body: bytes, topic: str | None, publisher: bytes, expiry: PublishExpiry) -> list[Message]:
     """Return the events of a batch, one a line; give way in between. ``publisher`` is a line of their heads."""
     lines = list(islice(BytesIO(body), MAX_BATCH_LINES + 1))  # faster than bytes.split, which does not use memchr
     if len(lines) > MAX_BATCH_LINES:
@@ -170,7 +182,8 @@ def _from_lines(bus: Bus, body: bytes, topic: str | None, publisher: bytes) -> l
     if len(bodies) > MAX_BATCH_EVENTS:
         raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events, not {len(bodies)}.")
     _check_sizes(bodies, bus.settings.max_body_bytes)
-    wall, head = bus.clock.wall(), _JSON_HEAD + publisher
+    wall = bus.clock.wall()
+    head = expiry.head(_JSON_HEAD + publisher, None)
     ids = new_event_ids(len(bodies))
     messages: list[Message] = []
     for start in range(0, len(bodies), YIELD_EVERY_LINES):
@@ -180,15 +193,18 @@ def _from_lines(bus: Bus, body: bytes, topic: str | None, publisher: bytes) -> l
     return messages
 
 
-def _from_cloudevents(bus: Bus, body: bytes, topic: str | None, publisher: bytes) -> list[Message]:
+def _from_cloudevents(
+    bus: Bus, body: bytes, topic: str | None, publisher: bytes, expiry: PublishExpiry
+) -> list[Message]:
     """Return the events of a batch in JSON; give way after each, since parsing takes long."""
-    wall, head = bus.clock.wall(), _STRUCTURED_HEAD + publisher
+    wall, common = bus.clock.wall(), _STRUCTURED_HEAD + publisher
     messages: list[Message] = []
     for event in parse_batch(body, bus.settings.max_body_bytes):
         if len(messages) >= MAX_BATCH_EVENTS:
             raise RequestEntityTooLarge(f"A batch has at most {MAX_BATCH_EVENTS} events.")
         event_topic = topic or topic_of_type(event.type)
         key = order_key(None, event.partition_key)
+        head = expiry.head(common, event.expirytime)
         messages.append(Message(new_event_id(), event_topic, head, event.raw, wall, key))
         bus.give_way()
     _check_sizes([message.body for message in messages], bus.settings.max_body_bytes)

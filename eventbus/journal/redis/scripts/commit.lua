@@ -206,9 +206,10 @@ local function save(checkpoint)
       local order_key = fields and fields.key or ''
       local row = string.format(
         '{"attempts":%s,"first_at":%s,"due_at":%s,"status":%s,"error":%s,"order_key":%s,'
-          .. '"past":{"replay":%s,"attempts":%s,"first_at":%s}}',
+          .. '"past":{"replay":%s,"attempts":%s,"first_at":%s%s}}',
         attempts, checkpoint.at, checkpoint.at, cjson.encode(letter.status), cjson.encode(letter.error),
-        cjson.encode(order_key), cjson.encode(checkpoint.replay), attempts, first
+        cjson.encode(order_key), cjson.encode(checkpoint.replay), attempts, first,
+        checkpoint.replay_expires and '' or ',"expires":false'
       )
       save_retry(letter.key, letter.delivery, checkpoint.at, row, order_key)
       replayed = replayed + 1

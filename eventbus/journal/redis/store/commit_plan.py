@@ -94,6 +94,7 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         "cleared": checkpoint.cleared,
         "replayed": [str(number) for number in checkpoint.replayed],
         "replay": checkpoint.replay,
+        "replay_expires": checkpoint.replay_expires,
         "dropped": [str(number) for number in checkpoint.dropped],
         "discards": [(span.key, str(span.first), str(span.last)) for span in checkpoint.discards],
         "forgotten": checkpoint.forgotten,

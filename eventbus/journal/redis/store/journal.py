@@ -125,8 +125,9 @@ class RedisJournal(QueriedJournal, ClusterJournal):
         idempotency_key: str | None = None,
         letters: Sequence[int] = (),
         due_at: float | None = None,
+        terms: str = "",
     ) -> Appended:
-        return self._group.append(messages, idempotency_key, letters, due_at)
+        return self._group.append(messages, idempotency_key, letters, due_at, terms)
 
     @override
     def schedule_state(self) -> ScheduleState:

@@ -97,9 +97,17 @@ def member_delivery(member: bytes) -> str:
 def retry_text(row: Retry) -> str:
     """Write a retry as JSON, without its lane and its delivery."""
     attempts = {"attempts": row.attempts, "first_at": row.first_at, "due_at": row.due_at}
-    past = {} if row.past is None else {"past": asdict(row.past)}
+    past = {} if row.past is None else {"past": _past_json(row.past)}
     key = {} if row.order_key is None else {"order_key": row.order_key}
     return json.dumps({**attempts, "status": row.status, "error": _plain(row.error), **past, **key})
+
+
+def _past_json(past: Past) -> dict[str, Any]:
+    """Return a past as older versions read it, but for what they have no word for."""
+    fields = asdict(past)
+    if past.expires:
+        del fields["expires"]
+    return fields
 
 
 def retry_of(lane: str, name: str, text: bytes) -> Retry:

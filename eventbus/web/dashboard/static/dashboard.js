@@ -192,10 +192,11 @@ async function discarded(ids, progress) {
 
 // Redelivers in the same way. The first request runs alone: the rest count for its replay id.
 async function redelivered(choices, progress) {
-  let replay = null, count = 0;
+  let replay = null, count = 0, expired = 0;
   const one = async (choice) => {
     const payload = await payloadOf(await ask("POST", `${ROOT}deadLetters/replay?${choice}${replay ? `&replay=${replay}` : ""}`));
     count += payload.replayed;
+    expired += payload.expired;
     replay ??= payload.replay;
   };
   for (let start = 0; start < choices.length;) {
@@ -204,7 +205,8 @@ async function redelivered(choices, progress) {
     start += part.length;
     progress(start, choices.length);
   }
-  return `${count} redelivered${replay ? await outcome(replay, progress) : ""}.`;
+  const left = expired ? ` ${plural(expired, "event")} had expired: redeliver such a dead letter by itself.` : "";
+  return `${count} redelivered${replay ? await outcome(replay, progress) : ""}.${left}`;
 }
 
 // Returns the outcome of a redelivery, as far as it is known within OUTCOME_WAIT_MS.
