@@ -90,12 +90,14 @@ class DeadLetterReplay:
 
     def __init__(self, bus: Bus) -> None:
         self.id: str | None = None
+        self.expired = 0  #: how many were left, since their events had expired
         self._bus = bus
 
     def redeliver(self, **selection: Any) -> int:
         """Put dead letters back into the backlog. Return how many. Raises BusError."""
         done = self._bus.replay_dead_letters(**selection, replay=self.id)
         self.id = done.replay
+        self.expired += done.expired
         return done
 
 

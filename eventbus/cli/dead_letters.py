@@ -21,6 +21,7 @@ from eventbus.cli.exit_status import CommandFailed
 from eventbus.cli.formatting import bytes_lines, indent, to_json
 from eventbus.cli.named_subscription import check_path, group_option, path_option
 from eventbus.cli.renderer import Column, Table
+from eventbus.cli.screen import pluralize
 from eventbus.client import Bus, DeadLetter
 from eventbus.client.encoding import rfc3339
 from eventbus.core.target_path import with_path
@@ -144,8 +145,8 @@ def _with_selection(function: Callable[..., None]) -> Callable[..., None]:
 def replay(context: CommandContext, yes: bool, no_wait: bool, **which: Any) -> None:  # noqa: FBT001 - click names it
     """Put dead letters back, to be delivered again.
 
-    Of all, those of registered subscribers are. Prints how many, waits up to 30 seconds until they are delivered or
-    dead again, and fails where some are.
+    Of all, those of registered subscribers are. Events that have expired are put back by --id alone. Prints how many,
+    waits up to 30 seconds until they are delivered or dead again, and fails where some are.
     """
     screen, selection = context.screen, DeadLetterSelection(**which)
     with context.bus() as bus:
@@ -154,11 +155,14 @@ def replay(context: CommandContext, yes: bool, no_wait: bool, **which: Any) -> N
         done = action.apply(selection, bus, screen, yes=yes)
         if not screen.as_json:
             action.print_count(screen, done)
+            if replay.expired:
+                screen.note(f"{pluralize(replay.expired, 'event')} had expired: replay such a dead letter by its --id.")
+        payload = {"replayed": done, "expired": replay.expired}
         if replay.id is not None:
             outcome = wait_for_outcome(bus, screen, replay.id, 0 if no_wait else OUTCOME_TIMEOUT_SECONDS)
-            print_outcome(screen, outcome, {"replayed": done})
+            print_outcome(screen, outcome, payload)
         elif screen.as_json:
-            screen.value({"replayed": done})
+            screen.value(payload)
 
 
 @dead_letters.command("outcome", examples=("eventbus dead-letters outcome 01a20d75-c91e-7397-b3b5-12e239f6bc48",))

@@ -38,6 +38,7 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
     "eventbus send orders.paid '{\"order\": 42}' --order-by customer-7",
     "eventbus send reminders '{\"order\": 42}' --in 3d",
     "eventbus send reminders '{\"order\": 42}' --at 2026-12-01T08:00Z",
+    "eventbus send cache.invalidate '{\"page\": 7}' --expires 30s",
     "eventbus send orders.imported --lines --file orders.ndjson",
     "eventbus send orders.created '{\"order\": 42}' --settle 5",
     "eventbus send orders.paid '{\"order\": 42}' --key paid-42 --source /shop --attribute subject=42",
@@ -56,6 +57,10 @@ def _attributes(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> 
 @click.option(
     "--order-by", metavar="KEY",
     help="Order key: subscribers with --ordered-by-key get events with the same one in order.",
+)  # fmt: skip
+@click.option(
+    "--expires", callback=parse_delay, metavar="DURATION",
+    help="Attempt no delivery after this time, such as 30s, 15m or 1d: what is left is a dead letter then.",
 )  # fmt: skip
 @click.option(
     "--attribute", "attributes", multiple=True, callback=_attributes, metavar="NAME=VALUE",
@@ -116,7 +121,7 @@ def _send_one(context: CommandContext, options: SendOptions) -> None:
             key=options.key,
             order_by=options.order_by,
             settle=options.settle,
-            **options.due,
+            **options.when,
         )
     if published.duplicate:
         context.screen.note("This key was used before: nothing was added.")
@@ -159,7 +164,9 @@ def _send_lines(context: CommandContext, options: SendOptions) -> None:
         context.screen.progress("published", options.events()) as show,
     ):
         try:
-            ids = bus.publish_many(options.topic or None, json_lines(source), key=key, progress=progress, **options.due)
+            ids = bus.publish_many(
+                options.topic or None, json_lines(source), key=key, progress=progress, **options.when
+            )
         except (BusError, InvalidLine) as error:
             raise _partial_failure(error, context.url, done, key) from error
     if context.screen.as_json:

@@ -21,6 +21,7 @@ class SendOptions:
     content_type: str | None
     key: str | None
     order_by: str | None
+    expires: float | None  # seconds
     attributes: dict[str, str]
     source: str | None
     delay: float | None  # seconds
@@ -49,9 +50,9 @@ class SendOptions:
         return self.delay is not None or self.deliver_at is not None
 
     @property
-    def due(self) -> dict[str, Any]:
-        """Return when it is due, as the client takes it."""
-        return {"delay": self.delay, "deliver_at": self.deliver_at}
+    def when(self) -> dict[str, Any]:
+        """Return when it is due and when it expires, as the client takes it."""
+        return {"delay": self.delay, "deliver_at": self.deliver_at, "expires": self.expires}
 
     def open(self) -> BinaryIO:
         """Open the file, or standard input."""

@@ -6,6 +6,7 @@ Needs only the standard library, and the pure modules of ``eventbus.core`` that 
 from eventbus.client.aio import AsyncBus
 from eventbus.client.bus import Bus
 from eventbus.client.calls import NO_RETRY, Backoff
+from eventbus.client.dead_letters import DeadLetter, Replayed, ReplayOutcome
 from eventbus.client.dispatch import InboxResponse
 from eventbus.client.errors import (
     ApiError,
@@ -31,18 +32,7 @@ from eventbus.client.errors import (
 from eventbus.client.events import Feed
 from eventbus.client.inbox import Inbox
 from eventbus.client.keep_alive import Registration, State
-from eventbus.client.model import (
-    DeadLetter,
-    Delivery,
-    Event,
-    Fate,
-    Published,
-    PublishedMany,
-    Replayed,
-    ReplayOutcome,
-    Retried,
-    Skipped,
-)
+from eventbus.client.model import Delivery, Event, Fate, Published, PublishedMany, Retried, Skipped
 from eventbus.client.seen import EventStatus, Memory, Seen
 from eventbus.client.server import Server, serve
 from eventbus.client.signatures import Verifier

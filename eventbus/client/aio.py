@@ -7,18 +7,9 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from eventbus.client.bus import Bus
+from eventbus.client.dead_letters import DeadLetter, Replayed, ReplayOutcome
 from eventbus.client.events import Position
-from eventbus.client.model import (
-    DeadLetter,
-    Delivery,
-    Event,
-    Published,
-    PublishedMany,
-    Replayed,
-    ReplayOutcome,
-    Retried,
-    Skipped,
-)
+from eventbus.client.model import Delivery, Event, Published, PublishedMany, Retried, Skipped
 from eventbus.client.subscribers import DryRun, Subscriber, SubscriberList
 
 P = ParamSpec("P")

@@ -23,6 +23,7 @@ from eventbus.core.batch_format import (
     TOPIC_ATTRIBUTE,
 )
 from eventbus.core.errors import BadRequest
+from eventbus.core.event_attributes import EXPIRY_ATTRIBUTE
 from eventbus.core.topics import check_topic
 
 #: Characters of a reason in the answer to a batch, which may have a thousand of them.
@@ -34,6 +35,7 @@ _HEADERS = {
     "traceparent": "traceparent",
     "tracestate": "tracestate",
     PUBLISHER_ATTRIBUTE: PUBLISHER_FIELD,
+    EXPIRY_ATTRIBUTE: f"ce-{EXPIRY_ATTRIBUTE}",
     **DEAD_ATTRIBUTES,
 }
 

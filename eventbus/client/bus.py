@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -74,6 +74,7 @@ class Bus(DeadLetterCalls, Control):
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
         order_by: str | None = None,
+        expires: float | timedelta | datetime | None = None,
         delay: Delay | None = None,
         deliver_at: DueTime | None = None,
         settle: float | None = None,
@@ -86,19 +87,22 @@ class Bus(DeadLetterCalls, Control):
         ``order_by`` is its order key: subscribers with ``ordered="key"`` get events with the same one in order.
         With ``delay`` (seconds, or a timedelta) or ``deliver_at`` (a datetime with an offset, or RFC 3339) it waits,
         and enters the journal when it is due. Raises BadTime, a ValueError, for others.
+        ``expires`` is when nobody wants the event any more, in seconds from now on, or as a time: what was not
+        delivered by then is a dead letter.
 
         With ``settle`` wait until every subscription has delivered the event, filtered it or given it up, or for so
         many seconds, from 0.1 to 60; the result's ``fate`` says which. The timeout of the call is so much longer.
         """
         key = key or uuid4().hex
         body, usual = encoding.encode_body(data)
+        expiry, expiry_header = encoding.expiry(expires)
         sent = {"Idempotency-Key": key, **encoding.check_headers(headers or {})}
         if kind := content_type or usual:
             sent["Content-Type"] = kind
         if attributes is not None or self._source is not None:
             sent |= encoding.cloud_event_headers({"source": self._source, **(attributes or {})}, topic, key)
         query = given(topic=topic or None) + encoding.order_key_query(order_by) + due_query(delay, deliver_at, settle)
-        return publish(self._caller, query, body, sent, settle=settle)
+        return publish(self._caller, query + expiry, body, sent | expiry_header, settle=settle)
 
     def publish_many(  # noqa: PLR0913 - each is an option of its own
         self,
@@ -107,6 +111,7 @@ class Bus(DeadLetterCalls, Control):
         *,
         size: int = 1_000,
         key: str | None = None,
+        expires: float | timedelta | datetime | None = None,
         progress: Callable[[int], object] | None = None,
         delay: Delay | None = None,
         deliver_at: DueTime | None = None,
@@ -115,14 +120,15 @@ class Bus(DeadLetterCalls, Control):
 
         Each is delivered as JSON: bytes have to be JSON already. Of a batch, all events are kept or none. After
         an error the same call with the same ``key`` adds what is missing and repeats nothing. ``progress`` is called
-        with the number of events that are durable so far. ``delay`` and ``deliver_at`` are as in ``publish``: all
-        events are due at the same time, which is the result's ``scheduled_for``.
+        with the number of events that are durable so far. ``expires``, ``delay`` and ``deliver_at`` are as in
+        ``publish``: all events are due at the same time, which is the result's ``scheduled_for``.
         """
         key, ids = key or uuid4().hex, PublishedMany()
         due = due_query(delay, deliver_at)
+        expiry, expiry_header = encoding.expiry(expires)
         for number, lines in enumerate(encoding.batches(items, size)):
-            headers = {"Idempotency-Key": f"{key}-{number}", "Content-Type": "application/x-ndjson"}
-            query = given(topic=topic or None) + due
+            headers = {"Idempotency-Key": f"{key}-{number}", "Content-Type": "application/x-ndjson", **expiry_header}
+            query = given(topic=topic or None) + due + expiry
             published = publish(self._caller, query, b"\n".join(lines), headers, batch=True)
             ids += published.ids
             if published.scheduled_for is not None:  # a delay counts from the first batch

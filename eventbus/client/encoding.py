@@ -4,13 +4,14 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from eventbus.client.errors import BadBody, UsageError
 from eventbus.core import topics
 from eventbus.core.errors import BadRequest
+from eventbus.core.event_expiry import parse_expires
 from eventbus.core.order_key import check_key
 
 #: Characters that a CloudEvents attribute keeps in a header: visible ASCII but for " and % (HTTP binding, 3.1.3.2).
@@ -88,6 +89,19 @@ def order_key_query(key: str | None) -> list[tuple[str, str]]:
     """Return the parameter of a publish with an order key; none without one. Raises UsageError."""
     try:
         return [] if key is None else [("key", check_key(key, "order_by"))]
+    except BadRequest as error:
+        raise UsageError(str(error)) from error
+
+
+def expiry(expires: float | timedelta | datetime | None) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return the parameters and headers of a publish whose events expire. Raises UsageError."""
+    if isinstance(expires, datetime):
+        return [], {"ce-expirytime": rfc3339(expires)}
+    if expires is None:
+        return [], {}
+    seconds = expires.total_seconds() if isinstance(expires, timedelta) else expires
+    try:
+        return [("expires", repr(parse_expires(repr(seconds))))], {}
     except BadRequest as error:
         raise UsageError(str(error)) from error
 

@@ -12,7 +12,7 @@ BusError
     ├── Forbidden          the token has other permissions (403)
     ├── NotFound           the thing does not exist (404)
     ├── Conflict           the call contradicts the present state (409)
-    ├── KeyReused          an idempotency key was used for another topic, order key or body (422)
+    ├── KeyReused          an idempotency key was used for another topic, order key, expiry or body (422)
     ├── TooLarge           an event or a batch over the limits (413)
     └── Unavailable        not now; ``retry_after`` says when (408, 425, 429, 502, 503, 504)
 
@@ -82,7 +82,10 @@ class Conflict(ApiError):
 
 
 class KeyReused(ApiError):
-    """The idempotency key was used for another topic, order key or body. Nothing was kept; a retry does not help."""
+    """The idempotency key was used for another topic, order key, expiry or body. Nothing was kept.
+
+    A retry does not help.
+    """
 
 
 class TooLarge(ApiError):

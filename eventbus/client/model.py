@@ -1,16 +1,17 @@
-"""The values that the client returns: events, deliveries and dead letters."""
+"""The values that the client returns: events and deliveries."""
 
 import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from eventbus.client.encoding import decode_attribute, decompress
 from eventbus.client.parsing import decode_body, parse_time
 from eventbus.core.batch_format import PUBLISHER_FIELD
+from eventbus.core.event_attributes import EXPIRY_ATTRIBUTE
 
 STRUCTURED = "application/cloudevents+json"
 _DATA_NAMES = ("data", "data_base64")
@@ -84,6 +85,17 @@ class Event:
         if found and "content-type" in self.headers:
             found["datacontenttype"] = self.headers["content-type"]
         return found
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """Return when the event expires, None for one that does not: the bus attempts no delivery of it then."""
+        text = self.headers.get(f"ce-{EXPIRY_ATTRIBUTE}")
+        if text is None and self.content_type == STRUCTURED:
+            with suppress(ValueError, RecursionError):
+                text = self.attributes.get(EXPIRY_ATTRIBUTE)
+        with suppress(ValueError, OverflowError):
+            return None if text is None else parse_time(str(decode_attribute(text)))
+        return None
 
     def _structured_data(self) -> Any:
         envelope = self.json()
@@ -186,54 +198,3 @@ class PublishedMany(list[str]):
     """The ids of events that were published together; ``scheduled_for`` is as in ``Published``."""
 
     scheduled_for: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """A dead letter; ``event`` is the event's id, ``last_answer`` the start of the last response.
-
-    ``subscriber`` is an address, with a ``path`` where it was registered with one, or the name of the ``group``.
-    """
-
-    id: int
-    event: str
-    topic: str | None
-    subscriber: str
-    reason: str
-    attempts: int
-    first_attempt_at: datetime | None
-    last_attempt_at: datetime
-    last_status: int | None
-    last_error: str | None
-    last_answer: bytes = field(default=b"")
-    path: str | None = None
-    group: str | None = None
-    key: str | None = None  # the event's order key
-    body_given_up: bool = False  # its event's body is gone: it can be discarded, not replayed
-
-
-class Replayed(int):
-    """How many dead letters were put back; ``Bus.replay_outcome`` takes ``replay`` and returns what became of them."""
-
-    replay: str | None  # None where there were none
-
-    @classmethod
-    def of(cls, payload: Mapping[str, Any]) -> Self:
-        """Parse a response; a bus of an older version gives no ``replay``."""
-        made = cls(payload["replayed"])
-        made.replay = payload.get("replay")
-        return made
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayOutcome:
-    """What became of the ``replayed`` dead letters that were put back together at a time."""
-
-    replay: str
-    at: datetime
-    replayed: int
-    delivered: int
-    dead_again: int
-    discarded: int
-    filtered: int = 0  # an older bus does not say
-    pending: int

@@ -17,13 +17,15 @@ from eventbus.client.errors import BusError, KeyReused, UsageError
 from eventbus.client.http import Request, Response, Transport
 from eventbus.client.inbox import Inbox
 from eventbus.client.model import Event
+from eventbus.core.clock import rfc3339_ms
+from eventbus.core.event_expiry import parse_expires
 from eventbus.core.override import override
 from eventbus.core.topics import matches
 from eventbus.testing.batches import deliver_together
 from eventbus.testing.deliveries import passes
 from eventbus.testing.fake_schedule import FakeSchedule, due_of
 from eventbus.testing.fake_subscribers import FakeSubscribers
-from eventbus.testing.fates import fate_json
+from eventbus.testing.fates import Said, fate_json
 
 _EVENT_PATH = "/events/"
 _KEPT_HEADERS = ("content-type", "content-encoding", "traceparent", "tracestate")
@@ -78,10 +80,10 @@ class FakeTransport(Transport):
         self.inboxes: list[Inbox] = []
         self.errors: list[BusError] = []
         self._keys: dict[str, tuple[str, ...]] = {}
-        self._fates: dict[str, dict[str, InboxResponse | None]] = {}  # by event and inbox; None where filtered
+        self._fates: dict[str, dict[str, Said]] = {}  # by event and inbox
         self._due: dict[str, datetime | None] = {}
         self._schedule = FakeSchedule()
-        self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # topic, order key and body by key
+        self._contents: dict[str, tuple[list[str], bytes | None]] = {}  # what was asked for and the body, by key
         self._subscribers = subscribers = FakeSubscribers()
         self._routes: dict[tuple[str, str], Callable[[Request, dict[str, list[str]]], Any]] = {
             ("POST", "/sendMessage"): self._publish,
@@ -123,21 +125,25 @@ class FakeTransport(Transport):
     def _publish(self, request: Request, query: dict[str, list[str]]) -> dict[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
         batch, key = "batch" in query, headers.get("idempotency-key", "")
-        duplicate, content = key in self._keys, (query.get("topic", []) + query.get("key", []), request.body)
+        asked = [value for name in ("topic", "key", "expires") for value in query.get(name, [])]
+        duplicate, content = key in self._keys, ([*asked, headers.get("ce-expirytime", "")], request.body)
         if duplicate and self._contents[key] != content:
             raise KeyReused(
-                422, "This Idempotency-Key was used for another topic, order key or body; nothing of this was kept."
+                422,
+                "This Idempotency-Key was used for another topic, order key, expiry or body; nothing of this was kept.",
             )
         self._contents[key] = content
         if not duplicate:
+            now = datetime.now(UTC)
+            due_at = due_of(query, now)
             kept = {"content-type": "application/json"} if batch else _kept(headers)
+            kept |= _expiry(headers, query, due_at or now)
             topic = query.get("topic", [kept.get("ce-type")])[0]
             bodies = (request.body or b"").split(b"\n") if batch else [request.body or b""]
             order_key = query.get("key", [kept.get("ce-partitionkey")])[0]
-            now = datetime.now(UTC)
             events = [Event(str(uuid4()), topic, body, kept, now, key=order_key) for body in bodies]
-            self._keys[key], self._due[key] = tuple(event.id for event in events), due_of(query, now)
-            self._accept(topic, events, self._due[key])
+            self._keys[key], self._due[key] = tuple(event.id for event in events), due_at
+            self._accept(topic, events, due_at)
         ids = self._keys[key]
         named = {"ids": ids} if batch else {"id": ids[0]}
         due = _text_of(self._due[key])
@@ -160,15 +166,17 @@ class FakeTransport(Transport):
         return entered
 
     def _enter(self, topic: str | None, events: Sequence[Event]) -> None:
+        """Record events, and deliver them, but for those that have expired when they enter."""
         self.events += events
-        fates: dict[str, dict[str, InboxResponse | None]] = {event.id: {} for event in events}
+        fates: dict[str, dict[str, Said]] = {event.id: {} for event in events}
         for number, inbox in enumerate(self.inboxes, 1):
             if not matches(inbox.topics, topic):
                 continue
             wanted = [event for event in events if passes(inbox, event)]
             for event in events:
-                fates[event.id][f"inbox-{number}"] = None
-            for part in _in_parts(wanted, inbox.terms.batch or 1):
+                fates[event.id][f"inbox-{number}"] = "expired" if event in wanted else "filtered"
+            current = [event for event in wanted if event.expires_at is None or event.expires_at > event.at]
+            for part in _in_parts(current, inbox.terms.batch or 1):
                 for event, answer in zip(part, deliver_together(inbox, part), strict=True):
                     self.answers.append((event, answer))
                     fates[event.id][f"inbox-{number}"] = answer
@@ -207,6 +215,15 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in _KEPT_HEADERS or name.startswith("ce-")}
 
 
+def _expiry(headers: Mapping[str, str], query: Mapping[str, Sequence[str]], since: datetime) -> dict[str, str]:
+    """Return the kept header of an event that expires; seconds count from ``since``."""
+    if "ce-expirytime" in headers:
+        return {"ce-expirytime": headers["ce-expirytime"]}
+    if "expires" not in query:
+        return {}
+    return {"ce-expirytime": rfc3339_ms(since.timestamp() + parse_expires(query["expires"][0]))}
+
+
 def _event_json(event: Event) -> dict[str, Any]:
     """Return an event as the bus writes it."""
     try:
@@ -215,4 +232,5 @@ def _event_json(event: Event) -> dict[str, Any]:
         body = {"base64": b64encode(event.body).decode()}
     payload = {"id": event.id, "topic": event.topic, "key": event.key, "headers": dict(event.headers), "body": body}
     due = {} if event.scheduled_for is None else {"scheduled_for": rfc3339(event.scheduled_for)}
-    return {**payload, "accepted_at": event.at.isoformat(), **due}
+    expires = None if event.expires_at is None else event.expires_at.isoformat()
+    return {**payload, "accepted_at": event.at.isoformat(), "expires_at": expires, **due}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from eventbus.client.dispatch import InboxResponse
 
@@ -10,8 +10,12 @@ from eventbus.client.dispatch import InboxResponse
 _RETRIED = frozenset({404, 408, 409, 425, 429})
 
 
-def fate_json(answers: Mapping[str, InboxResponse | None]) -> dict[str, Any]:
-    """Return what became of an event as the bus writes it, by each inbox's name and response; None is filtered.
+#: What an inbox has said of an event: its response, nothing where its filter did not match, or that it came too late.
+Said = InboxResponse | Literal["filtered", "expired"]
+
+
+def fate_json(answers: Mapping[str, Said]) -> dict[str, Any]:
+    """Return what became of an event as the bus writes it, by each inbox's name and what it has said.
 
     What the bus would attempt again is pending: a fake bus does not.
     """
@@ -21,15 +25,14 @@ def fate_json(answers: Mapping[str, InboxResponse | None]) -> dict[str, Any]:
     return {**{state: counts[state] for state in states}, "subscriptions": rows, "more": 0}
 
 
-def _row(name: str, answer: InboxResponse | None) -> dict[str, Any]:
-    status = None if answer is None else answer.status
-    row = {"address": name, "path": None, "group": None, "state": _state(status)}
-    return {**row, "status": status, "attempts": 0 if answer is None else 1}
+def _row(name: str, answer: Said) -> dict[str, Any]:
+    row = {"address": name, "path": None, "group": None}
+    if not isinstance(answer, InboxResponse):
+        return {**row, "state": "dead" if answer == "expired" else answer, "status": None, "attempts": 0}
+    return {**row, "state": _state(answer.status), "status": answer.status, "attempts": 1}
 
 
-def _state(status: int | None) -> str:
-    if status is None:
-        return "filtered"
+def _state(status: int) -> str:
     if 200 <= status < 300:
         return "delivered"
     return "pending" if status >= 500 or status in _RETRIED else "dead"

@@ -133,6 +133,14 @@ def test_a_past_time_is_accepted_and_the_event_is_dead_at_once(node: InProcessNo
     assert (again["reason"], again["attempts"]) == ("rejected", 1)  # by the subscriber, which refuses all
 
 
+def test_a_publish_that_waits_is_told_that_its_event_has_expired(node: InProcessNode) -> None:
+    """It is dead, and was not attempted."""
+    node.bus.register(parse_address(HERE), Terms())
+    answer = node.ask("POST", "/sendMessage?settle=20", {**JSON, "ce-expirytime": PAST}, b"{}").json
+    assert (answer["dead"], answer["pending"]) == (1, 0)
+    assert (answer["subscriptions"][0]["state"], answer["subscriptions"][0]["status"]) == ("dead", None)
+
+
 def test_a_repetition_asks_for_the_same_expiry(node: InProcessNode) -> None:
     """It is the first event again; with another expiry it is refused."""
     key = {**JSON, "Idempotency-Key": "k"}
