@@ -9,6 +9,8 @@ from tests.support.caller import JSON, Caller
 from tests.support.kept_caller import kept_caller
 from tests.support.subscriber import RecordingSubscriber
 
+#: Seconds that one publish takes, on a busy machine.
+PUBLISH_SECONDS = 0.02
 #: Seconds by which an event may come before it is due.
 EARLY = 0.01
 
@@ -19,9 +21,13 @@ class Scheduled:
 
     due: dict[str, float] = field(default_factory=dict)
 
-    def publish(self, port: int, count: int, start: float, seconds: float, group: int = 5) -> None:
-        """Publish so many events, ``group`` of which are due at each moment, evenly from ``start`` on."""
+    def publish(self, port: int, count: int, seconds: float, group: int = 5) -> None:
+        """Publish so many events, ``group`` of which are due at each moment, evenly over so many seconds.
+
+        The first ones are due when all are published, on a machine that is not much too busy.
+        """
         body = b"\n".join(b"%d" % number for number in range(group))
+        start = time.time() + 0.5 + PUBLISH_SECONDS * count / group
         with kept_caller(port) as caller:
             for number in range(count // group):
                 due_at = start + seconds * number * group / count
