@@ -19,6 +19,11 @@ def event_payload(event: Event) -> dict[str, Any]:
     return {**_without_body(event), "body": body_payload(event.body)}
 
 
+def event_brief(event: Event) -> dict[str, Any]:
+    """Return an event as JSON, with the number of its body's bytes in place of the body."""
+    return {**_without_body(event), "bytes": len(event.body)}
+
+
 def event_json(event: Event, give_way: Callable[[], None]) -> bytes:
     """Return an event as the text of its JSON, without spaces; call ``give_way`` between the steps of a large one."""
     return _with_body(_without_body(event), event.body, give_way)

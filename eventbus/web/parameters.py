@@ -33,10 +33,12 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/resume"): _WHOSE,
     ("POST", "/retry"): _WHOSE,
     ("POST", "/skip"): (*_WHOSE, "id"),
+    ("POST", "/cancel"): ("id",),
     ("GET", "/"): ("since",),
     ("GET", "/dashboard/subscribers"): ("sort", "q", "start"),
     ("GET", "/dashboard/subscriber"): _WHOSE,
     ("GET", "/dashboard/journal"): ("upto",),
+    ("GET", "/dashboard/scheduled"): ("after",),
     ("GET", "/dashboard/event"): ("id",),
     ("GET", "/dashboard/deadLetters"): (*_WHOSE, "after"),
 }

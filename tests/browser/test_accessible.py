@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from eventbus.client import Bus
 from tests.browser.axe import violations
 from tests.browser.dashboard_user import DashboardUser
 from tests.browser.shop import shop
@@ -19,6 +20,8 @@ PAGES = {
     "subscriber that is down": "/dashboard/subscriber?address={warehouse}",
     "journal": "/dashboard/journal",
     "event": "/dashboard/event?id={event}",
+    "scheduled": "/dashboard/scheduled",
+    "scheduled event": "/dashboard/event?id={scheduled}",
     "dead letters": "/dashboard/deadLetters?address={billing}",
     "no dead letters": "/dashboard/deadLetters?address={audit}",
     "send": "/dashboard/send",
@@ -31,7 +34,10 @@ PAGES = {
 def places(bus: BusServer) -> Iterator[dict[str, str]]:
     """Addresses by their services' names, and an event's id, as they stand in links."""
     with shop(Caller(bus.port)) as found:
-        yield {"event": found.publish(3)} | {name: quote(address) for name, address in found.addresses.items()}
+        later = Bus(f"http://127.0.0.1:{bus.port}").publish("later", b"1", delay=3_600).id
+        yield {"event": found.publish(3), "scheduled": later} | {
+            name: quote(address) for name, address in found.addresses.items()
+        }
 
 
 @pytest.mark.parametrize("page", PAGES)

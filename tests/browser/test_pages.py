@@ -16,6 +16,7 @@ PAGES = {
     "/": ("Overview", "Needs attention"),
     "/dashboard/subscribers": ("Subscribers", "6 subscribers, sorted by address"),
     "/dashboard/journal": ("Journal", "30 events so far"),
+    "/dashboard/scheduled": ("Scheduled", "No scheduled events."),
     "/dashboard/deadLetters": ("Dead letters", "Redeliver selected"),
     "/dashboard/send": ("Send", "Send a test event"),
     "/dashboard/settings": ("Settings", "Secrets are not displayed."),

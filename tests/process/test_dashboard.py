@@ -7,6 +7,7 @@ from urllib.parse import quote, urljoin
 
 import pytest
 
+from eventbus.client import Bus
 from tests.support.answers import assert_problem
 from tests.support.caller import JSON, Caller, register_target
 from tests.support.deadline import eventually
@@ -20,6 +21,8 @@ PAGES = [
     "/dashboard/subscriber?address={address}",
     "/dashboard/journal",
     "/dashboard/event?id={event}",
+    "/dashboard/scheduled",
+    "/dashboard/event?id={scheduled}",
     "/dashboard/deadLetters",
     "/dashboard/send",
     "/dashboard/settings",
@@ -76,7 +79,8 @@ def places(bus: BusServer) -> Iterator[dict[str, str]]:
     caller = Caller(bus.port)
     with RecordingSubscriber() as subscriber:
         caller.register(subscriber.address, lease=3_600)
-        yield {"address": quote(subscriber.address), "event": caller.publish(b'{"a":1}')}
+        (later,) = Bus(f"http://127.0.0.1:{bus.port}").publish("later", b"1", delay=3_600).ids
+        yield {"address": quote(subscriber.address), "event": caller.publish(b'{"a":1}'), "scheduled": later}
         caller.deregister(subscriber.address)
 
 
@@ -251,7 +255,7 @@ def test_what_a_page_from_elsewhere_asks_for_is_refused(caller: Caller) -> None:
     requests = [
         ("POST", "/sendMessage"), ("POST", register_target(address)), ("DELETE", f"/deregister?address={address}"),
         ("POST", "/deadLetters/replay?all=true"), ("DELETE", "/deadLetters?all=true"),
-        ("POST", f"/replay?address={address}&from=earliest"),
+        ("POST", f"/replay?address={address}&from=earliest"), ("POST", "/cancel?id=x"), ("DELETE", "/events/x"),
     ]  # fmt: skip
     for headers in foreign:
         for method, target in requests:

@@ -41,6 +41,7 @@ ROUTES: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/resume"): set(),
     ("POST", "/retry"): set(),
     ("POST", "/skip"): set(),
+    ("POST", "/cancel"): {PUBLISH},
     ("GET", "/metrics"): {VIEW},
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
@@ -51,6 +52,7 @@ ROUTES: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/dashboard/subscribers"): {VIEW},
     ("GET", "/dashboard/subscriber"): {VIEW},
     ("GET", "/dashboard/journal"): {VIEW},
+    ("GET", "/dashboard/scheduled"): {VIEW},
     ("GET", "/dashboard/event"): {VIEW},
     ("GET", "/dashboard/deadLetters"): {VIEW},
     ("GET", "/dashboard/send"): {VIEW},
@@ -416,3 +418,29 @@ def test_scheduled_events_are_read_and_cancelled_within_patterns_and_names(scene
     assert scene.status("publish", "DELETE", f"/events/{private}") == 200
     assert scene.status("admin", "DELETE", f"/events/{publish('shop', 'orders.new')}") == 200
     assert scheduled(scene, "watch") == []
+
+
+def test_the_dashboard_offers_to_cancel_where_the_token_may_publish(scene: Scene) -> None:
+    """On the list and on the event's page; with a token that may only view both have no action."""
+    html = {"Accept": "text/html"}
+    event = scene.ask(
+        "publish+view", "POST", "/sendMessage?delay=600&topic=a", b"x", {"Accept": "application/json"}
+    ).json
+    for path in ("/dashboard/scheduled", f"/dashboard/event?id={event['id']}"):
+        for who, offered in (("view", False), ("publish+view", True), ("admin", True)):
+            page = scene.ask(who, "GET", path, headers=html).text
+            assert event["id"] in page
+            assert ('data-act="cancel"' in page) is offered, (path, who)
+    assert scene.status("view", "POST", f"/cancel?id={event['id']}") == 403
+    assert scene.status("publish", "POST", "/cancel?id=nothing") == 404
+    done = scene.ask("publish+view", "POST", f"/cancel?id={event['id']}", headers=html)
+    assert (done.status_code, done.headers["Location"]) == (303, "dashboard/scheduled")
+    assert scheduled(scene, "watch") == []
+
+
+def test_cancelling_by_a_form_is_within_names_too(scene: Scene) -> None:
+    """What a name has published only that name, or an admin, cancels."""
+    json = {"Accept": "application/json"}
+    event = scene.ask("shop", "POST", "/sendMessage?delay=600&topic=orders.new", b"x", json).json["id"]
+    assert scene.status("publish", "POST", f"/cancel?id={event}") == 403
+    assert sorted(scene.ask("shop-next", "POST", f"/cancel?id={event}", headers=json).json) == ["cancelled_at", "id"]

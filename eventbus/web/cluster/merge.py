@@ -84,14 +84,12 @@ def dead_letters(parts: Sequence[Any], query: Query) -> Any:
 
 
 def event(parts: Sequence[Any], _: Query) -> Any:
-    """Return one event and its deliveries on all nodes; some may have read a scheduled one before it was due."""
-    entered = next((part for part in parts if "scheduled_for" not in part), parts[0])
+    """Return one event, or its page, and its deliveries on all nodes.
+
+    Some nodes may have read a scheduled one before it was due.
+    """
+    entered = next((part for part in parts if part.get("scheduled_for") is None), parts[0])
     return {**entered, "deliveries": merged_deliveries([part["deliveries"] for part in parts])}
-
-
-def event_page(parts: Sequence[Any], _: Query) -> Any:
-    """Return the page of one event, with its deliveries on all nodes."""
-    return {**parts[0], "deliveries": merged_deliveries([part["deliveries"] for part in parts])}
 
 
 def merged_deliveries(parts: Sequence[Sequence[Any]]) -> list[Any]:
@@ -116,7 +114,7 @@ KINDS = {
     ("GET", "/metrics"): Merge(text=merge_metrics),
     ("GET", "/"): Merge(cluster_views.overview, page=True, reword=cluster_views.earlier),
     ("GET", "/dashboard/subscribers"): Merge(cluster_views.subscribers, page=True),
-    ("GET", "/dashboard/event"): Merge(event_page, page=True),
+    ("GET", "/dashboard/event"): Merge(event, page=True),
     ("GET", "/dashboard/deadLetters"): Merge(cluster_views.dead_letters, page=True),
 }
 #: A request for one event, whose id is in the path.

@@ -32,6 +32,7 @@ NAVIGATION = (
     ("", "Overview"),
     ("dashboard/subscribers", "Subscribers"),
     ("dashboard/journal", "Journal"),
+    ("dashboard/scheduled", "Scheduled"),
     ("dashboard/deadLetters", "Dead letters"),
     ("dashboard/send", "Send"),
     ("dashboard/settings", "Settings"),

@@ -20,8 +20,10 @@ from eventbus.web.dashboard.cluster_views import MAX_ATTENTION_ROWS, PAGE_ROWS
 from eventbus.web.dashboard.layout import page
 from eventbus.web.dashboard.member_rows import member_rows, seconds_left, summary
 from eventbus.web.dashboard.option_rows import lacking_headers, member_option_rows, option_rows
+from eventbus.web.dashboard.scheduled_rows import due_payload, schedule_page
 from eventbus.web.dashboard.waiting_rows import waiting_rows
-from eventbus.web.event_payload import delivery_payload, event_payload
+from eventbus.web.event_payload import delivery_payload, event_brief
+from eventbus.web.found_event import event_or_scheduled
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query, query_of
 from eventbus.web.routes.dead_letters import dead_letter_payload
@@ -144,20 +146,29 @@ def journal() -> dict[str, Any]:
     bus = the_bus()
     end = count_in(_query(), "upto", bus.feed.newest, 0, 2**62)
     events = bus.feed.read(max(0, end - PAGE_ROWS), (), PAGE_ROWS).events
-    rows = [{**_brief(event), "seq": event.seq} for event in reversed(events) if event.seq <= end]
+    rows = [{**event_brief(event), "seq": event.seq} for event in reversed(events) if event.seq <= end]
     earlier = end - PAGE_ROWS if end > PAGE_ROWS else None
     return {"events": rows, "newest": bus.feed.newest, "end": end, "earlier": earlier}
+
+
+@blueprint.get("/dashboard/scheduled")
+@page("scheduled.html")
+def scheduled() -> dict[str, Any]:
+    """Collect one page of the events that wait until they are due."""
+    bus = the_bus()
+    return {**schedule_page(bus, _query().first("after")), "count": bus.journal.schedule_state().count}
 
 
 @blueprint.get("/dashboard/event")
 @page("event.html")
 def event() -> dict[str, Any]:
-    """Collect one event: its headers, its body in every readable form, and its deliveries."""
-    found, deliveries = the_bus().history.of(_query().first("id") or "")
-    views = views_of(found.body)
+    """Collect one event: its headers, its body in every readable form, and its deliveries, or when it is due."""
+    bus = the_bus()
+    found, deliveries, waiting = event_or_scheduled(bus, _query().first("id") or "")
     return {
-        "event": {**_brief(found), "headers": found.headers},
-        "body": views,
+        "event": event_brief(found),
+        **due_payload(bus, waiting),
+        "body": views_of(found.body),
         "deliveries": list(map(delivery_payload, deliveries)),
     }
 
@@ -206,7 +217,3 @@ def _names(named: NamedSubscription | None) -> dict[str, Any]:
 def _filled(query: Query) -> Query:
     """Return a query without the fields of a form that are empty."""
     return Query({name: values for name, values in query.values.items() if values != [""]})
-
-
-def _brief(event: Any) -> dict[str, Any]:
-    return {key: value for key, value in event_payload(event).items() if key != "body"} | {"bytes": len(event.body)}

@@ -92,6 +92,12 @@ def response_header(description: str, values: Json, *, required: bool = True) ->
     return {"description": description, "required": required, "schema": values}
 
 
+def see_other(where: str) -> Json:
+    """Build the response 303 to a browser without scripts: ``where`` it goes."""
+    location = {"Location": response_header("The page.", text())}
+    return {"description": f"For a browser without scripts: {where}.", "headers": location}
+
+
 def content(kind: str, values: Json, example: Any = None) -> Json:
     """Build a body of one media type."""
     return {kind: {"schema": values, **({} if example is None else {"example": example})}}

@@ -14,7 +14,7 @@ from eventbus.web.openapi.builder import (
     text,
 )
 from eventbus.web.openapi.operation import operation
-from eventbus.web.openapi.schedule import CANCEL, EVENT_ID, SCHEDULED
+from eventbus.web.openapi.schedule import CANCEL, CANCEL_BY_FORM, EVENT_ID, SCHEDULED
 from eventbus.web.openapi.schemas import A_DELIVERY, AN_EVENT, TOPIC_PATTERNS
 from eventbus.web.openapi.subscribers import address, group, path
 from eventbus.web.routes.events import DEFAULT_PAGE_EVENTS, MAX_WAIT_SECONDS
@@ -98,5 +98,6 @@ REPLAY = operation(
 PATHS: Json = {
     "/events": {"get": LIST},
     "/events/{event_id}": {"get": GET, "delete": CANCEL},
+    "/cancel": {"post": CANCEL_BY_FORM},
     "/replay": {"post": REPLAY},
 }

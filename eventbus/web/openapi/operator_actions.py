@@ -21,10 +21,6 @@ _ONE_OR_MEMBER = [
     group("A group as a whole, instead of an address."),
 ]
 _ONE = [address("One subscriber's; that of a member means its group.", required=False), path(), group()]
-_SEE_OTHER: Json = {
-    "description": "For a browser without scripts: back to the subscriber's page.",
-    "headers": {"Location": build.response_header("The page.", text())},
-}
 
 
 def _action(name: str, summary: str, description: str, target: str, more: Json, example: Json, **rest: Any) -> Json:
@@ -35,7 +31,7 @@ def _action(name: str, summary: str, description: str, target: str, more: Json, 
         name, summary, description, tag="Control", scope="admin", call=f"-X POST '{target}'", parameters=parameters,
         ok=ok, errors=("WrongAddress", "NotRegistered", *errors, "NotOwner", "DiskFull"),
     )  # fmt: skip
-    found["responses"]["303"] = _SEE_OTHER
+    found["responses"]["303"] = build.see_other("back to the subscriber's page")
     return found
 
 

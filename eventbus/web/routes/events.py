@@ -1,10 +1,8 @@
 """``/events``: the journal as pages, as a long poll or as a stream, and one event with its deliveries."""
 
-from contextlib import suppress
-
 from flask import Blueprint, Response, request
 
-from eventbus.core.errors import Forbidden, NotFound
+from eventbus.core.errors import Forbidden
 from eventbus.core.tokens import Scope
 from eventbus.core.topics import check_patterns
 from eventbus.services.bus import Bus
@@ -23,6 +21,7 @@ from eventbus.web.event_stream import (
     streamed,
     the_connection,
 )
+from eventbus.web.found_event import event_or_scheduled
 from eventbus.web.numbers import count_in
 from eventbus.web.query import query_of
 from eventbus.web.replies import JSON, Reply, as_json
@@ -74,19 +73,10 @@ def list_events() -> Reply | Response:
 def one_event(event_id: str) -> Reply:
     """Return one event and its delivery for each subscriber, or a scheduled one."""
     bus = the_bus()
-    with suppress(NotFound):
-        return _in_journal(bus, event_id)
-    scheduled = bus.schedule.find(event_id)
-    if scheduled is None:
-        return _in_journal(bus, event_id)  # it may have become due in between
-    _check_topic(bus, scheduled.message.topic)
-    return as_json({**scheduled_payload(scheduled), "deliveries": []})
-
-
-def _in_journal(bus: Bus, event_id: str) -> Reply:
-    event, deliveries = bus.history.of(event_id)
+    event, deliveries, waiting = event_or_scheduled(bus, event_id)
     _check_topic(bus, event.topic)
-    return as_json({**event_payload(event), "deliveries": list(map(delivery_payload, deliveries))})
+    payload = event_payload(event) if waiting is None else scheduled_payload(waiting)
+    return as_json({**payload, "deliveries": list(map(delivery_payload, deliveries))})
 
 
 def _check_topic(bus: Bus, topic: str | None) -> None:

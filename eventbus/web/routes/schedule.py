@@ -8,6 +8,7 @@ from eventbus.core.schedule import ScheduledEvent
 from eventbus.core.tokens import Scope
 from eventbus.services.audit import Changed
 from eventbus.services.bus import Bus
+from eventbus.web.accept import wants_page
 from eventbus.web.access import access_of, needs
 from eventbus.web.audit import log_change
 from eventbus.web.current import the_bus
@@ -15,8 +16,8 @@ from eventbus.web.event_page import EventPage, page_bytes
 from eventbus.web.event_payload import as_event, scheduled_json
 from eventbus.web.event_stream import holding, the_connection
 from eventbus.web.pages import MAX_PAGE_BYTES
-from eventbus.web.query import Query
-from eventbus.web.replies import JSON, Reply, as_json
+from eventbus.web.query import Query, query_of
+from eventbus.web.replies import JSON, Reply, as_json, see_other
 
 blueprint = Blueprint("schedule", __name__)
 
@@ -25,6 +26,21 @@ blueprint = Blueprint("schedule", __name__)
 @needs(Scope.PUBLISH)
 def cancel(event_id: str) -> Reply:
     """Cancel a scheduled event that the client may publish, and that no other token name has published."""
+    return as_json(_cancelled(event_id))
+
+
+@blueprint.post("/cancel")
+@needs(Scope.PUBLISH)
+def cancel_by_form() -> Reply:
+    """Cancel a scheduled event in the same way. A browser without scripts goes back to the list."""
+    event_id = query_of(request.environ).first("id")
+    if not event_id:
+        raise BadRequest("id is required: the event's.")
+    done = _cancelled(event_id)
+    return see_other("dashboard/scheduled") if wants_page(request) else as_json(done)
+
+
+def _cancelled(event_id: str) -> dict[str, str]:
     bus = the_bus()
     found = bus.journal.scheduled_event(event_id)
     if found is not None:
@@ -34,7 +50,7 @@ def cancel(event_id: str) -> Reply:
     cancelled = bus.schedule.cancel(event_id)
     if not cancelled.repeated:
         log_change(Changed.CANCELLED, event_id, 1)
-    return as_json({"id": event_id, "cancelled_at": rfc3339(cancelled.at)})
+    return {"id": event_id, "cancelled_at": rfc3339(cancelled.at)}
 
 
 def asks_for_schedule(query: Query) -> bool:

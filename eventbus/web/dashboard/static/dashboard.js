@@ -137,13 +137,13 @@ function live() {
 
 let questions = 0; // counts the dialogs, so that the work of an earlier one does not write into a later one
 
-function confirmed({ title, text, go, again, work }) {
+function confirmed({ title, text, go, again, work, keep = "Cancel" }) {
   const dialog = $("#ask"), button = $("#ask-go"), progress = $("#ask-progress"), result = $("#ask-result");
   const number = questions += 1;
   let asked = 0;
   $("#ask-title").textContent = title;
   $("#ask-text").textContent = text;
-  $("#ask-cancel").textContent = "Cancel";
+  $("#ask-cancel").textContent = keep;
   result.textContent = "";
   button.textContent = go;
   button.disabled = button.hidden = false;
@@ -175,7 +175,8 @@ function confirmed({ title, text, go, again, work }) {
 }
 
 async function refreshAll() {
-  if ($("#letters")) await refresh([$("#letters")]).catch(() => connected(null));
+  const sections = [...document.querySelectorAll("#letters, #scheduled")];
+  if (sections.length) await refresh(sections).catch(() => connected(null));
 }
 
 // Discards the dead letters in batches of single requests, so that progress is visible and no request is long.
@@ -271,6 +272,10 @@ const ACTS = {
   skip: ({ target, name }) => confirmed({
     title: `Skip ${name}?`, text: "It becomes a dead letter, and those behind it are delivered. An attempt in flight may still deliver it.", go: "Skip",
     work: async () => { const done = await posted(target); return done.in_flight ? "It is in flight: a dead letter unless it is delivered." : "Skipped."; },
+  }),
+  cancel: ({ target, name }) => confirmed({
+    title: `Cancel ${name}?`, text: "It will be delivered to nobody. This cannot be undone.", go: "Yes, cancel it", keep: "Keep it",
+    work: async () => { await posted(target); return "Cancelled."; },
   }),
   "replay-journal": ({ subject, name }, form) => confirmed({
     title: `Replay the journal to ${name}?`, text: `All events that match its topics, from ${form.elements.from.value} on, are delivered again.`, go: "Replay",
