@@ -46,6 +46,7 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
         "Wrong input address. The port must be a number from 1 to 65535, not '80a'.", {}),
     "WrongQuery": (400, "The query does not parse.", 'invalid URL escape "%zz"', {}),
     "WrongLimit": (400, "A malformed parameter.", "limit must be a whole number from 1 to 1000, not '0'.", {}),
+    "NoId": (400, "The event's id is missing, or the query is malformed.", "id is required: the event's.", {}),
     "WrongChoice": (
         400, "Not exactly one choice, or a malformed one.",
         "Select dead letters by exactly one of address=A, group=G, id=ID or all=true.", {}),

@@ -36,6 +36,6 @@ CANCEL_BY_FORM = operation(
     "The same as `DELETE /events/ID`, for what sends only `GET` and `POST`.",
     tag="Publishing", scope="publish", call=f"-X POST '/cancel?id={AN_ID}'",
     parameters=[build.query("id", "The event's id.", VISIBLE_ASCII, required=True, example=AN_ID)],
-    ok=_OK, errors=_ERRORS,
+    ok=_OK, errors=("NoId", *_ERRORS),
 )  # fmt: skip
 CANCEL_BY_FORM["responses"]["303"] = build.see_other("back to the list of scheduled events")
