@@ -20,7 +20,7 @@ def event_payload(event: Event) -> dict[str, Any]:
 
 
 def event_brief(event: Event) -> dict[str, Any]:
-    """Return an event as JSON, with the number of its body's bytes in place of the body."""
+    """Return an event as JSON, with the number of its body's bytes instead of the body."""
     return {**_without_body(event), "bytes": len(event.body)}
 
 
