@@ -1,8 +1,9 @@
-"""Two nodes through any history of joins, leaves, conflicts, hand-overs and deaths: one truth about each address."""
+"""Two nodes through any history of joins, leaves, filters, conflicts, hand-overs and deaths: one truth about each."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import product
+from urllib.parse import quote
 
 import gevent
 import pytest
@@ -16,16 +17,19 @@ from eventbus.core.model import group_key
 from eventbus.web.app import application
 from tests.support.deadline import eventually
 from tests.support.lanes import TAKEN
-from tests.support.redis_server import NEEDS_REDIS, RedisServer
+from tests.support.redis_server import COMMAND, RedisServer
 from tests.support.shared import shared
 
-pytestmark = NEEDS_REDIS
+pytestmark = pytest.mark.skipif(COMMAND is None, reason="there is no redis-server here")
 ADDRESSES = [f"127.0.0.1:{port}" for port in (8001, 8002, 8003)]
 #: Events in one request, at most, to each of them.
 BATCHES = dict(zip(ADDRESSES, (1, 3, 100), strict=True))
 GROUPS = ["mailer", "printer"]
 NODE, ADDRESS, GROUP = st.sampled_from([0, 1]), st.sampled_from(ADDRESSES), st.sampled_from(GROUPS)
 WHERE = st.sampled_from([None, *GROUPS])
+#: Filters: none is given, one is removed, and events with an odd or an even number.
+FILTERS = {name: f'{{"exact":{{"data.odd":{str(name == "odd").lower()}}}}}' for name in ("odd", "even")}
+FILTER = st.sampled_from([None, None, "", *FILTERS])
 JSON = {"Accept": "application/json"}
 TIMING = ClusterTiming(repair_interval_seconds=0.2, check_interval_seconds=0.001)
 
@@ -43,6 +47,9 @@ class SharedGroups(RuleBasedStateMachine):
         self.clients = [Client(application(node.bus), TestResponse) for node in self.nodes]
         self.registered: dict[str, str] = {}  # by address: the key of its subscription
         self.accepted: dict[str, int] = {}  # by that key: how many events, over all its registrations
+        self.filters: dict[str, str] = {}  # by that key: the name of its filter, if it has one
+        self.filtered: dict[str, int] = {}  # by that key: how many of the events its filters did not match
+        self.published = 0
 
     def teardown(self) -> None:
         self._stack.close()
@@ -50,12 +57,18 @@ class SharedGroups(RuleBasedStateMachine):
 
     # What happens
 
-    @rule(node=NODE, address=ADDRESS, group=WHERE)
-    def register(self, node: int, address: str, group: str | None) -> None:
-        """An address registers alone or in a group, at either node; it is refused where it is something else."""
+    @rule(node=NODE, address=ADDRESS, group=WHERE, chosen=FILTER)
+    def register(self, node: int, address: str, group: str | None, chosen: str | None) -> None:
+        """An address registers alone or in a group, at either node; it is refused where it is something else.
+
+        It may give a filter, which is its group's where it is in one.
+        """
         key, known = _key(address, group), self.registered.get(address)
-        assert self._register(node, address, group) == (200 if known in (None, key) else 409)
+        status = self._register(node, address, group, chosen)
+        assert status == (200 if known in (None, key) else 409)
         self.registered.setdefault(address, key)
+        if status == 200 and chosen is not None:
+            self.filters[key] = chosen
 
     @rule(address=ADDRESS, groups=st.tuples(WHERE, WHERE))
     def register_at_both_nodes_at_once(self, address: str, groups: tuple[str | None, str | None]) -> None:
@@ -71,20 +84,26 @@ class SharedGroups(RuleBasedStateMachine):
         """An address deregisters, whether it is registered or not."""
         assert self._ask(node, "DELETE", f"/deregister?address={address}").status_code == 200
         self.registered.pop(address, None)
+        self._forget_filters()
 
     @rule(node=NODE, group=GROUP)
     def end(self, node: int, group: str) -> None:
         """A group ends with all its members."""
         assert self._ask(node, "DELETE", f"/deregister?group={group}").status_code == 200
         self.registered = {a: key for a, key in self.registered.items() if key != group_key(group)}
+        self._forget_filters()
 
     @rule(node=NODE, count=st.integers(1, 5))
     def publish(self, node: int, count: int) -> None:
         """Events are accepted: each once for each group, and for each address that is in none."""
         for _ in range(count):
-            assert self._ask(node, "POST", "/sendMessage", b"{}").status_code == 200
-        for key in set(self.registered.values()):
-            self.accepted[key] = self.accepted.get(key, 0) + count
+            self.published += 1
+            name = "odd" if self.published % 2 else "even"
+            body = b'{"odd":true}' if name == "odd" else b'{"odd":false}'
+            assert self._ask(node, "POST", "/sendMessage", body).status_code == 200
+            for key in set(self.registered.values()):
+                self.accepted[key] = self.accepted.get(key, 0) + 1
+                self.filtered[key] = self.filtered.get(key, 0) + (self.filters.get(key, "") not in ("", name))
 
     @rule(giver=NODE)
     def hand_over(self, giver: int) -> None:
@@ -118,22 +137,28 @@ class SharedGroups(RuleBasedStateMachine):
 
     @invariant()
     def each_group_gets_each_event_once(self) -> None:
-        """What was accepted for a subscription adds up, and is delivered in a moment."""
-        expected = {key: self.accepted.get(key, 0) for key in set(self.registered.values())}
+        """What was accepted for a subscription adds up, and is delivered in a moment, or filtered."""
+        keys = set(self.registered.values())
+        expected = {key: (self.accepted.get(key, 0), self.filtered.get(key, 0)) for key in keys}
         eventually(lambda: self._delivered() == expected, 20, f"there was not delivered {expected}")
 
-    def _delivered(self) -> dict[str, int]:
-        """What was delivered for each subscription, where nothing is pending."""
+    def _forget_filters(self) -> None:
+        """A subscription that has ended begins without a filter."""
+        self.filters = {key: name for key, name in self.filters.items() if key in self.registered.values()}
+
+    def _delivered(self) -> dict[str, tuple[int, int]]:
+        """What was accepted and filtered for each subscription, where nothing is pending."""
         for node in self.nodes:
             node.journal.members.heartbeat()
         lanes = [lane for node in self.nodes for lane in node.bus.subscribers()]
-        return {lane.subscriber.key: lane.accepted for lane in lanes if not lane.backlog}
+        return {lane.subscriber.key: (lane.accepted, lane.filtered) for lane in lanes if not lane.backlog}
 
     # How it is asked
 
-    def _register(self, node: int, address: str, group: str | None) -> int:
+    def _register(self, node: int, address: str, group: str | None, chosen: str | None = None) -> int:
         target = f"/registerAndKeepAlive?lease=600&batch={BATCHES[address]}&address={address}"
         target += f"&group={group}" if group else ""
+        target += "" if chosen is None else f"&filter={quote(FILTERS.get(chosen, ''))}"
         return self._ask(node, "POST", target).status_code
 
     def _ask(self, node: int, method: str, target: str, body: bytes = b"") -> TestResponse:
