@@ -49,3 +49,14 @@ def is_header_safe(text: str) -> bool:
 def unix_ms_of(event_id: str) -> int | None:
     """Return when an id was made, in milliseconds since 1970; None if it is not a UUID version 7."""
     return int(event_id[:8] + event_id[9:13], 16) if _UUID7.match(event_id) else None
+
+
+def packed_id(event_id: str) -> bytes | None:
+    """Return the 16 bytes of an id; None if it is not a UUID version 7."""
+    return bytes.fromhex(event_id.replace("-", "")) if _UUID7.match(event_id) else None
+
+
+def unpacked_id(packed: bytes) -> str:
+    """Return the id of 16 bytes, as ``packed_id`` made them."""
+    text = packed.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

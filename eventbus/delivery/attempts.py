@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from eventbus.core.clock import Clock
 from eventbus.core.model import Event, State
@@ -21,10 +21,16 @@ from eventbus.delivery.lane_registry import LaneRegistry
 from eventbus.delivery.slots import CutShort, LeaseExpired, Slot
 from eventbus.delivery.slow_pool import SLOW_SECONDS
 from eventbus.delivery.transport import Route
+from eventbus.telemetry.attempt_ring import BLOCK, AttemptRing
 from eventbus.telemetry.counters import Counters
+from eventbus.telemetry.text_ring import NO_TEXT
 
 #: Seconds until a delivery is attempted again that this node had no files, ports or memory for.
 RESOURCE_RETRY_SECONDS = 1.0
+
+#: What stands for each verdict in the ring of the newest attempts; 0 is DELIVERED.
+OUTCOMES = tuple(Verdict)
+OUTCOME_NUMBERS = {verdict: number for number, verdict in enumerate(OUTCOMES)}
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +40,15 @@ class SubscriberListener(Protocol):
 
     def gone(self, lane: Lane, target: Health) -> None:
         """End the registration of a subscriber that answered 410: it wants no more. It may be a group's member."""
+
+
+class Ended(NamedTuple):
+    """How one delivery's attempt ended: which one it was, and what its response means."""
+
+    event_id: str
+    number: int
+    verdict: Verdict
+    answer: DeliveryResponse
 
 
 class Attempts:
@@ -51,6 +66,7 @@ class Attempts:
         self.routes = registry.routes  #: by target
         self.awaited = awaited  #: those whose publishers wait for what becomes of them
         self._awaited_seqs = awaited.by_seq  # mostly empty
+        self.ring = AttemptRing()  #: the newest attempts
         self._clock = clock
         self._counters = counters
         self._listener = listener
@@ -81,18 +97,53 @@ class Attempts:
             self._counters.arrival.observe(waited if waited > 0 else 0.0)  # the wall clock may have been set back
             if target.slow is not (seconds > SLOW_SECONDS):
                 self._change_pace(target)
+            ring, name = self.ring, target.attempts_name
+            if name <= ring.forgotten:
+                name = self._name(lane, target)
+            packed = ring.packed_ids.get(event.id) or ring.pack_id(event.id)
+            ring.fresh.append((packed, wall, seconds, name, delivery.attempts, answer.status, 0, NO_TEXT))
+            if len(ring.fresh) >= BLOCK:
+                ring.write()
             lane.deliver(delivery, now)
             if self._awaited_seqs:
                 self.awaited.delivered(lane, delivery, answer.status)
         else:
-            result = result_of(target, answer, wall, seconds)
-            self.note_failed(target, result, answer, seconds)
-            lane.fail(delivery, result, answer, Moment(self._clock.monotonic(), wall, wall - event.accepted_at))
-            if self._awaited_seqs:
-                self.awaited.failed(lane, delivery, answer.status)
-            self.end_if_gone(lane, target, result)
+            self._fail(lane, target, delivery, event, answer, wall)
         if target.state is not state:
             log_state_change(target, answer, wall)
+
+    def _fail(
+        self, lane: Lane, target: Health, delivery: Delivery, event: Event, answer: DeliveryResponse, wall: float
+    ) -> None:
+        """Settle a delivery whose attempt, which began at ``wall`` (seconds since 1970), failed."""
+        now = self._clock.monotonic()
+        seconds = now - delivery.began
+        result = result_of(target, answer, wall, seconds)
+        self.note_failed(target, result, answer, seconds)
+        if target.consented:
+            self.record(lane, target, [Ended(event.id, delivery.attempts, result.verdict, answer)], wall, seconds)
+        lane.fail(delivery, result, answer, Moment(now, wall, wall - event.accepted_at))
+        if self._awaited_seqs:
+            self.awaited.failed(lane, delivery, answer.status)
+        self.end_if_gone(lane, target, result)
+
+    # The newest attempts
+
+    def record(self, lane: Lane, target: Health, ended: Iterable[Ended], wall: float, seconds: float) -> None:
+        """Keep attempts that have ended together, begun at ``wall`` (seconds since 1970), among the newest ones."""
+        ring, name = self.ring, target.attempts_name
+        if name <= ring.forgotten:
+            name = self._name(lane, target)
+        for event_id, number, verdict, answer in ended:
+            texts = NO_TEXT if verdict is Verdict.DELIVERED else ring.keep(answer.error, answer.excerpt)
+            outcome = OUTCOME_NUMBERS[verdict]
+            ring.note(event_id, name, number, wall, seconds, answer.status or 0, outcome, texts)
+
+    def _name(self, lane: Lane, target: Health) -> int:
+        """Name a subscriber that the ring does not know, or not any more."""
+        name = self.ring.name(lane.subscriber.key, target.subscriber.key)
+        target.take_attempts_name(name)
+        return name
 
     # For several deliveries at once
 

@@ -1,19 +1,19 @@
 """An attempt at several events at once: one HTTP request for a batch, and what its response means for each."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from eventbus.core.batch_format import BATCH_BYTES
 from eventbus.core.clock import Clock
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import Event
-from eventbus.delivery.attempts import RESOURCE_RETRY_SECONDS, Attempts, broken_off, log_state_change, result_of
-from eventbus.delivery.lane.batch import DeliveryBatch, InvalidBatchResponse, failures_in
+from eventbus.delivery.attempts import RESOURCE_RETRY_SECONDS, Attempts, Ended, broken_off, log_state_change, result_of
+from eventbus.delivery.lane.batch import DeliveryBatch, Failure, InvalidBatchResponse, failures_in
 from eventbus.delivery.lane.companions import Candidates
 from eventbus.delivery.lane.delivery import Delivery
 from eventbus.delivery.lane.health import Health, Moment
 from eventbus.delivery.lane.lane import Lane
-from eventbus.delivery.lane.outcome import DELIVERED_STATUSES, RETRY, DeliveryResponse
+from eventbus.delivery.lane.outcome import DELIVERED_STATUSES, RETRY, DeliveryResponse, Verdict
 from eventbus.delivery.recent_events import RecentEvents
 from eventbus.delivery.slots import Slot
 from eventbus.delivery.transport.base import Element
@@ -119,21 +119,34 @@ class BatchAttempts:
             batch.release(now + RESOURCE_RETRY_SECONDS)
             return
         seconds = now - began
+        numbers = [delivery.attempts for delivery in batch.deliveries]
         if answer.status in DELIVERED_STATUSES:
-            self._settle_answered(request, answer, began, now, wall)
+            ended = self._settle_answered(request, numbers, answer, began, now, wall)
         else:
             outcome = result_of(target, answer, wall - seconds, seconds)
             result = batch.fail(outcome, answer, _moments(events, now, wall))
             self._note_awaited(request, answer, range(len(events)))
             self._attempts.note_failed(target, result, answer, seconds)
             self._attempts.end_if_gone(lane, target, result)
+            ended = _ended(events, numbers, result.verdict, answer)
+        if target.consented:
+            self._attempts.record(lane, target, ended, wall - seconds, seconds)
         if target.state is not state:
             log_state_change(target, answer, wall)
 
     def _settle_answered(
-        self, request: _Request, answer: DeliveryResponse, began: float, now: float, wall: float
-    ) -> None:
-        """Settle a batch that was answered 2xx: its body may say that some events failed."""
+        self,
+        request: _Request,
+        numbers: Sequence[int],
+        answer: DeliveryResponse,
+        began: float,
+        now: float,
+        wall: float,
+    ) -> list[Ended]:
+        """Settle a batch that was answered 2xx: its body may say that some events failed. Return how each ended.
+
+        One that was behind another which failed counts no attempt.
+        """
         _, target, batch, events, elements = request
         seconds = now - began
         try:
@@ -143,15 +156,18 @@ class BatchAttempts:
             self._attempts.note_failed(target, RETRY, answer, seconds)
             batch.fail(RETRY, described, _moments(events, now, wall))
             self._note_awaited(request, answer, range(len(events)))
-            return
+            return _ended(events, numbers, Verdict.RETRY, described)
         taken = [event for index, event in enumerate(events) if index not in failures] if failures else events
         waited = [wall - event.accepted_at for event in taken]
         self._attempts.note_delivered(target, seconds, waited)
+        ended = _ended(events, numbers, Verdict.DELIVERED, answer)
         if failures:
             batch.settle(failures, answer, _moments(events, now, wall))
+            ended = _with_failures(ended, failures, batch, answer)
         else:
             batch.deliver(began)
         self._note_awaited(request, answer, failures)
+        return ended
 
     def _note_awaited(self, request: _Request, answer: DeliveryResponse, failures: Container[int]) -> None:
         """Note what became of those that somebody waits for; ``failures`` has the indices of those that failed."""
@@ -160,6 +176,24 @@ class BatchAttempts:
             for index, delivery in enumerate(request.batch.deliveries):
                 note = awaited.failed if index in failures else awaited.delivered
                 note(request.lane, delivery, answer.status)
+
+
+def _ended(events: Sequence[Event], numbers: Sequence[int], verdict: Verdict, answer: DeliveryResponse) -> list[Ended]:
+    """Return the same end of an attempt for each event."""
+    return [Ended(event.id, number, verdict, answer) for event, number in zip(events, numbers, strict=True)]
+
+
+def _with_failures(
+    ended: Sequence[Ended], failures: Mapping[int, Failure], batch: DeliveryBatch, answer: DeliveryResponse
+) -> list[Ended]:
+    """Return how the attempt ended for each event where some failed, without those that count no attempt."""
+    found = []
+    for index, (each, delivery) in enumerate(zip(ended, batch.deliveries, strict=True)):
+        failure = failures.get(index)
+        if delivery.attempts >= each.number:
+            own = each if failure is None else each._replace(verdict=failure.result.verdict, answer=failure.of(answer))
+            found.append(own)
+    return found
 
 
 def _moments(events: Sequence[Event], now: float, wall: float) -> list[Moment]:

@@ -55,6 +55,7 @@ class Dispatcher:
         self._transport = transport
         pool = SlowPool(max_in_flight, self.registry.hosts_of)
         attempts = Attempts(self.registry, clock, counters, listener, self._quick, self.awaited)
+        self.newest_attempts = attempts.ring
         members = MemberChoice(self.registry.groups, pool, clock)
         upcoming = Upcoming(self.reader, self.load, clock, counters, self.awaited)
         batches = BatchAttempts(attempts, self.recent, upcoming, clock)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from eventbus.core.errors import NotFound
@@ -12,10 +12,12 @@ from eventbus.core.model import Event, Interest, Subscription
 from eventbus.core.records import FailedDelivery, LaneRecord, Retry
 from eventbus.delivery.lane.interests import filter_of
 from eventbus.delivery.lane.lane import Lane
+from eventbus.services.attempt_history import AttemptHistory
 from eventbus.services.node import Node
+from eventbus.telemetry.attempt_ring import Attempt
 
-#: Ended registrations that are read.
-MAX_ENDED_RECORDS = 1_000
+#: Ended registrations that are read, and attempts of one delivery that are returned.
+MAX_ENDED_RECORDS, MAX_TIMELINE = 1_000, 50
 #: Lanes after which other greenlets may run.
 YIELD_EVERY_LANES = 200
 
@@ -24,13 +26,15 @@ YIELD_EVERY_LANES = 200
 class Fate:
     """One event for one subscriber: pending, delivered, filtered, dead or discarded.
 
-    It has its retry if it waits for one, and how it failed if it is dead or discarded.
+    It has its retry if it waits for one, how it failed if it is dead or discarded, and the newest of its attempts that
+    this process knows, the oldest first.
     """
 
     subscription: Subscription
     state: str
     deferral: Retry | None = None
     failed: FailedDelivery | None = None
+    attempts: Sequence[Attempt] = ()
 
 
 class _Chosen(NamedTuple):
@@ -44,6 +48,7 @@ class History:
     """Looks up what became of events."""
 
     def __init__(self, node: Node) -> None:
+        self.attempts = AttemptHistory(node)
         self._dispatcher = node.dispatcher
         self._journal = node.journal
 
@@ -53,7 +58,9 @@ class History:
         if event is None:
             raise NotFound(f"Event {event_id[:80]!r} is not in the journal.")
         self._dispatcher.checkpointer.save()
-        return event, self.fates(event)
+        known = self.attempts.of_event(event_id)
+        fates = ((fate, known.get(fate.subscription.key, ())) for fate in self.fates(event))
+        return event, [replace(fate, attempts=attempts[-MAX_TIMELINE:]) for fate, attempts in fates]
 
     def fates(self, event: Event, *, replays: bool = True) -> list[Fate]:
         """Return an event's fate for each subscriber that it was accepted for, as far as that is saved.

@@ -10,6 +10,7 @@ from eventbus.web.cluster.forwarding import Forwarding
 from eventbus.web.flask_app import BusFlask
 from eventbus.web.parameters import query_guard
 from eventbus.web.routes import (
+    attempts,
     dead_letters,
     events,
     messages,
@@ -22,7 +23,8 @@ from eventbus.web.routes import (
 )
 
 BLUEPRINTS = (
-    subscribers, messages, events, schedule, dead_letters, replays, operator_actions, operations, reference, dashboard,
+    subscribers, messages, events, schedule, attempts, dead_letters, replays, operator_actions, operations, reference,
+    dashboard,
 )  # fmt: skip
 
 

@@ -9,7 +9,10 @@ from eventbus.core.event_expiry import displayed_expiry
 from eventbus.core.model import Event
 from eventbus.core.records import FailedDelivery, Retry
 from eventbus.core.schedule import ScheduledEvent
+from eventbus.delivery.lane.outcome import Verdict
+from eventbus.services.attempt_history import outcome_of
 from eventbus.services.history import Fate
+from eventbus.web.attempt_payload import step_payload
 from eventbus.web.body_text import body_json, body_payload
 from eventbus.web.subscriber_payloads import identity_payload
 
@@ -72,7 +75,10 @@ def delivery_payload(fate: Fate) -> dict[str, Any]:
         payload |= {**_attempts(fate.deferral), "next_attempt_at": rfc3339(fate.deferral.due_at)}
     elif fate.failed is not None and fate.failed.attempts:
         payload |= _attempts(fate.failed)
-    return payload
+    last = fate.attempts[-1] if fate.attempts else None
+    if fate.state == "delivered" and last is not None and outcome_of(last) is Verdict.DELIVERED:
+        payload["delivered_at"] = rfc3339_ms(last.ended)
+    return {**payload, "timeline": list(map(step_payload, fate.attempts))}
 
 
 def _attempts(of: Retry | FailedDelivery) -> dict[str, Any]:

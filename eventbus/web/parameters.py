@@ -25,6 +25,7 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/listSubscribers"): ("expired",),
     ("POST", "/sendMessage"): ("topic", "key", "expires", "delay", "deliver_at", "batch", "once", "settle"),
     ("GET", "/events"): ("after", "topic", "limit", "wait", "scheduled"),
+    ("GET", "/attempts"): (*_WHOSE, "id", "status", "after", "limit"),
     ("GET", "/deadLetters"): (*_WHOSE, "after", "limit"),
     ("POST", "/deadLetters/replay"): (*_CHOICE, "replay"),
     ("DELETE", "/deadLetters"): _CHOICE,

@@ -47,6 +47,7 @@ MISTAKES = [
     ("POST", "/cancel", "id=order-42", 404),
     ("POST", "/replay", f"address={NOBODY}", 400),
     ("POST", "/replay", f"address={NOBODY}&from=earliest", 409),
+    ("GET", "/attempts", "limit=0", 400),
     ("GET", "/deadLetters", "limit=0", 400),
     ("DELETE", "/deadLetters", "", 400),
     ("DELETE", "/deadLetters", "id=1", 404),

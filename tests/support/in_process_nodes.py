@@ -6,15 +6,29 @@ from contextlib import contextmanager
 
 from werkzeug.test import Client, TestResponse
 
+from eventbus.cluster.single_node import SingleNode
 from eventbus.core.errors import CallRefused, EventbusError, NodeTimeout, NotAccepted
 from eventbus.core.settings import MEMORY, Settings
 from eventbus.core.tokens import Tokens
 from eventbus.delivery.lane.outcome import DeliveryResponse
+from eventbus.journal.cluster_journal import Nodes
 from eventbus.journal.sqlite import SqliteJournal
 from eventbus.services.bus import Bus
 from eventbus.web.app import create_app
 from eventbus.web.cluster.forwarding import Forwarding
 from tests.support.scripted import ScriptedTransport
+
+
+class _Peered(SingleNode):
+    """The cluster of a node that owns all of its own journal, and has peers."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    @property
+    def nodes(self) -> Nodes:  # type: ignore[override]
+        """See Cluster.nodes."""
+        return self._nodes
 
 
 class InProcessNode:
@@ -25,7 +39,8 @@ class InProcessNode:
     ) -> None:
         settings = Settings(journal=f"sqlite:///{MEMORY}", tokens=tokens or Tokens(), tokens_file=file)
         self.id = name
-        self.bus = Bus(settings, SqliteJournal(MEMORY), ScriptedTransport(always=DeliveryResponse(400, excerpt=b"no")))
+        transport = ScriptedTransport(always=DeliveryResponse(400, excerpt=b"no"))
+        self.bus = Bus(settings, SqliteJournal(MEMORY), transport, cluster=_Peered(self))
         self.owners: dict[str, str] = {}  #: what this node knows of who has which subscriber
         self.groups: dict[str, str] = {}  #: the group that an address is a member of, by their keys
         self.silent: set[str] = set()  #: nodes that do not answer this one

@@ -13,9 +13,13 @@ from tests.support.memory_node import A, B, C, MemoryNode
 class Scene(MemoryNode):
     """A node whose events are looked up."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.history = History(self.node)
+
     def fates(self, event_id: str) -> dict[str, str]:
         """Return the state of an event by subscriber."""
-        _, fates = History(self.node).of(event_id)
+        _, fates = self.history.of(event_id)
         return {fate.subscription.text: fate.state for fate in fates}
 
 

@@ -106,7 +106,7 @@ def test_of_two_states_of_a_delivery_the_one_further_on_counts(states: tuple[str
     """Where two nodes tell of the same delivery, pending counts before all, and what was settled later before that."""
     for parts in (states, states[::-1]):
         told = [[{"address": "a", "state": state}] for state in parts]
-        assert merge.merged_deliveries(told) == [{"address": "a", "state": said}]
+        assert merge.merged_deliveries(told) == [{"address": "a", "state": said, "timeline": []}]
 
 
 def test_an_event_is_told_with_the_deliveries_of_all_nodes() -> None:

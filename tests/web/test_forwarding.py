@@ -42,6 +42,7 @@ ABOUT_ONE = [
 ABOUT_ALL = [
     ("GET", "/listSubscribers"),
     ("GET", "/events/e-1"),
+    ("GET", "/attempts"),
     ("GET", "/deadLetters"),
     ("POST", "/deadLetters/replay?all=true"),
     ("DELETE", "/deadLetters?all=true"),
@@ -347,12 +348,36 @@ def test_subscribers_of_all_nodes_are_listed(two: Two) -> None:
 def test_an_event_is_told_with_the_deliveries_of_every_node(two: Two) -> None:
     """Where an event stands is told for every node's subscribers, on the dashboard too."""
     here, _ = two
-    said = [{"address": address, "path": None, "group": None, "state": "dead"} for address in (HERE, THERE)]
-    assert here.ask("GET", "/events/e-1", JSON).json["deliveries"] == said
-    assert here.ask("GET", "/dashboard/event?id=e-1", JSON).json["deliveries"] == said
+    for target in ("/events/e-1", "/dashboard/event?id=e-1"):
+        deliveries = here.ask("GET", target, JSON).json["deliveries"]
+        assert [(each["address"], each["state"]) for each in deliveries] == [(HERE, "dead"), (THERE, "dead")]
+        steps = [step for each in deliveries for step in each["timeline"]]
+        assert [(step["address"], step["status"], step["outcome"]) for step in steps] == [
+            (HERE, 400, "rejected"), (THERE, 400, "rejected"),
+        ]  # fmt: skip
     page = here.ask("GET", "/dashboard/event?id=e-1", HTML).text
+    assert page.count("attempt 1: 400, rejected") == 2
     assert HERE in page
     assert THERE in page
+
+
+def test_attempts_of_every_node_are_one_list(two: Two) -> None:
+    """The attempt that ended last is the first, whoever made it; pages go on where each node left off."""
+    here, _ = two
+    whole = here.ask("GET", "/attempts", JSON)
+    assert whole.headers["Eventbus-Nodes"] == "2 of 2"
+    assert whole.json["next"] is None
+    found = whole.json["attempts"]
+    assert sorted((each["node"], each["address"], each["event"]) for each in found) == [
+        ("here", HERE, "e-1"), ("there", THERE, "e-1"),
+    ]  # fmt: skip
+    first = here.ask("GET", "/attempts?limit=1", JSON).json
+    second = here.ask("GET", f"/attempts?limit=1&after={first['next']}", JSON).json
+    assert first["attempts"] + second["attempts"] == found
+    assert second["next"] is None
+    assert here.ask("GET", f"/attempts?address={THERE}", JSON).json["attempts"] == [
+        each for each in found if each["node"] == "there"
+    ]
 
 
 def test_all_dead_letters_are_discarded_on_every_node(two: Two) -> None:
@@ -454,7 +479,7 @@ def test_an_answer_that_depends_on_accept_says_so(two: Two, target: str) -> None
 # Tokens
 
 
-@pytest.mark.parametrize(("method", "target"), [*ABOUT_ONE, *ABOUT_ALL[:1], *ABOUT_ALL[2:8], ABOUT_ALL[9]])
+@pytest.mark.parametrize(("method", "target"), [*ABOUT_ONE, *ABOUT_ALL[:1], *ABOUT_ALL[2:9], ABOUT_ALL[10]])
 def test_no_token_goes_to_another_node(method: str, target: str) -> None:
     """What nodes ask each other holds neither a token, nor a cookie, nor a parameter that the route does not take."""
     with in_process_nodes("here", "there", tokens=tokens_of({Scope.ADMIN: ADMIN})) as (here, there):

@@ -32,6 +32,7 @@ ROUTES: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/events"): READ,
     ("GET", "/events/<path:event_id>"): READ,
     ("DELETE", "/events/<path:event_id>"): {PUBLISH},
+    ("GET", "/attempts"): {VIEW},
     ("GET", "/deadLetters"): {VIEW},
     ("DELETE", "/deadLetters"): set(),
     ("POST", "/deadLetters/replay"): set(),

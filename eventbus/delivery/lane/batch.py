@@ -32,6 +32,12 @@ class Failure(NamedTuple):
     result: AttemptResult
     reason: bytes = b""
 
+    def of(self, answer: DeliveryResponse) -> DeliveryResponse:
+        """Return the response for this event of the batch, whose ``answer`` it is in."""
+        what = "rejects" if self.result.verdict is Verdict.REJECTED else "does not take"
+        error = f"answered {answer.status} and {what} this event"
+        return DeliveryResponse(answer.status, error=error, excerpt=self.reason)
+
 
 def failures_in(body: bytes, ids: Iterable[tuple[str, ...]]) -> dict[int, Failure]:
     """Return what a response of status 2xx says of the events that failed, by their index in the batch.
@@ -137,7 +143,7 @@ class DeliveryBatch:
         if stands not in failures:
             self._lane.deliver(delivery, delivery.began)
         else:
-            self._lane.fail(delivery, failures[stands].result, _own(answer, failures[stands]), moments[stands])
+            self._lane.fail(delivery, failures[stands].result, failures[stands].of(answer), moments[stands])
         for index in order[1:]:
             if index in failures:
                 self._fail_alone(self.deliveries[index], failures[index], answer, moments[index])
@@ -147,12 +153,4 @@ class DeliveryBatch:
         if failure.result.verdict is Verdict.RETRY and self._lane.retries.is_behind(delivery):
             self._lane.release_along(delivery, moment.now)
         else:
-            self._lane.fail_along(delivery, failure.result, _own(answer, failure), moment)
-
-
-def _own(answer: DeliveryResponse, failure: Failure) -> DeliveryResponse:
-    """Return the response for one event of a batch."""
-    what = "rejects" if failure.result.verdict is Verdict.REJECTED else "does not take"
-    return DeliveryResponse(
-        answer.status, error=f"answered {answer.status} and {what} this event", excerpt=failure.reason
-    )
+            self._lane.fail_along(delivery, failure.result, failure.of(answer), moment)

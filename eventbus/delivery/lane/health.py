@@ -59,6 +59,7 @@ class Health(StartTime):
         super().__init__(record)
         self._rules, self.limits = rules, rules.limits
         self.subscriber = record.subscriber
+        self.attempts_name = 0  #: by which the ring of the newest attempts knows it; see ``take_attempts_name``
         self.failures = record.failures  # how often in a row it was held back
         self.pauses = 0  # that it asked for, one after another, without a delivery in between
         self.down_since: float | None = None  # since when it has given no answer
@@ -82,6 +83,10 @@ class Health(StartTime):
     def note(self, text: str, wall: float) -> None:
         """Keep a note of what happened to the subscriber, for whoever asks."""
         self.notes.append((wall, text[:MAX_ERROR]))
+
+    def take_attempts_name(self, number: int) -> None:
+        """Keep the number by which the ring of the newest attempts knows this subscriber."""
+        self.attempts_name = number
 
     def set_slow(self, *, slow: bool) -> None:
         """Note whether the last attempt took long or got no answer: the next one may hold its greenlet for long."""

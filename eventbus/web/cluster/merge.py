@@ -7,9 +7,11 @@ from typing import Any
 from eventbus.core.addresses import parse_address
 from eventbus.core.target_path import split_path
 from eventbus.telemetry.merge import merge_metrics
+from eventbus.web.attempt_payload import merged_pages
 from eventbus.web.dashboard import cluster_views
 from eventbus.web.numbers import count_in
 from eventbus.web.query import Query
+from eventbus.web.routes.attempts import page_limit
 from eventbus.web.routes.dead_letters import DEFAULT_PAGE_LETTERS, MAX_PAGE_LETTERS
 
 #: Seconds within which a node has to answer a query, or a change of many dead letters; else it is left out.
@@ -62,6 +64,11 @@ def _newest(parts: Sequence[Sequence[Any]], key_of: Callable[[Any], str]) -> lis
     return [each for _, each in sorted({key_of(each): each for each in found}.items())]
 
 
+def attempts(parts: Sequence[Any], query: Query) -> Any:
+    """Return a page of the attempts of all nodes."""
+    return merged_pages(parts, query.first("after"), page_limit(query))
+
+
 def counts(parts: Sequence[Any], _: Query) -> Any:
     """Add up how many dead letters each node has changed."""
     return {name: sum(part.get(name, 0) for part in parts) for name in parts[0]}
@@ -93,12 +100,23 @@ def event(parts: Sequence[Any], _: Query) -> Any:
 
 
 def merged_deliveries(parts: Sequence[Sequence[Any]]) -> list[Any]:
-    """Return an event's deliveries of all nodes by address or group, one for each subscription."""
-    found = sorted((each for part in parts for each in part), key=lambda each: _STATE_ORDER.index(each["state"]))
-    by_name = {
-        (each["address"] or each["group"], each.get("path") or "", each.get("group") or ""): each for each in found
-    }
-    return [delivery for _, delivery in sorted(by_name.items())]
+    """Return an event's deliveries of all nodes by address or group, one for each subscription, with all attempts."""
+    found = sorted((each for part in parts for each in part), key=_latest_state)
+    by_name: dict[tuple[str, str, str], Any] = {}
+    timelines: dict[tuple[str, str, str], list[Any]] = {}
+    for each in found:
+        name = each["address"] or each["group"], each.get("path") or "", each.get("group") or ""
+        by_name[name] = each
+        timelines.setdefault(name, []).extend(each.get("timeline", ()))
+    return [
+        {**delivery, "timeline": sorted(timelines[name], key=lambda step: step["at"])}
+        for name, delivery in sorted(by_name.items())
+    ]
+
+
+def _latest_state(delivery: Any) -> tuple[int, bool]:
+    """Return what orders deliveries so that the latest state comes last, and of equal ones the one that knows more."""
+    return _STATE_ORDER.index(delivery["state"]), "delivered_at" in delivery
 
 
 def _key(address: str, target: str | None) -> str:
@@ -108,6 +126,7 @@ def _key(address: str, target: str | None) -> str:
 #: The requests that all nodes answer, by method and path; those about dead letters only without a subscriber.
 KINDS = {
     ("GET", "/listSubscribers"): Merge(subscribers, lines),
+    ("GET", "/attempts"): Merge(attempts),
     ("GET", "/deadLetters"): Merge(dead_letters),
     ("POST", "/deadLetters/replay"): Merge(redelivered, seconds=CHANGE_SECONDS),
     ("DELETE", "/deadLetters"): Merge(counts, seconds=CHANGE_SECONDS),

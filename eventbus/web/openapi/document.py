@@ -1,7 +1,7 @@
 """The complete document (OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.1)."""
 
 from eventbus import __version__
-from eventbus.web.openapi import dead_letters, events, operations, operator_actions, publishing, subscribers
+from eventbus.web.openapi import attempts, dead_letters, events, operations, operator_actions, publishing, subscribers
 from eventbus.web.openapi.builder import Json
 from eventbus.web.openapi.responses import RESPONSES
 from eventbus.web.openapi.schemas import SCHEMAS
@@ -19,7 +19,7 @@ A method that a path does not know is answered 400 on the four routes (`/registe
 `/sendMessage`, `/listSubscribers`), 405 on the others, with `Allow`. `HEAD` is answered as `GET` without a body, and \
 `OPTIONS` with `Allow`, on all but the four. A path that is not here is 404."""
 
-_PARTS = (subscribers, publishing, events, dead_letters, operator_actions, operations)
+_PARTS = (subscribers, publishing, events, attempts, dead_letters, operator_actions, operations)
 _TAGS = {
     "Subscribers": "A subscriber is an address with a lease: it lives as long as it renews.",
     "Publishing": "An event is a body with its headers and an id. What is answered with 2xx is on disk.",

@@ -13,6 +13,7 @@ from eventbus.core.order_key import MAX_KEY_BYTES
 from eventbus.core.topics import MAX_TOPIC_LENGTH, TOPIC_REGEX
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.accepted import ACCEPTED
+from eventbus.web.openapi.attempt_shapes import A_STEP, ATTEMPTS, PATH, STATUS, STEPS
 from eventbus.web.openapi.builder import A_DUE_TIME, A_TIME, AN_ADDRESS, AN_ID, Json, count, nullable, text, time
 from eventbus.web.openapi.cloud_event import CLOUD_EVENT
 from eventbus.web.openapi.dry_run import A_DRY_RUN, DRY_RUN
@@ -25,13 +26,9 @@ ORDER_KEY = text(minLength=1, maxLength=MAX_KEY_BYTES, pattern=r"^[^\u0000-\u001
 ADDRESS = text(minLength=1, maxLength=MAX_ADDRESS_LENGTH, pattern="^[!-~]+$")
 #: An event's id, or an idempotency key.
 VISIBLE_ASCII = text(pattern=f"^[!-~]{{1,{MAX_ID_LENGTH}}}$")
-_STATUS = nullable(build.typed("integer", "Null without a response.", minimum=100, maximum=999))
-
-_PATH = nullable(text("Where its deliveries are POSTed to, as registered with `path`; null for `/event`."))
-
 _SUBSCRIBER: Json = {
     "address": text("As the client wrote it."),
-    "path": _PATH,
+    "path": PATH,
     "group": nullable(text("The group that it is a member of, which has the account; null without one.")),
     "credentials": build.items(
         text(enum=[kind.value for kind in CredentialKind]),
@@ -88,7 +85,7 @@ A_REGISTRATION: Json = {
     "origin": None, "warnings": [],
 }  # fmt: skip
 _MEMBERS = build.items(build.shape("A member.", {
-    "address": text(), "path": _PATH, "state": _SUBSCRIBER["state"], "in_flight": count(),
+    "address": text(), "path": PATH, "state": _SUBSCRIBER["state"], "in_flight": count(),
     "draining": build.flag("See `drain`."), "declared": build.flag("Whether a file declares it."),
 }), "Who shares its events.")  # fmt: skip
 _GROUP: Json = {
@@ -124,10 +121,13 @@ AN_EVENT: Json = {
 _RETRY: Json = {
     "attempts": count("So far; of one that is dead, in all."),
     "next_attempt_at": time(),
-    "last_status": _STATUS,
+    "last_status": STATUS,
     "last_error": nullable(text()),
 }
-A_DELIVERY: Json = {"address": AN_ADDRESS, "path": None, "group": None, "state": "delivered"}
+A_DELIVERY: Json = {
+    "address": AN_ADDRESS, "path": None, "group": None, "state": "delivered",
+    "delivered_at": "2026-11-24T12:09:12.053Z", "timeline": [A_STEP],
+}  # fmt: skip
 _DEAD_LETTER: Json = {
     "id": count("A number by which to replay or discard it."),
     "event": text("The event's id."),
@@ -143,7 +143,7 @@ _DEAD_LETTER: Json = {
     "attempts": count(),
     "first_attempt_at": nullable(time("Null without an attempt.")),
     "last_attempt_at": time("When it was attempted last, or given up."),
-    "last_status": _STATUS,
+    "last_status": STATUS,
     "last_error": nullable(text()),
     "last_answer": build.described(build.schema("Body"), "The first KiB of the subscriber's last response."),
     "body_given_up": build.flag(
@@ -196,17 +196,17 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
         "subscribers": build.items(build.schema("Subscriber")), "groups": build.items(build.schema("Group")),
     }),
     "Deregistered": ("An address, or a group, that is registered no more.", {
-        "address": text(), "path": _PATH, "group": text(), "discarded": count("How many deliveries were discarded."),
+        "address": text(), "path": PATH, "group": text(), "discarded": count("How many deliveries were discarded."),
     }, None, ("address", "path", "group")),
     "Event": ("An event as the journal has it.", _EVENT, AN_EVENT),
     "Delivery": (
         "One event for one subscriber. One that waits for its next attempt has its attempts, too.",
         {
-            "address": nullable(text("Null for a group.")), "path": _PATH,
+            "address": nullable(text("Null for a group.")), "path": PATH,
             "group": nullable(text("Null for an address in no group.")),
-            "state": text(enum=["pending", "delivered", "filtered", "dead", "discarded"]), **_RETRY,
+            "state": text(enum=["pending", "delivered", "filtered", "dead", "discarded"]), **_RETRY, **STEPS,
         },
-        A_DELIVERY, tuple(_RETRY),
+        A_DELIVERY, (*_RETRY, "delivered_at"),
     ),
     "EventWithDeliveries": (
         "An event, and its state for each subscriber that it was accepted for.",
@@ -223,6 +223,7 @@ _SHAPES: dict[str, tuple[Any, ...]] = {
     "DeadLetter": ("A delivery that will not be attempted again.", _DEAD_LETTER, A_DEAD_LETTER),
     "Replay": ("Dead letters that were put back together, and their outcome.", _REPLAY, A_REPLAY),
     **ACCEPTED,
+    **ATTEMPTS,
 }  # fmt: skip
 
 SCHEMAS: Json = {
