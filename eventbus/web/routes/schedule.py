@@ -72,7 +72,7 @@ def schedule_page(bus: Bus, query: Query, limit: int) -> Reply:
     Raises BadRequest and JournalError.
     """
     access = access_of(request.environ, bus.tokens)
-    found = bus.schedule.page(query.first("after"), limit, MAX_PAGE_BYTES)
+    found = bus.schedule.page(query.first("after") or None, limit, MAX_PAGE_BYTES)
     page = EventPage(limit, the_connection())
     last: ScheduledEvent | None = None
     with holding(page_bytes([as_event(each) for each in found]), page.connection):
