@@ -17,6 +17,7 @@ from eventbus.cli.doctor import (
     journal_file,
     redis_journal,
     running_bus,
+    schedule_check,
     subscriber_checks,
     token_file,
 )
@@ -44,8 +45,9 @@ _IN_MEMORY = ":memory:"
 def doctor(context: CommandContext, with_settings: bool) -> None:  # noqa: FBT001 - click names it
     """Look for what is wrong, and say how to fix it.
 
-    Checks the settings and the journal of this environment, the limits of this machine, the running bus and
-    its clock, and its subscribers: whether they are stuck, have dead letters, and can be reached from here.
+    Checks the settings and the journal of this environment, the limits of this machine, the running bus,
+    its clock and its schedule, and its subscribers: whether they are stuck, have dead letters, and can be
+    reached from here.
     Exit status 1 where something is wrong; warnings leave it 0.
     """
     found: list[Finding] = []
@@ -89,10 +91,13 @@ def journal_findings(settings: "Settings") -> Iterator[Finding]:
 def _bus_findings(context: CommandContext) -> Iterator[Finding]:
     """Yield the findings about the running bus, and its subscribers."""
     try:
-        yield from running_bus.diagnose(running_bus.inspect(context))
+        facts = running_bus.inspect(context)
     except BusError as error:
         yield running_bus.unreachable(error, context.url)
         return
+    yield from running_bus.diagnose(facts)
+    with context.bus() as bus:
+        yield from schedule_check.diagnose(bus, facts.ahead)
     try:
         with context.bus() as bus:
             found = all_subscribers(bus)
