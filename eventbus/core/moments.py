@@ -17,6 +17,8 @@ def moment_of(text: str) -> float | None:
         return None
     match = _TIME.match(text)
     if match is None:
+        if _TIME.match("+".join(text.rsplit(" ", 1))):
+            raise BadRequest(f"The time {text[:QUOTED_CHARACTERS]!r} has lost its +: in a query it is written %2B.")
         raise BadRequest(f"{text[:QUOTED_CHARACTERS]!r} is no time as RFC 3339 has it, such as 2026-11-24T06:03:29Z.")
     if match["offset"] is None:
         raise BadRequest(f"The time {text[:QUOTED_CHARACTERS]!r} says no offset; add Z for UTC.")

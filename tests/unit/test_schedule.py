@@ -57,6 +57,15 @@ def test_a_time_that_is_none_is_refused(deliver_at: str) -> None:
         due_time(None, deliver_at, NOW)
 
 
+def test_a_plus_that_a_query_has_made_a_space_is_named() -> None:
+    """The error says how it is written, since that is an easy mistake."""
+    for deliver_at in ("2026-11-24T01:31:56 01:00", "2026-11-24 01:31:56.5 01:00"):
+        with pytest.raises(BadRequest, match="has lost its \\+: in a query it is written %2B"):
+            due_time(None, deliver_at, NOW)
+    with pytest.raises(BadRequest, match="no time as RFC 3339 has it"):
+        due_time(None, "2026-11-24T01:31:56 1:00", NOW)
+
+
 def test_a_time_within_the_millisecond_is_not_rounded_to_the_past() -> None:
     """No due time is before the publish, and a delay of 0 is exactly now, whatever part of a millisecond that is."""
     for now in (NOW + 0.000_3, NOW + 0.000_7):
