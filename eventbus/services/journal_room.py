@@ -1,6 +1,7 @@
 """How much room the journal has: a publish that does not fit waits for settled events to go, or is refused."""
 
 import logging
+import math
 from collections.abc import Sequence
 
 from gevent.event import Event as Signal
@@ -36,6 +37,8 @@ class JournalRoom:
         self._needed = Signal()  # somebody publishes while there is little room
         self._retention_ran = Signal()
         self._is_full = False
+        self._full_logged = LogOnce()
+        self._refused = math.inf  # bytes of the smallest publish that was refused since that was logged
         self._low_memory_logged = LogOnce()
         self._capacity = max_bytes  # bytes that it may hold: less than its limit where the disk is full
         self.limit = max_bytes
@@ -70,7 +73,8 @@ class JournalRoom:
             self._retention_ran.clear()
             self._retention_ran.wait(self._wait_seconds)
         if not self._has_room(size):
-            if not self._is_full:
+            self._refused = min(self._refused, size)
+            if self._full_logged.raised():
                 log.warning(
                     "the journal is full; publishing is refused until pending events are settled or settled ones go"
                 )
@@ -111,9 +115,11 @@ class JournalRoom:
         self.bytes, self.low_memory = usage.bytes, usage.memory > HIGH_WATER
         self._capacity = self.limit if usage.max_bytes is None else min(self.limit, usage.max_bytes)
         self._log_memory(usage.memory)
-        if self._is_full and self.bytes < self.limit:
-            log.info("the journal has room again")
+        if self.bytes < self.limit:
             self._is_full = False
+        if self._refused < math.inf and self._has_room(int(self._refused)) and self._full_logged.cleared():
+            log.info("the journal has room again")
+            self._refused = math.inf
 
     def _log_memory(self, memory: float) -> None:
         """Log once when the server's memory becomes low, and once when it no longer is."""

@@ -1,5 +1,6 @@
 """How much room the journal has, and for whom."""
 
+import logging
 from unittest.mock import Mock
 
 import pytest
@@ -63,3 +64,20 @@ def test_a_message_needs_room_for_its_body_its_head_and_its_row() -> None:
     """The bytes of bodies and heads count as they are, and a fixed number for the rest of each message."""
     messages = [Message("a", "t", b"12", b"123", 1.0), Message("bc", None, b"", b"1234", 2.0)]
     assert (room_for(messages), room_for([])) == (9 + 2 * EVENT_OVERHEAD_BYTES, 0)
+
+
+def test_a_full_journal_is_logged_once_until_what_was_refused_fits(caplog: pytest.LogCaptureFixture) -> None:
+    """Large publishes that go on being refused, and measurements in between, add no lines."""
+    caplog.set_level(logging.INFO)
+    journal = Mock()
+    journal.usage.return_value = Usage(LIMIT - 80_000, 1)
+    room = JournalRoom(journal, LIMIT, 0.0)
+    for size in (30_000, 20_000, 50_000):
+        room.measure()
+        with pytest.raises(BacklogFull):
+            room.reserve(size)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    journal.usage.return_value = Usage(LIMIT // 2, 1)
+    for _ in range(2):
+        room.measure()
+    assert [record.getMessage() for record in caplog.records[1:]] == ["the journal has room again"]
