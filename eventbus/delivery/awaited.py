@@ -36,6 +36,7 @@ class AwaitedEvent:
         self.event: Event | None = None  #: once it is in the journal
         self.settled: dict[str, DeliveryState] = {}  #: by key
         self.subscriptions: dict[str, Subscription] = {}  #: whose delivery it is, by key
+        self.absent = False  #: whether it is neither in the journal nor scheduled: cancelled, or removed since
         self.uncertain = False  #: whether the journal has to be asked about some that are pending
         self.changed = Signal()  #: set when nothing is pending any more, or the journal has to be asked
         self._pending: dict[str, _Pending] = {}

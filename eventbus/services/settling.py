@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 import gevent
 
 from eventbus.core.errors import JournalError, TooMany
+from eventbus.core.model import Event
 from eventbus.delivery.awaited import AwaitedEvent, DeliveryState
 from eventbus.delivery.lane.lane import Lane
 from eventbus.delivery.lane.phase import CloseReason
@@ -92,6 +93,8 @@ class Settling:
                 self._look(awaited)
                 if peers is not None and asks_peers:
                     peer_fates = peers.ask(awaited.id)
+                if awaited.absent:
+                    return Settled({})
                 look_at, pause = self._clock.monotonic() + pause, min(2 * pause, MAX_LOOK_SECONDS)
             if over or (awaited.is_settled and peer_fates.settled):
                 return self._settled(awaited, peer_fates)
@@ -139,13 +142,22 @@ class Settling:
         """Return what the journal knows of an event; None where that cannot be read, or it does not have the event."""
         node = self._node
         try:
-            event = awaited.event or node.journal.event(awaited.id)
+            event = awaited.event or self._find(awaited)
             if event is None:
                 return None
             node.dispatcher.checkpointer.save_lanes(awaited.lanes())
             return self._history.fates(event, replays=False)
         except JournalError:
             return None
+
+    def _find(self, awaited: AwaitedEvent) -> Event | None:
+        """Return the journal's event; None while it is scheduled, and where it is ``absent``. Raises JournalError."""
+        journal = self._node.journal
+        event = journal.event(awaited.id)
+        if event is None and journal.scheduled_event(awaited.id) is None:
+            event = journal.event(awaited.id)  # it may have entered the journal in between
+            awaited.absent = event is None
+        return event
 
     @staticmethod
     def _note_missing(awaited: AwaitedEvent, lane: Lane) -> None:

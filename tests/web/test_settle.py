@@ -11,6 +11,7 @@ from eventbus.core.settings import from_environment
 from eventbus.core.tokens import Tokens
 from eventbus.services import settling
 from eventbus.web.cluster.fates import FATES_PATH
+from eventbus.web.settle import STATES
 from tests.support.in_process_nodes import InProcessNode, in_process_nodes
 
 JSON = {"Accept": "application/json"}
@@ -146,3 +147,16 @@ def test_the_event_of_a_key_that_is_scheduled_is_pending(node: InProcessNode) ->
     again = publish(node, "settle=0.2", key).json
     assert (again["id"], again["duplicate"], again["pending"], again["more"]) == (first["id"], True, 1, 1)
     assert again["scheduled_for"] == first["scheduled_for"]
+
+
+@pytest.mark.parametrize("names", [("here",), ("here", "there")])
+def test_nothing_is_pending_of_a_key_whose_event_was_cancelled(names: tuple[str, ...]) -> None:
+    """It is answered without waiting, also where there are other nodes, with no subscription."""
+    key = {"Idempotency-Key": "k"}
+    with in_process_nodes(*names) as nodes:
+        event_id = publish(nodes[0], "delay=3600", {**key, **JSON}).json["id"]
+        assert nodes[0].ask("DELETE", f"/events/{event_id}").status_code == 200
+        again = publish(nodes[0], "settle=60", key).json
+        assert (again["id"], again["duplicate"]) == (event_id, True)
+        assert [again[state] for state in (*STATES, "more")] == [0] * 6
+        assert again["subscriptions"] == []
