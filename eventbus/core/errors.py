@@ -25,6 +25,7 @@ EventbusError
 ├── NotOwner                    another node of the cluster owns the subscription (503)
 ├── Conflict                    the request contradicts the current state (409)
 ├── TooMany                     a limit of rate or number is exceeded (429)
+├── NoRoom                      the disk has no room for what is requested (507)
 ├── CallRefused                 a call from another node is invalid; only that node gets it
 └── NodeTimeout                 another node does not answer (503)
     └── NotAccepted             it did not accept the call, and never will (503)
@@ -152,6 +153,10 @@ class Conflict(EventbusError):
 
 class TooMany(EventbusError):
     """A limit of rate or number is exceeded."""
+
+
+class NoRoom(EventbusError):
+    """The disk has no room for what is requested; the journal itself has."""
 
 
 class NodeTimeout(EventbusError):

@@ -1,8 +1,8 @@
 """The contract of a journal. Every implementation passes tests/contract/test_journal.py."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event, Message
@@ -94,6 +94,19 @@ class Usage:
     events: int
     memory: float = 0.0
     max_bytes: int | None = None  # that it may hold at the moment, because its disk is full
+
+
+@dataclass(frozen=True, slots=True)
+class JournalBackup:
+    """A copy of a journal at one moment: an open file, which no name finds and which its owner closes.
+
+    ``last_seq`` is the newest sequence number then: every event up to it that was not trimmed is in the copy.
+    """
+
+    file: BinaryIO
+    size: int  # bytes
+    last_seq: int
+    counts: Mapping[str, int]  # rows by table
 
 
 class JournalQueries(ScheduleQueries, Protocol):
@@ -226,6 +239,13 @@ class Journal(JournalQueries, JournalSchedule, Protocol):
 
     def usage(self) -> Usage:
         """Return how much the journal holds."""
+
+    def backup(self, wanted: Callable[[], bool]) -> JournalBackup:
+        """Copy the journal while it is read and written; one copy at a time.
+
+        ``wanted`` is asked between two steps, on any thread, and ends the copy when it returns false. Raises Conflict
+        for a journal that cannot be copied like this, NoRoom without room on the disk, and JournalError.
+        """
 
     def close(self) -> None:
         """Finish what was begun, and close."""

@@ -28,6 +28,8 @@ class Changed(StrEnum):
     RETRIED = "subscriber.retried"
     SKIPPED = "event.skipped"
     CANCELLED = "event.cancelled"
+    BACKUP_STARTED = "backup.started"
+    BACKUP_ENDED = "backup.ended"
 
 
 @dataclass(frozen=True, slots=True)

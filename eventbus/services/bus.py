@@ -23,6 +23,7 @@ from eventbus.delivery.transport import Transport
 from eventbus.journal.base import Appended, Journal
 from eventbus.services.admission import Admission
 from eventbus.services.audit import Audit
+from eventbus.services.backups import Backups
 from eventbus.services.dead_events import DeadEvents
 from eventbus.services.dead_letters import DeadLetters
 from eventbus.services.declared_subscribers import DeclaredSubscribers
@@ -76,6 +77,7 @@ class Bus(SubscriberListener):
         self.journal, self.transport, self.cluster = journal, transport, cluster or SingleNode()
         self.tokens = KnownTokens(settings.tokens, settings.tokens_file, self.clock, timing.tokens_check_seconds)
         self.counters, self.audit = Counters(), Audit()
+        self.backups = Backups(journal, self.counters, self.clock)
         self.dispatcher = Dispatcher(journal, transport, self.clock, settings.max_in_flight, self.counters, self)
         self.node = node = Node(journal, self.dispatcher, self.cluster, self._rules(settings, timing), timing)
         self.expired, self.feed = ExpiredSubscribers(node), Feed(self.dispatcher.reader.pages, self.dispatcher.recent)

@@ -81,6 +81,8 @@ class Counters:
     duplicates: int = 0  # publishes with a known idempotency key
     expired: int = 0  # deliveries that are dead since their events had expired
     quota: Counter[str] = field(default_factory=Counter)  # deliveries dropped for the journal quota, by kind
+    backups: Counter[str] = field(default_factory=Counter)  # ended, by outcome: sent or failed
+    backup_at: float = 0.0  # when the last one was sent, in seconds since 1970; 0 before the first
     accepted_events: int = 0
     accepted_bytes: int = 0  # of bodies
     arrival: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))  # end-to-end latency, seconds

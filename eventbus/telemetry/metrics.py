@@ -18,6 +18,8 @@ from eventbus.telemetry.counters import Counters, Histogram
 CERTIFICATE_EXPIRY = "eventbus_client_certificate_expiry_timestamp_seconds"
 #: Only while an event is scheduled.
 SCHEDULED_NEXT = "eventbus_scheduled_next_seconds"
+#: Only after a backup was sent.
+BACKUP_TIME = "eventbus_backup_timestamp_seconds"
 #: The label of all subscribers without series of their own.
 OTHER = "other"
 
@@ -104,6 +106,7 @@ class _CounterCollector(_Collector):
         yield from _connections(counters)
         expired = "Deliveries that became dead letters since their events had expired."
         yield _counter("eventbus_deliveries_expired", expired, counters.expired)
+        yield from _backups(counters)
         given_up = CounterMetricFamily(
             "eventbus_journal_quota", "Deliveries dropped for the journal quota.", labels=["what"]
         )
@@ -127,6 +130,16 @@ def _connections(counters: Counters) -> Iterator[Metric]:
     yield _gauge("eventbus_publishes_settling", "Publishes that wait until their event is settled.", counters.settling)
     closed = counters.connections_closed_idle
     yield _counter("eventbus_connections_closed_idle", "Idle connections closed to make room.", closed)
+
+
+def _backups(counters: Counters) -> Iterator[Metric]:
+    backups = CounterMetricFamily("eventbus_backups", "Backups that ended, by outcome.", labels=["outcome"])
+    for outcome in ("sent", "failed"):
+        backups.add_metric([outcome], counters.backups[outcome])
+    yield backups
+    if counters.backup_at:
+        text = "When the last backup was sent, in seconds since 1970."
+        yield GaugeMetricFamily(BACKUP_TIME, text, counters.backup_at)
 
 
 class _GaugeCollector(_Collector):

@@ -11,6 +11,7 @@ from eventbus.web.flask_app import BusFlask
 from eventbus.web.parameters import query_guard
 from eventbus.web.routes import (
     attempts,
+    backup,
     dead_letters,
     events,
     messages,
@@ -23,8 +24,8 @@ from eventbus.web.routes import (
 )
 
 BLUEPRINTS = (
-    subscribers, messages, events, schedule, attempts, dead_letters, replays, operator_actions, operations, reference,
-    dashboard,
+    subscribers, messages, events, schedule, attempts, dead_letters, replays, operator_actions, operations, backup,
+    reference, dashboard,
 )  # fmt: skip
 
 

@@ -20,10 +20,15 @@ _MAPPED = "::ffff:"
 
 def log_change(changed: Changed, target: str, count: int, **more: str) -> None:
     """Note that the current request has changed ``count`` things of the ``target``, with ``more`` fields."""
-    bus = the_bus()
-    access = access_of(request.environ, bus.tokens) if bus.tokens else None
+    the_bus().audit.note(entry_of_request(changed, target, count, **more))
+
+
+def entry_of_request(changed: Changed, target: str, count: int, **more: str) -> AuditEntry:
+    """Return the entry for a change by the current request, for one that is noted after its end."""
+    tokens = the_bus().tokens
+    access = access_of(request.environ, tokens) if tokens else None
     actor = ANONYMOUS if access is None else access.name or ANONYMOUS
-    bus.audit.note(AuditEntry(changed, target, count, actor, asked_by(request.environ, access) | more))
+    return AuditEntry(changed, target, count, actor, asked_by(request.environ, access) | more)
 
 
 def asked_by(environ: Mapping[str, Any], access: Access | None) -> dict[str, str]:

@@ -21,6 +21,7 @@ from eventbus.core.errors import (
     KeyReused,
     NoAccess,
     NodeTimeout,
+    NoRoom,
     NotFound,
     NotOwner,
     TooMany,
@@ -53,6 +54,7 @@ _STATUSES: tuple[tuple[type[EventbusError], int, int | None], ...] = (
     (NotFound, 404, None),
     (Conflict, 409, None),
     (TooMany, 429, 10),
+    (NoRoom, 507, None),
 )
 #: The reason under which a refused request is counted; by default the name of its status.
 _REASONS: dict[type[EventbusError], str] = {
@@ -65,6 +67,7 @@ _REASONS: dict[type[EventbusError], str] = {
     NotOwner: "elsewhere",
     NodeTimeout: "node_silent",
     BadRequest: "malformed",
+    NoRoom: "no_room",
     KeyReused: "key_reused",
     CrossOrigin: "cross_origin",
     ForeignHost: "foreign_host",

@@ -43,6 +43,7 @@ ROUTES: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/retry"): set(),
     ("POST", "/skip"): set(),
     ("POST", "/cancel"): {PUBLISH},
+    ("GET", "/backup"): set(),
     ("GET", "/metrics"): {VIEW},
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from eventbus.core.errors import JournalError, JournalFull
+from eventbus.core.errors import JournalError, JournalFull, NoRoom
 from eventbus.journal.sqlite.disk_reserve import Reserve, free_bytes
 from eventbus.journal.sqlite.error_mapping import FULL, writing_error
 from eventbus.journal.sqlite.file import PAGE_SIZE
@@ -22,6 +22,8 @@ WAL_PAGES, MIN_WAL_PAGES = 2_000, 16
 AMPLE_FREE_BYTES = 1_073_741_824
 #: Bytes in free pages, beside the reserve, for which settled events are trimmed: a publish needs twice its size.
 FREE_PAGE_BYTES = 4 * 1_048_576
+#: Logs for which a copy beside the journal leaves room, so that it never makes publishing fail.
+COPY_SPARED_LOGS = 4
 
 T = TypeVar("T")
 
@@ -140,6 +142,15 @@ class Disk:
             if not held:
                 raise
             return write(*values)
+
+    def check_copy_room(self, size: int) -> None:
+        """Raise NoRoom unless so many bytes more may be written beside the journal."""
+        free, spared = free_bytes(self._real), COPY_SPARED_LOGS * self._log_bytes
+        if self._reserve.is_missing or free < size + spared:
+            raise NoRoom(
+                f"A backup needs {size:,} bytes on the journal's disk for the copy, and {spared:,} left free beside it;"
+                f" {free:,} are free."
+            )
 
     def max_bytes(self) -> int | None:
         """Return how many bytes the journal may hold on a full disk; None if it is not full, or trimming is no help."""

@@ -6,9 +6,11 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import gevent
+from gevent.hub import get_hub
 from gevent.lock import BoundedSemaphore
 
 from eventbus.core.clock import Clock
+from eventbus.core.errors import Conflict, JournalUnavailable
 from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Message
 from eventbus.core.override import override
@@ -18,12 +20,14 @@ from eventbus.journal.base import (
     Appended,
     CommitListener,
     CommitWatcher,
+    JournalBackup,
     KeptDeadLetter,
     Usage,
 )
 from eventbus.journal.group_commit import CommitResult, GroupCommit, Publish
 from eventbus.journal.queried import QueriedJournal
 from eventbus.journal.schedule import ScheduleChange
+from eventbus.journal.sqlite.backup import PAUSE_SECONDS, open_copy, removed
 from eventbus.journal.sqlite.disk import DiskState
 from eventbus.journal.sqlite.journal_thread import JournalThread
 from eventbus.journal.sqlite.queries import SqliteQueries
@@ -52,6 +56,8 @@ class SqliteJournal(QueriedJournal):
         self._files_log, self._full_log, self._reserve_log = LogOnce(), LogOnce(), LogOnce()
         self._reads = BoundedSemaphore(MAX_READS)
         self._walks = BoundedSemaphore(MAX_READS)  # through the journal, which make room in it: they wait for no others
+        self._copying = BoundedSemaphore(1)
+        self._closing = False
         self._group = GroupCommit(self._commit, self._clock)
 
     @override
@@ -148,9 +154,27 @@ class SqliteJournal(QueriedJournal):
         return usage
 
     @override
+    def backup(self, wanted: Callable[[], bool]) -> JournalBackup:
+        real = self._store.real
+        if real is None:
+            raise Conflict("This journal is in memory, and ends with its process: there is nothing to back up.")
+
+        def between() -> None:
+            if self._closing or not wanted():
+                raise JournalUnavailable("The backup was given up: nobody waits for it, or the bus is stopping.")
+            self._thread.run_others(PAUSE_SECONDS)
+
+        with self._copying, removed(real) as path:
+            last_seq: int = self._call(self._store.backup, between)
+            backup: JournalBackup = get_hub().threadpool.apply(open_copy, (path, last_seq))
+        return backup
+
+    @override
     def close(self) -> None:
         if self._group.closed:
             return
+        self._closing = True  # ends a backup
+        self._copying.acquire()
         self._inspector.kill()
         self._group.close()
         self._call(self._store.close)

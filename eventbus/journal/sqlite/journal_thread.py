@@ -5,6 +5,8 @@ Between two calls it does not wait for the event loop, as gevent's pool does: a 
 
 from collections import deque
 from collections.abc import Callable
+from queue import Empty
+from time import monotonic
 from typing import Any
 
 from gevent.hub import Waiter, get_hub
@@ -64,13 +66,28 @@ class JournalThread:
         self._pool.kill()
         self._watcher.close()
 
+    def run_others(self, seconds: float) -> None:
+        """Run the calls that wait, and those that come, for so many seconds; called by a long call, on the thread."""
+        ends = monotonic() + seconds
+        while (left := ends - monotonic()) > 0:
+            try:
+                sign = self._signs.get(timeout=left)
+            except Empty:
+                return
+            if sign is _END:
+                self._signs.put(_END)
+                return
+            self._run_next()
+
     def _run(self) -> None:
         while self._signs.get() is _CALL:
-            call = (self._urgent or self._others).popleft()
-            call.run()
-            self._finished.append(call)
-            self._watcher.send()
-            del call  # it may hold megabytes, and the next sign may take long
+            self._run_next()
+
+    def _run_next(self) -> None:
+        call = (self._urgent or self._others).popleft()
+        call.run()
+        self._finished.append(call)
+        self._watcher.send()
 
     def _resume_greenlets(self) -> None:
         """Resume those whose calls have ended; called by the event loop."""

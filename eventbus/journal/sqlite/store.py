@@ -16,10 +16,12 @@ from eventbus.journal.copy.copying import Mark, refusal
 from eventbus.journal.group_commit import CommitResult, Publish
 from eventbus.journal.schedule import Cancel, ScheduleChange
 from eventbus.journal.sqlite import file, schedule, statements
+from eventbus.journal.sqlite.backup import copy_journal, remove_leftover
 from eventbus.journal.sqlite.batch import BatchWriter, Totals, fits_one_statement, insert_events, read_totals
 from eventbus.journal.sqlite.connection import connect
 from eventbus.journal.sqlite.disk import Disk, DiskState
 from eventbus.journal.sqlite.error_mapping import opening
+from eventbus.journal.sqlite.file import PAGE_SIZE
 from eventbus.journal.sqlite.idempotency_keys import expired_keys
 from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.schema import copy_mark
@@ -52,9 +54,15 @@ class Store:
             self._totals = read_totals(self._db, recovered.last_seq)
             if self._path != MEMORY:
                 self._disk.begin(self._path, self._db)
+                remove_leftover(self._real)
                 with suppress(JournalError):  # tried again before anything is written
                     self._own_log()
             return recovered
+
+    @property
+    def real(self) -> str | None:
+        """The file, where links lead; None for a journal in memory."""
+        return None if self._path == MEMORY else self._real
 
     def connect(self) -> tuple[str, ...]:
         """Open or create the database, even an unfinished copy; return what was repaired, as sentences."""
@@ -224,6 +232,24 @@ class Store:
         if found is not None and found[0] != self._origin:
             self._origin = None  # SQLite has started another log: the next commit writes its origin
         return state
+
+    def backup(self, between: Callable[[], None]) -> int:
+        """Copy the journal beside itself, and return the newest sequence number in the copy.
+
+        ``between`` is called between two steps, runs other calls, and ends the copy by what it raises. Raises NoRoom
+        and JournalError.
+        """
+
+        def check_between(size: int) -> None:
+            self._disk.check()
+            self._disk.check_copy_room(size)
+            between()
+
+        pages: int = self._db.execute("PRAGMA page_count").fetchone()[0]
+        check_between(pages * PAGE_SIZE)
+        copy_journal(self._db, self._real, check_between)
+        self._disk.check()
+        return self._totals.last_seq
 
     def close(self) -> None:
         """Move the log into the database, as far as there is room, and close the file."""

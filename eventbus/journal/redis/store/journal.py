@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import redis
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import JournalError, JournalTimeout, JournalUnavailable
+from eventbus.core.errors import Conflict, JournalError, JournalTimeout, JournalUnavailable
 from eventbus.core.model import Message
 from eventbus.core.override import override
 from eventbus.core.records import Checkpoint, LaneRecord, Recovered
@@ -18,6 +18,7 @@ from eventbus.journal.base import (
     Appended,
     CommitListener,
     CommitWatcher,
+    JournalBackup,
     KeptDeadLetter,
     Usage,
 )
@@ -209,6 +210,12 @@ class RedisJournal(QueriedJournal, ClusterJournal):
     @override
     def usage(self) -> Usage:
         return self._read(self._reader.usage)
+
+    @override
+    def backup(self, wanted: Callable[[], bool]) -> JournalBackup:
+        raise Conflict(
+            "This journal is on Redis: stop the nodes and run 'eventbus journal copy', or let Redis save its own file."
+        )
 
     @override
     def close(self) -> None:

@@ -1,0 +1,105 @@
+"""Copies the open journal into a file beside it, in short steps between which commits run.
+
+The steps are those of SQLite's backup interface, on the one connection that writes: what that writes to pages that are
+copied already, SQLite writes to the copy as well, so the copy is of the moment at which it ends. No transaction is open
+between two steps, so the write-ahead log is emptied as always. https://www.sqlite.org/backup.html
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from eventbus.core.errors import JournalError, JournalUnavailable, NoRoom
+from eventbus.journal.base import JournalBackup
+from eventbus.journal.sqlite.file import PAGE_SIZE
+
+#: Pages in one step: 128 KiB take less than a millisecond. Seconds for others between two steps.
+STEP_PAGES, PAUSE_SECONDS = 32, 0.001
+#: How often a copy begins again, as it has to when changes are rolled back, before it is given up.
+MAX_RESTARTS = 5
+#: What SQLite reports with the last step (https://www.sqlite.org/rescode.html#done).
+_DONE = 101
+
+#: Called with the bytes that remain to be copied; runs what waits. What it raises ends the copy.
+Between = Callable[[int], None]
+
+
+def copy_path(real: str) -> Path:
+    """Return where a journal's copy is while it is made."""
+    return Path(f"{real}-backup")
+
+
+def remove_leftover(real: str) -> None:
+    """Remove what a process has left that ended while it made a copy."""
+    with suppress(OSError):  # it may be another kind of file; a copy reports that
+        copy_path(real).unlink(missing_ok=True)
+
+
+def copy_journal(db: sqlite3.Connection, real: str, between: Between) -> None:
+    """Copy the journal to its ``copy_path``; call ``between`` between two steps. Raises NoRoom and JournalError."""
+    steps = _Steps(between)
+    try:
+        with closing(_create(copy_path(real))) as target:
+            db.backup(target, pages=STEP_PAGES, progress=steps.after)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+            raise NoRoom("There is no room left on the journal's disk for the rest of the copy.") from error
+        raise JournalUnavailable(f"The journal could not be copied ({error}).") from error
+    except OSError as error:
+        raise JournalError(f"The journal could not be copied: {error.strerror}: {error.filename!r}.") from error
+
+
+@contextmanager
+def removed(real: str) -> Iterator[Path]:
+    """Provide a copy's path, and remove the file at the end of the context."""
+    try:
+        yield copy_path(real)
+    finally:
+        remove_leftover(real)
+
+
+def open_copy(path: Path, last_seq: int) -> JournalBackup:
+    """Open a finished copy, and count its rows. Takes long. Raises JournalError."""
+    try:
+        counts = count_rows(path)
+        file = path.open("rb")
+        return JournalBackup(file, os.fstat(file.fileno()).st_size, last_seq, counts)
+    except (sqlite3.Error, OSError) as error:
+        raise JournalUnavailable(f"The journal's copy cannot be read ({error}).") from error
+
+
+def count_rows(path: Path) -> dict[str, int]:
+    """Return the rows of each table. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+        return {name: db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for (name,) in tables.fetchall()}
+
+
+def _create(path: Path) -> sqlite3.Connection:
+    """Create the file, for its owner alone, and open it. Its content needs no journal, and is not synchronised."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1024", "locking_mode = EXCLUSIVE"):
+        db.execute(f"PRAGMA {pragma}")
+    return db
+
+
+class _Steps:
+    """What happens between two steps, and how often the copy has begun again."""
+
+    def __init__(self, between: Between) -> None:
+        self._between = between
+        self._copied = self._restarts = 0
+
+    def after(self, status: int, remaining: int, pages: int) -> None:
+        """Continue after a step, unless it was the last one: the copy is of that moment."""
+        if status == _DONE:
+            return
+        self._restarts += pages - remaining < self._copied
+        self._copied = pages - remaining
+        if self._restarts > MAX_RESTARTS:
+            raise JournalUnavailable("The journal could not be copied: changes in it were rolled back again and again.")
+        self._between(remaining * PAGE_SIZE)
