@@ -48,10 +48,9 @@ def copy(source: str, target: str, as_json: bool) -> None:  # noqa: FBT001 - cli
     a password in it. No bus may run on either. An interrupted copy resumes when it is run again, and no bus starts
     on it until it is finished. At the end everything is read back and compared.
     """
-    if importlib.util.find_spec("gevent") is None:
-        raise CommandFailed("The server is not installed (no gevent): pip install 'eventbus[server]'.")
+    require_server()
     screen = Screen.of_this_process(as_json=as_json)
-    with _translate_errors():
+    with translate_errors():
         origin, copied = (_journal_of(name, url) for name, url in (("SOURCE", source), ("TARGET", target)))
         if origin.name == copied.name:
             raise click.UsageError("SOURCE and TARGET are the same journal")
@@ -59,6 +58,12 @@ def copy(source: str, target: str, as_json: bool) -> None:  # noqa: FBT001 - cli
             for remark in remarks:
                 screen.note(f"Of {escape(copied.name)}: {remark}.")
             _copy(origin, copied, screen)
+
+
+def require_server() -> None:
+    """Raise CommandFailed where the server, whose journal it is, is not installed."""
+    if importlib.util.find_spec("gevent") is None:
+        raise CommandFailed("The server is not installed (no gevent): pip install 'eventbus[server]'.")
 
 
 def _copy(source: "Copyable", target: "Copyable", screen: Screen) -> None:
@@ -136,7 +141,7 @@ def _open(journal: "Copyable", *, create: bool) -> Iterator[tuple[str, ...]]:
 
 
 @contextmanager
-def _translate_errors() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raise the server's errors as CommandFailed."""
     from eventbus.core.errors import EventbusError  # noqa: PLC0415 - the server's, and only here
 

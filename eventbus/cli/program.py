@@ -12,6 +12,7 @@ import click
 
 from eventbus import __version__
 from eventbus.cli import (
+    backup,
     bench,
     completion,
     control,
@@ -143,6 +144,8 @@ COMMANDS = (
     scheduled.scheduled,
     dead_letters.dead_letters,
     replay.replay,
+    backup.backup,
+    backup.restore,
     journal.journal,
     tokens.token,
     bench.bench,

@@ -1,17 +1,21 @@
-"""What an operator does to the deliveries of one subscription."""
+"""What an operator does to the deliveries of one subscription, and to the bus."""
 
 from datetime import datetime
 
 from eventbus.client.calls import Call, Caller
+from eventbus.client.http import Stream
 from eventbus.client.model import Retried, Skipped
 from eventbus.client.parameters import given, subscription
 from eventbus.client.parsing import parse_as
 
+#: Seconds that the bus may take to copy its journal, before it sends the first byte.
+COPY_SECONDS = 3_600.0
+
 
 class Control:
-    """Pauses, resumes, retries and skips. Each method is about an address or a group, and raises BusError.
+    """Pauses, resumes, retries, skips and backs up. Each method raises BusError.
 
-    An address that was registered with a ``path`` is named by both.
+    All but the backup are about an address or a group. An address that was registered with a ``path`` is named by both.
     """
 
     _caller: Caller
@@ -51,3 +55,12 @@ class Control:
         """
         query = [*subscription(address, path, group), ("id", event_id)]
         return parse_as(Skipped, self._caller.json(Call(method="POST", path="/skip", query=query, repeatable=False)))
+
+    def backup(self) -> Stream:
+        """Have the bus copy its journal, and return the copy as a stream, which the caller closes.
+
+        Its response has ``content-length``, ``eventbus-last-sequence`` and ``eventbus-rows``. Raises ApiError where the
+        bus keeps its journal on Redis (409), makes another backup (429), or has no room for the copy (507).
+        """
+        call = Call(method="GET", path="/backup", headers={"Accept": "application/json, */*;q=0.5"})
+        return self._caller.stream(call, timeout=COPY_SECONDS)

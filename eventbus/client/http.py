@@ -54,6 +54,9 @@ class Stream(Protocol):
 
     response: Response  # its head; and its body, unless it is a success
 
+    def parts(self) -> Iterator[bytes]:
+        """Yield the body as it comes, until the other side ends. Raises Unreachable."""
+
     def lines(self) -> Iterator[bytes]:
         """Yield complete lines without their ends, as they come, until the other side ends. Raises Unreachable."""
 
@@ -173,12 +176,17 @@ class HttpStream(Stream):
         self.response = _response(response, b"" if response.status == 200 else response.read())
 
     @override
-    def lines(self) -> Iterator[bytes]:
-        rest = b""
+    def parts(self) -> Iterator[bytes]:
         with translate_errors(sent=True):
             while data := self._source.read1(READ_BYTES):
-                *lines, rest = (rest + data).split(b"\n")
-                yield from lines
+                yield data
+
+    @override
+    def lines(self) -> Iterator[bytes]:
+        rest = b""
+        for data in self.parts():
+            *lines, rest = (rest + data).split(b"\n")
+            yield from lines
 
     @override
     def interrupt(self) -> None:

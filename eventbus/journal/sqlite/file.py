@@ -36,7 +36,7 @@ def prepare(path: str) -> list[str]:
             "is mounted by itself, without its folder: the write-ahead log beside it would be lost with the container;"
             " mount the folder that holds it"
         )
-    if not file.exists() or _is_blank(file):
+    if not file.exists() or is_blank(file):
         return _create(file)
     check_kind(file)
     return _repair(file) + _torn_wal(Path(f"{path}-wal"))
@@ -54,7 +54,7 @@ def is_mounted(file: Path, mounts: Path) -> bool:
     return any(line.split(" ")[4] == name for line in lines)
 
 
-def _is_blank(file: Path) -> bool:
+def is_blank(file: Path) -> bool:
     """Return whether a file is empty or all zeros: from a new volume, or after a power loss while it was created."""
     size = file.stat().st_size
     return size == 0 or (size <= PAGE_SIZE and not file.read_bytes().strip(b"\0"))
@@ -68,8 +68,8 @@ def _create(file: Path) -> list[str]:
     remarks: list[str] = []
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCK_BYTES, _LOCKS)
-        if _is_blank(file):
+        lock(descriptor)
+        if is_blank(file):
             remarks = [remark for end in ("-wal", "-journal") for remark in _set_aside(Path(f"{file}{end}"))]
             os.pwrite(descriptor, _first_page(), 0)
             os.fsync(descriptor)
@@ -77,6 +77,11 @@ def _create(file: Path) -> list[str]:
     finally:
         os.close(descriptor)
     return remarks
+
+
+def lock(descriptor: int) -> None:
+    """Lock an open database as SQLite does, until it is closed. Raises BlockingIOError where a process uses it."""
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCK_BYTES, _LOCKS)
 
 
 def _first_page() -> bytes:
