@@ -38,8 +38,8 @@ def backup(context: CommandContext, file: Path, force: bool) -> None:  # noqa: F
     """Copy the journal of a running bus into FILE.
 
     The copy is of one moment: it has all that was accepted before. It is checked before it gets its name, and nobody
-    but you may read it. The bus needs room for it beside its journal while it is made. 'eventbus restore' makes a journal
-    of it.
+    but you may read it. The bus needs room for it beside its journal while it is made. 'eventbus restore' makes a
+    journal of it.
     """
     _check_free(file, force=force)
     with stop_on_signals(), _temporary(file) as temporary, context.bus() as bus:
