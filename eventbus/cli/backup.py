@@ -69,7 +69,10 @@ def backup(context: CommandContext, file: Path, force: bool) -> None:  # noqa: F
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--journal", type=click.Path(path_type=Path), help="The journal; else EVENTBUS_JOURNAL, else eventbus.db here."
+    "--journal",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The journal; else EVENTBUS_JOURNAL, else eventbus.db here.",
 )
 @click.option("--force", is_flag=True, help="Replace a journal, which is kept under another name.")
 @json_option

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -183,6 +182,17 @@ def test_systemd_takes_the_unit_of_a_replica(tmp_path: Path) -> None:
     assert run(tool("systemd-analyze", "Debian: apt-get install systemd"), "verify", path) == ""
 
 
+def test_systemd_takes_the_timer_of_backups(tmp_path: Path) -> None:
+    """With the unit that it starts, and has no remark."""
+    for name in ("eventbus-backup.service", "eventbus-backup.timer"):
+        (tmp_path / name).write_text((DEPLOY / name).read_text("utf-8"))
+    analyze = tool("systemd-analyze", "Debian: apt-get install systemd")
+    assert (
+        run(analyze, "verify", *(tmp_path / name for name in ("eventbus-backup.service", "eventbus-backup.timer")))
+        == ""
+    )
+
+
 def test_systemd_finds_the_unit_hardened(unit: Path) -> None:
     """By systemd's own reckoning the unit exposes next to nothing."""
     analyze = tool("systemd-analyze", "Debian: apt-get install systemd")
@@ -248,14 +258,6 @@ def test_a_journal_in_use_opens_to_nobody_else(bus: BusServer) -> None:
         sqlite3.connect(bus.journal, timeout=0).execute("SELECT count(*) FROM events")
 
 
-def hold(bus: BusServer, folder: Path) -> None:
-    """Copy with the lines in the page for operators, as they stand there."""
-    (script,) = re.findall(r"```sh\n(.*?)```", OPERATIONS, re.DOTALL)
-    master = os.getpgid(bus.worker_pid)  # the bus is a process group of its own
-    told = {"MASTER": str(master), "JOURNAL": str(bus.journal), "BACKUP": str(folder)}
-    run("sh", "-eu", "-c", textwrap.dedent(script), env={**os.environ, **told})
-
-
 def snapshot(bus: BusServer, folder: Path) -> None:
     """Copy out of a snapshot of the file system that the journal is on."""
     taken = bus.journal.parent / "taken"
@@ -306,7 +308,7 @@ def place(copy: Copy, tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("copy", [hold, pytest.param(snapshot, marks=pytest.mark.soak), stop])
+@pytest.mark.parametrize("copy", [pytest.param(snapshot, marks=pytest.mark.soak), stop])
 def test_a_copy_of_a_running_journal_is_restored_whole(copy: Copy, place: Path, tmp_path: Path) -> None:
     """Copied while it is published to and restored, a journal has all that was accepted before, and delivers it."""
     folder = tmp_path / "copy"

@@ -55,6 +55,7 @@ METRICS = {
     *("eventbus_event_loop_lag_seconds", "eventbus_build_info", "eventbus_client_certificate_expiry_timestamp_seconds"),
     *("eventbus_declared_subscribers", "eventbus_declared_faults"),
     *("eventbus_named_tokens", "eventbus_named_tokens_faults"),
+    *("eventbus_backups_total", "eventbus_backup_timestamp_seconds"),
     *("eventbus_connections", "eventbus_connections_limit", "eventbus_connections_lasting"),
     *("eventbus_connections_closed_idle_total", "eventbus_publishes_settling"),
     *(f"eventbus_subscriber_{name}" for name in SUBSCRIBER),

@@ -53,5 +53,26 @@ def _operation(path: str) -> Json:
     return operation(name, summary, description, tag="Operations", scope=scope, ok=ok, call=f"'{path}'")
 
 
-PATHS: Json = {path: {"get": _operation(path)} for path in _OPERATIONS}
+_BACKUP = operation(
+    "backup",
+    "Back up the journal",
+    "Copies the journal while the bus runs, and sends the copy: a SQLite file with all that was accepted before the "
+    "copy ended. It begins when the copy is made. An answer that is shorter than its `Content-Length` is no backup. "
+    "`eventbus backup` calls this and checks what comes; `eventbus restore` makes a journal of it.",
+    tag="Operations",
+    scope="admin",
+    ok=build.answer(
+        "The copy.",
+        content("application/vnd.sqlite3", text(format="binary")),
+        {
+            "Eventbus-Last-Sequence": build.response_header("The newest sequence number in the copy.", build.count()),
+            "Eventbus-Rows": build.response_header("The rows of each table, as `events=12, lanes=3`.", text()),
+            "Content-Disposition": build.response_header("A name for the file.", text()),
+        },
+    ),
+    errors=("NoBackup", "BackupInProgress", "Unavailable", "NoRoom"),
+    call="-o eventbus-backup.db '/backup'",
+)
+
+PATHS: Json = {path: {"get": _operation(path)} for path in _OPERATIONS} | {"/backup": {"get": _BACKUP}}
 PATHS["/readyz"]["get"]["responses"]["503"] = _NOT_READY

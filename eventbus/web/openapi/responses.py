@@ -98,6 +98,14 @@ _ERRORS: dict[str, tuple[int, str, str, Json]] = {
     "TooManySkipped": (
         429, "As many events as are allowed were skipped for this subscriber while others before them still wait.",
         f"{MAX_SKIPPED} events were skipped behind others that still wait; those come first.", RETRY_AFTER),
+    "NoBackup": (
+        409, "The journal is on Redis or in memory.",
+        "This journal is in memory, and ends with its process: there is nothing to back up.", {}),
+    "BackupInProgress": (
+        429, "Another backup is made or sent.", "A backup is in progress; there is one at a time.", RETRY_AFTER),
+    "NoRoom": (
+        507, "The disk that holds the journal has no room for a copy of it. The journal is as it was.",
+        "There is no room left on the journal's disk for the rest of the copy.", {}),
     "Unavailable": (503, _UNAVAILABLE, "The bus is stopping; publish again in a few seconds.", RETRY_AFTER),
     "NotOwner": (
         503, _NOT_OWNER, "The ownership of this subscriber is moving to another node; try again.", RETRY_AFTER),
