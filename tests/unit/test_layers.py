@@ -31,12 +31,18 @@ KEEPERS = {
     "werkzeug": ("wsgi", "eventbus.web"),
     "requests": ("eventbus.delivery.transport",),
     "urllib3": ("eventbus.delivery.transport",),
-    "sqlite3": ("eventbus.journal.sqlite", "eventbus.cli.doctor"),
+    "sqlite3": ("eventbus.journal.sqlite", "eventbus.cli.backup", "eventbus.cli.doctor"),
     "redis": ("eventbus.journal.redis",),
     "cryptography": ("eventbus.web.cluster",),
 }
 #: Commands that work on a bus that does not run: they alone may import the server, where they need it.
-LOOK_INSIDE = ("eventbus.cli.declared", "eventbus.cli.doctor", "eventbus.cli.journal", "eventbus.cli.tokens")
+LOOK_INSIDE = (
+    "eventbus.cli.backup",
+    "eventbus.cli.declared",
+    "eventbus.cli.doctor",
+    "eventbus.cli.journal",
+    "eventbus.cli.tokens",
+)
 #: The parts that speak to a bus over HTTP, and what else of the project each may import.
 CLIENT_SIDE = {
     "eventbus.client": (),

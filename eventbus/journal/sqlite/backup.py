@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from eventbus.core.errors import JournalError, JournalUnavailable, NoRoom
+from eventbus.core.errors import Conflict, JournalError, JournalUnavailable, NoRoom
+from eventbus.core.settings import MEMORY
 from eventbus.journal.base import JournalBackup
+from eventbus.journal.sqlite.disk import Disk
 from eventbus.journal.sqlite.file import PAGE_SIZE
 
 #: Pages in one step: 256 KiB take about a millisecond. Seconds for others between two steps.
@@ -21,9 +23,6 @@ STEP_PAGES, PAUSE_SECONDS = 64, 0.01
 MAX_RESTARTS = 5
 #: What SQLite reports with the last step (https://www.sqlite.org/rescode.html#done).
 _DONE = 101
-
-#: Called with the bytes that remain to be copied; runs what waits. What it raises ends the copy.
-Between = Callable[[int], None]
 
 
 def copy_path(real: str) -> Path:
@@ -37,27 +36,42 @@ def remove_leftover(real: str) -> None:
         copy_path(real).unlink(missing_ok=True)
 
 
-def copy_journal(db: sqlite3.Connection, real: str, between: Between) -> None:
-    """Copy the journal to its ``copy_path``; call ``between`` between two steps. Raises NoRoom and JournalError."""
-    steps = _Steps(between)
+def copy_journal(db: sqlite3.Connection, real: str, disk: Disk, between: Callable[[], None]) -> Path:
+    """Copy the journal, and return the copy's path; nothing is left of a copy that fails.
+
+    ``between`` is called between two steps, runs other calls, and ends the copy by what it raises. Raises Conflict for
+    a journal in memory, NoRoom and JournalError.
+    """
+    if real == MEMORY:
+        raise Conflict("This journal is in memory, and ends with its process: there is nothing to back up.")
+    steps = _Steps(disk, between)
+    steps.check(db.execute("PRAGMA page_count").fetchone()[0])
     try:
         with closing(_create(copy_path(real))) as target:
             db.backup(target, pages=STEP_PAGES, progress=steps.after)
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-            raise NoRoom("There is no room left on the journal's disk for the rest of the copy.") from error
-        raise JournalUnavailable(f"The journal could not be copied ({error}).") from error
-    except OSError as error:
-        raise JournalError(f"The journal could not be copied: {error.strerror}: {error.filename!r}.") from error
+        disk.check()
+    except BaseException as error:
+        remove_leftover(real)
+        if isinstance(error, sqlite3.Error | OSError):
+            raise _failure(error) from error
+        raise
+    return copy_path(real)
+
+
+def _failure(error: sqlite3.Error | OSError) -> NoRoom | JournalError:
+    """Return the error for a copy that could not be written."""
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        return NoRoom("There is no room left on the journal's disk for the rest of the copy.")
+    return JournalUnavailable(f"The journal could not be copied ({error}).")
 
 
 @contextmanager
-def removed(real: str) -> Iterator[Path]:
-    """Provide a copy's path, and remove the file at the end of the context."""
+def removed(path: Path) -> Iterator[None]:
+    """Remove a copy's file at the end of the context: who has opened it reads on."""
     try:
-        yield copy_path(real)
+        yield
     finally:
-        remove_leftover(real)
+        path.unlink(missing_ok=True)
 
 
 def open_copy(path: Path, last_seq: int) -> JournalBackup:
@@ -90,9 +104,14 @@ def _create(path: Path) -> sqlite3.Connection:
 class _Steps:
     """What happens between two steps, and how often the copy has begun again."""
 
-    def __init__(self, between: Between) -> None:
-        self._between = between
+    def __init__(self, disk: Disk, between: Callable[[], None]) -> None:
+        self._disk, self._between = disk, between
         self._copied = self._restarts = 0
+
+    def check(self, pages: int) -> None:
+        """Raise unless the journal's files are there, and room for so many pages more."""
+        self._disk.check()
+        self._disk.check_copy_room(pages * PAGE_SIZE)
 
     def after(self, status: int, remaining: int, pages: int) -> None:
         """Continue after a step, unless it was the last one: the copy is of that moment."""
@@ -102,4 +121,5 @@ class _Steps:
         self._copied = pages - remaining
         if self._restarts > MAX_RESTARTS:
             raise JournalUnavailable("The journal could not be copied: changes in it were rolled back again and again.")
-        self._between(remaining * PAGE_SIZE)
+        self.check(remaining)
+        self._between()

@@ -10,7 +10,7 @@ from gevent.hub import get_hub
 from gevent.lock import BoundedSemaphore
 
 from eventbus.core.clock import Clock
-from eventbus.core.errors import Conflict, JournalUnavailable
+from eventbus.core.errors import JournalUnavailable
 from eventbus.core.log_once import LogOnce
 from eventbus.core.model import Message
 from eventbus.core.override import override
@@ -155,18 +155,15 @@ class SqliteJournal(QueriedJournal):
 
     @override
     def backup(self, wanted: Callable[[], bool]) -> JournalBackup:
-        real = self._store.real
-        if real is None:
-            raise Conflict("This journal is in memory, and ends with its process: there is nothing to back up.")
-
         def between() -> None:
             if self._closing or not wanted():
                 raise JournalUnavailable("The backup was given up: nobody waits for it, or the bus is stopping.")
             self._thread.run_others(PAUSE_SECONDS)
 
-        with self._copying, removed(real) as path:
-            last_seq: int = self._call(self._store.backup, between)
-            backup: JournalBackup = get_hub().threadpool.apply(open_copy, (path, last_seq))
+        with self._copying:
+            path, last_seq = self._call(self._store.backup, between)
+            with removed(path):
+                backup: JournalBackup = get_hub().threadpool.apply(open_copy, (path, last_seq))
         return backup
 
     @override

@@ -1,4 +1,4 @@
-"""Puts a backup in the place of a journal on which no bus runs."""
+"""Makes a backup the journal of a bus that does not run."""
 
 import os
 import shutil

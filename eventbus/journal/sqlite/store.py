@@ -21,7 +21,6 @@ from eventbus.journal.sqlite.batch import BatchWriter, Totals, fits_one_statemen
 from eventbus.journal.sqlite.connection import connect
 from eventbus.journal.sqlite.disk import Disk, DiskState
 from eventbus.journal.sqlite.error_mapping import opening
-from eventbus.journal.sqlite.file import PAGE_SIZE
 from eventbus.journal.sqlite.idempotency_keys import expired_keys
 from eventbus.journal.sqlite.queries import SqliteQueries
 from eventbus.journal.sqlite.schema import copy_mark
@@ -58,11 +57,6 @@ class Store:
                 with suppress(JournalError):  # tried again before anything is written
                     self._own_log()
             return recovered
-
-    @property
-    def real(self) -> str | None:
-        """The file, where links lead; None for a journal in memory."""
-        return None if self._path == MEMORY else self._real
 
     def connect(self) -> tuple[str, ...]:
         """Open or create the database, even an unfinished copy; return what was repaired, as sentences."""
@@ -233,23 +227,9 @@ class Store:
             self._origin = None  # SQLite has started another log: the next commit writes its origin
         return state
 
-    def backup(self, between: Callable[[], None]) -> int:
-        """Copy the journal beside itself, and return the newest sequence number in the copy.
-
-        ``between`` is called between two steps, runs other calls, and ends the copy by what it raises. Raises NoRoom
-        and JournalError.
-        """
-
-        def check_between(size: int) -> None:
-            self._disk.check()
-            self._disk.check_copy_room(size)
-            between()
-
-        pages: int = self._db.execute("PRAGMA page_count").fetchone()[0]
-        check_between(pages * PAGE_SIZE)
-        copy_journal(self._db, self._real, check_between)
-        self._disk.check()
-        return self._totals.last_seq
+    def backup(self, between: Callable[[], None]) -> tuple[Path, int]:
+        """Copy the journal; return the copy, and the newest sequence number in it. See ``copy_journal``."""
+        return copy_journal(self._db, self._real, self._disk, between), self._totals.last_seq
 
     def close(self) -> None:
         """Move the log into the database, as far as there is room, and close the file."""
