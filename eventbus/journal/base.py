@@ -1,12 +1,13 @@
 """The contract of a journal. Every implementation passes tests/contract/test_journal.py."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from eventbus.core.journal_quota import SampledEvent
 from eventbus.core.model import Event, Message
 from eventbus.core.records import Checkpoint, DeadLetter, FailedDelivery, LaneRecord, Recovered, Retry
+from eventbus.journal.backup import JournalBackup
 from eventbus.journal.schedule import JournalSchedule, ScheduleQueries
 
 #: Seconds that an idempotency key is remembered.
@@ -94,19 +95,6 @@ class Usage:
     events: int
     memory: float = 0.0
     max_bytes: int | None = None  # that it may hold at the moment, because its disk is full
-
-
-@dataclass(frozen=True, slots=True)
-class JournalBackup:
-    """A copy of a journal at one moment: an open file, which no name finds and which its owner closes.
-
-    ``last_seq`` is the newest sequence number then: every event up to it that was not trimmed is in the copy.
-    """
-
-    file: BinaryIO
-    size: int  # bytes
-    last_seq: int
-    counts: Mapping[str, int]  # rows by table
 
 
 class JournalQueries(ScheduleQueries, Protocol):

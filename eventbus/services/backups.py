@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 
-from eventbus.core.clock import Clock
 from eventbus.core.errors import TooMany
-from eventbus.journal.base import Journal, JournalBackup
+from eventbus.journal.backup import JournalBackup
+from eventbus.services.node import Node
 from eventbus.telemetry.counters import Counters
 
 
 class Backups:
     """Makes copies of the journal, and counts them."""
 
-    def __init__(self, journal: Journal, counters: Counters, clock: Clock) -> None:
-        self._journal = journal
+    def __init__(self, node: Node, counters: Counters) -> None:
+        self._journal, self._clock = node.journal, node.clock
         self._counters = counters
-        self._clock = clock
         self._in_progress = False
 
     def begin(self, wanted: Callable[[], bool]) -> JournalBackup:

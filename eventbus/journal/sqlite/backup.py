@@ -13,7 +13,7 @@ from pathlib import Path
 
 from eventbus.core.errors import Conflict, JournalError, JournalUnavailable, NoRoom
 from eventbus.core.settings import MEMORY
-from eventbus.journal.base import JournalBackup
+from eventbus.journal.backup import JournalBackup
 from eventbus.journal.sqlite.disk import Disk
 from eventbus.journal.sqlite.file import PAGE_SIZE
 

@@ -16,11 +16,11 @@ from eventbus.core.model import Message
 from eventbus.core.override import override
 from eventbus.core.records import Checkpoint, Recovered
 from eventbus.core.schedule import ScheduleState
+from eventbus.journal.backup import JournalBackup
 from eventbus.journal.base import (
     Appended,
     CommitListener,
     CommitWatcher,
-    JournalBackup,
     KeptDeadLetter,
     Usage,
 )

@@ -8,7 +8,7 @@ from gevent.hub import get_hub
 
 from eventbus.core.errors import Draining
 from eventbus.core.tokens import Scope
-from eventbus.journal.base import JournalBackup
+from eventbus.journal.backup import JournalBackup
 from eventbus.services.audit import AuditEntry, Changed
 from eventbus.services.bus import Bus
 from eventbus.web.access import needs
