@@ -276,7 +276,7 @@ def test_a_dead_letter_that_is_put_back_stays_dead_in_the_answer(scene: Scene) -
         scene.answer(UNWANTED, A)
         eventually(lambda: scene.bus.dead_letters.page(A, 0, 10), 10)
         assert still_waits(waiting)
-        assert scene.bus.dead_letters.replay(Chosen(A), new_event_id()) == 1
+        assert scene.bus.dead_letters.replay(Chosen(A), new_event_id()).replayed == 1
         scene.attempts(A)
         scene.answer(TAKEN, B)
         assert states(waiting) == {A: "dead", B: "delivered"}
