@@ -12,6 +12,7 @@ import click
 
 from eventbus import __version__
 from eventbus.cli import (
+    attempts,
     backup,
     bench,
     completion,
@@ -141,6 +142,7 @@ COMMANDS = (
     control.skip,
     events.events,
     events.event,
+    attempts.attempts,
     scheduled.scheduled,
     dead_letters.dead_letters,
     replay.replay,

@@ -4,6 +4,7 @@ Needs only the standard library, and the pure modules of ``eventbus.core`` that 
 """
 
 from eventbus.client.aio import AsyncBus
+from eventbus.client.attempts import Attempt
 from eventbus.client.bus import Bus
 from eventbus.client.calls import NO_RETRY, Backoff
 from eventbus.client.dead_letters import DeadLetter, Replayed, ReplayOutcome
@@ -52,6 +53,7 @@ __all__ = [
     "NO_RETRY",
     "ApiError",
     "AsyncBus",
+    "Attempt",
     "Backoff",
     "BadBody",
     "BadSignature",

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from eventbus.client import encoding
+from eventbus.client.attempts import AttemptCalls
 from eventbus.client.calls import Backoff, Call, Caller
 from eventbus.client.control import Control
 from eventbus.client.dead_letters import DeadLetterCalls
@@ -27,7 +28,7 @@ from eventbus.client.subscribers import DryRun, Subscriber, SubscriberList, Term
 TIMEOUT_SECONDS = 10.0
 
 
-class Bus(DeadLetterCalls, Control):
+class Bus(AttemptCalls, DeadLetterCalls, Control):
     """A client of the bus at ``url``. Safe to share between threads and greenlets, and to use after a fork.
 
     ``token`` is sent with each call; ``backoff`` says when a call is retried; ``source`` makes each event that is

@@ -42,7 +42,7 @@ def _parse_value(name: str, value: Any, part: type | None) -> Any:
         return None if value is None else parse_as(part, value)
     if name in _TIMES or name.endswith("_at"):
         return None if value is None else parse_time(value)
-    if name == "last_answer":
+    if name in ("answer", "last_answer"):
         return decode_body(value)
     return tuple(value) if isinstance(value, list) else value
 

@@ -21,6 +21,7 @@ from eventbus.cli.serve import settings_of
 from eventbus.cli.subscribers import subscriber_table
 from eventbus.client import (
     ApiError,
+    Attempt,
     Conflict,
     DeadLetter,
     Inbox,
@@ -496,6 +497,22 @@ def test_scheduled_events_are_cancelled(typed: Type, bus: Lettered) -> None:
     rows = typed("scheduled", "cancel", third, gone, "--json").stdout.splitlines()
     assert [sorted(json.loads(row)) for row in rows] == [["cancelled_at", "id"], ["error", "id"]]
     assert not list(bus.scheduled())
+
+
+def test_attempts_are_listed(typed: Type, bus: Lettered, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what they were asked for; as JSON a line each, with the answer."""
+    asked: list[dict[str, Any]] = []
+    one = Attempt(
+        event="e-1", address="h:1", path=None, group=None, attempt=2, at=AT, seconds=0.012, status=503,
+        outcome="retry", error=None, answer=b"busy",
+    )  # fmt: skip
+    monkeypatch.setattr(bus, "attempts", lambda **chosen: asked.append(chosen) or iter([one] * 3), raising=False)
+    lines = typed("attempts", "--address", "h:1", "--status", "5xx", "--limit", "2").stdout.splitlines()
+    assert lines[1].split() == ["2026-11-24T06:03:29.000Z", "h:1", "e-1", "2", "12", "503", "retry"]
+    assert len(lines) == 3
+    assert asked == [{"address": "h:1", "path": None, "group": None, "event": None, "status": "5xx"}]
+    (row, *_) = typed("attempts", "--json").stdout.splitlines()
+    assert json.loads(row)["answer"] == {"text": "busy"}
 
 
 def test_dead_letters_are_listed_and_shown(typed: Type) -> None:
