@@ -45,8 +45,13 @@ def attempt_payload(attempt: Attempt, node: str) -> Json:
     }
 
 
-def cursor_of(text: str) -> dict[str, int]:
-    """Return the numbers before which the nodes' pages begin, by node. Raises BadRequest."""
+def cursor_of(text: str | None) -> dict[str, int]:
+    """Return the numbers before which the nodes' pages begin, by node; none where a page is the first.
+
+    Raises BadRequest.
+    """
+    if not text:
+        return {}
     if not _CURSOR.match(text):
         raise BadRequest("after must be what next said, or left out.")
     parts = (part.rpartition("-") for part in text.split(","))
@@ -64,7 +69,7 @@ def merged_pages(parts: Sequence[Json], after: str | None, limit: int) -> Json:
     Each node's own go on where it left off with the next page, also those that were in no page yet.
     """
     found = list(islice(merge(*(part["attempts"] for part in parts), key=_ended, reverse=True), limit))
-    numbers = {} if after is None else cursor_of(after)
+    numbers = cursor_of(after)
     numbers |= {each["node"] or "": each["number"] for each in found}
     left = sum(len(part["attempts"]) for part in parts) > len(found)
     more = left or any(part["next"] is not None for part in parts)

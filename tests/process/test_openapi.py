@@ -250,7 +250,7 @@ def test_shapes_have_what_the_bus_answers(own_bus: BusServer, caller: Caller) ->
         event = caller.call("GET", f"/events/{letter['event']}").json()
         assert event.keys() == properties("EventWithDeliveries") - {"scheduled_for"}
         caller.call("POST", "/sendMessage?delay=60", [JSON], b"1")
-        (waiting,) = caller.call("GET", "/events?scheduled=true").json()["events"]
+        (waiting, *_) = caller.call("GET", "/events?scheduled=true").json()["events"]
         assert waiting.keys() == properties("ScheduledEvent")
         assert caller.call("DELETE", f"/events/{waiting['id']}").status == 200
         (delivery,) = event["deliveries"]

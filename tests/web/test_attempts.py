@@ -109,7 +109,7 @@ def test_pages_lead_from_one_to_the_next(scene: Scene) -> None:
     scene.bus.register(parse_address(ALONE), Terms())
     for _ in range(5):
         scene.publish(TAKEN)
-    pages, query = [], "limit=2"
+    pages, query = [], "limit=2&after="
     while query:
         page = scene.get(f"/attempts?{query}")
         pages.append([each["number"] for each in page["attempts"]])

@@ -27,7 +27,7 @@ def list_attempts() -> Reply:
     """Return a page of the attempts that this node knows, the newest first; ``next`` leads to the next page."""
     bus, query = the_bus(), query_of(request.environ)
     node, limit, after = _name(bus), page_limit(query), query.first("after")
-    before = None if after is None else cursor_of(after).get(node)
+    before = cursor_of(after).get(node)
     found = bus.history.attempts.page(_chosen(query), before, limit + 1)
     parts = fitting((attempt_payload(each, node) for each in found[:limit]), bus.give_way)
     more = cursor_text({node: found[len(parts) - 1].number}) if len(parts) < len(found) else None
