@@ -210,7 +210,7 @@ class RunQueue:
         lane.queue_entry.queued = False
         try:
             now = self._monotonic()
-            if lane.live.remaining or lane.retries.count or lane.replays or lane.filter is not None or lane.expiring:
+            if lane.live.remaining or lane.retries.count or lane.replays or lane.looks_ahead:
                 now = self._upcoming.prepare(lane, now, self._is_active)
             delivery = None if self._draining or now >= self.until else lane.take(now)
             self._schedule(lane, now)
@@ -219,7 +219,7 @@ class RunQueue:
             self.busy += 1
             try:
                 event = self._recent.get(delivery.seq)
-                if event is None or EXPIRY_HEADER in event.head:
+                if event is None or event.head >= EXPIRY_HEADER:
                     event = self._upcoming.to_attempt(lane, delivery, event, now, self._is_active)
                 if event is not None:
                     target = lane if lane.roster is None else self._members.choose(lane, delivery, event, slot)

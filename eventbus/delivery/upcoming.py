@@ -41,7 +41,7 @@ class Upcoming:
             if not self._reader.is_reading(lane):
                 self._reader.read(lane)
             now = self._monotonic()
-        return now if lane.filter is None and not lane.expiring else self._settle(lane, active)
+        return self._settle(lane, active) if lane.looks_ahead else now
 
     def _settle(self, lane: Lane, active: Callable[[], bool]) -> float:
         """Settle what is next as long as it is not to be attempted; give way to other work in between."""
@@ -76,7 +76,7 @@ class Upcoming:
             if self._awaited.by_seq:
                 self._awaited.filtered(lane, event.seq)
             return True
-        if found.expires and EXPIRY_HEADER in event.head and expires_at(event.head) <= (wall := self._wall()):
+        if event.head >= EXPIRY_HEADER and found.expires and expires_at(event.head) <= (wall := self._wall()):
             lane.expire_next(found, now, wall)
             self._counters.expired += 1
             return True

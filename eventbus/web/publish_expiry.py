@@ -6,6 +6,7 @@ from typing import Any
 
 from eventbus.core.event_attributes import EXPIRY_ATTRIBUTE
 from eventbus.core.event_expiry import check_expirytime, parse_expires, with_expiry
+from eventbus.web.cloudevents import CloudEvent
 from eventbus.web.kept_headers import attribute
 from eventbus.web.query import Query
 
@@ -28,8 +29,6 @@ class PublishExpiry:
     @property
     def terms(self) -> str:
         """What another publish under the same idempotency key has to ask for, too; see ``Journal.append``."""
-        if self.seconds is None and self.time is None:  # as mostly
-            return ""
         asked = {"expires": self.seconds, EXPIRY_ATTRIBUTE: self.time}
         return "&".join(f"{name}={value}" for name, value in asked.items() if value is not None)
 
@@ -37,12 +36,26 @@ class PublishExpiry:
 _NONE = PublishExpiry()
 
 
+def expiring_head(
+    environ: Mapping[str, Any], query: Query, event: CloudEvent | None, head: bytes, since: float
+) -> tuple[bytes, str]:
+    """Return the kept headers of one event with the time at which it expires, and the terms; see ``PublishExpiry``.
+
+    ``event`` is a structured CloudEvent. Raises BadRequest.
+    """
+    own = None if event is None else event.expirytime
+    if own is None and "expires" not in query.values and "HTTP_CE_EXPIRYTIME" not in environ:  # as most, and cheap
+        return head, ""
+    expiry = expiry_in(environ, query, since)
+    return expiry.head(head, own), expiry.terms
+
+
 def expiry_in(environ: Mapping[str, Any], query: Query, since: float) -> PublishExpiry:
     """Return what a request says of when its events expire, which are accepted, or due, at ``since``.
 
     Raises BadRequest.
     """
-    if "expires" not in query.values and "HTTP_CE_EXPIRYTIME" not in environ:  # as most
+    if "expires" not in query.values and "HTTP_CE_EXPIRYTIME" not in environ:
         return _NONE
     given, time = query.first("expires"), attribute(environ, EXPIRY_ATTRIBUTE)
     return PublishExpiry(

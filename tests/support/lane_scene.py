@@ -72,7 +72,7 @@ class Scene:
                 return delivery
 
     def _expires(self, seq: int) -> bool:
-        return seq <= len(self.events) and EXPIRY_HEADER in self.events[seq - 1].head
+        return seq <= len(self.events) and self.events[seq - 1].head >= EXPIRY_HEADER
 
     def deliver(self, lane: Lane) -> list[int]:
         """Deliver one after another until nothing is next; return their numbers."""

@@ -59,7 +59,7 @@ def test_an_event_says_when_it_expires(expires: Any) -> None:
 def test_a_delivered_event_says_it_too() -> None:
     """By its header, in a batch by its attribute, and as a structured CloudEvent by its body."""
     plain = event(1, head=HEADER)
-    structured = event(2, b'{"id":"x","source":"/s"}', head=b"Content-Type: application/cloudevents+json\r\n" + HEADER)
+    structured = event(2, b'{"id":"x","source":"/s"}', head=HEADER + b"Content-Type: application/cloudevents+json\r\n")
     batch = b"[%s]" % b",".join(element_of(each).text for each in (plain, structured, event(3)))
     assert [each.expires_at for each in events_in_batch({}, batch, 0.0)] == [AT, AT, None]
     strange = Event("1", None, b"", {"ce-expirytime": "soon"}, AT)

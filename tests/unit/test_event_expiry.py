@@ -60,7 +60,7 @@ def test_another_text_is_no_expirytime(text: str) -> None:
 def test_seconds_become_a_time_in_the_head() -> None:
     """It counts from the given moment, to the millisecond, and the head may be sent."""
     head = with_expiry(JSON, None, 10.25, EPOCH)
-    assert head == JSON + b"ce-expirytime: 2026-11-18T11:06:50.250Z\r\n"
+    assert head == b"ce-expirytime: 2026-11-18T11:06:50.250Z\r\n" + JSON
     assert expires_at(head) == EPOCH + 10.25
     assert is_valid_head(head)
 
@@ -69,7 +69,7 @@ def test_the_events_own_time_goes_before_seconds_and_before_a_header() -> None:
     """A head has one expirytime: that of the event, as it was written."""
     head = with_expiry(JSON, TEN, None, EPOCH)
     later = with_expiry(head + b"ce-a: b\r\n", "2026-11-18T11:07:50Z", 5.0, EPOCH)
-    assert later == JSON + b"ce-a: b\r\nce-expirytime: 2026-11-18T11:07:50Z\r\n"
+    assert later == b"ce-expirytime: 2026-11-18T11:07:50Z\r\n" + JSON + b"ce-a: b\r\n"
     assert expires_at(later) == EPOCH + 70
 
 

@@ -195,7 +195,7 @@ def test_an_element_of_a_batch_says_when_it_expires() -> None:
     """As a plain event, and as a structured CloudEvent whose body does not say it, the attribute is there."""
     head = odd_ones_expire(1)
     plain = element_of(Event(1, "id", "a", head, b"{}", EPOCH))
-    structured = Event(1, "id", "a", b"Content-Type: application/cloudevents+json\r\n" + head, b'{"id":"x"}', EPOCH)
+    structured = Event(1, "id", "a", head + b"Content-Type: application/cloudevents+json\r\n", b'{"id":"x"}', EPOCH)
     assert plain.expires_at == element_of(structured).expires_at == EPOCH + 10
     for element in (plain, element_of(structured)):
         assert b'"expirytime":"2026-11-18T11:06:50.000Z"' in element.text

@@ -26,6 +26,7 @@ class Backlog(Health):
     def __init__(self, record: LaneRecord, rules: Rules, retries: int) -> None:
         super().__init__(record, rules)
         self.in_flight: set[Delivery] = set()
+        self.expiring = False  #: whether the last event had expired: the next may have, too
         self.retries = Retries(
             ordered=record.subscriber.options.one_at_a_time, count=retries, limit=self.limits.retries
         )
@@ -43,6 +44,9 @@ class Backlog(Health):
         """Filter and order what is pending as the options say."""
         options, former = self.subscriber.options, self.retries
         self.filter = parse_filter(options.filter)
+        self.looks_ahead = (
+            self.expiring or self.filter is not None
+        )  #: whether what is next is looked at before it is taken
         if options.by_key is not isinstance(former, KeyedRetries):
             former.unload(self.in_flight)
             self.retries = self._new_retries()

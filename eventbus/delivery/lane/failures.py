@@ -20,8 +20,6 @@ REFUSED = (Verdict.REJECTED, Verdict.SPLIT)
 class Failures(Lifecycle):
     """A lane's deliveries that have failed, or expired."""
 
-    expiring = False  #: whether the last event had expired: the next may have, too, and is looked at before it is taken
-
     def _leave(self, delivery: Delivery) -> None:
         """Remove a delivery from those in flight."""
         self.in_flight.discard(delivery)
@@ -53,12 +51,12 @@ class Failures(Lifecycle):
         if self.phase is CLOSED:
             return
         delivery.attempts -= 1
-        self.expiring = True
+        self.expiring = self.looks_ahead = True
         self._dead_letter_unsent(delivery, now, wall)
 
     def note_unexpired(self) -> None:
         """Note that what is next has not expired."""
-        self.expiring = False
+        self.expiring, self.looks_ahead = False, self.filter is not None
 
     def _dead_letter_unsent(self, delivery: Delivery, now: float, wall: float) -> None:
         """Make a delivery dead whose event expired before its attempt; one that was skipped meanwhile is so."""

@@ -25,7 +25,7 @@ from eventbus.web.cloudevents import BATCH, PARTITION_KEY, STRUCTURED, CloudEven
 from eventbus.web.cluster.rpc_codec import ACCESS, PEERS
 from eventbus.web.current import the_bus, the_request
 from eventbus.web.kept_headers import attribute, kept_head, order_key, topic_in_query, topic_of_type
-from eventbus.web.publish_expiry import PublishExpiry, expiry_in
+from eventbus.web.publish_expiry import PublishExpiry, expiring_head, expiry_in
 from eventbus.web.publish_once import once_key, once_key_of_batch
 from eventbus.web.query import Query, query_of
 from eventbus.web.replies import SUCCESS, Reply, as_json, text
@@ -78,14 +78,12 @@ def send_message() -> Reply:
     key = _order_key(environ, query, event)
     once, wall = once_key(environ, query, event), bus.clock.wall()
     due_at = due_in(query, wall)
-    expiry = expiry_in(environ, query, due_at or wall)
-    head = expiry.head(head, None if event is None else event.expirytime)
+    head, terms = expiring_head(environ, query, event, head, due_at or wall)
     message = Message(new_event_id(), topic, head, body, wall, key)
-    publish = partial(bus.publish, (message,), once, due_at, expiry.terms)
     named = {"topic": topic} if ce_type else {}
     if settle is not None:
-        return _settle(bus, environ, message, publish, settle, named)
-    appended = publish()
+        return _settle(bus, environ, message, partial(bus.publish, (message,), once, due_at, terms), settle, named)
+    appended = bus.publish((message,), once, due_at, terms)
     return _response(bus, request, query, (message,), appended, {"id": appended.ids[0], **named})
 
 
