@@ -13,7 +13,7 @@ from werkzeug.test import create_environ
 
 from bench.counter import count_instructions
 from bench.filters import FILTERS, JSON_BODY, SIZE
-from eventbus.delivery import attempts, checkpointer, loop_load, slots
+from eventbus.delivery import attempts, changed_lanes, loop_load, slots
 from eventbus.delivery.transport import watchdog
 from eventbus.journal.sqlite import journal
 
@@ -25,7 +25,7 @@ NOBODY = 9
 BODIES = {"bytes": b"0" * SIZE, "json": JSON_BODY}
 #: What would depend on the time that the counter takes: intervals, the loop's load, and turns of it that take long.
 QUIET = (
-    (checkpointer, "INTERVAL_SECONDS", NEVER),
+    (changed_lanes, "INTERVAL_SECONDS", NEVER),
     (attempts, "SLOW_SECONDS", NEVER),  # no subscriber counts as slow, be the machine as busy as it may
     (watchdog, "POLL_INTERVAL_SECONDS", NEVER),
     (slots, "CHECK_INTERVAL_SECONDS", NEVER),
