@@ -10,7 +10,7 @@ from tests.support.caller import Caller
 from tests.support.deadline import eventually
 from tests.support.ports import LOOPBACK, free_port
 
-NAVIGATION = ["Overview", "Subscribers", "Journal", "Dead letters", "Send", "Settings"]
+NAVIGATION = ["Overview", "Subscribers", "Journal", "Scheduled", "Dead letters", "Send", "Settings"]
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ PASSING = frozenset({
 #: What the version before did not say.
 ADDED = frozenset({"batch", "batch_wait", "path", "declared", "filter", "filtered", "dead_to", "pause", "rate",
     "key", "held_keys", "oldest_held_key", "group", "group_mode", "draining", "retry_for", "max_attempts", "backoff",
-    "credentials", "owner", "publisher",
+    "credentials", "owner", "publisher", "timeline", "delivered_at",
 })  # fmt: skip
 #: More rows than there are.
 ALL = 1_000

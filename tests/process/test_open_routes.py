@@ -20,7 +20,17 @@ FREE = {"operations.healthz", "operations.readyz", "reference.openapi", "referen
 FILES = {"reference.static_file", "dashboard.static_file"}
 PAGES = {
     f"dashboard.{name}"
-    for name in ("overview", "subscribers", "subscriber", "journal", "event", "dead_letters", "send", "settings")
+    for name in (
+        "overview",
+        "subscribers",
+        "subscriber",
+        "journal",
+        "event",
+        "scheduled",
+        "dead_letters",
+        "send",
+        "settings",
+    )
 }
 
 
