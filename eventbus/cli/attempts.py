@@ -1,6 +1,6 @@
 """``eventbus attempts``: the newest attempts, and how they ended."""
 
-from itertools import islice
+from collections.abc import Sequence
 
 import click
 
@@ -39,12 +39,11 @@ def attempts(context: CommandContext, limit: int, **chosen: str | None) -> None:
     """
     check_path(chosen["address"], chosen["path"])
     with context.bus() as bus:
-        found = list(islice(bus.attempts(**chosen), limit + 1))
-    context.screen.page(found[:limit], to_json, lambda page: Table.of(_COLUMNS, map(_row, page)))
-    if len(found) > limit:
-        context.screen.note("There are more: --limit shows more.")
-    elif not found:
-        context.screen.note("There are no such attempts.")
+        context.screen.page(bus.attempts(**chosen), limit, to_json, _table, none="There are no such attempts.")
+
+
+def _table(found: Sequence[Attempt]) -> Table:
+    return Table.of(_COLUMNS, map(_row, found))
 
 
 def _row(one: Attempt) -> tuple[object, ...]:

@@ -1,7 +1,6 @@
 """``eventbus dead-letters``: lists what could not be delivered, shows it, delivers it again or discards it."""
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -66,12 +65,11 @@ def list_them(context: CommandContext, limit: int, **named: str | None) -> None:
         raise click.UsageError("Give --address or --group, not both")
     check_path(named["address"], named["path"])
     with context.bus() as bus:
-        found = list(islice(bus.dead_letters(**named), limit + 1))
-    context.screen.page(found[:limit], to_json, lambda page: Table.of(_COLUMNS, map(_row, page)))
-    if len(found) > limit:
-        context.screen.note("There are more: --limit shows more.")
-    elif not found:
-        context.screen.note("There are no dead letters.")
+        context.screen.page(bus.dead_letters(**named), limit, to_json, _table, none="There are no dead letters.")
+
+
+def _table(found: Sequence[DeadLetter]) -> Table:
+    return Table.of(_COLUMNS, map(_row, found))
 
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:

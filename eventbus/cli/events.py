@@ -1,7 +1,6 @@
 """``eventbus events`` and ``eventbus event``: the events in the journal, and their deliveries."""
 
 from collections.abc import Sequence
-from itertools import islice
 
 import click
 
@@ -42,13 +41,14 @@ def events(context: CommandContext, start: Position, topics: tuple[str, ...], li
     The oldest first: those that come later are found by --after.
     """
     with context.bus() as bus:
-        found = list(islice(bus.events(after=feed_position(start), topics=topics), limit + 1))
-    context.screen.page(found[:limit], event_to_json, lambda page: Table.of(_COLUMNS, map(_event_row, page)))
-    if len(found) > limit:
-        last = escape(found[limit - 1].id)
-        context.screen.note(f"There are more: --after {last} continues, --limit shows more at once.")
-    elif not found:
-        context.screen.note("There are no such events.")
+        context.screen.page(
+            bus.events(after=feed_position(start), topics=topics),
+            limit,
+            event_to_json,
+            lambda found: Table.of(_COLUMNS, map(_event_row, found)),
+            none="There are no such events.",
+            more=lambda last: f"--after {escape(last.id)} continues, --limit shows more at once",
+        )
 
 
 def _event_row(event: Event) -> tuple[object, ...]:

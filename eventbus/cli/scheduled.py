@@ -1,7 +1,7 @@
 """``eventbus scheduled``: lists the events that wait until they are due, and cancels them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 import click
 
@@ -43,15 +43,12 @@ def scheduled() -> None:
 def list_them(context: CommandContext, limit: int) -> None:
     """List the events that wait, the one that is due next first."""
     with context.bus() as bus:
-        found = list(islice(bus.scheduled(), limit + 1))
+        context.screen.page(bus.scheduled(), limit, event_to_json, _table, none="There are no scheduled events.")
+
+
+def _table(found: Sequence[Event]) -> Table:
     now = datetime.now(UTC)
-    context.screen.page(
-        found[:limit], event_to_json, lambda page: Table.of(_COLUMNS, [_row(event, now) for event in page])
-    )
-    if len(found) > limit:
-        context.screen.note("There are more: --limit shows more.")
-    elif not found:
-        context.screen.note("There are no scheduled events.")
+    return Table.of(_COLUMNS, [_row(event, now) for event in found])
 
 
 def _row(event: Event, now: datetime) -> tuple[object, ...]:

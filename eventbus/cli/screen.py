@@ -7,9 +7,10 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self, TextIO, TypeVar
 
 import click
@@ -61,13 +62,31 @@ class Screen:
         """Write a table."""
         self._renderer(sys.stdout, terminal=self.terminal).table(table)
 
-    def page(self, items: Sequence[T], to_json: Callable[[T], Any], to_table: Callable[[Sequence[T]], Table]) -> None:
-        """Write items: as JSON one a line, else as a table, or nothing if there are none."""
+    def page(
+        self,
+        items: Iterable[T],
+        limit: int,
+        to_json: Callable[[T], Any],
+        to_table: Callable[[Sequence[T]], Table],
+        *,
+        none: str,
+        more: Callable[[T], str] = lambda _: "--limit shows more",
+    ) -> None:
+        """Write up to ``limit`` items: as JSON one a line, else as a table.
+
+        Say ``none`` if there are none, and, if there are more, by what, given the last item, they are shown.
+        """
+        found = list(islice(items, limit + 1))
+        shown = found[:limit]
         if self.as_json:
-            for item in items:
+            for item in shown:
                 self.value(to_json(item))
-        elif items:
-            self.table(to_table(items))
+        elif shown:
+            self.table(to_table(shown))
+        if len(found) > limit:
+            self.note(f"There are more: {more(shown[-1])}.")
+        elif not found:
+            self.note(none)
 
     def live_table(self) -> AbstractContextManager[ShowTable]:
         """Write a table over the one before, on a terminal."""
