@@ -4,12 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from eventbus.client.calls import Call, Caller
+from eventbus.client.calls import Caller
 from eventbus.client.parameters import given
 from eventbus.client.parsing import parse_as
-
-#: Attempts that are requested at once.
-PAGE_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +51,4 @@ class AttemptCalls:
         Raises BusError.
         """
         chosen = given(address=address, path=path, group=group, id=event, status=status)
-        after: str | None = None
-        while True:
-            query = [*chosen, *given(after=after), ("limit", str(PAGE_LIMIT))]
-            payload = self._caller.json(Call(method="GET", path="/attempts", query=query))
-            yield from (parse_as(Attempt, one) for one in payload["attempts"])
-            after = payload["next"]
-            if after is None:
-                return
+        return (parse_as(Attempt, one) for one in self._caller.listed("/attempts", "attempts", chosen))

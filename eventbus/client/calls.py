@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,8 @@ from eventbus.core.backoff import full_jitter
 
 #: Seconds of a ``Retry-After`` that are heeded, at most.
 MAX_RETRY_AFTER_SECONDS = 3_600.0
+#: Entries of a list that are requested at once.
+PAGE_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,15 @@ class Caller:
             return response.headers, json.loads(response.body)
         except ValueError as error:
             raise ProtocolError(f"Not a bus's response to {call.method} {call.path}: {response.body[:80]!r}") from error
+
+    def listed(self, path: str, name: str, query: Sequence[tuple[str, str]], after: str | None = None) -> Iterator[Any]:
+        """Yield what a list has under ``name``, requested page by page from ``after`` on. Raises BusError."""
+        more = True
+        while more:
+            position = [] if after is None else [("after", after)]
+            page = self.json(Call(method="GET", path=path, query=[*query, *position, ("limit", str(PAGE_LIMIT))]))
+            yield from page[name]
+            after, more = str(page["next"]), page["next"] is not None
 
     def stream(self, call: Call, *, timeout: float) -> Stream:
         """Open a stream, without retries; ``timeout`` is the seconds between two bytes. Raises BusError."""

@@ -10,9 +10,6 @@ from eventbus.client.calls import Call, Caller
 from eventbus.client.parameters import given, selection
 from eventbus.client.parsing import parse_as
 
-#: Dead letters that are requested at once.
-PAGE_LIMIT = 200
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
@@ -76,12 +73,9 @@ class DeadLetterCalls:
         self, *, address: str | None = None, path: str | None = None, group: str | None = None
     ) -> Iterator[DeadLetter]:
         """Yield dead letters, one subscriber's or all, the oldest first. They are requested page by page."""
-        chosen, after = given(address=address, path=path, group=group), 0
-        while after is not None:
-            query = [*chosen, ("after", str(after)), ("limit", str(PAGE_LIMIT))]
-            payload = self._caller.json(Call(method="GET", path="/deadLetters", query=query))
-            yield from (parse_as(DeadLetter, one) for one in payload["dead_letters"])
-            after = payload["next"]
+        chosen = given(address=address, path=path, group=group)
+        found = self._caller.listed("/deadLetters", "dead_letters", chosen, after="0")
+        return (parse_as(DeadLetter, one) for one in found)
 
     def replay_dead_letters(
         self,

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
-from eventbus.client.calls import Call, Caller
+from eventbus.client.calls import PAGE_LIMIT, Call, Caller
 from eventbus.client.encoding import check_patterns
 from eventbus.client.errors import NotFound, ProtocolError, Unavailable, Unreachable, UsageError
 from eventbus.client.http import Stream
@@ -20,8 +20,6 @@ from eventbus.core.topics import matches
 
 #: Where to begin: after an event's id or a time, ``"now"``, or None, with the oldest.
 Position = str | datetime | None
-#: Events that are requested at once.
-PAGE_LIMIT = 200
 #: Seconds without a byte of a stream, which has a heartbeat every 15, after which it is opened again.
 STREAM_TIMEOUT_SECONDS = 40.0
 

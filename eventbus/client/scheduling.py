@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from eventbus.client.calls import Call, Caller
+from eventbus.client.calls import Caller
 from eventbus.client.encoding import rfc3339
 from eventbus.client.errors import BadTime
 from eventbus.client.events import parse_event
@@ -16,8 +16,6 @@ from eventbus.core.clock import seconds_of
 Delay = float | timedelta
 #: At a time: a datetime with an offset, or RFC 3339.
 DueTime = datetime | str
-#: Scheduled events that are requested at once.
-PAGE_LIMIT = 200
 
 
 def due_query(delay: Delay | None, deliver_at: DueTime | None, settle: float | None = None) -> Parameters:
@@ -53,11 +51,4 @@ def _time_text(at: DueTime) -> str:
 
 def scheduled_events(caller: Caller) -> Iterator[Event]:
     """Yield the scheduled events, the one that is due next first. They are requested page by page. Raises BusError."""
-    after = None
-    while True:
-        query = [("scheduled", "true"), ("limit", str(PAGE_LIMIT)), *([("after", after)] if after else [])]
-        payload = caller.json(Call(method="GET", path="/events", query=query))
-        yield from map(parse_event, payload["events"])
-        after = payload["next"]
-        if after is None:
-            return
+    return map(parse_event, caller.listed("/events", "events", [("scheduled", "true")]))

@@ -21,7 +21,7 @@ from eventbus.client import (
     TooLarge,
     Unauthorized,
     Unreachable,
-    scheduling,
+    calls,
 )
 from tests.support.deadline import eventually
 from tests.support.limits import MAX_BODY_BYTES
@@ -94,7 +94,7 @@ def test_an_event_is_scheduled_and_comes_when_it_is_due(client: Bus, subscribe: 
 
 def test_scheduled_events_are_listed_and_cancelled(client: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over all pages, the one that is due next first; batches are due together, and what is cancelled is gone."""
-    monkeypatch.setattr(scheduling, "PAGE_LIMIT", 2)
+    monkeypatch.setattr(calls, "PAGE_LIMIT", 2)
     at = datetime.now(UTC).replace(microsecond=250_000) + timedelta(days=1)
     ids = client.publish_many("client.due", range(5), size=2, delay=timedelta(hours=1))
     late = client.publish("client.due", b"x", deliver_at=at)
