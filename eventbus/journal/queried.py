@@ -1,16 +1,18 @@
-"""What the journals have in common: how they hand a query over to whatever reads for them."""
+"""What the journals have in common: how they hand over queries to what reads, and writes to what commits in groups."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from eventbus.core.journal_quota import SampledEvent
-from eventbus.core.model import Event
+from eventbus.core.model import Event, Message
 from eventbus.core.override import override
-from eventbus.core.records import FailedDelivery, LaneRecord, Retry
-from eventbus.core.schedule import DuePosition, ScheduledEvent
+from eventbus.core.records import Checkpoint, FailedDelivery, LaneRecord, Retry
+from eventbus.core.schedule import DuePosition, ScheduledEvent, ScheduleState
 from eventbus.journal.base import (
     FIRST_ROW,
+    Appended,
+    CommitWatcher,
     EventName,
     Journal,
     JournalQueries,
@@ -19,13 +21,16 @@ from eventbus.journal.base import (
     Redelivery,
     Row,
 )
+from eventbus.journal.group_commit import GroupCommit
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class QueriedJournal(Journal):
-    """A journal that reads through its ``_queries``."""
+    """A journal that reads through its ``_queries``, and commits through its ``_group``."""
+
+    _group: GroupCommit
 
     @property
     @abstractmethod
@@ -35,6 +40,33 @@ class QueriedJournal(Journal):
     @abstractmethod
     def _read(self, query: Callable[P, T], *values: P.args, **options: P.kwargs) -> T:
         """Run a query where it does not block the event loop. Raises JournalUnavailable."""
+
+    @override
+    def watch(self, watcher: CommitWatcher) -> None:
+        self._group.watch(watcher)
+
+    @override
+    def append(
+        self,
+        messages: Sequence[Message],
+        idempotency_key: str | None = None,
+        letters: Sequence[int] = (),
+        due_at: float | None = None,
+        terms: str = "",
+    ) -> Appended:
+        return self._group.append(messages, idempotency_key, letters, due_at, terms)
+
+    @override
+    def move_due(self, now: float, limit: int, max_bytes: int) -> ScheduleState:
+        return self._group.move_due(now, limit, max_bytes)
+
+    @override
+    def cancel(self, event_id: str, at: float) -> float | None:
+        return self._group.cancel(event_id, at)
+
+    @override
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._group.checkpoint(checkpoint)
 
     @override
     def page(self, after: int, end: int, limit: int, max_bytes: int) -> Page:

@@ -10,15 +10,12 @@ import redis
 
 from eventbus.core.clock import Clock
 from eventbus.core.errors import Conflict, JournalError, JournalTimeout, JournalUnavailable
-from eventbus.core.model import Message
 from eventbus.core.override import override
 from eventbus.core.records import Checkpoint, LaneRecord, Recovered
 from eventbus.core.schedule import ScheduleState
 from eventbus.journal.backup import JournalBackup
 from eventbus.journal.base import (
-    Appended,
     CommitListener,
-    CommitWatcher,
     KeptDeadLetter,
     Usage,
 )
@@ -116,35 +113,8 @@ class RedisJournal(QueriedJournal, ClusterJournal):
         self._tail.listen(listener)
 
     @override
-    def watch(self, watcher: CommitWatcher) -> None:
-        self._group.watch(watcher)
-
-    @override
-    def append(
-        self,
-        messages: Sequence[Message],
-        idempotency_key: str | None = None,
-        letters: Sequence[int] = (),
-        due_at: float | None = None,
-        terms: str = "",
-    ) -> Appended:
-        return self._group.append(messages, idempotency_key, letters, due_at, terms)
-
-    @override
     def schedule_state(self) -> ScheduleState:
         return self._read(self._reader.schedule_state)
-
-    @override
-    def move_due(self, now: float, limit: int, max_bytes: int) -> ScheduleState:
-        return self._group.move_due(now, limit, max_bytes)
-
-    @override
-    def cancel(self, event_id: str, at: float) -> float | None:
-        return self._group.cancel(event_id, at)
-
-    @override
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        self._group.checkpoint(checkpoint)
 
     def _commit(
         self, publishes: Sequence[Publish], checkpoints: Sequence[Checkpoint], changes: Sequence[ScheduleChange]
