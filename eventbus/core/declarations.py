@@ -3,7 +3,6 @@
 A file says all there is to say: an option that it leaves out has its default.
 """
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from eventbus.core.model import Terms
 from eventbus.core.option_kinds import Texts
 from eventbus.core.option_table import Option, options_of
 from eventbus.core.options import RegistrationOptions
-from eventbus.core.toml_tables import Fault, Lines, read_tables
+from eventbus.core.toml_tables import Fault, Lines, TableReader, faults_of, fields_hint, read_tables
 from eventbus.core.toml_values import kind_of, texts_of
 
 #: The table of one subscriber, and its fields that no option describes.
@@ -91,36 +90,25 @@ def _declarations(
             first = known[row.address.key].line(ADDRESS)
             row.fault(ADDRESS, f"it is declared twice, first in line {first}")
         row.share(shared)
-    faults = tuple(sorted((fault for row in rows for fault in row.faults), key=lambda fault: fault.line or 0))
+    faults = faults_of(rows)
     values = {key: value for key, (value, _) in shared.items()}
     return Declarations(() if faults else tuple(row.declaration(values) for row in rows), faults)
 
 
-class _Row:
+class _Row(TableReader):
     """One subscriber's table as it is read: what it gives, and what is wrong in it."""
 
     def __init__(self, table: Mapping[str, Any], number: int, lines: Lines) -> None:
-        self.faults: list[Fault] = []
-        self.address: Address | None = None
-        self._table, self._number, self._lines = table, number, lines
-        self._credentials = NO_VALUES
         text = table.get(ADDRESS)
-        self._label = (
-            f"subscriber {number + 1} ({text})" if text and isinstance(text, str) else f"subscriber {number + 1}"
-        )
+        label = f"subscriber {number + 1} ({text})" if text and isinstance(text, str) else f"subscriber {number + 1}"
+        super().__init__(table, number, lines, label)
+        self.address: Address | None = None
+        self._credentials = NO_VALUES
         self._given = {one.name: self._value(one, table) for one in _OPTIONS if field_of(one) in table}
         self._read_address(text)
         for name in table:
             if name not in _FIELDS:
                 self.fault(name, _unknown(name))
-
-    def line(self, name: str) -> int | None:
-        """Return the line of a field, or of the table."""
-        return self._lines.of(self._number, name)
-
-    def fault(self, name: str, text: str) -> None:
-        """Note what is wrong with a field."""
-        self.faults.append(Fault(f"{self._label}: {text}", self.line(name)))
 
     def share(self, shared: dict[tuple[str, str], tuple[Any, int | None]]) -> None:
         """Add the group's options that this member gives; one that differs from another member's is a fault."""
@@ -198,6 +186,4 @@ class _Row:
 def _unknown(name: str) -> str:
     if name in NO_OPTIONS:
         return f"{name} has no meaning here: a declared subscriber stays for as long as the file has it"
-    close = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_FIELDS)}"
-    return f"{name!r} is no field of a subscriber; {hint}"
+    return f"{name!r} is no field of a subscriber; {fields_hint(name, _FIELDS)}"

@@ -1,6 +1,5 @@
 """Named tokens: a TOML file with the digest of each, and what it permits. Pure."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from eventbus.core.address_patterns import parse_pattern
 from eventbus.core.clock import rfc3339
 from eventbus.core.errors import BadRequest
 from eventbus.core.tokens import DigestIndex, Scope, expanded
-from eventbus.core.toml_tables import Fault, Lines, read_tables
+from eventbus.core.toml_tables import Fault, Lines, TableReader, faults_of, fields_hint, read_tables
 from eventbus.core.topics import check_patterns
 
 #: The table of one token.
@@ -72,19 +71,20 @@ def parse_token_file(content: bytes) -> TokenFile:
     for row in rows:
         if row.digest and known.setdefault(row.digest, row) is not row:
             row.fault("digest", f"the same digest is in line {known[row.digest].line('digest')}, too")
-    faults = tuple(sorted((fault for row in rows for fault in row.faults), key=lambda fault: fault.line or 0))
+    faults = faults_of(rows)
     return TokenFile(() if faults else tuple(row.token() for row in rows), faults)
 
 
-class _Row:
-    """One table."""
+class _Row(TableReader):
+    """One token's table."""
 
     def __init__(self, table: Mapping[str, Any], number: int, lines: Lines) -> None:
-        self.faults: list[Fault] = []
-        self._table, self._number, self._lines = table, number, lines
+        name = table.get("name")
+        is_named = isinstance(name, str) and _NAME.match(name)
+        super().__init__(table, number, lines, str(name) if is_named else f"token {number + 1}")
         for name in table:
             if name not in _FIELDS:
-                self.fault(name, _unknown(name))
+                self.fault(name, f"{name[:40]!r} is no field of a token; {fields_hint(name, _FIELDS)}")
         self.name = self._parsed("name", check_name) or ""
         self.digest = self._parsed("digest", _digest) or b""
         self.scopes = frozenset(self._each("scopes", _scope))
@@ -94,16 +94,6 @@ class _Row:
         self.addresses = tuple(self._each("addresses", parse_pattern))
         self.expires = self._expiry()
         self._check_narrowed()
-
-    def line(self, name: str) -> int | None:
-        """Return the line of a field."""
-        return self._lines.of(self._number, name)
-
-    def fault(self, name: str, text: str) -> None:
-        """Note what is wrong with a field."""
-        label = self._table.get("name")
-        whose = label if isinstance(label, str) and _NAME.match(label) else f"token {self._number + 1}"
-        self.faults.append(Fault(f"{whose}: {text}", self.line(name)))
 
     def token(self) -> NamedToken:
         """Return the token, where there are no faults."""
@@ -175,12 +165,6 @@ def _scope(text: str) -> Scope:
         return Scope(text)
     except ValueError:
         raise BadRequest(f"{text[:40]!r} is no scope; there are {', '.join(Scope)}") from None
-
-
-def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_FIELDS)}"
-    return f"{name[:40]!r} is no field of a token; {hint}"
 
 
 def table_of(token: NamedToken) -> str:

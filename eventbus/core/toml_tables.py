@@ -3,9 +3,10 @@
 The parser of TOML says only where its syntax is broken, so lines are found by what tables and fields usually look like.
 """
 
+import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,33 @@ def read_tables(content: bytes, name: str) -> Tables:
     if found:
         return _wrong(f"It has {next(iter(found))!r}; a file has only [[{name}]] tables.")
     return Tables(tables, _lines_of(text, name, len(tables)))
+
+
+class TableReader:
+    """A table as it is read: collects what is wrong in it. Its faults begin with the ``label``."""
+
+    def __init__(self, table: Mapping[str, Any], number: int, lines: Lines, label: str) -> None:
+        self.faults: list[Fault] = []
+        self._table, self._number, self._lines, self._label = table, number, lines, label
+
+    def line(self, name: str) -> int | None:
+        """Return the line of a field, or of the table."""
+        return self._lines.of(self._number, name)
+
+    def fault(self, name: str, text: str) -> None:
+        """Note what is wrong with a field."""
+        self.faults.append(Fault(f"{self._label}: {text}", self.line(name)))
+
+
+def faults_of(readers: Iterable[TableReader]) -> tuple[Fault, ...]:
+    """Return what is wrong in all tables, in the order of the file."""
+    return tuple(sorted((fault for reader in readers for fault in reader.faults), key=lambda fault: fault.line or 0))
+
+
+def fields_hint(name: str, fields: Sequence[str]) -> str:
+    """Return what to say of a field that there is not: the one that is meant, or all that there are."""
+    close = difflib.get_close_matches(name, fields, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(fields)}"
 
 
 def _wrong(text: str) -> Tables:
