@@ -74,17 +74,17 @@ class Screen:
     ) -> None:
         """Write up to ``limit`` items: as JSON one a line, else as a table.
 
-        Say ``none`` if there are none, and, if there are more, by what, given the last item, they are shown.
+        Say ``none`` if there are none, and, if there are more, how to list them, given the last item.
         """
         found = list(islice(items, limit + 1))
-        shown = found[:limit]
+        listed = found[:limit]
         if self.as_json:
-            for item in shown:
+            for item in listed:
                 self.value(to_json(item))
-        elif shown:
-            self.table(to_table(shown))
+        elif listed:
+            self.table(to_table(listed))
         if len(found) > limit:
-            self.note(f"There are more: {more(shown[-1])}.")
+            self.note(f"There are more: {more(listed[-1])}.")
         elif not found:
             self.note(none)
 
