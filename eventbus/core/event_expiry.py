@@ -11,7 +11,7 @@ from eventbus.core.clock import rfc3339_ms, seconds_of
 from eventbus.core.errors import BadRequest
 from eventbus.core.event_attributes import EXPIRY_ATTRIBUTE
 from eventbus.core.headers import is_dead_event
-from eventbus.core.option_kinds import JsonSchema
+from eventbus.core.option_kinds import QUOTED_CHARACTERS, JsonSchema
 
 #: The header of the attribute, with which the kept head of an event begins that expires. Most heads begin with a
 #: capital, so that they are less: one comparison, the cheapest there is, says that an event does not expire.
@@ -25,7 +25,6 @@ ALLOWED_SECONDS = f"a number of seconds from {MIN_SECONDS:g} to {MAX_SECONDS} (3
 SECONDS_SCHEMA: JsonSchema = {"type": "number", "minimum": MIN_SECONDS, "maximum": MAX_SECONDS}
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,30})?\Z")
 _LINE = re.compile(rb"(?:\A|(?<=\n))ce-expirytime: [^\r\n]*\r\n")
-QUOTED_CHARACTERS = 40  # of a wrong value, in an error
 
 
 def parse_expires(text: str) -> float:

@@ -4,9 +4,8 @@ import re
 
 from eventbus.core.clock import seconds_of
 from eventbus.core.errors import BadRequest
+from eventbus.core.option_kinds import QUOTED_CHARACTERS
 
-#: Characters of a wrong value that an error repeats.
-QUOTED_CHARACTERS = 40
 _LIKE_A_TIME = re.compile(r"\d{4}-.{5}[Tt ]", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?(?P<offset>[Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from eventbus.core.clock import rfc3339
 from eventbus.core.errors import BadRequest
 from eventbus.core.model import Message
-from eventbus.core.moments import QUOTED_CHARACTERS, moment_of
+from eventbus.core.moments import moment_of
+from eventbus.core.option_kinds import QUOTED_CHARACTERS
 
 #: Seconds from now for which an event may be scheduled.
 MAX_DELAY_SECONDS = 366 * 86_400

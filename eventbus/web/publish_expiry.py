@@ -43,10 +43,9 @@ def expiring_head(
 
     ``event`` is a structured CloudEvent. Raises BadRequest.
     """
-    own = None if event is None else event.expirytime
-    if own is None and "expires" not in query.values and "HTTP_CE_EXPIRYTIME" not in environ:  # as most, and cheap
+    own, expiry = None if event is None else event.expirytime, expiry_in(environ, query, since)
+    if own is None and expiry is _NONE:  # as most, and cheap
         return head, ""
-    expiry = expiry_in(environ, query, since)
     return expiry.head(head, own), expiry.terms
 
 
