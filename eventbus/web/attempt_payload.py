@@ -13,8 +13,11 @@ from eventbus.telemetry.attempt_ring import Attempt
 from eventbus.web.body_text import body_payload
 from eventbus.web.subscriptions import group_of, path_of, text_of
 
-#: A cursor: for each node the number before which its next page begins; a single node has no name.
-_CURSOR = re.compile(r"(?:\w{1,40}-)?[0-9]{1,18}(?:,(?:\w{1,40}-)?[0-9]{1,18}){0,99}\Z", re.ASCII)
+#: The number before which a node's next page begins; a single node has no name.
+_POSITION = "(?:[0-9A-Za-z_]{1,40}-)?[0-9]{1,18}"
+#: A cursor, which ``next`` says: a position for each node.
+CURSOR_REGEX = f"{_POSITION}(?:,{_POSITION}){{0,99}}"
+_CURSOR = re.compile(rf"(?:{CURSOR_REGEX})\Z")
 
 Json = dict[str, Any]
 

@@ -1,14 +1,12 @@
 """Reading the newest attempts."""
 
+from eventbus.web.attempt_payload import CURSOR_REGEX
 from eventbus.web.openapi import builder as build
 from eventbus.web.openapi.attempt_shapes import AN_ATTEMPT
 from eventbus.web.openapi.builder import AN_ADDRESS, AN_ID, JSON, NODES_HEADER, Json, count, nullable, text
 from eventbus.web.openapi.operation import operation
 from eventbus.web.openapi.subscribers import address, group, path
 from eventbus.web.routes.attempts import DEFAULT_PAGE_ATTEMPTS, MAX_PAGE_ATTEMPTS
-
-_POSITION = "([0-9A-Za-z_]{1,40}-)?[0-9]{1,18}"
-_AFTER = f"^({_POSITION}(,{_POSITION}){{0,99}})?$"
 
 _PAGE = build.shape("A page of attempts.", {
     "attempts": build.items(build.schema("Attempt")),
@@ -28,7 +26,7 @@ LIST = operation(
         build.query("status", "Only those with this status, such as `503` or `5xx`; `none` is no response. Or those "
                     "that `delivered` or `failed`.", text(pattern="^([1-5][0-9]{2}|[1-5]xx|none|delivered|failed)$"),
                     example="failed"),
-        build.query("after", "What `next` said; empty for the first page.", text(pattern=_AFTER)),
+        build.query("after", "What `next` said; empty for the first page.", text(pattern=f"^(?:{CURSOR_REGEX})?$")),
         build.query("limit", "Attempts in one page, at most.",
                     count(minimum=1, maximum=MAX_PAGE_ATTEMPTS, default=DEFAULT_PAGE_ATTEMPTS)),
     ],
