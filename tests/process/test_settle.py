@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -217,30 +218,21 @@ def test_the_answer_covers_all_nodes(cluster: Cluster) -> None:
             assert (fate["delivered"], fate["pending"]) == (3, 0)
 
 
-def test_a_node_that_dies_leaves_what_it_had_pending_until_another_one_has_it(cluster: Cluster) -> None:
-    """Then it is delivered from there, and told; nothing is counted twice."""
+@pytest.mark.parametrize(
+    "end", [BusServer.kill, partial(BusServer.send, number=signal.SIGTERM)], ids=["dies", "drains"]
+)
+def test_a_node_that_ends_leaves_what_it_had_pending_until_another_one_has_it(
+    cluster: Cluster, end: Callable[[BusServer], object]
+) -> None:
+    """Then it is delivered from there, and told; nothing is left out or counted twice."""
     gate = Gate()
     with RecordingSubscriber(gate) as one, RecordingSubscriber(gate) as two:
         spread(cluster, one, two)
         greenlet = gevent.spawn(settle, cluster.callers()[0])
         for subscriber in (one, two):
             subscriber.wait_for(1)
-        cluster.nodes[1].kill()
+        end(cluster.nodes[1])
         gate.open()
         fate = greenlet.get(timeout=LONG)
     assert states(fate) == {one.address: "delivered", two.address: "delivered"}
     assert fate["pending"] == 0
-
-
-def test_a_node_that_hands_over_its_subscribers_leaves_nothing_out(cluster: Cluster) -> None:
-    """It drains while a publish waits on the other one."""
-    gate = Gate()
-    with RecordingSubscriber(gate) as one, RecordingSubscriber(gate) as two:
-        spread(cluster, one, two)
-        greenlet = gevent.spawn(settle, cluster.callers()[0])
-        for subscriber in (one, two):
-            subscriber.wait_for(1)
-        cluster.nodes[1].send(signal.SIGTERM)
-        gate.open()
-        fate = greenlet.get(timeout=LONG)
-    assert states(fate) == {one.address: "delivered", two.address: "delivered"}
