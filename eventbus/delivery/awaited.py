@@ -45,11 +45,6 @@ class AwaitedEvent:
         self._from_start = False  # whether each attempt has been noted
 
     @property
-    def pending(self) -> int:
-        """How many deliveries are not known to be settled."""
-        return len(self._pending)
-
-    @property
     def is_settled(self) -> bool:
         """Whether it is known that nothing is pending."""
         return self.known and not self._pending

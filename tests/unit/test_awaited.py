@@ -53,7 +53,7 @@ def test_it_is_pending_where_it_was_offered_until_it_is_settled() -> None:
     scene.publish(None)
     assert scene.awaited.outcomes() == {A: DeliveryState("pending", 0), B: DeliveryState("pending", 0)}
     scene.deliver(scene.first)
-    assert scene.awaited.pending == 1
+    assert len(scene.awaited.lanes()) == 1
     assert not scene.awaited.changed.is_set()
     scene.deliver(scene.second, 202)
     assert scene.awaited.changed.is_set()

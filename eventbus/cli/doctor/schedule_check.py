@@ -30,5 +30,5 @@ def finding(due: datetime | None, now: datetime) -> Finding:
         return ok(_ABOUT, "No scheduled event is overdue.")
     text = f"Scheduled events do not enter the journal: the first was due {format_duration(late)} ago."
     return wrong(
-        _ABOUT, text, "The bus's log says why: a full disk, or Redis. They enter by themselves once it is mended."
+        _ABOUT, text, "The bus's log says why: a full disk, or Redis. They enter by themselves once that is repaired."
     )
